@@ -1,0 +1,1 @@
+"""Market data: panels, calendars, hygiene, features, labels, synthetic markets and bundled samples."""

@@ -1,0 +1,1 @@
+"""Portfolio environments on one simulator kernel: instruments, costs, sizing, observations."""

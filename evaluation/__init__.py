@@ -1,0 +1,1 @@
+"""Evaluation: splits, rollouts, metrics, significance, the gate and its report. Knows neither Ray nor Hydra."""
