@@ -1,1 +1,2 @@
-"""Evaluation: splits, rollouts, metrics, significance, the gate and its report. Knows neither Ray nor Hydra."""
+"""Evaluation: splits, rollouts, metrics, significance, the gate and its report. Knows neither Ray nor
+Hydra."""
