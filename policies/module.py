@@ -1,0 +1,60 @@
+"""The RLModule: the policy network behind RLlib's interface.
+
+RLlib's own connectors hand over (B, T, ...) columns with ``STATE_IN``; our sequence learner hands over time-major
+columns with ``KEEP``. Both run the same network.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
+
+from policies.distributions import PerAssetCategorical, choices_per_asset
+from policies.networks import AssetBlocks, NetworkConfig, NetworkOutput, PortfolioNetwork
+
+#: Column of the sequence learner: (L, B), 0.0 where an episode starts. Its presence marks time-major columns.
+KEEP = "keep"
+
+
+class PortfolioModule(TorchRLModule, ValueFunctionAPI):
+    """``model_config``: ``blocks`` (:class:`AssetBlocks` or None for a flat observation) and ``network``."""
+
+    def setup(self) -> None:
+        blocks = self.model_config["blocks"] or AssetBlocks.flat(self.observation_space.shape[0])
+        network: NetworkConfig = self.model_config["network"]
+        self.network = PortfolioNetwork(blocks, choices_per_asset(self.action_space)[1], network)
+        self.action_dist_cls = PerAssetCategorical.for_space(self.action_space)
+
+    def is_stateful(self) -> bool:
+        return self.network.config.core != "mlp"
+
+    def get_initial_state(self) -> dict[str, torch.Tensor]:
+        return {name: value[0] for name, value in self.network.initial_state(1).items()}
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        output = self._run(batch)
+        result = {
+            Columns.ACTION_DIST_INPUTS: output.scores,
+            Columns.EMBEDDINGS: output.values,  # spares a second pass when the loss asks for values
+        }
+        if output.state and KEEP not in batch:
+            result[Columns.STATE_OUT] = output.state
+        return result
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> torch.Tensor:
+        """Values (B, T), or (L, B) for the sequence learner's time-major columns."""
+        return self._run(batch).values if embeddings is None else embeddings
+
+    def _run(self, batch: dict[str, Any]) -> NetworkOutput:
+        observation = batch[Columns.OBS]
+        if KEEP in batch:
+            return self.network.sequence(observation, batch.get(Columns.STATE_IN) or {}, batch[KEEP])
+        if not self.is_stateful():
+            return self.network.step(observation, {})
+        keep = observation.new_ones(observation.shape[1], observation.shape[0])
+        output = self.network.sequence(observation.transpose(0, 1), batch[Columns.STATE_IN], keep)
+        return NetworkOutput(output.scores.transpose(0, 1), output.values.transpose(0, 1), output.state)
