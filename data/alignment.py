@@ -1,0 +1,172 @@
+"""Alignment: bars of several symbols, as read, onto the one grid that a calendar expects.
+
+Axes: T time on the grid, A asset, N rows of one symbol as read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid, bar_grid, check_window_covered, sessions_between
+from data.hygiene import Finding, HygieneReport, find_runs, inconsistent_rows, require_usable, sorted_findings
+from data.schema import BAR_COLUMNS, PRICE_COLUMNS, DataError, Panel, TimeArray, utc_instant
+
+
+class AlignedBars(NamedTuple):
+    """A panel, and what hygiene found on the way."""
+
+    panel: Panel
+    hygiene: HygieneReport
+
+
+def align(
+    bars: Mapping[str, pd.DataFrame],
+    *,
+    calendar: str,
+    bar_seconds: int,
+    start_utc: str | None = None,
+    stop_utc: str | None = None,
+) -> AlignedBars:
+    """Put the bars of each symbol on the calendar's grid, and report every defect.
+
+    Parameters
+    ----------
+    bars : symbol -> rows as read, in asset order; each indexed by naive UTC label, with float64 columns open, high,
+        low, close, volume and any further ones, which become exogenous.
+    start_utc, stop_utc : window [start, stop) of labels to keep; None means from the first, to the last bar.
+
+    Raises
+    ------
+    DataError
+        If bars cannot be used (see `data.hygiene`), the window reaches outside the data, or most bars lie off
+        the grid.
+    """
+    for symbol, rows in bars.items():
+        require_usable(symbol, rows)
+    start, stop = _window(bars, calendar, bar_seconds, start_utc, stop_utc)
+    kept = {s: rows[(rows.index >= start) & (rows.index < stop)] for s, rows in bars.items()}
+    for symbol, rows in kept.items():
+        if not len(rows):
+            first, last = bars[symbol].index[[0, -1]]
+            raise DataError(
+                f"{symbol} has no bar between {start} and {stop}; it has bars from {first} to {last}."
+            )
+    grid = bar_grid(calendar, bar_seconds, start, stop)
+    if start_utc is None or stop_utc is None:
+        grid = _trim(grid, kept, start_utc is None, stop_utc is None)
+    if not len(grid.bar_utc):
+        raise DataError(
+            f"Calendar {calendar!r} has no bar between {start} and {stop}; check calendar and times."
+        )
+    findings: list[Finding] = []
+    for symbol, rows in kept.items():
+        findings += _inspect(symbol, rows, grid, calendar, bar_seconds)
+    report = HygieneReport(
+        rows=tuple((symbol, len(rows)) for symbol, rows in kept.items()),
+        findings=sorted_findings(findings, list(kept)),
+    )
+    return AlignedBars(_panel(kept, grid, calendar, bar_seconds), report)
+
+
+def _window(
+    bars: Mapping[str, pd.DataFrame],
+    calendar: str,
+    bar_seconds: int,
+    start_utc: str | None,
+    stop_utc: str | None,
+) -> tuple[np.datetime64, np.datetime64]:
+    first = min(rows.index[0] for rows in bars.values()).to_datetime64().astype("datetime64[ns]")
+    last = max(rows.index[-1] for rows in bars.values()).to_datetime64().astype("datetime64[ns]")
+    step = np.timedelta64(bar_seconds, "s").astype("timedelta64[ns]")
+    start = first if start_utc is None else utc_instant(start_utc)
+    stop = last + step if stop_utc is None else utc_instant(stop_utc)
+    check_window_covered(calendar, bar_seconds, start, stop, first, last)
+    return start, stop
+
+
+def _trim(grid: BarGrid, kept: Mapping[str, pd.DataFrame], head: bool, tail: bool) -> BarGrid:
+    """Let the grid begin and end with a bar that is there, where the window was left open."""
+    matched = [
+        np.flatnonzero(np.isin(grid.bar_utc, rows.index.to_numpy("datetime64[ns]"))) for rows in kept.values()
+    ]
+    found = np.concatenate(matched)
+    if not len(found):
+        return BarGrid(bar_utc=grid.bar_utc[:0], session=grid.session[:0])
+    part = slice(found.min() if head else 0, found.max() + 1 if tail else None)
+    return BarGrid(bar_utc=grid.bar_utc[part], session=grid.session[part])
+
+
+def _inspect(
+    symbol: str, rows: pd.DataFrame, grid: BarGrid, calendar: str, bar_seconds: int
+) -> list[Finding]:
+    labels = rows.index.to_numpy("datetime64[ns]")
+    on_grid = np.isin(labels, grid.bar_utc)
+    closed = ~on_grid & ~_in_session(labels, calendar)
+    if on_grid.mean() < 0.5:
+        raise DataError(
+            f"{symbol}: {int((~on_grid).sum())} of {len(rows)} bars (the first at {labels[~on_grid][0]} UTC) are not bars "
+            f"of calendar {calendar!r} at {bar_seconds} s; set calendar, bar_seconds and timezone to those of the file."
+        )
+    findings = find_runs(symbol, "missing", grid.bar_utc, ~np.isin(grid.bar_utc, labels))
+    findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
+    findings += find_runs(symbol, "zero_volume", labels, rows["volume"].to_numpy() == 0.0)
+    findings += find_runs(symbol, "outside_session", labels, closed)
+    findings += find_runs(symbol, "off_grid", labels, ~on_grid & ~closed)
+    return findings + _shifted_sessions(symbol, labels, calendar, bar_seconds)
+
+
+def _in_session(labels: TimeArray, calendar: str) -> np.ndarray:
+    found = sessions_between(calendar, labels[0], labels[-1] + np.timedelta64(1, "ns"))
+    at = np.searchsorted(found.open_utc, labels, side="right") - 1
+    inside = (at >= 0) & (labels < found.close_utc[at])
+    resting = (labels >= found.break_start_utc[at]) & (labels < found.break_end_utc[at])
+    return inside & ~resting
+
+
+def _shifted_sessions(symbol: str, labels: TimeArray, calendar: str, bar_seconds: int) -> list[Finding]:
+    """Find days whose first bar is one hour (a daylight-saving step) before or after the session's open."""
+    if calendar == ALWAYS_OPEN or bar_seconds >= DAY_SECONDS:
+        return []
+    found = sessions_between(
+        calendar, labels[0] - np.timedelta64(1, "D"), labels[-1] + np.timedelta64(1, "D")
+    )
+    hour = np.timedelta64(1, "h")
+    at = np.searchsorted(labels, found.open_utc - hour)
+    first = labels[np.minimum(at, len(labels) - 1)] - found.open_utc
+    end = np.searchsorted(labels, found.close_utc + hour) - 1
+    last = labels[np.maximum(end, 0)] - found.close_utc
+    late = (first == hour) & (last >= np.timedelta64(0, "ns"))
+    early = (first == -hour) & (last < -np.timedelta64(30, "m"))
+    return find_runs(symbol, "shifted_session", found.open_utc, late | early)
+
+
+def _panel(kept: Mapping[str, pd.DataFrame], grid: BarGrid, calendar: str, bar_seconds: int) -> Panel:
+    names = {name: None for rows in kept.values() for name in rows.columns}
+    columns = {name: np.full((len(grid.bar_utc), len(kept)), np.nan) for name in names}
+    for a, rows in enumerate(kept.values()):
+        labels = rows.index.to_numpy("datetime64[ns]")
+        at = np.minimum(np.searchsorted(labels, grid.bar_utc), len(labels) - 1)
+        here = labels[at] == grid.bar_utc
+        for name in rows.columns:
+            columns[name][here, a] = rows[name].to_numpy()[at[here]]
+        rejected = here & inconsistent_rows(rows)[at]
+        for name in PRICE_COLUMNS:
+            columns[name][rejected, a] = np.nan
+    known = np.isfinite(columns["close"])
+    volume = np.where(known, columns["volume"], 0.0)
+    prices = {name: columns[name] for name in PRICE_COLUMNS}
+    return Panel(
+        symbols=tuple(kept),
+        bar_utc=grid.bar_utc,
+        volume=volume,
+        tradable=known & (volume > 0.0),
+        session=grid.session,
+        calendar=calendar,
+        bar_seconds=bar_seconds,
+        exogenous={name: values for name, values in columns.items() if name not in BAR_COLUMNS},
+        **prices,
+    )

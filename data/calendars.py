@@ -1,0 +1,223 @@
+"""Trading calendars behind one small interface: bar grid, session ids, session bounds, bars a year.
+
+Exchange calendars are those of pandas_market_calendars (regular hours, half-days and breaks included); "24/7"
+is ours, with one session per UTC day. A session id is the number of days from 1970-01-01 to the session's date.
+
+Axes: T time (bars), S session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data.schema import DataError, TimeArray, nearest_name
+
+ALWAYS_OPEN = "24/7"
+DAY_SECONDS = 86_400
+_DAY = np.timedelta64(1, "D")
+# A schedule query reaches this far beyond the instants asked for: sessions may open on the eve of their date.
+_MARGIN = np.timedelta64(4, "D")
+# Bars a year are counted over one leap cycle, 1,461 days.
+_COUNTED_FROM, _COUNTED_TO = np.datetime64("2016-01-01", "ns"), np.datetime64("2020-01-01", "ns")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sessions:
+    """Sessions of a calendar, in time order.
+
+    Parameters
+    ----------
+    session : (S,) int32, ids.
+    open_utc, close_utc : (S,) datetime64[ns], first instant and first instant after the session.
+    break_start_utc, break_end_utc : (S,) datetime64[ns], NaT where the session has no break.
+    """
+
+    session: NDArray[np.int32]
+    open_utc: TimeArray
+    close_utc: TimeArray
+    break_start_utc: TimeArray
+    break_end_utc: TimeArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class BarGrid:
+    """Every bar a calendar expects: bar_utc (T,) opening instants, session (T,) ids."""
+
+    bar_utc: TimeArray
+    session: NDArray[np.int32]
+
+
+@lru_cache(maxsize=8)
+def _exchange(calendar: str) -> Any:
+    import pandas_market_calendars as market_calendars
+
+    known = market_calendars.get_calendar_names()
+    if calendar not in known:
+        raise DataError(
+            f"Calendar {calendar!r} is not known{nearest_name(calendar, [ALWAYS_OPEN, *known])}; "
+            "use '24/7' or a name of pandas_market_calendars."
+        )
+    return market_calendars.get_calendar(calendar)
+
+
+def check_calendar(calendar: str) -> None:
+    """Raise DataError if the calendar is not known; the message names the nearest one."""
+    if calendar != ALWAYS_OPEN:
+        _exchange(calendar)
+
+
+def time_zone(calendar: str) -> str:
+    """Return the IANA name of the calendar's local time zone."""
+    return "UTC" if calendar == ALWAYS_OPEN else str(_exchange(calendar).tz)
+
+
+@lru_cache(maxsize=32)
+def sessions_between(calendar: str, start_utc: np.datetime64, stop_utc: np.datetime64) -> Sessions:
+    """Return every session that overlaps [start_utc, stop_utc)."""
+    start, stop = start_utc.astype("datetime64[ns]"), stop_utc.astype("datetime64[ns]")
+    if calendar == ALWAYS_OPEN:
+        days = np.arange(start.astype("datetime64[D]"), stop.astype("datetime64[D]") + _DAY)
+        opens = days.astype("datetime64[ns]")
+        never = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[ns]")
+        found = Sessions(
+            session=days.astype(np.int32),
+            open_utc=opens,
+            close_utc=opens + _DAY,
+            break_start_utc=never,
+            break_end_utc=never,
+        )
+    else:
+        found = _exchange_sessions(calendar, start - _MARGIN, stop + _MARGIN)
+    keep = (found.close_utc > start) & (found.open_utc < stop)
+    return Sessions(**{name: values[keep] for name, values in vars(found).items()})
+
+
+def _exchange_sessions(calendar: str, start: np.datetime64, stop: np.datetime64) -> Sessions:
+    schedule = _exchange(calendar).schedule(pd.Timestamp(start), pd.Timestamp(stop))
+
+    def instants(column: str) -> TimeArray:
+        if column not in schedule:
+            return np.full(len(schedule), np.datetime64("NaT"), dtype="datetime64[ns]")
+        return (
+            pd.DatetimeIndex(schedule[column]).tz_convert("UTC").tz_localize(None).to_numpy("datetime64[ns]")
+        )
+
+    start_break, end_break = instants("break_start"), instants("break_end")
+    # Some calendars write a break of no length for sessions without one.
+    none = ~(end_break > start_break)
+    start_break[none] = end_break[none] = np.datetime64("NaT")
+    return Sessions(
+        session=schedule.index.to_numpy("datetime64[D]").astype(np.int32),
+        open_utc=instants("market_open"),
+        close_utc=instants("market_close"),
+        break_start_utc=start_break,
+        break_end_utc=end_break,
+    )
+
+
+def check_bar_seconds(calendar: str, bar_seconds: int) -> None:
+    """Raise DataError unless bars of this length tile a session of the calendar from its open."""
+    if (
+        bar_seconds <= 0
+        or (bar_seconds < DAY_SECONDS and DAY_SECONDS % bar_seconds)
+        or bar_seconds > DAY_SECONDS
+    ):
+        raise DataError(
+            f"bar_seconds is {bar_seconds}; on calendar {calendar!r} it must divide a day of 86400 seconds "
+            "(60, 300, 1800, 3600, ..., 86400)."
+        )
+
+
+def bar_grid(calendar: str, bar_seconds: int, start_utc: Any, stop_utc: Any) -> BarGrid:
+    """Return every bar of the calendar whose label lies in [start_utc, stop_utc).
+
+    Bars are counted from the open of each session (and from the end of its break); the last one may be cut
+    short by the close. A bar of one day has one label a session, its open.
+    """
+    check_bar_seconds(calendar, bar_seconds)
+    start, stop = np.datetime64(start_utc, "ns"), np.datetime64(stop_utc, "ns")
+    found = sessions_between(calendar, start, stop)
+    if calendar != ALWAYS_OPEN and bar_seconds == DAY_SECONDS:
+        labels, ids = found.open_utc, found.session
+    else:
+        labels, ids = _tile(found, np.timedelta64(bar_seconds, "s").astype("timedelta64[ns]"))
+    keep = (labels >= start) & (labels < stop)
+    return BarGrid(bar_utc=labels[keep], session=ids[keep])
+
+
+def _tile(found: Sessions, step: np.timedelta64) -> tuple[TimeArray, NDArray[np.int32]]:
+    has_break = ~np.isnat(found.break_start_utc)
+    first_stop = np.where(has_break, found.break_start_utc, found.close_utc)
+    opens = np.concatenate([found.open_utc, found.break_end_utc[has_break]])
+    stops = np.concatenate([first_stop, found.close_utc[has_break]])
+    ids = np.concatenate([found.session, found.session[has_break]])
+    order = np.argsort(opens, kind="stable")
+    opens, stops, ids = opens[order], stops[order], ids[order]
+    counts = -((opens - stops) // step)  # ceiling division
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(opens, counts) + within * step, np.repeat(ids, counts).astype(np.int32)
+
+
+def session_bounds(calendar: str, session: NDArray[np.int32]) -> tuple[TimeArray, TimeArray]:
+    """Return (open_utc, close_utc), each (T,), of the session that each bar belongs to.
+
+    The bounds come from the published calendar and not from the data, so they are known in advance.
+
+    Raises
+    ------
+    DataError
+        If a session id is not a session of the calendar.
+    """
+    days = np.asarray(session, dtype=np.int64).astype("datetime64[D]")
+    found = sessions_between(
+        calendar, days[0].astype("datetime64[ns]"), (days[-1] + _DAY).astype("datetime64[ns]")
+    )
+    at = np.searchsorted(found.session, session)
+    if (at >= len(found.session)).any() or (
+        found.session[np.minimum(at, len(found.session) - 1)] != session
+    ).any():
+        raise DataError(
+            f"The panel has sessions that calendar {calendar!r} does not know; use the calendar it came from."
+        )
+    return found.open_utc[at], found.close_utc[at]
+
+
+@lru_cache(maxsize=64)
+def periods_per_year(calendar: str, bar_seconds: int) -> float:
+    """Return the mean number of bars a year, counted over the leap cycle 2016 to 2019.
+
+    Examples: 24/7 at 1800 s gives 365.25 * 48 = 17,532; NYSE at 60 s gives 1006 sessions less its half-days.
+    """
+    if calendar == ALWAYS_OPEN:
+        check_bar_seconds(calendar, bar_seconds)
+        return 365.25 * DAY_SECONDS / bar_seconds
+    return len(bar_grid(calendar, bar_seconds, _COUNTED_FROM, _COUNTED_TO).bar_utc) / 4.0
+
+
+def check_window_covered(
+    calendar: str,
+    bar_seconds: int,
+    start: np.datetime64,
+    stop: np.datetime64,
+    first: np.datetime64,
+    last: np.datetime64,
+) -> None:
+    """Raise DataError unless every bar the calendar expects in [start, stop) lies within [first, last]."""
+    if start >= stop:
+        raise DataError(f"The window starts at {start} and stops at {stop}; it must stop after it starts.")
+    after = last + np.timedelta64(bar_seconds, "s")
+    for low, high in ((start, min(first, stop)), (max(after, start), stop)):
+        if low >= high:
+            continue
+        # Nobody closes for a month; beyond that the calendar need not be asked.
+        if high - low > np.timedelta64(31, "D") or len(bar_grid(calendar, bar_seconds, low, high).bar_utc):
+            raise DataError(
+                f"The window {start} to {stop} reaches outside the data, which run from {first} to {last}; "
+                "move the window inside."
+            )

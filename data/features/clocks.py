@@ -1,0 +1,76 @@
+"""Clock features: where bar t's close lies in the day and the session, by the published calendar.
+
+They read times only, never prices or which bars happen to be there: half-days are known in advance.
+
+Axes: T time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data.calendars import DAY_SECONDS, session_bounds, time_zone
+from data.features.definition import Feature
+from data.schema import Panel
+
+FloatArray = NDArray[np.float64]
+
+
+def time_of_day(panel: Panel) -> FloatArray:
+    """Return (T, 2) sine and cosine of the bar's close on the 24-hour clock of the calendar's time zone."""
+    closes = pd.DatetimeIndex(panel.bar_utc, tz="UTC") + pd.Timedelta(seconds=panel.bar_seconds)
+    local = closes.tz_convert(time_zone(panel.calendar)).tz_localize(None).to_numpy("datetime64[s]")
+    seconds = (local - local.astype("datetime64[D]")).astype(np.float64)
+    angle = 2.0 * np.pi * seconds / DAY_SECONDS
+    return np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def day_of_week(panel: Panel) -> FloatArray:
+    """Return (T, 2) sine and cosine of the weekday of the bar's session, Monday = 0 of 7."""
+    # 1970-01-01 was a Thursday, weekday 3.
+    angle = 2.0 * np.pi * ((panel.session.astype(np.int64) + 3) % 7) / 7.0
+    return np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def session_flags(panel: Panel, *, edge_minutes: float) -> FloatArray:
+    """Return (T, 2) 1.0 where the bar's close lies within the first, or the last, `edge_minutes` of its session."""
+    since_open, to_close = session_seconds(panel)
+    edge = 60.0 * edge_minutes
+    return np.stack([since_open <= edge, to_close <= edge], axis=1).astype(np.float64)
+
+
+def bars_to_close(panel: Panel) -> FloatArray:
+    """Return (T,) the share of the session that is left after this bar: 0 at its last bar, below 1 at its first."""
+    since_open, to_close = session_seconds(panel)
+    return to_close / (since_open + to_close)
+
+
+def session_seconds(panel: Panel) -> tuple[FloatArray, FloatArray]:
+    """Return (T,) seconds from the session's open to the bar's close, and from there to the session's close."""
+    opened, closed = session_bounds(panel.calendar, panel.session)
+    second = np.timedelta64(1, "s")
+    length = (closed - opened) / second
+    # The last bar may be cut short by the close.
+    since_open = np.minimum((panel.bar_utc - opened) / second + panel.bar_seconds, length)
+    return since_open, length - since_open
+
+
+def _sine_cosine(panel: Panel, params: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("sin", "cos")
+
+
+def _edges(panel: Panel, params: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("first", "last")
+
+
+CLOCK_FEATURES = (
+    Feature(name="time_of_day", kind="clock", function=time_of_day, outputs=_sine_cosine),
+    Feature(name="day_of_week", kind="clock", function=day_of_week, outputs=_sine_cosine),
+    Feature(name="session_flags", kind="clock", function=session_flags, outputs=_edges),
+    Feature(name="bars_to_close", kind="clock", function=bars_to_close),
+)

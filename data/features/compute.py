@@ -1,0 +1,201 @@
+"""From specs to arrays: find each feature, compute it, name its outputs, and hash what was meant.
+
+Axes: T time, A asset, F asset feature, C clock feature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.features.clocks import CLOCK_FEATURES
+from data.features.definition import Feature
+from data.features.prices import ASSET_FEATURES
+from data.schema import DataError, Panel, frozen, nearest_name
+
+Float32Array = NDArray[np.float32]
+
+FEATURES: Mapping[str, Feature] = MappingProxyType({f.name: f for f in (*ASSET_FEATURES, *CLOCK_FEATURES)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """One feature that is asked for.
+
+    Parameters
+    ----------
+    name : a built-in feature, or `package.module:NAME` of a `Feature` of your own.
+    params : its parameters, all of them.
+    """
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", dict(self.params))
+        check_params(resolve_feature(self.name), self.params)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureSet:
+    """Features of a panel, not standardised.
+
+    Parameters
+    ----------
+    asset : (T, A, F) float32; NaN where not known (the first `lookback_bars` rows, and at missing bars).
+    clock : (T, C) float32, never NaN.
+    asset_names, clock_names : F and C names of outputs.
+    lookback_bars : bars before t that row t may read, the largest of all features.
+    feature_hash : SHA-256 (hex) of names, parameters, versions and outputs; not of the values.
+    """
+
+    asset: Float32Array
+    clock: Float32Array
+    asset_names: tuple[str, ...]
+    clock_names: tuple[str, ...]
+    lookback_bars: int
+    feature_hash: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asset", frozen(self.asset, np.float32))
+        object.__setattr__(self, "clock", frozen(self.clock, np.float32))
+        if self.asset.ndim != 3 or self.asset.shape[2] != len(self.asset_names):
+            raise ValueError(
+                f"asset is {self.asset.shape}; expected (bars, assets, {len(self.asset_names)})."
+            )
+        if self.clock.shape != (len(self.asset), len(self.clock_names)):
+            raise ValueError(
+                f"clock is {self.clock.shape}; expected {(len(self.asset), len(self.clock_names))}."
+            )
+
+
+def resolve_feature(name: str) -> Feature:
+    """Return the built-in feature of this name, or the user's at `package.module:NAME`.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the nearest built-in one.
+    """
+    if name in FEATURES:
+        return FEATURES[name]
+    if ":" not in name:
+        raise ValueError(
+            f"Feature {name!r} is not known{nearest_name(name, list(FEATURES))}; choose from {', '.join(FEATURES)}, "
+            "or give your own as package.module:NAME."
+        )
+    module_name, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"Feature {name!r} cannot be imported ({error}); check module and name.") from error
+    if not isinstance(found, Feature):
+        raise ValueError(f"{name!r} is a {type(found).__name__}; it must be a data.features.Feature.")
+    return found
+
+
+def check_params(feature: Feature, params: Mapping[str, Any]) -> None:
+    """Raise ValueError if a parameter is unknown, missing, or a number of bars is not a whole number above 0."""
+    wanted = [p for p in inspect.signature(feature.function).parameters if p != "panel"]
+    for key in params:
+        if key not in wanted:
+            raise ValueError(
+                f"Feature {feature.name!r} has no parameter {key!r}{nearest_name(key, wanted)}; "
+                f"it has {', '.join(wanted) or 'none'}."
+            )
+    for key in wanted:
+        if key not in params:
+            raise ValueError(f"Feature {feature.name!r} needs the parameter {key!r}; add it under params.")
+        value = params[key]
+        if key.endswith("_bars") and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise ValueError(
+                f"Feature {feature.name!r}: {key} is {value!r}; it must be a whole number of bars, at least 1."
+            )
+
+
+def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
+    """Compute the features of every bar of a panel.
+
+    Rows before a feature's lookback are NaN for asset features. Order of outputs = order of specs.
+
+    Raises
+    ------
+    DataError
+        If the panel is not longer than the lookback, or a column is not in it.
+    ValueError
+        If two features give outputs of the same name, or a function returns a wrong shape.
+    """
+    features = [resolve_feature(spec.name) for spec in specs]
+    lookbacks = [int(f.lookback_bars(s.params)) for f, s in zip(features, specs, strict=True)]
+    lookback = max(lookbacks, default=0)
+    if panel.num_bars <= lookback:
+        raise DataError(
+            f"The data have {panel.num_bars} bars, but the features look back {lookback}; "
+            "give more bars or shorten the windows."
+        )
+    names: dict[str, list[str]] = {"asset": [], "clock": []}
+    blocks: dict[str, list[Float32Array]] = {"asset": [], "clock": []}
+    for feature, spec, bars in zip(features, specs, lookbacks, strict=True):
+        names[feature.kind] += _output_names(feature, spec, panel)
+        blocks[feature.kind].append(_evaluate(feature, spec, panel, bars))
+    for kind, found in names.items():
+        if len(set(found)) != len(found):
+            raise ValueError(f"The {kind} features {found} repeat a name; ask for each feature once.")
+    empty = {"asset": (panel.num_bars, panel.num_assets, 0), "clock": (panel.num_bars, 0)}
+    joined = {
+        kind: np.concatenate(parts, axis=-1) if parts else np.zeros(empty[kind], np.float32)
+        for kind, parts in blocks.items()
+    }
+    return FeatureSet(
+        asset=joined["asset"],
+        clock=joined["clock"],
+        asset_names=tuple(names["asset"]),
+        clock_names=tuple(names["clock"]),
+        lookback_bars=lookback,
+        feature_hash=_hash(features, specs, names),
+    )
+
+
+def _output_names(feature: Feature, spec: FeatureSpec, panel: Panel) -> list[str]:
+    stem = "_".join([feature.name, *(str(v) for v in spec.params.values())])
+    if feature.name == "column":
+        return list(feature.outputs(panel, spec.params))
+    return [f"{stem}_{suffix}" if suffix else stem for suffix in feature.outputs(panel, spec.params)]
+
+
+def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel, lookback_bars: int) -> Float32Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.asarray(feature.function(panel, **spec.params), dtype=np.float64)
+    leading = (panel.num_bars, panel.num_assets) if feature.kind == "asset" else (panel.num_bars,)
+    outputs = len(feature.outputs(panel, spec.params))
+    if values.shape == leading:
+        values = values[..., None]
+    if values.shape != (*leading, outputs):
+        raise ValueError(
+            f"Feature {spec.name!r} returned shape {values.shape}; expected {(*leading, outputs)}."
+        )
+    if np.isinf(values).any() or (feature.kind == "clock" and np.isnan(values).any()):
+        raise ValueError(
+            f"Feature {spec.name!r} returned values that are not finite; asset features may use NaN for unknown."
+        )
+    result = values.astype(np.float32)
+    if feature.kind == "asset":
+        result[:lookback_bars] = np.nan
+    return result
+
+
+def _hash(features: Sequence[Feature], specs: Sequence[FeatureSpec], names: Mapping[str, list[str]]) -> str:
+    meant = [
+        [s.name, dict(sorted(s.params.items())), f.version, f.kind]
+        for f, s in zip(features, specs, strict=True)
+    ]
+    return hashlib.sha256(json.dumps([meant, names], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,136 @@
+"""Features of each asset's own bars.
+
+A missing bar is not filled: a value that needs it is NaN (not known), and a window mean is taken over the bars
+that are there, if at least half of them are.
+
+Axes: T time, A asset.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.calendars import DAY_SECONDS
+from data.features.definition import Feature
+from data.features.windows import trailing_mean
+from data.schema import DataError, Panel, nearest_name
+
+FloatArray = NDArray[np.float64]
+
+
+def log_return(panel: Panel, *, horizon_bars: int) -> FloatArray:
+    """Return (T, A) log(close[t] / close[t - horizon_bars]), gaps between sessions included."""
+    out = np.full(panel.close.shape, np.nan)
+    if horizon_bars < panel.num_bars:
+        out[horizon_bars:] = np.log(panel.close[horizon_bars:]) - np.log(panel.close[:-horizon_bars])
+    return out
+
+
+def realised_volatility(panel: Panel, *, window_bars: int) -> FloatArray:
+    """Return (T, A) the root mean square of one-bar log returns over the window, per bar.
+
+    Returns across a closed market (the time step is not one bar) are left out; in daily bars there are none.
+    """
+    return np.sqrt(trailing_mean(one_bar_log_return(panel) ** 2, window_bars))
+
+
+def atr(panel: Panel, *, window_bars: int) -> FloatArray:
+    """Return (T, A) the mean true range over the window, as a fraction of close[t].
+
+    Simple mean in place of Wilder's exponential one (Wilder 1978), whose lookback has no end. After a closed market
+    the true range is high - low.
+    """
+    return trailing_mean(true_range(panel), window_bars) / panel.close
+
+
+def rsi(panel: Panel, *, window_bars: int) -> FloatArray:
+    """Return (T, A) the relative strength index on simple means (Cutler's), scaled to [-1, 1]; 0 if nothing moved.
+
+    It is (gains - losses) / (gains + losses), which is RSI / 50 - 1 of the usual [0, 100] scale.
+    """
+    change = np.full(panel.close.shape, np.nan)
+    change[1:] = np.diff(panel.close, axis=0)
+    gains = trailing_mean(np.maximum(change, 0.0), window_bars)
+    losses = trailing_mean(np.maximum(-change, 0.0), window_bars)
+    total = gains + losses
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total == 0.0, 0.0, (gains - losses) / total)
+
+
+def relative_volume(panel: Panel, *, window_bars: int) -> FloatArray:
+    """Return (T, A) log((1 + volume[t] / mean volume of the window before t) / 2): 0 at the usual volume.
+
+    NaN at a missing bar, or where the window held no volume.
+    """
+    volume = np.where(np.isfinite(panel.close), panel.volume, np.nan)
+    usual = np.full(volume.shape, np.nan)
+    usual[1:] = trailing_mean(volume, window_bars)[:-1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(usual > 0.0, np.log((1.0 + volume / usual) / 2.0), np.nan)
+
+
+def column(panel: Panel, *, name: str) -> FloatArray:
+    """Return (T, A, K) the exogenous columns whose name matches the pattern `name` (`signal`, `noise_*`)."""
+    return np.stack([panel.exogenous[match] for match in matching_columns(panel, {"name": name})], axis=2)
+
+
+def matching_columns(panel: Panel, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the exogenous columns that `params["name"]` matches, in the panel's order."""
+    pattern = str(params["name"])
+    found = tuple(name for name in panel.exogenous if fnmatch.fnmatchcase(name, pattern))
+    if not found:
+        known = list(panel.exogenous)
+        raise DataError(
+            f"The data have no column {pattern!r}{nearest_name(pattern, known)}; "
+            f"beyond OHLCV they have {', '.join(known) or 'none'}."
+        )
+    return found
+
+
+def one_bar_log_return(panel: Panel) -> FloatArray:
+    """Return (T, A) log(close[t] / close[t - 1]), NaN across a closed market."""
+    out = np.full(panel.close.shape, np.nan)
+    out[1:] = np.diff(np.log(panel.close), axis=0)
+    out[after_closed_market(panel)] = np.nan
+    return out
+
+
+def true_range(panel: Panel) -> FloatArray:
+    """Return (T, A) max(high, last close) - min(low, last close); high - low after a closed market or a missing bar."""
+    before = np.full(panel.close.shape, np.nan)
+    before[1:] = panel.close[:-1]
+    before[after_closed_market(panel)] = np.nan
+    return np.fmax(panel.high, before) - np.fmin(panel.low, before) + 0.0 * panel.close
+
+
+def after_closed_market(panel: Panel) -> NDArray[np.bool_]:
+    """Return (T,) True where a bar of less than a day does not follow the one before it at once."""
+    step = np.timedelta64(panel.bar_seconds, "s")
+    gap = np.zeros(panel.num_bars, dtype=bool)
+    if panel.bar_seconds < DAY_SECONDS:
+        gap[1:] = np.diff(panel.bar_utc) != step
+    return gap
+
+
+def _horizon(params: Mapping[str, Any]) -> int:
+    return int(params["horizon_bars"])
+
+
+def _window(params: Mapping[str, Any]) -> int:
+    # A window of n bars that looks one bar further back (last close, or the window before t) reads n bars before t.
+    return int(params["window_bars"])
+
+
+ASSET_FEATURES = (
+    Feature(name="log_return", kind="asset", function=log_return, lookback_bars=_horizon),
+    Feature(name="realised_volatility", kind="asset", function=realised_volatility, lookback_bars=_window),
+    Feature(name="atr", kind="asset", function=atr, lookback_bars=_window),
+    Feature(name="rsi", kind="asset", function=rsi, lookback_bars=_window),
+    Feature(name="relative_volume", kind="asset", function=relative_volume, lookback_bars=_window),
+    Feature(name="column", kind="asset", function=column, outputs=matching_columns),
+)

@@ -1,0 +1,150 @@
+"""Hygiene: what is wrong with a source's bars, found and reported, never repaired in silence.
+
+Two classes of defect. Those that make a file unusable (NaN or negative prices, unsorted or repeated times)
+raise `DataError`. Those that real feeds have are findings, and each has one stated consequence:
+
+| kind            | what was found                                | what becomes of it in the panel            |
+|-----------------|-----------------------------------------------|--------------------------------------------|
+| missing         | a run of bars the calendar expects is absent  | NaN prices, volume 0, not tradable         |
+| inconsistent    | high or low does not bound open and close     | as missing                                 |
+| zero_volume     | the bar has prices but no volume              | prices kept as a mark, not tradable        |
+| outside_session | a run of bars when the calendar is closed     | left out                                   |
+| off_grid        | labels that are no multiple of the bar length | left out                                   |
+| shifted_session | whole sessions early or late by the same time | nothing moved; the file's offsets are wrong |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data.schema import BAR_COLUMNS, PRICE_COLUMNS, BoolArray, DataError, TimeArray
+
+KINDS = ("missing", "inconsistent", "zero_volume", "outside_session", "off_grid", "shifted_session")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A run of consecutive bars of one symbol with the same defect.
+
+    Parameters
+    ----------
+    symbol, kind : whose bars, and which of `KINDS`.
+    first_utc, last_utc : labels of the first and last bar of the run.
+    bars : number of bars (sessions, for shifted_session).
+    """
+
+    symbol: str
+    kind: str
+    first_utc: np.datetime64
+    last_utc: np.datetime64
+    bars: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HygieneReport:
+    """All findings on the bars that were read.
+
+    Parameters
+    ----------
+    rows : (symbol, number of rows inspected), in asset order.
+    findings : by symbol, kind and time.
+    """
+
+    rows: tuple[tuple[str, int], ...]
+    findings: tuple[Finding, ...]
+
+    def __post_init__(self) -> None:
+        unknown = {f.kind for f in self.findings} - set(KINDS)
+        if unknown:
+            raise ValueError(f"Unknown kinds of finding {sorted(unknown)}; known: {', '.join(KINDS)}.")
+
+    @property
+    def clean(self) -> bool:
+        """True if nothing was found."""
+        return not self.findings
+
+    def runs(self, kind: str, symbol: str | None = None) -> int:
+        """Return the number of findings (runs of bars) of a kind, of one symbol or of all."""
+        return sum(f.kind == kind and symbol in (None, f.symbol) for f in self.findings)
+
+    def bars(self, kind: str, symbol: str | None = None) -> int:
+        """Return the number of bars concerned by a kind, of one symbol or of all."""
+        return sum(f.bars for f in self.findings if f.kind == kind and symbol in (None, f.symbol))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per finding: symbol, kind, first_utc, last_utc, bars."""
+        columns = ["symbol", "kind", "first_utc", "last_utc", "bars"]
+        return pd.DataFrame([[getattr(f, c) for c in columns] for f in self.findings], columns=columns)
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per symbol: rows read, runs missing, and the bars of each kind."""
+        records = []
+        for symbol, rows in self.rows:
+            counts = {kind: self.bars(kind, symbol) for kind in KINDS}
+            records.append({"symbol": symbol, "rows": rows, "gaps": self.runs("missing", symbol), **counts})
+        return pd.DataFrame(records, columns=["symbol", "rows", "gaps", *KINDS])
+
+
+def find_runs(symbol: str, kind: str, bar_utc: TimeArray, flagged: BoolArray) -> list[Finding]:
+    """Return one finding for each run of consecutive True values in `flagged` (N,) over `bar_utc` (N,)."""
+    edges = np.diff(np.concatenate([[False], flagged, [False]]).astype(np.int8))
+    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return [
+        Finding(symbol=symbol, kind=kind, first_utc=bar_utc[i], last_utc=bar_utc[j - 1], bars=int(j - i))
+        for i, j in zip(starts, stops, strict=True)
+    ]
+
+
+def inconsistent_rows(rows: pd.DataFrame) -> BoolArray:
+    """Return (N,) True where high or low does not bound open and close."""
+    opened, high, low, close = (rows[name].to_numpy() for name in PRICE_COLUMNS)
+    return (high < np.maximum(opened, close)) | (low > np.minimum(opened, close))
+
+
+def require_usable(symbol: str, rows: pd.DataFrame) -> None:
+    """Raise DataError if the bars of a symbol cannot be used at all.
+
+    Parameters
+    ----------
+    rows : bars as read, indexed by UTC label, with float64 columns open, high, low, close, volume.
+    """
+    if len(rows) == 0:
+        raise DataError(f"{symbol}: there are no bars; the file is empty, give one with rows.")
+    steps = np.diff(rows.index.to_numpy("datetime64[ns]"))
+    if (steps < np.timedelta64(0, "ns")).any():
+        at = rows.index[int(np.argmax(steps < np.timedelta64(0, "ns"))) + 1]
+        raise DataError(f"{symbol}: times are not sorted (at {at}); sort the rows by timestamp.")
+    if (steps == np.timedelta64(0, "ns")).any():
+        at = rows.index[int(np.argmax(steps == np.timedelta64(0, "ns"))) + 1]
+        raise DataError(f"{symbol}: {at} occurs more than once; keep one row per time.")
+    for name in BAR_COLUMNS:
+        _require_values(symbol, name, rows.index, rows[name].to_numpy())
+
+
+def _require_values(symbol: str, name: str, index: pd.Index, values: NDArray[np.float64]) -> None:
+    allowed = values >= 0.0 if name == "volume" else values > 0.0
+    bad = ~(np.isfinite(values) & allowed)
+    if not bad.any():
+        return
+    value, at = values[int(np.argmax(bad))], index[int(np.argmax(bad))]
+    cure = (
+        "a bar that is not known must be left out, not written as NaN"
+        if np.isnan(value)
+        else "correct the source"
+    )
+    raise DataError(f"{symbol}: {name} is {value} at {at} (and {int(bad.sum()) - 1} more rows); {cure}.")
+
+
+def sorted_findings(findings: Sequence[Finding], symbols: Sequence[str]) -> tuple[Finding, ...]:
+    """Return the findings by asset order, kind and time."""
+    return tuple(
+        sorted(
+            findings,
+            key=lambda f: (symbols.index(f.symbol), KINDS.index(f.kind), f.first_utc.astype(np.int64)),
+        )
+    )

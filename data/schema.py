@@ -1,0 +1,265 @@
+"""The panel: aligned bars of several assets, immutable and checked once.
+
+Axes: T time (bars), A asset.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+TimeArray = NDArray[np.datetime64]
+
+PRICE_COLUMNS = ("open", "high", "low", "close")
+BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
+
+
+class DataError(ValueError):
+    """Data that a user supplied, or asked for, cannot be used; the message says what and what to do."""
+
+
+def nearest_name(name: str, known: Sequence[str]) -> str:
+    """Return ' (did you mean X?)' for the known name closest to `name`, or an empty string."""
+    by_lower = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.4)
+    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
+
+
+def utc_instant(value: Any) -> np.datetime64:
+    """Return `value` (text, datetime, Timestamp, datetime64) as a UTC datetime64[ns]; naive means UTC."""
+    try:
+        stamp = pd.Timestamp(value)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{value!r} is not a date or time; write it as 2018-01-31 or 2018-01-31T14:30Z."
+        ) from error
+    if stamp is pd.NaT:
+        raise DataError(f"{value!r} is not a date or time; write it as 2018-01-31 or 2018-01-31T14:30Z.")
+    if stamp.tzinfo is not None:
+        stamp = stamp.tz_convert("UTC").tz_localize(None)
+    return np.datetime64(stamp.as_unit("ns").to_datetime64(), "ns")
+
+
+def frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Return `array` as a C-contiguous read-only array of `dtype`; copies unless it is that already."""
+    result = np.ascontiguousarray(array, dtype=dtype)
+    if result.flags.writeable:
+        result = result.copy() if np.may_share_memory(result, array) else result
+        result.flags.writeable = False
+    return result
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """Aligned OHLCV bars of A assets on one bar grid, in UTC.
+
+    A bar is labelled by its opening instant and is known at its close, `bar_seconds` later. A bar that is
+    missing (or was rejected by hygiene) has NaN prices, volume 0 and `tradable` False; nothing is filled.
+
+    Parameters
+    ----------
+    symbols : A names, in the order of the asset axis.
+    bar_utc : (T,) datetime64[ns], opening instants, strictly increasing.
+    open, high, low, close : (T, A) float64, price in the quote currency; all four NaN, or all four positive
+        with low <= open, close <= high.
+    volume : (T, A) float64, units of the asset, >= 0, never NaN.
+    tradable : (T, A) bool, True where an order can be filled in this bar; implies known prices.
+    session : (T,) int32, session id = days from 1970-01-01 to the session's date, never decreasing.
+    calendar : name of the calendar ("24/7", "NYSE", ...), see `data.calendars`.
+    bar_seconds : length of a bar, seconds.
+    exogenous : name -> (T, A) float64, further columns known at the bar's close; NaN = unknown.
+    """
+
+    symbols: tuple[str, ...]
+    bar_utc: TimeArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    tradable: BoolArray
+    session: NDArray[np.int32]
+    calendar: str
+    bar_seconds: int
+    exogenous: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "symbols", tuple(self.symbols))
+        put(self, "bar_utc", frozen(self.bar_utc, "datetime64[ns]"))
+        for name in BAR_COLUMNS:
+            put(self, name, frozen(getattr(self, name), np.float64))
+        put(self, "tradable", frozen(self.tradable, np.bool_))
+        put(self, "session", frozen(self.session, np.int32))
+        columns = {name: frozen(values, np.float64) for name, values in self.exogenous.items()}
+        put(self, "exogenous", MappingProxyType(columns))
+        self._check_shapes()
+        self._check_time()
+        self._check_values()
+
+    def _check_shapes(self) -> None:
+        if not self.symbols or len(set(self.symbols)) != len(self.symbols):
+            raise DataError(f"The symbols {list(self.symbols)} are empty or repeated; name each asset once.")
+        if self.bar_seconds <= 0:
+            raise DataError(f"bar_seconds is {self.bar_seconds}; it must be the positive length of a bar.")
+        shape = (len(self.bar_utc), len(self.symbols))
+        if shape[0] == 0:
+            raise DataError("The panel holds no bars; widen the window or check the source.")
+        if self.session.shape != shape[:1]:
+            raise DataError(f"session has shape {self.session.shape}, expected {shape[:1]}.")
+        named = {name: getattr(self, name) for name in (*BAR_COLUMNS, "tradable")}
+        for name, values in {**named, **self.exogenous}.items():
+            if values.shape != shape:
+                raise DataError(f"{name} has shape {values.shape}, expected (bars, assets) = {shape}.")
+
+    def _check_time(self) -> None:
+        steps = np.diff(self.bar_utc)
+        if np.isnat(self.bar_utc).any() or (steps <= np.timedelta64(0, "ns")).any():
+            raise DataError("bar_utc must be strictly increasing; sort the bars and drop the repeated times.")
+        if (np.diff(self.session) < 0).any():
+            raise DataError("session ids decrease; they must ascend with time.")
+
+    def _check_values(self) -> None:
+        prices = np.stack([self.open, self.high, self.low, self.close])
+        known = np.isfinite(prices)
+        whole = known.all(axis=0)
+        if (whole != known.any(axis=0)).any() or np.isinf(prices).any():
+            raise DataError(
+                "A bar has some prices and lacks others; a bar's four prices are all known or all NaN."
+            )
+        if (prices[:, whole] <= 0.0).any():
+            raise DataError("A price is zero or negative; prices must be positive.")
+        with np.errstate(invalid="ignore"):
+            loose = (self.high < np.maximum(self.open, self.close)) | (
+                self.low > np.minimum(self.open, self.close)
+            )
+        if loose.any():
+            t, a = np.argwhere(loose)[0]
+            raise DataError(
+                f"{self.symbols[a]} at {self.bar_utc[t]}: high and low do not bound open and close; "
+                "mark the bar as missing (data.hygiene does)."
+            )
+        if not np.isfinite(self.volume).all() or (self.volume < 0.0).any():
+            raise DataError("A volume is NaN, infinite or negative; a missing bar has volume 0.")
+        if (self.tradable & ~whole).any():
+            raise DataError("A bar without prices is marked tradable; it must not be.")
+        for name, values in self.exogenous.items():
+            if np.isinf(values).any():
+                raise DataError(f"The column {name!r} holds infinite values; use NaN for unknown.")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A mapping proxy cannot be pickled; arrays travel as they are (zero-copy in Ray's object store).
+        return {**self.__dict__, "exogenous": dict(self.exogenous)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        arrays = [*state.values(), *state["exogenous"].values()]
+        for values in arrays:
+            if isinstance(values, np.ndarray):
+                values.flags.writeable = False
+        self.__dict__.update({**state, "exogenous": MappingProxyType(state["exogenous"])})
+
+    @property
+    def num_bars(self) -> int:
+        """Number of bars T."""
+        return len(self.bar_utc)
+
+    @property
+    def num_assets(self) -> int:
+        """Number of assets A."""
+        return len(self.symbols)
+
+    @property
+    def periods_per_year(self) -> float:
+        """Mean number of bars in a year of this calendar, for annualising what is displayed."""
+        from data.calendars import periods_per_year
+
+        return periods_per_year(self.calendar, self.bar_seconds)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over names, times and every value; equal data give equal fingerprints."""
+        digest = hashlib.sha256()
+        digest.update(repr((self.symbols, self.calendar, int(self.bar_seconds), self.close.shape)).encode())
+        digest.update(self.bar_utc.astype(np.int64).tobytes())
+        digest.update(self.session.tobytes())
+        digest.update(self.tradable.tobytes())
+        for name in (*BAR_COLUMNS, *sorted(self.exogenous)):
+            values = self.exogenous[name] if name in self.exogenous else getattr(self, name)
+            digest.update(name.encode())
+            # One bit pattern for every NaN, so that the way a gap came about does not matter.
+            digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
+        return digest.hexdigest()
+
+    def slice_bars(self, start: int, stop: int) -> Panel:
+        """Return the bars [start, stop); shares memory with this panel.
+
+        Raises
+        ------
+        DataError
+            If the range is empty or reaches outside [0, num_bars].
+        """
+        if not 0 <= start < stop <= self.num_bars:
+            raise DataError(
+                f"Bars [{start}, {stop}) were asked for; the panel has bars [0, {self.num_bars})."
+            )
+        part = slice(start, stop)
+        arrays = {
+            name: getattr(self, name)[part] for name in ("bar_utc", *BAR_COLUMNS, "tradable", "session")
+        }
+        return replace(self, **arrays, exogenous={k: v[part] for k, v in self.exogenous.items()})
+
+    def select(self, symbols: Sequence[str]) -> Panel:
+        """Return the panel of these symbols, in this order.
+
+        Raises
+        ------
+        DataError
+            If a symbol is not in the panel; the message names the nearest one.
+        """
+        for symbol in symbols:
+            if symbol not in self.symbols:
+                raise DataError(
+                    f"Symbol {symbol!r} is not in the data{nearest_name(symbol, self.symbols)}; "
+                    f"it has {', '.join(self.symbols)}."
+                )
+        columns = [self.symbols.index(symbol) for symbol in symbols]
+        arrays = {name: getattr(self, name)[:, columns] for name in (*BAR_COLUMNS, "tradable")}
+        exogenous = {k: v[:, columns] for k, v in self.exogenous.items()}
+        return replace(self, symbols=tuple(symbols), **arrays, exogenous=exogenous)
+
+    def bars_between(self, start_utc: Any, stop_utc: Any) -> slice:
+        """Return the slice of bars labelled in [start_utc, stop_utc); None means the end of the data.
+
+        Raises
+        ------
+        DataError
+            If the window is empty, or holds bars of the calendar that lie outside the data.
+        """
+        from data.calendars import check_window_covered
+
+        step = np.timedelta64(self.bar_seconds, "s")
+        first, last = self.bar_utc[0], self.bar_utc[-1]
+        start = first if start_utc is None else utc_instant(start_utc)
+        stop = last + step if stop_utc is None else utc_instant(stop_utc)
+        check_window_covered(self.calendar, self.bar_seconds, start, stop, first, last)
+        low, high = np.searchsorted(self.bar_utc, [start, stop])
+        if low >= high:
+            raise DataError(f"No bar lies between {start} and {stop}; the data run from {first} to {last}.")
+        return slice(int(low), int(high))
+
+    def last_close(self) -> FloatArray:
+        """Return (T, A) the last known close at or before each bar; NaN only before an asset's first bar."""
+        rows = np.where(np.isfinite(self.close), np.arange(self.num_bars)[:, None], 0)
+        rows = np.maximum.accumulate(rows, axis=0)
+        return np.take_along_axis(self.close, rows, axis=0)
