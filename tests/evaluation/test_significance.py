@@ -116,16 +116,34 @@ def test_moments_are_the_population_moments_of_scipy():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_numbers_agree_with_purgedcv(seed):
-    purgedcv = pytest.importorskip("purgedcv")
+def test_psr_and_dsr_agree_with_skfolio(seed):
+    measures = pytest.importorskip("skfolio.measures")
     returns = _skewed_returns(seed) + 0.0072
     moments = sharpe_moments(returns)
     shape = {"skewness": moments.skewness, "kurtosis": moments.kurtosis}
-    ours = probabilistic_sharpe_ratio(moments.sharpe, 400, **shape)
-    assert ours == pytest.approx(purgedcv.probabilistic_sharpe_ratio(returns, 0.0), abs=1e-8)
-    ours = deflated_sharpe_ratio(moments.sharpe, 400, num_trials=30, sharpe_variance=0.002, **shape)
-    theirs = purgedcv.deflated_sharpe_ratio(returns, n_trials=30, var_sharpe=0.002)
+    ours = probabilistic_sharpe_ratio(moments.sharpe, 400, benchmark=0.01, **shape)
+    theirs = measures.probabilistic_sharpe_ratio(returns, benchmark_sharpe_ratio=0.01)
     assert ours == pytest.approx(theirs, abs=1e-8)
-    ours = minimum_track_record_length(moments.sharpe, benchmark=-0.1, **shape)
-    theirs = purgedcv.min_track_record_length(moments.sharpe, -0.1, 0.05, *shape.values())
-    assert math.ceil(ours) == theirs  # theirs is rounded up to whole observations
+    trials = np.random.default_rng(seed).normal(0.0, 0.05, size=30)
+    variance = float(trials.var(ddof=1))
+    ours = deflated_sharpe_ratio(moments.sharpe, 400, num_trials=30, sharpe_variance=variance, **shape)
+    assert ours == pytest.approx(measures.deflated_sharpe_ratio(returns, trials), abs=1e-8)
+
+
+def test_track_record_length_agrees_with_purgedcv_which_rounds_up():
+    purgedcv = pytest.importorskip("purgedcv")
+    ours = minimum_track_record_length(0.05, benchmark=-0.1, skewness=-1.2, kurtosis=7.0)
+    assert math.ceil(ours) == purgedcv.min_track_record_length(0.05, -0.1, 0.05, -1.2, 7.0)
+
+
+def test_the_psr_of_purgedcv_follows_another_convention():
+    # It divides by the population deviation and corrects the moments for bias, so it is close but not equal.
+    purgedcv = pytest.importorskip("purgedcv")
+    returns = _skewed_returns(0) + 0.0072
+    moments = sharpe_moments(returns)
+    ours = probabilistic_sharpe_ratio(
+        moments.sharpe, 400, skewness=moments.skewness, kurtosis=moments.kurtosis
+    )
+    theirs = purgedcv.probabilistic_sharpe_ratio(returns, 0.0)
+    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert ours != pytest.approx(theirs, abs=1e-8)
