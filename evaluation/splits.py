@@ -171,7 +171,7 @@ class CombinatorialPurged:
         if not is_train.any():
             raise ValueError(
                 f"purging leaves no training bar when groups {chosen} are tested: horizon "
-                f"{self.horizon_bars} and embargo {self.embargo_bars} are too long for groups of {edges[1]} bars"
+                f"{self.horizon_bars} and embargo {self.embargo_bars} outlast groups of {edges[1]} bars"
             )
         return np.flatnonzero(is_train), np.flatnonzero(is_test)
 
