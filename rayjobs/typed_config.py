@@ -1,4 +1,4 @@
-"""From a plain mapping (what YAML gives) to a frozen dataclass, with errors that name the nearest known key."""
+"""From a plain mapping (what YAML gives) to a frozen dataclass; errors name the nearest known key."""
 
 from __future__ import annotations
 

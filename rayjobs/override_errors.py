@@ -1,0 +1,94 @@
+"""Hydra's composition errors as one sentence that names the nearest known choice or key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rayjobs.typed_config import did_you_mean, nearest
+
+_NO_SUCH_KEY = re.compile(r"Could not (?:override|delete from config)[ .:]*'?([^'\s]+)'?")
+
+
+def explain(error: Exception, conf: Path, config_name: str, arguments: Sequence[str]) -> str:
+    """One sentence for the user who typed ``arguments``.
+
+    Parameters
+    ----------
+    error : what Hydra raised while composing ``conf/<config_name>.yaml``.
+    """
+    if isinstance(error, MissingConfigException):
+        return _unknown_choice(error, conf)
+    if isinstance(error, OverrideParseException):
+        bad = error.override or first_line(error)
+        return f"the override {bad!r} was not understood; write key=value, and quote values with special characters"
+    message = first_line(error)
+    if message.startswith("Ambiguous value for argument"):
+        override = message.split("'")[1]
+        key, _, value = override.partition("=")
+        return f"{override} gives several values; for a list write '{key}=[{value}]', to try each use rayjobs.sweep"
+    match = _NO_SUCH_KEY.search(message)
+    if match:
+        return _unknown_key(match.group(1).rstrip("."), conf, config_name, arguments)
+    return message
+
+
+def first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _unknown_choice(error: MissingConfigException, conf: Path) -> str:
+    group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    options = list(error.options or [])
+    if not group:
+        return f"there is no configuration {name!r} in {conf}"
+    if not options and not (conf / group).is_dir():
+        return f"{group}: unknown group; {did_you_mean(group, groups(conf))}"
+    match = nearest(name, options)
+    hint = f"did you mean {match}? " if match else ""
+    return f"there is no {group} {name!r}; {hint}known: {', '.join(sorted(options))}"
+
+
+def _unknown_key(key: str, conf: Path, config_name: str, arguments: Sequence[str]) -> str:
+    override = next((a for a in arguments if a.lstrip("+~").split("=")[0].split("@")[0] == key), None)
+    if (conf / key).is_dir() and override is not None:
+        return f"{key} is not chosen by default; write +{override.lstrip('+~')}"
+    known = known_keys(conf, config_name, [a for a in arguments if a != override])
+    return f"{key}: unknown key; {did_you_mean(key, [*known, *groups(conf)]) if nearest(key, known) else _list(known)}"
+
+
+def _list(known: Iterable[str]) -> str:
+    return f"known: {', '.join(sorted({key.split('.')[0] for key in known}))}"
+
+
+def groups(conf: Path) -> list[str]:
+    """Names of the configuration groups: the folders of ``conf``."""
+    return sorted(path.name for path in conf.iterdir() if path.is_dir())
+
+
+def known_keys(conf: Path, config_name: str, arguments: Sequence[str]) -> list[str]:
+    """Every dotted key of the configuration that the other overrides compose, or of the bare one if they do not."""
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    for attempt in (overrides, []):
+        try:
+            with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
+                return list(flatten(OmegaConf.to_container(hydra.compose(config_name, overrides=attempt))))
+        except (HydraException, OmegaConfBaseException):
+            continue
+    return []
+
+
+def flatten(values: Any, path: str = "") -> Iterable[str]:
+    """Dotted paths of all keys of nested mappings, groups included."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            here = f"{path}.{key}" if path else str(key)
+            yield here
+            yield from flatten(value, here)
