@@ -1,0 +1,193 @@
+"""Baselines: causal schedules of targets that run through the same simulator as a trained policy.
+
+A schedule is an array (T, A) of targets in [-1, 1]: row t is decided at the close of bar t from bars up to t. In the
+action schemes with directions only the sign counts and the env's size rule sizes it; in the scheme `weights` the
+number is the target weight. Axes: T time, E env row, A asset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.schema import Panel
+
+FloatArray = NDArray[np.float64]
+SHORT, FLAT, LONG = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduledPolicy:
+    """Follows a schedule; its state is the bar each row decides at.
+
+    Attributes
+    ----------
+    target_TA : (T, A) targets in [-1, 1]; NaN stands for 0 (nothing known yet).
+    first_bar_E : (E,) bar index of each row's first decision (`Window.start_bar - 1`, less the warm-up bars).
+    scheme : action scheme of the env: "direction", "orders", "direction_size" or "weights".
+    """
+
+    target_TA: FloatArray
+    first_bar_E: NDArray[np.int64]
+    scheme: str = "direction"
+
+    def __post_init__(self) -> None:
+        first = np.atleast_1d(np.asarray(self.first_bar_E, dtype=np.int64))
+        if (first < 0).any() or (first >= len(self.target_TA)).any():
+            raise ValueError(
+                f"first decisions at bars {first.tolist()} lie outside the schedule's {len(self.target_TA)} bars"
+            )
+        object.__setattr__(self, "first_bar_E", first)
+        object.__setattr__(self, "action_TA", encode_targets(self.target_TA, self.scheme))
+
+    def initial_state(self, num_envs: int) -> NDArray[np.int64]:
+        if num_envs != len(self.first_bar_E):
+            raise ValueError(
+                f"the schedule starts {len(self.first_bar_E)} rows but the env has {num_envs}; give a start bar per row"
+            )
+        return self.first_bar_E.copy()
+
+    def act(self, observation: NDArray[np.float32], state: Any) -> tuple[NDArray[Any], Any]:
+        actions: NDArray[Any] = self.action_TA  # type: ignore[attr-defined]
+        # A row that waits for the longest one to end runs past the schedule; its actions are not used any more.
+        return actions[np.minimum(state, len(actions) - 1)], state + 1
+
+
+def encode_targets(target_TA: FloatArray, scheme: str) -> NDArray[Any]:
+    """Targets in [-1, 1] as actions of a scheme: (T, A), or (T, A, 2) for `direction_size`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown scheme or targets outside [-1, 1].
+    """
+    target = np.nan_to_num(np.asarray(target_TA, dtype=np.float64), nan=0.0)
+    if target.ndim != 2 or (np.abs(target) > 1.0 + 1e-9).any():
+        raise ValueError(
+            f"targets have shape {target.shape} or leave [-1, 1]; give (T, A) numbers in [-1, 1]"
+        )
+    side = np.sign(target).astype(np.int64)
+    if scheme == "direction":
+        return side + FLAT
+    if scheme == "orders":  # 1 buy, 2 sell, 3 close
+        return np.where(side > 0, 1, np.where(side < 0, 2, 3))
+    if scheme == "direction_size":
+        return np.stack([side + FLAT, np.abs(target)], axis=-1).astype(np.float32)
+    if scheme == "weights":
+        return target.astype(np.float32)
+    raise ValueError(
+        f"unknown action scheme {scheme!r}; known are direction, orders, direction_size and weights"
+    )
+
+
+def flat(panel: Panel) -> FloatArray:
+    """Never trade."""
+    return np.zeros(panel.close.shape)
+
+
+def buy_and_hold(panel: Panel) -> FloatArray:
+    """Long every asset from its first known close on; in a direction scheme the units are kept."""
+    return np.where(np.isfinite(panel.last_close()), 1.0, 0.0)
+
+
+def equal_weight(panel: Panel) -> FloatArray:
+    """Hold the known assets at equal weights that sum to one; rebalanced at each bar under the scheme `weights`."""
+    known = np.isfinite(panel.last_close())
+    return known / np.maximum(known.sum(axis=1, keepdims=True), 1)
+
+
+def momentum(panel: Panel, *, lookback_bars: int, hold_bars: int = 1) -> FloatArray:
+    """Sign of the return over the last `lookback_bars`, looked at anew every `hold_bars`."""
+    if lookback_bars < 1 or hold_bars < 1:
+        raise ValueError(f"lookback_bars {lookback_bars} and hold_bars {hold_bars} must be at least 1")
+    close = panel.last_close()
+    target = np.zeros(close.shape)
+    if len(close) > lookback_bars:
+        change = close[lookback_bars:] - close[:-lookback_bars]
+        target[lookback_bars:] = np.sign(np.nan_to_num(change))
+    seen_at = np.arange(len(close)) // hold_bars * hold_bars
+    return target[seen_at]
+
+
+def momentum_sign(panel: Panel) -> FloatArray:
+    """Sign of the last bar's return: a scripted policy whose trades anyone can derive."""
+    return momentum(panel, lookback_bars=1)
+
+
+def mean_reversion(panel: Panel, *, lookback_bars: int, hold_bars: int = 1) -> FloatArray:
+    """Against the sign of the return over the last `lookback_bars`."""
+    return -momentum(panel, lookback_bars=lookback_bars, hold_bars=hold_bars)
+
+
+def flip(panel: Panel) -> FloatArray:
+    """Long after even bars and short after odd ones: the dearest policy there is."""
+    sides = np.where(np.arange(panel.num_bars) % 2 == 0, 1.0, -1.0)
+    return np.repeat(sides[:, None], panel.num_assets, axis=1)
+
+
+def random_matched_turnover(like_NA: NDArray[Any], num_bars: int, random: np.random.Generator) -> FloatArray:
+    """Random directions that are short, flat and long as often as `like_NA`, and trade as much.
+
+    Each asset redraws its side from those frequencies with the probability that makes the mean absolute change of
+    side a bar equal to the one of `like_NA`; only these few numbers of `like_NA` are used.
+
+    Parameters
+    ----------
+    like_NA : (N, A) any numbers whose sign is the side held, in time order (a recording's target units).
+    num_bars : T, length of the schedule.
+
+    Returns
+    -------
+    (T, A) in {-1, 0, 1}.
+    """
+    side = np.sign(np.nan_to_num(np.asarray(like_NA, dtype=np.float64)))
+    num_assets = side.shape[1]
+    schedule = np.empty((num_bars, num_assets))
+    sides = np.array([-1.0, 0.0, 1.0])
+    for asset in range(num_assets):
+        frequency = np.array([np.mean(side[:, asset] == value) for value in sides])
+        wanted = float(np.mean(np.abs(np.diff(side[:, asset], prepend=0.0))))
+        per_draw = float(frequency @ np.abs(sides[:, None] - sides[None, :]) @ frequency)
+        redraw = min(wanted / per_draw, 1.0) if per_draw > 0.0 else 1.0
+        drawn = random.choice(sides, size=num_bars, p=frequency / frequency.sum())
+        changes = random.random(num_bars) < redraw
+        changes[0] = True
+        schedule[:, asset] = drawn[np.maximum.accumulate(np.where(changes, np.arange(num_bars), 0))]
+    return schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A named baseline: its targets and the action scheme it needs (None: the one of the env at hand)."""
+
+    target_TA: FloatArray
+    scheme: str | None = None
+
+
+Script = Callable[[Panel], Schedule]
+
+SCRIPTED: Mapping[str, Script] = {
+    "flat": lambda panel: Schedule(target_TA=flat(panel)),
+    "buy_and_hold": lambda panel: Schedule(target_TA=buy_and_hold(panel)),
+    "equal_weight": lambda panel: Schedule(target_TA=equal_weight(panel), scheme="weights"),
+    "flip": lambda panel: Schedule(target_TA=flip(panel)),
+    "momentum_sign": lambda panel: Schedule(target_TA=momentum_sign(panel)),
+}
+"""Policies without parameters that can be run in place of a trained one."""
+
+
+def standard_baselines(panel: Panel, *, momentum_bars: int, hold_bars: int) -> dict[str, Schedule]:
+    """The baselines that every trained policy is compared with (the random one needs the policy's own turnover)."""
+    return {
+        "flat": Schedule(target_TA=flat(panel)),
+        "buy_and_hold": Schedule(target_TA=buy_and_hold(panel)),
+        "equal_weight": Schedule(target_TA=equal_weight(panel), scheme="weights"),
+        "momentum": Schedule(target_TA=momentum(panel, lookback_bars=momentum_bars, hold_bars=hold_bars)),
+        "mean_reversion": Schedule(
+            target_TA=mean_reversion(panel, lookback_bars=momentum_bars, hold_bars=hold_bars)
+        ),
+    }
