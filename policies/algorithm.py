@@ -1,12 +1,11 @@
 """PPO on RLlib's algorithm with columnar fragments: what a training iteration does.
 
-RLlib supplies configuration, actors, fault tolerance, learners and checkpoints. One iteration samples a fragment from each
-env runner, updates on their sequences and sends the weights back.
+RLlib supplies configuration, actors, fault tolerance, learners and checkpoints. One iteration samples a
+fragment from each env runner, updates on their sequences and sends the weights back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,39 +23,13 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
+from envs.observations import ObservationLayout
 from policies.fragment import Fragment, Moments
 from policies.learner import SequencePPOLearner
 from policies.module import PortfolioModule
-from policies.networks import AssetBlocks, NetworkConfig
+from policies.networks import NetworkConfig
 from policies.sampler import FragmentEnvRunner
-
-
-@dataclass(frozen=True, kw_only=True)
-class CostCurriculum:
-    """Trading costs during training: none at first, then ramped to full. Evaluation always pays in full.
-
-    With full costs from the first step, random trading only loses, so a policy learns not to trade before it has learnt
-    when to.
-
-    Parameters
-    ----------
-    free_env_steps : env steps without costs.
-    ramp_env_steps : env steps over which costs then rise linearly to full.
-    """
-
-    free_env_steps: int
-    ramp_env_steps: int
-
-    def __post_init__(self) -> None:
-        for name in ("free_env_steps", "ramp_env_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"cost_curriculum.{name} is {getattr(self, name)}; it must be 0 or more")
-
-    def scale(self, env_steps: int) -> float:
-        """Fraction of the full costs, 0.0 to 1.0, after ``env_steps`` env steps."""
-        if self.ramp_env_steps == 0:
-            return 1.0 if env_steps >= self.free_env_steps else 0.0
-        return float(np.clip((env_steps - self.free_env_steps) / self.ramp_env_steps, 0.0, 1.0))
+from policies.schedules import CostCurriculum
 
 
 class PortfolioPPOConfig(PPOConfig):
@@ -68,7 +41,8 @@ class PortfolioPPOConfig(PPOConfig):
         self.kl_stop: float | None = None
         self.scale_rewards = False
         self.adam_epsilon = 1e-5
-        self.cost_curriculum = CostCurriculum(free_env_steps=0, ramp_env_steps=0)
+        self.cost_curriculum: CostCurriculum | None = None
+        self.total_env_steps = 0
         self.env_runners(
             env_runner_cls=FragmentEnvRunner, merge_env_runner_states=False, broadcast_env_runner_states=True
         )
@@ -81,7 +55,8 @@ class PortfolioPPOConfig(PPOConfig):
         kl_stop: float | None = NotProvided,
         scale_rewards: bool = NotProvided,
         adam_epsilon: float = NotProvided,
-        cost_curriculum: CostCurriculum = NotProvided,
+        cost_curriculum: CostCurriculum | None = NotProvided,
+        total_env_steps: int = NotProvided,
     ) -> PortfolioPPOConfig:
         """Set the columnar sampler's and learner's own knobs.
 
@@ -91,18 +66,19 @@ class PortfolioPPOConfig(PPOConfig):
         kl_stop : approximate KL at which an update stops early; None never.
         scale_rewards : divide rewards by the running spread of the discounted return.
         adam_epsilon : epsilon of Adam.
-        cost_curriculum : trading costs over training.
+        cost_curriculum : trading costs over training; None charges them in full.
+        total_env_steps : length of training, which the curriculum is stretched over.
         """
         for name, value in locals().items():
             if name != "self" and value is not NotProvided:
                 setattr(self, name, value)
         return self
 
-    def network(self, blocks: AssetBlocks | None, network: NetworkConfig) -> PortfolioPPOConfig:
-        """Choose the policy network; ``blocks`` None treats the observation as one flat vector."""
+    def network(self, layout: ObservationLayout | None, network: NetworkConfig) -> PortfolioPPOConfig:
+        """Choose the policy network; ``layout`` None treats the observation as one flat vector."""
         return self.rl_module(
             rl_module_spec=RLModuleSpec(
-                module_class=PortfolioModule, model_config={"blocks": blocks, "network": network}
+                module_class=PortfolioModule, model_config={"layout": layout, "network": network}
             )
         )
 
@@ -111,8 +87,8 @@ class PortfolioPPOConfig(PPOConfig):
         fragment = self.get_rollout_fragment_length()
         if not self.in_evaluation and fragment % self.sequence_length:
             raise ValueError(
-                f"the fragment of {fragment} steps is not a multiple of the sequence length {self.sequence_length}; "
-                "change algo.fragment_bars or algo.sequence_bars"
+                f"the fragment of {fragment} steps is not a multiple of the sequence length "
+                f"{self.sequence_length}; change algo.fragment_bars or algo.sequence_bars"
             )
 
     @property
@@ -157,8 +133,10 @@ class PortfolioPPO(PPO):
             self._send_weights()
 
     def _sample(self) -> list[Fragment]:
-        """One fragment per env runner; those of runners that died are sampled again by the others or their successors."""
-        scale = self.config.cost_curriculum.scale(self._env_steps)
+        """One fragment per env runner; those of runners that died are sampled again by the others or their
+        successors.
+        """
+        scale = self._cost_scale()
         group = self.env_runner_group
         if group.num_remote_workers() == 0:
             fragments = [self.env_runner.sample(cost_scale=scale)]
@@ -182,6 +160,12 @@ class PortfolioPPO(PPO):
             self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
         return fragments
 
+    def _cost_scale(self) -> float:
+        curriculum = self.config.cost_curriculum
+        if curriculum is None:
+            return 1.0
+        return curriculum.scale(min(1.0, self._env_steps / max(1, self.config.total_env_steps)))
+
     def _shards(self, fragments: list[Fragment]) -> dict[str, Any]:
         if self.config.num_learners == 0:
             return {"batch": fragments}
@@ -194,7 +178,9 @@ class PortfolioPPO(PPO):
             trained = learner.module[DEFAULT_MODULE_ID].unwrapped()
             self.env_runner.module.load_state_dict(trained.state_dict())
             return
-        self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
+        self.env_runner_group.sync_weights(
+            from_worker_or_learner_group=self.learner_group, inference_only=True
+        )
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return super().get_state(*args, **kwargs) | {"env_steps": self._env_steps}

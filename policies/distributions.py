@@ -1,7 +1,7 @@
 """Action distributions: one categorical per asset.
 
-Shapes: A assets, N choices per asset. Assets are independent given the observation, so log-probabilities, entropies and
-divergences add up over assets.
+Shapes: A assets, N choices per asset. Assets are independent given the observation, so log-probabilities,
+entropies and divergences add up over assets.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ def choices_per_asset(action_space: gym.Space) -> tuple[int, int]:
     Raises
     ------
     ValueError
-        If the space is neither ``Discrete`` nor ``MultiDiscrete`` with the same number of choices for every asset.
+        If the space is neither ``Discrete`` nor ``MultiDiscrete`` with the same number of choices for every
+        asset.
     """
     if isinstance(action_space, gym.spaces.Discrete):
         return 1, int(action_space.n)
     if isinstance(action_space, gym.spaces.MultiDiscrete) and len(set(action_space.nvec.tolist())) == 1:
         return len(action_space.nvec), int(action_space.nvec[0])
     raise ValueError(
-        f"the policy needs a Discrete action space or a MultiDiscrete one with equal choices, got {action_space}"
+        f"the policy needs a Discrete action space or a MultiDiscrete one with equal choices, "
+        f"got {action_space}"
     )
 
 

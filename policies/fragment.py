@@ -1,8 +1,8 @@
 """Columnar rollout fragments: what a sampler hands to a learner, one object per rollout.
 
-Shapes: L fragment steps, E envs, D observation, A assets, S scores per asset, H units of recurrent state, Q = L / sequence
-length. Everything is time-major. ``keep`` is 0.0 at the first step of an episode, so that a recurrent state is cleared
-exactly there.
+Shapes: L fragment steps, E envs, D observation, A assets, S scores per asset, H units of recurrent state, Q
+= L / sequence length. Everything is time-major. ``keep`` is 0.0 at the first step of an episode, so that a
+recurrent state is cleared exactly there.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def generalised_advantages(
     Parameters
     ----------
     rewards, values : (L, E), reward of the step and value of the observation before it.
-    next_values : (L, E), value of the observation after the step: the final one where the episode was truncated, 0.0 where
-        it terminated.
+    next_values : (L, E), value of the observation after the step: the final one where the episode was
+        truncated, 0.0 where it terminated.
     ended : (L, E), the episode ended at this step, by either; the sum of the estimator does not reach across.
     valid : (L, E), False on steps without a transition; their advantage is 0.0.
     gamma, lambda_ : discount and trace decay per step, each in [0, 1].

@@ -1,7 +1,8 @@
 """The PPO learner on columnar fragments: minibatches of whole sequences, early stop on KL.
 
-RLlib's PPO loss, optimiser, gradient clipping and data-parallel machinery are used as they are; what is replaced is the way
-from samples to minibatches. No step is padded: a sequence may contain the end of an episode and the start of the next.
+RLlib's PPO loss, optimiser, gradient clipping and data-parallel machinery are used as they are; what is
+replaced is the way from samples to minibatches. No step is padded: a sequence may contain the end of an episode
+and the start of the next.
 
 Shapes: L fragment steps, E envs, K sequence length, N sequences, B sequences of a minibatch.
 """
@@ -48,7 +49,13 @@ class SequenceColumns:
     """All sequences of one update as (K, N, ...) tensors; minibatches are picked along N."""
 
     def __init__(
-        self, fragments: list[Fragment], sequence_length: int, device: torch.device, mean: float, spread: float
+        self,
+        fragments: list[Fragment],
+        sequence_length: int,
+        device: torch.device,
+        *,
+        mean: float,
+        spread: float,
     ) -> None:
         def fold(name: str) -> Tensor:
             parts = [torch.from_numpy(getattr(fragment, name)) for fragment in fragments]
@@ -87,8 +94,8 @@ class SequenceColumns:
 class SequencePPOLearner(PPOTorchLearner):
     """Updates on ``training_data.batch``: a list of :class:`Fragment`, one per env runner.
 
-    Reads from the config, beside RLlib's own settings: ``sequence_length``, ``kl_stop`` (approximate KL of one minibatch
-    at which the rest of the update is left out; None never stops).
+    Reads from the config, beside RLlib's own settings: ``sequence_length``, ``kl_stop`` (approximate KL of one
+    minibatch at which the rest of the update is left out; None never stops).
     """
 
     def build(self) -> None:
@@ -127,7 +134,11 @@ class SequencePPOLearner(PPOTorchLearner):
     ) -> Iterator[SequenceMinibatch]:
         length = self.config.sequence_length
         columns = SequenceColumns(
-            training_data.batch, length, torch.device(self._device), advantage_mean, advantage_spread
+            training_data.batch,
+            length,
+            torch.device(self._device),
+            mean=advantage_mean,
+            spread=advantage_spread,
         )
         per_minibatch = max(1, (minibatch_size or length * columns.num_sequences) // length)
         num_minibatches = max(1, round(columns.num_sequences / per_minibatch))
@@ -139,7 +150,10 @@ class SequencePPOLearner(PPOTorchLearner):
                     return
 
     def _mean_over_learners(self) -> float:
-        """Approximate KL of the last minibatch; learners must agree, or one would wait for gradients that never come."""
+        """Approximate KL of the last minibatch, the same on all learners.
+
+        One that stopped alone would leave the others waiting for its gradients.
+        """
         kl = self._reports[-1][APPROX_KL].clone()
         if self.distributed:
             torch.distributed.all_reduce(kl)
@@ -153,9 +167,9 @@ class SequencePPOLearner(PPOTorchLearner):
             module_id=module_id, config=config, batch=batch, fwd_out=fwd_out
         )
         with torch.no_grad():
-            distribution = self.module[module_id].unwrapped().get_train_action_dist_cls()
-            log_prob = distribution.from_logits(fwd_out[Columns.ACTION_DIST_INPUTS]).logp(batch[Columns.ACTIONS])
-            log_ratio = log_prob - batch[Columns.ACTION_LOGP]
+            distribution_class = self.module[module_id].unwrapped().get_train_action_dist_cls()
+            distribution = distribution_class.from_logits(fwd_out[Columns.ACTION_DIST_INPUTS])
+            log_ratio = distribution.logp(batch[Columns.ACTIONS]) - batch[Columns.ACTION_LOGP]
             if Columns.LOSS_MASK in batch:
                 log_ratio = log_ratio[batch[Columns.LOSS_MASK]]
             ratio = log_ratio.exp()

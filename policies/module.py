@@ -1,7 +1,7 @@
 """The RLModule: the policy network behind RLlib's interface.
 
-RLlib's own connectors hand over (B, T, ...) columns with ``STATE_IN``; our sequence learner hands over time-major
-columns with ``KEEP``. Both run the same network.
+RLlib's own connectors hand over (B, T, ...) columns with ``STATE_IN``; our sequence learner hands over
+time-major columns with ``KEEP``. Both run the same network.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 
+from envs.observations import ObservationLayout
 from policies.distributions import PerAssetCategorical, choices_per_asset
-from policies.networks import AssetBlocks, NetworkConfig, NetworkOutput, PortfolioNetwork
+from policies.networks import NetworkConfig, NetworkOutput, PortfolioNetwork
 
 #: Column of the sequence learner: (L, B), 0.0 where an episode starts. Its presence marks time-major columns.
 KEEP = "keep"
 
 
 class PortfolioModule(TorchRLModule, ValueFunctionAPI):
-    """``model_config``: ``blocks`` (:class:`AssetBlocks` or None for a flat observation) and ``network``."""
+    """``model_config``: ``layout`` (:class:`ObservationLayout`, None for a flat observation) and
+    ``network``.
+    """
 
     def setup(self) -> None:
-        blocks = self.model_config["blocks"] or AssetBlocks.flat(self.observation_space.shape[0])
+        layout = self.model_config["layout"] or ObservationLayout.flat(self.observation_space.shape[0])
         network: NetworkConfig = self.model_config["network"]
-        self.network = PortfolioNetwork(blocks, choices_per_asset(self.action_space)[1], network)
+        self.network = PortfolioNetwork(layout, choices_per_asset(self.action_space)[1], network)
         self.action_dist_cls = PerAssetCategorical.for_space(self.action_space)
 
     def is_stateful(self) -> bool:

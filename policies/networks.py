@@ -1,8 +1,8 @@
 """The policy network: one encoder shared by all assets, a recurrent core, a head per asset, a value.
 
-Shapes: L time, B sequences or envs, A assets, K inputs per asset, C context inputs, M encoder units, H core units,
-S scores per asset. Weights are shared over assets, so parameters do not grow with A and the policy is equivariant
-to the order of assets (unless ``symbol_embedding`` tells them apart).
+Shapes: L time, B sequences or envs, A assets, K inputs per asset, C context inputs, M encoder units, H core
+units, S scores per asset. Weights are shared over assets, so parameters do not grow with A and the policy
+is equivariant to the order of assets (unless ``symbol_embedding`` tells them apart).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from envs.observations import ObservationLayout
 from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
 
 Core = Literal["mlp", "lstm", "gru"]
@@ -47,31 +48,6 @@ class NetworkConfig:
                 raise ValueError(f"policy.{name} is {getattr(self, name)}; it must be at least 1")
 
 
-class AssetBlocks(NamedTuple):
-    """Where the blocks of a flat observation lie; see ``envs.observations.ObservationLayout``.
-
-    ``per_asset`` holds (start, width) of the asset-major blocks, each A * width long; everything else, ``context``
-    (start, stop), belongs to the whole account.
-    """
-
-    num_assets: int
-    per_asset: tuple[tuple[int, int], ...]
-    context: tuple[int, int]
-
-    @property
-    def inputs_per_asset(self) -> int:
-        return sum(width for _, width in self.per_asset)
-
-    @property
-    def num_context(self) -> int:
-        return self.context[1] - self.context[0]
-
-    @classmethod
-    def flat(cls, num_inputs: int) -> AssetBlocks:
-        """Blocks of an observation without structure: a single "asset" that sees everything."""
-        return cls(num_assets=1, per_asset=((0, num_inputs),), context=(num_inputs, num_inputs))
-
-
 class NetworkOutput(NamedTuple):
     """``scores`` (..., A * S) parametrise the action distribution; ``values`` (...) estimate the return."""
 
@@ -85,20 +61,26 @@ class PortfolioNetwork(nn.Module):
 
     Parameters
     ----------
-    blocks : layout of the observation.
+    layout : where the blocks of the flat observation lie. One without assets (``ObservationLayout.flat``)
+        is treated as a single asset that sees everything.
     scores_per_asset : S, numbers per asset that the action distribution needs.
     config : sizes.
     """
 
-    def __init__(self, blocks: AssetBlocks, scores_per_asset: int, config: NetworkConfig) -> None:
+    def __init__(self, layout: ObservationLayout, scores_per_asset: int, config: NetworkConfig) -> None:
         super().__init__()
-        self.blocks = blocks
         self.config = config
+        self.num_assets = max(layout.num_assets, 1)
+        structured = layout.num_assets > 0
+        slices = layout.slices
+        self._per_asset = [slices["market"], slices["position"]] if structured else [slice(0, layout.size)]
+        self._context = slice(slices["account"].start if structured else layout.size, layout.size)
+        inputs = sum(part.stop - part.start for part in self._per_asset) // self.num_assets
         encoder, core = config.encoder_units, config.core_units
-        self.encode_asset = nn.Linear(blocks.inputs_per_asset, encoder)
-        self.encode_context = nn.Linear(encoder + blocks.num_context, encoder)
+        self.encode_asset = nn.Linear(inputs, encoder)
+        self.encode_context = nn.Linear(encoder + self._context.stop - self._context.start, encoder)
         self.symbols = (
-            nn.Parameter(torch.zeros(blocks.num_assets, encoder)) if config.symbol_embedding else None
+            nn.Parameter(torch.zeros(self.num_assets, encoder)) if config.symbol_embedding else None
         )
         gates = {"mlp": 1, "lstm": 4, "gru": 3}[config.core]
         self.core_from_asset = nn.Linear(encoder, gates * core)
@@ -112,7 +94,9 @@ class PortfolioNetwork(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Orthogonal weights; small scores, so that the first policy is nearly uniform (Andrychowicz et al. 2021)."""
+        """Orthogonal weights; small scores, so that the first policy is nearly uniform (Andrychowicz et al.
+        2021).
+        """
         for name, parameter in self.named_parameters():
             if name == "symbols":
                 nn.init.normal_(parameter, std=0.1)
@@ -125,9 +109,11 @@ class PortfolioNetwork(nn.Module):
             nn.init.ones_(self.core_from_asset.bias[units : 2 * units])
 
     def initial_state(self, num_rows: int) -> State:
-        """State before the first bar: ``hidden`` (and ``cell``) of shape (num_rows, A, H); empty for ``mlp``."""
+        """State before the first bar: ``hidden`` (and ``cell``) of shape (num_rows, A, H); empty for
+        ``mlp``.
+        """
         names = {"mlp": (), "lstm": ("hidden", "cell"), "gru": ("hidden",)}[self.config.core]
-        shape = (num_rows, self.blocks.num_assets, self.config.core_units)
+        shape = (num_rows, self.num_assets, self.config.core_units)
         return {name: torch.zeros(shape) for name in names}
 
     def step(self, observation: Tensor, state: Mapping[str, Tensor]) -> NetworkOutput:
@@ -178,16 +164,12 @@ class PortfolioNetwork(nn.Module):
 
     def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each asset (..., A, M) and the account (..., M)."""
-        blocks = self.blocks
-        parts = [
-            observation[..., start : start + blocks.num_assets * width].unflatten(-1, (blocks.num_assets, width))
-            for start, width in blocks.per_asset
-        ]
+        parts = [observation[..., part].unflatten(-1, (self.num_assets, -1)) for part in self._per_asset]
         asset = self.encode_asset(torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0])
         if self.symbols is not None:
             asset = asset + self.symbols
         asset = torch.tanh(asset)
-        account = observation[..., blocks.context[0] : blocks.context[1]]
+        account = observation[..., self._context]
         context = torch.tanh(self.encode_context(torch.cat([asset.mean(dim=-2), account], dim=-1)))
         return asset, context
 

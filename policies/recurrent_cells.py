@@ -49,7 +49,7 @@ class _LstmSequence(torch.autograd.Function):
         ctx: Any, grad_outputs: Tensor, grad_hidden: Tensor, grad_cell: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
         gates, weight, hidden_before, cell_before, cell_tanh, keep = ctx.saved_tensors
-        length, rows, four_hidden = gates.shape
+        length, _, four_hidden = gates.shape
         units = four_hidden // 4
         # Derivatives of the activations for all steps at once: s' = s (1 - s), tanh' = 1 - tanh^2.
         sigmoids, tanhs = gates[..., : 3 * units], gates[..., 3 * units :]

@@ -1,6 +1,8 @@
-"""Reward scaling by the running spread of the discounted return (Engstrom et al. 2020, "Implementation matters").
+"""Reward scaling by the running spread of the discounted return (Engstrom et al. 2020, "Implementation
+matters").
 
-The scale is estimated on the fly and is part of a sampler's state, so that a resumed run scales exactly as before.
+The scale is estimated on the fly and is part of a sampler's state, so that a resumed run scales exactly as
+before.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ class RewardScaler:
         self._count, self._mean, self._squares = 0.0, 0.0, 0.0
 
     def scale(self, rewards_E: NDArray[np.floating], ended_E: NDArray[np.bool_]) -> NDArray[np.floating]:
-        """Take in one step's rewards (E,) and return them scaled; the running return restarts where ``ended_E``."""
+        """Take in one step's rewards (E,) and return them scaled; the running return restarts where
+        ``ended_E``.
+        """
         self._returns_E = self._gamma * self._returns_E + rewards_E
         # Chan et al. 1979: merge this step's moments into the running ones.
         count, mean = self._returns_E.size, float(self._returns_E.mean())

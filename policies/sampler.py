@@ -1,7 +1,8 @@
 """The env runner: steps a vector env and the policy in one batched loop, and returns one columnar fragment.
 
-Stock RLlib keeps an episode object per env and runs connectors on each step; here a step costs one network call and one
-``env.step`` for all envs together. Any ``gymnasium.vector.VectorEnv`` will do, with SAME_STEP or NEXT_STEP autoreset.
+Stock RLlib keeps an episode object per env and runs connectors on each step; here a step costs one network
+call and one ``env.step`` for all envs together. Any ``gymnasium.vector.VectorEnv`` will do, with SAME_STEP or
+NEXT_STEP autoreset.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from policies.reward_scaling import RewardScaler
 
 
 class FragmentEnvRunner(EnvRunner, Checkpointable):
-    """Samples fragments of ``config.get_rollout_fragment_length()`` steps from ``config.num_envs_per_env_runner`` envs."""
+    """Samples fragments of ``rollout_fragment_length`` steps from ``num_envs_per_env_runner`` envs."""
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
@@ -58,7 +59,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         self.make_env()
         self.make_module()
 
-    # --- building -------------------------------------------------------------------------------------------------
+    # --- building
 
     def make_env(self) -> None:
         if self.env is not None:
@@ -97,19 +98,21 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         }
 
     def assert_healthy(self) -> None:
-        assert self.env is not None and self.module is not None
+        assert self.env is not None
+        assert self.module is not None
 
     def stop(self) -> None:
         self.env.close()
 
-    # --- sampling -------------------------------------------------------------------------------------------------
+    # --- sampling
 
     def sample(self, *, cost_scale: float | None = None, **_: Any) -> Fragment:
         """Sample one fragment.
 
         Parameters
         ----------
-        cost_scale : trading costs as a fraction of the configured ones (the cost curriculum), for envs that know it.
+        cost_scale : trading costs as a fraction of the configured ones (the cost curriculum), for envs that
+            know it.
         """
         if not self._started:
             self._reset()
@@ -139,7 +142,9 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         action_shape = self.env.single_action_space.shape or ()
         observations = np.empty((*shape, *self.env.single_observation_space.shape), np.float32)
         actions = np.empty((*shape, *action_shape), np.int64)
-        scores = np.empty((*shape, self._distribution.required_input_dim(self.env.single_action_space)), np.float32)
+        scores = np.empty(
+            (*shape, self._distribution.required_input_dim(self.env.single_action_space)), np.float32
+        )
         log_probs, values, next_values, rewards, keep = (np.empty(shape, np.float32) for _ in range(5))
         ended, valid = np.empty(shape, bool), np.empty(shape, bool)
         states: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._state}
@@ -150,12 +155,14 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
             observations[t], keep[t], valid[t] = self._observation, self._keep, ~self._resetting
             output = self._advance(self._observation)
             distribution = self._distribution.from_logits(output.scores)
-            uniforms = torch.from_numpy(self._random.random(distribution.log_probs.shape[:-1], dtype=np.float32))
+            uniforms = torch.from_numpy(
+                self._random.random(distribution.log_probs.shape[:-1], dtype=np.float32)
+            )
             choice = distribution.sample_from(uniforms)
             actions[t], scores[t] = choice.numpy(), output.scores.numpy()
             log_probs[t], values[t] = distribution.logp(choice).numpy(), output.values.numpy()
             if t > 0:
-                # The value of the observation after step t - 1 is that of this one, unless an episode lay between.
+                # What follows step t - 1 is this observation, unless an episode ended between.
                 np.copyto(next_values[t - 1], values[t], where=self._carried)
             ended[t] = self._step(actions[t], rewards[t], next_values[t])
         np.copyto(next_values[-1], self._peek_values(), where=self._carried)
@@ -190,7 +197,10 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         return output.values.numpy()
 
     def _step(
-        self, actions: NDArray[np.int64], rewards_out: NDArray[np.float32], next_values_out: NDArray[np.float32]
+        self,
+        actions: NDArray[np.int64],
+        rewards_out: NDArray[np.float32],
+        next_values_out: NDArray[np.float32],
     ) -> NDArray[np.bool_]:
         """Step the env; fill in the rewards and, where the episode ended, the value after the step."""
         observation, rewards, terminated, truncated, infos = self.env.step(actions)
@@ -205,7 +215,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
             self._keep = (~ended).astype(np.float32)
             self._carried = ~ended
         else:
-            # NEXT_STEP: this observation is the episode's last; the reset comes with the next step, whose action is ignored.
+            # NEXT_STEP: this observation is the episode's last; the next step, whose action is ignored, resets.
             self._carried = ~terminated
             self._keep = (~self._resetting).astype(np.float32)
             self._resetting = ended
@@ -219,7 +229,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         state = {name: value[index] for name, value in self._state.items()}
         return self.module.network.step(torch.from_numpy(final.astype(np.float32)), state).values.numpy()
 
-    # --- metrics and state ----------------------------------------------------------------------------------------
+    # --- metrics and state
 
     def _count_episodes(self, rewards: NDArray[np.floating], ended: NDArray[np.bool_]) -> None:
         counted = ~self._resetting
@@ -259,7 +269,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         not_components: str | Collection[str] | None = None,
         **_: Any,
     ) -> dict[str, Any]:
-        """Everything that decides the next fragment: env, recurrent state, generators, scaler (and the weights)."""
+        """Everything that decides the next fragment: env, recurrent state, generator, scaler (and weights)."""
         state: dict[str, Any] = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
         if self._check_component(COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = self.module.get_state()

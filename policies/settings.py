@@ -1,0 +1,139 @@
+"""Settings of a PPO job (``conf/algo``) and their translation into RLlib's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from envs.observations import ObservationLayout
+from policies.algorithm import PortfolioPPOConfig
+from policies.networks import NetworkConfig
+from policies.schedules import CostCurriculum, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOSettings:
+    """Proximal policy optimisation (Schulman et al. 2017) on sequences.
+
+    Steps are env steps: one decision of one portfolio. A batch is
+    max(1, num_env_runners) * num_envs * fragment_bars of them.
+
+    Parameters
+    ----------
+    learning_rate, entropy_coefficient : schedules over training.
+    gamma, gae_lambda : discount and trace decay per bar.
+    clip_range : bound on the probability ratio's distance from 1.
+    value_coefficient : weight of the value loss.
+    epochs : passes over a batch.
+    minibatch_steps : env steps of one gradient step.
+    max_grad_norm : gradients are scaled down to this global norm.
+    kl_stop : approximate KL of a minibatch at which the update stops early; None never.
+    scale_rewards : divide rewards by the running spread of the discounted return.
+    num_envs : portfolios that step side by side in one env runner.
+    fragment_bars : bars that each env advances between updates; a multiple of ``sequence_bars``.
+    sequence_bars : bars of back-propagation through time.
+    num_env_runners : remote samplers, 0 samples in the learner's process.
+    num_learners : remote learners that share a batch, 0 learns in the job's process.
+    cost_curriculum : trading costs over training.
+    """
+
+    learning_rate: Schedule
+    entropy_coefficient: Schedule
+    gamma: float
+    gae_lambda: float
+    clip_range: float
+    value_coefficient: float
+    epochs: int
+    minibatch_steps: int
+    max_grad_norm: float
+    kl_stop: float | None
+    scale_rewards: bool
+    num_envs: int
+    fragment_bars: int
+    sequence_bars: int
+    num_env_runners: int
+    num_learners: int
+    cost_curriculum: CostCurriculum
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "minibatch_steps", "num_envs", "fragment_bars", "sequence_bars"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"algo.{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("num_env_runners", "num_learners"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"algo.{name} is {getattr(self, name)}; it must be 0 or more")
+        for name in ("gamma", "gae_lambda"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"algo.{name} is {getattr(self, name)}; it must lie in [0, 1]")
+        for name in ("clip_range", "max_grad_norm"):
+            if getattr(self, name) <= 0.0:
+                raise ValueError(f"algo.{name} is {getattr(self, name)}; it must be positive")
+        if self.kl_stop is not None and self.kl_stop <= 0.0:
+            raise ValueError(f"algo.kl_stop is {self.kl_stop}; it must be positive, or null for never")
+        if self.fragment_bars % self.sequence_bars:
+            raise ValueError(
+                f"algo.fragment_bars ({self.fragment_bars}) is not a multiple of "
+                f"algo.sequence_bars ({self.sequence_bars}); change one of them"
+            )
+
+    @property
+    def batch_steps(self) -> int:
+        """Env steps of one training iteration."""
+        return max(1, self.num_env_runners) * self.num_envs * self.fragment_bars
+
+    def rllib_config(
+        self,
+        *,
+        env: str,
+        env_config: dict[str, Any],
+        layout: ObservationLayout | None,
+        network: NetworkConfig,
+        seed: int,
+        total_env_steps: int,
+    ) -> PortfolioPPOConfig:
+        """Translate into RLlib's configuration.
+
+        Parameters
+        ----------
+        env : id of a registered creator of ``gymnasium.vector.VectorEnv``; it is given ``num_envs``.
+        env_config : passed to the creator.
+        layout : blocks of the observation; None for a foreign env's flat vector.
+        network : sizes of the policy network.
+        seed : of weights, exploration, shuffling and the env.
+        total_env_steps : length of training, which schedules are stretched over.
+        """
+        return (
+            PortfolioPPOConfig()
+            .environment(env=env, env_config=env_config)
+            .env_runners(
+                num_env_runners=self.num_env_runners,
+                num_envs_per_env_runner=self.num_envs,
+                rollout_fragment_length=self.fragment_bars,
+                create_local_env_runner=self.num_env_runners == 0,
+            )
+            .learners(num_learners=self.num_learners)
+            .training(
+                lr=self.learning_rate.points(total_env_steps),
+                entropy_coeff=self.entropy_coefficient.points(total_env_steps),
+                gamma=self.gamma,
+                lambda_=self.gae_lambda,
+                clip_param=self.clip_range,
+                vf_loss_coeff=self.value_coefficient,
+                vf_clip_param=float("inf"),
+                num_epochs=self.epochs,
+                minibatch_size=self.minibatch_steps,
+                train_batch_size_per_learner=self.batch_steps // max(1, self.num_learners),
+                grad_clip=self.max_grad_norm,
+                grad_clip_by="global_norm",
+            )
+            .sequences(
+                sequence_length=self.sequence_bars,
+                kl_stop=self.kl_stop,
+                scale_rewards=self.scale_rewards,
+                cost_curriculum=self.cost_curriculum,
+                total_env_steps=total_env_steps,
+            )
+            .network(layout, network)
+            .fault_tolerance(restart_failed_env_runners=True)
+            .debugging(seed=seed, log_level="ERROR")
+        )
