@@ -35,8 +35,8 @@ def align(
 
     Parameters
     ----------
-    bars : symbol -> rows as read, in asset order; each indexed by naive UTC label, with float64 columns open, high,
-        low, close, volume and any further ones, which become exogenous.
+    bars : symbol -> rows as read, in asset order; each indexed by naive UTC label, with float64 columns open,
+        high, low, close, volume and any further ones, which become exogenous.
     start_utc, stop_utc : window [start, stop) of labels to keep; None means from the first, to the last bar.
 
     Raises
@@ -108,8 +108,9 @@ def _inspect(
     closed = ~on_grid & ~_in_session(labels, calendar)
     if on_grid.mean() < 0.5:
         raise DataError(
-            f"{symbol}: {int((~on_grid).sum())} of {len(rows)} bars (the first at {labels[~on_grid][0]} UTC) are not bars "
-            f"of calendar {calendar!r} at {bar_seconds} s; set calendar, bar_seconds and timezone to those of the file."
+            f"{symbol}: {int((~on_grid).sum())} of {len(rows)} bars (the first at {labels[~on_grid][0]} UTC) "
+            f"are not bars of calendar {calendar!r} at {bar_seconds} s; set calendar, bar_seconds and timezone "
+            "to those of the file."
         )
     findings = find_runs(symbol, "missing", grid.bar_utc, ~np.isin(grid.bar_utc, labels))
     findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))

@@ -1,7 +1,8 @@
 """Trading calendars behind one small interface: bar grid, session ids, session bounds, bars a year.
 
-Exchange calendars are those of pandas_market_calendars (regular hours, half-days and breaks included); "24/7"
-is ours, with one session per UTC day. A session id is the number of days from 1970-01-01 to the session's date.
+Exchange calendars are those of pandas_market_calendars (regular hours, half-days and breaks included);
+"24/7" is ours, with one session per UTC day. A session id is the number of days from 1970-01-01 to the
+session's date.
 
 Axes: T time (bars), S session.
 """
@@ -83,12 +84,12 @@ def sessions_between(calendar: str, start_utc: np.datetime64, stop_utc: np.datet
     start, stop = start_utc.astype("datetime64[ns]"), stop_utc.astype("datetime64[ns]")
     if calendar == ALWAYS_OPEN:
         days = np.arange(start.astype("datetime64[D]"), stop.astype("datetime64[D]") + _DAY)
-        opens = days.astype("datetime64[ns]")
+        edges = np.append(days, days[-1] + _DAY).astype("datetime64[ns]")
         never = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[ns]")
         found = Sessions(
             session=days.astype(np.int32),
-            open_utc=opens,
-            close_utc=opens + _DAY,
+            open_utc=edges[:-1],
+            close_utc=edges[1:],
             break_start_utc=never,
             break_end_utc=never,
         )

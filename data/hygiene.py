@@ -3,14 +3,14 @@
 Two classes of defect. Those that make a file unusable (NaN or negative prices, unsorted or repeated times)
 raise `DataError`. Those that real feeds have are findings, and each has one stated consequence:
 
-| kind            | what was found                                | what becomes of it in the panel            |
-|-----------------|-----------------------------------------------|--------------------------------------------|
-| missing         | a run of bars the calendar expects is absent  | NaN prices, volume 0, not tradable         |
-| inconsistent    | high or low does not bound open and close     | as missing                                 |
-| zero_volume     | the bar has prices but no volume              | prices kept as a mark, not tradable        |
-| outside_session | a run of bars when the calendar is closed     | left out                                   |
-| off_grid        | labels that are no multiple of the bar length | left out                                   |
-| shifted_session | whole sessions early or late by the same time | nothing moved; the file's offsets are wrong |
+| kind            | what was found                              | what becomes of it in the panel     |
+|-----------------|---------------------------------------------|-------------------------------------|
+| missing         | bars that the calendar expects are absent   | NaN prices, volume 0, not tradable  |
+| inconsistent    | high or low does not bound open and close   | as missing                          |
+| zero_volume     | the bar has prices but no volume            | prices kept as mark, not tradable   |
+| outside_session | bars while the calendar is closed           | left out                            |
+| off_grid        | labels between those of the bar grid        | left out                            |
+| shifted_session | sessions that run one hour early or late    | nothing moved: correct the offsets  |
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ deviation loses when drift > 2c: with drift 5 bps and c = 2 bps, following costs
 the wrong side for one bar, which can save 8 at most (and 5 against 4 for standing aside). The config is
 refused where drift <= 2c, because then waiting can pay.
 
-*Where m(t) = 0* (memory, noise) nothing is earned, whatever is held. The oracle holds nothing: it is the best of
-the policies that take no risk without pay. Keeping the position until the next pulse would save one
+*Where m(t) = 0* (memory, noise) nothing is earned, whatever is held. The oracle holds nothing: it is the best
+of the policies that take no risk without pay. Keeping the position until the next pulse would save one
 round trip in every second idle spell: 2 bps on a payout of n * drift = 160 bps, or 1.3 %, for an exposure 3.5
 times as long, which costs about a third of the Sharpe ratio.
 """
@@ -127,7 +127,7 @@ SyntheticConfig = NoiseConfig | PlantedSignalConfig | PlantedMemoryConfig
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticMarket:
-    """A panel and, for each bar and asset, the best position decided at its close: -1, 0 or 1, (T, A) int8."""
+    """A panel, and (T, A) int8 the best position of each bar and asset, decided at its close: -1, 0 or 1."""
 
     panel: Panel
     oracle_direction: Int8Array
@@ -137,8 +137,8 @@ def check_drift(drift: float, cost_bps: float) -> None:
     """Raise ValueError unless drift > 2 * cost, below which following the sign is not always best."""
     if drift <= 2.0 * cost_bps * 1e-4:
         raise ValueError(
-            f"drift {drift} is not above twice the cost per side ({cost_bps} bps), so the oracle is not known in "
-            "closed form; raise the drift or lower cost_bps."
+            f"drift {drift} is not above twice the cost per side ({cost_bps} bps), so the oracle is not "
+            "known in closed form; raise the drift or lower cost_bps."
         )
 
 
@@ -170,7 +170,7 @@ def persistent_sign(rng: np.random.Generator, shape: tuple[int, int], flip_proba
     """Return (T, A) signs in {-1, 1} that start at random and turn with `flip_probability` a bar."""
     turns = np.where(rng.random(shape) < flip_probability, -1.0, 1.0)
     turns[0] = np.where(rng.random(shape[1]) < 0.5, -1.0, 1.0)
-    return np.cumprod(turns, axis=0)
+    return np.cumprod(turns, axis=0, dtype=np.float64)
 
 
 def random_pulses(rng: np.random.Generator, shape: tuple[int, int], probability: float) -> FloatArray:
@@ -195,7 +195,7 @@ def _panel_of_returns(
     ranges: np.random.Generator,
     volumes: np.random.Generator,
 ) -> Panel:
-    close = 100.0 * np.cumprod(1.0 + returns, axis=0)
+    close = 100.0 * np.cumprod(1.0 + returns, axis=0, dtype=np.float64)
     opened = np.concatenate([np.full((1, config.num_assets), 100.0), close[:-1]])
     reach = 0.25 * config.volatility * np.abs(ranges.standard_normal((2, *close.shape)))
     step = np.timedelta64(config.bar_seconds, "s").astype("timedelta64[ns]")

@@ -38,20 +38,20 @@ def day_of_week(panel: Panel) -> FloatArray:
 
 
 def session_flags(panel: Panel, *, edge_minutes: float) -> FloatArray:
-    """Return (T, 2) 1.0 where the bar's close lies within the first, or the last, `edge_minutes` of its session."""
+    """Return (T, 2) 1.0 where the bar closes within the first, or the last, `edge_minutes` of its session."""
     since_open, to_close = session_seconds(panel)
     edge = 60.0 * edge_minutes
     return np.stack([since_open <= edge, to_close <= edge], axis=1).astype(np.float64)
 
 
 def bars_to_close(panel: Panel) -> FloatArray:
-    """Return (T,) the share of the session that is left after this bar: 0 at its last bar, below 1 at its first."""
+    """Return (T,) the share of the session left after this bar: 0 at its last bar, below 1 at its first."""
     since_open, to_close = session_seconds(panel)
     return to_close / (since_open + to_close)
 
 
 def session_seconds(panel: Panel) -> tuple[FloatArray, FloatArray]:
-    """Return (T,) seconds from the session's open to the bar's close, and from there to the session's close."""
+    """Return (T,) seconds from the session's open to the bar's close, and (T,) from there to its close."""
     opened, closed = session_bounds(panel.calendar, panel.session)
     second = np.timedelta64(1, "s")
     length = (closed - opened) / second

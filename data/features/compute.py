@@ -90,8 +90,8 @@ def resolve_feature(name: str) -> Feature:
         return FEATURES[name]
     if ":" not in name:
         raise ValueError(
-            f"Feature {name!r} is not known{nearest_name(name, list(FEATURES))}; choose from {', '.join(FEATURES)}, "
-            "or give your own as package.module:NAME."
+            f"Feature {name!r} is not known{nearest_name(name, list(FEATURES))}; "
+            f"choose from {', '.join(FEATURES)}, or give your own as package.module:NAME."
         )
     module_name, _, attribute = name.partition(":")
     try:
@@ -104,7 +104,7 @@ def resolve_feature(name: str) -> Feature:
 
 
 def check_params(feature: Feature, params: Mapping[str, Any]) -> None:
-    """Raise ValueError if a parameter is unknown, missing, or a number of bars is not a whole number above 0."""
+    """Raise ValueError if a parameter is unknown or missing, or a number of bars is not whole and above 0."""
     wanted = [p for p in inspect.signature(feature.function).parameters if p != "panel"]
     for key in params:
         if key not in wanted:
@@ -118,7 +118,7 @@ def check_params(feature: Feature, params: Mapping[str, Any]) -> None:
         value = params[key]
         if key.endswith("_bars") and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise ValueError(
-                f"Feature {feature.name!r}: {key} is {value!r}; it must be a whole number of bars, at least 1."
+                f"Feature {feature.name!r}: {key} is {value!r}; it must be a whole number of bars, 1 or more."
             )
 
 
@@ -185,7 +185,8 @@ def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel, lookback_bars: 
         )
     if np.isinf(values).any() or (feature.kind == "clock" and np.isnan(values).any()):
         raise ValueError(
-            f"Feature {spec.name!r} returned values that are not finite; asset features may use NaN for unknown."
+            f"Feature {spec.name!r} returned values that are not finite; "
+            "only asset features may use NaN, for not known."
         )
     result = values.astype(np.float32)
     if feature.kind == "asset":

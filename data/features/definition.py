@@ -32,8 +32,9 @@ class Feature:
     ----------
     name : what configs call it.
     kind : "asset" for one value per bar and asset, "clock" for values that all assets share.
-    function : (panel, **params) -> float64 array; asset: (T, A), or (T, A, K) for K outputs; clock: (T,) or (T, K).
-        Row t may depend on bars t - lookback to t and on the published calendar, and on nothing else. NaN = not known.
+    function : (panel, **params) -> float64 array; asset: (T, A), or (T, A, K) for K outputs; clock: (T,) or
+        (T, K). Row t may depend on bars t - lookback to t and on the published calendar, and on nothing else.
+        NaN = not known.
     lookback_bars : params -> number of bars before t that row t reads.
     outputs : (panel, params) -> K suffixes, appended to the name of each output.
     version : raise it when the meaning changes, so that a model trained on the old one refuses the new.

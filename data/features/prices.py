@@ -1,7 +1,7 @@
 """Features of each asset's own bars.
 
-A missing bar is not filled: a value that needs it is NaN (not known), and a window mean is taken over the bars
-that are there, if at least half of them are.
+A missing bar is not filled: a value that needs it is NaN (not known), and a window mean is taken over the
+bars that are there, if at least half of them are.
 
 Axes: T time, A asset.
 """
@@ -42,14 +42,14 @@ def realised_volatility(panel: Panel, *, window_bars: int) -> FloatArray:
 def atr(panel: Panel, *, window_bars: int) -> FloatArray:
     """Return (T, A) the mean true range over the window, as a fraction of close[t].
 
-    Simple mean in place of Wilder's exponential one (Wilder 1978), whose lookback has no end. After a closed market
-    the true range is high - low.
+    Simple mean in place of Wilder's exponential one (Wilder 1978), whose lookback has no end. After a closed
+    market the true range is high - low.
     """
     return trailing_mean(true_range(panel), window_bars) / panel.close
 
 
 def rsi(panel: Panel, *, window_bars: int) -> FloatArray:
-    """Return (T, A) the relative strength index on simple means (Cutler's), scaled to [-1, 1]; 0 if nothing moved.
+    """Return (T, A) the relative strength index on simple means (Cutler's) in [-1, 1]; 0 if nothing moved.
 
     It is (gains - losses) / (gains + losses), which is RSI / 50 - 1 of the usual [0, 100] scale.
     """
@@ -101,7 +101,10 @@ def one_bar_log_return(panel: Panel) -> FloatArray:
 
 
 def true_range(panel: Panel) -> FloatArray:
-    """Return (T, A) max(high, last close) - min(low, last close); high - low after a closed market or a missing bar."""
+    """Return (T, A) max(high, last close) - min(low, last close).
+
+    It is high - low after a closed market or a missing bar.
+    """
     before = np.full(panel.close.shape, np.nan)
     before[1:] = panel.close[:-1]
     before[after_closed_market(panel)] = np.nan
@@ -122,7 +125,7 @@ def _horizon(params: Mapping[str, Any]) -> int:
 
 
 def _window(params: Mapping[str, Any]) -> int:
-    # A window of n bars that looks one bar further back (last close, or the window before t) reads n bars before t.
+    # Bars t - n + 1 to t, and one further back (the last close, or the window before t): n bars before t.
     return int(params["window_bars"])
 
 

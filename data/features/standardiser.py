@@ -68,7 +68,7 @@ class Standardiser:
         return cls(feature_hash=features.feature_hash, mean=mean, std=std, clip=clip)
 
     def transform(self, features: FeatureSet) -> FeatureSet:
-        """Return the features standardised: 0 where not known, or where `std` is 0; clock features as they are.
+        """Return the features standardised: 0 where not known, or where `std` is 0; clock features unchanged.
 
         Raises
         ------
@@ -77,15 +77,16 @@ class Standardiser:
         """
         if features.feature_hash != self.feature_hash or features.asset.shape[1:] != self.mean.shape:
             raise ValueError(
-                f"The features {features.feature_hash[:12]} {features.asset.shape[1:]} are not those of the standardiser "
-                f"({self.feature_hash[:12]} {self.mean.shape}); use the features and assets of the training run."
+                f"The features {features.feature_hash[:12]} {features.asset.shape[1:]} are not those of the "
+                f"standardiser ({self.feature_hash[:12]} {self.mean.shape}); use the features and assets of "
+                "the training run."
             )
         scale = np.divide(1.0, self.std, out=np.zeros_like(self.std), where=self.std > 0.0)
         values = np.clip((features.asset - self.mean) * scale, -self.clip, self.clip)
         return replace(features, asset=np.where(np.isfinite(values), values, 0.0).astype(np.float32))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists and numbers, for JSON; `from_dict` gives the same standardiser back, bit for bit."""
+        """Return plain lists and numbers, for JSON; `from_dict` gives the standardiser back, bit for bit."""
         return {
             "feature_hash": self.feature_hash,
             "mean": self.mean.tolist(),

@@ -1,6 +1,6 @@
 """Convert the raw CSV files of the bundled samples to canonical Parquet.
 
-Run: python data/samples/convert.py SOURCE_DIRECTORY   (writes beside itself; needed once, kept for provenance)
+Run: python data/samples/convert.py SOURCE_DIRECTORY   (writes beside itself; done once, kept for provenance)
 
 No bar is repaired, dropped or added. Columns are renamed, times become UTC, and SPY's wrong offsets are
 corrected: that file writes -05:00 all year, but its clock times are New York's (09:30 is the first and, by
@@ -39,8 +39,8 @@ def convert_spy(source: Path) -> pd.DataFrame:
 def write(bars: pd.DataFrame, name: str, dictionary: list[str]) -> str:
     """Write one Parquet file and return its line for SHA256SUMS.
 
-    The encodings halve the size: prices on a coarse tick repeat and go to a dictionary, other numbers are split
-    into byte streams.
+    The encodings halve the size: prices on a coarse tick repeat and go to a dictionary, other numbers are
+    split into byte streams.
     """
     path = HERE / name
     path.parent.mkdir(exist_ok=True)

@@ -45,7 +45,8 @@ class Dataset:
     ----------
     panel : the aligned bars.
     hygiene : what was wrong with the bars as read.
-    oracle_direction : (T, A) int8, the best position decided at each close, where it is known (synthetic), else None.
+    oracle_direction : (T, A) int8, the best position decided at each close, where it is known (synthetic),
+        else None.
     """
 
     panel: Panel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,9 @@ class FilesConfig:
 
     Parameters
     ----------
-    path : a directory with one file per symbol (`BTC.csv`, `ETH.parquet`, ...), or one file with a `symbol` column, or one
-        file of one symbol, named after it. Columns: timestamp, open, high, low, close, volume; further numeric
-        columns become exogenous.
+    path : a directory with one file per symbol (`BTC.csv`, `ETH.parquet`, ...), or one file with a `symbol`
+        column, or one file of one symbol, named after it. Columns: timestamp, open, high, low, close, volume;
+        further numeric columns become exogenous.
     symbols : which, in the order of the asset axis; empty means all, by name.
     calendar : "24/7" or a name of pandas_market_calendars, such as "NYSE".
     bar_seconds : length of a bar, seconds.
@@ -88,7 +89,14 @@ def _read_directory(path: Path, symbols: tuple[str, ...]) -> dict[str, pd.DataFr
     if not found:
         raise DataError(f"{path} holds no bars; put one .csv, .csv.gz or .parquet file per symbol there.")
     wanted = _wanted(symbols, list(found), str(path))
-    return {symbol: _read(found[symbol]) for symbol in wanted}
+    return {symbol: _without_symbol(_read(found[symbol])) for symbol in wanted}
+
+
+def _without_symbol(table: pd.DataFrame) -> pd.DataFrame:
+    """Drop a `symbol` column that says the same in every row of a file that holds one symbol."""
+    if "symbol" in table.columns and table["symbol"].nunique(dropna=False) == 1:
+        return table.drop(columns="symbol")
+    return table
 
 
 def _split_file(path: Path, symbols: tuple[str, ...]) -> dict[str, pd.DataFrame]:
@@ -98,7 +106,10 @@ def _split_file(path: Path, symbols: tuple[str, ...]) -> dict[str, pd.DataFrame]
     table = _read(path)
     if "symbol" not in table.columns:
         symbol = path.name[: -len(suffix)]
-        return {s: table for s in _wanted(symbols, [symbol], str(path))}
+        return dict.fromkeys(_wanted(symbols, [symbol], str(path)), table)
+    if table["symbol"].isna().any():
+        row = int(table["symbol"].isna().to_numpy().argmax()) + 1
+        raise DataError(f"{path}: row {row} has no symbol; fill it in or drop the row.")
     groups = {str(s): g.drop(columns="symbol") for s, g in table.groupby("symbol", sort=True, observed=True)}
     return {symbol: groups[symbol] for symbol in _wanted(symbols, list(groups), str(path))}
 
@@ -107,7 +118,8 @@ def _wanted(symbols: tuple[str, ...], found: list[str], where: str) -> tuple[str
     for symbol in symbols:
         if symbol not in found:
             raise DataError(
-                f"Symbol {symbol!r} is not in {where}{nearest_name(symbol, found)}; it has {', '.join(found)}."
+                f"Symbol {symbol!r} is not in {where}{nearest_name(symbol, found)}; "
+                f"it has {', '.join(found)}."
             )
     return symbols or tuple(found)
 
@@ -117,7 +129,7 @@ def _read(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path) if path.name.lower().endswith(".parquet") else pd.read_csv(path)
     except pd.errors.EmptyDataError as error:
         raise DataError(f"{path} is empty; give a file with a header and rows.") from error
-    except Exception as error:  # the readers raise many types of their own
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be read ({error}); check that it is the CSV or Parquet file it is named as."
         ) from error
@@ -166,7 +178,7 @@ def _session_opens(labels: pd.DatetimeIndex, config: FilesConfig, where: str) ->
     here = (at < len(grid.session)) & (grid.session[np.minimum(at, len(grid.session) - 1)] == dates)
     if not here.all():
         raise DataError(
-            f"{where}: {local[~here][0].date()} is no session of calendar {config.calendar!r}; drop that row or "
-            "choose the calendar of the file."
+            f"{where}: {local[~here][0].date()} is no session of calendar {config.calendar!r}; drop that row "
+            "or choose the calendar of the file."
         )
     return pd.DatetimeIndex(grid.bar_utc[at])

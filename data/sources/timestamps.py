@@ -31,7 +31,8 @@ def to_utc(times: pd.Series, timezone: str, where: str) -> pd.DatetimeIndex:
 
     Parameters
     ----------
-    times : text (ISO 8601), datetimes naive or aware, or whole numbers (Unix seconds, milli-, micro-, nanoseconds).
+    times : text (ISO 8601), datetimes naive or aware, or whole numbers (Unix seconds, milli-, micro- or
+        nanoseconds).
     where : file name for messages.
 
     Raises
@@ -39,6 +40,9 @@ def to_utc(times: pd.Series, timezone: str, where: str) -> pd.DatetimeIndex:
     DataError
         If times cannot be read, mix offsets that are not those of `timezone`, or do not exist in it.
     """
+    if times.isna().any():
+        row = int(times.isna().to_numpy().argmax()) + 1
+        raise DataError(f"{where}: row {row} has no timestamp; fill it in or drop the row.")
     if pd.api.types.is_numeric_dtype(times):
         return _from_unix(times, where)
     if isinstance(times.dtype, pd.DatetimeTZDtype):
@@ -49,20 +53,14 @@ def to_utc(times: pd.Series, timezone: str, where: str) -> pd.DatetimeIndex:
 
 
 def _from_unix(times: pd.Series, where: str) -> pd.DatetimeIndex:
-    if times.isna().any():
-        raise DataError(
-            f"{where}: row {int(times.isna().argmax()) + 1} has no timestamp; fill it in or drop the row."
-        )
     size = float(np.abs(times).median())
+    if 19_000_101 <= size <= 21_001_231:
+        raise DataError(f"{where}: times such as {int(size)} look like dates; write them as 2018-01-31.")
     unit = next((u for u, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if size < limit), "ns")
     return pd.DatetimeIndex(pd.to_datetime(times, unit=unit)).as_unit("ns")  # type: ignore[call-overload]
 
 
 def _from_wall_clock(times: pd.DatetimeIndex, timezone: str, where: str) -> pd.DatetimeIndex:
-    if times.isna().any():
-        raise DataError(
-            f"{where}: row {int(times.isna().argmax()) + 1} has no timestamp; fill it in or drop the row."
-        )
     try:
         local = times.tz_localize(timezone, ambiguous="raise", nonexistent="raise")
     except ValueError as error:
@@ -106,8 +104,8 @@ def _require_offsets_of(
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
-            f"{where}: times have different offsets ({', '.join(distinct)}), and at {utc[row]} it is not that of "
-            f"{timezone}; write all times in UTC, or set timezone to the zone whose offsets these are."
+            f"{where}: times have different offsets ({', '.join(distinct)}), and at {utc[row]} it is not "
+            f"that of {timezone}; write all times in UTC, or set timezone to the zone whose offsets these are."
         )
 
 
