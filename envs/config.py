@@ -1,0 +1,39 @@
+"""The whole configuration of a portfolio env, as one frozen dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envs.actions import ActionConfig
+from envs.barriers import BarrierConfig
+from envs.costs import CostConfig
+from envs.episodes import EpisodeConfig
+from envs.observations import ObservationConfig
+from envs.rewards import RewardConfig
+from envs.risk import RiskConfig
+from envs.sizing import SizingConfig
+from envs.validation import require_positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortfolioEnvConfig:
+    """What the simulator does; the market itself is `Market`.
+
+    Attributes
+    ----------
+    initial_equity : account currency at reset.
+    barriers : None for no barriers.
+    """
+
+    initial_equity: float
+    action: ActionConfig
+    sizing: SizingConfig
+    costs: CostConfig
+    barriers: BarrierConfig | None
+    risk: RiskConfig
+    reward: RewardConfig
+    episode: EpisodeConfig
+    observation: ObservationConfig
+
+    def __post_init__(self) -> None:
+        require_positive("env", "initial_equity", self.initial_equity)

@@ -1,0 +1,242 @@
+"""Names of the columns of the kernel's arrays. Axes: T time, S symbol of the market, E env, A asset slot, K column.
+
+Plain integers, because Numba compiles module-level integers as constants.
+"""
+
+from __future__ import annotations
+
+# bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
+OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
+NUM_BAR_COLUMNS = 6
+
+# context_TSK float64, causal (known at the close of t). T = 0 when the market was built without context.
+ATR, VOLATILITY, ADV, FUNDING, SPLIT = range(5)
+NUM_CONTEXT_COLUMNS = 5
+
+# calendar_TK int32: session number, bars since its first bar, bars until its last bar.
+SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
+
+# instrument_SK float64
+(
+    MULTIPLIER,
+    TICK_SIZE,
+    LOT_STEP,
+    COMMISSION_PER_UNIT,
+    TAKER_BPS,
+    MAKER_BPS,
+    HALF_SPREAD_TICKS,
+    HALF_SPREAD_BPS,
+    BORROW_RATE,
+    INITIAL_PER_UNIT,
+    INITIAL_FRACTION,
+    MAINTENANCE_PER_UNIT,
+    MAINTENANCE_FRACTION,
+    LIQUIDATION_BPS,
+    DELIST_BAR,
+) = range(15)
+NUM_INSTRUMENT_COLUMNS = 15
+
+# account_EK float64: state of an env row
+(
+    CASH,
+    EQUITY,
+    PEAK,
+    SESSION_EQUITY,
+    COST_FACTOR,
+    EPISODE_TURNOVER,
+    EPISODE_COST,
+    MOMENT_1,
+    MOMENT_2,
+    WIN_SUM,
+    LOSS_SUM,
+    DEEPEST,
+) = range(12)
+NUM_ACCOUNT_COLUMNS = 12
+
+# counter_EK int32: state of an env row
+(
+    BAR,
+    START,
+    STOP,
+    EPISODE,
+    STREAM,
+    PENDING_RESET,
+    HALT,
+    ENTRIES,
+    LATENCY,
+    STEPS,
+    WINS,
+    LOSSES,
+    EPISODE_BREACHES,
+    EPISODE_FILLS,
+) = range(14)
+NUM_COUNTER_COLUMNS = 14
+# values of HALT
+NOT_HALTED, HALTED_SESSION, HALTED_EPISODE = range(3)
+
+# position_EAK float64. The first three always; the next four only with barriers, Kelly sizing or latency;
+# from QUEUE on, one column per bar of latency.
+UNITS, ENTRY_PRICE, TARGET, ENTRY_ATR, EXTREME, TRADE_PNL, TRADE_NOTIONAL, QUEUE = range(8)
+NUM_POSITION_COLUMNS_MIN = 3
+
+# slot_EAK int32
+ENTRY_BAR, SYMBOL = range(2)
+
+# flow_EK float64: what happened in the last bar, written anew at each step
+(
+    TURNOVER,
+    COMMISSION,
+    SPREAD,
+    SLIPPAGE,
+    IMPACT,
+    FUNDING_PAID,
+    BORROW_PAID,
+    REALISED,
+    NUM_FILLS,
+    BREACHES,
+    NET_RETURN,
+    GROSS,
+    EQUITY_AFTER,
+) = range(13)
+NUM_FLOW_COLUMNS = 13
+
+# fill_log_EAPK float64, one row per place a fill can happen in a bar; units 0 = none. Recording only.
+AT_OPEN, INSIDE, AT_CLOSE = range(3)
+NUM_PLACES = 3
+FILL_UNITS, FILL_PRICE, FILL_COMMISSION, FILL_SPREAD, FILL_SLIPPAGE, FILL_IMPACT, FILL_REASON = range(7)
+NUM_FILL_COLUMNS = 7
+
+# decision_log_EAK float64: intent decided at the close of t (KEEP or target units) and its reason; financing of
+# the bar; units held at its close and the target decided one close earlier. Recording only.
+INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET = range(6)
+NUM_DECISION_COLUMNS = 6
+
+# ended_EK float64: statistics of an episode that ended in this step
+(
+    ENDED_RETURN,
+    ENDED_LENGTH,
+    ENDED_TURNOVER,
+    ENDED_COST,
+    ENDED_BREACHES,
+    ENDED_FILLS,
+    ENDED_MAX_DRAWDOWN,
+) = range(7)
+NUM_ENDED_COLUMNS = 7
+
+# window_WK int64
+WINDOW_START, WINDOW_STOP, WINDOW_STARTS = range(3)
+
+# An intent that leaves the working target as it is (queue and decision log). Not a NaN: NaN never enters the state.
+KEEP = 1e300
+
+# Reasons of a fill, in the order of REASON_NAMES.
+(
+    BY_SIGNAL,
+    BY_STOP,
+    BY_TARGET,
+    BY_TRAILING,
+    BY_TIME,
+    BY_SESSION_END,
+    BY_DAILY_LOSS,
+    BY_DRAWDOWN,
+    BY_LIQUIDATION,
+    BY_DELISTING,
+    BY_WINDOW_END,
+    BY_RUIN,
+) = range(12)
+REASON_NAMES = (
+    "signal",
+    "stop_loss",
+    "profit_target",
+    "trailing_stop",
+    "time_limit",
+    "session_end",
+    "daily_loss",
+    "drawdown",
+    "liquidation",
+    "delisting",
+    "window_end",
+    "ruin",
+)
+
+# rule_K float64: the whole config as numbers (envs.rules). Off is written as -1.
+(
+    INITIAL_EQUITY,
+    SCHEME,
+    ALLOW_SHORT,
+    REBALANCE_BAND,
+    SIZE_RULE,
+    SIZE_UNITS,
+    SIZE_FRACTION,
+    SIZE_RISK,
+    SIZE_VOLATILITY,
+    SIZE_KELLY,
+    SIZE_KELLY_MIN,
+    SIZE_MAX_FRACTION,
+    COST_SCALE,
+    SLIPPAGE_KIND,
+    SLIPPAGE_VALUE,
+    IMPACT_COEFFICIENT,
+    PARTICIPATION,
+    CARRY,
+    LATENCY_BARS,
+    BORROW_ON,
+    FUNDING_ON,
+    BARRIERS_ON,
+    BARRIER_UNIT,
+    PROFIT_TARGET,
+    STOP_LOSS,
+    TRAILING_STOP,
+    TIME_LIMIT,
+    MAX_GROSS,
+    MAX_POSITION,
+    MARGIN_ON,
+    MAX_DAILY_LOSS,
+    MAX_DRAWDOWN,
+    MAX_VAR,
+    VAR_RANK,
+    MAX_ENTRIES,
+    MIN_HOLDING,
+    NO_TRADE_OPEN,
+    NO_TRADE_CLOSE,
+    FLAT_RULE,
+    RUIN,
+    REWARD_SCALE,
+    REWARD_LOG,
+    REWARD_NET,
+    REWARD_PNL,
+    REWARD_DSR,
+    REWARD_REALISED,
+    REWARD_DRAWDOWN,
+    REWARD_DOWNSIDE,
+    REWARD_TURNOVER,
+    REWARD_HOLDING,
+    REWARD_MICRO,
+    REWARD_BREACH,
+    REWARD_DSR_RATE,
+    EDGE_BARS,
+    EDGE_FACTOR,
+    EPISODE_KIND,
+    EPISODE_BARS,
+    WARMUP_BARS,
+    LIQUIDATE,
+    RANDOM_TICKERS,
+    COST_LOW,
+    COST_HIGH,
+    EXTRA_LATENCY,
+    RETURN_SCALE,
+    HOLDING_SCALE,
+    YEAR_ROOT,
+    DAY_ROOT,
+    BARS_PER_SESSION,
+    TRADE_STATS,
+    SCHEDULE,
+) = range(70)
+# from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step
+
+DIRECTION, ORDERS, DIRECTION_SIZE, WEIGHTS = range(4)
+FIXED_UNITS, FIXED_FRACTION, ATR_RISK, VOLATILITY_TARGET, FRACTIONAL_KELLY, EQUITY_SCHEDULE = range(6)
+NO_SLIPPAGE, FIXED_BPS, FIXED_TICKS, BY_VOLUME = range(4)
+PERCENT, TICKS, ATR_MULTIPLES = range(3)
+NEVER_FLAT, LAST_OPEN, LAST_CLOSE = range(3)
+RANDOM_EPISODE, WHOLE_EPISODE, SESSION_EPISODE = range(3)

@@ -1,0 +1,28 @@
+"""How kernel functions are compiled: cached on disk, without the interpreter lock, NumPy division semantics.
+
+Numba's cache does not notice a change in a function that a cached one calls from another file. `compiled` therefore
+drops a cache that is older than any kernel source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numba
+
+inner = partial(numba.njit, nogil=True, error_model="numpy", inline="never")
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile an entry point of the kernel with an on-disk cache next to its source."""
+    dispatcher = numba.njit(function, nogil=True, error_model="numpy", cache=True)
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    index = Path(getattr(cache_file, "_index_path", ""))
+    if index.is_file():
+        newest = max(path.stat().st_mtime for path in Path(__file__).parent.glob("*.py"))
+        if index.stat().st_mtime <= newest:
+            dispatcher._cache.flush()
+    return dispatcher

@@ -1,0 +1,155 @@
+"""Marking at the close of bar t + 1: equity, halts, historical VaR, reward."""
+
+from __future__ import annotations
+
+import math
+
+from envs.kernel.columns import (
+    BAR_IN_SESSION,
+    BARS_LEFT,
+    BORROW_PAID,
+    BREACHES,
+    CASH,
+    COMMISSION,
+    DEEPEST,
+    EDGE_BARS,
+    EDGE_FACTOR,
+    EQUITY,
+    GROSS,
+    HALT,
+    HALTED_EPISODE,
+    HALTED_SESSION,
+    INITIAL_EQUITY,
+    MARK,
+    MAX_DAILY_LOSS,
+    MAX_DRAWDOWN,
+    MAX_VAR,
+    MOMENT_1,
+    MOMENT_2,
+    MULTIPLIER,
+    NET_RETURN,
+    NOT_HALTED,
+    NUM_FILLS,
+    PEAK,
+    REALISED,
+    REWARD_BREACH,
+    REWARD_DOWNSIDE,
+    REWARD_DRAWDOWN,
+    REWARD_DSR,
+    REWARD_DSR_RATE,
+    REWARD_HOLDING,
+    REWARD_LOG,
+    REWARD_MICRO,
+    REWARD_NET,
+    REWARD_PNL,
+    REWARD_REALISED,
+    REWARD_SCALE,
+    REWARD_TURNOVER,
+    SESSION_EQUITY,
+    STEPS,
+    TURNOVER,
+    UNITS,
+    VAR_RANK,
+)
+from envs.kernel.jit import inner
+
+# Floor of the variance in the differential Sharpe ratio (a standard deviation of 1e-6 a bar), and its clip.
+DSR_VARIANCE_FLOOR = 1e-12
+DSR_CLIP = 10.0
+
+
+@inner
+def mark_row(account, position, instrument, bars, flow, symbols, e, bar):
+    """Set EQUITY = cash + sum of marks, GROSS = sum of |marks|, at the close of `bar`."""
+    equity = account[e, CASH]
+    gross = 0.0
+    for a in range(position.shape[1]):
+        s = symbols[a]
+        notional = position[e, a, UNITS] * bars[bar, s, MARK] * instrument[s, MULTIPLIER]
+        equity += notional
+        gross += abs(notional)
+    account[e, EQUITY] = equity
+    flow[e, GROSS] = gross
+
+
+@inner
+def booked_costs(flow, e):
+    """Sum of the six cost parts of the bar."""
+    total = 0.0
+    for column in range(COMMISSION, BORROW_PAID + 1):
+        total += flow[e, column]
+    return total
+
+
+@inner
+def update_limits(rule, account, counter, flow, e):
+    """Track peak and drawdown; raise the halts that bind from the next decision on."""
+    equity = account[e, EQUITY]
+    account[e, PEAK] = max(account[e, PEAK], equity)
+    drawdown = 1.0 - equity / account[e, PEAK]
+    account[e, DEEPEST] = max(account[e, DEEPEST], drawdown)
+    if rule[MAX_DRAWDOWN] > 0.0 and drawdown >= rule[MAX_DRAWDOWN] and counter[e, HALT] != HALTED_EPISODE:
+        counter[e, HALT] = HALTED_EPISODE
+        flow[e, BREACHES] += 1.0
+    if rule[MAX_DAILY_LOSS] > 0.0 and counter[e, HALT] == NOT_HALTED:
+        if equity <= account[e, SESSION_EQUITY] * (1.0 - rule[MAX_DAILY_LOSS]):
+            counter[e, HALT] = HALTED_SESSION
+            flow[e, BREACHES] += 1.0
+
+
+@inner
+def var_exceeded(rule, counter, returns, e):
+    """True when the historical VaR of the last `var_bars` net returns is above the limit.
+
+    VaR is minus the (k + 1)-th smallest return, k = floor((1 - level) * n); it exceeds m when more than k
+    returns lie below -m. Not evaluated before n returns are known.
+    """
+    window = returns.shape[1]
+    if rule[MAX_VAR] <= 0.0 or counter[e, STEPS] < window:
+        return False
+    below = 0
+    for i in range(window):
+        if returns[e, i] < -rule[MAX_VAR]:
+            below += 1
+    return below > rule[VAR_RANK]
+
+
+@inner
+def differential_sharpe(rule, account, counter, e, net_return):
+    """Differential Sharpe ratio of Moody and Saffell (1998), eq. 8; 0 on the episode's first bar, clipped to +-10."""
+    first, second = account[e, MOMENT_1], account[e, MOMENT_2]
+    step_1 = net_return - first
+    step_2 = net_return * net_return - second
+    rate = rule[REWARD_DSR_RATE]
+    account[e, MOMENT_1] = first + rate * step_1
+    account[e, MOMENT_2] = second + rate * step_2
+    if counter[e, STEPS] <= 1:
+        return 0.0
+    variance = max(second - first * first, DSR_VARIANCE_FLOOR)
+    value = (second * step_1 - 0.5 * first * step_2) / (variance * math.sqrt(variance))
+    return min(max(value, -DSR_CLIP), DSR_CLIP)
+
+
+@inner
+def reward_row(rule, account, counter, calendar, flow, e, bar, before):
+    """Reward of the bar that ended with the close of `bar`; `before` is equity one close earlier."""
+    initial = rule[INITIAL_EQUITY]
+    after = account[e, EQUITY]
+    floor = 1e-12 * initial
+    net_return = flow[e, NET_RETURN]
+    total = rule[REWARD_NET] * net_return + rule[REWARD_PNL] * (after - before) / initial
+    if rule[REWARD_LOG] > 0.0:
+        total += rule[REWARD_LOG] * math.log(max(after, floor) / before)
+    if rule[REWARD_DSR] > 0.0:
+        total += rule[REWARD_DSR] * differential_sharpe(rule, account, counter, e, net_return)
+    if rule[REWARD_REALISED] > 0.0:
+        total += rule[REWARD_REALISED] * (flow[e, REALISED] - booked_costs(flow, e)) / initial
+    total -= rule[REWARD_DRAWDOWN] * (1.0 - after / account[e, PEAK])
+    total -= rule[REWARD_DOWNSIDE] * min(net_return, 0.0) ** 2
+    total -= rule[REWARD_TURNOVER] * flow[e, TURNOVER] / before
+    total -= rule[REWARD_HOLDING] * flow[e, GROSS] / max(after, floor)
+    if rule[REWARD_MICRO] > 0.0:
+        edge = calendar[bar, BAR_IN_SESSION] < rule[EDGE_BARS] or calendar[bar, BARS_LEFT] < rule[EDGE_BARS]
+        total -= rule[REWARD_MICRO] * flow[e, NUM_FILLS] * (rule[EDGE_FACTOR] if edge else 1.0)
+    total -= rule[REWARD_BREACH] * flow[e, BREACHES]
+    return rule[REWARD_SCALE] * total

@@ -1,0 +1,269 @@
+"""Portfolio environments: many rows on one kernel as a gymnasium VectorEnv, and one row as a gymnasium Env.
+
+Timing of one step: the observation shows what is known at the close of bar t; the action is filled at the open of
+bar t + 1 (plus latency) with costs; the reward is the shaped change of equity from close t to close t + 1.
+
+Axes: E env row, A asset slot, D observation.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from envs.actions import action_space
+from envs.config import PortfolioEnvConfig
+from envs.episodes import Window
+from envs.kernel import columns as c
+from envs.kernel.step import DISABLED, NEXT_STEP, SAME_STEP, reset_rows, step_rows
+from envs.market import Market
+from envs.observations import ObservationLayout
+from envs.rows import RowState, check_market, episode_windows
+from envs.rules import instrument_matrix, rule_vector
+
+_MODES = {
+    AutoresetMode.SAME_STEP: SAME_STEP,
+    AutoresetMode.NEXT_STEP: NEXT_STEP,
+    AutoresetMode.DISABLED: DISABLED,
+}
+ENDED_NAMES = ("return", "length", "turnover", "cost", "breaches", "fills", "max_drawdown")
+RewardFunction = Callable[["PortfolioVectorEnv"], NDArray[np.float64]]
+
+
+class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
+    """E portfolios over A assets, stepped by one Numba kernel.
+
+    Parameters
+    ----------
+    market : bars and standardised features.
+    config : what is simulated.
+    num_envs : E, at least 1.
+    windows : where episodes may run, see `EpisodeConfig.kind`.
+    seed : of the counter-based draws; row e with stream number `first_stream + e` gets the same draws whatever E is.
+    autoreset_mode : SAME_STEP (final observations in infos["final_obs"]), NEXT_STEP or DISABLED.
+    num_threads : rows are split over this many threads; the numbers are the same bits.
+    reward : own reward, called after each step with this env; returns (E,) and replaces the configured terms.
+
+    Notes
+    -----
+    Arrays that `step` returns are reused: they hold until the next `step` or `reset`.
+    """
+
+    def __init__(
+        self, market: Market, config: PortfolioEnvConfig, *, num_envs: int, windows: Sequence[Window], seed: int,
+        autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP, num_threads: int = 1, first_stream: int = 0,
+        reward: RewardFunction | None = None,
+    ) -> None:  # fmt: skip
+        check_market(market, config, num_envs)
+        self.market = market
+        self.config = config
+        self.num_envs = int(num_envs)
+        self.num_assets = config.episode.num_assets or market.num_symbols
+        self.layout = ObservationLayout.portfolio(self.num_assets, market.asset_names, market.clock_names)
+        self.windows = tuple(windows)
+        self.metadata = {"autoreset_mode": autoreset_mode}
+        self.single_observation_space = self.layout.space()
+        self.single_action_space = action_space(config.action, self.num_assets)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.recorder: Any = None
+        self._mode = _MODES[autoreset_mode]
+        self._rule = rule_vector(config, market)
+        self._instrument = instrument_matrix(config, market)
+        self._windows = episode_windows(market, config, self.windows)
+        self._seed = np.uint64(int(seed) % 2**64)
+        self._reward_function = reward
+        self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
+        self._allocate_outputs()
+        self._bounds = np.linspace(0, self.num_envs, min(max(num_threads, 1), self.num_envs) + 1).astype(int)
+        self._pool = ThreadPoolExecutor(len(self._bounds) - 1) if len(self._bounds) > 2 else None
+        self._ended: list[NDArray[np.float64]] = []
+        self._started = False
+
+    def _allocate_outputs(self) -> None:
+        E, A, D = self.num_envs, self.num_assets, self.layout.size
+        width = 2 if self.config.action.scheme == "direction_size" else 1
+        self._actions = np.zeros((E, A, width), dtype=np.float32)
+        self._out = np.zeros((E, D), dtype=np.float32)
+        self._final = np.zeros((E if self._mode == SAME_STEP else 1, D), dtype=np.float32)
+        self._reward = np.zeros(E)
+        self._flags = np.zeros((E, 2), dtype=np.bool_)
+        self._ended_rows = np.zeros((E, c.NUM_ENDED_COLUMNS))
+        self.set_logging(False)
+
+    def set_logging(self, on: bool) -> None:
+        """Allocate or free the per-step fill and decision logs that a recorder reads."""
+        E, A = (self.num_envs, self.num_assets) if on else (0, 0)
+        self.fill_log = np.zeros((E, A, c.NUM_PLACES, c.NUM_FILL_COLUMNS))
+        self.decision_log = np.zeros((E, A, c.NUM_DECISION_COLUMNS))
+
+    def _market_arrays(self) -> tuple[NDArray[Any], ...]:
+        market = self.market
+        return market.bars, market.features, market.clock, market.calendar
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start a new episode in every row, or where options["reset_mask"] (E,) is true. A seed restarts all draws."""
+        mask = np.ones(self.num_envs, dtype=np.uint8)
+        if options and options.get("reset_mask") is not None:
+            mask[:] = options["reset_mask"]
+        if seed is not None:
+            self._seed = np.uint64(int(seed) % 2**64)
+            self.rows.counter[mask != 0, c.EPISODE] = -1
+        rows = self.rows
+        reset_rows(
+            *self._market_arrays(), self._instrument, self._rule, self._windows, rows.account, rows.counter,
+            rows.position, rows.slot, rows.returns, mask, self._out, self._seed,
+        )  # fmt: skip
+        self._started = True
+        if self.recorder is not None:
+            self.recorder.on_reset(mask)
+        return self._out, {}
+
+    def step(
+        self, actions: Any, out: NDArray[np.float32] | None = None
+    ) -> tuple[
+        NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+    ]:
+        """Step every row.
+
+        Parameters
+        ----------
+        actions : (E, A), or (E, A, 2) for scheme `direction_size`.
+        out : (E, D) float32 buffer that receives the observations; else an own one is reused.
+
+        Returns
+        -------
+        observation (E, D) float32, reward (E,) float64, terminated (E,), truncated (E,), infos. When an episode
+        ended and autoreset is SAME_STEP: infos["final_obs"] (E, D), valid where infos["_final_obs"] (E,) is true.
+        """
+        if not self._started:
+            raise RuntimeError("step was called before reset; call reset first")
+        self._actions[...] = np.asarray(actions).reshape(self._actions.shape)
+        direct = out is None or (out.flags.c_contiguous and out.dtype == np.float32 and out.flags.writeable)
+        target = out if out is not None and direct else self._out
+        self._run(target)
+        if out is not None and target is not out:
+            out[...] = target
+        result = out if out is not None else target
+        infos = self._after_step()
+        return result, self._reward, self._flags[:, 0], self._flags[:, 1], infos
+
+    def _run(self, target: NDArray[np.float32]) -> None:
+        market, rows = self.market, self.rows
+        arguments = (
+            *self._market_arrays(), market.years, market.context, self._instrument, self._rule, self._windows,
+            rows.account, rows.counter, rows.position, rows.slot, rows.returns, rows.flow, self.fill_log,
+            self.decision_log, self._actions, target, self._final, self._reward, self._flags,
+            self._ended_rows, self._seed, self._mode,
+        )  # fmt: skip
+        if self._pool is None:
+            step_rows(*arguments, 0, self.num_envs)
+            return
+        parts = zip(self._bounds[:-1].tolist(), self._bounds[1:].tolist(), strict=True)
+        futures = [self._pool.submit(step_rows, *arguments, first, stop) for first, stop in parts]
+        for future in futures:
+            future.result()
+
+    def _after_step(self) -> dict[str, Any]:
+        infos: dict[str, Any] = {}
+        if self._reward_function is not None:
+            self._reward[:] = self._reward_function(self)
+        ended = self._flags.any(axis=1)
+        if self.recorder is not None:
+            self.recorder.on_step(ended)
+        if ended.any():
+            if len(self._ended) < 65_536:
+                self._ended.append(self._ended_rows[ended])
+            if self._mode == SAME_STEP:
+                infos["final_obs"] = self._final
+                infos["_final_obs"] = ended
+        return infos
+
+    def set_cost_scale(self, scale: float) -> None:
+        """Multiply all costs from now on (cost curriculum: 0 free, 1 full). Evaluation leaves it at 1."""
+        if not 0.0 <= scale <= 1.0:
+            raise ValueError(f"cost scale is {scale!r}; expected a number in [0, 1]")
+        self._rule[c.COST_SCALE] = scale
+
+    @property
+    def cost_scale(self) -> float:
+        """Current multiplier of all costs."""
+        return float(self._rule[c.COST_SCALE])
+
+    def episode_statistics(self) -> dict[str, NDArray[np.float64]]:
+        """Return, per episode ended since the last call: return, length, turnover, cost, breaches, fills, max_drawdown."""
+        rows = np.concatenate(self._ended) if self._ended else np.zeros((0, c.NUM_ENDED_COLUMNS))
+        self._ended = []
+        return {name: rows[:, column] for column, name in enumerate(ENDED_NAMES)}
+
+    def get_state(self) -> dict[str, Any]:
+        """Complete state: stepping on after `set_state` gives the same bits."""
+        return {
+            "rows": {name: value.copy() for name, value in self.rows.arrays().items()},
+            "observation": self._out.copy(), "cost_scale": self.cost_scale, "seed": int(self._seed),
+            "ended": [rows.copy() for rows in self._ended], "started": self._started,
+        }  # fmt: skip
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what `get_state` returned, into an env of the same market and config."""
+        for name, value in self.rows.arrays().items():
+            saved = state["rows"][name]
+            if saved.shape != value.shape:
+                raise ValueError(
+                    f"saved {name} is {saved.shape}, this env's is {value.shape}; build the same env"
+                )
+            value[...] = saved
+        self._out[...] = state["observation"]
+        self.set_cost_scale(state["cost_scale"])
+        self._seed = np.uint64(state["seed"])
+        self._ended = copy.copy(state["ended"])
+        self._started = state["started"]
+
+    @property
+    def observation(self) -> NDArray[np.float32]:
+        """(E, D) last observation written to the env's own buffer."""
+        return self._out
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Stop the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+
+class PortfolioEnv(gymnasium.Env):
+    """One portfolio as a plain gymnasium Env: row 0 of a one-row `PortfolioVectorEnv`."""
+
+    metadata: dict[str, Any] = {"render_modes": []}
+
+    def __init__(
+        self, market: Market, config: PortfolioEnvConfig, *, windows: Sequence[Window], seed: int
+    ) -> None:
+        self.vector = PortfolioVectorEnv(
+            market, config, num_envs=1, windows=windows, seed=seed, autoreset_mode=AutoresetMode.DISABLED
+        )
+        self.layout = self.vector.layout
+        self.observation_space = self.vector.single_observation_space
+        self.action_space = self.vector.single_action_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start a new episode; a seed restarts the draws."""
+        super().reset(seed=seed)
+        observation, infos = self.vector.reset(seed=seed)
+        return observation[0].copy(), infos
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Step the portfolio by one bar."""
+        observation, reward, terminated, truncated, infos = self.vector.step(np.asarray(action)[None])
+        return observation[0].copy(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), infos

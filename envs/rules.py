@@ -1,0 +1,165 @@
+"""The config as numbers: one float64 vector that the kernel reads, columns named in envs.kernel.columns."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.actions import ACTION_SCHEMES
+from envs.barriers import BARRIER_UNITS, BarrierConfig
+from envs.config import PortfolioEnvConfig
+from envs.costs import SLIPPAGE_KINDS, CostConfig
+from envs.episodes import EpisodeConfig
+from envs.kernel import columns as c
+from envs.market import Market
+from envs.rewards import REWARD_TERMS, RewardConfig
+from envs.risk import RiskConfig
+from envs.sizing import SIZE_RULES, SizingConfig
+
+OFF = -1.0
+_FLAT_RULES = ("never", "last_open", "last_close")
+_EPISODE_KINDS = ("random", "whole", "session")
+
+
+def _number(value: float | None) -> float:
+    return OFF if value is None else float(value)
+
+
+def _put_sizing(rule: NDArray[np.float64], sizing: SizingConfig) -> None:
+    rule[c.SIZE_RULE] = SIZE_RULES.index(sizing.rule)
+    rule[c.SIZE_UNITS] = sizing.units
+    rule[c.SIZE_FRACTION] = sizing.fraction
+    rule[c.SIZE_RISK] = sizing.risk_fraction
+    rule[c.SIZE_VOLATILITY] = sizing.target_volatility
+    rule[c.SIZE_KELLY] = sizing.kelly_fraction
+    rule[c.SIZE_KELLY_MIN] = sizing.kelly_min_trades
+    rule[c.SIZE_MAX_FRACTION] = sizing.max_fraction
+    rule[c.TRADE_STATS] = float(sizing.rule == "fractional_kelly")
+    rule[c.SCHEDULE] = len(sizing.schedule)
+    for index, step in enumerate(sizing.schedule):
+        base = c.SCHEDULE + 1 + 3 * index
+        rule[base : base + 3] = step.equity_multiple, step.fraction, step.notional_cap
+
+
+def _put_costs(rule: NDArray[np.float64], costs: CostConfig) -> None:
+    rule[c.COST_SCALE] = 1.0
+    rule[c.SLIPPAGE_KIND] = SLIPPAGE_KINDS.index(costs.slippage)
+    rule[c.SLIPPAGE_VALUE] = costs.slippage_value
+    rule[c.IMPACT_COEFFICIENT] = costs.impact_coefficient
+    rule[c.PARTICIPATION] = _number(costs.max_participation)
+    rule[c.CARRY] = float(costs.remainder == "carry")
+    rule[c.LATENCY_BARS] = costs.latency_bars
+    rule[c.BORROW_ON] = float(costs.borrow)
+    rule[c.FUNDING_ON] = float(costs.funding)
+
+
+def _put_barriers(rule: NDArray[np.float64], barriers: BarrierConfig | None) -> None:
+    names = (c.PROFIT_TARGET, c.STOP_LOSS, c.TRAILING_STOP, c.TIME_LIMIT)
+    rule[list(names)] = OFF
+    if barriers is None:
+        return
+    levels = (barriers.profit_target, barriers.stop_loss, barriers.trailing_stop)
+    rule[list(names)] = [_number(value) for value in (*levels, barriers.time_limit_bars)]
+    rule[c.BARRIERS_ON] = float(any(level is not None for level in levels))
+    rule[c.BARRIER_UNIT] = BARRIER_UNITS.index(barriers.unit)
+
+
+def _put_risk(rule: NDArray[np.float64], risk: RiskConfig) -> None:
+    rule[c.MAX_GROSS] = risk.max_gross_exposure
+    rule[c.MAX_POSITION] = _number(risk.max_position_exposure)
+    rule[c.MARGIN_ON] = float(risk.margin)
+    rule[c.MAX_DAILY_LOSS] = _number(risk.max_daily_loss)
+    rule[c.MAX_DRAWDOWN] = _number(risk.max_drawdown)
+    rule[c.MAX_VAR] = _number(risk.max_var)
+    rule[c.VAR_RANK] = math.floor((1.0 - risk.var_level) * risk.var_bars + 1e-9)
+    rule[c.MAX_ENTRIES] = _number(risk.max_entries_per_session)
+    rule[c.MIN_HOLDING] = risk.min_holding_bars
+    rule[c.NO_TRADE_OPEN] = risk.no_trade_open_bars
+    rule[c.NO_TRADE_CLOSE] = risk.no_trade_close_bars
+    rule[c.FLAT_RULE] = _FLAT_RULES.index(risk.flat_at_session_end)
+    rule[c.RUIN] = risk.ruin_equity
+
+
+def _put_reward(rule: NDArray[np.float64], reward: RewardConfig, bar_seconds: int) -> None:
+    rule[c.REWARD_SCALE] = reward.scale
+    for offset, name in enumerate(REWARD_TERMS):
+        rule[c.REWARD_LOG + offset] = getattr(reward, name)
+    rule[c.REWARD_DSR_RATE] = reward.differential_sharpe_rate
+    rule[c.EDGE_BARS] = math.ceil(reward.edge_minutes * 60.0 / bar_seconds)
+    rule[c.EDGE_FACTOR] = reward.edge_factor
+
+
+def _put_episode(rule: NDArray[np.float64], episode: EpisodeConfig) -> None:
+    rule[c.EPISODE_KIND] = _EPISODE_KINDS.index(episode.kind)
+    rule[c.EPISODE_BARS] = episode.bars
+    rule[c.WARMUP_BARS] = episode.warmup_bars
+    rule[c.LIQUIDATE] = float(episode.liquidate_at_end)
+    random = episode.randomisation
+    rule[c.COST_LOW] = rule[c.COST_HIGH] = OFF
+    if random is not None:
+        rule[c.RANDOM_TICKERS] = float(random.tickers)
+        rule[c.COST_LOW], rule[c.COST_HIGH] = random.cost_low, random.cost_high
+        rule[c.EXTRA_LATENCY] = random.max_extra_latency_bars
+
+
+def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float64]:
+    """Write `config` into the kernel's rule vector; a limit that is off becomes -1."""
+    rule = np.zeros(c.SCHEDULE + 1 + 3 * len(config.sizing.schedule))
+    rule[c.INITIAL_EQUITY] = config.initial_equity
+    rule[c.SCHEME] = ACTION_SCHEMES.index(config.action.scheme)
+    rule[c.ALLOW_SHORT] = float(config.action.allow_short)
+    rule[c.REBALANCE_BAND] = config.action.rebalance_band
+    _put_sizing(rule, config.sizing)
+    _put_costs(rule, config.costs)
+    _put_barriers(rule, config.barriers)
+    _put_risk(rule, config.risk)
+    _put_reward(rule, config.reward, market.bar_seconds)
+    _put_episode(rule, config.episode)
+    rule[c.RETURN_SCALE] = config.observation.return_scale
+    rule[c.HOLDING_SCALE] = config.observation.holding_scale_bars
+    rule[c.YEAR_ROOT] = math.sqrt(market.periods_per_year)
+    rule[c.DAY_ROOT] = math.sqrt(market.bars_per_session)
+    rule[c.BARS_PER_SESSION] = market.bars_per_session
+    return rule
+
+
+def instrument_matrix(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float64]:
+    """Instrument columns (S, K) with the overrides of `config.costs` applied; a new array."""
+    matrix = market.instrument.copy()
+    if config.costs.half_spread_bps is not None:
+        matrix[:, c.HALF_SPREAD_TICKS] = 0.0
+        matrix[:, c.HALF_SPREAD_BPS] = config.costs.half_spread_bps
+    if config.costs.fee_bps is not None:
+        matrix[:, c.COMMISSION_PER_UNIT] = 0.0
+        matrix[:, c.TAKER_BPS] = matrix[:, c.MAKER_BPS] = config.costs.fee_bps
+    return matrix
+
+
+def queue_length(config: PortfolioEnvConfig) -> int:
+    """Longest possible latency in bars, randomisation included."""
+    random = config.episode.randomisation
+    return config.costs.latency_bars + (random.max_extra_latency_bars if random is not None else 0)
+
+
+def num_position_columns(config: PortfolioEnvConfig) -> int:
+    """Columns of the position state: only what the config needs, so that a plain env stays small."""
+    barriers = config.barriers is not None
+    if barriers or config.sizing.rule == "fractional_kelly" or queue_length(config) > 0:
+        return c.QUEUE + queue_length(config)
+    return c.NUM_POSITION_COLUMNS_MIN
+
+
+def needs_context(config: PortfolioEnvConfig) -> list[str]:
+    """Config keys in force that read the market's context arrays (ATR, volatility, ADV, funding)."""
+    needs = []
+    if config.sizing.rule in ("atr_risk", "volatility_target"):
+        needs.append(f"sizing.rule={config.sizing.rule}")
+    if config.barriers is not None and config.barriers.unit == "atr":
+        needs.append("barriers.unit=atr")
+    if config.costs.impact_coefficient > 0:
+        needs.append("costs.impact_coefficient")
+    if config.costs.funding:
+        needs.append("costs.funding")
+    return needs
