@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -201,7 +201,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         return float(self._rule[c.COST_SCALE])
 
     def episode_statistics(self) -> dict[str, NDArray[np.float64]]:
-        """Return, per episode ended since the last call: return, length, turnover, cost, breaches, fills, max_drawdown."""
+        """Return the columns of ENDED_NAMES, one entry per episode ended since the last call."""
         rows = np.concatenate(self._ended) if self._ended else np.zeros((0, c.NUM_ENDED_COLUMNS))
         self._ended = []
         return {name: rows[:, column] for column, name in enumerate(ENDED_NAMES)}
@@ -243,7 +243,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
 class PortfolioEnv(gymnasium.Env):
     """One portfolio as a plain gymnasium Env: row 0 of a one-row `PortfolioVectorEnv`."""
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(
         self, market: Market, config: PortfolioEnvConfig, *, windows: Sequence[Window], seed: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from envs.kernel.columns import (
     AT_CLOSE,
     AT_OPEN,
@@ -210,7 +212,7 @@ def liquidate(
         fee_bps = instrument[s, TAKER_BPS] + instrument[s, LIQUIDATION_BPS]
         book_fill(
             rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            e, a, s, t, -units, price, fee_bps, INSIDE, BY_LIQUIDATION,
+            e, a, s, t, -units, price, fee_bps, np.int64(INSIDE), np.int64(BY_LIQUIDATION),
         )  # fmt: skip
         cancel_orders(position, counter[e, LATENCY], e, a)
 
@@ -225,7 +227,7 @@ def trade_asset(
         opened = bars[t + 1, s, OPEN]
         book_fill(
             rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            e, a, s, t, quantity, opened, instrument[s, TAKER_BPS], AT_OPEN, BY_SIGNAL,
+            e, a, s, t, quantity, opened, instrument[s, TAKER_BPS], np.int64(AT_OPEN), np.int64(BY_SIGNAL),
         )  # fmt: skip
     if rule[CARRY] <= 0.0:
         position[e, a, TARGET] = position[e, a, UNITS]
@@ -235,7 +237,7 @@ def trade_asset(
             fee_bps = instrument[s, MAKER_BPS] if reason == BY_TARGET else instrument[s, TAKER_BPS]
             book_fill(
                 rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-                e, a, s, t, -position[e, a, UNITS], price, fee_bps, INSIDE, reason,
+                e, a, s, t, -position[e, a, UNITS], price, fee_bps, np.int64(INSIDE), np.int64(reason),
             )  # fmt: skip
             cancel_orders(position, counter[e, LATENCY], e, a)
         elif position[e, a, UNITS] > 0.0:
@@ -254,7 +256,7 @@ def close_position(
         price = bars[t + 1, s, MARK]
         book_fill(
             rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            e, a, s, t, -units, price, instrument[s, TAKER_BPS], AT_CLOSE, reason,
+            e, a, s, t, -units, price, instrument[s, TAKER_BPS], np.int64(AT_CLOSE), np.int64(reason),
         )  # fmt: skip
     cancel_orders(position, counter[e, LATENCY], e, a)
 
@@ -269,7 +271,7 @@ def trade_bar(
         if t + 1 >= instrument[s, DELIST_BAR]:
             close_position(
                 rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-                e, a, s, t, BY_DELISTING,
+                e, a, s, t, np.int64(BY_DELISTING),
             )  # fmt: skip
         elif bars[t + 1, s, TRADABLE] > 0.0:
             trade_asset(

@@ -103,18 +103,20 @@ def draw_tickers(counter, slot, num_symbols, seed, e):
 def clear_row(rule, account, counter, position, slot, e):
     """Put row e into the state of an untouched account."""
     initial = rule[INITIAL_EQUITY]
-    account[e, :] = 0.0
+    for k in range(account.shape[1]):
+        account[e, k] = 0.0
     account[e, CASH] = initial
     account[e, EQUITY] = initial
     account[e, PEAK] = initial
     account[e, SESSION_EQUITY] = initial
     account[e, COST_FACTOR] = 1.0
-    position[e, :, :] = 0.0
-    if position.shape[2] > QUEUE:
-        position[e, :, QUEUE:] = KEEP
-    slot[e, :, ENTRY_BAR] = -1
-    for column in (PENDING_RESET, ENTRIES, STEPS, WINS, LOSSES, EPISODE_BREACHES, EPISODE_FILLS):
-        counter[e, column] = 0
+    for a in range(position.shape[1]):
+        for k in range(position.shape[2]):
+            position[e, a, k] = KEEP if k >= QUEUE else 0.0
+        slot[e, a, ENTRY_BAR] = -1
+    counter[e, PENDING_RESET] = counter[e, ENTRIES] = counter[e, STEPS] = 0
+    counter[e, WINS] = counter[e, LOSSES] = 0
+    counter[e, EPISODE_BREACHES] = counter[e, EPISODE_FILLS] = 0
     counter[e, HALT] = NOT_HALTED
 
 
@@ -122,7 +124,8 @@ def clear_row(rule, account, counter, position, slot, e):
 def reset_row(rule, windows, account, counter, position, slot, returns, num_symbols, seed, e):
     """Start the next episode of row e."""
     clear_row(rule, account, counter, position, slot, e)
-    returns[e, :] = 0.0
+    for i in range(returns.shape[1]):
+        returns[e, i] = 0.0
     counter[e, EPISODE] += 1
     stream = counter[e, STREAM]
     episode = counter[e, EPISODE]

@@ -116,7 +116,7 @@ def wished_units(rule, account, counter, bars, context, instrument, actions, e, 
         return KEEP if abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity else wish
     size = 1.0
     held_side = 0 if decided == 0.0 else (1 if decided > 0.0 else -1)
-    code = int(round(first))
+    code = math.floor(first + 0.5)
     if scheme == ORDERS:
         side = held_side if code <= 0 or code > 3 else (1 if code == 1 else (-1 if code == 2 else 0))
     else:
@@ -146,9 +146,9 @@ def forced_exit(rule, counter, calendar, position, slot, e, a, fill_bar):
         return BY_DAILY_LOSS if counter[e, HALT] == HALTED_SESSION else BY_DRAWDOWN
     if rule[FLAT_RULE] == LAST_OPEN and calendar[fill_bar, BARS_LEFT] == 0:
         return BY_SESSION_END
-    if rule[TIME_LIMIT] > 0.0 and position[e, a, UNITS] != 0.0:
-        if fill_bar - slot[e, a, ENTRY_BAR] >= rule[TIME_LIMIT]:
-            return BY_TIME
+    age = fill_bar - slot[e, a, ENTRY_BAR]
+    if rule[TIME_LIMIT] > 0.0 and position[e, a, UNITS] != 0.0 and age >= rule[TIME_LIMIT]:
+        return BY_TIME
     return -1
 
 

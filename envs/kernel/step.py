@@ -23,6 +23,7 @@ from envs.kernel.columns import (
     EPISODE_TURNOVER,
     EQUITY,
     EQUITY_AFTER,
+    FILL_UNITS,
     FLAT_RULE,
     HALT,
     HALTED_SESSION,
@@ -65,6 +66,18 @@ def row_symbols(slot, symbols, e):
 
 
 @inner
+def clear_bar(flow, fill_log, decision_log, e):
+    """Zero what row e writes anew in each bar."""
+    for k in range(flow.shape[1]):
+        flow[e, k] = 0.0
+    for a in range(decision_log.shape[1]):
+        for k in range(decision_log.shape[2]):
+            decision_log[e, a, k] = 0.0
+        for place in range(fill_log.shape[2]):
+            fill_log[e, a, place, FILL_UNITS] = 0.0
+
+
+@inner
 def roll_session(account, counter, calendar, e, t):
     """Start a new session's counters when bar t + 1 belongs to another session than bar t."""
     if calendar[t + 1, SESSION] != calendar[t, SESSION]:
@@ -96,12 +109,9 @@ def advance_row(
     fill_log, decision_log, actions, wishes, reasons, symbols, e,
 ):  # fmt: skip
     """Carry row e from the close of bar t to the close of bar t + 1. Returns (reward, terminated, truncated)."""
-    t = counter[e, BAR]
+    t = np.int64(counter[e, BAR])
     before = account[e, EQUITY]
-    flow[e, :] = 0.0
-    if fill_log.shape[0] > 0:
-        fill_log[e, :, :, :] = 0.0
-        decision_log[e, :, :] = 0.0
+    clear_bar(flow, fill_log, decision_log, e)
     roll_session(account, counter, calendar, e, t)
     var_breached = var_exceeded(rule, counter, returns, e)
     if var_breached:
@@ -128,18 +138,18 @@ def advance_row(
     if rule[FLAT_RULE] == LAST_CLOSE and calendar[t + 1, BARS_LEFT] == 0:
         close_all(
             rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            symbols, e, t, BY_SESSION_END,
+            symbols, e, t, np.int64(BY_SESSION_END),
         )  # fmt: skip
     ruined = account[e, EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0)
     ends = t + 1 >= counter[e, STOP] - 1
     if ruined or (ends and rule[LIQUIDATE] > 0.0):
         close_all(
             rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            symbols, e, t, BY_RUIN if ruined else BY_WINDOW_END,
+            symbols, e, t, np.int64(BY_RUIN if ruined else BY_WINDOW_END),
         )  # fmt: skip
     flow[e, EQUITY_AFTER] = account[e, EQUITY]
-    if decision_log.shape[0] > 0:
-        decision_log[e, :, LOG_UNITS] = position[e, :, UNITS]
+    for a in range(decision_log.shape[1]):
+        decision_log[e, a, LOG_UNITS] = position[e, a, UNITS]
     reward = settle_row(rule, account, counter, calendar, returns, flow, e, t + 1, before)
     return reward, ruined, ends and not ruined
 
@@ -194,7 +204,7 @@ def step_rows(
         reward[e] = 0.0
         flags[e, 0] = flags[e, 1] = 0
         if counter[e, PENDING_RESET] != 0:
-            flow[e, :] = 0.0
+            clear_bar(flow, fill_log, decision_log, e)
             if mode == NEXT_STEP:
                 reset_row(rule, windows, account, counter, position, slot, returns, bars.shape[1], seed, e)
             row_symbols(slot, symbols, e)

@@ -91,10 +91,10 @@ def update_limits(rule, account, counter, flow, e):
     if rule[MAX_DRAWDOWN] > 0.0 and drawdown >= rule[MAX_DRAWDOWN] and counter[e, HALT] != HALTED_EPISODE:
         counter[e, HALT] = HALTED_EPISODE
         flow[e, BREACHES] += 1.0
-    if rule[MAX_DAILY_LOSS] > 0.0 and counter[e, HALT] == NOT_HALTED:
-        if equity <= account[e, SESSION_EQUITY] * (1.0 - rule[MAX_DAILY_LOSS]):
-            counter[e, HALT] = HALTED_SESSION
-            flow[e, BREACHES] += 1.0
+    lost = equity <= account[e, SESSION_EQUITY] * (1.0 - rule[MAX_DAILY_LOSS])
+    if rule[MAX_DAILY_LOSS] > 0.0 and counter[e, HALT] == NOT_HALTED and lost:
+        counter[e, HALT] = HALTED_SESSION
+        flow[e, BREACHES] += 1.0
 
 
 @inner
