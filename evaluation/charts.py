@@ -1,0 +1,202 @@
+"""Small inline SVG charts for the report: no script, no file beside the page, colours from the page's style sheet.
+
+The horizontal axis counts bars, labelled with their dates, so that nights and gaps take no room.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 58.0, 12.0, 10.0, 24.0
+MAX_POINTS = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One line: `style` is a CSS class of the report (s0 is the policy, s1 ... the others)."""
+
+    name: str
+    values: FloatArray
+    style: str
+    filled: bool = False
+
+
+def nice_ticks(low: float, high: float, count: int = 5) -> FloatArray:
+    """Round numbers that span [low, high]: steps of 1, 2 or 5 times a power of ten."""
+    if not high > low:
+        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    raw = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = power * next(m for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
+    return np.arange(math.floor(low / step), math.ceil(high / step) + 1, dtype=np.float64) * step
+
+
+def envelope(values: FloatArray, max_points: int = MAX_POINTS) -> NDArray[np.int64]:
+    """Indices to draw: all, or the lowest and the highest of each bucket, so that no peak is lost."""
+    size = len(values)
+    if size <= max_points:
+        return np.arange(size)
+    edges = np.linspace(0, size, max_points // 2 + 1).astype(int)
+    picked = [0, size - 1]
+    for start, stop in zip(edges[:-1], edges[1:]):
+        part = values[start:stop]
+        picked += [start + int(part.argmin()), start + int(part.argmax())]
+    return np.unique(picked)
+
+
+def date_ticks(bar_utc: NDArray[np.datetime64], count: int = 7) -> list[tuple[int, str]]:
+    """(bar index, label) of round dates: years, months or days, whichever gives about `count` labels."""
+    stamps = pd.DatetimeIndex(bar_utc)
+    units = (
+        (stamps.year.to_numpy(), "%Y"),
+        (stamps.year.to_numpy() * 12 + stamps.month.to_numpy(), "%b %Y"),
+        (stamps.normalize().asi8, "%d %b"),
+        (stamps.floor("h").asi8, "%d %b %H:%M"),
+    )
+    for keys, pattern in units:
+        starts = np.flatnonzero(np.diff(keys)) + 1
+        if len(starts) >= min(count // 2, max(len(stamps) - 1, 1)):
+            every = starts[:: math.ceil(len(starts) / count)]
+            return [(int(i), stamps[int(i)].strftime(pattern)) for i in every]
+    return [(0, stamps[0].strftime("%d %b %Y"))] if len(stamps) else []
+
+
+def _frame(height: float, body: str, label: str) -> str:
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}" '
+        f'preserveAspectRatio="xMidYMid meet">{body}</svg>'
+    )
+
+
+def line_chart(
+    series: Sequence[Series],
+    bar_utc: NDArray[np.datetime64],
+    *,
+    label: str,
+    format_value: Callable[[float], str],
+    height: float = 300.0,
+    baseline: float | None = None,
+    boundaries: Sequence[int] = (),
+) -> str:
+    """Lines over bars.
+
+    Parameters
+    ----------
+    series : lines of one length N; drawn in order, so the most important one comes last.
+    bar_utc : (N,) or (N - 1,) labels; with N - 1 the first point lies before the first bar.
+    baseline : value drawn as a heavier horizontal line, which filled series reach down or up to.
+    boundaries : bar indices drawn as thin vertical lines (fold starts).
+    """
+    size = max(len(s.values) for s in series)
+    low = min(float(np.min(s.values)) for s in series)
+    high = max(float(np.max(s.values)) for s in series)
+    if baseline is not None:
+        low, high = min(low, baseline), max(high, baseline)
+    ticks = nice_ticks(low, high)
+    low, high = float(ticks[0]), float(ticks[-1])
+    plot_height = height - TOP - BOTTOM
+
+    def x(index: NDArray[np.int64] | float) -> NDArray[np.float64]:
+        return LEFT + np.asarray(index) * (WIDTH - LEFT - RIGHT) / max(size - 1, 1)
+
+    def y(value: FloatArray | float) -> NDArray[np.float64]:
+        return TOP + (high - np.asarray(value)) * plot_height / (high - low)
+
+    parts = [
+        f'<line class="grid" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
+        f'<text class="tick" x="{LEFT - 8:g}" y="{y(t) + 4:.1f}" text-anchor="end">{escape(format_value(t))}</text>'
+        for t in ticks.tolist()
+    ]
+    parts += [
+        f'<line class="fold" x1="{x(b):.1f}" x2="{x(b):.1f}" y1="{TOP:g}" y2="{TOP + plot_height:.1f}"/>'
+        for b in boundaries
+    ]
+    offset = size - len(bar_utc)
+    parts += [
+        f'<text class="tick" x="{x(i + offset):.1f}" y="{height - 6:g}" text-anchor="middle">{escape(text)}</text>'
+        for i, text in date_ticks(bar_utc)
+        if LEFT + 10 < x(i + offset) < WIDTH - RIGHT - 20
+    ]
+    if baseline is not None:
+        parts.append(
+            f'<line class="zero" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y(baseline):.1f}" y2="{y(baseline):.1f}"/>'
+        )
+    for line in series:
+        index = envelope(line.values)
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x(index), y(line.values[index])))
+        if line.filled:
+            floor = y(low if baseline is None else baseline)
+            area = f"{x(index[0]):.1f},{floor:.1f} {points} {x(index[-1]):.1f},{floor:.1f}"
+            parts.append(f'<polygon class="area {line.style}" points="{area}"/>')
+        parts.append(
+            f'<polyline class="line {line.style}" points="{points}"><title>{escape(line.name)}</title></polyline>'
+        )
+    return _frame(height, "".join(parts), label)
+
+
+def histogram(
+    values: FloatArray,
+    *,
+    label: str,
+    format_value: Callable[[float], str],
+    height: float = 200.0,
+    bins: int = 41,
+) -> str:
+    """Counts of values in equal bins, losses and gains in their own colours; the extreme 1 % lie in the end bins."""
+    low, high = np.quantile(values, [0.005, 0.995])
+    reach = max(abs(low), abs(high)) or 1.0
+    counts, edges = np.histogram(np.clip(values, -reach, reach), bins=bins, range=(-reach, reach))
+    plot_height = height - TOP - BOTTOM
+    step = (WIDTH - LEFT - RIGHT) / bins
+    bars = []
+    for i, count in enumerate(counts):
+        tall = plot_height * count / max(int(counts.max()), 1)
+        middle = 0.5 * (edges[i] + edges[i + 1])
+        style = "gain" if middle > reach / bins else ("loss" if middle < -reach / bins else "even")
+        bars.append(
+            f'<rect class="{style}" x="{LEFT + i * step + 1:.1f}" y="{TOP + plot_height - tall:.1f}" '
+            f'width="{step - 2:.1f}" height="{tall:.1f}"><title>{format_value(float(middle))}: {count}</title></rect>'
+        )
+    ticks = [-reach, -reach / 2, 0.0, reach / 2, reach]
+    labels = [
+        f'<text class="tick" x="{LEFT + (t + reach) / (2 * reach) * (WIDTH - LEFT - RIGHT):.1f}" y="{height - 6:g}" '
+        f'text-anchor="middle">{escape(format_value(float(t)))}</text>'
+        for t in ticks
+    ]
+    base = TOP + plot_height
+    rule = f'<line class="zero" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{base:g}" y2="{base:g}"/>'
+    return _frame(height, "".join([*bars, rule, *labels]), label)
+
+
+def bar_chart(
+    names: Sequence[str], values: Sequence[float], *, label: str, format_value: Callable[[float], str]
+) -> str:
+    """Horizontal bars with their names on the left and values at the ends; negative ones reach to the left."""
+    row, left = 30.0, 150.0
+    height = row * len(names) + 8
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = WIDTH - left - 150.0
+    scale = room / ((high - low) or 1.0)
+    zero = left + 70.0 * (low < 0) - low * scale * (1 if low < 0 else 0)
+    parts = []
+    for i, (name, value) in enumerate(zip(names, values)):
+        top = 4 + i * row
+        start, width = min(zero, zero + value * scale), abs(value) * scale
+        style = "gain" if value > 0 else "loss"
+        end, anchor = (zero + value * scale + 8, "start") if value >= 0 else (zero + value * scale - 8, "end")
+        parts.append(
+            f'<text class="name" x="0" y="{top + 19:g}">{escape(name)}</text>'
+            f'<rect class="{style}" x="{start:.1f}" y="{top + 4:g}" width="{max(width, 1):.1f}" height="{row - 9:g}" '
+            'rx="3"/>'
+            f'<text class="name" x="{end:.1f}" y="{top + 19:g}" text-anchor="{anchor}">'
+            f"{escape(format_value(value))}</text>"
+        )
+    return _frame(height, "".join(parts), label)

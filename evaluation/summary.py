@@ -1,0 +1,127 @@
+"""The headline numbers of a walk-forward study, all from the chained out-of-sample net returns."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.costs import COST_NAMES
+from evaluation import metrics
+from evaluation.significance import (
+    deflated_sharpe_ratio,
+    minimum_track_record_length,
+    probabilistic_sharpe_ratio,
+    sharpe_moments,
+)
+from evaluation.walk_forward import WalkForwardResult, closed_mask
+
+FloatArray = NDArray[np.float64]
+ORACLE = "oracle"
+"""Name of the reference that knows a synthetic market's best direction; never a baseline to beat."""
+
+
+def performance(net_return: FloatArray, periods_per_year: float) -> dict[str, float]:
+    """Every metric of a return series, by the names used in summary.json."""
+    annual = {"periods_per_year": periods_per_year}
+    return {
+        "total_return": metrics.total_return(net_return),
+        "annual_return": metrics.annual_return(net_return, **annual),
+        "volatility": metrics.volatility(net_return, **annual),
+        "sharpe": metrics.sharpe_ratio(net_return, **annual),
+        "sortino": metrics.sortino_ratio(net_return, **annual),
+        "calmar": metrics.calmar_ratio(net_return, **annual),
+        "max_drawdown": metrics.max_drawdown(net_return),
+        "average_drawdown": metrics.average_drawdown(net_return),
+        "recovery_factor": metrics.recovery_factor(net_return),
+        "var_95": metrics.value_at_risk(net_return, level=0.05),
+        "cvar_95": metrics.conditional_value_at_risk(net_return, level=0.05),
+    }
+
+
+def trading(result: WalkForwardResult) -> dict[str, Any]:
+    """Trades, turnover, exposure and costs of the policy over all test windows.
+
+    `turnover` is traded notional over equity, summed over all bars; costs are in account currency.
+    """
+    recordings = [fold.recording for fold in result.folds]
+    pnl = np.concatenate([r.trades.pnl[closed_mask(r)] for r in recordings])
+    costs = np.sum([np.asarray(r.costs).sum(axis=0) for r in recordings], axis=0)
+    gross = np.concatenate([np.abs(r.exposure).sum(axis=1) for r in recordings])
+    turnover = float(sum(np.asarray(r.turnover).sum() for r in recordings))
+    years = len(result.bar) / result.panel.periods_per_year
+    return {
+        "win_rate": metrics.win_rate(pnl),
+        "profit_factor": metrics.profit_factor(pnl),
+        "expectancy": metrics.expectancy(pnl),
+        "num_trades": int(pnl.size),
+        "turnover": turnover,
+        "annual_turnover": turnover / years,
+        "mean_gross_exposure": float(gross.mean()),
+        "time_in_market": float(np.mean(gross > 0.0)),
+        "total_cost": float(costs.sum()),
+        "costs": {name: float(value) for name, value in zip(COST_NAMES, costs)},
+    }
+
+
+def significance(
+    net_return: FloatArray, num_trials: float, trial_sharpe_variance: float | None
+) -> dict[str, float]:
+    """PSR against zero, deflated Sharpe ratio and minimum track record length (bars); nan where undefined."""
+    moments = sharpe_moments(net_return)
+    if math.isnan(moments.sharpe):
+        return {"psr": math.nan, "dsr": math.nan, "min_track_record_bars": math.nan}
+    shape = {"skewness": moments.skewness, "kurtosis": moments.kurtosis}
+    size = moments.num_observations
+    variance = 1.0 / (size - 1) if trial_sharpe_variance is None else trial_sharpe_variance
+    return {
+        "psr": probabilistic_sharpe_ratio(moments.sharpe, size, **shape),
+        "dsr": deflated_sharpe_ratio(
+            moments.sharpe, size, num_trials=num_trials, sharpe_variance=variance, **shape
+        ),
+        "min_track_record_bars": minimum_track_record_length(moments.sharpe, **shape),
+    }
+
+
+def oracle_fraction(result: WalkForwardResult) -> float:
+    """Sum of the policy's net returns over the sum of the oracle's, on the same bars; nan without an oracle.
+
+    Sums of simple returns, not compounded ones: compounding would make the fraction depend on the window's length.
+    """
+    if ORACLE not in result.baseline_names:
+        return math.nan
+    earned = float(result.baseline_return(ORACLE).sum())
+    return float(result.net_return.sum()) / earned if earned > 0.0 else math.nan
+
+
+def summarise(
+    result: WalkForwardResult, *, num_trials: float = 1, trial_sharpe_variance: float | None = None
+) -> dict[str, Any]:
+    """The content of summary.json (undefined numbers are nan here and null in the file)."""
+    periods = result.panel.periods_per_year
+    bars = result.panel.bar_utc[result.bar]
+    summary: dict[str, Any] = {
+        **performance(result.net_return, periods),
+        **trading(result),
+        **significance(result.net_return, num_trials, trial_sharpe_variance),
+        "num_trials": num_trials,
+        "num_folds": len(result.folds),
+        "num_bars": len(result.bar),
+        "first_bar_utc": f"{bars[0].astype('datetime64[s]')}Z",
+        "last_bar_utc": f"{bars[-1].astype('datetime64[s]')}Z",
+        "periods_per_year": periods,
+        "baselines": {
+            name: performance(result.baseline_return(name), periods) for name in result.baseline_names
+        },
+    }
+    summary["information_ratio"] = {
+        name: metrics.information_ratio(
+            result.net_return, result.baseline_return(name), periods_per_year=periods
+        )
+        for name in result.baseline_names
+    }
+    if ORACLE in result.baseline_names:
+        summary["oracle_fraction"] = oracle_fraction(result)
+    return summary
