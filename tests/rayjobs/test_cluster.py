@@ -1,0 +1,64 @@
+"""Ray is started for the job and stopped with it; a runtime that was there already is left alone."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from rayjobs.cluster import ClusterConfig, pin_torch_threads, ray_session, usable_cpus
+from rayjobs.typed_config import ConfigError
+
+LOCAL = ClusterConfig(address=None, num_cpus=1, num_gpus=0, object_store_mb=100)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_cpus": 0}, "cluster.num_cpus is 0; it must be at least 1"),
+        ({"num_gpus": -1}, "cluster.num_gpus is -1; it must be 0 or more"),
+        ({"object_store_mb": 5}, "cluster.object_store_mb is 5; it must be at least 100"),
+        ({"address": "auto", "num_cpus": 2}, "a running cluster has its own resources"),
+    ],
+)
+def test_resources_that_cannot_be_had_are_refused(changes, message):
+    values = {"address": None, "num_cpus": None, "num_gpus": None, "object_store_mb": None} | changes
+    with pytest.raises(ValueError, match=message):
+        ClusterConfig(**values)
+
+
+def test_torch_is_pinned_to_the_given_number_of_threads():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    try:
+        pin_torch_threads(1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_usable_cpus_are_those_of_this_process():
+    assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.ray
+def test_a_local_session_ends_with_its_block_and_its_workers_have_one_thread_each():
+    import ray
+
+    with ray_session(LOCAL):
+        threads = ray.get(ray.remote(lambda: os.environ.get("OMP_NUM_THREADS")).remote())
+        assert threads == "1"
+        with ray_session(LOCAL):
+            pass
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
+
+
+@pytest.mark.ray
+def test_an_address_that_does_not_answer_is_one_sentence():
+    config = ClusterConfig(address="127.0.0.1:1", num_cpus=None, num_gpus=None, object_store_mb=None)
+    with (
+        pytest.raises(ConfigError, match=r"no Ray cluster answers at cluster\.address=127\.0\.0\.1:1"),
+        ray_session(config),
+    ):
+        pass

@@ -1,0 +1,56 @@
+"""Closing tables show undefined numbers as dashes and never break a path."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from evaluation.gate import Criterion, Verdict
+from rayjobs.result_tables import print_paths, print_table, print_verdict
+
+
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO(), width=160)
+
+
+def test_a_table_formats_each_column_and_shows_what_is_undefined_as_a_dash(console):
+    rows = [{"fold": 0, "sharpe": 1.234, "return": 0.05}, {"fold": 1, "sharpe": None, "return": float("nan")}]
+    print_table("Folds", rows, columns={"fold": "", "sharpe": ".2f", "return": "+.1%"}, console=console)
+    text = console.file.getvalue()
+    assert "Folds" in text
+    assert [cell.strip() for cell in text.splitlines()[4].strip("│").split("│")] == ["0", "1.23", "+5.0%"]
+    assert [cell.strip() for cell in text.splitlines()[5].strip("│").split("│")] == ["1", "-", "-"]
+
+
+def test_the_verdict_names_each_criterion_with_value_threshold_and_reason(console):
+    criterion = Criterion(
+        name="sharpe",
+        label="Sharpe ratio",
+        value=0.4,
+        threshold=1.0,
+        comparison=">=",
+        passed=False,
+        enforced=True,
+        first_bar_utc="2019-01-01",
+        last_bar_utc="2019-02-01",
+        num_bars=100,
+        reason="below the threshold",
+    )
+    print_verdict(
+        Verdict(passed=False, headline="No: 1 of 1 fails", criteria=(criterion,), num_trials=1),
+        console=console,
+    )
+    text = console.file.getvalue()
+    assert "Gate: No: 1 of 1 fails" in text
+    for expected in ("Sharpe ratio", "0.4", ">=", "NO", "below the threshold"):
+        assert expected in text
+
+
+def test_a_long_path_stays_on_one_line(console):
+    path = Path("/runs") / ("x" * 300) / "report.html"
+    print_paths([path], console=console)
+    assert console.file.getvalue() == f"{path}\n"
