@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from evaluation.significance import (
     probabilistic_sharpe_ratio,
     sharpe_moments,
 )
+from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
 
 FloatArray = NDArray[np.float64]
 
@@ -99,6 +101,32 @@ class GateEvidence:
     seeds: Mapping[int, FloatArray] | None = None
     overfitting: float | None = None
     leak_check: bool | None = None
+
+    @classmethod
+    def of(cls, result: WalkForwardResult, **known: Any) -> GateEvidence:
+        """The evidence that a study itself holds; `known` adds the rest (num_trials, seeds, leak_check, ...).
+
+        The oracle of a synthetic market is a reference and no baseline: it is left out.
+        """
+        rivals = [name for name in result.baseline_names if name != ORACLE]
+        stressed = result.stressed_return()
+        if stressed is not None:
+            rivals_stressed = [
+                n for n in rivals if all(n in fold.stressed_baselines for fold in result.folds)
+            ]
+            known.setdefault(
+                "stressed_baselines",
+                {name: result.stressed_baseline_return(name) for name in rivals_stressed},
+            )
+        return cls(
+            net_return=result.net_return,
+            bar_utc=result.panel.bar_utc[result.bar],
+            periods_per_year=result.panel.periods_per_year,
+            num_trades=sum(int(closed_mask(fold.recording).sum()) for fold in result.folds),
+            baselines={name: result.baseline_return(name) for name in rivals},
+            stressed=stressed,
+            **known,
+        )
 
     def __post_init__(self) -> None:
         series = {"net_return": self.net_return, **{f"baseline {k}": v for k, v in self.baselines.items()}}

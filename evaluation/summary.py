@@ -16,11 +16,9 @@ from evaluation.significance import (
     probabilistic_sharpe_ratio,
     sharpe_moments,
 )
-from evaluation.walk_forward import WalkForwardResult, closed_mask
+from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
 
 FloatArray = NDArray[np.float64]
-ORACLE = "oracle"
-"""Name of the reference that knows a synthetic market's best direction; never a baseline to beat."""
 
 
 def performance(net_return: FloatArray, periods_per_year: float) -> dict[str, float]:

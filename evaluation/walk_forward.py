@@ -21,6 +21,8 @@ from evaluation.splits import Fold
 
 FloatArray = NDArray[np.float64]
 Result = TypeVar("Result")
+ORACLE = "oracle"
+"""Name of the reference that knows a synthetic market's best direction; never a baseline to beat."""
 
 
 @dataclass(frozen=True, kw_only=True)
