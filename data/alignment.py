@@ -12,7 +12,15 @@ import numpy as np
 import pandas as pd
 
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid, bar_grid, check_window_covered, sessions_between
-from data.hygiene import Finding, HygieneReport, find_runs, inconsistent_rows, require_usable, sorted_findings
+from data.hygiene import (
+    Finding,
+    HygieneReport,
+    find_runs,
+    inconsistent_rows,
+    jumping_rows,
+    require_usable,
+    sorted_findings,
+)
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, DataError, Panel, TimeArray, utc_instant
 
 
@@ -115,6 +123,7 @@ def _inspect(
     findings = find_runs(symbol, "missing", grid.bar_utc, ~np.isin(grid.bar_utc, labels))
     findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
     findings += find_runs(symbol, "zero_volume", labels, rows["volume"].to_numpy() == 0.0)
+    findings += find_runs(symbol, "jump", labels, jumping_rows(rows))
     findings += find_runs(symbol, "outside_session", labels, closed)
     findings += find_runs(symbol, "off_grid", labels, ~on_grid & ~closed)
     return findings + _shifted_sessions(symbol, labels, calendar, bar_seconds)

@@ -111,14 +111,14 @@ def _exchange_sessions(calendar: str, start: np.datetime64, stop: np.datetime64)
 
     start_break, end_break = instants("break_start"), instants("break_end")
     # Some calendars write a break of no length for sessions without one.
-    none = ~(end_break > start_break)
-    start_break[none] = end_break[none] = np.datetime64("NaT")
+    rests = end_break > start_break
+    never = np.datetime64("NaT", "ns")
     return Sessions(
         session=schedule.index.to_numpy("datetime64[D]").astype(np.int32),
         open_utc=instants("market_open"),
         close_utc=instants("market_close"),
-        break_start_utc=start_break,
-        break_end_utc=end_break,
+        break_start_utc=np.where(rests, start_break, never),
+        break_end_utc=np.where(rests, end_break, never),
     )
 
 

@@ -8,6 +8,8 @@ raise `DataError`. Those that real feeds have are findings, and each has one sta
 | missing         | bars that the calendar expects are absent   | NaN prices, volume 0, not tradable  |
 | inconsistent    | high or low does not bound open and close   | as missing                          |
 | zero_volume     | the bar has prices but no volume            | prices kept as mark, not tradable   |
+| jump            | a price beyond 1.5 times, or below 1 / 1.5  | kept: look for a split or a bad     |
+|                 | of, the one it should be near               | tick, and correct the source        |
 | outside_session | bars while the calendar is closed           | left out                            |
 | off_grid        | labels between those of the bar grid        | left out                            |
 | shifted_session | sessions that run one hour early or late    | nothing moved: correct the offsets  |
@@ -24,7 +26,9 @@ from numpy.typing import NDArray
 
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, BoolArray, DataError, TimeArray
 
-KINDS = ("missing", "inconsistent", "zero_volume", "outside_session", "off_grid", "shifted_session")
+KINDS = ("missing", "inconsistent", "zero_volume", "jump", "outside_session", "off_grid", "shifted_session")
+
+JUMP_RATIO = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,19 @@ def inconsistent_rows(rows: pd.DataFrame) -> BoolArray:
     """Return (N,) True where high or low does not bound open and close."""
     opened, high, low, close = (rows[name].to_numpy() for name in PRICE_COLUMNS)
     return (high < np.maximum(opened, close)) | (low > np.minimum(opened, close))
+
+
+def jumping_rows(rows: pd.DataFrame) -> BoolArray:
+    """Return (N,) True where a price is more than `JUMP_RATIO` away from the one it should be near.
+
+    Compared are open with the last close, close with open, high and low with the nearer of open and close.
+    A 2:1 split that was not adjusted for, or a misplaced decimal point, is one.
+    """
+    opened, high, low, close = (rows[name].to_numpy() for name in PRICE_COLUMNS)
+    before = np.concatenate([opened[:1], close[:-1]])
+    largest = np.maximum.reduce([opened / before, close / opened, high / np.maximum(opened, close)])
+    smallest = np.minimum.reduce([opened / before, close / opened, low / np.minimum(opened, close)])
+    return (largest > JUMP_RATIO) | (smallest < 1.0 / JUMP_RATIO)
 
 
 def require_usable(symbol: str, rows: pd.DataFrame) -> None:

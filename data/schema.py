@@ -36,6 +36,11 @@ def nearest_name(name: str, known: Sequence[str]) -> str:
     return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
+def one_line(error: Exception) -> str:
+    """Return the message of an error without line breaks, to quote it in one sentence."""
+    return " ".join(str(error).split())
+
+
 def utc_instant(value: Any) -> np.datetime64:
     """Return `value` (text, datetime, Timestamp, datetime64) as a UTC datetime64[ns]; naive means UTC."""
     try:

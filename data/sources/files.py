@@ -11,7 +11,7 @@ import pandas as pd
 
 from data.alignment import AlignedBars, align
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds, check_calendar
-from data.schema import BAR_COLUMNS, DataError, nearest_name
+from data.schema import BAR_COLUMNS, DataError, nearest_name, one_line
 from data.sources.timestamps import check_time_zone, to_utc
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -131,21 +131,28 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} is empty; give a file with a header and rows.") from error
     except (ValueError, OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{path} cannot be read ({error}); check that it is the CSV or Parquet file it is named as."
+            f"{path} cannot be read ({one_line(error)}); check that it is the CSV or Parquet file it is named as."
         ) from error
     if isinstance(table.index, pd.DatetimeIndex):
         table = table.rename_axis("timestamp").reset_index()
     table.columns = [str(c).strip().lower() for c in table.columns]
     missing = [c for c in ("timestamp", *BAR_COLUMNS) if c not in table.columns]
     if missing:
-        near = nearest_name(missing[0], list(table.columns)).replace("did you mean", "rename")
         raise DataError(
-            f"{path} has no column {missing[0]!r}{near}; it needs timestamp, open, high, low, close, volume "
-            f"and has {', '.join(table.columns)}."
+            f"{path} has no column {missing[0]!r}{_rename(missing[0], list(table.columns))}; it needs timestamp, "
+            f"open, high, low, close, volume and has {', '.join(table.columns)}."
         )
     if not len(table):
         raise DataError(f"{path} is empty; give a file with rows.")
     return table
+
+
+def _rename(name: str, columns: list[str]) -> str:
+    """Say which column is probably meant by `name`, in brackets, or nothing."""
+    times = [c for c in columns if c.startswith(("date", "time", "ts", "unix"))]
+    if name == "timestamp" and times:
+        return f" (rename {times[0]!r}?)"
+    return nearest_name(name, columns).replace("did you mean", "rename")
 
 
 def _bars(table: pd.DataFrame, config: FilesConfig, where: str) -> pd.DataFrame:
@@ -160,7 +167,7 @@ def _bars(table: pd.DataFrame, config: FilesConfig, where: str) -> pd.DataFrame:
                 values = pd.to_numeric(values)
             except (ValueError, TypeError) as error:
                 raise DataError(
-                    f"{where}: column {name!r} is not numeric ({error}); correct or remove it."
+                    f"{where}: column {name!r} is not numeric ({one_line(error)}); correct or remove it."
                 ) from error
         columns[name] = values.to_numpy(dtype=np.float64, na_value=np.nan)
     return pd.DataFrame(columns, index=labels)

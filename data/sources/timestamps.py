@@ -8,7 +8,7 @@ import zoneinfo
 import numpy as np
 import pandas as pd
 
-from data.schema import DataError
+from data.schema import DataError, one_line
 
 _OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
 
@@ -66,7 +66,7 @@ def _from_wall_clock(times: pd.DatetimeIndex, timezone: str, where: str) -> pd.D
     except ValueError as error:
         raise DataError(
             f"{where}: times without offset are ambiguous or do not exist in {timezone} where clocks change "
-            f"({error}); write them with their offset or in UTC."
+            f"({one_line(error)}); write them with their offset or in UTC."
         ) from error
     return local.tz_convert("UTC").tz_localize(None).as_unit("ns")
 
@@ -84,8 +84,11 @@ def _from_text(text: pd.Series, timezone: str, where: str) -> pd.DatetimeIndex:
     try:
         utc = pd.DatetimeIndex(pd.to_datetime(text, utc=True, format="ISO8601")).as_unit("ns")
     except (ValueError, TypeError) as error:
+        unread = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce").isna().to_numpy()
+        row = int(unread.argmax())
         raise DataError(
-            f"{where}: a timestamp cannot be read ({error}); write times as 2018-01-31T14:30:00Z."
+            f"{where}: the timestamp {text.iloc[row]!r} of row {row + 1} cannot be read; "
+            "write times as 2018-01-31T14:30:00Z."
         ) from error
     if not aware.any():
         return _from_wall_clock(utc.tz_localize(None), timezone, where)
