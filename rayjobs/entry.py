@@ -118,7 +118,9 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
     composed: list[tuple[DictConfig, list[str]]] = []
 
     def keep(config: DictConfig) -> None:
-        composed.append((config, list(HydraConfig.get().overrides.task)))
+        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+        assert isinstance(overrides, list)
+        composed.append((config, [str(override) for override in overrides]))
 
     with _hydra_arguments(config_name, arguments):
         try:

@@ -1,0 +1,216 @@
+"""Every configuration and experiment composes and builds; a typo is one sentence that names the nearest known word."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from data.sources import load
+from rayjobs.build import build_source, build_train_config
+from rayjobs.entry import CONF, ExitCode, compose, compose_command_line, reading_input, run_entry_point
+from rayjobs.override_errors import flatten
+from rayjobs.run_directory import JobFailed
+from rayjobs.typed_config import ConfigError
+
+FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+ROOTS = sorted(path.stem for path in FILES if path.parent == Path() and path.stem != "hydra_setup")
+EXPERIMENTS = sorted(path.stem for path in FILES if path.parent == Path("experiment"))
+CHOICES = sorted(
+    f"{path.parent}={path.stem}" for path in FILES if path.parent.name not in ("", "experiment", "debug")
+)
+TRAIN_GROUPS = {"data", "features", "instruments", "env", "costs", "reward", "risk", "policy", "algo", "walk_forward",
+                "gate", "cluster", "tracking"}  # fmt: skip
+
+
+def refusal(*arguments: str) -> str:
+    """The sentence with which a command line is refused, by composition or by building."""
+    with pytest.raises(ConfigError) as caught:
+        values = compose_command_line("train", arguments)
+        assert values is not None
+        build_train_config(values)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_builds_and_names_its_own_folder_of_runs(experiment):
+    config = build_train_config(compose("train", [f"+experiment={experiment}"]))
+    assert config.run.experiment == experiment
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.split("=")[0] in TRAIN_GROUPS])
+def test_every_choice_of_every_group_builds(choice):
+    extra = ["data.path=bars.csv"] if choice == "data=files" else []
+    build_train_config(compose("train", [choice, *extra]))
+
+
+@pytest.mark.parametrize("debug", sorted(path.stem for path in FILES if path.parent == Path("debug")))
+def test_every_debug_variant_builds_on_top_of_an_experiment(debug):
+    build_train_config(compose("train", ["+experiment=crypto_portfolio", f"+debug={debug}"]))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_folds_of_every_experiment_fit_into_its_data(experiment):
+    values = compose("train", [f"+experiment={experiment}"])
+    config = build_train_config(values)
+    panel = load(build_source(values)).panel
+    assert config.walk_forward.folds(panel.num_bars)
+    assert set(config.instruments.for_symbols(panel.symbols)) == set(panel.symbols)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_every_file_opens_with_its_purpose_and_its_command(path):
+    lines = (CONF / path).read_text().splitlines()
+    comments = [line for line in lines[:6] if line.startswith("#")]
+    assert len(comments[0]) > 2
+    if path.stem != "hydra_setup":
+        assert any(re.match(r"# (Run|Use): python -m rayjobs\.", line) for line in comments)
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "hydra_setup"], ids=str)
+def test_every_value_has_its_unit_or_choices_in_a_comment(path):
+    uncommented = []
+    for line in (CONF / path).read_text().splitlines():
+        match = re.match(r"\s*([a-z_]+):\s*[^\s#{]", line)
+        if match and "#" not in line and match.group(1) not in ("specs", "experiment"):
+            uncommented.append(line.strip())
+    assert not uncommented
+
+
+def test_an_experiment_holds_differences_only():
+    base = compose("train")
+    for experiment in EXPERIMENTS:
+        own = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())
+        chosen = {
+            entry.removeprefix("override /"): name
+            for item in own.pop("defaults")
+            for entry, name in item.items()
+        }
+        unset = compose("train", [f"{group}={name}" for group, name in chosen.items()])
+        for key in flatten(own):
+            value, before = own, unset
+            for part in key.split("."):
+                value, before = value[part], before[part]
+            assert isinstance(value, dict) or value != before, f"{experiment}: {key} repeats its default"
+    assert set(base) >= TRAIN_GROUPS
+
+
+def test_overrides_change_single_keys():
+    values = compose_command_line("train", ["+experiment=noise", "trainer.total_env_steps=2e5", "seed=3"])
+    config = build_train_config(values)
+    assert (config.trainer.total_env_steps, config.seed) == (200_000, 3)
+
+
+def test_a_feature_can_be_switched_off_and_an_instrument_changed_on_the_command_line():
+    values = compose_command_line(
+        "train",
+        ["features.specs.rsi=null", "+instruments.symbols.BTC={kind: crypto_perpetual, taker_fee_bps: 3}"],
+    )
+    config = build_train_config(values)
+    assert "rsi" not in {spec.name for spec in config.features.enabled}
+    instruments = config.instruments.for_symbols(("BTC", "ETH"))
+    assert (instruments["BTC"].taker_fee_bps, instruments["BTC"].funding_hours) == (3.0, 8.0)
+    assert instruments["ETH"].funding_hours == 0.0
+    with pytest.raises(
+        ConfigError, match=r"instruments\.symbols\.BTC: the data have no such symbol; did you mean BTCUSD\?"
+    ):
+        config.instruments.for_symbols(("BTCUSD",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["+experiment=crypt_portfolio"], "there is no experiment 'crypt_portfolio'; did you mean crypto_portfolio?"),
+        (["experiment=noise"], "experiment is not chosen by default; write +experiment=noise"),
+        (["policy=lsmt"], "there is no policy 'lsmt'; did you mean lstm? known: gru, lstm, mlp"),
+        (["polcy=lstm"], "polcy: unknown key; did you mean policy?"),
+        (["+polcy=lstm"], "polcy: unknown key; did you mean policy?"),
+        (["trainer.total_env_step=3"], "trainer.total_env_step: unknown key; did you mean trainer.total_env_steps?"),
+        (["+experiment=noise", "algo.gama=0.9"], "algo.gama: unknown key; did you mean algo.gamma?"),
+        (["+algo.gama=0.9"], "algo.gama: unknown key; did you mean gamma?"),
+        (["seeed=3"], "seeed: unknown key; did you mean seed?"),
+        (["seed==3"], "the override 'seed==3' was not understood; write key=value"),
+        (["seed"], "the override 'seed' was not understood; write key=value"),
+        (["seed=1,2"], "seed=1,2 gives several values; for a list write 'seed=[1,2]'"),
+        (["--multirun", "seed=1,2"], "--multirun is not supported; use python -m rayjobs.sweep"),
+        (["data=files"], "data.path: missing; give it as data.path=VALUE"),
+        (["seed=${nowhere}"], "seed refers to something that does not exist"),
+        (["seed=abc"], "seed is 'abc'; it must be a whole number"),
+        (["seed=-1"], "seed is -1; it must be 0 or more"),
+        (["~seed"], "seed: missing from the configuration"),
+        (["trainer=3"], "trainer is 3; it must be a group of keys"),
+        (["algo.gamma=abc"], "algo.gamma is 'abc'; it must be a number"),
+        (["algo.num_envs=0"], "algo.num_envs is 0; it must be at least 1"),
+        (["data.source=sample"], "data.source is 'sample'; it must be one of samples, files"),
+        (["data.symbols=[BTC,ETHH]"], "data: Symbol 'ETHH' is not in sample"),
+        (["features.specs.rsi.name=rssi"], "features.specs.rsi: "),
+        (["instruments.kind=crypto_spott"], "instruments: instrument kind 'crypto_spott' is not known"),
+        (["+env.costs={}"], "env.costs: costs is a group of its own; write costs.KEY=VALUE"),
+        (["env.action.scheme=direktion"], "env.action.scheme is 'direktion'; it must be one of direction, orders"),
+        (["run.experiment=a/b"], "run: experiment is 'a/b'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_on_the_command_line_is_one_sentence(arguments, sentence):
+    assert sentence in refusal(*arguments)
+
+
+def test_nothing_is_left_in_the_current_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert compose_command_line("train", ["+experiment=noise"]) is not None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_showing_the_configuration_runs_nothing(capsys):
+    def job(config):
+        raise AssertionError("the job must not run")
+
+    assert run_entry_point(job, "train", ["+experiment=noise", "--cfg", "job"]) == ExitCode.DONE
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["run"]["experiment"] == "noise"
+    assert run_entry_point(job, "train", ["--help"]) == ExitCode.DONE
+    assert "python -m rayjobs.train +experiment=crypto_portfolio" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (None, ExitCode.DONE, ""),
+        (
+            ConfigError("the fold is longer than the data"),
+            ExitCode.BAD_INPUT,
+            "error: the fold is longer than the data",
+        ),
+        (
+            JobFailed("RuntimeError: lost", Path("runs/x/error.log")),
+            ExitCode.FAILED,
+            "traceback in runs/x/error.log",
+        ),
+        (ZeroDivisionError("division by zero"), ExitCode.FAILED, "Traceback"),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "interrupted"),
+    ],
+)
+def test_each_end_of_a_job_has_its_exit_code_and_its_words(raised, code, words, capsys):
+    def job(config):
+        if raised is not None:
+            raise raised
+
+    assert run_entry_point(job, "train", []) == code
+    said = capsys.readouterr().err
+    assert words in said
+    assert ("Traceback" in said) == isinstance(raised, ZeroDivisionError)
+
+
+def test_the_gates_no_is_handed_on():
+    assert run_entry_point(lambda config: ExitCode.GATE_SAID_NO, "train", []) == 3
+
+
+def test_a_value_error_is_the_users_only_where_input_is_read(tmp_path):
+    with pytest.raises(ConfigError, match="window outside the data"), reading_input():
+        raise ValueError("window outside the data")
+    with pytest.raises(ConfigError, match=r"bars\.csv: No such file or directory"), reading_input():
+        (tmp_path / "bars.csv").read_text()
+    with pytest.raises(TypeError), reading_input():
+        raise TypeError("ours")
