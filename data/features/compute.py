@@ -143,21 +143,29 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
             "give more bars or shorten the windows."
         )
     names: dict[str, list[str]] = {"asset": [], "clock": []}
-    blocks: dict[str, list[Float32Array]] = {"asset": [], "clock": []}
-    for feature, spec, bars in zip(features, specs, lookbacks, strict=True):
+    for feature, spec in zip(features, specs, strict=True):
         names[feature.kind] += _output_names(feature, spec, panel)
-        blocks[feature.kind].append(_evaluate(feature, spec, panel, bars))
     for kind, found in names.items():
         if len(set(found)) != len(found):
             raise ValueError(f"The {kind} features {found} repeat a name; ask for each feature once.")
-    empty = {"asset": (panel.num_bars, panel.num_assets, 0), "clock": (panel.num_bars, 0)}
-    joined = {
-        kind: np.concatenate(parts, axis=-1) if parts else np.zeros(empty[kind], np.float32)
-        for kind, parts in blocks.items()
+    # Filled in place: a large panel's features are the largest array there is, and are held once.
+    filled = {
+        "asset": np.empty((panel.num_bars, panel.num_assets, len(names["asset"])), np.float32),
+        "clock": np.empty((panel.num_bars, len(names["clock"])), np.float32),
     }
+    filled_to = {"asset": 0, "clock": 0}
+    for feature, spec, bars in zip(features, specs, lookbacks, strict=True):
+        values = _evaluate(feature, spec, panel)
+        start, stop = filled_to[feature.kind], filled_to[feature.kind] + values.shape[-1]
+        filled[feature.kind][..., start:stop] = values
+        if feature.kind == "asset":
+            filled["asset"][:bars, :, start:stop] = np.nan
+        filled_to[feature.kind] = stop
+    for array in filled.values():
+        array.flags.writeable = False
     return FeatureSet(
-        asset=joined["asset"],
-        clock=joined["clock"],
+        asset=filled["asset"],
+        clock=filled["clock"],
         asset_names=tuple(names["asset"]),
         clock_names=tuple(names["clock"]),
         lookback_bars=lookback,
@@ -166,13 +174,13 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
 
 
 def _output_names(feature: Feature, spec: FeatureSpec, panel: Panel) -> list[str]:
-    stem = "_".join([feature.name, *(str(v) for v in spec.params.values())])
+    stem = "_".join([feature.name, *(str(spec.params[key]) for key in sorted(spec.params))])
     if feature.name == "column":
         return list(feature.outputs(panel, spec.params))
     return [f"{stem}_{suffix}" if suffix else stem for suffix in feature.outputs(panel, spec.params)]
 
 
-def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel, lookback_bars: int) -> Float32Array:
+def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.asarray(feature.function(panel, **spec.params), dtype=np.float64)
     leading = (panel.num_bars, panel.num_assets) if feature.kind == "asset" else (panel.num_bars,)
@@ -188,10 +196,7 @@ def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel, lookback_bars: 
             f"Feature {spec.name!r} returned values that are not finite; "
             "only asset features may use NaN, for not known."
         )
-    result = values.astype(np.float32)
-    if feature.kind == "asset":
-        result[:lookback_bars] = np.nan
-    return result
+    return values
 
 
 def _hash(features: Sequence[Feature], specs: Sequence[FeatureSpec], names: Mapping[str, list[str]]) -> str:

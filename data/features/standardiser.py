@@ -57,12 +57,15 @@ class Standardiser:
             raise ValueError(
                 f"The training window {train} is not a part of the {num_bars} bars; give start < stop inside."
             )
-        window = features.asset[start:stop].astype(np.float64)
-        known = np.isfinite(window)
-        count = np.maximum(known.sum(axis=0), 1)
-        mean = np.where(known, window, 0.0).sum(axis=0) / count
-        deviation = np.where(known, window - mean, 0.0)
-        std = np.sqrt((deviation**2).sum(axis=0) / count)
+        num_assets, num_features = features.asset.shape[1:]
+        mean, std = np.empty((num_assets, num_features)), np.empty((num_assets, num_features))
+        for f in range(num_features):  # one feature at a time, in float64, to need little memory
+            window = features.asset[start:stop, :, f].astype(np.float64)
+            known = np.isfinite(window)
+            count = np.maximum(known.sum(axis=0), 1)
+            mean[:, f] = np.where(known, window, 0.0).sum(axis=0) / count
+            deviation = np.where(known, window - mean[:, f], 0.0)
+            std[:, f] = np.sqrt((deviation**2).sum(axis=0) / count)
         # Float32 rounding of a constant is no variation.
         std[std <= 1e-6 * np.abs(mean)] = 0.0
         return cls(feature_hash=features.feature_hash, mean=mean, std=std, clip=clip)
@@ -82,8 +85,13 @@ class Standardiser:
                 "the training run."
             )
         scale = np.divide(1.0, self.std, out=np.zeros_like(self.std), where=self.std > 0.0)
-        values = np.clip((features.asset - self.mean) * scale, -self.clip, self.clip)
-        return replace(features, asset=np.where(np.isfinite(values), values, 0.0).astype(np.float32))
+        standardised = np.empty_like(features.asset, subok=False)
+        for f in range(self.mean.shape[1]):
+            values = (features.asset[:, :, f] - self.mean[:, f]) * scale[:, f]
+            np.clip(values, -self.clip, self.clip, out=values)
+            standardised[:, :, f] = np.where(np.isfinite(values), values, 0.0)
+        standardised.flags.writeable = False
+        return replace(features, asset=standardised)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers, for JSON; `from_dict` gives the standardiser back, bit for bit."""
