@@ -136,7 +136,7 @@ class PortfolioPPO(PPO):
         """One fragment per env runner; those of runners that died are sampled again by the others or their
         successors.
         """
-        scale = self._cost_scale()
+        scale = self.cost_scale()
         group = self.env_runner_group
         if group.num_remote_workers() == 0:
             fragments = [self.env_runner.sample(cost_scale=scale)]
@@ -160,7 +160,8 @@ class PortfolioPPO(PPO):
             self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
         return fragments
 
-    def _cost_scale(self) -> float:
+    def cost_scale(self) -> float:
+        """Fraction of the full trading costs that the next fragment is charged."""
         curriculum = self.config.cost_curriculum
         if curriculum is None:
             return 1.0

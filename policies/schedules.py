@@ -42,7 +42,7 @@ class Schedule:
         if self.kind == "constant":
             return self.initial
         grid = np.linspace(0.0, 1.0, 2 if self.kind == "linear" else num_points)
-        return [[int(round(share * total_env_steps)), self.at(share)] for share in grid]
+        return [[round(share * total_env_steps), self.at(share)] for share in grid]
 
 
 @dataclass(frozen=True, kw_only=True)

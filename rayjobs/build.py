@@ -20,10 +20,12 @@ from envs.instruments import Instrument, instrument_of_kind
 from envs.rewards import RewardConfig
 from envs.risk import RiskConfig
 from evaluation.gate import GateConfig
+from evaluation.scoring import ScoringConfig
 from evaluation.splits import WalkForward
 from rayjobs.cluster import ClusterConfig
 from rayjobs.run_directory import RunConfig
 from rayjobs.tracking import TrackingConfig
+from rayjobs.trainer_config import TrainerConfig
 from rayjobs.typed_config import ConfigError, build_dataclass, did_you_mean
 
 if TYPE_CHECKING:
@@ -31,22 +33,6 @@ if TYPE_CHECKING:
     from policies.settings import PPOSettings
 
 Values = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    """How long to train.
-
-    Parameters
-    ----------
-    total_env_steps : env steps (one decision of one portfolio) of training per fold.
-    """
-
-    total_env_steps: int
-
-    def __post_init__(self) -> None:
-        if self.total_env_steps < 1:
-            raise ValueError(f"trainer.total_env_steps is {self.total_env_steps}; it must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +114,7 @@ class TrainConfig:
     policy: NetworkConfig
     algo: PPOSettings
     walk_forward: WalkForward
+    scoring: ScoringConfig
     gate: GateConfig
     enforce_gate: bool
     cluster: ClusterConfig
@@ -168,6 +155,7 @@ def build_train_config(values: Values) -> TrainConfig:
         policy=build_dataclass(NetworkConfig, values["policy"], "policy"),
         algo=build_dataclass(PPOSettings, values["algo"], "algo"),
         walk_forward=build_dataclass(WalkForward, values["walk_forward"], "walk_forward"),
+        scoring=build_dataclass(ScoringConfig, values["scoring"], "scoring"),
         enforce_gate=_flag(gate, "enforce", "gate"),
         gate=build_dataclass(GateConfig, gate, "gate"),
         cluster=build_dataclass(ClusterConfig, values["cluster"], "cluster"),

@@ -1,0 +1,159 @@
+"""One fold of a walk-forward study: standardise, train, and score on the next, unseen window.
+
+A fold depends on its own windows, the configuration and the seed, on nothing else, so folds may run in any
+order, alone or side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+
+from data.features import FeatureSet, Standardiser
+from data.schema import Panel
+from envs.episodes import Window
+from envs.market import Market
+from envs.observations import ObservationLayout
+from evaluation.scoring import score_fold
+from evaluation.splits import Fold
+from evaluation.walk_forward import FoldResult
+from policies.checkpoint import PolicyContract, TrainedPolicy
+from rayjobs.build import TrainConfig
+from rayjobs.training import TrainingSpec, train_policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What all folds share; lies once in the object store.
+
+    Parameters
+    ----------
+    config : the whole job.
+    panel, features : the bars, and what was computed from them (not standardised).
+    oracle_direction : (T, A) best position decided at each close, of a synthetic market; else None.
+    """
+
+    config: TrainConfig
+    panel: Panel
+    features: FeatureSet
+    oracle_direction: NDArray[np.int8] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldOutcome:
+    """``iterations`` are the rows of ``progress.csv``; ``policy`` the directory of the exported policy."""
+
+    result: FoldResult
+    iterations: tuple[dict[str, Any], ...]
+    policy: Path
+
+
+def run_fold(
+    study: Study, fold: Fold, directory: Path, report: Callable[[dict[str, Any]], None]
+) -> FoldOutcome:
+    """Train on ``fold.train`` and score on ``fold.test``.
+
+    Parameters
+    ----------
+    directory : where this fold's checkpoints go.
+    report : called after each training iteration with its row.
+    """
+    config = study.config
+    market, contract = fold_market(study, fold)
+    training, validation = training_windows(config, fold, market.first_bar)
+    trained = train_policy(
+        TrainingSpec(
+            label=f"fold {fold.index}",
+            market=ray.put(market),
+            env=config.env,
+            training_windows=(training,),
+            validation_window=validation,
+            contract=contract,
+            ppo=config.algo,
+            trainer=config.trainer,
+            seed=config.seed,
+            directory=directory,
+        ),
+        report,
+    )
+    policy = TrainedPolicy.load(
+        trained.policy, layout=contract.layout, feature_hash=study.features.feature_hash
+    )
+    result = score_fold(
+        fold,
+        policy,
+        study.panel,
+        market,
+        config.env,
+        config.scoring,
+        seed=config.seed,
+        parameters=fold_parameters(config),
+        policy_hash=policy.policy_hash,
+        oracle_direction=study.oracle_direction,
+    )
+    return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
+
+
+def fold_market(study: Study, fold: Fold) -> tuple[Market, PolicyContract]:
+    """The market as this fold's policy sees it, standardised on the training window alone, and its contract."""
+    config = study.config
+    standardiser = Standardiser.fit(study.features, fold.train, clip=config.features.clip)
+    instruments = config.instruments.for_symbols(study.panel.symbols)
+    market = Market.build(study.panel, standardiser.transform(study.features), instruments)
+    contract = PolicyContract(
+        layout=ObservationLayout.portfolio(market.num_symbols, market.asset_names, market.clock_names),
+        feature_hash=study.features.feature_hash,
+        standardiser=standardiser.to_dict(),
+        action_scheme=config.env.action.scheme,
+        choices_per_asset=3,
+        network=config.policy,
+    )
+    return market, contract
+
+
+def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Window, Window | None]:
+    """Split the training bars into those to learn from and those to choose the best checkpoint on.
+
+    Between the two lies the same gap as before a test window.
+
+    Parameters
+    ----------
+    first_bar : first bar whose features are all known.
+
+    Raises
+    ------
+    ValueError
+        If the features' lookback, the validation or the gap leave too little to train on.
+    """
+    start, stop = max(fold.train.start, first_bar + config.env.episode.warmup_bars) + 1, fold.train.stop
+    validation = None
+    validation_bars = int((fold.train.stop - fold.train.start) * config.trainer.validation_fraction)
+    if validation_bars:
+        validation = Window(start_bar=stop - validation_bars, stop_bar=stop)
+        stop -= validation_bars + config.walk_forward.gap_bars
+    needed = config.env.episode.bars if config.env.episode.kind == "random" else 1
+    if stop - start < needed:
+        raise ValueError(
+            f"fold {fold.index} has {max(stop - start, 0)} bars to train on after the features' lookback of "
+            f"{first_bar} bars and {validation_bars} validation bars, but an episode is {needed} bars long; "
+            "lengthen walk_forward.train_bars or shorten env.episode.bars"
+        )
+    return Window(start_bar=start, stop_bar=stop), validation
+
+
+def fold_parameters(config: TrainConfig) -> dict[str, Any]:
+    """Hyperparameters that ``folds.csv`` names."""
+    return {
+        "core": config.policy.core,
+        "core_units": config.policy.core_units,
+        "total_env_steps": config.trainer.total_env_steps,
+        "learning_rate": config.algo.learning_rate.initial,
+        "gamma": config.algo.gamma,
+        "seed": config.seed,
+    }

@@ -1,0 +1,41 @@
+"""Train a policy on each walk-forward fold, score it on the next, unseen bars, and ask the gate.
+
+Run: python -m rayjobs.train +experiment=crypto_portfolio
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rayjobs.entry import ExitCode, reading_input, run_entry_point
+
+
+def train(values: dict[str, Any]) -> ExitCode:
+    """Compose, build, run, report; ``values`` is the resolved ``conf/train.yaml``."""
+    from rayjobs.build import build_train_config
+
+    config = build_train_config(values)
+    # Slow imports come after the check, so that a typo is told at once.
+    from rayjobs.cluster import ray_session
+    from rayjobs.run_directory import RunDirectory
+    from rayjobs.study import load_study, report_study, run_folds
+    from rayjobs.tracking import tracker
+
+    with reading_input():
+        study, hygiene, folds = load_study(config)
+    fingerprint = study.panel.fingerprint
+    with (
+        RunDirectory.create(config.run, values, seed=config.seed, data_fingerprint=fingerprint) as run,
+        tracker(
+            config.tracking, run_directory=run.path, experiment=config.run.experiment, values=values
+        ) as log,
+        ray_session(config.cluster),
+    ):
+        outcomes = run_folds(study, folds, run.path, log)
+        verdict = report_study(study, hygiene, outcomes, run.path, log)
+    return ExitCode.GATE_SAID_NO if config.enforce_gate and not verdict.passed else ExitCode.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run_entry_point(train, "train"))
