@@ -131,6 +131,8 @@ def _inspect(
 
 def _in_session(labels: TimeArray, calendar: str) -> np.ndarray:
     found = sessions_between(calendar, labels[0], labels[-1] + np.timedelta64(1, "ns"))
+    if not len(found.session):
+        return np.zeros(len(labels), dtype=bool)
     at = np.searchsorted(found.open_utc, labels, side="right") - 1
     inside = (at >= 0) & (labels < found.close_utc[at])
     resting = (labels >= found.break_start_utc[at]) & (labels < found.break_end_utc[at])

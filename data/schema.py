@@ -45,15 +45,16 @@ def utc_instant(value: Any) -> np.datetime64:
     """Return `value` (text, datetime, Timestamp, datetime64) as a UTC datetime64[ns]; naive means UTC."""
     try:
         stamp = pd.Timestamp(value)
+        if stamp is pd.NaT:
+            raise ValueError("not a time")
+        if stamp.tzinfo is not None:
+            stamp = stamp.tz_convert("UTC").tz_localize(None)
+        instant = np.datetime64(stamp.as_unit("ns").to_datetime64(), "ns")
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{value!r} is not a date or time; write it as 2018-01-31 or 2018-01-31T14:30Z."
         ) from error
-    if stamp is pd.NaT:
-        raise DataError(f"{value!r} is not a date or time; write it as 2018-01-31 or 2018-01-31T14:30Z.")
-    if stamp.tzinfo is not None:
-        stamp = stamp.tz_convert("UTC").tz_localize(None)
-    return np.datetime64(stamp.as_unit("ns").to_datetime64(), "ns")
+    return instant
 
 
 def frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:

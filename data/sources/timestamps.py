@@ -57,7 +57,14 @@ def _from_unix(times: pd.Series, where: str) -> pd.DatetimeIndex:
     if 19_000_101 <= size <= 21_001_231:
         raise DataError(f"{where}: times such as {int(size)} look like dates; write them as 2018-01-31.")
     unit = next((u for u, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if size < limit), "ns")
-    return pd.DatetimeIndex(pd.to_datetime(times, unit=unit)).as_unit("ns")  # type: ignore[call-overload]
+    try:
+        utc = pd.to_datetime(times, unit=unit)  # type: ignore[call-overload]
+        return pd.DatetimeIndex(utc).as_unit("ns")
+    except (ValueError, OverflowError) as error:
+        raise DataError(
+            f"{where}: times cannot be read as Unix time in {unit} ({one_line(error)}); "
+            "write them as 2018-01-31T14:30:00Z."
+        ) from error
 
 
 def _from_wall_clock(times: pd.DatetimeIndex, timezone: str, where: str) -> pd.DatetimeIndex:

@@ -185,6 +185,17 @@ def test_a_symbol_without_bars_in_the_window_is_refused():
         crypto({"X": rows_on(times), "Y": rows_on(times[40:])}, stop_utc="2020-01-01T10:00")
 
 
+def test_a_symbol_that_trades_on_weekends_only_does_not_fit_the_exchange():
+    weekdays = bar_grid(
+        "NYSE", 3600, np.datetime64("2019-07-05", "ns"), np.datetime64("2019-07-09", "ns")
+    ).bar_utc
+    weekend = np.arange(
+        np.datetime64("2019-07-06T14:30", "ns"), np.datetime64("2019-07-06T20:00", "ns"), 3600 * 10**9
+    )
+    with pytest.raises(DataError, match="^Y: 6 of 6 bars"):
+        align({"X": rows_on(weekdays), "Y": rows_on(weekend)}, calendar="NYSE", bar_seconds=3600)
+
+
 def test_a_report_knows_its_kinds():
     finding = Finding(symbol="X", kind="odd", first_utc=half_hours(1)[0], last_utc=half_hours(1)[0], bars=1)
     with pytest.raises(ValueError, match="odd"):

@@ -118,6 +118,8 @@ def test_bars_between_is_half_open():
         ("2020-01-01T02:00", "2020-01-01T01:00", "stop after it starts"),
         ("2020-01-01T00:01", "2020-01-01T00:02", "No bar lies between"),
         ("soon", None, "not a date"),
+        ("9999-01-01", None, "not a date"),
+        (float("nan"), None, "not a date"),
     ],
 )
 def test_a_window_outside_the_data_is_refused(start, stop, said):
