@@ -1,0 +1,152 @@
+"""The gate: each criterion decides on what it says, and nothing is passed by leaving it out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evaluation.artefacts import plain
+from evaluation.gate import CRITERIA, GateConfig, GateEvidence, judge
+
+CONFIG = GateConfig(
+    enforced=tuple(CRITERIA), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=30,
+    track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.05,
+)  # fmt: skip
+
+
+def good_evidence() -> GateEvidence:
+    random = np.random.default_rng(0)
+    noise = random.normal(0.0, 0.01, size=1000)
+    market = noise - noise.mean()
+    return GateEvidence(
+        net_return=market + 0.002,  # daily Sharpe 0.2, annual 3.2
+        bar_utc=np.datetime64("2020-01-01", "ns") + np.arange(1000) * np.timedelta64(1, "D"),
+        periods_per_year=252.0,
+        num_trades=200,
+        baselines={"flat": np.zeros(1000), "buy_and_hold": market + 0.0005},
+        num_trials=20,
+        trial_sharpe_variance=1e-3,
+        stressed=market + 0.001,
+        stressed_baselines={"flat": np.zeros(1000), "buy_and_hold": market + 0.0004},
+        seeds={1: market + 0.001, 2: market + 0.002},
+        overfitting=0.01,
+        leak_check=True,
+    )
+
+
+def outcome(name: str, **changed):
+    verdict = judge(CONFIG, replace(good_evidence(), **changed))
+    criterion = next(c for c in verdict.criteria if c.name == name)
+    return verdict, criterion
+
+
+def test_a_record_that_meets_every_criterion_is_approved():
+    verdict = judge(CONFIG, good_evidence())
+    assert verdict.passed
+    assert verdict.headline.startswith("Approved: all 10 criteria hold")
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("sharpe", {"net_return": good_evidence().net_return - 0.0015}),
+        ("max_drawdown", {"net_return": np.where(np.arange(1000) == 500, -0.3, good_evidence().net_return)}),
+        ("deflated_sharpe", {"num_trials": 10_000, "trial_sharpe_variance": 0.01}),
+        ("beats_baselines", {"baselines": {"better": good_evidence().net_return + 0.001}}),
+        ("beats_baselines_stressed", {"stressed": good_evidence().net_return - 0.003}),
+        ("num_trades", {"num_trades": 29}),
+        ("all_seeds_positive", {"seeds": {1: good_evidence().net_return, 2: -good_evidence().net_return}}),
+        ("overfitting", {"overfitting": 0.5}),
+        ("leak_check", {"leak_check": False}),
+    ],
+)
+def test_each_criterion_alone_refuses(name, changed):
+    verdict, criterion = outcome(name, **changed)
+    assert criterion.passed is False
+    assert not verdict.passed
+
+
+def test_a_record_shorter_than_the_minimum_track_record_is_refused():
+    short = {"bar_utc": good_evidence().bar_utc[:40], "net_return": good_evidence().net_return[:40]}
+    random = np.random.default_rng(1).normal(0.001, 0.01, 40)
+    _, criterion = outcome(
+        "track_record", **short | {"net_return": random}, baselines={}, stressed=None, seeds=None
+    )
+    assert criterion.passed is False
+    assert criterion.value == 40
+    assert criterion.threshold > 40
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"baselines": {}},
+        {"stressed": None},
+        {"seeds": None},
+        {"overfitting": None},
+        {"leak_check": None},
+    ],
+)
+def test_missing_evidence_refuses_what_is_enforced(missing):
+    verdict = judge(CONFIG, replace(good_evidence(), **missing))
+    assert not verdict.passed
+    assert "was not measured" in verdict.headline
+
+
+def test_what_is_not_enforced_is_shown_and_does_not_decide():
+    config = replace(CONFIG, enforced=("sharpe",))
+    verdict = judge(config, replace(good_evidence(), overfitting=0.9, leak_check=None))
+    assert verdict.passed
+    assert {c.name for c in verdict.criteria if not c.enforced} == set(CRITERIA) - {"sharpe"}
+
+
+def test_a_policy_that_never_trades_is_refused_for_having_no_sharpe_ratio():
+    verdict, criterion = outcome("sharpe", net_return=np.zeros(1000))
+    assert not verdict.passed
+    assert np.isnan(criterion.value)
+    assert verdict.headline.startswith("Refused: the net annual Sharpe ratio is not defined")
+
+
+def test_more_trials_make_the_same_record_less_believable():
+    few = outcome("deflated_sharpe", num_trials=2)[1].value
+    many = outcome("deflated_sharpe", num_trials=2000)[1].value
+    assert many < few
+
+
+def test_an_unknown_variance_across_trials_is_replaced_by_the_one_without_skill():
+    unknown = outcome("deflated_sharpe", trial_sharpe_variance=None)[1].value
+    assert unknown == outcome("deflated_sharpe", trial_sharpe_variance=1 / 999)[1].value
+
+
+def test_a_refusal_is_one_sentence_that_names_the_first_reason():
+    verdict = judge(CONFIG, replace(good_evidence(), num_trades=3))
+    assert verdict.headline == "Refused: the number of closed trades is 3; at least 30 is required."
+
+
+def test_the_verdict_is_strict_json():
+    verdict = judge(CONFIG, replace(good_evidence(), net_return=np.zeros(1000)))
+    text = json.dumps(plain(verdict.to_dict()), allow_nan=False)
+    assert json.loads(text)["criteria"][0]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"enforced": ("sharp",)}, "names 'sharp'"),
+        ({"enforced": ()}, "lets everything through"),
+        ({"max_drawdown": 0.2}, "between -1 and 0"),
+        ({"max_overfitting": 5.0}, "probability"),
+        ({"track_record_confidence": 95.0}, "0.5 to 1"),
+    ],
+)
+def test_thresholds_out_of_range_are_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        replace(CONFIG, **changed)
+
+
+def test_returns_that_do_not_cover_the_bars_are_refused():
+    with pytest.raises(ValueError, match="give one per bar"):
+        replace(good_evidence(), baselines={"short": np.zeros(10)})
