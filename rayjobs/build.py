@@ -181,7 +181,9 @@ def build_env(values: Values) -> PortfolioEnvConfig:
     for name in ENV_GROUPS:
         if name in group:
             raise ConfigError(f"env.{name}: {name} is a group of its own; write {name}.KEY=VALUE")
-    parts = {name: build_dataclass(kind, _group(values, name), name) for name, kind in ENV_GROUPS.items()}
+    parts: dict[str, Any] = {
+        name: build_dataclass(kind, _group(values, name), name) for name, kind in ENV_GROUPS.items()
+    }
     return build_dataclass(PortfolioEnvConfig, {**group, **parts}, "env")
 
 

@@ -33,7 +33,7 @@ from rich.logging import RichHandler
 
 from data.schema import DataError
 from rayjobs.override_errors import explain
-from rayjobs.run_directory import JobFailed
+from rayjobs.run_directory import JobFailed, original
 from rayjobs.typed_config import ConfigError, did_you_mean
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -62,7 +62,7 @@ def reading_input() -> Iterator[None]:
         reason = error.strerror or str(error)
         raise ConfigError(f"{error.filename}: {reason}" if error.filename else reason) from error
     except ValueError as error:
-        raise ConfigError(str(_cause(error))) from error
+        raise ConfigError(str(original(error))) from error
 
 
 def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = None) -> ExitCode:
@@ -92,7 +92,7 @@ def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = Non
         console.print("interrupted; what the run directory holds so far stays there", markup=False)
         return ExitCode.INTERRUPTED
     except (ConfigError, DataError) as error:
-        console.print(f"error: {one_line(_cause(error))}", markup=False)
+        console.print(f"error: {one_line(original(error))}", markup=False)
         return ExitCode.BAD_INPUT
     except JobFailed as error:
         console.print(f"error: the job failed: {one_line(error)}; traceback in {error.log}", markup=False)
@@ -164,11 +164,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def one_line(error: BaseException) -> str:
     """An exception's message on one line; its type where it has no message."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The exception that a Ray task raised, without the remote traceback that Ray puts into the message."""
-    return getattr(error, "cause", None) or error
 
 
 def _refuse_unknown_additions(config_name: str, overrides: Sequence[str]) -> None:

@@ -69,6 +69,11 @@ class JobFailed(RuntimeError):
         self.log = log
 
 
+def original(error: BaseException) -> BaseException:
+    """The exception that a Ray task raised, without the remote traceback that Ray puts into the message."""
+    return getattr(error, "cause", None) or error
+
+
 class RunDirectory:
     """One run's directory; as a context manager it records how the run ended.
 
@@ -151,11 +156,11 @@ class RunDirectory:
             self._end("done")
         elif isinstance(error, (ConfigError, DataError)):
             if not self._drop_if_empty():
-                self._end("failed", error=str(error))
+                self._end("failed", error=str(original(error)))
         elif isinstance(error, Exception):
             log = self.path / "error.log"
             log.write_text("".join(traceback.format_exception(error)))
-            message = f"{type(error).__name__}: {error}"
+            message = f"{type(original(error)).__name__}: {original(error)}"
             self._end("failed", error=message)
             raise JobFailed(message, log) from error
         else:
