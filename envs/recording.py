@@ -5,6 +5,7 @@ Axes: N steps, A asset slot, 6 costs in COST_NAMES order, R fills.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,12 +114,13 @@ class Recorder:
         e, a, place = e[keep], a[keep], place[keep]
         return np.column_stack([e, a, place, self._bar[e], log[e, a, place]])
 
-    def recordings(self) -> list[Recording]:
-        """Return one recording per env row, warm-up bars left out."""
+    def recordings(self, rows: Iterable[int] | None = None) -> list[Recording]:
+        """Return one recording per env row, or of the named rows only, warm-up bars left out."""
         if not self._tape.bar:
             raise ValueError("nothing was recorded; reset the env and step it after attaching the recorder")
         stacked = _Stacked(self._tape)
-        return [self._recording(stacked, row) for row in range(self.env.num_envs)]
+        wanted = range(self.env.num_envs) if rows is None else rows
+        return [self._recording(stacked, row) for row in wanted]
 
     def _recording(self, tape: _Stacked, row: int) -> Recording:
         steps = int(self._steps[row])

@@ -21,12 +21,16 @@ MAX_POINTS = 900
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One line: `style` is a CSS class of the report (s0 is the policy, s1 ... the others)."""
+    """One line: `style` is a CSS class of the report (s0 is the policy, s1 ... the others).
+
+    When there are more bars than pixels, `averaged` lines show the mean of each bucket and the others its extremes.
+    """
 
     name: str
     values: FloatArray
     style: str
     filled: bool = False
+    averaged: bool = False
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> FloatArray:
@@ -52,6 +56,17 @@ def envelope(values: FloatArray, max_points: int = MAX_POINTS) -> NDArray[np.int
     return np.unique(picked)
 
 
+def drawn_points(line: Series, max_points: int = MAX_POINTS) -> tuple[FloatArray, FloatArray]:
+    """Bar positions and values to draw of a line."""
+    size = len(line.values)
+    if not line.averaged or size <= max_points:
+        index = envelope(line.values, max_points)
+        return index.astype(np.float64), line.values[index]
+    edges = np.linspace(0, size, max_points // 3 + 1).astype(int)
+    counts = np.diff(edges)
+    return edges[:-1] + (counts - 1) / 2.0, np.add.reduceat(line.values, edges[:-1]) / counts
+
+
 def date_ticks(bar_utc: NDArray[np.datetime64], count: int = 7) -> list[tuple[int, str]]:
     """(bar index, label) of round dates: years, months or days, whichever gives about `count` labels."""
     stamps = pd.DatetimeIndex(bar_utc)
@@ -69,9 +84,9 @@ def date_ticks(bar_utc: NDArray[np.datetime64], count: int = 7) -> list[tuple[in
     return [(0, stamps[0].strftime("%d %b %Y"))] if len(stamps) else []
 
 
-def _frame(height: float, body: str, label: str) -> str:
+def _frame(height: float, body: str, label: str, width: float = WIDTH) -> str:
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(label)}" '
+        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}" '
         f'preserveAspectRatio="xMidYMid meet">{body}</svg>'
     )
 
@@ -104,7 +119,7 @@ def line_chart(
     low, high = float(ticks[0]), float(ticks[-1])
     plot_height = height - TOP - BOTTOM
 
-    def x(index: NDArray[np.int64] | float) -> NDArray[np.float64]:
+    def x(index: FloatArray | float) -> NDArray[np.float64]:
         return LEFT + np.asarray(index) * (WIDTH - LEFT - RIGHT) / max(size - 1, 1)
 
     def y(value: FloatArray | float) -> NDArray[np.float64]:
@@ -130,8 +145,8 @@ def line_chart(
             f'<line class="zero" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y(baseline):.1f}" y2="{y(baseline):.1f}"/>'
         )
     for line in series:
-        index = envelope(line.values)
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x(index), y(line.values[index])))
+        index, values = drawn_points(line)
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x(index), y(values)))
         if line.filled:
             floor = y(low if baseline is None else baseline)
             area = f"{x(index[0]):.1f},{floor:.1f} {points} {x(index[-1]):.1f},{floor:.1f}"
@@ -177,26 +192,34 @@ def histogram(
 
 
 def bar_chart(
-    names: Sequence[str], values: Sequence[float], *, label: str, format_value: Callable[[float], str]
+    names: Sequence[str],
+    values: Sequence[float],
+    *,
+    label: str,
+    format_value: Callable[[float], str],
+    style: str = "",
 ) -> str:
-    """Horizontal bars with their names on the left and values at the ends; negative ones reach to the left."""
-    row, left = 30.0, 150.0
-    height = row * len(names) + 8
+    """Horizontal bars for half the page's width, names on the left and numbers on the right.
+
+    Gains and losses have their own colours unless a `style` is given; losses reach to the left of the zero line.
+    """
+    row, left, right, width = 30.0, 92.0, 82.0, 470.0
     low, high = min(0.0, *values), max(0.0, *values)
-    room = WIDTH - left - 150.0
-    scale = room / ((high - low) or 1.0)
-    zero = left + 70.0 * (low < 0) - low * scale * (1 if low < 0 else 0)
+    scale = (width - left - right) / ((high - low) or 1.0)
+    zero = left - low * scale
     parts = []
     for i, (name, value) in enumerate(zip(names, values)):
         top = 4 + i * row
-        start, width = min(zero, zero + value * scale), abs(value) * scale
-        style = "gain" if value > 0 else "loss"
-        end, anchor = (zero + value * scale + 8, "start") if value >= 0 else (zero + value * scale - 8, "end")
+        colour = style or ("gain" if value > 0 else "loss")
+        start = min(zero, zero + value * scale)
         parts.append(
             f'<text class="name" x="0" y="{top + 19:g}">{escape(name)}</text>'
-            f'<rect class="{style}" x="{start:.1f}" y="{top + 4:g}" width="{max(width, 1):.1f}" height="{row - 9:g}" '
-            'rx="3"/>'
-            f'<text class="name" x="{end:.1f}" y="{top + 19:g}" text-anchor="{anchor}">'
+            f'<rect class="{colour}" x="{start:.1f}" y="{top + 5:g}" width="{max(abs(value) * scale, 1):.1f}" '
+            f'height="{row - 11:g}" rx="3"/>'
+            f'<text class="name" x="{width:g}" y="{top + 19:g}" text-anchor="end">'
             f"{escape(format_value(value))}</text>"
         )
-    return _frame(height, "".join(parts), label)
+    height = row * len(names) + 8
+    if low < 0.0:
+        parts.append(f'<line class="zero" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height:g}"/>')
+    return _frame(height, "".join(parts), label, width)

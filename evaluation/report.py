@@ -128,7 +128,8 @@ def _tiles(result: WalkForwardResult, summary: Mapping[str, Any]) -> list[dict[s
 
 def _equity(result: WalkForwardResult) -> dict[str, Any]:
     bars = result.panel.bar_utc[result.bar]
-    curves = {name: metrics.equity_curve(result.baseline_return(name)) for name in result.baseline_names}
+    shown = [name for name in result.baseline_names if name != "flat"]  # a straight line at 1.0
+    curves = {name: metrics.equity_curve(result.baseline_return(name)) for name in shown}
     styles = {name: f"s{index % 6 + 1}" for index, name in enumerate(curves)}
     ours = metrics.equity_curve(result.net_return)
     series = [charts.Series(name=n, values=v, style=styles[n]) for n, v in curves.items()]
@@ -205,8 +206,10 @@ def _trading(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str,
     bars = result.panel.bar_utc[result.bar]
     history, trades = history_table(result), trades_table(result)
     exposure = [
-        charts.Series(name="gross", values=history["gross_exposure"].to_numpy(), style="s5", filled=True),
-        charts.Series(name="net", values=history["net_exposure"].to_numpy(), style="s0"),
+        charts.Series(
+            name="gross", values=history["gross_exposure"].to_numpy(), style="s5", filled=True, averaged=True
+        ),
+        charts.Series(name="net", values=history["net_exposure"].to_numpy(), style="s0", averaged=True),
     ]
     costs = {name: value for name, value in summary["costs"].items() if value != 0.0}
     by_asset = trades.groupby("ticker")["pnl"].sum() if len(trades) else pd.Series(dtype=float)
@@ -224,7 +227,8 @@ def _trading(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str,
         "cost_note": f"{amount(float(drag.sum()))} in account currency, over all folds"
         f"{_gross_note(summary, trades)}.",
         "cost_chart": charts.bar_chart(
-            list(costs) or list(COST_NAMES[:1]), list(costs.values()) or [0.0], label="Costs", format_value=amount
+            list(costs) or list(COST_NAMES[:1]), list(costs.values()) or [0.0], label="Costs",
+            format_value=amount, style="s1 key",
         ),
         "asset_chart": charts.bar_chart(
             list(result.panel.symbols), [float(v) for v in by_asset], label="Gain by asset", format_value=amount

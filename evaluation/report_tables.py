@@ -105,7 +105,7 @@ def folds_rows(folds: pd.DataFrame, baselines: Sequence[str]) -> dict[str, Any]:
 
 
 def _days(first: Any, last: Any) -> str:
-    return f"{pd.Timestamp(first):%Y-%m-%d} – {pd.Timestamp(last):%Y-%m-%d}"
+    return f"{pd.Timestamp(first):%d %b %y} – {pd.Timestamp(last):%d %b %y}"
 
 
 def month_rows(net_return: NDArray[np.float64], bar_utc: NDArray[np.datetime64]) -> list[dict[str, Any]]:

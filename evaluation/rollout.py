@@ -7,14 +7,16 @@ With `EpisodeConfig.warmup_bars` the state is warmed up on bars before the windo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 
 from envs.config import PortfolioEnvConfig
 from envs.episodes import RandomisationConfig, Window
+from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.recording import Recorder, Recording
@@ -22,6 +24,20 @@ from policies.baselines import Schedule, ScheduledPolicy
 from policies.protocol import Policy, restart_rows
 
 Scheme = Literal["direction", "orders", "direction_size", "weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """The returns of one window alone: all that a comparison needs, and much cheaper than a `Recording`.
+
+    Attributes
+    ----------
+    bar : (N,) panel index of the bars marked.
+    net_return : (N,) per-bar returns, net of costs.
+    """
+
+    bar: NDArray[np.int64]
+    net_return: NDArray[np.float64]
 
 
 def rollout(policy: Policy, env: PortfolioVectorEnv) -> list[Recording]:
@@ -34,25 +50,50 @@ def rollout(policy: Policy, env: PortfolioVectorEnv) -> list[Recording]:
     ValueError
         If the env does not reset a row in the step that ends its episode (SAME_STEP).
     """
+    return record_rows(policy, env, range(env.num_envs))[0]
+
+
+def record_rows(
+    policy: Policy, env: PortfolioVectorEnv, rows: Sequence[int]
+) -> tuple[list[Recording], list[Track]]:
+    """Like `rollout`, but with recordings of the named rows only, and a track of every row."""
+    recorder = Recorder(env) if rows else None
+    try:
+        tracks = _run_episodes(policy, env)
+        return (recorder.recordings(rows) if recorder else []), tracks
+    finally:
+        if recorder:
+            recorder.detach()
+
+
+def _run_episodes(policy: Policy, env: PortfolioVectorEnv) -> list[Track]:
     mode = env.metadata.get("autoreset_mode")
     if mode != AutoresetMode.SAME_STEP:
         raise ValueError(f"the env has autoreset mode {mode}; build it with SAME_STEP for a rollout")
-    recorder = Recorder(env)
-    try:
-        observation, _ = env.reset()
-        state = policy.initial_state(env.num_envs)
-        running = np.ones(env.num_envs, dtype=bool)
-        while True:
-            actions, state = policy.act(observation, state)
-            observation, _, terminated, truncated, _ = env.step(actions)
-            ended = terminated | truncated
-            if ended.any():
-                running &= ~ended
-                if not running.any():
-                    return recorder.recordings()
-                state = restart_rows(state, policy.initial_state(env.num_envs), ended)
-    finally:
-        recorder.detach()
+    observation, _ = env.reset()
+    first_E = env.rows.counter[:, c.BAR].astype(np.int64) + 1
+    earning_E = env.rows.counter[:, c.START].astype(np.int64)
+    state = policy.initial_state(env.num_envs)
+    length_E = np.zeros(env.num_envs, dtype=np.int64)
+    returns = []
+    while not length_E.all():
+        actions, state = policy.act(observation, state)
+        observation, _, terminated, truncated, _ = env.step(actions)
+        returns.append(env.rows.flow[:, c.NET_RETURN].copy())
+        ended = terminated | truncated
+        if ended.any():
+            length_E = np.where(ended & (length_E == 0), len(returns), length_E)
+            state = restart_rows(state, policy.initial_state(env.num_envs), ended)
+    return_NE = np.stack(returns)
+    return [
+        Track(
+            bar=np.arange(max(earning, first), first + length),
+            net_return=return_NE[max(earning - first, 0) : length, row].copy(),
+        )
+        for row, (first, earning, length) in enumerate(
+            zip(first_E.tolist(), earning_E.tolist(), length_E.tolist())
+        )
+    ]
 
 
 def evaluation_config(
@@ -108,24 +149,36 @@ def run_schedules(
     *,
     cost_factor: float = 1.0,
     extra_latency_bars: int = 0,
-) -> dict[str, list[Recording]]:
+) -> dict[str, list[Track]]:
     """Run named schedules over the windows under one config's costs and limits, as one batch per action scheme.
 
     Returns
     -------
-    name -> one recording per window.
+    name -> one track per window.
     """
-    recordings: dict[str, list[Recording]] = {}
+    tracks: dict[str, list[Track]] = {}
     for scheme in {schedule.scheme for schedule in schedules.values()}:
         names = [name for name, schedule in schedules.items() if schedule.scheme == scheme]
         scored = evaluation_config(
             config, scheme=scheme, cost_factor=cost_factor, extra_latency_bars=extra_latency_bars
         )
         policy = _stacked_policy([schedules[name] for name in names], scored, windows)
-        rows = run_policy(policy, market, scored, list(windows) * len(names))
+        rows = record_rows(policy, whole_window_env(market, scored, list(windows) * len(names)), ())[1]
         for index, name in enumerate(names):
-            recordings[name] = rows[index * len(windows) : (index + 1) * len(windows)]
-    return {name: recordings[name] for name in schedules}
+            tracks[name] = rows[index * len(windows) : (index + 1) * len(windows)]
+    return {name: tracks[name] for name in schedules}
+
+
+def run_schedule(
+    schedule: Schedule,
+    market: Market,
+    config: PortfolioEnvConfig,
+    windows: Sequence[Window],
+    **changes: float,
+) -> list[Recording]:
+    """Record one schedule over the windows; `changes` are those of `evaluation_config`."""
+    scored = evaluation_config(config, scheme=schedule.scheme, **changes)  # type: ignore[arg-type]
+    return run_policy(_stacked_policy([schedule], scored, windows), market, scored, windows)
 
 
 def _stacked_policy(

@@ -14,7 +14,7 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.recording import Recording
-from evaluation.rollout import evaluation_config, run_policy, run_schedules
+from evaluation.rollout import evaluation_config, record_rows, run_schedules, whole_window_env
 from evaluation.splits import Fold
 from evaluation.summary import ORACLE
 from evaluation.walk_forward import FoldResult
@@ -93,7 +93,8 @@ def score_fold(
     """
     scored = evaluation_config(config)
     inside = training_windows(fold, market, scored) if scoring.in_sample else []
-    recording, *in_sample = run_policy(policy, market, scored, [scored_window(fold), *inside])
+    env = whole_window_env(market, scored, [scored_window(fold), *inside])
+    (recording,), (_, *in_sample) = record_rows(policy, env, [0])
     schedules = standard_baselines(panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars)
     schedules["random"] = _random_schedule(fold, recording, panel, scored.action.scheme, seed)
     if oracle_direction is not None:
@@ -103,7 +104,8 @@ def score_fold(
     stressed, stressed_baselines = None, {}
     if scoring.stress_cost_factor > 1.0:
         factor = scoring.stress_cost_factor
-        stressed = run_policy(policy, market, evaluation_config(config, cost_factor=factor), window)[0]
+        dearer = evaluation_config(config, cost_factor=factor)
+        stressed = record_rows(policy, whole_window_env(market, dearer, window), ())[1][0]
         runs = run_schedules(schedules, market, config, window, cost_factor=factor)
         stressed_baselines = {name: rows[0] for name, rows in runs.items()}
     return FoldResult(

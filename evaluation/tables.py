@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from envs.costs import COST_NAMES
 from envs.recording import Recording
 from evaluation import metrics
+from evaluation.rollout import Track
 from evaluation.walk_forward import FoldResult, WalkForwardResult, closed_mask, window_return
 
 COST_COLUMNS = dict(
@@ -192,7 +193,7 @@ def fills_table(result: WalkForwardResult) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _window_metrics(recording: Recording, window: slice, periods: float) -> dict[str, float]:
+def _window_metrics(recording: Recording | Track, window: slice, periods: float) -> dict[str, float]:
     returns = window_return(recording, window)
     return {
         "total_return": metrics.total_return(returns),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data.schema import Panel
 from envs.recording import Recording
 from envs.trades import OPEN_REASON
+from evaluation.rollout import Track
 from evaluation.splits import Fold
 
 FloatArray = NDArray[np.float64]
@@ -43,9 +44,9 @@ class FoldResult:
 
     fold: Fold
     recording: Recording
-    baselines: Mapping[str, Recording] = field(default_factory=dict)
-    stressed: Recording | None = None
-    stressed_baselines: Mapping[str, Recording] = field(default_factory=dict)
+    baselines: Mapping[str, Track] = field(default_factory=dict)
+    stressed: Track | None = None
+    stressed_baselines: Mapping[str, Track] = field(default_factory=dict)
     in_sample_return: FloatArray | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     policy_hash: str = ""
@@ -57,7 +58,7 @@ def closed_mask(recording: Recording) -> NDArray[np.bool_]:
     return recording.trades.exit_reason != OPEN_REASON
 
 
-def window_return(recording: Recording, window: slice) -> FloatArray:
+def window_return(recording: Recording | Track, window: slice) -> FloatArray:
     """Per-bar net returns over the whole window; an account that ended early (ruin) earns 0 from there on.
 
     Raises

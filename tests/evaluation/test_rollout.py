@@ -10,7 +10,15 @@ from gymnasium.vector import AutoresetMode
 
 from envs.episodes import Window
 from envs.portfolio import PortfolioVectorEnv
-from evaluation.rollout import evaluation_config, rollout, run_policy, run_schedules, whole_window_env
+from evaluation.rollout import (
+    evaluation_config,
+    record_rows,
+    rollout,
+    run_policy,
+    run_schedule,
+    run_schedules,
+    whole_window_env,
+)
 from policies.baselines import Schedule, flat, flip, momentum_sign
 
 
@@ -65,46 +73,46 @@ def test_warm_up_bars_feed_the_state_but_earn_nothing(signal_world):
     (recording,) = run_policy(policy, signal_world.market, warm, [Window(start_bar=20, stop_bar=40)])
     assert len(policy.ages) == 25
     assert recording.bar.tolist() == list(range(20, 40))
+    (track,) = record_rows(
+        Memory(), whole_window_env(signal_world.market, warm, [Window(start_bar=20, stop_bar=40)]), ()
+    )[1]
+    np.testing.assert_array_equal(track.bar, recording.bar)
+    np.testing.assert_array_equal(track.net_return, recording.net_return)
 
 
 def test_fills_come_one_bar_after_the_decision_and_later_with_latency(signal_world):
     window = [Window(start_bar=10, stop_bar=40)]
-    schedules = {"momentum": Schedule(target_TA=momentum_sign(signal_world.panel))}
+    schedule = Schedule(target_TA=momentum_sign(signal_world.panel))
     for extra in (0, 1, 2):
-        runs = run_schedules(
-            schedules, signal_world.market, signal_world.config, window, extra_latency_bars=extra
+        (recording,) = run_schedule(
+            schedule, signal_world.market, signal_world.config, window, extra_latency_bars=extra
         )
-        fills = runs["momentum"][0].fills
+        fills = recording.fills
         signals = fills.reason == "signal"
         assert (fills.filled_bar[signals] - fills.decided_bar[signals] == 1 + extra).all()
 
 
 def test_costs_double_when_the_cost_factor_is_two(signal_world):
     window = [Window(start_bar=10, stop_bar=12)]
-    schedules = {"flip": Schedule(target_TA=flip(signal_world.panel))}
-    once = run_schedules(schedules, signal_world.market, signal_world.config, window)["flip"][0]
-    twice = run_schedules(schedules, signal_world.market, signal_world.config, window, cost_factor=2.0)[
-        "flip"
-    ][0]
+    schedule = Schedule(target_TA=flip(signal_world.panel))
+    (once,) = run_schedule(schedule, signal_world.market, signal_world.config, window)
+    (twice,) = run_schedule(schedule, signal_world.market, signal_world.config, window, cost_factor=2.0)
     np.testing.assert_allclose(twice.costs[0], 2 * once.costs[0])
     assert once.costs[0].sum() == pytest.approx(2e-4 * 1e5, rel=1e-2)  # all equity traded at 2 bps
 
 
 def test_every_schedule_gets_its_own_action_scheme_in_one_call(signal_world):
-    weights = np.full(signal_world.panel.close.shape, 0.25)
-    runs = run_schedules(
-        {
-            "quarter": Schedule(target_TA=weights, scheme="weights"),
-            "flat": Schedule(target_TA=flat(signal_world.panel)),
-        },
-        signal_world.market,
-        signal_world.config,
-        [Window(start_bar=10, stop_bar=20), Window(start_bar=50, stop_bar=60)],
-    )
+    windows = [Window(start_bar=10, stop_bar=20), Window(start_bar=50, stop_bar=60)]
+    quarter = Schedule(target_TA=np.full(signal_world.panel.close.shape, 0.25), scheme="weights")
+    schedules = {"quarter": quarter, "flat": Schedule(target_TA=flat(signal_world.panel))}
+    runs = run_schedules(schedules, signal_world.market, signal_world.config, windows)
     assert list(runs) == ["quarter", "flat"]
-    for recording in runs["quarter"]:
+    assert all((track.net_return == 0).all() for track in runs["flat"])
+    recordings = run_schedule(quarter, signal_world.market, signal_world.config, windows)
+    for recording, track in zip(recordings, runs["quarter"]):
         assert recording.exposure[:-1] == pytest.approx(0.25, abs=2e-3)
-    assert all((r.net_return == 0).all() for r in runs["flat"])
+        np.testing.assert_array_equal(recording.net_return, track.net_return)
+        np.testing.assert_array_equal(recording.bar, track.bar)
 
 
 def test_the_training_cost_curriculum_never_reaches_an_evaluation(signal_world):
