@@ -26,6 +26,7 @@ from envs.kernel.columns import (
     COST_FACTOR,
     COST_SCALE,
     DELIST_BAR,
+    DUST,
     ENTRY_ATR,
     ENTRY_BAR,
     ENTRY_PRICE,
@@ -97,8 +98,11 @@ def charge_financing(
 @inner
 def open_quantity(rule, instrument, bars, position, e, a, s, t):
     """Signed units that the working order of slot a fills at the open of bar t + 1 (participation cap applied)."""
-    quantity = position[e, a, TARGET] - position[e, a, UNITS]
-    if quantity == 0.0 or rule[PARTICIPATION] <= 0.0:
+    target, held = position[e, a, TARGET], position[e, a, UNITS]
+    quantity = target - held
+    if abs(quantity) <= DUST * max(abs(target), abs(held)):
+        return 0.0
+    if rule[PARTICIPATION] <= 0.0:
         return quantity
     room = rule[PARTICIPATION] * bars[t + 1, s, VOLUME]
     if abs(quantity) <= room:

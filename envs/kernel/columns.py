@@ -129,6 +129,9 @@ WINDOW_START, WINDOW_STOP, WINDOW_STARTS = range(3)
 # An intent that leaves the working target as it is (queue and decision log). Not a NaN: NaN never enters the state.
 KEEP = 1e300
 
+# Orders and remainders below this share of the position are rounding noise: not sent, not kept.
+DUST = 1e-9
+
 # Reasons of a fill, in the order of REASON_NAMES.
 (
     BY_SIGNAL,

@@ -14,6 +14,7 @@ from envs.kernel.columns import (
     COST_FACTOR,
     COST_SCALE,
     DAY_ROOT,
+    DUST,
     ENTRY_ATR,
     ENTRY_BAR,
     ENTRY_PRICE,
@@ -101,7 +102,7 @@ def book_position(account, counter, position, slot, context, e, a, s, t, quantit
     """Move units by `quantity` at `price`: average entry price, realised PnL (returned), trade statistics."""
     held = position[e, a, UNITS]
     left = held + quantity
-    if abs(left) <= 1e-12 * abs(held):
+    if abs(left) <= DUST * abs(held):
         left = 0.0
     detailed = position.shape[2] >= QUEUE
     realised = 0.0

@@ -1,0 +1,181 @@
+"""The kernel agrees with the slow scalar oracle to 1e-9, bar by bar, on random markets, configs and actions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import COSTS, Context, Oracle
+from random_markets import (
+    CONTEXT,
+    NO_REWARD,
+    PLAIN,
+    build_market,
+    mixed_instruments,
+    random_panel,
+    with_parts,
+)
+
+from envs.barriers import BarrierConfig
+from envs.episodes import Window
+from envs.kernel import columns as c
+from envs.portfolio import PortfolioVectorEnv
+from envs.rewards import REWARD_TERMS
+
+maybe = st.booleans()
+
+
+def optional(strategy):
+    return st.one_of(st.none(), strategy)
+
+
+@st.composite
+def configs(draw):
+    scheme = draw(st.sampled_from(["direction", "orders", "direction_size", "weights"]))
+    rules = [
+        "fixed_units",
+        "fixed_fraction",
+        "atr_risk",
+        "volatility_target",
+        "fractional_kelly",
+        "equity_schedule",
+    ]
+    barriers = None
+    if draw(maybe):
+        unit = draw(st.sampled_from(["percent", "ticks", "atr"]))
+        scale = {"percent": 1.0, "ticks": 100.0, "atr": 1.0}[unit]
+        distance = optional(st.floats(0.3, 2.0).map(lambda x: x * scale))
+        barriers = BarrierConfig(
+            unit=unit, profit_target=draw(distance), stop_loss=draw(distance), trailing_stop=draw(distance),
+            time_limit_bars=draw(optional(st.integers(1, 6))),
+        )  # fmt: skip
+    rewards = draw(st.dictionaries(st.sampled_from(REWARD_TERMS), st.floats(0.1, 2.0), min_size=1))
+    return with_parts(
+        PLAIN,
+        initial_equity=draw(st.sampled_from([2_000.0, 10_000.0, 1_000_000.0])),
+        action={
+            "scheme": scheme,
+            "allow_short": draw(st.sampled_from([True, True, False])),
+            "rebalance_band": draw(st.sampled_from([0.0, 0.05])),
+        },
+        sizing={"rule": draw(st.sampled_from(rules)), "fraction": draw(st.sampled_from([0.2, 0.9]))},
+        costs={
+            "half_spread_bps": draw(optional(st.floats(0, 20))),
+            "fee_bps": draw(optional(st.floats(0, 20))),
+            "slippage": draw(st.sampled_from(["none", "fixed_bps", "fixed_ticks", "volume"])),
+            "slippage_value": draw(st.floats(0, 3)),
+            "impact_coefficient": draw(st.sampled_from([0.0, 1.0])),
+            "max_participation": draw(st.sampled_from([None, 0.1, 0.001])),
+            "remainder": draw(st.sampled_from(["carry", "drop"])),
+            "latency_bars": draw(st.sampled_from([0, 0, 1, 3])),
+            "borrow": draw(maybe),
+            "funding": draw(maybe),
+        },
+        barriers=barriers,
+        risk={
+            "max_gross_exposure": draw(st.sampled_from([0.5, 1.0, 4.0, 15.0])),
+            "max_position_exposure": draw(optional(st.floats(0.1, 2.0))),
+            "margin": draw(maybe),
+            "max_daily_loss": draw(optional(st.floats(0.005, 0.05))),
+            "max_drawdown": draw(optional(st.floats(0.02, 0.2))),
+            "max_var": draw(optional(st.floats(0.001, 0.01))),
+            "max_entries_per_session": draw(optional(st.integers(0, 5))),
+            "min_holding_bars": draw(st.integers(0, 4)),
+            "no_trade_open_bars": draw(st.integers(0, 2)),
+            "no_trade_close_bars": draw(st.integers(0, 2)),
+            "flat_at_session_end": draw(st.sampled_from(["never", "last_open", "last_close"])),
+            "ruin_equity": draw(st.sampled_from([0.0, 0.1, 0.9])),
+        },
+        reward={**NO_REWARD, **rewards, "scale": draw(st.sampled_from([1.0, 100.0]))},
+        episode={"warmup_bars": draw(st.sampled_from([0, 4])), "liquidate_at_end": draw(maybe)},
+    )
+
+
+def random_actions(rng, config, num_bars, num_assets, patience):
+    """Actions that are kept for a few bars, as a policy would."""
+    scheme = config.action.scheme
+    shape = (num_bars // patience + 1, num_assets)
+    if scheme == "weights":
+        actions = rng.uniform(-1, 1, shape).astype(np.float32)
+    elif scheme == "direction_size":
+        size = rng.choice([0.0, 0.5, 1.0], shape)
+        actions = np.stack([rng.integers(0, 3, shape), size], axis=-1).astype(np.float32)
+    else:
+        actions = rng.integers(0, 4 if scheme == "orders" else 3, shape)
+    return np.repeat(actions, patience, axis=0)[:num_bars]
+
+
+def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
+    panel = random_panel(seed, volatility=volatility)
+    instruments = mixed_instruments(panel)
+    if leveraged:
+        instruments = {
+            name: replace(i, initial_margin_fraction=0.05, maintenance_margin_fraction=0.04)
+            for name, i in instruments.items()
+        }
+    market = build_market(panel, instruments)
+    window = Window(start_bar=14, stop_bar=panel.num_bars)
+    env = PortfolioVectorEnv(market, config, num_envs=1, windows=[window], seed=seed)
+    env.set_logging(True)
+    oracle = Oracle(
+        panel, instruments, config, Context(panel, instruments, CONTEXT), start=14, stop=panel.num_bars
+    )
+    env.reset()
+    actions = random_actions(np.random.default_rng(seed), config, panel.num_bars, panel.num_assets, patience)
+    for action in actions:
+        _, reward, terminated, truncated, _ = env.step(action[None])
+        expected, ruined, ended = oracle.step(action)
+        compare_bar(env, oracle, reward[0], expected)
+        assert (terminated[0], truncated[0]) == (ruined, ended)
+        if ruined or ended:
+            return
+    raise AssertionError("the window ended without truncation")
+
+
+def compare_bar(env, oracle, reward, expected):
+    flow = env.rows.flow[0]
+    scale = oracle.config.initial_equity
+    np.testing.assert_allclose(flow[c.EQUITY_AFTER], oracle.equity, rtol=1e-9, atol=1e-9 * scale)
+    booked = [oracle.bar_costs[name] for name in COSTS]
+    np.testing.assert_allclose(flow[c.COMMISSION : c.BORROW_PAID + 1], booked, rtol=1e-9, atol=1e-10 * scale)
+    np.testing.assert_allclose(flow[c.TURNOVER], oracle.turnover, rtol=1e-9, atol=1e-9 * scale)
+    np.testing.assert_allclose(flow[c.REALISED], oracle.realised, rtol=1e-9, atol=1e-9 * scale)
+    assert flow[c.BREACHES] == oracle.breaches
+    held = [holding.units for holding in oracle.assets]
+    np.testing.assert_allclose(env.decision_log[0, :, c.LOG_UNITS], held, rtol=1e-9, atol=1e-9)
+    log = env.fill_log[0]
+    filled = sorted(
+        (a, log[a, p, c.FILL_UNITS], log[a, p, c.FILL_PRICE])
+        for a, p in zip(*np.nonzero(log[..., c.FILL_UNITS]), strict=True)
+    )
+    wanted = sorted((a, units, price) for _, a, units, price, _ in oracle.fills)
+    np.testing.assert_allclose(np.array(filled), np.array(wanted), rtol=1e-9, atol=1e-9)
+    assert abs(reward - expected) <= 1e-9 * oracle.config.reward.scale * max(1.0, abs(expected))
+
+
+CASE = {
+    "seed": st.integers(0, 10**6),
+    "config": configs(),
+    "patience": st.sampled_from([1, 2, 5]),
+    "leveraged": maybe,
+    "volatility": st.sampled_from([0.003, 0.01, 0.03]),
+}
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+@given(**CASE)
+@settings(max_examples=40, deadline=None, suppress_health_check=QUIET, derandomize=True)
+def test_kernel_equals_oracle_on_random_markets_configs_and_actions(
+    seed, config, patience, leveraged, volatility
+):
+    assert_same_trajectory(seed, config, patience, leveraged, volatility)
+
+
+@pytest.mark.slow
+@given(**CASE)
+@settings(max_examples=3000, deadline=None, suppress_health_check=QUIET)
+def test_kernel_equals_oracle_on_thousands_of_random_cases(seed, config, patience, leveraged, volatility):
+    assert_same_trajectory(seed, config, patience, leveraged, volatility)
