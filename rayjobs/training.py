@@ -105,52 +105,103 @@ def train_policy(spec: TrainingSpec, report: Callable[[dict[str, Any]], None]) -
     TrainingDiverged
         If the loss is no longer finite.
     """
-    torch.set_num_threads(1)
-    register_env(PORTFOLIO_ENV, make_training_env)
-    algorithm = spec.ppo.rllib_config(
-        env=PORTFOLIO_ENV,
-        env_config={"market": [spec.market], "env": spec.env, "windows": spec.training_windows},
-        layout=spec.contract.layout,
-        network=spec.contract.network,
-        seed=spec.seed,
-        total_env_steps=spec.trainer.total_env_steps,
-    ).build_algo()
-    try:
-        return _train(algorithm, spec, report)
-    finally:
-        algorithm.stop()
+    with PolicyTraining(spec) as training:
+        training.advance(1.0, report)
+        return TrainingOutcome(policy=training.policy_directory(), iterations=tuple(training.rows))
 
 
-def _train(
-    algorithm: PortfolioPPO, spec: TrainingSpec, report: Callable[[dict[str, Any]], None]
-) -> TrainingOutcome:
-    rows: list[dict[str, Any]] = []
-    best = -math.inf
-    latest, chosen = spec.directory / "latest", spec.directory / "best"
-    # Whole batches only, and never more env steps than asked for, unless a single batch is more.
-    num_iterations = max(1, spec.trainer.total_env_steps // spec.ppo.batch_steps)
-    while algorithm.iteration < num_iterations:
+class PolicyTraining:
+    """One policy's training, which may pause after any iteration; a context manager that ends RLlib's algorithm.
+
+    Pausing changes nothing: the policy at the end is the one of a training that never paused.
+
+    Attributes
+    ----------
+    rows : one per iteration so far, as `TrainingOutcome.iterations`.
+    """
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        torch.set_num_threads(1)
+        register_env(PORTFOLIO_ENV, make_training_env)
+        self._spec = spec
+        self._best = -math.inf
+        self._latest, self._chosen = spec.directory / "latest", spec.directory / "best"
+        self.rows: list[dict[str, Any]] = []
+        # Whole batches only, and never more env steps than asked for, unless a single batch is more.
+        self._num_iterations = max(1, spec.trainer.total_env_steps // spec.ppo.batch_steps)
+        self._algorithm: PortfolioPPO = spec.ppo.rllib_config(
+            env=PORTFOLIO_ENV,
+            env_config={"market": [spec.market], "env": spec.env, "windows": spec.training_windows},
+            layout=spec.contract.layout,
+            network=spec.contract.network,
+            seed=spec.seed,
+            total_env_steps=spec.trainer.total_env_steps,
+        ).build_algo()
+
+    def __enter__(self) -> PolicyTraining:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End RLlib's algorithm and its actors."""
+        self._algorithm.stop()
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps trained on so far."""
+        return self._algorithm.env_steps
+
+    def advance(self, fraction: float, report: Callable[[dict[str, Any]], None]) -> None:
+        """Train on until this fraction of the whole training is done, at least one iteration of it.
+
+        Parameters
+        ----------
+        fraction : of all iterations, (0, 1]; 1 also writes the last checkpoint.
+        report : called after each iteration with its row plus timings.
+
+        Raises
+        ------
+        TrainingDiverged
+            If the loss is no longer finite.
+        """
+        target = max(1, round(fraction * self._num_iterations))
+        while self._algorithm.iteration < target:
+            self._iterate(report)
+
+    def policy(self) -> TrainedPolicy:
+        """The best policy on the validation window so far; the present one if none was validated at full costs."""
+        if math.isfinite(self._best):
+            return TrainedPolicy.load(self._chosen)
+        return _export(self._algorithm, self._spec)
+
+    def policy_directory(self) -> Path:
+        """Where `policy` is exported to."""
+        if not math.isfinite(self._best):
+            _export(self._algorithm, self._spec).save(self._chosen)
+        return self._chosen
+
+    def _iterate(self, report: Callable[[dict[str, Any]], None]) -> None:
+        algorithm, spec = self._algorithm, self._spec
         result = algorithm.train()
-        finished = algorithm.iteration >= num_iterations
+        finished = algorithm.iteration >= self._num_iterations
         row, timings = _iteration_row(algorithm, result)
         if not math.isfinite(row["total_loss"]):
-            kept = latest if latest.is_dir() else "none yet"
+            kept = self._latest if self._latest.is_dir() else "none yet"
             raise TrainingDiverged(
                 f"{spec.label}: the loss is {row['total_loss']}; last good checkpoint: {kept}"
             )
         if spec.validation_window and (finished or row["iteration"] % spec.trainer.validation_every == 0):
             policy = _export(algorithm, spec)
             row["validation_sharpe"] = _validate(policy, spec)
-            if algorithm.cost_scale() >= 1.0 and row["validation_sharpe"] > best:
-                best = row["validation_sharpe"]
-                policy.save(chosen)
-        rows.append(row)
+            if algorithm.cost_scale() >= 1.0 and row["validation_sharpe"] > self._best:
+                self._best = row["validation_sharpe"]
+                policy.save(self._chosen)
+        self.rows.append(row)
         report(row | timings)
         if finished or row["iteration"] % spec.trainer.checkpoint_every == 0:
-            _save_checkpoint(algorithm, latest)
-    if not math.isfinite(best):
-        _export(algorithm, spec).save(chosen)
-    return TrainingOutcome(policy=chosen, iterations=tuple(rows))
+            _save_checkpoint(algorithm, self._latest)
 
 
 def _iteration_row(
