@@ -30,7 +30,8 @@ def print_table(
         columns = dict.fromkeys(rows[0], "") if rows else {}
     table = Table(title=title, title_justify="left", header_style="bold")
     for position, key in enumerate(columns):
-        table.add_column(key.replace("_", " "), justify="left" if position == 0 else "right")
+        is_text = bool(rows) and isinstance(rows[0].get(key), str) and columns[key] == ""
+        table.add_column(key.replace("_", " "), justify="left" if position == 0 or is_text else "right")
     for row in rows:
         table.add_row(*(_cell(row.get(key), form) for key, form in columns.items()))
     _output(console).print(table)
@@ -38,7 +39,7 @@ def print_table(
 
 def _cell(value: Any, form: str) -> str:
     if value is None or isinstance(value, float):
-        return number(value, form or ",.4g")
+        return number(value, form or (",.0f" if value is not None and abs(value) >= 1e4 else ",.4g"))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return format(value, form) if isinstance(value, int) and form else str(value)

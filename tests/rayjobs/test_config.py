@@ -3,62 +3,65 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from data.sources import load
-from rayjobs.build import build_source, build_train_config
+from rayjobs.build import build_train_config
 from rayjobs.entry import CONF, ExitCode, compose, compose_command_line, reading_input, run_entry_point
-from rayjobs.override_errors import flatten
 from rayjobs.run_directory import JobFailed
 from rayjobs.typed_config import ConfigError
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
-ROOTS = sorted(path.stem for path in FILES if path.parent == Path() and path.stem != "hydra_setup")
 EXPERIMENTS = sorted(path.stem for path in FILES if path.parent == Path("experiment"))
-CHOICES = sorted(
-    f"{path.parent}={path.stem}" for path in FILES if path.parent.name not in ("", "experiment", "debug")
-)
-TRAIN_GROUPS = {"data", "features", "instruments", "env", "costs", "reward", "risk", "policy", "algo", "walk_forward",
-                "gate", "cluster", "tracking"}  # fmt: skip
+DEBUG = sorted(path.stem for path in FILES if path.parent == Path("debug"))
+TRAIN_GROUPS = ("data", "features", "instruments", "env", "costs", "reward", "risk", "policy", "algo", "walk_forward",
+                "gate", "cluster", "tracking")  # fmt: skip
+CHOICES = {group: sorted(path.stem for path in FILES if path.parent == Path(group)) for group in TRAIN_GROUPS}
 
 
-def refusal(*arguments: str) -> str:
-    """The sentence with which a command line is refused, by composition or by building."""
-    with pytest.raises(ConfigError) as caught:
-        values = compose_command_line("train", arguments)
-        assert values is not None
-        build_train_config(values)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+@lru_cache
+def composed(*overrides: str) -> dict[str, Any]:
+    """`conf/train.yaml` with overrides, composed once; copy before changing it."""
+    return compose("train", overrides)
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The default configuration with one dotted key set."""
+    values = deepcopy(composed())
+    *groups, last = key.split(".")
+    place = values
+    for group in groups:
+        place = place[group]
+    place[last] = value
+    return values
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_builds_and_names_its_own_folder_of_runs(experiment):
-    config = build_train_config(compose("train", [f"+experiment={experiment}"]))
+def test_every_experiment_builds_names_its_own_runs_and_has_folds_that_fit_its_data(experiment):
+    config = build_train_config(composed(f"+experiment={experiment}"))
     assert config.run.experiment == experiment
-
-
-@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.split("=")[0] in TRAIN_GROUPS])
-def test_every_choice_of_every_group_builds(choice):
-    extra = ["data.path=bars.csv"] if choice == "data=files" else []
-    build_train_config(compose("train", [choice, *extra]))
-
-
-@pytest.mark.parametrize("debug", sorted(path.stem for path in FILES if path.parent == Path("debug")))
-def test_every_debug_variant_builds_on_top_of_an_experiment(debug):
-    build_train_config(compose("train", ["+experiment=crypto_portfolio", f"+debug={debug}"]))
-
-
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_the_folds_of_every_experiment_fit_into_its_data(experiment):
-    values = compose("train", [f"+experiment={experiment}"])
-    config = build_train_config(values)
-    panel = load(build_source(values)).panel
+    panel = load(config.data).panel
     assert config.walk_forward.folds(panel.num_bars)
     assert set(config.instruments.for_symbols(panel.symbols)) == set(panel.symbols)
+
+
+@pytest.mark.parametrize("turn", range(max(map(len, CHOICES.values()))))
+def test_every_choice_of_every_group_builds(turn):
+    # One choice of each group at a time: turn 0 takes all first ones, turn 1 all second ones, ...
+    overrides = [f"{group}={choices[turn % len(choices)]}" for group, choices in CHOICES.items()]
+    build_train_config(composed(*overrides, *(["data.path=bars.csv"] if "data=files" in overrides else [])))
+
+
+@pytest.mark.parametrize("debug", DEBUG)
+def test_every_debug_variant_builds_on_top_of_an_experiment(debug):
+    build_train_config(composed("+experiment=crypto_portfolio", f"+debug={debug}"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
@@ -80,22 +83,27 @@ def test_every_value_has_its_unit_or_choices_in_a_comment(path):
     assert not uncommented
 
 
-def test_an_experiment_holds_differences_only():
-    base = compose("train")
-    for experiment in EXPERIMENTS:
-        own = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())
-        chosen = {
-            entry.removeprefix("override /"): name
-            for item in own.pop("defaults")
-            for entry, name in item.items()
-        }
-        unset = compose("train", [f"{group}={name}" for group, name in chosen.items()])
-        for key in flatten(own):
-            value, before = own, unset
-            for part in key.split("."):
-                value, before = value[part], before[part]
-            assert isinstance(value, dict) or value != before, f"{experiment}: {key} repeats its default"
-    assert set(base) >= TRAIN_GROUPS
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_holds_differences_only(experiment):
+    own = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())
+    chosen = [
+        f"{entry.removeprefix('override /')}={name}"
+        for item in own.pop("defaults")
+        for entry, name in item.items()
+    ]
+    for key, value, before in leaf_groups(own, composed(*chosen)):
+        assert value != {name: before[name] for name in value}, f"{experiment}: {key} repeats its defaults"
+
+
+def leaf_groups(
+    own: dict[str, Any], base: dict[str, Any], path: str = ""
+) -> Iterator[tuple[str, dict, dict]]:
+    """The groups of plain values that a file sets, with what they change."""
+    plain_values = {name: value for name, value in own.items() if not isinstance(value, dict)}
+    if plain_values:
+        yield path, plain_values, base
+    for name in set(own) - set(plain_values):
+        yield from leaf_groups(own[name], base[name], f"{path}.{name}")
 
 
 def test_overrides_change_single_keys():
@@ -125,36 +133,60 @@ def test_a_feature_can_be_switched_off_and_an_instrument_changed_on_the_command_
     [
         (["+experiment=crypt_portfolio"], "there is no experiment 'crypt_portfolio'; did you mean crypto_portfolio?"),
         (["experiment=noise"], "experiment is not chosen by default; write +experiment=noise"),
-        (["policy=lsmt"], "there is no policy 'lsmt'; did you mean lstm? known: gru, lstm, mlp"),
+        (["policy=lsmt"], "there is no policy 'lsmt'; did you mean lstm? known: attention, gru, lstm, mlp"),
         (["polcy=lstm"], "polcy: unknown key; did you mean policy?"),
         (["+polcy=lstm"], "polcy: unknown key; did you mean policy?"),
         (["trainer.total_env_step=3"], "trainer.total_env_step: unknown key; did you mean trainer.total_env_steps?"),
         (["+experiment=noise", "algo.gama=0.9"], "algo.gama: unknown key; did you mean algo.gamma?"),
-        (["+algo.gama=0.9"], "algo.gama: unknown key; did you mean gamma?"),
-        (["seeed=3"], "seeed: unknown key; did you mean seed?"),
         (["seed==3"], "the override 'seed==3' was not understood; write key=value"),
         (["seed"], "the override 'seed' was not understood; write key=value"),
         (["seed=1,2"], "seed=1,2 gives several values; for a list write 'seed=[1,2]'"),
         (["--multirun", "seed=1,2"], "--multirun is not supported; use python -m rayjobs.sweep"),
         (["data=files"], "data.path: missing; give it as data.path=VALUE"),
         (["seed=${nowhere}"], "seed refers to something that does not exist"),
-        (["seed=abc"], "seed is 'abc'; it must be a whole number"),
-        (["seed=-1"], "seed is -1; it must be 0 or more"),
-        (["~seed"], "seed: missing from the configuration"),
-        (["trainer=3"], "trainer is 3; it must be a group of keys"),
-        (["algo.gamma=abc"], "algo.gamma is 'abc'; it must be a number"),
-        (["algo.num_envs=0"], "algo.num_envs is 0; it must be at least 1"),
-        (["data.source=sample"], "data.source is 'sample'; it must be one of samples, files"),
-        (["data.symbols=[BTC,ETHH]"], "data: Symbol 'ETHH' is not in sample"),
-        (["features.specs.rsi.name=rssi"], "features.specs.rsi: "),
-        (["instruments.kind=crypto_spott"], "instruments: instrument kind 'crypto_spott' is not known"),
-        (["+env.costs={}"], "env.costs: costs is a group of its own; write costs.KEY=VALUE"),
-        (["env.action.scheme=direktion"], "env.action.scheme is 'direktion'; it must be one of direction, orders"),
-        (["run.experiment=a/b"], "run: experiment is 'a/b'"),
     ],
 )  # fmt: skip
 def test_a_mistake_on_the_command_line_is_one_sentence(arguments, sentence):
-    assert sentence in refusal(*arguments)
+    with pytest.raises(ConfigError) as caught:
+        compose_command_line("train", arguments)
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("seed", "abc", "seed is 'abc'; it must be a whole number"),
+        ("seed", -1, "seed is -1; it must be 0 or more"),
+        ("polcy", {}, "polcy: unknown key; did you mean policy?"),
+        ("trainer", 3, "trainer is 3; it must be a group of keys"),
+        ("algo.gama", 0.9, "algo.gama: unknown key; did you mean gamma?"),
+        ("algo.gamma", "abc", "algo.gamma is 'abc'; it must be a number"),
+        ("algo.num_envs", 0, "algo.num_envs is 0; it must be at least 1"),
+        ("data.source", "sample", "data.source is 'sample'; it must be one of samples, files"),
+        ("data.symbols", ["BTC", "ETHH"], "data: Symbol 'ETHH' is not in sample"),
+        ("features.specs.rsi.name", "rssi", "features.specs.rsi: "),
+        ("features.clip", 0, "features.clip is 0.0; it must be above 0"),
+        ("instruments.kind", "crypto_spott", "instruments: instrument kind 'crypto_spott' is not known"),
+        ("env.costs", {}, "env.costs: costs is a group of its own; write costs.KEY=VALUE"),
+        ("env.action.scheme", "direktion", "env.action.scheme is 'direktion'; it must be one of direction, orders"),
+        ("gate.enforce", "maybe", "gate.enforce is 'maybe'; it must be true or false"),
+        ("run.experiment", "a/b", "run: experiment is 'a/b'"),
+        ("cluster.num_cpus", 0, "cluster.num_cpus is 0; it must be at least 1"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_used_is_one_sentence(key, value, sentence):
+    with pytest.raises(ConfigError) as caught:
+        build_train_config(changed(key, value))
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_was_deleted_is_named():
+    values = deepcopy(composed())
+    del values["seed"]
+    with pytest.raises(ConfigError, match="^seed: missing from the configuration$"):
+        build_train_config(values)
 
 
 def test_nothing_is_left_in_the_current_directory(tmp_path, monkeypatch):

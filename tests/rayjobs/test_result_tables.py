@@ -26,6 +26,12 @@ def test_a_table_formats_each_column_and_shows_what_is_undefined_as_a_dash(conso
     assert [cell.strip() for cell in text.splitlines()[5].strip("│").split("│")] == ["1", "-", "-"]
 
 
+def test_large_numbers_are_written_out(console):
+    print_table("Counts", [{"what": "trades", "value": 10_623.0, "share": 0.1234567}], console=console)
+    assert "10,623" in console.file.getvalue()
+    assert "0.1235" in console.file.getvalue()
+
+
 def test_the_verdict_names_each_criterion_with_value_threshold_and_reason(console):
     criterion = Criterion(
         name="sharpe",
