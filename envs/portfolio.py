@@ -230,6 +230,29 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._started = state["started"]
 
     @property
+    def current_bar(self) -> NDArray[np.int64]:
+        """(E,) last bar whose close each row's observation knows."""
+        return self.rows.counter[:, c.BAR].astype(np.int64)
+
+    def last_fills(self) -> list[dict[str, Any]]:
+        """Fills of the last step (row, asset, filled_bar, units, price, at_open); needs `set_logging(True)`.
+
+        Rows whose episode has just ended and started anew are left out.
+        """
+        rows, assets, places = np.nonzero(self.fill_log[..., c.FILL_UNITS])
+        bars = self.current_bar
+        ended = self._flags.any(axis=1)
+        return [
+            {
+                "row": int(e), "asset": int(a), "filled_bar": int(bars[e]), "at_open": bool(place == c.AT_OPEN),
+                "units": float(self.fill_log[e, a, place, c.FILL_UNITS]),
+                "price": float(self.fill_log[e, a, place, c.FILL_PRICE]),
+            }
+            for e, a, place in zip(rows, assets, places, strict=True)
+            if not ended[e]
+        ]  # fmt: skip
+
+    @property
     def observation(self) -> NDArray[np.float32]:
         """(E, D) last observation written to the env's own buffer."""
         return self._out

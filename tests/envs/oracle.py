@@ -191,9 +191,9 @@ class Oracle:
         if self.config.risk.flat_at_session_end == "last_open" and self.left[fill_bar] == 0:
             return "session_end"
         barriers, holding = self.config.barriers, self.assets[a]
-        if barriers and barriers.time_limit_bars and holding.units:
-            if fill_bar - holding.entry_bar >= barriers.time_limit_bars:
-                return "time_limit"
+        limit = barriers.time_limit_bars if barriers else None
+        if limit and holding.units and fill_bar - holding.entry_bar >= limit:
+            return "time_limit"
         return None
 
     def limited(self, a, t, wish, fill_bar, reduce):

@@ -1,0 +1,254 @@
+"""Leak check: change every bar after t and demand that nothing up to t moves, to the bit.
+
+It rebuilds the whole chain from raw bars (features, normaliser, market, env) on a panel that is the same up to bar t and
+different after it, replays the same actions, and compares features, observations, the policy's actions, fills and
+rewards. It also demands that what is decided at close t is filled at a price that was not known at close t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.schema import Panel
+from envs.checks.poison import poison_after
+from envs.checks.trajectory import Policy, Trajectory, projection_policy, run
+
+EnvFactory = Callable[[Panel], Any]
+
+
+class LeakError(AssertionError):
+    """Something known at bar t depends on bars after t; the message names the culprit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakFinding:
+    """One thing that moved.
+
+    Attributes
+    ----------
+    kind : "feature", "context", "observation", "action", "fill" or "reward". culprit : its name.
+    cut_bar : last bar that was left alone. first_bar, last_bar : where it moved. hint : likely cause.
+    """
+
+    kind: str
+    culprit: str
+    cut_bar: int
+    first_bar: int
+    last_bar: int
+    hint: str
+
+    def __str__(self) -> str:
+        where = f"bar {self.first_bar}" + (f" to {self.last_bar}" if self.last_bar > self.first_bar else "")
+        return f"{self.kind} {self.culprit!r} moved at {where} when bars after {self.cut_bar} changed: {self.hint}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakReport:
+    """Result of a leak check: cut bars tried, bars compared in all, findings (empty when nothing leaks)."""
+
+    cut_bars: tuple[int, ...]
+    bars_compared: int
+    findings: tuple[LeakFinding, ...]
+
+    @property
+    def clean(self) -> bool:
+        """True when nothing moved."""
+        return not self.findings
+
+    def __str__(self) -> str:
+        if self.clean:
+            return f"no leak: {self.bars_compared} bars compared at cuts {list(self.cut_bars)}"
+        return "leak found\n" + "\n".join(f"  - {finding}" for finding in self.findings)
+
+
+def leak_check(
+    env_factory: EnvFactory, panel: Panel, *, policy: Policy | None = None, num_cuts: int = 3, num_steps: int = 400,
+    seed: int = 0,
+) -> LeakReport:  # fmt: skip
+    """Raise LeakError if anything up to bar t depends on bars after t; else return the report.
+
+    Parameters
+    ----------
+    env_factory : panel -> vector env, rebuilding everything from raw bars (features, normaliser, market, env). The env
+        has `current_bar` (E,); with `last_fills()` fills are checked too, with `market` features by name.
+    panel : the market.
+    policy : (E, D) observation -> actions; default a random projection that reads every entry.
+    num_cuts : cut bars, spread over the trajectory; up to two more are put at missing bars.
+    num_steps : steps of the trajectory.
+    """
+    report = find_leaks(env_factory, panel, policy=policy, num_cuts=num_cuts, num_steps=num_steps, seed=seed)
+    if not report.clean:
+        raise LeakError(str(report))
+    return report
+
+
+def find_leaks(
+    env_factory: EnvFactory, panel: Panel, *, policy: Policy | None = None, num_cuts: int = 3, num_steps: int = 400,
+    seed: int = 0,
+) -> LeakReport:  # fmt: skip
+    """As `leak_check`, but return the report in any case."""
+    env = env_factory(panel)
+    policy = policy or projection_policy(env, seed)
+    base = run(env, num_steps, policy=policy)
+    cuts = cut_bars(panel, base, num_cuts)
+    findings: list[LeakFinding] = []
+    compared = 0
+    for cut in cuts:
+        poisoned_env = env_factory(poison_after(panel, cut, seed))
+        other = run(poisoned_env, num_steps, actions=base.actions)
+        found = [*market_findings(env, poisoned_env, cut), *observation_findings(env, base, other, cut)]
+        found += action_findings(base, other, policy, cut)
+        found += fill_findings(base, other, cut)
+        found += reward_findings(base, other, cut)
+        findings += found
+        compared += int((base.bar <= cut).sum())
+    return LeakReport(cut_bars=tuple(cuts), bars_compared=compared, findings=_root_causes(findings))
+
+
+def cut_bars(panel: Panel, base: Trajectory, num_cuts: int) -> list[int]:
+    """Bars to cut at: spread over the bars seen, plus up to two at which an asset's bar is missing."""
+    low, high = int(base.bar.min()), int(base.bar.max())
+    cuts = {int(bar) for bar in np.linspace(low, high - 1, num_cuts + 2)[1:-1]}
+    missing = np.flatnonzero(~np.isfinite(panel.close).all(axis=1))
+    missing = missing[(missing > low) & (missing < high)]
+    if len(missing):
+        cuts |= {int(missing[len(missing) // 3]), int(missing[-1])}
+    return sorted(cuts)
+
+
+def _hint(moved: NDArray[np.int64], first_compared: int, cut: int, panel_bars: int) -> str:
+    if len(moved) > 0.9 * (cut - first_compared + 1) and cut - first_compared > 8:
+        return "it moved at nearly every bar, as a statistic of the whole sample does (a normaliser's fit?)"
+    reach = cut - int(moved.min()) + 1
+    return f"it reads up to {reach} bar(s) ahead (a shift(-k), a centred window or a backward fill?)"
+
+
+def _array_findings(
+    kind: str, names: Iterable[str], before: NDArray, after: NDArray, cut: int, first: int
+) -> list[LeakFinding]:
+    """Compare (T, S, K) arrays up to and including bar `cut`, name by name of the last axis."""
+    findings = []
+    for column, name in enumerate(names):
+        a, b = before[first : cut + 1, ..., column], after[first : cut + 1, ..., column]
+        differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
+        moved = first + np.flatnonzero(differs.reshape(len(a), -1).any(axis=1))
+        if len(moved):
+            findings.append(
+                LeakFinding(
+                    kind=kind, culprit=name, cut_bar=cut, first_bar=int(moved[0]), last_bar=int(moved[-1]),
+                    hint=_hint(moved, first, cut, len(before)),
+                )
+            )  # fmt: skip
+    return findings
+
+
+def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
+    """Compare what the env was built from, when it shows it as `market` (see envs.market.Market)."""
+    if not hasattr(env, "market"):
+        return []
+    a, b = env.market, poisoned.market
+    findings = _array_findings("feature", a.asset_names, a.features, b.features, cut, a.first_bar)
+    findings += _array_findings("feature", a.clock_names, a.clock, b.clock, cut, a.first_bar)
+    bar_names = ("open", "high", "low", "mark", "volume", "tradable")
+    findings += _array_findings("bars", bar_names, a.bars, b.bars, cut, 0)
+    if len(a.context):
+        names = ("atr", "volatility", "adv", "funding", "split")
+        findings += _array_findings("context", names, a.context, b.context, cut, 0)
+    return findings
+
+
+def observation_findings(env: Any, base: Trajectory, other: Trajectory, cut: int) -> list[LeakFinding]:
+    """Compare observations whose last known bar is at most `cut`."""
+    steps, rows = np.nonzero((base.bar <= cut) & _unbroken(base, cut))
+    a, b = base.observation[steps, rows], other.observation[steps, rows]
+    bars = base.bar[steps, rows]
+    names = env.layout.names if hasattr(env, "layout") else [f"x{k}" for k in range(a.shape[1])]
+    findings = []
+    for column in np.flatnonzero((a != b).any(axis=0)):
+        moved = np.unique(bars[a[:, column] != b[:, column]])
+        findings.append(
+            LeakFinding(
+                kind="observation", culprit=str(names[column]), cut_bar=cut, first_bar=int(moved[0]),
+                last_bar=int(moved[-1]), hint=_hint(moved, int(bars.min()), cut, len(bars)),
+            )
+        )  # fmt: skip
+    return findings
+
+
+def _unbroken(base: Trajectory, cut: int) -> NDArray[np.bool_]:
+    """(N + 1, E) True until a row has seen a bar after `cut`: what follows (a new episode) carries its account over."""
+    later = base.bar > cut
+    return ~np.maximum.accumulate(later, axis=0)
+
+
+def action_findings(base: Trajectory, other: Trajectory, policy: Policy, cut: int) -> list[LeakFinding]:
+    """Ask the policy again with the observations of the poisoned run."""
+    allowed = (base.bar <= cut) & _unbroken(base, cut)
+    for step, action in enumerate(base.actions):
+        again = np.asarray(policy(other.observation[step]))
+        rows = allowed[step] & (again != action).reshape(len(action), -1).any(axis=1)
+        if rows.any():
+            bar = int(base.bar[step][rows].min())
+            return [
+                LeakFinding(
+                    kind="action", culprit="policy", cut_bar=cut, first_bar=bar, last_bar=bar,
+                    hint="the policy answers a changed observation, or keeps a state from elsewhere",
+                )
+            ]  # fmt: skip
+    return []
+
+
+def fill_findings(base: Trajectory, other: Trajectory, cut: int) -> list[LeakFinding]:
+    """Fills up to `cut` must be the same; fills at the open of cut + 1 must be at a price that was not known."""
+    findings = []
+    allowed = (base.bar[1:] <= cut) & _unbroken(base, cut)[1:]
+    for step, (a, b) in enumerate(zip(base.fills, other.fills, strict=True)):
+        one = sorted((f.row, f.asset, f.units, f.price) for f in a if allowed[step, f.row])
+        two = sorted((f.row, f.asset, f.units, f.price) for f in b if allowed[step, f.row])
+        if one != two:
+            bar = int(base.bar[step + 1][allowed[step]].max())
+            hint = "size or price of a fill depends on bars after it"
+            findings.append(_finding("fill", "fill", cut, bar, hint))
+            break
+        old = {(f.row, f.asset): f for f in a if f.at_open and base.bar[step, f.row] == cut}
+        same = [f for f in b if f.at_open and f.filled_bar == cut + 1 and (f.row, f.asset) in old]
+        if any(f.price == old[f.row, f.asset].price for f in same):
+            hint = (
+                "decided at this bar's close and filled at a price already known then; fill at the next open"
+            )
+            findings.append(_finding("fill", "fill at the decision bar", cut, cut, hint))
+            break
+    return findings
+
+
+def reward_findings(base: Trajectory, other: Trajectory, cut: int) -> list[LeakFinding]:
+    """Rewards and episode ends of bars up to `cut` must be the same bits."""
+    allowed = (base.bar[:-1] < cut) & _unbroken(base, cut)[:-1]
+    findings = []
+    for name, a, b in (("reward", base.reward, other.reward), ("end", base.ended, other.ended)):
+        steps, rows = np.nonzero((a != b) & allowed)
+        if len(steps):
+            bar = int((base.bar[:-1][steps, rows] + 1).min())
+            hint = "the number paid for this bar depends on bars after it"
+            findings.append(_finding("reward", name, cut, bar, hint))
+    return findings
+
+
+def _finding(kind: str, culprit: str, cut: int, bar: int, hint: str) -> LeakFinding:
+    return LeakFinding(kind=kind, culprit=culprit, cut_bar=cut, first_bar=bar, last_bar=bar, hint=hint)
+
+
+def _root_causes(findings: list[LeakFinding]) -> tuple[LeakFinding, ...]:
+    """One finding per culprit, and no observation column that merely shows a feature already named."""
+    named = {finding.culprit for finding in findings if finding.kind == "feature"}
+    kept: dict[tuple[str, str], LeakFinding] = {}
+    for finding in findings:
+        if finding.kind == "observation" and finding.culprit.split("@")[0] in named:
+            continue
+        kept.setdefault((finding.kind, finding.culprit), finding)
+    return tuple(kept.values())
