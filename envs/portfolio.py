@@ -57,6 +57,8 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
     Arrays that `step` returns are reused: they hold until the next `step` or `reset`.
     """
 
+    _pool: ThreadPoolExecutor | None = None
+
     def __init__(
         self, market: Market, config: PortfolioEnvConfig, *, num_envs: int, windows: Sequence[Window], seed: int,
         autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP, num_threads: int = 1, first_stream: int = 0,

@@ -128,7 +128,7 @@ def check_resume(env_factory: Callable[[], Any], actions: list[NDArray[Any]], fi
 
 
 def check_accounts(env: Any, actions: list[NDArray[Any]]) -> None:
-    """On every bar: equity change = price PnL - booked costs, from the fills and marks; new episodes start untouched."""
+    """On every bar equity changes by price PnL less booked costs, both from the logs; new episodes start untouched."""
     env.set_logging(True)
     env.reset(seed=0)
     market, initial = env.market, env.config.initial_equity

@@ -1,8 +1,8 @@
 """Leak check: change every bar after t and demand that nothing up to t moves, to the bit.
 
-It rebuilds the whole chain from raw bars (features, normaliser, market, env) on a panel that is the same up to bar t and
-different after it, replays the same actions, and compares features, observations, the policy's actions, fills and
-rewards. It also demands that what is decided at close t is filled at a price that was not known at close t.
+It rebuilds the whole chain from raw bars (features, normaliser, market, env) on a panel that is the same up to bar t
+and different after it, replays the same actions, and compares features, observations, the policy's actions, fills
+and rewards. It also demands that what is decided at close t is filled at a price that was not known at close t.
 """
 
 from __future__ import annotations

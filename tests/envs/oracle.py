@@ -542,6 +542,32 @@ class Oracle:
         }
         return r.scale * sum(getattr(r, name) * value for name, value in terms.items())
 
+    def observation(self):
+        """Position and account blocks at the close of the current bar."""
+        t, cap, scale = self.bar, self.config.risk.max_gross_exposure, self.config.observation.return_scale
+
+        def soft(x):
+            return x / (1 + abs(x))
+
+        def exposure(units, a):
+            return units * self.unit_value(a, t) / (self.equity * cap)
+
+        position, gross, net = [], 0.0, 0.0
+        for a, h in enumerate(self.assets):
+            gain = h.side * (self.mark[t, a] / h.average - 1) if h.units else 0.0
+            age = t + 1 - h.entry_bar if h.units else 0
+            share, working = exposure(h.units, a), exposure(h.target - h.units, a)
+            gross, net = gross + abs(share), net + share
+            position += [
+                h.side, min(max(share, -1), 1), min(max(working, -1), 1), soft(gain / scale),
+                age / (age + self.config.observation.holding_scale_bars), float(self.panel.tradable[t, a]),
+            ]  # fmt: skip
+        account = [
+            min(gross, 1), min(max(net, -1), 1), min(max(1 - self.equity / self.peak, 0), 1),
+            soft((self.equity / self.session_equity - 1) / scale), float(self.halt != ""), 1 / (1 + self.left[t]),
+        ]  # fmt: skip
+        return np.array([*position, *account])
+
     def differential_sharpe(self, x):
         eta = self.config.reward.differential_sharpe_rate
         first, second = self.moments

@@ -61,7 +61,11 @@ def configs(draw):
             "allow_short": draw(st.sampled_from([True, True, False])),
             "rebalance_band": draw(st.sampled_from([0.0, 0.05])),
         },
-        sizing={"rule": draw(st.sampled_from(rules)), "fraction": draw(st.sampled_from([0.2, 0.9]))},
+        sizing={
+            "rule": draw(st.sampled_from(rules)),
+            "fraction": draw(st.sampled_from([0.2, 0.9, 5.0])),
+            "max_fraction": draw(st.sampled_from([0.6, 8.0])),
+        },
         costs={
             "half_spread_bps": draw(optional(st.floats(0, 20))),
             "fee_bps": draw(optional(st.floats(0, 20))),
@@ -116,6 +120,8 @@ def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
             name: replace(i, initial_margin_fraction=0.05, maintenance_margin_fraction=0.04)
             for name, i in instruments.items()
         }
+    if seed % 5 == 0:
+        instruments["S1"] = replace(instruments["S1"], delisted_utc=str(panel.bar_utc[40]))
     market = build_market(panel, instruments)
     window = Window(start_bar=14, stop_bar=panel.num_bars)
     env = PortfolioVectorEnv(market, config, num_envs=1, windows=[window], seed=seed)
@@ -124,12 +130,17 @@ def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
         panel, instruments, config, Context(panel, instruments, CONTEXT), start=14, stop=panel.num_bars
     )
     env.reset()
+    slices = env.layout.slices
+    blocks = slice(slices["position"].start, slices["account"].stop)
     actions = random_actions(np.random.default_rng(seed), config, panel.num_bars, panel.num_assets, patience)
     for action in actions:
-        _, reward, terminated, truncated, _ = env.step(action[None])
+        observation, reward, terminated, truncated, infos = env.step(action[None])
         expected, ruined, ended = oracle.step(action)
         compare_bar(env, oracle, reward[0], expected)
         assert (terminated[0], truncated[0]) == (ruined, ended)
+        shown = infos.get("final_obs", observation)[0, blocks.start : blocks.stop]
+        if oracle.equity > 1.0:
+            np.testing.assert_allclose(shown, oracle.observation(), rtol=1e-5, atol=1e-5)
         if ruined or ended:
             return
     raise AssertionError("the window ended without truncation")
@@ -163,6 +174,21 @@ CASE = {
     "leveraged": maybe,
     "volatility": st.sampled_from([0.003, 0.01, 0.03]),
 }
+
+
+def geared(config):
+    """The same config with ten times leverage and margin rules: liquidations happen."""
+    return with_parts(
+        config,
+        sizing={"rule": "fixed_fraction", "fraction": 6.0},
+        costs={"max_participation": None},
+        risk={
+            "margin": True, "max_gross_exposure": 15.0, "max_position_exposure": None, "max_daily_loss": None,
+            "max_drawdown": None, "ruin_equity": 0.0,
+        },
+    )  # fmt: skip
+
+
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -174,8 +200,21 @@ def test_kernel_equals_oracle_on_random_markets_configs_and_actions(
     assert_same_trajectory(seed, config, patience, leveraged, volatility)
 
 
+@given(**{**CASE, "config": configs().map(geared)})
+@settings(max_examples=15, deadline=None, suppress_health_check=QUIET, derandomize=True)
+def test_kernel_equals_oracle_under_leverage_and_liquidation(seed, config, patience, leveraged, volatility):
+    assert_same_trajectory(seed, config, patience, True, 0.03)
+
+
 @pytest.mark.slow
 @given(**CASE)
 @settings(max_examples=3000, deadline=None, suppress_health_check=QUIET)
 def test_kernel_equals_oracle_on_thousands_of_random_cases(seed, config, patience, leveraged, volatility):
+    assert_same_trajectory(seed, config, patience, leveraged, volatility)
+
+
+@pytest.mark.slow
+@given(**{**CASE, "config": configs().map(geared)})
+@settings(max_examples=1000, deadline=None, suppress_health_check=QUIET)
+def test_kernel_equals_oracle_in_a_thousand_leveraged_cases(seed, config, patience, leveraged, volatility):
     assert_same_trajectory(seed, config, patience, leveraged, volatility)

@@ -153,10 +153,12 @@ def test_money_from_nowhere_fails_conformance():
 
 
 def test_an_unseeded_env_fails_conformance():
+    moods = np.random.default_rng()
+
     class Moody(PortfolioVectorEnv):
         def step(self, actions, out=None):
             observation, reward, *rest = super().step(actions, out)
-            return (observation, reward + np.random.normal(size=reward.shape), *rest)
+            return (observation, reward + moods.normal(size=reward.shape), *rest)
 
     market = factory()(PANEL).market
     windows = [Window(start_bar=62, stop_bar=200)]
