@@ -6,6 +6,8 @@ fragment from each env runner, updates on their sequences and sends the weights 
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ from policies.learner import SequencePPOLearner
 from policies.module import PortfolioModule
 from policies.networks import NetworkConfig
 from policies.sampler import FragmentEnvRunner
-from policies.schedules import CostCurriculum
+from policies.schedules import CostCurriculum, LearningRateControl, Schedule
 
 
 class PortfolioPPOConfig(PPOConfig):
@@ -41,6 +43,8 @@ class PortfolioPPOConfig(PPOConfig):
         self.kl_stop: float | None = None
         self.scale_rewards = False
         self.adam_epsilon = 1e-5
+        self.clip_schedule: Schedule | None = None
+        self.learning_rate_control: LearningRateControl | None = None
         self.cost_curriculum: CostCurriculum | None = None
         self.total_env_steps = 0
         self.env_runners(
@@ -55,6 +59,8 @@ class PortfolioPPOConfig(PPOConfig):
         kl_stop: float | None = NotProvided,
         scale_rewards: bool = NotProvided,
         adam_epsilon: float = NotProvided,
+        clip_schedule: Schedule | None = NotProvided,
+        learning_rate_control: LearningRateControl | None = NotProvided,
         cost_curriculum: CostCurriculum | None = NotProvided,
         total_env_steps: int = NotProvided,
     ) -> PortfolioPPOConfig:
@@ -66,13 +72,25 @@ class PortfolioPPOConfig(PPOConfig):
         kl_stop : approximate KL at which an update stops early; None never.
         scale_rewards : divide rewards by the running spread of the discounted return.
         adam_epsilon : epsilon of Adam.
+        clip_schedule : clip range over training; None keeps ``clip_param``, where infinity does not clip.
+        learning_rate_control : what moves the learning rate besides its schedule; None nothing.
         cost_curriculum : trading costs over training; None charges them in full.
-        total_env_steps : length of training, which the curriculum is stretched over.
+        total_env_steps : length of training, which curriculum and clip schedule are stretched over.
         """
         for name, value in locals().items():
             if name != "self" and value is not NotProvided:
                 setattr(self, name, value)
         return self
+
+    def clip_range_at(self, env_steps: int) -> float | None:
+        """Bound on the probability ratio's distance from 1 after so many env steps; None does not clip."""
+        if self.clip_schedule is not None:
+            return self.clip_schedule.at(self.progress_at(env_steps))
+        return None if math.isinf(self.clip_param) else self.clip_param
+
+    def progress_at(self, env_steps: int) -> float:
+        """Share of training that is done after so many env steps, 0 to 1."""
+        return min(1.0, env_steps / max(1, self.total_env_steps))
 
     def network(self, layout: ObservationLayout | None, network: NetworkConfig) -> PortfolioPPOConfig:
         """Choose the policy network; ``layout`` None treats the observation as one flat vector."""
@@ -115,15 +133,13 @@ class PortfolioPPO(PPO):
     def training_step(self) -> None:
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
             fragments = self._sample()
-        if not fragments:
-            return
         moments = sum((f.advantage_moments() for f in fragments), start=Moments(0.0, 0.0, 0.0))
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(
                 **self._shards(fragments),
                 timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._env_steps},
                 num_epochs=self.config.num_epochs,
-                minibatch_size=self.config.minibatch_size,
+                minibatch_size=self.config.minibatch_size // max(1, self.config.num_learners),
                 advantage_mean=moments.mean,
                 advantage_spread=moments.standard_deviation,
             )
@@ -133,39 +149,52 @@ class PortfolioPPO(PPO):
             self._send_weights()
 
     def _sample(self) -> list[Fragment]:
-        """One fragment per env runner; those of runners that died are sampled again by the others or their
-        successors.
-        """
-        scale = self.cost_scale()
-        group = self.env_runner_group
+        """One fragment per env runner; what a runner that died left out, the others or its successor sample again."""
+        scale, group = self.cost_scale(), self.env_runner_group
         if group.num_remote_workers() == 0:
-            fragments = [self.env_runner.sample(cost_scale=scale)]
-            results = [self.env_runner.get_metrics()]
+            sampled = [(self.env_runner.sample(cost_scale=scale), self.env_runner.get_metrics())]
         else:
-            fragments, results = [], []
-            while len(fragments) < self.config.num_env_runners:
-                sampled = group.foreach_env_runner(
+            sampled = self._sample_remotely(scale)
+        self.metrics.aggregate([results for _, results in sampled], key=ENV_RUNNER_RESULTS)
+        return [fragment for fragment, _ in sampled]
+
+    def _sample_remotely(self, scale: float) -> list[tuple[Fragment, Any]]:
+        group, wanted = self.env_runner_group, self.config.num_env_runners
+        sampled: list[tuple[Fragment, Any]] = []
+        deadline = time.monotonic() + self.config.sample_timeout_s
+        while len(sampled) < wanted:
+            if healthy := group.healthy_worker_ids()[: wanted - len(sampled)]:
+                sampled += group.foreach_env_runner(
                     lambda runner: (runner.sample(cost_scale=scale), runner.get_metrics()),
                     local_env_runner=False,
-                    timeout_seconds=self.config.sample_timeout_s,
+                    remote_worker_ids=healthy,
+                    timeout_seconds=max(1.0, deadline - time.monotonic()),
                 )
-                if not sampled:
-                    break
-                fragments.extend(fragment for fragment, _ in sampled)
-                results.extend(result for _, result in sampled)
-                if len(fragments) < self.config.num_env_runners:
-                    self.restore_env_runners(group)
-            fragments = fragments[: self.config.num_env_runners]
-        if results:
-            self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
-        return fragments
+            if len(sampled) < wanted and time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"{len(sampled)} of {wanted} env runners delivered samples within "
+                    f"{self.config.sample_timeout_s:g} seconds; look for crashed or overloaded nodes with `ray status`"
+                )
+            if len(sampled) < wanted:
+                self.restore_env_runners(group)
+        return sampled
 
     def cost_scale(self) -> float:
         """Fraction of the full trading costs that the next fragment is charged."""
         curriculum = self.config.cost_curriculum
         if curriculum is None:
             return 1.0
-        return curriculum.scale(min(1.0, self._env_steps / max(1, self.config.total_env_steps)))
+        return curriculum.scale(self.config.progress_at(self._env_steps))
+
+    def learning_rate(self) -> float:
+        """The learning rate that the next update would use."""
+        env_steps = self._env_steps
+        rates = self.learner_group.foreach_learner(lambda learner: learner.learning_rate_at(env_steps))
+        return float(next(iter(rates)).get())
+
+    def scale_learning_rate(self, factor: float) -> None:
+        """Multiply the learning rate by ``factor`` from the next update on, on top of its schedule."""
+        self.learner_group.foreach_learner(lambda learner: learner.scale_learning_rate(factor))
 
     def _shards(self, fragments: list[Fragment]) -> dict[str, Any]:
         if self.config.num_learners == 0:

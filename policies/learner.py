@@ -1,14 +1,15 @@
-"""The PPO learner on columnar fragments: minibatches of whole sequences, early stop on KL.
+"""The PPO learner on columnar fragments: minibatches of whole sequences, early stop on KL, a steered learning rate.
 
-RLlib's PPO loss, optimiser, gradient clipping and data-parallel machinery are used as they are; what is
-replaced is the way from samples to minibatches. No step is padded: a sequence may contain the end of an episode
-and the start of the next.
+RLlib's update loop, module and data-parallel machinery are used as they are; what is replaced is the way from samples
+to minibatches, and the bookkeeping around a gradient step. No step is padded: a sequence may contain the end of an
+episode and the start of the next.
 
 Shapes: L fragment steps, E envs, K sequence length, N sequences, B sequences of a minibatch.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,10 +29,16 @@ from ray.rllib.utils.metrics import (
 from torch import Tensor
 
 from policies.fragment import Fragment
+from policies.loss import LOSS_REPORT, LossWeights, ppo_loss
 from policies.module import KEEP
+from policies.schedules import adapted_learning_rate_factor
 
-#: Means over the minibatches of one update, logged under the module.
-APPROX_KL, CLIP_FRACTION, NUM_MINIBATCHES = "approx_kl", "clip_fraction", "num_minibatches"
+#: Logged under the module beside `LOSS_REPORT`, whose numbers are means over the minibatches of one update.
+NUM_MINIBATCHES, GRADIENT_NORM = "num_minibatches", "gradient_norm"
+LEARNING_RATE, CLIP_RANGE = "learning_rate", "clip_range"
+ENTROPY_COEFFICIENT, KL_COEFFICIENT = "entropy_coefficient", "kl_coefficient"
+
+_APPROX_KL, _EXACT_KL = LOSS_REPORT.index("approx_kl"), LOSS_REPORT.index("mean_kl_loss")
 
 
 class SequenceMinibatch:
@@ -94,33 +101,91 @@ class SequenceColumns:
 class SequencePPOLearner(PPOTorchLearner):
     """Updates on ``training_data.batch``: a list of :class:`Fragment`, one per env runner.
 
-    Reads from the config, beside RLlib's own settings: ``sequence_length``, ``kl_stop`` (approximate KL of one
-    minibatch at which the rest of the update is left out; None never stops).
+    Reads from the config, beside RLlib's own settings, those of ``PortfolioPPOConfig.sequences``.
     """
 
     def build(self) -> None:
         super().build()
         self._shuffle = np.random.default_rng([self.config.seed or 0, 0x1EA24])
-        self._reports: list[dict[str, Tensor]] = []
+        self._reports: list[Tensor] = []
+        self._norms: list[Tensor] = []
+        self._learning_rate_factor = 1.0
+        self._clip_range: float | None = None
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         parameters = self.get_parameters(self._module[module_id])
-        optimizer = torch.optim.Adam(parameters, eps=config.adam_epsilon)
+        optimizer = torch.optim.Adam(parameters, eps=config.adam_epsilon, fused=True)
         self.register_optimizer(
             module_id=module_id, optimizer=optimizer, params=parameters, lr_or_lr_schedule=config.lr
         )
+
+    # --- what changes over training
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Set scheduled values from the step count alone, so that a resumed run has them at once.
 
         RLlib updates its schedulers only after an update and does not checkpoint them.
         """
-        super().before_gradient_based_update(timesteps=timesteps)
         env_steps = timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)
-        for optimizer, schedule in self._optimizer_lr_schedules.items():
-            self._set_optimizer_lr(optimizer, lr=schedule.update(timestep=env_steps))
+        self._set_optimizer_lr(self.get_optimizer(), lr=self.learning_rate_at(env_steps))
         self.entropy_coeff_schedulers_per_module[DEFAULT_MODULE_ID].update(timestep=env_steps)
+        self._clip_range = self.config.clip_range_at(env_steps)
         self._reports.clear()
+        self._norms.clear()
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Report the update, then let its KL move the KL coefficient and the learning rate of the next."""
+        reports = torch.stack(self._reports)
+        numbers = dict(zip(LOSS_REPORT, reports.mean(dim=0).tolist(), strict=True))
+        numbers |= {
+            NUM_MINIBATCHES: len(self._reports),
+            GRADIENT_NORM: float(torch.stack(self._norms).mean()),
+            LEARNING_RATE: self._get_optimizer_lr(self.get_optimizer()),
+            CLIP_RANGE: math.inf if self._clip_range is None else self._clip_range,
+            ENTROPY_COEFFICIENT: self._entropy_coefficient(),
+            KL_COEFFICIENT: float(self.curr_kl_coeffs_per_module[DEFAULT_MODULE_ID]),
+        }
+        for name, value in numbers.items():
+            self.metrics.log_value((DEFAULT_MODULE_ID, name), value, window=1)
+        if self.config.use_kl_loss:
+            # As RLlib does, from the last minibatch; but the same on all learners.
+            self._update_module_kl_coeff(
+                module_id=DEFAULT_MODULE_ID,
+                config=self.config,
+                kl_loss=self._over_learners(reports[-1, _EXACT_KL]),
+            )
+        if self.config.learning_rate_control is not None:
+            self._learning_rate_factor = adapted_learning_rate_factor(
+                self.config.learning_rate_control,
+                kl=self._over_learners(reports[:, _APPROX_KL].mean()),
+                factor=self._learning_rate_factor,
+                learning_rate=numbers[LEARNING_RATE],
+            )
+
+    def learning_rate_at(self, env_steps: int) -> float:
+        """The scheduled learning rate after so many env steps, times what moved it besides."""
+        schedule = self._optimizer_lr_schedules[self.get_optimizer()]
+        return float(schedule.update(timestep=env_steps)) * self._learning_rate_factor
+
+    def scale_learning_rate(self, factor: float) -> None:
+        """Multiply the learning rate by ``factor`` from the next update on, on top of its schedule."""
+        self._learning_rate_factor *= factor
+
+    def _entropy_coefficient(self) -> float:
+        return float(self.entropy_coeff_schedulers_per_module[DEFAULT_MODULE_ID].get_current_value())
+
+    def _over_learners(self, value: Tensor) -> float:
+        """Mean of a number over all learners, the same on each.
+
+        One that stopped or stepped alone would leave the others waiting for its gradients.
+        """
+        if not self.distributed:
+            return float(value)
+        value = value.clone()
+        torch.distributed.all_reduce(value)
+        return float(value) / self.config.num_learners
+
+    # --- from fragments to gradient steps
 
     def _create_iterator_if_necessary(
         self,
@@ -146,56 +211,69 @@ class SequencePPOLearner(PPOTorchLearner):
             order = torch.from_numpy(self._shuffle.permutation(columns.num_sequences))
             for sequences in torch.tensor_split(order, num_minibatches):
                 yield columns.pick(sequences)
-                if self.config.kl_stop is not None and self._mean_over_learners() > self.config.kl_stop:
+                if self.config.kl_stop is None:
+                    continue
+                if self._over_learners(self._reports[-1][_APPROX_KL]) > self.config.kl_stop:
                     return
-
-    def _mean_over_learners(self) -> float:
-        """Approximate KL of the last minibatch, the same on all learners.
-
-        One that stopped alone would leave the others waiting for its gradients.
-        """
-        kl = self._reports[-1][APPROX_KL].clone()
-        if self.distributed:
-            torch.distributed.all_reduce(kl)
-            kl /= self.config.num_learners
-        return float(kl)
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Tensor]
     ) -> Tensor:
-        loss = super().compute_loss_for_module(
-            module_id=module_id, config=config, batch=batch, fwd_out=fwd_out
+        module = self.module[module_id].unwrapped()
+        distribution = module.get_train_action_dist_cls()
+        weights = LossWeights(
+            clip_range=self._clip_range,
+            value=config.vf_loss_coeff if config.use_critic else None,
+            value_clip=config.vf_clip_param,
+            entropy=self._entropy_coefficient(),
+            kl=float(self.curr_kl_coeffs_per_module[module_id]) if config.use_kl_loss else None,
         )
-        with torch.no_grad():
-            distribution_class = self.module[module_id].unwrapped().get_train_action_dist_cls()
-            distribution = distribution_class.from_logits(fwd_out[Columns.ACTION_DIST_INPUTS])
-            log_ratio = distribution.logp(batch[Columns.ACTIONS]) - batch[Columns.ACTION_LOGP]
-            if Columns.LOSS_MASK in batch:
-                log_ratio = log_ratio[batch[Columns.LOSS_MASK]]
-            ratio = log_ratio.exp()
-            self._reports.append(
-                {
-                    # Schulman's low-variance estimator of KL(old || new): E[r - 1 - log r].
-                    APPROX_KL: (ratio - 1.0 - log_ratio).mean(),
-                    CLIP_FRACTION: ((ratio - 1.0).abs() > config.clip_param).float().mean(),
-                }
-            )
+        previous = None
+        if weights.kl is not None:
+            previous = distribution.from_logits(batch[Columns.ACTION_DIST_INPUTS])
+        loss, report = ppo_loss(
+            batch,
+            distribution.from_logits(fwd_out[Columns.ACTION_DIST_INPUTS]),
+            previous,
+            module.compute_values(batch, embeddings=fwd_out.get(Columns.EMBEDDINGS)),
+            weights,
+        )
+        self._reports.append(report)
         return loss
 
-    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        super().after_gradient_based_update(timesteps=timesteps)
-        for name in (APPROX_KL, CLIP_FRACTION):
-            mean = float(torch.stack([report[name] for report in self._reports]).mean())
-            self.metrics.log_value((DEFAULT_MODULE_ID, name), mean, window=1)
-        self.metrics.log_value((DEFAULT_MODULE_ID, NUM_MINIBATCHES), len(self._reports), window=1)
+    def postprocess_gradients(self, gradients_dict: dict[Any, Tensor]) -> dict[Any, Tensor]:
+        """Scale the gradients down to the configured global norm, in one pass."""
+        limit = self.config.grad_clip if self.config.grad_clip is not None else math.inf
+        gradients = [gradient for gradient in gradients_dict.values() if gradient is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if limit < math.inf:
+            torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))
+        self._norms.append(norm)
+        return gradients_dict
+
+    def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
+        """Step the optimiser, but never on gradients that are not finite: the weights stay as they were."""
+        if bool(torch.isfinite(self._norms[-1])):
+            self.get_optimizer().step()
+
+    # --- state
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return super().get_state(*args, **kwargs) | {"shuffle": self._shuffle.bit_generator.state}
+        """RLlib's state and what it leaves out; nothing scheduled, which follows from the step count."""
+        return super().get_state(*args, **kwargs) | {
+            "shuffle": self._shuffle.bit_generator.state,
+            "torch_random": torch.get_rng_state().numpy(),
+            "learning_rate_factor": self._learning_rate_factor,
+            "kl_coefficient": float(self.curr_kl_coeffs_per_module[DEFAULT_MODULE_ID]),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         if "shuffle" in state:
             self._shuffle.bit_generator.state = state["shuffle"]
+            torch.set_rng_state(torch.from_numpy(state["torch_random"].copy()))
+            self._learning_rate_factor = state["learning_rate_factor"]
+            self.curr_kl_coeffs_per_module[DEFAULT_MODULE_ID].data.fill_(state["kl_coefficient"])
 
     # RLlib's own bookkeeping below slices and counts SampleBatch objects, which there are none of here.
 

@@ -39,6 +39,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
+from policies.episode_log import EpisodeLog
 from policies.fragment import Fragment, generalised_advantages
 from policies.module import PortfolioModule
 from policies.reward_scaling import RewardScaler
@@ -131,20 +132,18 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         self._state = self.module.network.initial_state(num_envs)
         self._keep = np.zeros(num_envs, dtype=np.float32)
         self._resetting = np.zeros(num_envs, dtype=bool)
-        self._episode_returns = np.zeros(num_envs)
-        self._episode_lengths = np.zeros(num_envs, dtype=np.int64)
+        window = math.ceil(self.config.metrics_num_episodes_for_smoothing / (self.num_workers or 1))
+        self._episodes = EpisodeLog(num_envs, window)
         self._started = True
 
     def _sample_fragment(self) -> Fragment:
         length = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
         sequence = self.config.sequence_length
         shape = (length, self.env.num_envs)
-        action_shape = self.env.single_action_space.shape or ()
+        spec = self.module.distribution_spec
         observations = np.empty((*shape, *self.env.single_observation_space.shape), np.float32)
-        actions = np.empty((*shape, *action_shape), np.int64)
-        scores = np.empty(
-            (*shape, self._distribution.required_input_dim(self.env.single_action_space)), np.float32
-        )
+        actions = np.empty((*shape, *spec.action_shape), spec.action_dtype)
+        scores = np.empty((*shape, spec.num_scores), np.float32)
         log_probs, values, next_values, rewards, keep = (np.empty(shape, np.float32) for _ in range(5))
         ended, valid = np.empty(shape, bool), np.empty(shape, bool)
         states: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._state}
@@ -155,10 +154,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
             observations[t], keep[t], valid[t] = self._observation, self._keep, ~self._resetting
             output = self._advance(self._observation)
             distribution = self._distribution.from_logits(output.scores)
-            uniforms = torch.from_numpy(
-                self._random.random(distribution.log_probs.shape[:-1], dtype=np.float32)
-            )
-            choice = distribution.sample_from(uniforms)
+            choice = distribution.draw(self._random)
             actions[t], scores[t] = choice.numpy(), output.scores.numpy()
             log_probs[t], values[t] = distribution.logp(choice).numpy(), output.values.numpy()
             if t > 0:
@@ -166,6 +162,8 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
                 np.copyto(next_values[t - 1], values[t], where=self._carried)
             ended[t] = self._step(actions[t], rewards[t], next_values[t])
         np.copyto(next_values[-1], self._peek_values(), where=self._carried)
+        if not self.config.use_critic:
+            values[:] = next_values[:] = 0.0
         advantages, targets = generalised_advantages(
             rewards, values, next_values, ended, valid, gamma=self.config.gamma, lambda_=self.config.lambda_
         )
@@ -205,7 +203,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         """Step the env; fill in the rewards and, where the episode ended, the value after the step."""
         observation, rewards, terminated, truncated, infos = self.env.step(actions)
         ended = terminated | truncated
-        self._count_episodes(rewards, ended)
+        self._episodes.add(rewards, ended, ~self._resetting)
         rewards_out[:] = self._scaler.scale(rewards, ended) if self._scaler else rewards
         next_values_out[:] = 0.0
         if self._same_step:
@@ -231,22 +229,6 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
 
     # --- metrics and state
 
-    def _count_episodes(self, rewards: NDArray[np.floating], ended: NDArray[np.bool_]) -> None:
-        counted = ~self._resetting
-        self._episode_returns[counted] += rewards[counted]
-        self._episode_lengths[counted] += 1
-        for env in np.flatnonzero(ended):
-            self._log_episode(self._episode_returns[env], self._episode_lengths[env])
-        self._episode_returns[ended] = 0.0
-        self._episode_lengths[ended] = 0
-
-    def _log_episode(self, episode_return: float, length: int) -> None:
-        window = max(1, math.ceil(self.config.metrics_num_episodes_for_smoothing / (self.num_workers or 1)))
-        self.metrics.log_value(EPISODE_RETURN_MEAN, float(episode_return), window=window)
-        self.metrics.log_value(EPISODE_LEN_MEAN, int(length), window=window)
-        self.metrics.log_value(NUM_EPISODES, 1, reduce="sum")
-        self.metrics.log_value(NUM_EPISODES_LIFETIME, 1, reduce="lifetime_sum")
-
     def _log_counts(self, num_env_steps: int) -> None:
         self.num_env_steps_sampled_lifetime += num_env_steps
         log = self.metrics.log_value
@@ -254,6 +236,12 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         log((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), num_env_steps, reduce="sum")
         log((NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID), num_env_steps, reduce="sum")
         log(NUM_ENV_STEPS_SAMPLED_LIFETIME, num_env_steps, reduce="lifetime_sum", with_throughput=True)
+        new_episodes, means = self._episodes.take_new(), self._episodes.means()
+        log(NUM_EPISODES, new_episodes, reduce="sum")
+        log(NUM_EPISODES_LIFETIME, new_episodes, reduce="lifetime_sum")
+        if means is not None:
+            log(EPISODE_RETURN_MEAN, means[0], window=1)
+            log(EPISODE_LEN_MEAN, means[1], window=1)
         if hasattr(self.env, "episode_statistics"):
             for name, per_episode in self.env.episode_statistics().items():
                 if len(per_episode):
@@ -282,8 +270,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
                 "recurrent": {name: value.numpy().copy() for name, value in self._state.items()},
                 "keep": self._keep.copy(),
                 "resetting": self._resetting.copy(),
-                "episode_returns": self._episode_returns.copy(),
-                "episode_lengths": self._episode_lengths.copy(),
+                "episodes": self._episodes.get_state(),
                 "scaler": self._scaler.get_state() if self._scaler else None,
             }
         return state
@@ -303,8 +290,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
             self._observation = sampling["observation"].copy()
             self._state = {name: torch.from_numpy(v.copy()) for name, v in sampling["recurrent"].items()}
             self._keep, self._resetting = sampling["keep"].copy(), sampling["resetting"].copy()
-            self._episode_returns = sampling["episode_returns"].copy()
-            self._episode_lengths = sampling["episode_lengths"].copy()
+            self._episodes.set_state(sampling["episodes"])
             if self._scaler and sampling["scaler"]:
                 self._scaler.set_state(sampling["scaler"])
 

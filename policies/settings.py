@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from envs.observations import ObservationLayout
 from policies.algorithm import PortfolioPPOConfig
 from policies.networks import NetworkConfig
-from policies.schedules import CostCurriculum, Schedule
+from policies.schedules import CostCurriculum, KLPenalty, LearningRateControl, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +22,18 @@ class PPOSettings:
     Parameters
     ----------
     learning_rate, entropy_coefficient : schedules over training.
+    clip_range : schedule of the bound on the probability ratio's distance from 1; None does not clip.
     gamma, gae_lambda : discount and trace decay per bar.
-    clip_range : bound on the probability ratio's distance from 1.
-    value_coefficient : weight of the value loss.
+    value_coefficient : weight of the value loss; None has no critic: advantages are returns, cut at the end of a
+        fragment and normalised over the batch.
     epochs : passes over a batch.
     minibatch_steps : env steps of one gradient step.
     max_grad_norm : gradients are scaled down to this global norm.
     kl_stop : approximate KL of a minibatch at which the update stops early; None never.
+    kl_limit : mean approximate KL of an update at which the job is stopped as diverged.
+    kl_penalty : the adaptive penalty on KL.
+    learning_rate_control : what moves the learning rate besides its schedule.
+    early_stop_validations : validations without a better score after which training ends; None never.
     scale_rewards : divide rewards by the running spread of the discounted return.
     num_envs : portfolios that step side by side in one env runner.
     fragment_bars : bars that each env advances between updates; a multiple of ``sequence_bars``.
@@ -39,14 +45,18 @@ class PPOSettings:
 
     learning_rate: Schedule
     entropy_coefficient: Schedule
+    clip_range: Schedule | None
     gamma: float
     gae_lambda: float
-    clip_range: float
-    value_coefficient: float
+    value_coefficient: float | None
     epochs: int
     minibatch_steps: int
     max_grad_norm: float
     kl_stop: float | None
+    kl_limit: float
+    kl_penalty: KLPenalty
+    learning_rate_control: LearningRateControl
+    early_stop_validations: int | None
     scale_rewards: bool
     num_envs: int
     fragment_bars: int
@@ -65,11 +75,18 @@ class PPOSettings:
         for name in ("gamma", "gae_lambda"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"algo.{name} is {getattr(self, name)}; it must lie in [0, 1]")
-        for name in ("clip_range", "max_grad_norm"):
+        for name in ("max_grad_norm", "kl_limit"):
             if getattr(self, name) <= 0.0:
                 raise ValueError(f"algo.{name} is {getattr(self, name)}; it must be positive")
         if self.kl_stop is not None and self.kl_stop <= 0.0:
             raise ValueError(f"algo.kl_stop is {self.kl_stop}; it must be positive, or null for never")
+        if self.clip_range is not None and min(self.clip_range.at(0.0), self.clip_range.at(1.0)) <= 0.0:
+            raise ValueError("algo.clip_range reaches 0; it must stay positive, or null for no clipping")
+        if self.early_stop_validations is not None and self.early_stop_validations < 1:
+            raise ValueError(
+                f"algo.early_stop_validations is {self.early_stop_validations}; "
+                "it must be at least 1, or null for never"
+            )
         if self.fragment_bars % self.sequence_bars:
             raise ValueError(
                 f"algo.fragment_bars ({self.fragment_bars}) is not a multiple of "
@@ -117,8 +134,12 @@ class PPOSettings:
                 entropy_coeff=self.entropy_coefficient.points(total_env_steps),
                 gamma=self.gamma,
                 lambda_=self.gae_lambda,
-                clip_param=self.clip_range,
-                vf_loss_coeff=self.value_coefficient,
+                clip_param=math.inf if self.clip_range is None else self.clip_range.initial,
+                use_critic=self.value_coefficient is not None,
+                use_kl_loss=self.kl_penalty.target is not None,
+                kl_coeff=self.kl_penalty.initial,
+                kl_target=self.kl_penalty.target or math.inf,
+                vf_loss_coeff=self.value_coefficient or 0.0,
                 vf_clip_param=float("inf"),
                 num_epochs=self.epochs,
                 minibatch_size=self.minibatch_steps,
@@ -130,6 +151,8 @@ class PPOSettings:
                 sequence_length=self.sequence_bars,
                 kl_stop=self.kl_stop,
                 scale_rewards=self.scale_rewards,
+                clip_schedule=self.clip_range,
+                learning_rate_control=self.learning_rate_control,
                 cost_curriculum=self.cost_curriculum,
                 total_env_steps=total_env_steps,
             )

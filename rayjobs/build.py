@@ -128,7 +128,7 @@ class TrainConfig:
 ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
 """Groups that are part of `PortfolioEnvConfig` but chosen on their own."""
 
-TRAIN_KEYS = {field.name for field in dataclasses.fields(TrainConfig)} - {"enforce_gate"} | set(ENV_GROUPS)
+TRAIN_KEYS = {f.name for f in dataclasses.fields(TrainConfig)} - {"enforce_gate"} | {*ENV_GROUPS, "resume"}
 
 
 def build_train_config(values: Values) -> TrainConfig:

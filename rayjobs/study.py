@@ -107,8 +107,16 @@ def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) 
             done, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
             for row in ray.get(board.take.remote()):
                 _show(row, total, display, tracker)
-            outcomes.extend(ray.get(done))
+            outcomes.extend(_results(done))
     return sorted(outcomes, key=lambda outcome: outcome.result.fold.index)
+
+
+def _results(tasks: Sequence[Any]) -> list[FoldOutcome]:
+    """What folds return; an exception as the fold raised it, without Ray's copy of the traceback in its message."""
+    try:
+        return ray.get(list(tasks))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
 
 
 def _show(row: dict[str, Any], total: int, display: ProgressDisplay, tracker: Tracker) -> None:

@@ -1,6 +1,7 @@
 """Train a policy on each walk-forward fold, score it on the next, unseen bars, and ask the gate.
 
 Run: python -m rayjobs.train +experiment=crypto_portfolio
+Go on after a crash: python -m rayjobs.train resume=runs/crypto_portfolio/RUN_ID
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ def train(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/train.yaml``."""
     from rayjobs.build import build_train_config
 
+    from rayjobs.resume import check_same_data, run_to_resume, values_of
+
+    earlier = run_to_resume(values)
+    values = values if earlier is None else values_of(earlier)
     config = build_train_config(values)
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
@@ -25,8 +30,13 @@ def train(values: dict[str, Any]) -> ExitCode:
     with reading_input():
         study, hygiene, folds = load_study(config)
     fingerprint = study.panel.fingerprint
+    if earlier is None:
+        directory = RunDirectory.create(config.run, values, seed=config.seed, data_fingerprint=fingerprint)
+    else:
+        check_same_data(earlier, fingerprint)
+        directory = RunDirectory.resume(earlier)
     with (
-        RunDirectory.create(config.run, values, seed=config.seed, data_fingerprint=fingerprint) as run,
+        directory as run,
         tracker(
             config.tracking, run_directory=run.path, experiment=config.run.experiment, values=values
         ) as log,

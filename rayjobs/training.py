@@ -1,12 +1,14 @@
-"""Training one policy on one window: the loop around RLlib, its checkpoints and its validation.
+"""Training one policy on one window: the loop around RLlib, its validation, early stop and checkpoints.
+
+A training whose directory holds a checkpoint goes on from there; see `rayjobs.checkpoints`.
 
 Runs in the driver or inside a Ray task; several of these run side by side, one per fold and seed.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +29,32 @@ from evaluation.metrics import sharpe_ratio
 from evaluation.rollout import evaluation_config, run_policy
 from policies.algorithm import PortfolioPPO
 from policies.checkpoint import PolicyContract, TrainedPolicy
+from policies.health import health_flags
 from policies.settings import PPOSettings
+from rayjobs.checkpoints import CheckpointFolder, CheckpointNotWritten, TrainingRecord, unwritable
+from rayjobs.nudges import NudgeInbox
 from rayjobs.trainer_config import TrainerConfig
 
+LOG = logging.getLogger(__name__)
 PORTFOLIO_ENV = "rayfold_portfolio"
+
+#: Column of ``progress.csv`` -> number that the learner reports; means over the minibatches of an update.
+_LEARNER_COLUMNS = {
+    "total_loss": "total_loss",
+    "policy_loss": "policy_loss",
+    "value_loss": "vf_loss",
+    "entropy": "entropy",
+    "approx_kl": "approx_kl",
+    "clip_fraction": "clip_fraction",
+    "explained_variance": "vf_explained_var",
+    "gradient_norm": "gradient_norm",
+    "learning_rate": "learning_rate",
+    "kl_coefficient": "kl_coefficient",
+}
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss is no longer finite; the message names the last good checkpoint."""
+    """The loss is no longer finite, or an update moved the policy too far; names the last good checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +70,8 @@ class TrainingSpec:
     contract : what the exported policy needs to be given.
     ppo, trainer : algorithm settings, length.
     seed : of weights, exploration, shuffling and the env.
-    directory : where checkpoints go.
+    directory : where checkpoints go; one that is there already is gone on from.
+    fold : index of the fold, for nudges that are meant for one.
     """
 
     label: str
@@ -63,6 +84,7 @@ class TrainingSpec:
     trainer: TrainerConfig
     seed: int
     directory: Path
+    fold: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +115,7 @@ def make_training_env(context: dict[str, Any]) -> PortfolioVectorEnv:
 
 
 def train_policy(spec: TrainingSpec, report: Callable[[dict[str, Any]], None]) -> TrainingOutcome:
-    """Train, checkpoint and export one policy.
+    """Train, checkpoint and export one policy; go on where an earlier attempt in ``spec.directory`` stopped.
 
     Parameters
     ----------
@@ -103,7 +125,9 @@ def train_policy(spec: TrainingSpec, report: Callable[[dict[str, Any]], None]) -
     Raises
     ------
     TrainingDiverged
-        If the loss is no longer finite.
+        If the loss is no longer finite or KL explodes.
+    CheckpointNotWritten
+        If the disk is full or the directory is not writable.
     """
     with PolicyTraining(spec) as training:
         training.advance(1.0, report)
@@ -113,30 +137,43 @@ def train_policy(spec: TrainingSpec, report: Callable[[dict[str, Any]], None]) -
 class PolicyTraining:
     """One policy's training, which may pause after any iteration; a context manager that ends RLlib's algorithm.
 
-    Pausing changes nothing: the policy at the end is the one of a training that never paused.
+    Pausing changes nothing: the policy at the end is the one of a training that never paused. With samplers in
+    this process, neither does a crash: the newest checkpoint holds everything that decides the next iteration.
 
     Attributes
     ----------
     rows : one per iteration so far, as `TrainingOutcome.iterations`.
+    finished : nothing is left to train.
     """
 
     def __init__(self, spec: TrainingSpec) -> None:
         torch.set_num_threads(1)
-        register_env(PORTFOLIO_ENV, make_training_env)
         self._spec = spec
-        self._best = -math.inf
-        self._latest, self._chosen = spec.directory / "latest", spec.directory / "best"
-        self.rows: list[dict[str, Any]] = []
         # Whole batches only, and never more env steps than asked for, unless a single batch is more.
         self._num_iterations = max(1, spec.trainer.total_env_steps // spec.ppo.batch_steps)
-        self._algorithm: PortfolioPPO = spec.ppo.rllib_config(
-            env=PORTFOLIO_ENV,
-            env_config={"market": [spec.market], "env": spec.env, "windows": spec.training_windows},
-            layout=spec.contract.layout,
-            network=spec.contract.network,
-            seed=spec.seed,
-            total_env_steps=spec.trainer.total_env_steps,
-        ).build_algo()
+        self._folder = CheckpointFolder(spec.directory)
+        self._selection = Selection(spec.ppo)
+        self._algorithm: PortfolioPPO | None = None
+        self.rows: list[dict[str, Any]] = []
+        self.finished = False
+        spec.directory.mkdir(parents=True, exist_ok=True)
+        self._nudges = NudgeInbox(spec.directory, spec.fold)
+        checkpoint = self._folder.newest()
+        if checkpoint is not None:
+            self._take_over(self._folder.read_record(checkpoint))
+        else:
+            self._nudges.take(0)  # those sent before the start were meant for others
+        if not self.finished:
+            self._algorithm = build_algorithm(spec)
+            if checkpoint is not None:
+                self._folder.restore(self._algorithm, checkpoint)
+                LOG.info("%s: going on after iteration %d", spec.label, len(self.rows))
+
+    def _take_over(self, record: TrainingRecord) -> None:
+        self.rows, self.finished = list(record.rows), record.finished
+        self._selection.best_score = record.best_score
+        self._selection.since_best = record.validations_since_best
+        self._selection.since_cut = record.validations_since_cut
 
     def __enter__(self) -> PolicyTraining:
         return self
@@ -146,12 +183,13 @@ class PolicyTraining:
 
     def close(self) -> None:
         """End RLlib's algorithm and its actors."""
-        self._algorithm.stop()
+        if self._algorithm is not None:
+            self._algorithm.stop()
 
     @property
     def env_steps(self) -> int:
         """Env steps trained on so far."""
-        return self._algorithm.env_steps
+        return int(self.rows[-1]["env_steps"]) if self.rows else 0
 
     def advance(self, fraction: float, report: Callable[[dict[str, Any]], None]) -> None:
         """Train on until this fraction of the whole training is done, at least one iteration of it.
@@ -163,67 +201,159 @@ class PolicyTraining:
 
         Raises
         ------
-        TrainingDiverged
-            If the loss is no longer finite.
+        TrainingDiverged, CheckpointNotWritten
+            See `train_policy`.
         """
         target = max(1, round(fraction * self._num_iterations))
-        while self._algorithm.iteration < target:
+        while len(self.rows) < target and not self.finished:
             self._iterate(report)
 
     def policy(self) -> TrainedPolicy:
         """The best policy on the validation window so far; the present one if none was validated at full costs."""
-        if math.isfinite(self._best):
-            return TrainedPolicy.load(self._chosen)
+        if self._selection.best_score is not None or self._algorithm is None:
+            return TrainedPolicy.load(self._folder.best)
         return _export(self._algorithm, self._spec)
 
     def policy_directory(self) -> Path:
         """Where `policy` is exported to."""
-        if not math.isfinite(self._best):
-            _export(self._algorithm, self._spec).save(self._chosen)
-        return self._chosen
+        if self._selection.best_score is None and self._algorithm is not None:
+            self._write_policy(_export(self._algorithm, self._spec))
+        return self._folder.best
 
     def _iterate(self, report: Callable[[dict[str, Any]], None]) -> None:
         algorithm, spec = self._algorithm, self._spec
-        result = algorithm.train()
-        finished = algorithm.iteration >= self._num_iterations
-        row, timings = _iteration_row(algorithm, result)
-        if not math.isfinite(row["total_loss"]):
-            kept = self._latest if self._latest.is_dir() else "none yet"
-            raise TrainingDiverged(
-                f"{spec.label}: the loss is {row['total_loss']}; last good checkpoint: {kept}"
-            )
-        if spec.validation_window and (finished or row["iteration"] % spec.trainer.validation_every == 0):
-            policy = _export(algorithm, spec)
-            row["validation_sharpe"] = _validate(policy, spec)
-            if algorithm.cost_scale() >= 1.0 and row["validation_sharpe"] > self._best:
-                self._best = row["validation_sharpe"]
-                policy.save(self._chosen)
+        assert algorithm is not None
+        nudges = self._nudges.take(len(self.rows) + 1)
+        for nudge in nudges:
+            algorithm.scale_learning_rate(nudge.factor(algorithm.learning_rate()))
+        row, timings = _iteration_row(algorithm, algorithm.train())
+        row["nudges"] = " ".join(f"lr={nudge.learning_rate}" for nudge in nudges)
+        self._refuse_divergence(row)
+        last = len(self.rows) + 1 >= self._num_iterations
+        if spec.validation_window and (last or row["iteration"] % spec.trainer.validation_every == 0):
+            self._validate(algorithm, row)
         self.rows.append(row)
+        self.finished = last or self._selection.stops
+        if self.finished and self._selection.best_score is None:
+            self._write_policy(_export(algorithm, spec))
+        if self.finished or row["iteration"] % spec.trainer.checkpoint_every == 0:
+            self._folder.save(algorithm, self._record())
         report(row | timings)
-        if finished or row["iteration"] % spec.trainer.checkpoint_every == 0:
-            _save_checkpoint(algorithm, self._latest)
+
+    def _refuse_divergence(self, row: dict[str, Any]) -> None:
+        finite = all(math.isfinite(row[name]) for name in ("total_loss", "approx_kl", "gradient_norm"))
+        if finite and row["approx_kl"] <= self._spec.ppo.kl_limit:
+            return
+        found = (
+            f"the mean approximate KL is {row['approx_kl']:.3g}, above algo.kl_limit={self._spec.ppo.kl_limit:g}"
+            if finite
+            else f"the loss is {row['total_loss']:g} and the gradient norm {row['gradient_norm']:g}"
+        )
+        raise TrainingDiverged(
+            f"{self._spec.label}: {found} in iteration {row['iteration']}; last good checkpoint: "
+            f"{self._folder.newest() or 'none yet'}; lower algo.learning_rate.initial"
+        )
+
+    def _validate(self, algorithm: PortfolioPPO, row: dict[str, Any]) -> None:
+        policy = _export(algorithm, self._spec)
+        row["validation_sharpe"] = _validation_sharpe(policy, self._spec)
+        if algorithm.cost_scale() < 1.0:
+            return  # a policy that has not met the full costs yet says little
+        if self._selection.take(row["validation_sharpe"]):
+            self._write_policy(policy)
+        if self._selection.cuts_learning_rate():
+            algorithm.scale_learning_rate(self._spec.ppo.learning_rate_control.plateau_factor)
+
+    def _write_policy(self, policy: TrainedPolicy) -> None:
+        try:
+            policy.save(self._folder.best)
+        except OSError as error:
+            raise CheckpointNotWritten(unwritable(self._folder.best, error, self._folder.newest())) from error
+
+    def _record(self) -> TrainingRecord:
+        return TrainingRecord(
+            rows=tuple(self.rows),
+            best_score=self._selection.best_score,
+            validations_since_best=self._selection.since_best,
+            validations_since_cut=self._selection.since_cut,
+            finished=self.finished,
+        )
+
+
+class Selection:
+    """Which policy is the best so far, and what follows when it no longer gets better.
+
+    Attributes
+    ----------
+    best_score : best validation score so far; None before the first.
+    since_best, since_cut : validations since then; since then or since the last cut of the learning rate.
+    """
+
+    def __init__(self, settings: PPOSettings) -> None:
+        self._settings = settings
+        self.best_score: float | None = None
+        self.since_best = 0
+        self.since_cut = 0
+
+    def take(self, score: float) -> bool:
+        """Take in a validation score; True if it is the best so far."""
+        if self.best_score is None or score > self.best_score:
+            self.best_score, self.since_best, self.since_cut = score, 0, 0
+            return True
+        self.since_best += 1
+        self.since_cut += 1
+        return False
+
+    @property
+    def stops(self) -> bool:
+        """Whether training ends here for want of a better score."""
+        patience = self._settings.early_stop_validations
+        return patience is not None and self.since_best >= patience
+
+    def cuts_learning_rate(self) -> bool:
+        """Whether the score is on a plateau; counts anew from there."""
+        patience = self._settings.learning_rate_control.plateau_validations
+        if patience is None or self.since_cut < patience:
+            return False
+        self.since_cut = 0
+        return True
+
+
+def build_algorithm(spec: TrainingSpec) -> PortfolioPPO:
+    """RLlib's algorithm for a training, at its start."""
+    register_env(PORTFOLIO_ENV, make_training_env)
+    return spec.ppo.rllib_config(
+        env=PORTFOLIO_ENV,
+        env_config={"market": [spec.market], "env": spec.env, "windows": spec.training_windows},
+        layout=spec.contract.layout,
+        network=spec.contract.network,
+        seed=spec.seed,
+        total_env_steps=spec.trainer.total_env_steps,
+    ).build_algo()
 
 
 def _iteration_row(
     algorithm: PortfolioPPO, result: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, float]]:
+    """The row of ``progress.csv``, and the timings, which are kept out of it."""
     learner = result[LEARNER_RESULTS][DEFAULT_MODULE_ID]
-    sampler = result[ENV_RUNNER_RESULTS]
-    row = {
+    row: dict[str, Any] = {
         "iteration": int(result["training_iteration"]),
         "env_steps": algorithm.env_steps,
-        "episode_return": _number(sampler.get("episode_return_mean")),
-        "total_loss": _number(learner["total_loss"]),
-        "policy_loss": _number(learner["policy_loss"]),
-        "value_loss": _number(learner["vf_loss"]),
-        "entropy": _number(learner["entropy"]),
-        "approx_kl": _number(learner["approx_kl"]),
-        "clip_fraction": _number(learner["clip_fraction"]),
-        "explained_variance": _number(learner["vf_explained_var"]),
+        "episode_return": _number(result[ENV_RUNNER_RESULTS].get("episode_return_mean")),
+    }
+    row |= {column: _number(learner[name]) for column, name in _LEARNER_COLUMNS.items()}
+    flags = health_flags(
+        approx_kl=row["approx_kl"],
+        clip_fraction=row["clip_fraction"],
+        explained_variance=row["explained_variance"],
+        progress=algorithm.config.progress_at(algorithm.env_steps),
+    )
+    row |= {
         "num_minibatches": int(learner["num_minibatches"]),
-        "learning_rate": _number(learner["default_optimizer_learning_rate"]),
         "cost_scale": algorithm.cost_scale(),
         "validation_sharpe": None,
+        "health": ", ".join(flags),
     }
     timers = result[TIMERS]
     timings = {
@@ -245,23 +375,10 @@ def _export(algorithm: PortfolioPPO, spec: TrainingSpec) -> TrainedPolicy:
     return TrainedPolicy(spec.contract, weights)
 
 
-def _validate(policy: TrainedPolicy, spec: TrainingSpec) -> float:
+def _validation_sharpe(policy: TrainedPolicy, spec: TrainingSpec) -> float:
     """Per-bar Sharpe ratio of the deterministic policy on the validation window, net of full costs."""
     assert spec.validation_window is not None
     market: Market = ray.get(spec.market)
     (recording,) = run_policy(policy, market, evaluation_config(spec.env), [spec.validation_window])
     sharpe = sharpe_ratio(recording.net_return)
     return sharpe if math.isfinite(sharpe) else 0.0  # a flat policy has no spread
-
-
-def _save_checkpoint(algorithm: PortfolioPPO, directory: Path) -> None:
-    """Replace the checkpoint in one step, so that a kill leaves the old one or the new one."""
-    partial = directory.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    algorithm.save_to_path(partial)
-    old = directory.with_suffix(".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
-        directory.rename(old)
-    partial.rename(directory)
-    shutil.rmtree(old, ignore_errors=True)

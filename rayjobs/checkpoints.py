@@ -1,0 +1,118 @@
+"""Checkpoints of one policy's training: RLlib's own, with what the loop around it needs to go on.
+
+Each lies in a folder of its own, ``iteration_000010``, that appears in one step: whenever a job is killed, the newest
+folder is whole. Beside RLlib's files it holds ``training.json`` and the best policy exported so far.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.rllib.algorithms.algorithm import Algorithm
+
+RECORD_FILE, BEST, LATEST = "training.json", "best", "latest"
+_NAME = re.compile(r"iteration_\d{6,}")
+
+
+class CheckpointNotWritten(RuntimeError):
+    """The disk is full or the directory is not writable; the message says which and how to go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """What the training loop knows after an iteration.
+
+    Parameters
+    ----------
+    rows : one per iteration so far, for ``progress.csv``.
+    best_score : best validation score so far; None before the first.
+    validations_since_best : validations since then.
+    validations_since_cut : validations since the best one or the last cut of the learning rate on a plateau.
+    finished : nothing is left to train.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    best_score: float | None
+    validations_since_best: int
+    validations_since_cut: int
+    finished: bool
+
+
+class CheckpointFolder:
+    """The checkpoints below one directory; only the newest is kept.
+
+    Parameters
+    ----------
+    directory : of one policy's training; ``best`` in it is the best policy exported so far.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @property
+    def best(self) -> Path:
+        return self.directory / BEST
+
+    def newest(self) -> Path | None:
+        """The newest whole checkpoint; None before the first."""
+        found = [path for path in self.directory.glob("iteration_*") if _NAME.fullmatch(path.name)]
+        return max(found, key=lambda path: int(path.name.removeprefix("iteration_")), default=None)
+
+    def save(self, algorithm: Algorithm, record: TrainingRecord) -> Path:
+        """Write a checkpoint, then drop the older ones.
+
+        Raises
+        ------
+        CheckpointNotWritten
+            If the disk is full or the directory is not writable.
+        """
+        checkpoint = self.directory / f"iteration_{len(record.rows):06d}"
+        partial = self.directory / f".{checkpoint.name}.partial"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            algorithm.save_to_path(partial)
+            (partial / RECORD_FILE).write_text(json.dumps(asdict(record)))
+            if self.best.is_dir():
+                shutil.copytree(self.best, partial / BEST)
+            partial.rename(checkpoint)
+            self._point_at(checkpoint)
+            for path in self.directory.glob("*iteration_*"):
+                if path != checkpoint:
+                    shutil.rmtree(path, ignore_errors=True)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise CheckpointNotWritten(unwritable(self.directory, error, self.newest())) from error
+        return checkpoint
+
+    def _point_at(self, checkpoint: Path) -> None:
+        link = self.directory / f".{LATEST}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(checkpoint.name)
+        os.replace(link, self.directory / LATEST)
+
+    def read_record(self, checkpoint: Path) -> TrainingRecord:
+        """What the loop knew at a checkpoint."""
+        facts = json.loads((checkpoint / RECORD_FILE).read_text())
+        return TrainingRecord(**facts | {"rows": tuple(facts["rows"])})
+
+    def restore(self, algorithm: Algorithm, checkpoint: Path) -> None:
+        """Put the algorithm and ``best`` back to where they were at a checkpoint."""
+        algorithm.restore_from_path(checkpoint)
+        shutil.rmtree(self.best, ignore_errors=True)
+        if (checkpoint / BEST).is_dir():
+            shutil.copytree(checkpoint / BEST, self.best)
+
+
+def unwritable(directory: Path, error: OSError, newest: Path | None) -> str:
+    """One sentence for a checkpoint or a policy that could not be written."""
+    reason = error.strerror or str(error)
+    return (
+        f"cannot write to {directory}: {reason}; last good checkpoint: {newest or 'none yet'}; "
+        "make room or mend the permissions, then go on with resume=DIR"
+    )
