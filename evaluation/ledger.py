@@ -60,6 +60,15 @@ class TrialCount:
     running: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class LedgerTrial:
+    """A trial as entered; ``status`` is running, finished or failed."""
+
+    number: int
+    status: str
+    config: Mapping[str, Any]
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -195,6 +204,17 @@ class Ledger:
             failed=by_status.get("failed", 0),
             running=by_status.get("running", 0),
         )
+
+    def trials(self, study: int) -> list[LedgerTrial]:
+        """The trials of a study in the order they were entered."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT id, status, config FROM trial WHERE study = ? ORDER BY id", (study,)
+            ).fetchall()
+        return [
+            LedgerTrial(number=number, status=status, config=json.loads(config))
+            for number, status, config in rows
+        ]
 
     def count_on_data(self, data_fingerprint: str) -> int:
         """Trials of every study on the same data: a new name for a search does not make its data fresh."""

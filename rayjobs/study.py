@@ -138,12 +138,26 @@ def _show(row: dict[str, Any], total: int, display: ProgressDisplay, tracker: Tr
 
 
 def report_study(
-    study: Study, hygiene: HygieneReport, outcomes: Sequence[FoldOutcome], run: Path, tracker: Tracker
+    study: Study,
+    hygiene: HygieneReport,
+    outcomes: Sequence[FoldOutcome],
+    run: Path,
+    tracker: Tracker,
+    *,
+    num_trials: float = 1,
+    trial_sharpe_variance: float | None = None,
+    **evidence: Any,
 ) -> Verdict:
-    """Chain the folds, ask the gate, write every file of the run directory and print the tables."""
+    """Chain the folds, ask the gate, write every file of the run directory and print the tables.
+
+    Parameters
+    ----------
+    num_trials, trial_sharpe_variance, evidence : what a search adds to the gate's evidence, see `GateEvidence`.
+    """
     result = WalkForwardResult(panel=study.panel, folds=tuple(outcome.result for outcome in outcomes))
-    summary = summarise(result)
-    verdict = judge(study.config.gate, gate_evidence(result, summary))
+    searched = {"num_trials": num_trials, "trial_sharpe_variance": trial_sharpe_variance}
+    summary = summarise(result, **searched)
+    verdict = judge(study.config.gate, gate_evidence(result, summary, **searched, **evidence))
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
     paths = write_artefacts(run, result, summary, verdict)
@@ -165,8 +179,11 @@ def report_study(
     return verdict
 
 
-def gate_evidence(result: WalkForwardResult, summary: Mapping[str, Any]) -> GateEvidence:
-    """What the gate looks at, from the chained test windows. The oracle is a reference, not a baseline to beat."""
+def gate_evidence(result: WalkForwardResult, summary: Mapping[str, Any], **known: Any) -> GateEvidence:
+    """What the gate looks at, from the chained test windows, and what else is known.
+
+    The oracle is a reference, not a baseline to beat.
+    """
     names = [name for name in result.baseline_names if name != ORACLE]
     stressed = result.stressed_return()
     return GateEvidence(
@@ -179,6 +196,7 @@ def gate_evidence(result: WalkForwardResult, summary: Mapping[str, Any]) -> Gate
         stressed_baselines=None
         if stressed is None
         else {name: result.stressed_baseline_return(name) for name in names},
+        **known,
     )
 
 
