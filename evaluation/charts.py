@@ -180,12 +180,13 @@ def histogram(
             f'<rect class="{style}" x="{LEFT + i * step + 1:.1f}" y="{TOP + plot_height - tall:.1f}" '
             f'width="{step - 2:.1f}" height="{tall:.1f}"><title>{format_value(float(middle))}: {count}</title></rect>'
         )
-    ticks = [-reach, -reach / 2, 0.0, reach / 2, reach]
-    labels = [
-        f'<text class="tick" x="{LEFT + (t + reach) / (2 * reach) * (WIDTH - LEFT - RIGHT):.1f}" y="{height - 6:g}" '
-        f'text-anchor="middle">{escape(format_value(float(t)))}</text>'
-        for t in ticks
-    ]
+    labels = []
+    for share, anchor in ((0.0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1.0, "end")):
+        text = escape(format_value((2.0 * share - 1.0) * reach))
+        labels.append(
+            f'<text class="tick" x="{LEFT + share * (WIDTH - LEFT - RIGHT):.1f}" y="{height - 6:g}" '
+            f'text-anchor="{anchor}">{text}</text>'
+        )
     base = TOP + plot_height
     rule = f'<line class="zero" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{base:g}" y2="{base:g}"/>'
     return _frame(height, "".join([*bars, rule, *labels]), label)
@@ -203,7 +204,7 @@ def bar_chart(
 
     Gains and losses have their own colours unless a `style` is given; losses reach to the left of the zero line.
     """
-    row, left, right, width = 30.0, 92.0, 82.0, 470.0
+    row, left, right, width = 30.0, 112.0, 82.0, 470.0
     low, high = min(0.0, *values), max(0.0, *values)
     scale = (width - left - right) / ((high - low) or 1.0)
     zero = left - low * scale
@@ -222,4 +223,36 @@ def bar_chart(
     height = row * len(names) + 8
     if low < 0.0:
         parts.append(f'<line class="zero" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height:g}"/>')
+    return _frame(height, "".join(parts), label, width)
+
+
+def column_chart(
+    names: Sequence[str], values: Sequence[float], *, label: str, format_value: Callable[[float], str]
+) -> str:
+    """Upright bars for half the page's width, gains above the zero line and losses below; the extremes are labelled."""
+    width, top, bottom, height = 470.0, 18.0, 22.0, 136.0
+    low, high = min(0.0, *values), max(0.0, *values)
+    scale = (height - top - bottom) / ((high - low) or 1.0)
+    zero, step = top + high * scale, width / len(names)
+    every = math.ceil(len(names) / 12)
+    parts = []
+    for i, (name, value) in enumerate(zip(names, values)):
+        tall, middle = abs(value) * scale, (i + 0.5) * step
+        start = zero - tall if value > 0 else zero
+        parts.append(
+            f'<rect class="{"gain" if value > 0 else "loss"}" x="{i * step + 1:.1f}" y="{start:.1f}" rx="2" '
+            f'width="{max(step - 3, 1):.1f}" height="{max(tall, 0.5):.1f}">'
+            f"<title>{escape(name)}: {escape(format_value(value))}</title></rect>"
+        )
+        if i % every == 0:
+            parts.append(
+                f'<text class="tick" x="{middle:.1f}" y="{height - 6:g}" text-anchor="middle">{escape(name)}</text>'
+            )
+    best = max(range(len(values)), key=lambda i: abs(values[i]))
+    anchor = "start" if best < len(values) / 2 else "end"
+    parts.append(
+        f'<text class="tick" x="{(best + 0.5) * step:.1f}" y="12" text-anchor="{anchor}">'
+        f"{escape(names[best])} h: {escape(format_value(values[best]))}</text>"
+    )
+    parts.append(f'<line class="zero" x1="0" x2="{width:g}" y1="{zero:.1f}" y2="{zero:.1f}"/>')
     return _frame(height, "".join(parts), label, width)

@@ -22,6 +22,7 @@ from evaluation.report_tables import (
     month_rows,
     number,
     percent,
+    stress_rows,
     trade_rows,
 )
 from evaluation.summary import ORACLE
@@ -97,6 +98,7 @@ def _tiles(result: WalkForwardResult, summary: Mapping[str, Any]) -> list[dict[s
     best = max(rivals, key=lambda k: rivals[k]) if rivals else None
     beside = f"best baseline {rivals[best]:.2f} ({best.replace('_', ' ')})" if best else "no baseline traded"
     mood = lambda value: "" if not value or math.isnan(value) else ("good" if value > 0 else "bad")  # noqa: E731
+    low, high = summary["sharpe_interval_95"]
     rows = [
         ("Net Sharpe, annual", number(summary["sharpe"]), beside, mood(summary["sharpe"])),
         (
@@ -111,12 +113,17 @@ def _tiles(result: WalkForwardResult, summary: Mapping[str, Any]) -> list[dict[s
             f"average {percent(summary['average_drawdown'])}",
             "",
         ),
-        ("Deflated Sharpe", number(summary["dsr"], 3), f"PSR {number(summary['psr'], 3)}", ""),
+        (
+            "Deflated Sharpe",
+            number(summary["dsr"], 3),
+            f"Sharpe between {number(low, 1)} and {number(high, 1)} (95 %)",
+            "",
+        ),
         ("Closed trades", f"{summary['num_trades']:,}", f"{percent(summary['win_rate'])} win", ""),
         (
             "Turnover a year",
             f"{summary['annual_turnover']:,.0f}x",
-            f"in the market {percent(summary['time_in_market'])}",
+            f"capacity {amount(summary['capacity']) if summary['capacity'] > 0 else 'none'}",
             "",
         ),
     ]
@@ -196,6 +203,7 @@ def _tables(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str, 
     bars = result.panel.bar_utc[result.bar]
     return {
         "comparison": comparison_table(summary),
+        "stress": stress_rows(summary),
         "folds": folds_rows(folds_table(result), result.baseline_names),
         "months": month_rows(result.net_return, bars),
         "month_names": MONTHS,
@@ -233,8 +241,22 @@ def _trading(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str,
         "asset_chart": charts.bar_chart(
             list(result.panel.symbols), [float(v) for v in by_asset], label="Gain by asset", format_value=amount
         ),
+        **_breakdown(summary),
         **_trade_section(summary, trades),
     }  # fmt: skip
+
+
+def _breakdown(summary: Mapping[str, Any]) -> dict[str, Any]:
+    regimes = {name: part["sum_return"] for name, part in summary["regimes"].items()}
+    hours = {name: part["sum_return"] for name, part in summary["hours_utc"].items()}
+    return {
+        "regime_chart": charts.bar_chart(
+            list(regimes), list(regimes.values()), label="Return by regime", format_value=percent
+        ),
+        "hour_chart": charts.column_chart(
+            list(hours), list(hours.values()), label="Return by hour", format_value=percent
+        ),
+    }
 
 
 def _gross_note(summary: Mapping[str, Any], trades: pd.DataFrame) -> str:
@@ -257,7 +279,8 @@ def _trade_section(summary: Mapping[str, Any], trades: pd.DataFrame) -> dict[str
     columns, rows = trade_rows(trades)
     held = trades["duration_bars"].median()
     return {
-        "trade_note": f"Net return of each of the {len(trades):,} closed trades, per cent of its entry notional. "
+        "trade_note": f"Net return of each of the {len(trades):,} closed trades, per cent of its entry notional; "
+        f"in the market {percent(summary['time_in_market'])} of the time. "
         f"Profit factor {number(summary['profit_factor'])}, median holding {held:.0f} bars. Below: the best and the "
         "worst.",
         "trade_chart": charts.histogram(

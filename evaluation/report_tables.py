@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 DASH = "–"
 Cell = dict[str, str]
+PERFORMANCE_COLUMNS = (
+    "Total return", "A year", "Volatility", "Sharpe", "Sortino", "Calmar", "Max drawdown", "CVaR 95 % a bar",
+)  # fmt: skip
 
 
 def _undefined(value: Any) -> bool:
@@ -50,17 +53,16 @@ def comparison_table(summary: Mapping[str, Any]) -> dict[str, Any]:
         {"name": name.replace("_", " "), "cells": _performance_cells(values)}
         for name, values in summary["baselines"].items()
     ]
-    columns = (
-        "Total return",
-        "A year",
-        "Volatility",
-        "Sharpe",
-        "Sortino",
-        "Calmar",
-        "Max drawdown",
-        "CVaR 95 % a bar",
-    )
-    return {"columns": columns, "rows": rows}
+    return {"columns": PERFORMANCE_COLUMNS, "rows": rows}
+
+
+def stress_rows(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy under each scenario, the configured conditions first."""
+    rows = {"as configured": summary, **summary["stress"]}
+    return {
+        "columns": PERFORMANCE_COLUMNS,
+        "rows": [{"name": name, "cells": _performance_cells(values)} for name, values in rows.items()],
+    }
 
 
 def _performance_cells(values: Mapping[str, Any]) -> list[Cell]:

@@ -27,6 +27,25 @@ Scheme = Literal["direction", "orders", "direction_size", "weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """Conditions under which a row is run.
+
+    Attributes
+    ----------
+    name : as the report shows it.
+    cost_factor : multiple of every cost.
+    extra_latency_bars : bars added between a decision and its fill.
+    """
+
+    name: str
+    cost_factor: float = 1.0
+    extra_latency_bars: int = 0
+
+
+AS_CONFIGURED = Scenario(name="as configured")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Track:
     """The returns of one window alone: all that a comparison needs, and much cheaper than a `Recording`.
 
@@ -54,23 +73,33 @@ def rollout(policy: Policy, env: PortfolioVectorEnv) -> list[Recording]:
 
 
 def record_rows(
-    policy: Policy, env: PortfolioVectorEnv, rows: Sequence[int]
+    policy: Policy, env: PortfolioVectorEnv, rows: Sequence[int], scenarios: Sequence[Scenario] | None = None
 ) -> tuple[list[Recording], list[Track]]:
-    """Like `rollout`, but with recordings of the named rows only, and a track of every row."""
+    """Like `rollout`, but with recordings of the named rows only, and a track of every row.
+
+    Parameters
+    ----------
+    rows : rows to record in full.
+    scenarios : conditions of each row, for an env that `scenario_env` built; None leaves them as configured.
+    """
     recorder = Recorder(env) if rows else None
     try:
-        tracks = _run_episodes(policy, env)
+        tracks = _run_episodes(policy, env, scenarios)
         return (recorder.recordings(rows) if recorder else []), tracks
     finally:
         if recorder:
             recorder.detach()
 
 
-def _run_episodes(policy: Policy, env: PortfolioVectorEnv) -> list[Track]:
+def _run_episodes(
+    policy: Policy, env: PortfolioVectorEnv, scenarios: Sequence[Scenario] | None = None
+) -> list[Track]:
     mode = env.metadata.get("autoreset_mode")
     if mode != AutoresetMode.SAME_STEP:
         raise ValueError(f"the env has autoreset mode {mode}; build it with SAME_STEP for a rollout")
     observation, _ = env.reset()
+    if scenarios is not None:
+        _set_conditions(env, scenarios)
     first_E = env.rows.counter[:, c.BAR].astype(np.int64) + 1
     earning_E = env.rows.counter[:, c.START].astype(np.int64)
     state = policy.initial_state(env.num_envs)
@@ -94,6 +123,13 @@ def _run_episodes(policy: Policy, env: PortfolioVectorEnv) -> list[Track]:
             zip(first_E.tolist(), earning_E.tolist(), length_E.tolist())
         )
     ]
+
+
+def _set_conditions(env: PortfolioVectorEnv, scenarios: Sequence[Scenario]) -> None:
+    """Give each row its own costs and latency for the episode that has just begun."""
+    env.rows.account[:, c.COST_FACTOR] = [scenario.cost_factor for scenario in scenarios]
+    base = env.config.costs.latency_bars
+    env.rows.counter[:, c.LATENCY] = [base + scenario.extra_latency_bars for scenario in scenarios]
 
 
 def evaluation_config(
@@ -132,6 +168,16 @@ def whole_window_env(
 ) -> PortfolioVectorEnv:
     """An env with one row per window; `config` as `evaluation_config` makes it."""
     return PortfolioVectorEnv(market, config, num_envs=len(windows), windows=list(windows), seed=0)
+
+
+def scenario_env(
+    market: Market, config: PortfolioEnvConfig, windows: Sequence[Window], scenarios: Sequence[Scenario]
+) -> PortfolioVectorEnv:
+    """An env with a row per window and scenario, for `record_rows` with the same scenarios."""
+    longest = max(scenario.extra_latency_bars for scenario in scenarios)
+    room = RandomisationConfig(tickers=False, cost_low=1.0, cost_high=1.0, max_extra_latency_bars=longest)
+    roomy = replace(config, episode=replace(config.episode, randomisation=room if longest else None))
+    return whole_window_env(market, roomy, windows)
 
 
 def run_policy(

@@ -14,10 +14,17 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.recording import Recording
-from evaluation.rollout import evaluation_config, record_rows, run_schedules, whole_window_env
+from evaluation.rollout import (
+    AS_CONFIGURED,
+    Track,
+    evaluation_config,
+    record_rows,
+    run_schedules,
+    scenario_env,
+)
 from evaluation.splits import Fold
-from evaluation.summary import ORACLE
-from evaluation.walk_forward import FoldResult
+from evaluation.stress import cost_name, stress_scenarios
+from evaluation.walk_forward import ORACLE, FoldResult
 from policies.baselines import Schedule, random_matched_turnover, standard_baselines
 from policies.protocol import Policy
 
@@ -91,29 +98,32 @@ def score_fold(
     seed : of the training run; the random baseline draws from it and the fold's index.
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
     """
-    scored = evaluation_config(config)
+    scored, test = evaluation_config(config), scored_window(fold)
+    scenarios = [AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor)]
     inside = training_windows(fold, market, scored) if scoring.in_sample else []
-    env = whole_window_env(market, scored, [scored_window(fold), *inside])
-    (recording,), (_, *in_sample) = record_rows(policy, env, [0])
+    windows = [test] * len(scenarios) + inside
+    conditions = scenarios + [AS_CONFIGURED] * len(inside)
+    env = scenario_env(market, scored, windows, conditions)
+    (recording,), tracks = record_rows(policy, env, [0], conditions)
+    stress = {s.name: track for s, track in zip(scenarios[1:], tracks[1:])}
+    in_sample = tracks[len(scenarios) :]
     schedules = standard_baselines(panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars)
     schedules["random"] = _random_schedule(fold, recording, panel, scored.action.scheme, seed)
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
-    window = [scored_window(fold)]
-    baselines = {name: rows[0] for name, rows in run_schedules(schedules, market, config, window).items()}
-    stressed, stressed_baselines = None, {}
+    runs = run_schedules(schedules, market, config, [test])
+    stressed_runs: dict[str, list[Track]] = {}
     if scoring.stress_cost_factor > 1.0:
-        factor = scoring.stress_cost_factor
-        dearer = evaluation_config(config, cost_factor=factor)
-        stressed = record_rows(policy, whole_window_env(market, dearer, window), ())[1][0]
-        runs = run_schedules(schedules, market, config, window, cost_factor=factor)
-        stressed_baselines = {name: rows[0] for name, rows in runs.items()}
+        stressed_runs = run_schedules(
+            schedules, market, config, [test], cost_factor=scoring.stress_cost_factor
+        )
     return FoldResult(
         fold=fold,
         recording=recording,
-        baselines=baselines,
-        stressed=stressed,
-        stressed_baselines=stressed_baselines,
+        baselines={name: rows[0] for name, rows in runs.items()},
+        stressed=stress.get(cost_name(scoring.stress_cost_factor)),
+        stressed_baselines={name: rows[0] for name, rows in stressed_runs.items()},
+        stress=stress,
         in_sample_return=np.concatenate([r.net_return for r in in_sample]) if in_sample else None,
         parameters=dict(parameters or {}),
         policy_hash=policy_hash,

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from envs.costs import COST_NAMES
 from evaluation import metrics
+from evaluation.bootstrap import sharpe_interval
+from evaluation.breakdown import by_hour, by_regime, capacity
 from evaluation.significance import (
     deflated_sharpe_ratio,
     minimum_track_record_length,
@@ -94,6 +96,19 @@ def oracle_fraction(result: WalkForwardResult) -> float:
     return float(result.net_return.sum()) / earned if earned > 0.0 else math.nan
 
 
+def details(result: WalkForwardResult) -> dict[str, Any]:
+    """Stress, regimes, hours and capacity: what the report shows below the headline."""
+    return {
+        "stress": {
+            name: performance(result.stress_return(name), result.panel.periods_per_year)
+            for name in result.stress_names
+        },
+        "regimes": by_regime(result),
+        "hours_utc": by_hour(result),
+        "capacity": capacity(result),
+    }
+
+
 def summarise(
     result: WalkForwardResult, *, num_trials: float = 1, trial_sharpe_variance: float | None = None
 ) -> dict[str, Any]:
@@ -120,6 +135,10 @@ def summarise(
         )
         for name in result.baseline_names
     }
+    interval = sharpe_interval(
+        result.net_return, np.random.default_rng(0), num_draws=500, periods_per_year=periods
+    )
+    summary["sharpe_interval_95"] = [interval.low, interval.high]
     if ORACLE in result.baseline_names:
         summary["oracle_fraction"] = oracle_fraction(result)
-    return summary
+    return summary | details(result)

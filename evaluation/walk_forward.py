@@ -36,6 +36,7 @@ class FoldResult:
     recording : the policy on the test window.
     baselines : name -> the baseline on the same window, costs and limits.
     stressed, stressed_baselines : the same with the gate's multiple of all costs; None and empty if not measured.
+    stress : name of a scenario of costs or latency -> the policy under it.
     in_sample_return : per-bar net returns of the policy on its own training window; None if not measured.
     parameters : hyperparameters the fold was trained with, as flat names and values.
     policy_hash : digest of the policy's weights.
@@ -47,6 +48,7 @@ class FoldResult:
     baselines: Mapping[str, Track] = field(default_factory=dict)
     stressed: Track | None = None
     stressed_baselines: Mapping[str, Track] = field(default_factory=dict)
+    stress: Mapping[str, Track] = field(default_factory=dict)
     in_sample_return: FloatArray | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     policy_hash: str = ""
@@ -137,6 +139,15 @@ class WalkForwardResult:
         if any(r.stressed is None for r in self.folds):
             return None
         return np.concatenate([window_return(r.stressed, r.fold.test) for r in self.folds if r.stressed])
+
+    @cached_property
+    def stress_names(self) -> tuple[str, ...]:
+        """Scenarios that every fold has, in the first fold's order."""
+        return tuple(name for name in self.folds[0].stress if all(name in r.stress for r in self.folds))
+
+    def stress_return(self, name: str) -> FloatArray:
+        """(N,) returns of the policy under a scenario."""
+        return np.concatenate([window_return(r.stress[name], r.fold.test) for r in self.folds])
 
     def stressed_baseline_return(self, name: str) -> FloatArray:
         """(N,) returns of a baseline under the gate's costs."""

@@ -1,0 +1,41 @@
+"""Stress: the same policy and the same bars under other costs and later fills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evaluation.rollout import Scenario
+from evaluation.summary import performance
+from evaluation.walk_forward import WalkForwardResult
+
+COST_FACTORS = (0.0, 2.0, 4.0)
+EXTRA_LATENCY_BARS = (1, 2)
+
+
+def cost_name(factor: float) -> str:
+    """Name of the scenario in which all costs are multiplied by `factor`."""
+    return f"costs x{factor:g}"
+
+
+def stress_scenarios(gate_factor: float) -> list[Scenario]:
+    """The scenarios that are run beside the configured one; none when the gate asks for no stress (factor 1).
+
+    Parameters
+    ----------
+    gate_factor : multiple of costs at which the gate compares with the baselines; always among the scenarios.
+    """
+    if gate_factor == 1.0:
+        return []
+    factors = sorted({*COST_FACTORS, gate_factor})
+    costs = [Scenario(name=cost_name(factor), cost_factor=factor) for factor in factors]
+    return costs + [
+        Scenario(name=f"fills {bars} bar{'s' if bars > 1 else ''} later", extra_latency_bars=bars)
+        for bars in EXTRA_LATENCY_BARS
+    ]
+
+
+def stress_table(result: WalkForwardResult) -> dict[str, dict[str, Any]]:
+    """Scenario -> every metric of the policy under it, the configured conditions first."""
+    periods = result.panel.periods_per_year
+    table = {"as configured": performance(result.net_return, periods)}
+    return table | {name: performance(result.stress_return(name), periods) for name in result.stress_names}
