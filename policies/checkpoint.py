@@ -3,13 +3,14 @@
 RLlib's own checkpoints are pickles, which run code when loaded; use them only to resume a job of one's own.
 What is evaluated, handed on and deployed is this export. It refuses to act on observations of another make:
 the contract names every entry of the observation, the features behind them, and the statistics they were
-standardised with.
+standardised with. Both files are checked against recorded hashes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from envs.observations import ObservationLayout
-from policies.networks import NetworkConfig, PortfolioNetwork, State
+from policies.action_distribution import DistributionSpec
+from policies.networks import AttentionConfig, NetworkConfig
+from policies.protocol import State
 
 CONTRACT_FILE, WEIGHTS_FILE = "policy.json", "weights.safetensors"
 FORMAT_VERSION = 1
@@ -35,8 +39,8 @@ class PolicyContract:
     layout : names and places of the observation's entries.
     feature_hash : hash of the feature definitions that fill the market and clock blocks; "" for foreign envs.
     standardiser : statistics of the training window, as ``Standardiser.to_dict``; None for foreign envs.
-    action_scheme : name of the action scheme, such as ``direction``.
-    choices_per_asset : number of choices per asset.
+    action_scheme : name of the action scheme, such as ``direction``; "" for foreign envs.
+    actions : distribution of the actions.
     network : sizes of the network.
     """
 
@@ -44,23 +48,22 @@ class PolicyContract:
     feature_hash: str
     standardiser: dict[str, Any] | None
     action_scheme: str
-    choices_per_asset: int
+    actions: DistributionSpec
     network: NetworkConfig
 
-    def to_json(self, policy_hash: str) -> dict[str, Any]:
-        network = PortfolioNetwork(self.layout, self.choices_per_asset, self.network)
-        state = {name: list(value.shape[1:]) for name, value in network.initial_state(1).items()}
+    def to_json(self) -> dict[str, Any]:
+        """The contract, and for whoever reads it the state that must be carried between decisions."""
+        state = self.actions.network(self.layout, self.network).initial_state(1)
         return {
             "format_version": FORMAT_VERSION,
-            "policy_hash": policy_hash,
             "observation": asdict(self.layout) | {"schema_hash": self.layout.schema_hash},
             "feature_hash": self.feature_hash,
             "standardiser": self.standardiser,
             "action_scheme": self.action_scheme,
-            "choices_per_asset": self.choices_per_asset,
+            "actions": asdict(self.actions),
             "network": asdict(self.network),
             "recurrent_state": {
-                "shapes": state,
+                "shapes": {name: list(value.shape[1:]) for name, value in state.items()},
                 "start": "zeros at the first bar of an episode, then carried from decision to decision",
             },
         }
@@ -68,28 +71,35 @@ class PolicyContract:
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> PolicyContract:
         layout = {k: v for k, v in facts["observation"].items() if k != "schema_hash"}
+        network = facts["network"]
+        attention = network["attention"] and AttentionConfig(**network["attention"])
         return cls(
             layout=ObservationLayout(**layout | {"names": tuple(layout["names"])}),
             feature_hash=facts["feature_hash"],
             standardiser=facts["standardiser"],
             action_scheme=facts["action_scheme"],
-            choices_per_asset=facts["choices_per_asset"],
-            network=NetworkConfig(**facts["network"]),
+            actions=DistributionSpec(**facts["actions"]),
+            network=NetworkConfig(**network | {"attention": attention}),
         )
 
 
 class TrainedPolicy:
-    """A policy for inference: the likeliest action of each asset, no exploration, no RLlib.
+    """A policy for inference: no exploration, no RLlib. Implements ``policies.protocol.Policy``.
 
-    Implements ``policies.protocol.Policy``.
+    Raises
+    ------
+    ValueError
+        If the weights do not fit the contract's network.
     """
 
     def __init__(self, contract: PolicyContract, weights: dict[str, torch.Tensor]) -> None:
         self.contract = contract
-        self._network = PortfolioNetwork(contract.layout, contract.choices_per_asset, contract.network)
-        self._network.load_state_dict(weights)
+        self._network = contract.actions.network(contract.layout, contract.network)
+        try:
+            self._network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ValueError(f"the weights do not fit the network of their contract: {error}") from error
         self._network.eval()
-        self._action_shape = (contract.layout.num_assets,) if contract.layout.num_assets else ()
 
     @property
     def policy_hash(self) -> str:
@@ -103,37 +113,41 @@ class TrainedPolicy:
     def initial_state(self, num_envs: int) -> State:
         return self._network.initial_state(num_envs)
 
-    def act(self, observation: NDArray[np.float32], state: State) -> tuple[NDArray[np.int64], State]:
+    def act(self, observation: NDArray[np.float32], state: State) -> tuple[NDArray[Any], State]:
         """Decide for each env.
 
         Parameters
         ----------
         observation : (E, D) float32.
-        state : recurrent state, rows (E, A, H).
+        state : recurrent state, rows (E, A, width).
 
         Returns
         -------
-        actions : (E, A), or (E,) for an env without assets.
+        actions : (E, ...) as the env's action space asks: whole numbers for choices, else float32.
         state : after this decision.
         """
         with torch.inference_mode():
             output = self._network.step(torch.from_numpy(np.ascontiguousarray(observation)), state)
-            scores = output.scores.unflatten(-1, (-1, self.contract.choices_per_asset))
-            actions = scores.argmax(-1).numpy()
-        return actions.reshape(len(observation), *self._action_shape), output.state
+            actions = self.contract.actions.distribution(output.scores).deterministic()
+        return actions.numpy(), output.state
 
     def save(self, directory: Path) -> None:
         """Write the contract and the weights into ``directory``, which is made if need be."""
         directory.mkdir(parents=True, exist_ok=True)
-        save_file(self._network.state_dict(), directory / WEIGHTS_FILE)
-        contract = json.dumps(self.contract.to_json(self.policy_hash), indent=2)
-        (directory / CONTRACT_FILE).write_text(contract + "\n")
+        facts = self.contract.to_json() | {"policy_hash": self.policy_hash}
+        text = json.dumps(facts | {"contract_hash": _hash(facts)}, indent=2, allow_nan=False)
+        weights, contract = directory / WEIGHTS_FILE, directory / CONTRACT_FILE
+        # Whole files or none: a full disk leaves what was there before.
+        save_file(self._network.state_dict(), _partial(weights))
+        _partial(contract).write_text(text + "\n")
+        os.replace(_partial(weights), weights)
+        os.replace(_partial(contract), contract)
 
     @classmethod
     def load(
         cls, directory: Path, *, layout: ObservationLayout | None = None, feature_hash: str | None = None
     ) -> TrainedPolicy:
-        """Read a policy; runs no code from the files.
+        """Read a policy; runs no code from the files and opens no others.
 
         Parameters
         ----------
@@ -148,36 +162,60 @@ class TrainedPolicy:
         for name in (CONTRACT_FILE, WEIGHTS_FILE):
             if not (directory / name).is_file():
                 raise ValueError(f"{directory} holds no {name}; it is not an exported policy")
-        facts = json.loads((directory / CONTRACT_FILE).read_text())
-        if facts.get("format_version") != FORMAT_VERSION:
-            raise ValueError(
-                f"{directory / CONTRACT_FILE} has format version {facts.get('format_version')}, "
-                f"this release reads {FORMAT_VERSION}; export the policy again"
-            )
+        facts = _read_contract(directory / CONTRACT_FILE)
         contract = PolicyContract.from_json(facts)
         if layout is not None and layout.schema_hash != contract.layout.schema_hash:
-            raise ValueError(_difference(contract.layout.names, layout.names))
+            raise ValueError(_difference(contract.layout, layout))
         if feature_hash is not None and feature_hash != contract.feature_hash:
             raise ValueError(
                 "the policy was trained on features defined otherwise (other definitions or parameters); "
                 "use the features config of its run"
             )
-        policy = cls(contract, load_file(directory / WEIGHTS_FILE))
+        damaged = f"the weights in {directory} do not match their recorded hash; the export is damaged"
+        try:
+            policy = cls(contract, load_file(directory / WEIGHTS_FILE))
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(damaged) from error
         if policy.policy_hash != facts["policy_hash"]:
-            raise ValueError(
-                f"the weights in {directory} do not match their recorded hash; the export is damaged"
-            )
+            raise ValueError(damaged)
         return policy
 
 
-def _difference(trained: tuple[str, ...], given: tuple[str, ...]) -> str:
-    missing, extra = sorted(set(trained) - set(given)), sorted(set(given) - set(trained))
+def _read_contract(path: Path) -> dict[str, Any]:
+    damaged = f"{path} is damaged (it does not match its recorded hash); export the policy again"
+    try:
+        facts = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(damaged) from error
+    if not isinstance(facts, dict):
+        raise ValueError(damaged)
+    if facts.get("format_version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {facts.get('format_version')}, "
+            f"this release reads {FORMAT_VERSION}; export the policy again"
+        )
+    if facts.pop("contract_hash", None) != _hash(facts):
+        raise ValueError(damaged)
+    return facts
+
+
+def _hash(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _difference(trained: ObservationLayout, given: ObservationLayout) -> str:
+    missing = sorted(set(trained.names) - set(given.names))
+    extra = sorted(set(given.names) - set(trained.names))
     detail = (
         f"missing {missing[:5]}, not known to it {extra[:5]}"
         if missing or extra
         else "the order of entries differs"
     )
     return (
-        f"the policy was trained on {len(trained)} observation entries and is given {len(given)}: {detail}; "
-        "use the env and features config of its run"
+        f"the policy was trained on {len(trained.names)} observation entries and is given {len(given.names)}: "
+        f"{detail}; use the env and features config of its run"
     )

@@ -1,101 +1,247 @@
-"""Action distributions: one categorical per asset.
+"""Action distributions over the assets of a portfolio, and which one fits an action space.
 
-Shapes: A assets, N choices per asset. Assets are independent given the observation, so log-probabilities,
-entropies and divergences add up over assets.
+Assets are independent given the observation (except under the Dirichlet, whose weights share one budget), so
+log-probabilities, entropies and divergences add up over assets. Plain torch: knows no RLlib.
+
+Shapes: A assets, N choices per asset; "..." any leading axes. Actions have the shape that the env's action space
+asks for after those.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 import torch
-from ray.rllib.core.distribution.torch.torch_distribution import TorchDeterministic, TorchDistribution
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import softplus
+
+#: Continuous actions keep this distance from their bounds, as a share of the range; densities are finite there.
+MARGIN = 1e-6
+SHORT, FLAT, LONG = 0, 1, 2
 
 
-def choices_per_asset(action_space: gym.Space) -> tuple[int, int]:
-    """(A, N) of an action space.
+class ActionDistribution(ABC):
+    """What the sampler, the learner and the exported policy need of a distribution."""
 
-    Raises
-    ------
-    ValueError
-        If the space is neither ``Discrete`` nor ``MultiDiscrete`` with the same number of choices for every
-        asset.
+    dtype: ClassVar[type[np.generic]] = np.float32  # of the actions
+
+    @abstractmethod
+    def logp(self, value: Tensor) -> Tensor:
+        """Log-probability or log-density (...,) of actions."""
+
+    @abstractmethod
+    def entropy(self) -> Tensor:
+        """(...,) in nats; differential where actions are continuous."""
+
+    @abstractmethod
+    def kl(self, other: Any) -> Tensor:
+        """KL(self || other) (...,) in nats."""
+
+    @abstractmethod
+    def draw(self, random: np.random.Generator) -> Tensor:
+        """One action per row; the generator alone decides which."""
+
+    @abstractmethod
+    def deterministic(self) -> Tensor:
+        """The action without exploration: the likeliest choice, or the centre of what is continuous."""
+
+    def sample(self, **_: Any) -> Tensor:
+        """Draw with torch's global generator (the path of RLlib's own env runners)."""
+        return self.draw(np.random.default_rng(int(torch.randint(2**62, ()))))
+
+    def to_deterministic(self) -> Deterministic:
+        return Deterministic(self.deterministic())
+
+
+class Deterministic:
+    """Always the same action, in the form that RLlib asks for."""
+
+    def __init__(self, action: Tensor) -> None:
+        self._action = action
+
+    def sample(self, **_: Any) -> Tensor:
+        return self._action
+
+
+class PerAssetCategorical(ActionDistribution):
+    """Independent categoricals.
+
+    Parameters
+    ----------
+    scores : (..., A, N), unnormalised log-probabilities.
+    scalar : actions have no asset axis (``Discrete`` spaces; A is 1).
     """
-    if isinstance(action_space, gym.spaces.Discrete):
-        return 1, int(action_space.n)
-    if isinstance(action_space, gym.spaces.MultiDiscrete) and len(set(action_space.nvec.tolist())) == 1:
-        return len(action_space.nvec), int(action_space.nvec[0])
-    raise ValueError(
-        f"the policy needs a Discrete action space or a MultiDiscrete one with equal choices, "
-        f"got {action_space}"
-    )
 
+    dtype = np.int64
 
-class PerAssetCategorical(TorchDistribution):
-    """Independent categoricals over the last axis of ``log_probs`` (..., A, N).
-
-    For a ``Discrete`` space (``squeeze=True``) actions have no asset axis.
-    """
-
-    def __init__(self, log_probs: Tensor, *, squeeze: bool = False) -> None:
-        self.log_probs = log_probs
-        self._squeeze = squeeze
-
-    @classmethod
-    def for_space(cls, action_space: gym.Space) -> type[PerAssetCategorical]:
-        """A class bound to one action space, as RLlib's ``from_logits`` takes no other argument."""
-        num_assets, num_choices = choices_per_asset(action_space)
-        squeeze = isinstance(action_space, gym.spaces.Discrete)
-
-        class BoundPerAssetCategorical(cls):  # type: ignore[valid-type,misc]
-            @classmethod
-            def from_logits(cls, logits: Tensor, **_: Any) -> PerAssetCategorical:
-                scores = logits.unflatten(-1, (num_assets, num_choices))
-                return PerAssetCategorical(torch.log_softmax(scores, dim=-1), squeeze=squeeze)
-
-        return BoundPerAssetCategorical
-
-    def _get_torch_distribution(self, *_: Any, **__: Any) -> Any:
-        raise AssertionError("PerAssetCategorical computes everything itself")
+    def __init__(self, scores: Tensor, *, scalar: bool = False) -> None:
+        self.log_probs = torch.log_softmax(scores, dim=-1)
+        self._scalar = scalar
 
     def logp(self, value: Tensor) -> Tensor:
-        """Log-probability (...,) of actions (..., A)."""
-        index = value.unsqueeze(-1) if self._squeeze else value
+        index = value.unsqueeze(-1) if self._scalar else value
         return self.log_probs.gather(-1, index.long().unsqueeze(-1)).squeeze(-1).sum(-1)
 
     def entropy(self) -> Tensor:
-        """Entropy (...,) in nats, summed over assets."""
         return -(self.log_probs.exp() * self.log_probs).sum((-2, -1))
 
     def kl(self, other: PerAssetCategorical) -> Tensor:
-        """KL(self || other) (...,) in nats, summed over assets."""
         return (self.log_probs.exp() * (self.log_probs - other.log_probs)).sum((-2, -1))
 
-    def sample(self, *, sample_shape: Any = None) -> Tensor:
-        """Draw actions with torch's global generator (stock RLlib's path)."""
-        assert sample_shape is None, "PerAssetCategorical draws one sample per row"
-        return self.sample_from(torch.rand(self.log_probs.shape[:-1]))
-
-    def rsample(self, *, sample_shape: Any = None) -> Tensor:
-        raise NotImplementedError("categorical actions cannot be reparametrised")
+    def draw(self, random: np.random.Generator) -> Tensor:
+        uniforms = random.random(self.log_probs.shape[:-1], dtype=np.float32)
+        return self.sample_from(torch.from_numpy(uniforms))
 
     def sample_from(self, uniforms: Tensor) -> Tensor:
         """Map uniforms (..., A) in [0, 1) to actions by inverting the distribution function."""
         thresholds = self.log_probs[..., :-1].exp().cumsum(-1)
-        actions = (uniforms.unsqueeze(-1) >= thresholds).sum(-1)
-        return actions.squeeze(-1) if self._squeeze else actions
+        return self._shaped((uniforms.unsqueeze(-1) >= thresholds).sum(-1))
 
-    def mode(self) -> Tensor:
-        """The likeliest action of each asset; the lowest index on ties."""
-        actions = self.log_probs.argmax(-1)
-        return actions.squeeze(-1) if self._squeeze else actions
+    def deterministic(self) -> Tensor:
+        """The likeliest choice of each asset; the lowest index on ties."""
+        return self._shaped(self.log_probs.argmax(-1))
 
-    def to_deterministic(self) -> TorchDeterministic:
-        return TorchDeterministic(loc=self.mode())
+    def _shaped(self, choices: Tensor) -> Tensor:
+        return choices.squeeze(-1) if self._scalar else choices
+
+
+class DirectionSize(ActionDistribution):
+    """Per asset a direction (0 short, 1 flat, 2 long) and, unless flat, a size in (0, 1).
+
+    The size is Beta distributed with both parameters above 1, so that its density is bounded (Chou et al. 2017).
+    A flat action has size 0 and no density for it: what a size of nothing would be cannot be learnt.
+
+    Parameters
+    ----------
+    scores : (..., A, 5), three for the direction and two for the size.
+    """
+
+    def __init__(self, scores: Tensor) -> None:
+        self._direction = PerAssetCategorical(scores[..., :3])
+        above_one = 1.0 + softplus(scores[..., 3:])
+        self._size = torch.distributions.Beta(above_one[..., 0], above_one[..., 1], validate_args=False)
+
+    @property
+    def _moving(self) -> Tensor:
+        """(..., A), probability of not being flat."""
+        return 1.0 - self._direction.log_probs[..., FLAT].exp()
+
+    def logp(self, value: Tensor) -> Tensor:
+        direction = value[..., 0].round().long()
+        density = self._size.log_prob(value[..., 1].clamp(MARGIN, 1.0 - MARGIN))
+        return self._direction.logp(direction) + torch.where(direction == FLAT, 0.0, density).sum(-1)
+
+    def entropy(self) -> Tensor:
+        return self._direction.entropy() + (self._moving * self._size.entropy()).sum(-1)
+
+    def kl(self, other: DirectionSize) -> Tensor:
+        sizes = torch.distributions.kl_divergence(self._size, other._size)
+        return self._direction.kl(other._direction) + (self._moving * sizes).sum(-1)
+
+    def draw(self, random: np.random.Generator) -> Tensor:
+        direction = self._direction.draw(random)
+        size = random.beta(_numpy(self._size.concentration1), _numpy(self._size.concentration0))
+        return self._action(direction, torch.as_tensor(size, dtype=torch.float32))
+
+    def deterministic(self) -> Tensor:
+        """The likeliest direction, with the mean size."""
+        return self._action(self._direction.deterministic(), self._size.mean)
 
     @staticmethod
-    def required_input_dim(space: gym.Space, **_: Any) -> int:
-        return int(np.prod(choices_per_asset(space)))
+    def _action(direction: Tensor, size: Tensor) -> Tensor:
+        size = torch.where(direction == FLAT, 0.0, size.clamp(MARGIN, 1.0 - MARGIN))
+        return torch.stack([direction.to(size.dtype), size], dim=-1)
+
+
+class SquashedGaussian(ActionDistribution):
+    """Independent Gaussians squashed by tanh into (low, high).
+
+    Parameters
+    ----------
+    scores : (..., A, 2), mean and (through softplus) standard deviation before squashing.
+    low, high : bounds of each action.
+    """
+
+    _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+
+    def __init__(self, scores: Tensor, *, low: float, high: float) -> None:
+        self._mean = scores[..., 0]
+        self._spread = softplus(scores[..., 1]) + 0.01
+        self._centre, self._reach = 0.5 * (high + low), 0.5 * (high - low)
+
+    def logp(self, value: Tensor) -> Tensor:
+        squashed = (value - self._centre) / self._reach
+        before = torch.atanh(squashed.clamp(2.0 * MARGIN - 1.0, 1.0 - 2.0 * MARGIN))
+        standard = (before - self._mean) / self._spread
+        density = -0.5 * (standard.square() + np.log(2.0 * np.pi)) - self._spread.log()
+        return (density - self._log_slope(before)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy before squashing plus the mean log-slope, by Gauss-Hermite quadrature."""
+        nodes = self._mean.new_tensor(self._NODES)
+        weights = self._mean.new_tensor(self._WEIGHTS / self._WEIGHTS.sum())
+        before = self._mean.unsqueeze(-1) + self._spread.unsqueeze(-1) * nodes
+        gaussian = 0.5 * (1.0 + np.log(2.0 * np.pi)) + self._spread.log()
+        return (gaussian + (self._log_slope(before) * weights).sum(-1)).sum(-1)
+
+    def kl(self, other: SquashedGaussian) -> Tensor:
+        """That of the Gaussians: squashing both alike changes no divergence."""
+        ratio = self._spread / other._spread
+        shift = (self._mean - other._mean) / other._spread
+        return (0.5 * (ratio.square() + shift.square() - 1.0) - ratio.log()).sum(-1)
+
+    def draw(self, random: np.random.Generator) -> Tensor:
+        normals = torch.from_numpy(random.standard_normal(self._mean.shape, dtype=np.float32))
+        return self._squash(self._mean + self._spread * normals).detach()
+
+    def deterministic(self) -> Tensor:
+        """The median."""
+        return self._squash(self._mean)
+
+    def _squash(self, before: Tensor) -> Tensor:
+        bound = 1.0 - 2.0 * MARGIN
+        return self._centre + self._reach * torch.tanh(before).clamp(-bound, bound)
+
+    def _log_slope(self, before: Tensor) -> Tensor:
+        """log of reach (1 - tanh(x)^2), in a form that does not underflow."""
+        return np.log(self._reach) + 2.0 * (np.log(2.0) - before - softplus(-2.0 * before))
+
+
+class CashDirichlet(ActionDistribution):
+    """Long-only weights of A assets that, with cash, sum to one: a Dirichlet over A + 1 shares.
+
+    Concentrations are above 1, so that the density is bounded.
+
+    Parameters
+    ----------
+    scores : (..., A + 1), log of concentration less one; cash comes last.
+    """
+
+    def __init__(self, scores: Tensor) -> None:
+        self._shares = torch.distributions.Dirichlet(1.0 + scores.clamp(max=8.0).exp(), validate_args=False)
+
+    def logp(self, value: Tensor) -> Tensor:
+        shares = torch.cat([value, 1.0 - value.sum(-1, keepdim=True)], dim=-1).clamp(min=MARGIN)
+        return self._shares.log_prob(shares / shares.sum(-1, keepdim=True))
+
+    def entropy(self) -> Tensor:
+        return self._shares.entropy()
+
+    def kl(self, other: CashDirichlet) -> Tensor:
+        return torch.distributions.kl_divergence(self._shares, other._shares)
+
+    def draw(self, random: np.random.Generator) -> Tensor:
+        gammas = random.standard_gamma(_numpy(self._shares.concentration))
+        shares = gammas / gammas.sum(axis=-1, keepdims=True)
+        return torch.as_tensor(shares[..., :-1], dtype=torch.float32)
+
+    def deterministic(self) -> Tensor:
+        """The mean shares."""
+        return self._shares.mean[..., :-1]
+
+
+def _numpy(values: Tensor) -> NDArray[np.float64]:
+    return values.detach().cpu().double().numpy()

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import torch
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.distribution.torch.torch_distribution import TorchDistribution
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 
 from envs.observations import ObservationLayout
-from policies.distributions import PerAssetCategorical, choices_per_asset
-from policies.networks import NetworkConfig, NetworkOutput, PortfolioNetwork
+from policies.action_distribution import DistributionSpec
+from policies.distributions import ActionDistribution
+from policies.networks import NetworkConfig, NetworkOutput
 
 #: Column of the sequence learner: (L, B), 0.0 where an episode starts. Its presence marks time-major columns.
 KEEP = "keep"
@@ -29,11 +32,12 @@ class PortfolioModule(TorchRLModule, ValueFunctionAPI):
     def setup(self) -> None:
         layout = self.model_config["layout"] or ObservationLayout.flat(self.observation_space.shape[0])
         network: NetworkConfig = self.model_config["network"]
-        self.network = PortfolioNetwork(layout, choices_per_asset(self.action_space)[1], network)
-        self.action_dist_cls = PerAssetCategorical.for_space(self.action_space)
+        self.distribution_spec = DistributionSpec.for_space(self.action_space, network.weights_distribution)
+        self.network = self.distribution_spec.network(layout, network)
+        self.action_dist_cls = distribution_class(self.distribution_spec)
 
     def is_stateful(self) -> bool:
-        return self.network.config.core != "mlp"
+        return self.network.is_stateful
 
     def get_initial_state(self) -> dict[str, torch.Tensor]:
         return {name: value[0] for name, value in self.network.initial_state(1).items()}
@@ -61,3 +65,21 @@ class PortfolioModule(TorchRLModule, ValueFunctionAPI):
         keep = observation.new_ones(observation.shape[1], observation.shape[0])
         output = self.network.sequence(observation.transpose(0, 1), batch[Columns.STATE_IN], keep)
         return NetworkOutput(output.scores.transpose(0, 1), output.values.transpose(0, 1), output.state)
+
+
+def distribution_class(spec: DistributionSpec) -> type[TorchDistribution]:
+    """A class bound to one distribution, as RLlib's ``from_logits`` takes nothing but scores."""
+
+    class BoundDistribution(TorchDistribution):
+        @classmethod
+        def from_logits(cls, logits: torch.Tensor, **_: Any) -> ActionDistribution:  # type: ignore[override]
+            return spec.distribution(logits)
+
+        @staticmethod
+        def required_input_dim(space: gym.Space, **_: Any) -> int:
+            return spec.num_scores
+
+        def _get_torch_distribution(self, *_: Any, **__: Any) -> Any:
+            raise AssertionError("build it with from_logits")
+
+    return BoundDistribution

@@ -1,8 +1,8 @@
-"""The policy network: one encoder shared by all assets, a recurrent core, a head per asset, a value.
+"""The policy network: one encoder shared by all assets, a memory core, a head per asset, a value.
 
-Shapes: L time, B sequences or envs, A assets, K inputs per asset, C context inputs, M encoder units, H core
-units, S scores per asset. Weights are shared over assets, so parameters do not grow with A and the policy
-is equivariant to the order of assets (unless ``symbol_embedding`` tells them apart).
+Shapes: L time, B sequences or envs, A assets, M encoder units, H core units, S scores per asset, G pooled
+scores. Weights are shared over assets, so parameters do not grow with A and the policy is equivariant to the
+order of assets (unless ``symbol_embedding`` tells them apart).
 """
 
 from __future__ import annotations
@@ -15,41 +15,77 @@ import torch
 from torch import Tensor, nn
 
 from envs.observations import ObservationLayout
-from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
+from policies.memory_cores import GruMemory, LstmMemory, MemoryCore, NoMemory, State
+from policies.window_attention import WindowAttention
 
-Core = Literal["mlp", "lstm", "gru"]
-State = dict[str, Tensor]
+CORES: tuple[str, ...] = ("mlp", "lstm", "gru", "attention")
+WEIGHTS_DISTRIBUTIONS: tuple[str, ...] = ("squashed_gaussian", "dirichlet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """What the core ``attention`` looks back on.
+
+    Parameters
+    ----------
+    window_bars : bars that a decision sees, the current one included; at least 1.
+    heads : attention heads; divides ``core_units``.
+    """
+
+    window_bars: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        for name in ("window_bars", "heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"policy.attention.{name} is {getattr(self, name)}; it must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Sizes of the policy network.
+    """The policy network and what its scores mean.
 
     Parameters
     ----------
-    core : what carries memory: ``lstm``, ``gru`` or ``mlp`` (none).
+    core : what carries memory: ``lstm``, ``gru``, ``attention`` or ``mlp`` (none).
     encoder_units : M, units of the encoder shared by all assets.
     core_units : H, units of the core, per asset.
     value_units : units of the hidden layer of the value head.
     symbol_embedding : add a learnt vector per asset, so that assets may be treated differently.
+    attention : what the core ``attention`` looks back on; None for the other cores.
+    weights_distribution : distribution of continuous actions (scheme ``weights``): ``squashed_gaussian``, or
+        ``dirichlet`` for long-only weights that sum to at most one, the rest being cash.
     """
 
-    core: Core
+    core: Literal["mlp", "lstm", "gru", "attention"]
     encoder_units: int
     core_units: int
     value_units: int
     symbol_embedding: bool
+    attention: AttentionConfig | None
+    weights_distribution: Literal["squashed_gaussian", "dirichlet"]
 
     def __post_init__(self) -> None:
-        if self.core not in ("mlp", "lstm", "gru"):
-            raise ValueError(f"policy.core is {self.core!r}; choose mlp, lstm or gru")
+        for name, known in (("core", CORES), ("weights_distribution", WEIGHTS_DISTRIBUTIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"policy.{name} is {getattr(self, name)!r}; choose {', '.join(known)}")
         for name in ("encoder_units", "core_units", "value_units"):
             if getattr(self, name) < 1:
                 raise ValueError(f"policy.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.core == "attention":
+            if self.attention is None:
+                raise ValueError(
+                    "policy.core is attention but policy.attention is null; give window_bars and heads"
+                )
+            if self.core_units % self.attention.heads:
+                raise ValueError(
+                    f"policy.core_units ({self.core_units}) is not a multiple of policy.attention.heads "
+                    f"({self.attention.heads}); change one of them"
+                )
 
 
 class NetworkOutput(NamedTuple):
-    """``scores`` (..., A * S) parametrise the action distribution; ``values`` (...) estimate the return."""
+    """``scores`` (..., A * S + G) parametrise the action distribution; ``values`` (...) estimate the return."""
 
     scores: Tensor
     values: Tensor
@@ -65,9 +101,16 @@ class PortfolioNetwork(nn.Module):
         is treated as a single asset that sees everything.
     scores_per_asset : S, numbers per asset that the action distribution needs.
     config : sizes.
+    pooled_scores : G, numbers for the portfolio as a whole (such as cash); they come last.
     """
 
-    def __init__(self, layout: ObservationLayout, scores_per_asset: int, config: NetworkConfig) -> None:
+    def __init__(
+        self,
+        layout: ObservationLayout,
+        scores_per_asset: int,
+        config: NetworkConfig,
+        pooled_scores: int = 0,
+    ) -> None:
         super().__init__()
         self.config = config
         self.num_assets = max(layout.num_assets, 1)
@@ -82,15 +125,15 @@ class PortfolioNetwork(nn.Module):
         self.symbols = (
             nn.Parameter(torch.zeros(self.num_assets, encoder)) if config.symbol_embedding else None
         )
-        gates = {"mlp": 1, "lstm": 4, "gru": 3}[config.core]
-        self.core_from_asset = nn.Linear(encoder, gates * core)
-        self.core_from_context = nn.Linear(encoder, gates * core, bias=False)
-        if config.core != "mlp":
-            self.core_recurrent = nn.Linear(core, gates * core, bias=config.core == "gru")
+        memory = _memory_core(config)
+        self.core_from_asset = nn.Linear(encoder, memory.input_units)
+        self.core_from_context = nn.Linear(encoder, memory.input_units, bias=False)
+        self.memory = memory
         self.score_from_core = nn.Linear(core, scores_per_asset)
         self.score_from_asset = nn.Linear(encoder, scores_per_asset, bias=False)
         self.value_hidden = nn.Linear(core + 2 * encoder, config.value_units)
         self.value = nn.Linear(config.value_units, 1)
+        self.score_from_pool = nn.Linear(core + 2 * encoder, pooled_scores) if pooled_scores else None
         self._initialise()
 
     def _initialise(self) -> None:
@@ -104,35 +147,29 @@ class PortfolioNetwork(nn.Module):
                 nn.init.zeros_(parameter)
             else:
                 nn.init.orthogonal_(parameter, gain=0.01 if name.startswith("score_") else 1.0)
-        if self.config.core == "lstm":  # forget gate open at first (Jozefowicz et al. 2015)
-            units = self.config.core_units
-            nn.init.ones_(self.core_from_asset.bias[units : 2 * units])
+        with torch.no_grad():
+            self.memory.initialise(self.core_from_asset.bias)
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether anything is carried from bar to bar."""
+        return bool(self.memory.state_units)
 
     def initial_state(self, num_rows: int) -> State:
-        """State before the first bar: ``hidden`` (and ``cell``) of shape (num_rows, A, H); empty for
-        ``mlp``.
-        """
-        names = {"mlp": (), "lstm": ("hidden", "cell"), "gru": ("hidden",)}[self.config.core]
-        shape = (num_rows, self.num_assets, self.config.core_units)
-        return {name: torch.zeros(shape) for name in names}
+        """State before the first bar, all zeros: name -> (num_rows, A, width); empty without memory."""
+        return {
+            name: torch.zeros(num_rows, self.num_assets, width)
+            for name, width in self.memory.state_units.items()
+        }
 
     def step(self, observation: Tensor, state: Mapping[str, Tensor]) -> NetworkOutput:
-        """Advance by one decision: ``observation`` (B, D) and ``state`` rows (B, A, H)."""
+        """Advance by one decision: ``observation`` (B, D) and ``state`` (B, A, width)."""
         asset, context = self._encode(observation)
-        gates_in = self._core_inputs(asset, context)
-        rows = gates_in.flatten(0, 1)
+        rows = self._core_inputs(asset, context).flatten(0, 1)
         flat = {name: value.reshape(rows.shape[0], -1) for name, value in state.items()}
-        if self.config.core == "lstm":
-            hidden, cell = lstm_step(rows, self.core_recurrent.weight, flat["hidden"], flat["cell"])
-            after = {"hidden": hidden, "cell": cell}
-        elif self.config.core == "gru":
-            hidden = gru_step(rows, self.core_recurrent.weight, self.core_recurrent.bias, flat["hidden"])
-            after = {"hidden": hidden}
-        else:
-            hidden, after = torch.tanh(rows), {}
-        core = hidden.view(*asset.shape[:-1], -1)
-        after = {name: value.view(*asset.shape[:-1], -1) for name, value in after.items()}
-        return NetworkOutput(*self._heads(asset, context, core), after)
+        outputs, after = self.memory.step(rows, flat)
+        scores, values = self._heads(asset, context, outputs.unflatten(0, asset.shape[:2]))
+        return NetworkOutput(scores, values, {n: v.unflatten(0, asset.shape[:2]) for n, v in after.items()})
 
     def sequence(self, observation: Tensor, state: Mapping[str, Tensor], keep: Tensor) -> NetworkOutput:
         """Run over sequences.
@@ -140,27 +177,16 @@ class PortfolioNetwork(nn.Module):
         Parameters
         ----------
         observation : (L, B, D).
-        state : (B, A, H) before the first step.
+        state : (B, A, width) before the first step.
         keep : (L, B), 0.0 where an episode starts at that step, else 1.0.
         """
         asset, context = self._encode(observation)
-        gates_in = self._core_inputs(asset, context)
-        if self.config.core == "mlp":
-            return NetworkOutput(*self._heads(asset, context, torch.tanh(gates_in)), {})
-        rows = gates_in.flatten(1, 2)
-        keep_rows = keep.unsqueeze(-1).expand(*asset.shape[:-1]).reshape(*rows.shape[:2], 1)
+        rows = self._core_inputs(asset, context).flatten(1, 2)
+        keep_rows = keep.unsqueeze(-1).expand(asset.shape[:-1]).reshape(*rows.shape[:2], 1)
         flat = {name: value.reshape(rows.shape[1], -1) for name, value in state.items()}
-        weight = self.core_recurrent.weight
-        if self.config.core == "lstm":
-            outputs, hidden, cell = lstm_sequence(rows, weight, flat["hidden"], flat["cell"], keep_rows)
-            after = {"hidden": hidden, "cell": cell}
-        else:
-            bias = self.core_recurrent.bias
-            outputs, hidden = gru_sequence(rows, weight, bias, flat["hidden"], keep_rows)
-            after = {"hidden": hidden}
-        core = outputs.view(*asset.shape[:-1], -1)
-        after = {name: value.view(*asset.shape[1:-1], -1) for name, value in after.items()}
-        return NetworkOutput(*self._heads(asset, context, core), after)
+        outputs, after = self.memory.sequence(rows, flat, keep_rows)
+        scores, values = self._heads(asset, context, outputs.unflatten(1, asset.shape[1:3]))
+        return NetworkOutput(scores, values, {n: v.unflatten(0, asset.shape[1:3]) for n, v in after.items()})
 
     def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each asset (..., A, M) and the account (..., M)."""
@@ -177,7 +203,18 @@ class PortfolioNetwork(nn.Module):
         return self.core_from_asset(asset) + self.core_from_context(context).unsqueeze(-2)
 
     def _heads(self, asset: Tensor, context: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
-        scores = self.score_from_core(core) + self.score_from_asset(asset)
+        scores = (self.score_from_core(core) + self.score_from_asset(asset)).flatten(-2)
         pooled = torch.cat([core.mean(dim=-2), asset.mean(dim=-2), context], dim=-1)
+        if self.score_from_pool is not None:
+            scores = torch.cat([scores, self.score_from_pool(pooled)], dim=-1)
         values = self.value(torch.tanh(self.value_hidden(pooled))).squeeze(-1)
-        return scores.flatten(-2), values
+        return scores, values
+
+
+def _memory_core(config: NetworkConfig) -> MemoryCore:
+    if config.core == "attention":
+        assert config.attention is not None
+        return WindowAttention(config.core_units, config.attention.heads, config.attention.window_bars)
+    if config.core == "lstm":
+        return LstmMemory(config.core_units)
+    return GruMemory(config.core_units) if config.core == "gru" else NoMemory(config.core_units)

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from data.features import FeatureSet, Standardiser
 from data.schema import Panel
+from envs.actions import action_space
 from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ObservationLayout
 from evaluation.scoring import score_fold
 from evaluation.splits import Fold
 from evaluation.walk_forward import FoldResult
+from policies.action_distribution import DistributionSpec
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from rayjobs.build import TrainConfig
 from rayjobs.training import TrainingSpec, train_policy
@@ -79,6 +81,7 @@ def run_fold(
             trainer=config.trainer,
             seed=config.seed,
             directory=directory,
+            fold=fold.index,
         ),
         report,
     )
@@ -106,12 +109,15 @@ def fold_market(study: Study, fold: Fold) -> tuple[Market, PolicyContract]:
     standardiser = Standardiser.fit(study.features, fold.train, clip=config.features.clip)
     instruments = config.instruments.for_symbols(study.panel.symbols)
     market = Market.build(study.panel, standardiser.transform(study.features), instruments)
+    num_assets = config.env.episode.num_assets or market.num_symbols
     contract = PolicyContract(
-        layout=ObservationLayout.portfolio(market.num_symbols, market.asset_names, market.clock_names),
+        layout=ObservationLayout.portfolio(num_assets, market.asset_names, market.clock_names),
         feature_hash=study.features.feature_hash,
         standardiser=standardiser.to_dict(),
         action_scheme=config.env.action.scheme,
-        choices_per_asset=3,
+        actions=DistributionSpec.for_space(
+            action_space(config.env.action, num_assets), config.policy.weights_distribution
+        ),
         network=config.policy,
     )
     return market, contract

@@ -1,0 +1,100 @@
+"""What carries memory from bar to bar in the policy network: nothing, an LSTM, a GRU, or windowed attention.
+
+All have one form. ``input_units`` is the width of what they take in, ``state_units`` the width of each part of
+their state (R, width), all zeros at the start of an episode; ``step`` advances by one bar and ``sequence`` over
+many with resets inside, and both give the same numbers.
+
+Shapes: L time, R rows (sequences or envs x assets), H units.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn, tanh
+
+from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
+
+State = dict[str, Tensor]
+
+
+class MemoryCore(Protocol):
+    """Structural type of the cores below and of ``WindowAttention``; all are ``torch.nn.Module``."""
+
+    input_units: int
+    state_units: dict[str, int]
+
+    def initialise(self, input_bias: Tensor) -> None:
+        """Set what orthogonal weights and zero biases do not suit; ``input_bias`` (input_units,) feeds it."""
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Outputs (R, H) for ``inputs`` (R, input_units), and the state after."""
+
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        """Outputs (L, R, H) for ``inputs`` (L, R, input_units); ``keep`` (L, R, 1) is 0.0 at episode starts."""
+
+
+class NoMemory(nn.Module):
+    """A plain layer: what a policy that sees only the last bar can do."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.input_units = units
+        self.state_units: dict[str, int] = {}
+
+    def initialise(self, input_bias: Tensor) -> None:
+        pass
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        return tanh(inputs), {}
+
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        return tanh(inputs), {}
+
+
+class LstmMemory(nn.Module):
+    """Long short-term memory; see :func:`policies.recurrent_cells.lstm_sequence`."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.input_units = 4 * units
+        self.state_units = {"hidden": units, "cell": units}
+        self.recurrent = nn.Linear(units, 4 * units, bias=False)
+
+    def initialise(self, input_bias: Tensor) -> None:
+        """Open the forget gate (Jozefowicz et al. 2015)."""
+        units = self.recurrent.in_features
+        nn.init.ones_(input_bias[units : 2 * units])
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden, cell = lstm_step(inputs, self.recurrent.weight, state["hidden"], state["cell"])
+        return hidden, {"hidden": hidden, "cell": cell}
+
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        outputs, hidden, cell = lstm_sequence(
+            inputs, self.recurrent.weight, state["hidden"], state["cell"], keep
+        )
+        return outputs, {"hidden": hidden, "cell": cell}
+
+
+class GruMemory(nn.Module):
+    """Gated recurrent unit; see :func:`policies.recurrent_cells.gru_step`."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.input_units = 3 * units
+        self.state_units = {"hidden": units}
+        self.recurrent = nn.Linear(units, 3 * units)
+
+    def initialise(self, input_bias: Tensor) -> None:
+        pass
+
+    def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden = gru_step(inputs, self.recurrent.weight, self.recurrent.bias, state["hidden"])
+        return hidden, {"hidden": hidden}
+
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        outputs, hidden = gru_sequence(
+            inputs, self.recurrent.weight, self.recurrent.bias, state["hidden"], keep
+        )
+        return outputs, {"hidden": hidden}
