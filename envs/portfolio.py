@@ -86,6 +86,14 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
         self._allocate_outputs()
         self._bounds = np.linspace(0, self.num_envs, min(max(num_threads, 1), self.num_envs) + 1).astype(int)
+        self._scratch = [
+            (
+                np.zeros(self.num_assets),
+                np.zeros(self.num_assets, np.int64),
+                np.zeros(self.num_assets, np.int64),
+            )
+            for _ in self._bounds[1:]
+        ]
         self._pool = ThreadPoolExecutor(len(self._bounds) - 1) if len(self._bounds) > 2 else None
         self._ended: list[NDArray[np.float64]] = []
         self._started = False
@@ -124,7 +132,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         rows = self.rows
         reset_rows(
             *self._market_arrays(), self._instrument, self._rule, self._windows, rows.account, rows.counter,
-            rows.position, rows.slot, rows.returns, mask, self._out, self._seed,
+            rows.position, rows.slot, rows.returns, mask, self._out, self._seed, self._scratch[0][1],
         )  # fmt: skip
         self._started = True
         if self.recorder is not None:
@@ -169,10 +177,13 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
             self._ended_rows, self._seed, self._mode,
         )  # fmt: skip
         if self._pool is None:
-            step_rows(*arguments, 0, self.num_envs)
+            step_rows(*arguments, *self._scratch[0], 0, self.num_envs)
             return
         parts = zip(self._bounds[:-1].tolist(), self._bounds[1:].tolist(), strict=True)
-        futures = [self._pool.submit(step_rows, *arguments, first, stop) for first, stop in parts]
+        futures = [
+            self._pool.submit(step_rows, *arguments, *scratch, first, stop)
+            for scratch, (first, stop) in zip(self._scratch, parts, strict=True)
+        ]
         for future in futures:
             future.result()
 

@@ -63,12 +63,12 @@ from envs.kernel.columns import (
     VOLUME,
 )
 from envs.kernel.fills import book_fill
-from envs.kernel.jit import inner
+from envs.kernel.jit import hot, inner
 from envs.kernel.orders import cancel_orders
 from envs.kernel.sizes import round_to_lot
 
 
-@inner
+@hot
 def charge_financing(
     rule, instrument, context, bars, years, account, position, flow, decision_log, symbols, e, t
 ):
@@ -95,7 +95,7 @@ def charge_financing(
             decision_log[e, a, LOG_FUNDING] = funding
 
 
-@inner
+@hot
 def open_quantity(rule, instrument, bars, position, e, a, s, t):
     """Signed units that the working order of slot a fills at the open of bar t + 1 (participation cap applied)."""
     target, held = position[e, a, TARGET], position[e, a, UNITS]
@@ -110,7 +110,7 @@ def open_quantity(rule, instrument, bars, position, e, a, s, t):
     return math.copysign(round_to_lot(room, instrument[s, LOT_STEP]), quantity)
 
 
-@inner
+@hot
 def barrier_distances(rule, instrument, position, e, a, s):
     """Distance in price that one barrier unit means for the open position."""
     if rule[BARRIER_UNIT] == PERCENT:
@@ -120,7 +120,7 @@ def barrier_distances(rule, instrument, position, e, a, s):
     return instrument[s, TICK_SIZE]
 
 
-@inner
+@hot
 def stop_level(rule, position, e, a, distance, side):
     """Binding stop (fixed or trailing, whichever is nearer) and its reason; reason -1 when there is none."""
     level = 0.0
@@ -136,7 +136,7 @@ def stop_level(rule, position, e, a, distance, side):
     return level, reason
 
 
-@inner
+@hot
 def barrier_exit(rule, instrument, bars, position, slot, e, a, s, t):
     """Price and reason of the barrier that bar t + 1 touches first; reason -1 when none is touched.
 
@@ -221,7 +221,7 @@ def liquidate(
         cancel_orders(position, counter[e, LATENCY], e, a)
 
 
-@inner
+@hot
 def trade_asset(
     rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, e, a, s, t
 ):  # fmt: skip
@@ -265,7 +265,7 @@ def close_position(
     cancel_orders(position, counter[e, LATENCY], e, a)
 
 
-@inner
+@hot
 def trade_bar(
     rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, symbols, e, t
 ):

@@ -20,19 +20,19 @@ from envs.kernel.columns import (
     TRADABLE,
     UNITS,
 )
-from envs.kernel.jit import inner
+from envs.kernel.jit import hot, inner
 
 NUM_POSITION_FEATURES = 6
 NUM_ACCOUNT_FEATURES = 6
 
 
-@inner
+@hot
 def soft(x):
     """x / (1 + |x|), bounded by 1."""
     return x / (1.0 + abs(x))
 
 
-@inner
+@hot
 def clip_unit(x):
     """Clip to [-1, 1]."""
     return min(max(x, -1.0), 1.0)

@@ -55,11 +55,11 @@ from envs.kernel.columns import (
     VOLATILITY,
     WEIGHTS,
 )
-from envs.kernel.jit import inner
+from envs.kernel.jit import hot, inner
 from envs.kernel.sizes import entry_units, round_to_lot
 
 
-@inner
+@hot
 def decided_target(position, latency, e, a):
     """Target that the decisions so far lead to: the last queued one, else the working target."""
     for i in range(latency - 1, -1, -1):
@@ -68,7 +68,7 @@ def decided_target(position, latency, e, a):
     return position[e, a, TARGET]
 
 
-@inner
+@hot
 def push_intent(position, latency, e, a, intent):
     """Queue an intent; what leaves the queue becomes the working target."""
     leaving = intent
@@ -89,7 +89,7 @@ def cancel_orders(position, latency, e, a):
         position[e, a, QUEUE + i] = KEEP
 
 
-@inner
+@hot
 def reduce_only(wish, decided):
     """Nearest target to `wish` that does not add to the decided position and does not change its side."""
     if wish * decided <= 0.0:
@@ -97,7 +97,7 @@ def reduce_only(wish, decided):
     return wish if abs(wish) < abs(decided) else decided
 
 
-@inner
+@hot
 def wished_units(rule, account, counter, bars, context, instrument, actions, e, a, s, t, decided):
     """Target units that the action alone asks for, or KEEP."""
     first = float(actions[e, a, 0])
@@ -139,7 +139,7 @@ def wished_units(rule, account, counter, bars, context, instrument, actions, e, 
     )  # fmt: skip
 
 
-@inner
+@hot
 def forced_exit(rule, counter, calendar, position, slot, e, a, fill_bar):
     """Reason why asset a must be flat by the open of `fill_bar`, or -1."""
     if counter[e, HALT] != NOT_HALTED:
@@ -152,7 +152,7 @@ def forced_exit(rule, counter, calendar, position, slot, e, a, fill_bar):
     return -1
 
 
-@inner
+@hot
 def entries_closed(rule, calendar, fill_bar, var_breached):
     """True when orders for `fill_bar` may only reduce."""
     if var_breached or calendar[fill_bar, BAR_IN_SESSION] < rule[NO_TRADE_OPEN]:
@@ -160,7 +160,7 @@ def entries_closed(rule, calendar, fill_bar, var_breached):
     return calendar[fill_bar, BARS_LEFT] < rule[NO_TRADE_CLOSE]
 
 
-@inner
+@hot
 def exposure_factor(rule, account, bars, instrument, position, slot_symbols, wishes, latency, e, t):
     """Factor in [0, 1] that fits the new targets under the gross cap and the initial margin."""
     kept = wished = kept_margin = wished_margin = 0.0
@@ -185,7 +185,7 @@ def exposure_factor(rule, account, bars, instrument, position, slot_symbols, wis
     return factor
 
 
-@inner
+@hot
 def limited_wish(
     rule, account, counter, calendar, bars, instrument, position, slot, e, a, s, t, wish, closed
 ):
@@ -209,7 +209,7 @@ def limited_wish(
     return wish
 
 
-@inner
+@hot
 def decide_row(
     rule, bars, calendar, context, instrument, account, counter, position, slot, decision_log,
     actions, wishes, reasons, symbols, e, t, var_breached,
@@ -245,7 +245,7 @@ def decide_row(
             decision_log[e, a, LOG_TARGET] = decided_target(position, latency, e, a)
 
 
-@inner
+@hot
 def count_entry(rule, counter, position, latency, e, a, wish):
     """Count an order that opens or flips a position; beyond the session's maximum it may only reduce."""
     decided = decided_target(position, latency, e, a)

@@ -27,7 +27,7 @@ from envs.kernel.columns import (
     WINS,
     YEAR_ROOT,
 )
-from envs.kernel.jit import inner
+from envs.kernel.jit import hot, inner
 
 
 @inner
@@ -85,7 +85,7 @@ def entry_units(rule, account, counter, e, equity, unit_notional, point_value, a
     return 0.0
 
 
-@inner
+@hot
 def round_to_lot(units, lot_step):
     """Round toward zero to a multiple of the lot step (0 = any size); 1e-9 of a lot is forgiven."""
     if lot_step <= 0.0:

@@ -48,7 +48,7 @@ from envs.kernel.columns import (
     UNITS,
 )
 from envs.kernel.episode import reset_row, write_statistics
-from envs.kernel.jit import compiled, inner
+from envs.kernel.jit import compiled, hot, inner
 from envs.kernel.observe import observe_row
 from envs.kernel.orders import decide_row
 from envs.kernel.valuation import booked_costs, mark_row, reward_row, update_limits, var_exceeded
@@ -57,7 +57,7 @@ from envs.kernel.valuation import booked_costs, mark_row, reward_row, update_lim
 SAME_STEP, NEXT_STEP, DISABLED = range(3)
 
 
-@inner
+@hot
 def row_symbols(slot, symbols, e):
     """Fill `symbols` with the market's symbol index of each asset slot of row e."""
     mapped = slot.shape[2] > SYMBOL
@@ -65,7 +65,7 @@ def row_symbols(slot, symbols, e):
         symbols[a] = slot[e, a, SYMBOL] if mapped else a
 
 
-@inner
+@hot
 def clear_bar(flow, fill_log, decision_log, e):
     """Zero what row e writes anew in each bar."""
     for k in range(flow.shape[1]):
@@ -77,7 +77,7 @@ def clear_bar(flow, fill_log, decision_log, e):
             fill_log[e, a, place, FILL_UNITS] = 0.0
 
 
-@inner
+@hot
 def roll_session(account, counter, calendar, e, t):
     """Start a new session's counters when bar t + 1 belongs to another session than bar t."""
     if calendar[t + 1, SESSION] != calendar[t, SESSION]:
@@ -103,7 +103,7 @@ def close_all(
     mark_row(account, position, instrument, bars, flow, symbols, e, t + 1)
 
 
-@inner
+@hot
 def advance_row(
     rule, bars, calendar, years, context, instrument, account, counter, position, slot, returns, flow,
     fill_log, decision_log, actions, wishes, reasons, symbols, e,
@@ -154,7 +154,7 @@ def advance_row(
     return reward, ruined, ends and not ruined
 
 
-@inner
+@hot
 def settle_row(rule, account, counter, calendar, returns, flow, e, bar, before):
     """Update limits, episode sums and the return window after the mark; returns the reward."""
     counter[e, BAR] = bar
@@ -174,10 +174,9 @@ def settle_row(rule, account, counter, calendar, returns, flow, e, bar, before):
 @compiled
 def reset_rows(
     bars, features, clock, calendar, instrument, rule, windows, account, counter, position, slot, returns,
-    mask, out, seed,
+    mask, out, seed, symbols,
 ):  # fmt: skip
     """Start a new episode in every row where mask (E,) is non-zero and write its first observation."""
-    symbols = np.zeros(position.shape[1], dtype=np.int64)
     for e in range(position.shape[0]):
         if mask[e] == 0:
             continue
@@ -193,13 +192,12 @@ def reset_rows(
 def step_rows(
     bars, features, clock, calendar, years, context, instrument, rule, windows, account, counter, position,
     slot, returns, flow, fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
-    first, stop,
+    wishes, symbols, reasons, first, stop,
 ):  # fmt: skip
-    """Step rows first .. stop - 1. Writes out (E, D), reward (E,), flags (E, 2) terminated and truncated, ended."""
-    num_assets = position.shape[1]
-    wishes = np.zeros(num_assets, dtype=np.float64)
-    reasons = np.zeros(num_assets, dtype=np.int64)
-    symbols = np.zeros(num_assets, dtype=np.int64)
+    """Step rows first .. stop - 1. Writes out (E, D), reward (E,), flags (E, 2) terminated and truncated, ended.
+
+    wishes (A,), symbols (A,), reasons (A,) are scratch, one set per thread.
+    """
     for e in range(first, stop):
         reward[e] = 0.0
         flags[e, 0] = flags[e, 1] = 0

@@ -51,14 +51,14 @@ from envs.kernel.columns import (
     UNITS,
     VAR_RANK,
 )
-from envs.kernel.jit import inner
+from envs.kernel.jit import hot, inner
 
 # Floor of the variance in the differential Sharpe ratio (a standard deviation of 1e-6 a bar), and its clip.
 DSR_VARIANCE_FLOOR = 1e-12
 DSR_CLIP = 10.0
 
 
-@inner
+@hot
 def mark_row(account, position, instrument, bars, flow, symbols, e, bar):
     """Set EQUITY = cash + sum of marks, GROSS = sum of |marks|, at the close of `bar`."""
     equity = account[e, CASH]
@@ -72,7 +72,7 @@ def mark_row(account, position, instrument, bars, flow, symbols, e, bar):
     flow[e, GROSS] = gross
 
 
-@inner
+@hot
 def booked_costs(flow, e):
     """Sum of the six cost parts of the bar."""
     total = 0.0
@@ -81,7 +81,7 @@ def booked_costs(flow, e):
     return total
 
 
-@inner
+@hot
 def update_limits(rule, account, counter, flow, e):
     """Track peak and drawdown; raise the halts that bind from the next decision on."""
     equity = account[e, EQUITY]
@@ -97,7 +97,7 @@ def update_limits(rule, account, counter, flow, e):
         flow[e, BREACHES] += 1.0
 
 
-@inner
+@hot
 def var_exceeded(rule, counter, returns, e):
     """True when the historical VaR of the last `var_bars` net returns is above the limit.
 
@@ -130,7 +130,7 @@ def differential_sharpe(rule, account, counter, e, net_return):
     return min(max(value, -DSR_CLIP), DSR_CLIP)
 
 
-@inner
+@hot
 def reward_row(rule, account, counter, calendar, flow, e, bar, before):
     """Reward of the bar that ended with the close of `bar`; `before` is equity one close earlier."""
     initial = rule[INITIAL_EQUITY]
