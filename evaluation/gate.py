@@ -39,7 +39,7 @@ class GateConfig:
     min_trades : closed trades, all folds together.
     track_record_confidence : confidence of the minimum track record length, 0.5 to 1.
     stress_cost_factor : multiple of all costs under which the baselines must still be beaten.
-    max_overfitting : largest calibrated probability of overfitting, 0 to 1.
+    max_overfitting : largest probability that the best trial of one half of the bars loses in the other, 0 to 1.
     """
 
     enforced: tuple[str, ...]
@@ -85,7 +85,9 @@ class GateEvidence:
         one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
     stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
     seeds : seed -> (T,) returns of the same configuration trained with other seeds.
-    overfitting : calibrated probability of overfitting of the study.
+    overfitting : CSCV's probability of loss over the study's trials (`evaluation.overfitting.cscv`). The probability of
+        backtest overfitting as published is near one half for trials of equal skill, however good, so it cannot be a
+        threshold; docs/evaluation.md has the calibration.
     leak_check : whether the leak check of the market, features and env passed.
     """
 
@@ -308,9 +310,8 @@ def _seeds(config: GateConfig, evidence: GateEvidence) -> Measured:
 def _overfitting(config: GateConfig, evidence: GateEvidence) -> Measured:
     if evidence.overfitting is None:
         return _missing(config.max_overfitting, "<=", "The probability of overfitting")
-    return _measured(
-        evidence.overfitting, config.max_overfitting, "<=", "The probability of overfitting", ".3f"
-    )
+    subject = "The probability that the best trial of one half of the bars loses in the other"
+    return _measured(evidence.overfitting, config.max_overfitting, "<=", subject, ".3f")
 
 
 def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
@@ -340,7 +341,7 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "num_trades": ("Closed trades", _trades),
     "track_record": ("Track record, bars", _track_record),
     "all_seeds_positive": ("Worst seed, net return", _seeds),
-    "overfitting": ("Probability of overfitting", _overfitting),
+    "overfitting": ("Overfitting: loss after selection", _overfitting),
     "leak_check": ("Leak check", _leak_check),
 }
 """Name of each criterion -> its label and the function that measures it."""

@@ -87,6 +87,7 @@ def score_fold(
     parameters: Mapping[str, Any] | None = None,
     policy_hash: str = "",
     oracle_direction: NDArray[np.int8] | None = None,
+    more_baselines: Mapping[str, Schedule] | None = None,
 ) -> FoldResult:
     """Run everything that the fold's row and the gate need.
 
@@ -97,6 +98,7 @@ def score_fold(
     config : the training config; `evaluation_config` turns it into the one that is scored.
     seed : of the training run; the random baseline draws from it and the fold's index.
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
+    more_baselines : further schedules to be beaten, such as those of `evaluation.supervised`.
     """
     scored, test = evaluation_config(config), scored_window(fold)
     scenarios = [AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor)]
@@ -109,6 +111,7 @@ def score_fold(
     in_sample = tracks[len(scenarios) :]
     schedules = standard_baselines(panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars)
     schedules["random"] = _random_schedule(fold, recording, panel, scored.action.scheme, seed)
+    schedules |= more_baselines or {}
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
     runs = run_schedules(schedules, market, config, [test])

@@ -123,6 +123,31 @@ def mean_reversion(panel: Panel, *, lookback_bars: int, hold_bars: int = 1) -> F
     return -momentum(panel, lookback_bars=lookback_bars, hold_bars=hold_bars)
 
 
+def minimum_variance(panel: Panel, *, lookback_bars: int, hold_bars: int) -> FloatArray:
+    """Long-only weights of least variance by the covariance of the last `lookback_bars` returns; cash before that.
+
+    The unconstrained solution, negative weights cut to zero and the rest scaled to one, is renewed every `hold_bars`.
+    """
+    if lookback_bars < 2 or hold_bars < 1:
+        raise ValueError(
+            f"lookback_bars {lookback_bars} must be at least 2 and hold_bars {hold_bars} at least 1"
+        )
+    close = panel.last_close()
+    with np.errstate(invalid="ignore"):
+        change = np.nan_to_num(np.diff(np.log(close), axis=0, prepend=np.log(close[:1])))
+    weights = np.zeros(close.shape)
+    for t in range(lookback_bars, len(close), hold_bars):
+        known = np.isfinite(close[t - lookback_bars])
+        if known.any():
+            recent = change[t - lookback_bars + 1 : t + 1, known]
+            covariance = np.atleast_2d(np.cov(recent, rowvar=False))
+            floor = 1e-6 * np.trace(covariance) / len(covariance) + 1e-18
+            raw = np.linalg.solve(covariance + floor * np.eye(len(covariance)), np.ones(len(covariance)))
+            kept = np.maximum(raw, 0.0)
+            weights[t : t + hold_bars, known] = kept / kept.sum() if kept.sum() > 0.0 else 0.0
+    return weights
+
+
 def flip(panel: Panel) -> FloatArray:
     """Long after even bars and short after odd ones: the dearest policy there is."""
     sides = np.where(np.arange(panel.num_bars) % 2 == 0, 1.0, -1.0)
@@ -186,6 +211,10 @@ def standard_baselines(panel: Panel, *, momentum_bars: int, hold_bars: int) -> d
         "flat": Schedule(target_TA=flat(panel)),
         "buy_and_hold": Schedule(target_TA=buy_and_hold(panel)),
         "equal_weight": Schedule(target_TA=equal_weight(panel), scheme="weights"),
+        "minimum_variance": Schedule(
+            target_TA=minimum_variance(panel, lookback_bars=5 * momentum_bars + 2, hold_bars=momentum_bars),
+            scheme="weights",
+        ),
         "momentum": Schedule(target_TA=momentum(panel, lookback_bars=momentum_bars, hold_bars=hold_bars)),
         "mean_reversion": Schedule(
             target_TA=mean_reversion(panel, lookback_bars=momentum_bars, hold_bars=hold_bars)

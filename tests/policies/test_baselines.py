@@ -56,6 +56,20 @@ def test_equal_weight_shares_out_among_the_assets_known_so_far():
     assert baselines.equal_weight(late).tolist() == [[1, 0], [1, 0], [0.5, 0.5], [0.5, 0.5]]
 
 
+def test_minimum_variance_gives_the_calmer_asset_the_larger_weight():
+    random = np.random.default_rng(0)
+    close = np.exp(np.cumsum(random.normal(0, [0.01, 0.03], size=(400, 2)), axis=0))
+    weights = baselines.minimum_variance(panel_of(close.tolist()), lookback_bars=200, hold_bars=50)
+    assert (weights[:200] == 0).all()
+    # Independent assets: weights go with the inverse variances, 9 to 1.
+    assert weights[399] == pytest.approx([0.9, 0.1], abs=0.04)
+    assert weights[200:].sum(axis=1) == pytest.approx(1.0)
+    poisoned = close.copy()
+    poisoned[300:] *= 3.0
+    again = baselines.minimum_variance(panel_of(poisoned.tolist()), lookback_bars=200, hold_bars=50)
+    np.testing.assert_array_equal(weights[:300], again[:300])
+
+
 @pytest.mark.parametrize("name", list(baselines.SCRIPTED))
 def test_no_schedule_moves_when_the_future_is_poisoned(name):
     random = np.random.default_rng(0)
