@@ -33,7 +33,7 @@ def placebo_panel(panel: Panel, block_bars: int, random: np.random.Generator) ->
     """
     order = permuted_bars(panel.num_bars, block_bars, random)
     close = panel.last_close()
-    before = np.vstack([close[:1], close[:-1]])
+    before = np.vstack([np.full((1, panel.num_assets), np.nan), close[:-1]])
     base = np.where(np.isfinite(before), before, panel.open)  # an asset's first bar is its own reference
     with np.errstate(invalid="ignore"):
         growth = np.where(np.isfinite(panel.close), panel.close / base, 1.0)[order]
