@@ -171,7 +171,9 @@ def test_a_state_has_a_row_per_env_and_asset_and_starts_at_zero(core):
     network = network_of(core)
     state = network.initial_state(5)
     assert all(value.shape[:2] == (5, 3) and not value.any() for value in state.values())
-    after = network.step(torch.randn(5, layout_of(3).size, dtype=torch.float64), doubled_state(network, 5)).state
+    after = network.step(
+        torch.randn(5, layout_of(3).size, dtype=torch.float64), doubled_state(network, 5)
+    ).state
     assert {name: value.shape for name, value in after.items()} == {n: v.shape for n, v in state.items()}
 
 
