@@ -23,6 +23,7 @@ from envs.actions import action_space
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
+from envs.kernel.masks import mask_rows
 from envs.kernel.step import DISABLED, NEXT_STEP, SAME_STEP, reset_rows, step_rows
 from envs.market import Market
 from envs.observations import ObservationLayout
@@ -201,6 +202,21 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
                 infos["final_obs"] = self._final
                 infos["_final_obs"] = ended
         return infos
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """(E, A, n) True where a discrete action would not be changed by a limit; keeping is never masked out."""
+        choices = {"direction": 3, "orders": 4}.get(self.config.action.scheme)
+        if choices is None:
+            raise ValueError(
+                f"action scheme {self.config.action.scheme!r} is continuous; masks need a discrete one"
+            )
+        out = np.zeros((self.num_envs, self.num_assets, choices), dtype=np.uint8)
+        rows = self.rows
+        mask_rows(
+            self.market.bars, self.market.calendar, self._rule, rows.counter, rows.position, rows.slot,
+            rows.returns, out,
+        )  # fmt: skip
+        return out.astype(bool)
 
     def set_cost_scale(self, scale: float) -> None:
         """Multiply all costs from now on (cost curriculum: 0 free, 1 full). Evaluation leaves it at 1."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envs.kernel.columns import (
     BAR,
+    BELOW_VAR,
     CASH,
     COST_FACTOR,
     COST_HIGH,
@@ -115,7 +116,7 @@ def clear_row(rule, account, counter, position, slot, e):
             position[e, a, k] = KEEP if k >= QUEUE else 0.0
         slot[e, a, ENTRY_BAR] = -1
     counter[e, PENDING_RESET] = counter[e, ENTRIES] = counter[e, STEPS] = 0
-    counter[e, WINS] = counter[e, LOSSES] = 0
+    counter[e, WINS] = counter[e, LOSSES] = counter[e, BELOW_VAR] = 0
     counter[e, EPISODE_BREACHES] = counter[e, EPISODE_FILLS] = 0
     counter[e, HALT] = NOT_HALTED
 

@@ -40,7 +40,6 @@ from envs.kernel.columns import (
     SESSION,
     SESSION_EQUITY,
     START,
-    STEPS,
     STOP,
     SYMBOL,
     TRADABLE,
@@ -51,7 +50,14 @@ from envs.kernel.episode import reset_row, write_statistics
 from envs.kernel.jit import compiled, hot, inner
 from envs.kernel.observe import observe_row
 from envs.kernel.orders import decide_row
-from envs.kernel.valuation import booked_costs, mark_row, reward_row, update_limits, var_exceeded
+from envs.kernel.valuation import (
+    booked_costs,
+    mark_row,
+    remember_return,
+    reward_row,
+    update_limits,
+    var_exceeded,
+)
 
 # Autoreset modes of `step_rows`, as gymnasium names them.
 SAME_STEP, NEXT_STEP, DISABLED = range(3)
@@ -160,9 +166,7 @@ def settle_row(rule, account, counter, calendar, returns, flow, e, bar, before):
     counter[e, BAR] = bar
     flow[e, NET_RETURN] = account[e, EQUITY] / before - 1.0
     if bar >= counter[e, START]:
-        if returns.shape[1] > 0:
-            returns[e, counter[e, STEPS] % returns.shape[1]] = flow[e, NET_RETURN]
-        counter[e, STEPS] += 1
+        remember_return(rule, counter, returns, e, flow[e, NET_RETURN])
     update_limits(rule, account, counter, flow, e)
     account[e, EPISODE_TURNOVER] += flow[e, TURNOVER] / before
     account[e, EPISODE_COST] += booked_costs(flow, e)

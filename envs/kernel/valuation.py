@@ -7,6 +7,7 @@ import math
 from envs.kernel.columns import (
     BAR_IN_SESSION,
     BARS_LEFT,
+    BELOW_VAR,
     BORROW_PAID,
     BREACHES,
     CASH,
@@ -98,20 +99,26 @@ def update_limits(rule, account, counter, flow, e):
 
 
 @hot
+def remember_return(rule, counter, returns, e, net_return):
+    """Put a net return into the ring of the VaR window and keep count of those below minus the limit."""
+    counter[e, STEPS] += 1
+    if returns.shape[1] == 0:
+        return
+    place = (counter[e, STEPS] - 1) % returns.shape[1]
+    counter[e, BELOW_VAR] += int(net_return < -rule[MAX_VAR]) - int(returns[e, place] < -rule[MAX_VAR])
+    returns[e, place] = net_return
+
+
+@hot
 def var_exceeded(rule, counter, returns, e):
     """True when the historical VaR of the last `var_bars` net returns is above the limit.
 
     VaR is minus the (k + 1)-th smallest return, k = floor((1 - level) * n); it exceeds m when more than k
     returns lie below -m. Not evaluated before n returns are known.
     """
-    window = returns.shape[1]
-    if rule[MAX_VAR] <= 0.0 or counter[e, STEPS] < window:
+    if rule[MAX_VAR] <= 0.0 or counter[e, STEPS] < returns.shape[1]:
         return False
-    below = 0
-    for i in range(window):
-        if returns[e, i] < -rule[MAX_VAR]:
-            below += 1
-    return below > rule[VAR_RANK]
+    return counter[e, BELOW_VAR] > rule[VAR_RANK]
 
 
 @inner
