@@ -1,0 +1,209 @@
+"""The study as tables: ranking, ``trials.csv``, ``study.json``, and what the number of trials does to the best of them.
+
+Axes: T bars of all validation windows, N trials that left returns.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial, TrialState
+
+from evaluation.artefacts import write_csv
+from evaluation.metrics import sharpe_ratio
+from evaluation.overfitting import cscv
+from evaluation.significance import deflated_sharpe_ratio, sharpe_moments
+from rayjobs.run_directory import write_atomically
+from rayjobs.search.objective import METRICS, ObjectiveConfig
+from rayjobs.search.studies import ERROR, RETRY_OF
+from rayjobs.search.trial_record import load_returns
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+MAX_BLOCKS = 16
+"""Blocks of CSCV: 12,870 combinations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySignificance:
+    """What choosing the best of many trials does to its Sharpe ratio. Per bar; None where undefined.
+
+    Attributes
+    ----------
+    num_trials : trials that count, failed and pruned ones included.
+    sharpe_variance : across trials, of the Sharpe ratio on the validation windows.
+    probability_of_overfitting : CSCV as published; near 0.5 for trials of equal skill, however good.
+    probability_of_loss : CSCV's share of halves in which the winner of the other half lost money.
+    """
+
+    num_trials: int
+    sharpe_variance: float | None
+    probability_of_overfitting: float | None
+    probability_of_loss: float | None
+
+
+def study_significance(returns_TN: NDArray[np.float64], num_trials: int) -> StudySignificance:
+    """Measure a study's return matrix."""
+    sharpes = np.array([sharpe_ratio(column) for column in returns_TN.T])
+    sharpes = sharpes[np.isfinite(sharpes)]
+    variance = float(sharpes.var(ddof=1)) if len(sharpes) > 1 else None
+    result = None
+    num_bars = returns_TN.shape[0]
+    blocks = min(MAX_BLOCKS, num_bars // 4 * 2)
+    if returns_TN.shape[1] > 1 and blocks >= 2:
+        result = cscv(returns_TN, blocks)
+    return StudySignificance(
+        num_trials=num_trials,
+        sharpe_variance=variance,
+        probability_of_overfitting=result.probability_of_overfitting if result else None,
+        probability_of_loss=result.probability_of_loss if result else None,
+    )
+
+
+def num_counted(study: optuna.Study) -> int:
+    """Trials that were begun; a failed trial counts, its repeats do not: they are the same configuration."""
+    return sum(
+        trial.state != TrialState.WAITING and RETRY_OF not in trial.user_attrs
+        for trial in study.get_trials(deepcopy=False)
+    )
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The complete trial with the best first objective; the earliest of equals."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1.0 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1.0
+    return min(complete, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
+
+
+def trial_rows(
+    study: optuna.Study,
+    directory: Path,
+    objective: ObjectiveConfig,
+    significance: StudySignificance,
+    periods_per_year: float,
+) -> list[dict[str, Any]]:
+    """A row per trial, best first: complete ones, then pruned ones by how far they came, then the rest."""
+    rows = [
+        _row(trial, directory, objective, significance, periods_per_year)
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state != TrialState.WAITING
+    ]
+    order = {name: place for place, name in enumerate(("complete", "pruned", "running", "failed"))}
+    sign = -1.0 if METRICS[objective.metrics[0]] == "maximize" else 1.0
+
+    def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        value = row["score"]
+        return (
+            order[row["state"]],
+            -(row["rung"] or 0),
+            math.inf if value is None else sign * value,
+            row["trial"],
+        )
+
+    rows.sort(key=key)
+    return [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
+
+
+def _row(
+    trial: FrozenTrial,
+    directory: Path,
+    objective: ObjectiveConfig,
+    significance: StudySignificance,
+    periods_per_year: float,
+) -> dict[str, Any]:
+    folds = trial.user_attrs.get("folds", [])
+    last = trial.last_step
+    values = trial.values or ([trial.intermediate_values[last]] if last is not None else [])
+    metric = objective.metrics[0]
+    found = [row[metric] for row in folds if row.get(metric) is not None]
+    row: dict[str, Any] = {
+        "trial": trial.number,
+        "state": STATES[trial.state],
+        "score": values[0] if values else None,
+        "rung": last,
+        "mean": float(np.mean(found)) if found else None,
+        "spread": float(np.std(found, ddof=1)) if len(found) > 1 else None,
+        "dsr": _deflated(directory, trial.number, significance) if folds else None,
+    }
+    for name in METRICS:
+        known = [one[name] for one in folds if one.get(name) is not None]
+        row[name] = float(np.mean(known)) if known else None
+    if len(values) > 1:
+        row |= {f"objective_{name}": value for name, value in zip(objective.metrics, values)}
+    row |= {
+        "env_steps": trial.user_attrs.get("env_steps", 0),
+        "seconds": trial.user_attrs.get("seconds"),
+        "train_seconds": sum(one["train_seconds"] for one in folds) if folds else None,
+        "scoring_seconds": sum(one["scoring_seconds"] for one in folds) if folds else None,
+        "repeat_of": trial.user_attrs.get(RETRY_OF),
+        "error": trial.user_attrs.get(ERROR),
+    }
+    return row | {f"param_{name}": value for name, value in trial.params.items()}
+
+
+def _deflated(directory: Path, number: int, significance: StudySignificance) -> float | None:
+    """Deflated Sharpe ratio of one trial's validation returns, given all trials of the study."""
+    _, returns = load_returns(directory, [number])
+    if not returns.size:
+        return None
+    moments = sharpe_moments(returns[:, 0])
+    if math.isnan(moments.sharpe):
+        return None
+    variance = significance.sharpe_variance
+    value = deflated_sharpe_ratio(
+        moments.sharpe,
+        moments.num_observations,
+        num_trials=max(1, significance.num_trials),
+        sharpe_variance=1.0 / (moments.num_observations - 1) if variance is None else variance,
+        skewness=moments.skewness,
+        kurtosis=moments.kurtosis,
+    )
+    return None if math.isnan(value) else value
+
+
+def write_trials(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write ``trials.csv``: the union of all rows' columns, undefined numbers empty."""
+    write_csv(path, pd.DataFrame(list(rows)))
+    return path
+
+
+def write_study(path: Path, facts: Mapping[str, Any]) -> Path:
+    """Write ``study.json``; undefined numbers are null."""
+    write_atomically(path, json.dumps(_plain(facts), indent=2, allow_nan=False) + "\n")
+    return path
+
+
+def counts(study: optuna.Study) -> dict[str, int]:
+    """Trials by state."""
+    states = [STATES[trial.state] for trial in study.get_trials(deepcopy=False)]
+    return {name: states.count(name) for name in STATES.values()}
+
+
+def significance_facts(significance: StudySignificance) -> dict[str, Any]:
+    return asdict(significance)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,189 @@
+"""A trial of a real search: train the policy on each fold's training window and score it on the fold's test window."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+
+from data.features import FeatureSet, compute_features
+from data.schema import Panel
+from envs.market import Market
+from evaluation.rollout import evaluation_config, run_policy
+from evaluation.scoring import scored_window
+from evaluation.splits import Fold
+from evaluation.walk_forward import closed_mask, window_return
+from policies.checkpoint import PolicyContract, TrainedPolicy
+from rayjobs.build import TrainConfig, build_train_config
+from rayjobs.fold_job import Study, fold_market, training_windows
+from rayjobs.search.objective import FoldScore, measure
+from rayjobs.search.space import with_values
+from rayjobs.search.trial_order import TrialOrder
+from rayjobs.training import PolicyTraining, TrainingSpec
+
+MARKET_GROUPS = ("features", "instruments", "env", "costs", "risk")
+"""Groups of the configuration that a market may depend on; a trial that leaves them alone shares the study's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedStudy:
+    """What all trials share; lies once in the object store and holds no bar of the holdout.
+
+    Parameters
+    ----------
+    values : the configuration that trials start from.
+    panel, features : bars before the holdout, and what was computed from them.
+    folds : validation folds.
+    markets : fold index -> reference to its market, and the contract of policies that act in it.
+    """
+
+    values: Mapping[str, Any]
+    panel: Panel
+    features: FeatureSet
+    folds: tuple[Fold, ...]
+    markets: Mapping[int, tuple[ray.ObjectRef, PolicyContract]]
+
+
+def share_study(values: Mapping[str, Any], study: Study, folds: Sequence[Fold]) -> SharedStudy:
+    """Build every validation fold's market once, for all trials."""
+    markets = {}
+    for fold in folds:
+        market, contract = fold_market(study, fold)
+        markets[fold.index] = (ray.put(market), contract)
+    return SharedStudy(
+        values=values, panel=study.panel, features=study.features, folds=tuple(folds), markets=markets
+    )
+
+
+class PolicyTrials:
+    """A `TrialProgram`: keeps the trainings of one trial alive between two rungs."""
+
+    def __init__(self, shared: SharedStudy) -> None:
+        torch.set_num_threads(1)
+        self._shared = shared
+        self._folds = {fold.index: fold for fold in shared.folds}
+        self._base_key = _market_key(shared.values)
+        self._trial: int | None = None
+        self._running: dict[tuple[int, int], _FoldTraining] = {}
+        self._scratch = Path(tempfile.mkdtemp(prefix="rayfold_trials_"))
+
+    def advance(self, order: TrialOrder, fraction: float) -> list[FoldScore]:
+        if order.trial != self._trial:
+            self.drop()
+            self._trial = order.trial
+        values = with_values(self._shared.values, order.overrides)
+        scores = []
+        for share in order.shares:
+            if share not in self._running:
+                self._running[share] = self._begin(values, *share)
+            scores.append(self._running[share].advance(fraction))
+        if fraction >= 1.0:
+            self.drop()
+        return scores
+
+    def drop(self) -> None:
+        for training in self._running.values():
+            training.close()
+        self._running.clear()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir()
+        self._trial = None
+
+    def _begin(self, values: Mapping[str, Any], fold_index: int, seed: int) -> _FoldTraining:
+        config = build_train_config({**values, "seed": seed})
+        fold = self._folds[fold_index]
+        study = self._study(config, values)
+        market, contract = self._market(study, fold, values)
+        directory = self._scratch / f"fold_{fold_index:02d}_seed_{seed}"
+        return _FoldTraining(study, fold, market, contract, directory)
+
+    def _study(self, config: TrainConfig, values: Mapping[str, Any]) -> Study:
+        features = self._shared.features
+        if values["features"] != self._shared.values["features"]:
+            features = compute_features(self._shared.panel, config.features.enabled)
+        return Study(config=config, panel=self._shared.panel, features=features, oracle_direction=None)
+
+    def _market(
+        self, study: Study, fold: Fold, values: Mapping[str, Any]
+    ) -> tuple[ray.ObjectRef, PolicyContract]:
+        if _market_key(values) == self._base_key:
+            reference, contract = self._shared.markets[fold.index]
+            return reference, dataclasses.replace(contract, network=study.config.policy)
+        market, contract = fold_market(study, fold)
+        return ray.put(market), contract
+
+
+class _FoldTraining:
+    """The training of one fold and seed, and its score so far."""
+
+    def __init__(
+        self, study: Study, fold: Fold, market: ray.ObjectRef, contract: PolicyContract, directory: Path
+    ) -> None:
+        self._study, self._fold, self._market = study, fold, market
+        self._seconds = [0.0, 0.0]
+        started = time.perf_counter()
+        config = study.config
+        self._bars: Market = ray.get(market)
+        training, validation = training_windows(config, fold, self._bars.first_bar)
+        self._training = PolicyTraining(
+            TrainingSpec(
+                label=f"fold {fold.index}, seed {config.seed}",
+                market=market,
+                env=config.env,
+                training_windows=(training,),
+                validation_window=validation,
+                contract=contract,
+                ppo=config.algo,
+                trainer=config.trainer,
+                seed=config.seed,
+                directory=directory,
+                fold=fold.index,
+            )
+        )
+        self._seconds[1] += time.perf_counter() - started
+
+    def advance(self, fraction: float) -> FoldScore:
+        started = time.perf_counter()
+        self._training.advance(fraction, lambda row: None)
+        trained = time.perf_counter()
+        self._seconds[0] += trained - started
+        policy = self._training.policy()
+        net_return, metrics = self._score(policy)
+        self._seconds[1] += time.perf_counter() - trained
+        return FoldScore(
+            fold=self._fold.index,
+            seed=self._study.config.seed,
+            env_steps=self._training.env_steps,
+            net_return=net_return,
+            metrics=metrics,
+            seconds=(self._seconds[0], self._seconds[1]),
+            policy_hash=policy.policy_hash,
+        )
+
+    def _score(self, policy: TrainedPolicy) -> tuple[np.ndarray, dict[str, float]]:
+        """Out of sample: the deterministic policy on the fold's test window, under full costs."""
+        config = evaluation_config(self._study.config.env)
+        (recording,) = run_policy(policy, self._bars, config, [scored_window(self._fold)])
+        net_return = window_return(recording, self._fold.test)
+        turnover = float(np.asarray(recording.turnover).sum())
+        metrics = measure(net_return, turnover, self._study.panel.periods_per_year)
+        return net_return, metrics | {"num_trades": float(closed_mask(recording).sum())}
+
+    def close(self) -> None:
+        self._training.close()
+
+
+def _market_key(values: Mapping[str, Any]) -> str:
+    relevant = {group: values[group] for group in MARKET_GROUPS}
+    relevant["weights_distribution"] = values["policy"].get("weights_distribution")  # part of the contract
+    return json.dumps(relevant, sort_keys=True, default=str)

@@ -1,0 +1,59 @@
+"""Search hyperparameters: every trial is scored walk-forward, the winner meets a sealed holdout and the gate, once.
+
+Run: python -m rayjobs.sweep +experiment=crypto_portfolio search=optuna search.num_trials=64
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from rayjobs.entry import ExitCode, reading_input, run_entry_point
+
+
+def sweep(values: dict[str, Any]) -> ExitCode:
+    """Compose, build, run, report; ``values`` is the resolved ``conf/sweep.yaml``."""
+    from rayjobs.search.sweep_config import build_sweep_config, create_directory, find_study, resumed_values
+
+    earlier = None if values["resume"] is None else find_study(Path(str(values["resume"])))
+    if earlier is not None:
+        values = resumed_values(values, earlier)
+    config = build_sweep_config(values)
+    # Slow imports come after the check, so that a typo is told at once.
+    from rayjobs.cluster import ray_session
+    from rayjobs.run_directory import RunDirectory
+    from rayjobs.search.sweep_job import describe, load_sweep, run_sweep
+    from rayjobs.tracking import tracker
+
+    with reading_input():
+        data = load_sweep(config)
+    describe(config, data)
+    run = (
+        create_directory(values, config, data.full.panel.fingerprint)
+        if earlier is None
+        else RunDirectory.resume(earlier)
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end from a cluster is a Ctrl-C
+    try:
+        with (
+            run,
+            tracker(
+                config.train.tracking,
+                run_directory=run.path,
+                experiment=config.train.run.experiment,
+                values=values,
+            ) as log,
+            ray_session(config.train.cluster),
+        ):
+            verdict = run_sweep(config, data, run.path, log)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\nto go on with this study: python -m rayjobs.sweep resume={run.path}\n")
+        raise
+    refused = verdict is not None and not verdict.passed
+    return ExitCode.GATE_SAID_NO if config.train.enforce_gate and refused else ExitCode.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run_entry_point(sweep, "sweep"))
