@@ -8,7 +8,7 @@ test_indices)``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 
@@ -23,6 +23,11 @@ def _check_count(name: str, value: int, minimum: int) -> None:
         raise ValueError(f"{name} is {value!r}; it must be a whole number of bars")
     if value < minimum:
         raise ValueError(f"{name} is {value}; it must be at least {minimum}")
+
+
+def calendar_months(bar_utc: NDArray[np.datetime64]) -> IndexArray:
+    """(T,) number of the calendar month (UTC) that each bar opens in, for `WalkForward.folds_of_periods`."""
+    return bar_utc.astype("datetime64[M]").astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,39 @@ class WalkForward:
             )
             for index, start in enumerate(starts)
         ]
+
+    def folds_of_periods(self, period_T: NDArray[np.integer]) -> list[Fold]:
+        """The same windows counted in whole periods: sessions, or the months of `calendar_months`.
+
+        ``train_bars``, ``test_bars`` and ``step_bars`` then are numbers of periods; horizon and embargo stay bars, and
+        are taken from the end of the training window, because the test window begins with its period.
+
+        Parameters
+        ----------
+        period_T : (T,) period number of each bar, never decreasing.
+
+        Raises
+        ------
+        ValueError
+            If the numbers decrease, not even one fold fits, or the gap swallows a training window.
+        """
+        periods = np.asarray(period_T)
+        if periods.ndim != 1 or not len(periods) or (np.diff(periods) < 0).any():
+            raise ValueError(
+                "period_T must be one number per bar that never decreases, such as panel.session"
+            )
+        edges = np.append(np.flatnonzero(np.diff(periods, prepend=periods[0] - 1)), len(periods))
+        counted = replace(self, horizon_bars=0, embargo_bars=0).folds(len(edges) - 1)
+        folds = []
+        for fold in counted:
+            start, stop = int(edges[fold.test.start]), int(edges[fold.test.stop])
+            train = slice(int(edges[fold.train.start]), int(edges[fold.train.stop]) - self.gap_bars)
+            if train.stop <= train.start:
+                raise ValueError(
+                    f"a gap of {self.gap_bars} bars swallows the training window of fold {fold.index}; train longer"
+                )
+            folds.append(Fold(index=fold.index, train=train, test=slice(start, stop)))
+        return folds
 
     def split(self, num_bars: int) -> Iterator[tuple[IndexArray, IndexArray]]:
         """Yield (train_indices, test_indices) of each fold, in time order."""
