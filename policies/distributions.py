@@ -165,7 +165,7 @@ class SquashedGaussian(ActionDistribution):
     low, high : bounds of each action.
     """
 
-    _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+    _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 
     def __init__(self, scores: Tensor, *, low: float, high: float) -> None:
         self._mean = scores[..., 0]
