@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from evaluation.metrics import as_returns
 
 FloatArray = NDArray[np.float64]
+MAX_CELLS = 20_000
 
 
 def optimal_block_bars(returns: ArrayLike) -> float:
@@ -96,6 +97,11 @@ def sharpe_interval(
     returns : (T,) per-bar returns.
     mean_block_bars : None takes `optimal_block_bars`.
     periods_per_year : for annualising both ends.
+
+    Notes
+    -----
+    A series longer than `MAX_CELLS` bars is drawn in cells of several neighbouring bars (the oldest bars that fill no
+    cell are left out), which keeps dependence inside a cell and costs no more however long the series is.
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it must lie between 0 and 1")
@@ -103,16 +109,30 @@ def sharpe_interval(
     block = optimal_block_bars(values) if mean_block_bars is None else mean_block_bars
     if values.size < 2 or np.ptp(values) == 0.0:
         return Interval(low=math.nan, high=math.nan, level=level, mean_block_bars=block)
-    draws = []
-    at_once = max(1, 2_000_000 // values.size)
+    draws = _drawn_sharpes(values, block, num_draws, random)
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(draws, [tail, 1.0 - tail]) * math.sqrt(periods_per_year)
+    return Interval(low=float(low), high=float(high), level=level, mean_block_bars=block)
+
+
+def _drawn_sharpes(
+    values: FloatArray, block: float, num_draws: int, random: np.random.Generator
+) -> FloatArray:
+    """(B,) per-bar Sharpe ratios of bootstrap draws, from the sums of cells of neighbouring bars."""
+    per_cell = math.ceil(values.size / MAX_CELLS)
+    num_cells = values.size // per_cell
+    cells = values[values.size - num_cells * per_cell :].reshape(num_cells, per_cell)
+    centre = cells.mean()
+    first, second = (cells - centre).sum(axis=1), ((cells - centre) ** 2).sum(axis=1)
+    size, parts = num_cells * per_cell, []
+    at_once = max(1, 2_000_000 // num_cells)
     for start in range(0, num_draws, at_once):
         count = min(at_once, num_draws - start)
-        drawn = values[stationary_indices(values.size, block, count, random)]
-        deviation = drawn.std(axis=1, ddof=1)
-        draws.append(np.divide(drawn.mean(axis=1), deviation, out=np.zeros(count), where=deviation > 0.0))
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(np.concatenate(draws), [tail, 1.0 - tail]) * math.sqrt(periods_per_year)
-    return Interval(low=float(low), high=float(high), level=level, mean_block_bars=block)
+        chosen = stationary_indices(num_cells, max(block / per_cell, 1.0), count, random)
+        shift = first[chosen].sum(axis=1) / size
+        deviation = np.sqrt(np.maximum(second[chosen].sum(axis=1) - size * shift**2, 0.0) / (size - 1))
+        parts.append(np.divide(centre + shift, deviation, out=np.zeros(count), where=deviation > 0.0))
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,13 @@ def test_sharpe_intervals_cover_the_true_ratio_as_often_as_they_say():
     assert hits / 150 == pytest.approx(0.9, abs=0.07)
 
 
+def test_a_long_series_drawn_in_cells_has_the_interval_that_theory_gives():
+    returns = np.random.default_rng(10).normal(0.02, 1.0, size=110_007)
+    interval = sharpe_interval(returns, np.random.default_rng(0), num_draws=400)
+    # Independent returns: the standard error of the Sharpe ratio is 1 / sqrt(T), so the width is 3.92 / sqrt(T).
+    assert interval.high - interval.low == pytest.approx(3.92 / np.sqrt(110_007), rel=0.12)
+
+
 def test_the_interval_of_a_flat_account_is_not_defined():
     interval = sharpe_interval(np.zeros(100), np.random.default_rng(0))
     assert math.isnan(interval.low)
