@@ -80,6 +80,11 @@ class PPOSettings:
                 raise ValueError(f"algo.{name} is {getattr(self, name)}; it must be positive")
         if self.kl_stop is not None and self.kl_stop <= 0.0:
             raise ValueError(f"algo.kl_stop is {self.kl_stop}; it must be positive, or null for never")
+        if self.num_learners > 1 and self.num_envs % self.num_learners:
+            raise ValueError(
+                f"algo.num_envs ({self.num_envs}) cannot be shared equally by algo.num_learners "
+                f"({self.num_learners}); change one of them"
+            )
         if self.clip_range is not None and min(self.clip_range.at(0.0), self.clip_range.at(1.0)) <= 0.0:
             raise ValueError("algo.clip_range reaches 0; it must stay positive, or null for no clipping")
         if self.early_stop_validations is not None and self.early_stop_validations < 1:

@@ -15,7 +15,6 @@ from rayjobs.entry import ExitCode, reading_input, run_entry_point
 def train(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/train.yaml``."""
     from rayjobs.build import build_train_config
-
     from rayjobs.resume import check_same_data, run_to_resume, values_of
 
     earlier = run_to_resume(values)

@@ -22,6 +22,7 @@ CONFIG = NetworkConfig(
     symbol_embedding=False,
     attention=None,
     weights_distribution="squashed_gaussian",
+    action_masks=False,
 )
 
 

@@ -35,6 +35,7 @@ def policy_of(
         symbol_embedding=True,
         attention=AttentionConfig(window_bars=3, heads=2) if core == "attention" else None,
         weights_distribution=weights,
+        action_masks=False,
     )
     actions = ActionConfig(scheme=scheme, allow_short=weights != "dirichlet", rebalance_band=0.0)
     contract = PolicyContract(

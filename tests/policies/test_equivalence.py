@@ -167,8 +167,8 @@ def report_names():
 
 
 def test_gae_equals_its_closed_form_across_ends_and_invalid_steps():
-    # gamma 0.5, lambda 0.5: carries are 0.25. Deltas: 1 + 0.5 x 2 - 1 = 1, then 2 + 0.5 x 4 - 2 = 2, then an end without
-    # a value after it: 3 - 4 = -1, then a step without a transition, then 1 + 0.5 x 0 - 3 = -2.
+    # gamma 0.5, lambda 0.5: carries are 0.25. Deltas: 1 + 0.5 x 2 - 1 = 1, then 2 + 0.5 x 4 - 2 = 2, then an end
+    # without a value after it: 3 - 4 = -1, then a step without a transition, then 1 + 0.5 x 0 - 3 = -2.
     column = lambda *x: np.array(x, dtype=np.float32)[:, None]  # noqa: E731
     advantages, targets = generalised_advantages(
         column(1, 2, 3, 9, 1),

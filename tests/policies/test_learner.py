@@ -107,7 +107,7 @@ def test_each_epoch_takes_each_sequence_exactly_once_in_a_new_order(fragment):
     )
     assert len(batches) == 9  # 12 sequences in minibatches of 4, three times
     taken = [batch.policy_batches[DEFAULT_MODULE_ID][Columns.ACTION_LOGP][0].tolist() for batch in batches]
-    epochs = [sum(taken[3 * e : 3 * e + 3], start=[]) for e in range(3)]
+    epochs = [[*taken[3 * e], *taken[3 * e + 1], *taken[3 * e + 2]] for e in range(3)]
     assert all(sorted(epoch) == list(range(2 * ENVS)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
 

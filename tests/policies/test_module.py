@@ -27,6 +27,7 @@ def module_of(core: str, layout: ObservationLayout | None = LAYOUT, spaces=None)
         symbol_embedding=False,
         attention=AttentionConfig(window_bars=3, heads=2) if core == "attention" else None,
         weights_distribution="squashed_gaussian",
+        action_masks=False,
     )
     torch.manual_seed(0)
     return PortfolioModule(

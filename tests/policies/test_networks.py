@@ -22,7 +22,8 @@ def layout_of(num_assets: int) -> ObservationLayout:
 def config_of(core: str, **changes) -> NetworkConfig:
     attention = AttentionConfig(window_bars=4, heads=2) if core == "attention" else None
     sizes = {"encoder_units": 6, "core_units": 8, "value_units": 5, "symbol_embedding": False}
-    facts = {"core": core, "attention": attention, "weights_distribution": "squashed_gaussian", **sizes}
+    choices = {"weights_distribution": "squashed_gaussian", "action_masks": False}
+    facts = {"core": core, "attention": attention, **choices, **sizes}
     return NetworkConfig(**facts | changes)
 
 

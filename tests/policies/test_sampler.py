@@ -135,5 +135,5 @@ def test_scaled_rewards_are_divided_by_the_spread_of_the_discounted_return():
     fragment = runner.sample()
     # After one step both discounted returns are 1: no spread yet, the reward stays 1.
     np.testing.assert_allclose(fragment.advantages[0], 1 + 111 / 2 - 10)
-    # After two: returns 0.5 x 1 + 2 = 2.5 twice; of 1, 1, 2.5, 2.5 the spread is 0.75; env 1 ends there: 2 / 0.75 - 111.
+    # After two: returns 0.5 x 1 + 2 = 2.5 twice; of 1, 1, 2.5, 2.5 the spread is 0.75; env 1 ends there.
     np.testing.assert_allclose(fragment.advantages[1, 1], 2 / 0.75 - 111, rtol=1e-6)

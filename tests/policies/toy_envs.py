@@ -89,6 +89,7 @@ def small_network(core: str = "lstm") -> NetworkConfig:
         symbol_embedding=False,
         attention=None,
         weights_distribution="squashed_gaussian",
+        action_masks=False,
     )
 
 
