@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from rayjobs.typed_config import ConfigError
 
 MINIMUM_OBJECT_STORE_MB = 100
+CONNECT_SECONDS = 10.0
+
+_NO_ANSWER = (
+    "no Ray cluster answers at cluster.address={}; start one with `ray start --head`, or use cluster=local"
+)
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -80,15 +87,14 @@ def ray_session(config: ClusterConfig) -> Iterator[None]:
 def _start(config: ClusterConfig) -> None:
     import ray
 
+    if config.address is not None:
+        _require_answer(config.address)
     common = {"logging_level": logging.ERROR, "log_to_driver": False, "ignore_reinit_error": True}
     if config.address is not None:
         try:
             ray.init(address=config.address, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}}, **common)
         except (ConnectionError, TimeoutError) as error:
-            raise ConfigError(
-                f"no Ray cluster answers at cluster.address={config.address}; start one with `ray start --head`, "
-                "or use cluster=local"
-            ) from error
+            raise ConfigError(_NO_ANSWER.format(config.address)) from error
         return
     store = None if config.object_store_mb is None else config.object_store_mb * 1024 * 1024
     ray.init(
@@ -99,6 +105,17 @@ def _start(config: ClusterConfig) -> None:
         include_dashboard=False,
         **common,
     )
+
+
+def _require_answer(address: str) -> None:
+    """Raise ConfigError unless something listens at ``host:port``: Ray itself goes on trying for many minutes."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    if parts.hostname is None or parts.port is None:
+        return  # "auto": Ray looks for a cluster on this machine, and answers at once
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(_NO_ANSWER.format(address)) from error
 
 
 def pin_torch_threads(num_threads: int) -> None:

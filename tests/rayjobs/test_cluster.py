@@ -54,11 +54,11 @@ def test_a_local_session_ends_with_its_block_and_its_workers_have_one_thread_eac
     assert not ray.is_initialized()
 
 
-@pytest.mark.ray
-def test_an_address_that_does_not_answer_is_one_sentence():
-    config = ClusterConfig(address="127.0.0.1:1", num_cpus=None, num_gpus=None, object_store_mb=None)
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_an_address_that_does_not_answer_is_one_sentence_at_once(address):
+    config = ClusterConfig(address=address, num_cpus=None, num_gpus=None, object_store_mb=None)
     with (
-        pytest.raises(ConfigError, match=r"no Ray cluster answers at cluster\.address=127\.0\.0\.1:1"),
+        pytest.raises(ConfigError, match=f"no Ray cluster answers at cluster.address={address}"),
         ray_session(config),
     ):
         pass
