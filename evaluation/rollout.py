@@ -106,7 +106,8 @@ def _run_episodes(
     length_E = np.zeros(env.num_envs, dtype=np.int64)
     returns = []
     while not length_E.all():
-        actions, state = policy.act(observation, state)
+        masks = {"allowed": env.action_masks()} if getattr(policy, "masks_actions", False) else {}
+        actions, state = policy.act(observation, state, **masks)
         observation, _, terminated, truncated, _ = env.step(actions)
         returns.append(env.rows.flow[:, c.NET_RETURN].copy())
         ended = terminated | truncated

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
+from policies.distributions import rule_out
 from policies.networks import AttentionConfig, NetworkConfig
 from policies.protocol import State
 
@@ -113,22 +114,36 @@ class TrainedPolicy:
     def initial_state(self, num_envs: int) -> State:
         return self._network.initial_state(num_envs)
 
-    def act(self, observation: NDArray[np.float32], state: State) -> tuple[NDArray[Any], State]:
+    @property
+    def masks_actions(self) -> bool:
+        """Whether :meth:`act` must be told what is allowed."""
+        return self.contract.network.action_masks
+
+    def act(
+        self, observation: NDArray[np.float32], state: State, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[Any], State]:
         """Decide for each env.
 
         Parameters
         ----------
         observation : (E, D) float32.
         state : recurrent state, rows (E, A, width).
+        allowed : (E, A, N), ``env.action_masks()``, for a policy that was trained with them.
 
         Returns
         -------
         actions : (E, ...) as the env's action space asks: whole numbers for choices, else float32.
         state : after this decision.
         """
+        if self.masks_actions is (allowed is None):
+            raise ValueError(
+                f"policy.action_masks was {str(self.masks_actions).lower()} in training but act() was "
+                f"{'not ' if allowed is None else ''}given masks; give it env.action_masks() just then"
+            )
         with torch.inference_mode():
             output = self._network.step(torch.from_numpy(np.ascontiguousarray(observation)), state)
-            actions = self.contract.actions.distribution(output.scores).deterministic()
+            scores = output.scores if allowed is None else rule_out(output.scores, torch.from_numpy(allowed))
+            actions = self.contract.actions.distribution(scores).deterministic()
         return actions.numpy(), output.state
 
     def save(self, directory: Path) -> None:

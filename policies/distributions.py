@@ -20,7 +20,19 @@ from torch.nn.functional import softplus
 
 #: Continuous actions keep this distance from their bounds, as a share of the range; densities are finite there.
 MARGIN = 1e-6
+#: Score of a choice that is ruled out: its probability is exactly 0.0, all numbers stay finite.
+RULED_OUT = -1e9
 SHORT, FLAT, LONG = 0, 1, 2
+
+
+def rule_out(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Scores (..., A * N) of categoricals in which only the choices ``allowed`` (..., A, N) are left."""
+    return scores.masked_fill(~allowed.flatten(-2), RULED_OUT)
+
+
+def rule_out_as(scores: Tensor, earlier: Tensor) -> Tensor:
+    """Rule out what was ruled out in ``earlier`` scores of the same decisions."""
+    return scores.masked_fill(earlier <= 0.5 * RULED_OUT, RULED_OUT)
 
 
 class ActionDistribution(ABC):

@@ -17,7 +17,7 @@ from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
-from policies.distributions import ActionDistribution
+from policies.distributions import ActionDistribution, rule_out_as
 from policies.networks import NetworkConfig, NetworkOutput
 
 #: Column of the sequence learner: (L, B), 0.0 where an episode starts. Its presence marks time-major columns.
@@ -35,6 +35,12 @@ class PortfolioModule(TorchRLModule, ValueFunctionAPI):
         self.distribution_spec = DistributionSpec.for_space(self.action_space, network.weights_distribution)
         self.network = self.distribution_spec.network(layout, network)
         self.action_dist_cls = distribution_class(self.distribution_spec)
+        self.masks_actions = network.action_masks
+        if self.masks_actions and self.distribution_spec.kind != "categorical":
+            raise ValueError(
+                f"policy.action_masks needs choices, but the actions {self.action_space} are continuous; "
+                "set policy.action_masks=false, or env.action.scheme to direction or orders"
+            )
 
     def is_stateful(self) -> bool:
         return self.network.is_stateful
@@ -44,8 +50,12 @@ class PortfolioModule(TorchRLModule, ValueFunctionAPI):
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
         output = self._run(batch)
+        scores = output.scores
+        if self.masks_actions and Columns.ACTION_DIST_INPUTS in batch:
+            # In training: the sampler's scores say what was ruled out at each decision.
+            scores = rule_out_as(scores, batch[Columns.ACTION_DIST_INPUTS])
         result = {
-            Columns.ACTION_DIST_INPUTS: output.scores,
+            Columns.ACTION_DIST_INPUTS: scores,
             Columns.EMBEDDINGS: output.values,  # spares a second pass when the loss asks for values
         }
         if output.state and KEEP not in batch:

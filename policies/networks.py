@@ -55,6 +55,7 @@ class NetworkConfig:
     attention : what the core ``attention`` looks back on; None for the other cores.
     weights_distribution : distribution of continuous actions (scheme ``weights``): ``squashed_gaussian``, or
         ``dirichlet`` for long-only weights that sum to at most one, the rest being cash.
+    action_masks : give no probability to choices that a limit would change (``env.action_masks()``).
     """
 
     core: Literal["mlp", "lstm", "gru", "attention"]
@@ -64,6 +65,7 @@ class NetworkConfig:
     symbol_embedding: bool
     attention: AttentionConfig | None
     weights_distribution: Literal["squashed_gaussian", "dirichlet"]
+    action_masks: bool
 
     def __post_init__(self) -> None:
         for name, known in (("core", CORES), ("weights_distribution", WEIGHTS_DISTRIBUTIONS)):

@@ -39,6 +39,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
+from policies.distributions import rule_out
 from policies.episode_log import EpisodeLog
 from policies.fragment import Fragment, generalised_advantages
 from policies.module import PortfolioModule
@@ -89,6 +90,8 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         self.module = spec.build()
         self.module.eval()
         self._distribution = self.module.get_exploration_action_dist_cls()
+        if self.module.masks_actions and not hasattr(self.env, "action_masks"):
+            raise ValueError("policy.action_masks is true but the env offers none; set it to false")
 
     def get_spaces(self) -> dict[str, tuple[gym.Space, gym.Space]]:
         single = (self.env.single_observation_space, self.env.single_action_space)
@@ -153,9 +156,10 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
                     states[name].append(value.numpy().copy())
             observations[t], keep[t], valid[t] = self._observation, self._keep, ~self._resetting
             output = self._advance(self._observation)
-            distribution = self._distribution.from_logits(output.scores)
+            allowed_scores = self._allowed(output.scores)
+            distribution = self._distribution.from_logits(allowed_scores)
             choice = distribution.draw(self._random)
-            actions[t], scores[t] = choice.numpy(), output.scores.numpy()
+            actions[t], scores[t] = choice.numpy(), allowed_scores.numpy()
             log_probs[t], values[t] = distribution.logp(choice).numpy(), output.values.numpy()
             if t > 0:
                 # What follows step t - 1 is this observation, unless an episode ended between.
@@ -187,6 +191,12 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         )
         self._state = output.state
         return output
+
+    def _allowed(self, scores: torch.Tensor) -> torch.Tensor:
+        """Scores without the choices that a limit of the env would change now, if the policy masks actions."""
+        if not self.module.masks_actions:
+            return scores
+        return rule_out(scores, torch.from_numpy(self.env.action_masks()))
 
     def _peek_values(self) -> NDArray[np.float32]:
         """Values (E,) of the observation that the next fragment starts with; changes no state."""

@@ -209,3 +209,21 @@ def test_a_policy_for_a_foreign_env_gives_one_action_per_row():
     foreign = TrainedPolicy(contract, actions.network(layout, contract.network).state_dict())
     decided, _ = foreign.act(np.zeros((5, 3), np.float32), foreign.initial_state(5))
     assert decided.shape == (5,)
+
+
+def test_a_policy_trained_with_masks_wants_them_and_decides_within_them():
+    plain = policy_of()
+    contract = replace(plain.contract, network=replace(plain.contract.network, action_masks=True))
+    network = contract.actions.network(LAYOUT, contract.network)
+    masked = TrainedPolicy(contract, network.state_dict())
+    observation, state = np.zeros((4, LAYOUT.size), np.float32), masked.initial_state(4)
+    for choice in range(3):
+        allowed = np.zeros((4, 2, 3), dtype=bool)
+        allowed[..., choice] = True
+        assert (masked.act(observation, state, allowed)[0] == choice).all()
+    with pytest.raises(
+        ValueError, match="action_masks was true in training but act\\(\\) was not given masks"
+    ):
+        masked.act(observation, state)
+    with pytest.raises(ValueError, match="action_masks was false in training but act\\(\\) was given masks"):
+        plain.act(observation, state, allowed)

@@ -19,6 +19,8 @@ from policies.distributions import (
     DirectionSize,
     PerAssetCategorical,
     SquashedGaussian,
+    rule_out,
+    rule_out_as,
 )
 
 A = 3
@@ -199,3 +201,27 @@ def test_the_deterministic_weight_is_the_median_of_draws():
     torch.testing.assert_close(
         actions.median(0).values.float(), distribution.deterministic()[0].float(), rtol=0, atol=0.02
     )
+
+
+def test_what_is_ruled_out_is_never_drawn_and_the_rest_keeps_its_proportions():
+    # Probabilities 0.5, 0.25, 0.25; without the first choice 0.5 each is left, an entropy of log 2.
+    scores = torch.tensor([0.5, 0.25, 0.25]).log().expand(1_000, 3)
+    allowed = torch.tensor([[False, True, True]]).expand(1_000, 1, 3)
+    masked = rule_out(scores, allowed)
+    distribution = PerAssetCategorical(masked.unflatten(-1, (1, 3)))
+    actions = distribution.draw(np.random.default_rng(0))
+    assert set(actions.unique().tolist()) == {1, 2}
+    torch.testing.assert_close(distribution.log_probs[0, 0, 1:].exp(), torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(distribution.entropy()[0], torch.tensor(2.0).log())
+    assert distribution.deterministic().min() == 1
+
+
+def test_later_scores_rule_out_what_earlier_ones_did():
+    allowed = torch.tensor([[[True, False, True], [True, True, True]]])
+    earlier, later = rule_out(torch.randn(1, 6), allowed), torch.randn(1, 6, requires_grad=True)
+    torch.testing.assert_close(rule_out_as(later, earlier), rule_out(later, allowed))
+    old, new = (PerAssetCategorical(s.unflatten(-1, (2, 3))) for s in (earlier, rule_out_as(later, earlier)))
+    total = (new.entropy() + old.kl(new) + new.logp(torch.tensor([[0, 1]]))).sum()
+    (gradient,) = torch.autograd.grad(total, later)
+    assert torch.isfinite(gradient).all()
+    assert gradient[0, 1] == 0.0

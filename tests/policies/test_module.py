@@ -9,6 +9,7 @@ import torch
 from ray.rllib.core.columns import Columns
 
 from envs.observations import ObservationLayout
+from policies.distributions import rule_out
 from policies.module import KEEP, PortfolioModule
 from policies.networks import CORES, AttentionConfig, NetworkConfig
 
@@ -17,7 +18,9 @@ LAYOUT = ObservationLayout.portfolio(A, ("x", "y"), ("hour",))
 FLAT = (gym.spaces.Box(-1.0, 1.0, (4,)), gym.spaces.Discrete(2))
 
 
-def module_of(core: str, layout: ObservationLayout | None = LAYOUT, spaces=None) -> PortfolioModule:
+def module_of(
+    core: str, layout: ObservationLayout | None = LAYOUT, spaces=None, action_masks: bool = False
+) -> PortfolioModule:
     observation, action = spaces or (LAYOUT.space(), gym.spaces.MultiDiscrete([3] * A))
     network = NetworkConfig(
         core=core,
@@ -27,7 +30,7 @@ def module_of(core: str, layout: ObservationLayout | None = LAYOUT, spaces=None)
         symbol_embedding=False,
         attention=AttentionConfig(window_bars=3, heads=2) if core == "attention" else None,
         weights_distribution="squashed_gaussian",
-        action_masks=False,
+        action_masks=action_masks,
     )
     torch.manual_seed(0)
     return PortfolioModule(
@@ -108,3 +111,24 @@ def test_a_foreign_env_needs_no_layout():
     assert scores.shape == (3, 1, 2)
     distribution = module.get_inference_action_dist_cls().from_logits(scores)
     assert np.asarray(distribution.sample()).shape == (3, 1)
+
+
+def test_in_training_the_mask_of_the_sampled_decision_is_applied_again():
+    module = module_of("lstm", action_masks=True)
+    columns = {
+        Columns.OBS: torch.randn(L, B, LAYOUT.size),
+        KEEP: torch.ones(L, B),
+        Columns.STATE_IN: start(module, B),
+    }
+    allowed = torch.rand(L, B, A, 3) > 0.4
+    sampled = rule_out(module.forward_exploration(columns)[Columns.ACTION_DIST_INPUTS], allowed)
+    trained = module.forward_train(columns | {Columns.ACTION_DIST_INPUTS: sampled})
+    # With the same weights the policy of the update is the policy that sampled.
+    torch.testing.assert_close(trained[Columns.ACTION_DIST_INPUTS], sampled)
+
+
+def test_masks_need_choices():
+    with pytest.raises(
+        ValueError, match=r"policy.action_masks needs choices, but the actions .* are continuous"
+    ):
+        module_of("lstm", spaces=(LAYOUT.space(), gym.spaces.Box(0.0, 1.0, (A,))), action_masks=True)
