@@ -29,6 +29,9 @@ class PortfolioModule(TorchRLModule, ValueFunctionAPI):
     ``network``.
     """
 
+    distribution_spec: DistributionSpec
+    masks_actions: bool
+
     def setup(self) -> None:
         layout = self.model_config["layout"] or ObservationLayout.flat(self.observation_space.shape[0])
         network: NetworkConfig = self.model_config["network"]

@@ -196,7 +196,8 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         """Scores without the choices that a limit of the env would change now, if the policy masks actions."""
         if not self.module.masks_actions:
             return scores
-        return rule_out(scores, torch.from_numpy(self.env.action_masks()))
+        masks = self.env.action_masks()  # type: ignore[attr-defined]
+        return rule_out(scores, torch.from_numpy(masks))
 
     def _peek_values(self) -> NDArray[np.float32]:
         """Values (E,) of the observation that the next fragment starts with; changes no state."""
