@@ -52,7 +52,8 @@ def random_recording(fold: Fold, random: np.random.Generator) -> Recording:
     )  # fmt: skip
     trades = Trades(
         asset=asset, direction=np.ones(count, dtype=np.int64), entry_bar=bar[at], exit_bar=bar[at] + 10,
-        entry_price=100.0 * ones, exit_price=101.0 * ones, units=ones, pnl=random.normal(size=count), mfe=ones, mae=-ones,
+        entry_price=100.0 * ones, exit_price=101.0 * ones, units=ones,
+        pnl=random.normal(size=count), mfe=ones, mae=-ones,
         costs=np.ones((count, 6)), exit_reason=np.full(count, "signal"),
     )  # fmt: skip
     wide = random.normal(0.0, 0.2, size=(size, NUM_ASSETS))
