@@ -20,7 +20,7 @@ from envs.kernel.columns import (
     TRADABLE,
     UNITS,
 )
-from envs.kernel.jit import hot, inner
+from envs.kernel.jit import hot
 
 NUM_POSITION_FEATURES = 6
 NUM_ACCOUNT_FEATURES = 6
@@ -38,7 +38,7 @@ def clip_unit(x):
     return min(max(x, -1.0), 1.0)
 
 
-@inner
+@hot
 def observe_row(
     out, features, clock, calendar, bars, instrument, rule, account, counter, position, slot, symbols, e, t
 ):
@@ -61,16 +61,17 @@ def observe_row(
         per_unit = mark * instrument[s, MULTIPLIER] * per_cap
         gross += abs(units) * per_unit
         net += units * per_unit
-        side = 0.0 if units == 0.0 else (1.0 if units > 0.0 else -1.0)
-        gain = held = 0.0
-        if side != 0.0:
-            gain = side * (mark / position[e, a, ENTRY_PRICE] - 1.0)
+        side = gain = held = 0.0
+        if units != 0.0:
+            side = 1.0 if units > 0.0 else -1.0
+            gain = soft(side * (mark / position[e, a, ENTRY_PRICE] - 1.0) / rule[RETURN_SCALE])
             held = t + 1.0 - slot[e, a, ENTRY_BAR]
+            held /= held + rule[HOLDING_SCALE]
         out[e, k] = side
         out[e, k + 1] = clip_unit(units * per_unit)
         out[e, k + 2] = clip_unit((position[e, a, TARGET] - units) * per_unit)
-        out[e, k + 3] = soft(gain / rule[RETURN_SCALE])
-        out[e, k + 4] = held / (held + rule[HOLDING_SCALE])
+        out[e, k + 3] = gain
+        out[e, k + 4] = held
         out[e, k + 5] = bars[t, s, TRADABLE]
         k += NUM_POSITION_FEATURES
     out[e, k] = min(gross, 1.0)

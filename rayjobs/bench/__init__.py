@@ -1,0 +1,1 @@
+"""Benchmarks: one module per suite, each with `run(settings) -> rows`."""

@@ -1,0 +1,170 @@
+"""Suite `env`: steps a second and memory of the market simulator, beside what else can be had.
+
+    python -m rayjobs.bench suite=env
+
+One pinned thread; time is CPU time of that thread, best of several repetitions, observation included. A row is a
+dict with `name`, `value`, `unit`, `ratio_to` (name of the row and how many times as fast, or None) and `settings`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from envs.config import PortfolioEnvConfig
+from envs.episodes import Window
+from envs.market import Market
+from envs.portfolio import PortfolioVectorEnv
+from rayjobs.bench.env_peers import peer_rows
+from rayjobs.bench.env_workload import everything_on, plain, random_market
+from rayjobs.bench.numpy_env import NumpyPortfolioEnv
+
+Row = dict[str, Any]
+Step = Callable[[Any], Any]
+
+
+def row(name: str, value: float | None, unit: str, ratio_to: Row | None = None, **settings: Any) -> Row:
+    """One result; with `ratio_to`, also how many times that row's value it is."""
+    ratio = None
+    if ratio_to is not None and ratio_to["value"] and value is not None:
+        ratio = {"name": ratio_to["name"], "ratio": value / ratio_to["value"]}
+    return {"name": name, "value": value, "unit": unit, "ratio_to": ratio, "settings": settings}
+
+
+def pin_thread() -> None:
+    """Keep this process on one core."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
+
+
+def steps_per_second(
+    step: Step, actions: list[Any], num_envs: int, seconds: float, repetitions: int = 5
+) -> float:
+    """Best of `repetitions`, each about `seconds` of CPU time."""
+    step(actions[0])
+    began, calls = time.process_time(), 0
+    while time.process_time() - began < seconds / 4 or calls < 3:
+        step(actions[calls % len(actions)])
+        calls += 1
+    calls = max(3, int(calls * 4 / repetitions))
+    best = np.inf
+    for _ in range(repetitions):
+        began = time.process_time()
+        for index in range(calls):
+            step(actions[index % len(actions)])
+        best = min(best, time.process_time() - began)
+    return calls * num_envs / best
+
+
+def held_actions(num_envs: int, num_assets: int, held_bars: int = 10) -> list[np.ndarray]:
+    """64 action arrays that change every `held_bars` steps, as a trained policy's do."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 3, (8, num_envs, num_assets))
+    return [drawn[(step // held_bars) % 8] for step in range(8 * held_bars)]
+
+
+def our_rate(market: Market, config: PortfolioEnvConfig, num_envs: int, seconds: float) -> float:
+    """Env steps a second of `PortfolioVectorEnv`."""
+    window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
+    env = PortfolioVectorEnv(market, config, num_envs=num_envs, windows=[window], seed=0)
+    env.reset()
+    return steps_per_second(env.step, held_actions(num_envs, env.num_assets), num_envs, seconds)
+
+
+def bytes_per_env(market: Market, config: PortfolioEnvConfig) -> float:
+    """State, action and output bytes that one more env row costs, observation buffers left out."""
+    window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
+
+    def total(num_envs: int) -> int:
+        env = PortfolioVectorEnv(market, config, num_envs=num_envs, windows=[window], seed=0)
+        arrays = [*env.rows.arrays().values(), env._actions, env._reward, env._flags, env._ended_rows]
+        return sum(array.nbytes for array in arrays)
+
+    return (total(512) - total(256)) / 256
+
+
+def rate_rows(seconds: float) -> list[Row]:
+    """Headline rates at 4 assets, and the NumPy env at the same work."""
+    market = random_market(num_assets=4, num_features=15)
+    facts = {"assets": 4, "envs": 1024, "features": 15, "threads": 1, "action_held_bars": 10}
+    rows = [
+        row(
+            "rayfold, everything on", our_rate(market, everything_on(), 1024, seconds), "env steps/s", **facts
+        ),
+        row("rayfold, spread and fee", our_rate(market, plain(), 1024, seconds), "env steps/s", **facts),
+    ]
+    env = NumpyPortfolioEnv(market, plain(), num_envs=1024)
+    env.reset()
+    rate = steps_per_second(env.step, held_actions(1024, 4), 1024, seconds)
+    rows.append(row("plain NumPy vector env", rate, "env steps/s", **facts))
+    rows[1] = row(rows[1]["name"], rows[1]["value"], "env steps/s", rows[2], **facts)
+    return rows
+
+
+def scaling_rows(seconds: float) -> list[Row]:
+    """Cost of an env step by number of envs, and of an asset step by number of assets."""
+    rows = []
+    market = random_market(num_assets=4, num_features=15)
+    first = None
+    for num_envs in (256, 1024, 4096, 8192):
+        nanoseconds = 1e9 / our_rate(market, everything_on(), num_envs, seconds)
+        rows.append(row(f"{num_envs} envs", nanoseconds, "ns per env step", first, assets=4, envs=num_envs))
+        first = first or rows[0]
+    first = None
+    for num_assets in (5, 50, 500):
+        market = random_market(num_assets=num_assets, num_features=5, num_bars=2_000)
+        nanoseconds = 1e9 / our_rate(market, everything_on(), 64, seconds) / num_assets
+        rows.append(row(f"{num_assets} assets", nanoseconds, "ns per asset step", first, envs=64, features=5))
+        first = first or rows[-1]
+    return rows
+
+
+def memory_rows() -> list[Row]:
+    """Bytes of one more env row at 50 assets; its observation comes on top."""
+    market = random_market(num_assets=50, num_features=60, num_bars=500)
+    return [
+        row("state of one env row, plain", bytes_per_env(market, plain()), "bytes", assets=50),
+        row(
+            "state of one env row, everything on", bytes_per_env(market, everything_on()), "bytes", assets=50
+        ),
+    ]
+
+
+def run(settings: Mapping[str, Any]) -> list[Row]:
+    """Run the suite.
+
+    settings : seconds (CPU time per measurement, default 2), peers (bool, default True: build and run the peers),
+        cache_dir (where peers are installed, default ".cache/bench").
+    """
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    pin_thread()
+    seconds = float(settings.get("seconds", 2.0))
+    try:
+        rows = [*rate_rows(seconds), *scaling_rows(seconds), *memory_rows()]
+        if settings.get("peers", True):
+            rows += _peer_comparison(seconds, str(settings.get("cache_dir", ".cache/bench")))
+    finally:
+        if affinity is not None:
+            os.sched_setaffinity(0, affinity)
+    return rows
+
+
+def _peer_comparison(seconds: float, cache_dir: str) -> list[Row]:
+    rows = []
+    one = random_market(num_assets=1, num_features=50)
+    thirty = random_market(num_assets=30, num_features=8)
+    ours = {
+        "TorchTrade": our_rate(one, plain(), 1024, seconds),
+        "FinRL": our_rate(thirty, replace(plain()), 1024, seconds),
+    }
+    for peer in peer_rows(cache_dir, seconds):
+        rows.append(peer)
+        if peer["value"] is not None:
+            name = f"rayfold, work of {peer['name']}"
+            rows.append(row(name, ours[peer["settings"]["peer"]], "env steps/s", peer, **peer["settings"]))
+    return rows
