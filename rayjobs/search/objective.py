@@ -66,7 +66,7 @@ class FoldScore:
     fold, seed : which.
     env_steps : trained on so far.
     net_return : (T,) per-bar returns, net of costs; one 0 for each bar after a ruin.
-    metrics : the names of `METRICS` and ``num_trades``; nan where undefined.
+    metrics : the names of `METRICS`; nan where undefined.
     seconds : of training and of scoring, in that order, for this fold and seed so far.
     policy_hash : digest of the weights that were scored.
     """

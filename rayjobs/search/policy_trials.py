@@ -19,14 +19,15 @@ import torch
 from data.features import FeatureSet, compute_features
 from data.schema import Panel
 from envs.market import Market
-from evaluation.rollout import evaluation_config, run_policy
+from evaluation.rollout import evaluation_config
 from evaluation.scoring import scored_window
 from evaluation.splits import Fold
-from evaluation.walk_forward import closed_mask, window_return
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.fold_job import Study, fold_market, training_windows
+from rayjobs.search.chunked_scoring import score_window
 from rayjobs.search.objective import FoldScore, measure
+from rayjobs.search.settings import TrialScoringConfig
 from rayjobs.search.space import with_values
 from rayjobs.search.trial_order import TrialOrder
 from rayjobs.training import PolicyTraining, TrainingSpec
@@ -45,6 +46,7 @@ class SharedStudy:
     panel, features : bars before the holdout, and what was computed from them.
     folds : validation folds.
     markets : fold index -> reference to its market, and the contract of policies that act in it.
+    scoring : how test windows are run.
     """
 
     values: Mapping[str, Any]
@@ -52,16 +54,24 @@ class SharedStudy:
     features: FeatureSet
     folds: tuple[Fold, ...]
     markets: Mapping[int, tuple[ray.ObjectRef, PolicyContract]]
+    scoring: TrialScoringConfig
 
 
-def share_study(values: Mapping[str, Any], study: Study, folds: Sequence[Fold]) -> SharedStudy:
+def share_study(
+    values: Mapping[str, Any], study: Study, folds: Sequence[Fold], scoring: TrialScoringConfig
+) -> SharedStudy:
     """Build every validation fold's market once, for all trials."""
     markets = {}
     for fold in folds:
         market, contract = fold_market(study, fold)
         markets[fold.index] = (ray.put(market), contract)
     return SharedStudy(
-        values=values, panel=study.panel, features=study.features, folds=tuple(folds), markets=markets
+        values=values,
+        panel=study.panel,
+        features=study.features,
+        folds=tuple(folds),
+        markets=markets,
+        scoring=scoring,
     )
 
 
@@ -105,7 +115,7 @@ class PolicyTrials:
         study = self._study(config, values)
         market, contract = self._market(study, fold, values)
         directory = self._scratch / f"fold_{fold_index:02d}_seed_{seed}"
-        return _FoldTraining(study, fold, market, contract, directory)
+        return _FoldTraining(study, fold, market, contract, directory, self._shared.scoring)
 
     def _study(self, config: TrainConfig, values: Mapping[str, Any]) -> Study:
         features = self._shared.features
@@ -127,9 +137,15 @@ class _FoldTraining:
     """The training of one fold and seed, and its score so far."""
 
     def __init__(
-        self, study: Study, fold: Fold, market: ray.ObjectRef, contract: PolicyContract, directory: Path
+        self,
+        study: Study,
+        fold: Fold,
+        market: ray.ObjectRef,
+        contract: PolicyContract,
+        directory: Path,
+        scoring: TrialScoringConfig,
     ) -> None:
-        self._study, self._fold, self._market = study, fold, market
+        self._study, self._fold, self._scoring = study, fold, scoring
         self._seconds = [0.0, 0.0]
         started = time.perf_counter()
         config = study.config
@@ -172,12 +188,16 @@ class _FoldTraining:
 
     def _score(self, policy: TrainedPolicy) -> tuple[np.ndarray, dict[str, float]]:
         """Out of sample: the deterministic policy on the fold's test window, under full costs."""
-        config = evaluation_config(self._study.config.env)
-        (recording,) = run_policy(policy, self._bars, config, [scored_window(self._fold)])
-        net_return = window_return(recording, self._fold.test)
-        turnover = float(np.asarray(recording.turnover).sum())
-        metrics = measure(net_return, turnover, self._study.panel.periods_per_year)
-        return net_return, metrics | {"num_trades": float(closed_mask(recording).sum())}
+        found = score_window(
+            policy,
+            self._bars,
+            evaluation_config(self._study.config.env),
+            scored_window(self._fold),
+            rows=self._scoring.rows,
+            overlap_bars=self._scoring.overlap_bars,
+        )
+        periods = self._study.panel.periods_per_year
+        return found.net_return, measure(found.net_return, float(found.turnover.sum()), periods)
 
     def close(self) -> None:
         self._training.close()

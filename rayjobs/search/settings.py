@@ -83,6 +83,25 @@ class SchedulerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrialScoringConfig:
+    """How a trial's test windows are run.
+
+    Parameters
+    ----------
+    rows : parts of a test window that run side by side; 1 runs it in one piece.
+    overlap_bars : bars that each part trades through before its own, to come into the state of a single run.
+    """
+
+    rows: int
+    overlap_bars: int
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "overlap_bars"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"search.scoring.{name} is {getattr(self, name)}; it must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchConfig:
     """The ``search`` group.
 
@@ -107,6 +126,7 @@ class SearchConfig:
     open_holdout: bool
     enqueue: tuple[Mapping[str, Any], ...]
     objective: ObjectiveConfig
+    scoring: TrialScoringConfig
     sampler: SamplerConfig
     scheduler: SchedulerConfig
     space: Mapping[str, Parameter | None]

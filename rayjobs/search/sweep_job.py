@@ -141,7 +141,7 @@ def run_trials(
         points = config.search.enqueue
     enqueue_first(study, points)
     shares = [(fold.index, seed) for fold in data.windows.folds for seed in config.search.seeds]
-    shared = ray.put(share_study(config.values, data.sealed, data.windows.folds))
+    shared = ray.put(share_study(config.values, data.sealed, data.windows.folds, config.search.scoring))
     display = SweepDisplay(config.search.objective.metrics[0])
     with WorkerPool(PolicyTrials, shared, num_workers(config)) as pool, display:
         loop = SweepLoop(

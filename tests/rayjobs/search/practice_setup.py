@@ -1,0 +1,30 @@
+"""Settings of practice sweeps."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from rayjobs.entry import compose
+from rayjobs.search.settings import SearchConfig
+from rayjobs.search.space import Parameter, Space
+from rayjobs.typed_config import build_dataclass
+
+
+def practice_space(faults: tuple[str, ...] = ()) -> Space:
+    """``x`` between 0 and 1, best at 0.3; and which faults a trial may have."""
+    parameters = {"x": Parameter(key="x", kind="uniform", low=0.0, high=1.0)}
+    if faults:
+        parameters["fault"] = Parameter(key="fault", kind="categorical", choices=faults)
+    return Space(parameters)
+
+
+def practice_search(*, scheduler: str = "none", sampler: str = "tpe", **changes: Any) -> SearchConfig:
+    """The settings of ``conf/search/optuna.yaml`` with some changed."""
+    config = build_dataclass(SearchConfig, compose("sweep")["search"], "search")
+    return dataclasses.replace(
+        config,
+        scheduler=dataclasses.replace(config.scheduler, kind=scheduler),
+        sampler=dataclasses.replace(config.sampler, kind=sampler),
+        **changes,
+    )

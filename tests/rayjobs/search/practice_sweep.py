@@ -1,0 +1,46 @@
+"""A sweep of practice trials in a process of its own, so that a test can kill it.
+
+Run: python tests/rayjobs/search/practice_sweep.py DIRECTORY NUM_TRIALS SECONDS_PER_TRIAL
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import ray
+from practice_setup import practice_search, practice_space
+
+from evaluation.ledger import Ledger
+from rayjobs.cluster import ClusterConfig, ray_session
+from rayjobs.search.practice_trials import PracticeStudy, PracticeTrials
+from rayjobs.search.studies import open_study
+from rayjobs.search.sweep_loop import SweepLoop
+from rayjobs.search.trial_ledger import LedgerEntries
+from rayjobs.search.trial_worker import WorkerPool
+
+
+def main(directory: Path, num_trials: int, seconds: float) -> None:
+    config = practice_search(num_trials=num_trials, scheduler="asha")
+    study = open_study(config, directory, seed=0)
+    ledger = Ledger(directory / "ledger.sqlite")
+    entries = LedgerEntries(
+        ledger, ledger.study("practice"), data_fingerprint="f", code_commit="c", seed=0, first_bar=0
+    )
+    with ray_session(ClusterConfig(address=None, num_cpus=2, num_gpus=0, object_store_mb=100)):
+        shared = ray.put(PracticeStudy(seconds=seconds))
+        with WorkerPool(PracticeTrials, shared, 2, num_cpus=0.5) as pool:
+            SweepLoop(
+                study,
+                practice_space(),
+                config,
+                shares=[(0, 0), (1, 0)],
+                pool=pool,
+                directory=directory,
+                observers=[entries],
+            ).run()
+    (directory / "finished").touch()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
