@@ -43,6 +43,19 @@ def nice_ticks(low: float, high: float, count: int = 5) -> FloatArray:
     return np.arange(math.floor(low / step), math.ceil(high / step) + 1, dtype=np.float64) * step
 
 
+def log_ticks(low: float, high: float) -> FloatArray:
+    """Values 1, 2 and 5 times powers of ten that span [low, high], every other one left out where there are many."""
+    powers = 10.0 ** np.arange(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    marks = np.sort(np.outer(powers, (1.0, 2.0, 5.0)).ravel())
+    first = max(int(np.searchsorted(marks, low, side="right")) - 1, 0)
+    last = min(int(np.searchsorted(marks, high, side="left")), len(marks) - 1)
+    chosen = marks[first : last + 1]
+    if len(chosen) > 9:  # powers of ten alone
+        inner = chosen[1:-1]
+        chosen = np.concatenate([chosen[:1], inner[np.isin(inner, powers)], chosen[-1:]])
+    return chosen
+
+
 def envelope(values: FloatArray, max_points: int = MAX_POINTS) -> NDArray[np.int64]:
     """Indices to draw: all, or the lowest and the highest of each bucket, so that no peak is lost."""
     size = len(values)
@@ -100,6 +113,7 @@ def line_chart(
     height: float = 300.0,
     baseline: float | None = None,
     boundaries: Sequence[int] = (),
+    logarithmic: bool = False,
 ) -> str:
     """Lines over bars.
 
@@ -109,21 +123,23 @@ def line_chart(
     bar_utc : (N,) or (N - 1,) labels; with N - 1 the first point lies before the first bar.
     baseline : value drawn as a heavier horizontal line, which filled series reach down or up to.
     boundaries : bar indices drawn as thin vertical lines (fold starts).
+    logarithmic : equal ratios take equal heights; for positive values only.
     """
     size = max(len(s.values) for s in series)
     low = min(float(np.min(s.values)) for s in series)
     high = max(float(np.max(s.values)) for s in series)
     if baseline is not None:
         low, high = min(low, baseline), max(high, baseline)
-    ticks = nice_ticks(low, high)
-    low, high = float(ticks[0]), float(ticks[-1])
+    ticks = log_ticks(low, high) if logarithmic else nice_ticks(low, high)
+    scaled = np.log if logarithmic else np.asarray
+    bottom, top = float(scaled(ticks[0])), float(scaled(ticks[-1]))
     plot_height = height - TOP - BOTTOM
 
     def x(index: FloatArray | float) -> NDArray[np.float64]:
         return LEFT + np.asarray(index) * (WIDTH - LEFT - RIGHT) / max(size - 1, 1)
 
     def y(value: FloatArray | float) -> NDArray[np.float64]:
-        return TOP + (high - np.asarray(value)) * plot_height / (high - low)
+        return TOP + (top - scaled(value)) * plot_height / (top - bottom)
 
     parts = [
         f'<line class="grid" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
@@ -148,11 +164,13 @@ def line_chart(
         index, values = drawn_points(line)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x(index), y(values)))
         if line.filled:
-            floor = y(low if baseline is None else baseline)
+            floor = y(float(ticks[0]) if baseline is None else baseline)
             area = f"{x(index[0]):.1f},{floor:.1f} {points} {x(index[-1]):.1f},{floor:.1f}"
             parts.append(f'<polygon class="area {line.style}" points="{area}"/>')
+        weight = " thin" if line.filled else ""
         parts.append(
-            f'<polyline class="line {line.style}" points="{points}"><title>{escape(line.name)}</title></polyline>'
+            f'<polyline class="line {line.style}{weight}" points="{points}">'
+            f"<title>{escape(line.name)}</title></polyline>"
         )
     return _frame(height, "".join(parts), label)
 

@@ -83,7 +83,7 @@ def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdic
     headline = "No gate was asked." if verdict is None else verdict.headline.split(": ", 1)[-1]
     return {
         "subtitle": f"{', '.join(result.panel.symbols)} · {first} to {last} · {summary['num_bars']:,} bars in "
-        f"{summary['num_folds']} folds · {trials}",
+        f"{summary['num_folds']} fold{'' if summary['num_folds'] == 1 else 's'} · {trials}",
         "passed": bool(verdict and verdict.passed),
         "word": "Not judged" if verdict is None else ("Approved" if verdict.passed else "Refused"),
         "headline": headline[0].upper() + headline[1:],
@@ -137,11 +137,13 @@ def _equity(result: WalkForwardResult) -> dict[str, Any]:
     bars = result.panel.bar_utc[result.bar]
     shown = [name for name in result.baseline_names if name != "flat"]  # a straight line at 1.0
     curves = {name: metrics.equity_curve(result.baseline_return(name)) for name in shown}
-    styles = {name: f"s{index % 6 + 1}" for index, name in enumerate(curves)}
+    styles = {name: "s7" if name == ORACLE else f"s{index % 6 + 1}" for index, name in enumerate(curves)}
     ours = metrics.equity_curve(result.net_return)
     series = [charts.Series(name=n, values=v, style=styles[n]) for n, v in curves.items()]
     series.append(charts.Series(name="policy", values=ours, style="s0"))
     starts = np.flatnonzero(np.diff(result.fold_index)) + 1
+    lowest = min(float(line.values.min()) for line in series)
+    wide = lowest > 0.0 and max(float(line.values.max()) for line in series) > 8.0 * lowest
     legend = [{"name": "policy", "style": "s0", "value": f"{ours[-1]:.3f}"}]
     legend += [
         {"name": n.replace("_", " "), "style": styles[n], "value": f"{v[-1]:.3f}"} for n, v in curves.items()
@@ -151,9 +153,10 @@ def _equity(result: WalkForwardResult) -> dict[str, Any]:
     )
     return {
         "legend": legend,
+        "equity_note": "Equal ratios have equal heights. " if wide else "",
         "equity_chart": charts.line_chart(
             series, bars, label="Equity of policy and baselines", format_value=lambda v: f"{v:.4g}",
-            height=340, baseline=1.0, boundaries=starts.tolist(),
+            height=340, baseline=1.0, boundaries=starts.tolist(), logarithmic=wide,
         ),
         "drawdown_chart": charts.line_chart(
             [drawdown], bars, label="Drawdown", format_value=lambda v: f"{v:.3g}" if v == 0 else f"{100 * v:.3g} %",
