@@ -10,6 +10,7 @@ import pytest
 
 from evaluation.artefacts import plain
 from evaluation.gate import CRITERIA, GateConfig, GateEvidence, judge
+from evaluation.gate_evidence import CRITERION_NAMES
 
 CONFIG = GateConfig(
     enforced=tuple(CRITERIA), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=30,
@@ -150,3 +151,7 @@ def test_thresholds_out_of_range_are_refused(changed, message):
 def test_returns_that_do_not_cover_the_bars_are_refused():
     with pytest.raises(ValueError, match="give one per bar"):
         replace(good_evidence(), baselines={"short": np.zeros(10)})
+
+
+def test_every_criterion_that_can_be_enforced_is_measured():
+    assert tuple(CRITERIA) == CRITERION_NAMES

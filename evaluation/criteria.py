@@ -1,0 +1,184 @@
+"""The gate's criteria: each measures one number of the evidence against one threshold and says so in a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
+from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
+from evaluation.significance import (
+    expected_maximum_sharpe,
+    minimum_track_record_length,
+    probabilistic_sharpe_ratio,
+    sharpe_moments,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a criterion's function found: `passed` None means that the evidence is missing."""
+
+    value: float
+    threshold: float
+    comparison: str
+    passed: bool | None
+    reason: str
+
+
+def _compare(value: float, threshold: float, comparison: str) -> bool:
+    if math.isnan(value) or math.isnan(threshold):
+        return False
+    return (
+        value >= threshold
+        if comparison == ">="
+        else (value > threshold if comparison == ">" else value <= threshold)
+    )
+
+
+def _measured(value: float, threshold: float, comparison: str, subject: str, style: str) -> Measured:
+    """A sentence of the form '<subject> is <value>, required is <comparison> <threshold>'."""
+    passed = _compare(value, threshold, comparison)
+    if math.isnan(value):
+        reason = f"{subject} is not defined on this record."
+    else:
+        bound = {">=": "at least", ">": "more than", "<=": "at most"}[comparison]
+        reason = f"{subject} is {value:{style}}; {bound} {threshold:{style}} is required."
+    return Measured(value=value, threshold=threshold, comparison=comparison, passed=passed, reason=reason)
+
+
+def _missing(threshold: float, comparison: str, what: str) -> Measured:
+    return Measured(
+        value=math.nan,
+        threshold=threshold,
+        comparison=comparison,
+        passed=None,
+        reason=f"{what} was not measured.",
+    )
+
+
+def _sharpe(config: GateConfig, evidence: GateEvidence) -> Measured:
+    value = sharpe_ratio(evidence.net_return, periods_per_year=evidence.periods_per_year)
+    return _measured(value, config.min_sharpe, ">=", "The net annual Sharpe ratio", ".2f")
+
+
+def _drawdown(config: GateConfig, evidence: GateEvidence) -> Measured:
+    value = max_drawdown(evidence.net_return)
+    return _measured(value, config.max_drawdown, ">=", "The maximum drawdown", ".1%")
+
+
+def _deflated(config: GateConfig, evidence: GateEvidence) -> Measured:
+    moments = sharpe_moments(evidence.net_return)
+    variance = evidence.trial_sharpe_variance
+    if variance is None or math.isnan(variance):
+        variance = 1.0 / max(moments.num_observations - 1, 1)
+    value = math.nan
+    if not math.isnan(moments.sharpe):
+        value = probabilistic_sharpe_ratio(
+            moments.sharpe,
+            moments.num_observations,
+            skewness=moments.skewness,
+            kurtosis=moments.kurtosis,
+            benchmark=expected_maximum_sharpe(evidence.num_trials, variance),
+        )
+    trials = f"{evidence.num_trials:g} trial{'s' if evidence.num_trials != 1 else ''}"
+    subject = f"The probability of skill, deflated for {trials},"
+    return _measured(value, config.min_deflated_sharpe, ">=", subject, ".3f")
+
+
+def _lead(net_return: FloatArray, baselines: Mapping[str, FloatArray], periods: float) -> tuple[float, str]:
+    """Smallest lead in annual Sharpe ratio over the baselines, and whose; a baseline that is flat counts as 0."""
+    ours = sharpe_ratio(net_return, periods_per_year=periods)
+    rivals = {name: sharpe_ratio(r, periods_per_year=periods) for name, r in baselines.items()}
+    rivals = {name: 0.0 if math.isnan(value) else value for name, value in rivals.items()}
+    best = max(rivals, key=lambda name: rivals[name])
+    return ours - rivals[best], best
+
+
+def _baselines(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if not evidence.baselines:
+        return _missing(0.0, ">", "The lead over baselines")
+    value, rival = _lead(evidence.net_return, evidence.baselines, evidence.periods_per_year)
+    subject = f"The lead in annual Sharpe ratio over the best baseline, {rival.replace('_', ' ')},"
+    return _measured(value, 0.0, ">", subject, ".2f")
+
+
+def _stressed(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.stressed is None or not evidence.stressed_baselines:
+        return _missing(0.0, ">", f"The lead over baselines under costs x{config.stress_cost_factor:g}")
+    value, rival = _lead(evidence.stressed, evidence.stressed_baselines, evidence.periods_per_year)
+    subject = (
+        f"Under costs x{config.stress_cost_factor:g} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
+    )
+    return _measured(value, 0.0, ">", subject, ".2f")
+
+
+def _trades(config: GateConfig, evidence: GateEvidence) -> Measured:
+    subject = "The number of closed trades"
+    return _measured(float(evidence.num_trades), float(config.min_trades), ">=", subject, ",.0f")
+
+
+def _track_record(config: GateConfig, evidence: GateEvidence) -> Measured:
+    moments = sharpe_moments(evidence.net_return)
+    needed = math.nan
+    if not math.isnan(moments.sharpe):
+        needed = minimum_track_record_length(
+            moments.sharpe,
+            skewness=moments.skewness,
+            kurtosis=moments.kurtosis,
+            confidence=config.track_record_confidence,
+        )
+    value = float(moments.num_observations)
+    if math.isnan(needed):
+        reason = "No track record is long enough: the Sharpe ratio is not above zero."
+        return Measured(value=value, threshold=needed, comparison=">=", passed=False, reason=reason)
+    return _measured(value, math.ceil(needed), ">=", "The track record in bars", ",.0f")
+
+
+def _seeds(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if not evidence.seeds:
+        return _missing(0.0, ">", "The spread over seeds")
+    worst = min(total_return(returns) for returns in evidence.seeds.values())
+    subject = f"The net return of the worst of {len(evidence.seeds)} seeds"
+    return _measured(worst, 0.0, ">", subject, ".1%")
+
+
+def _overfitting(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.overfitting is None:
+        return _missing(config.max_overfitting, "<=", "The probability of overfitting")
+    subject = "The probability that the best trial of one half of the bars loses in the other"
+    return _measured(evidence.overfitting, config.max_overfitting, "<=", subject, ".3f")
+
+
+def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.leak_check is None:
+        return _missing(1.0, ">=", "The leak check")
+    reason = (
+        "Poisoning the future moved nothing before it."
+        if evidence.leak_check
+        else "The leak check found a leak."
+    )
+    return Measured(
+        value=float(evidence.leak_check),
+        threshold=1.0,
+        comparison=">=",
+        passed=evidence.leak_check,
+        reason=reason,
+    )
+
+
+Measure = Callable[[GateConfig, GateEvidence], Measured]
+CRITERIA: Mapping[str, tuple[str, Measure]] = {
+    "sharpe": ("Sharpe ratio, annual, net", _sharpe),
+    "max_drawdown": ("Maximum drawdown", _drawdown),
+    "deflated_sharpe": ("Deflated Sharpe ratio", _deflated),
+    "beats_baselines": ("Sharpe lead over the best baseline", _baselines),
+    "beats_baselines_stressed": ("The same under higher costs", _stressed),
+    "num_trades": ("Closed trades", _trades),
+    "track_record": ("Track record, bars", _track_record),
+    "all_seeds_positive": ("Worst seed, net return", _seeds),
+    "overfitting": ("Overfitting: loss after selection", _overfitting),
+    "leak_check": ("Leak check", _leak_check),
+}
+"""Name of each criterion -> its label and the function that measures it."""

@@ -1,0 +1,134 @@
+"""What the gate is told: its thresholds, and the evidence of one study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.metrics import as_returns
+from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
+
+FloatArray = NDArray[np.float64]
+CRITERION_NAMES = (
+    "sharpe", "max_drawdown", "deflated_sharpe", "beats_baselines", "beats_baselines_stressed", "num_trades",
+    "track_record", "all_seeds_positive", "overfitting", "leak_check",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig:
+    """Thresholds, and which criteria decide.
+
+    Attributes
+    ----------
+    enforced : names of the criteria that must hold (see `CRITERION_NAMES`); the others are shown but do not decide.
+    min_sharpe : annualised, net of costs, out of sample.
+    max_drawdown : deepest fall allowed, a negative fraction (-0.20).
+    min_deflated_sharpe : probability, 0 to 1.
+    min_trades : closed trades, all folds together.
+    track_record_confidence : confidence of the minimum track record length, 0.5 to 1.
+    stress_cost_factor : multiple of all costs under which the baselines must still be beaten.
+    max_overfitting : largest probability that the best trial of one half of the bars loses in the other, 0 to 1.
+    """
+
+    enforced: tuple[str, ...]
+    min_sharpe: float
+    max_drawdown: float
+    min_deflated_sharpe: float
+    min_trades: int
+    track_record_confidence: float
+    stress_cost_factor: float
+    max_overfitting: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "enforced", tuple(self.enforced))
+        for name in self.enforced:
+            if name not in CRITERION_NAMES:
+                raise ValueError(
+                    f"gate.enforced names {name!r}; known criteria are {', '.join(CRITERION_NAMES)}"
+                )
+        if not self.enforced:
+            raise ValueError("gate.enforced is empty; a gate without criteria lets everything through")
+        if not -1.0 <= self.max_drawdown <= 0.0:
+            raise ValueError(
+                f"gate.max_drawdown is {self.max_drawdown}; write it as a fraction between -1 and 0"
+            )
+        for name in ("min_deflated_sharpe", "max_overfitting"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"gate.{name} is {getattr(self, name)}; it is a probability between 0 and 1")
+        if not 0.5 <= self.track_record_confidence < 1.0:
+            raise ValueError(f"gate.track_record_confidence is {self.track_record_confidence}; use 0.5 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateEvidence:
+    """What the gate looks at; None for what was not measured. All returns are net of costs and out of sample.
+
+    Attributes
+    ----------
+    net_return : (T,) per-bar returns of the folds' test windows, chained in time order.
+    bar_utc : (T,) labels of those bars.
+    periods_per_year : of the data's calendar.
+    num_trades : closed trades.
+    baselines : name -> (T,) returns on the same bars.
+    num_trials : trials recorded for this study, failed ones included; may be an effective number.
+    trial_sharpe_variance : variance across trials of the per-bar Sharpe ratio; None when fewer than two trials have
+        one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
+    stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
+    seeds : seed -> (T,) returns of the same configuration trained with other seeds.
+    overfitting : CSCV's probability of loss over the study's trials (`evaluation.overfitting.cscv`). The probability of
+        backtest overfitting as published is near one half for trials of equal skill, however good, so it cannot be a
+        threshold; docs/evaluation.md has the calibration.
+    leak_check : whether the leak check of the market, features and env passed.
+    """
+
+    net_return: FloatArray
+    bar_utc: NDArray[np.datetime64]
+    periods_per_year: float
+    num_trades: int
+    baselines: Mapping[str, FloatArray]
+    num_trials: float = 1
+    trial_sharpe_variance: float | None = None
+    stressed: FloatArray | None = None
+    stressed_baselines: Mapping[str, FloatArray] | None = None
+    seeds: Mapping[int, FloatArray] | None = None
+    overfitting: float | None = None
+    leak_check: bool | None = None
+
+    @classmethod
+    def of(cls, result: WalkForwardResult, **known: Any) -> GateEvidence:
+        """The evidence that a study itself holds; `known` adds the rest (num_trials, seeds, leak_check, ...).
+
+        The oracle of a synthetic market is a reference and no baseline: it is left out.
+        """
+        rivals = [name for name in result.baseline_names if name != ORACLE]
+        stressed = result.stressed_return()
+        if stressed is not None:
+            rivals_stressed = [
+                n for n in rivals if all(n in fold.stressed_baselines for fold in result.folds)
+            ]
+            known.setdefault(
+                "stressed_baselines",
+                {name: result.stressed_baseline_return(name) for name in rivals_stressed},
+            )
+        return cls(
+            net_return=result.net_return,
+            bar_utc=result.panel.bar_utc[result.bar],
+            periods_per_year=result.panel.periods_per_year,
+            num_trades=sum(int(closed_mask(fold.recording).sum()) for fold in result.folds),
+            baselines={name: result.baseline_return(name) for name in rivals},
+            stressed=stressed,
+            **known,
+        )
+
+    def __post_init__(self) -> None:
+        series = {"net_return": self.net_return, **{f"baseline {k}": v for k, v in self.baselines.items()}}
+        for name, values in series.items():
+            if as_returns(values, name=name).size != len(self.bar_utc):
+                raise ValueError(
+                    f"{name} has {len(values)} returns for {len(self.bar_utc)} bars; give one per bar"
+                )
