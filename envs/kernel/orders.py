@@ -210,29 +210,51 @@ def limited_wish(
 
 
 @hot
+def collect_wishes(
+    rule, bars, calendar, context, instrument, account, counter, position, slot, actions, wishes, reasons, symbols,
+    e, t, var_breached,
+):  # fmt: skip
+    """Write the limited wish and the forced reason (-1: none) of each asset. Returns how many wish a new target."""
+    latency = counter[e, LATENCY]
+    fill_bar = min(t + 1 + latency, calendar.shape[0] - 1)
+    closed = entries_closed(rule, calendar, fill_bar, var_breached)
+    listens = t + 1 >= counter[e, START]
+    count = 0
+    for a in range(wishes.shape[0]):
+        s = symbols[a]
+        reasons[a] = forced_exit(rule, counter, calendar, position, slot, e, a, fill_bar)
+        wish = KEEP
+        if reasons[a] >= 0:
+            wish = 0.0
+        elif listens and bars[t, s, TRADABLE] > 0.0:
+            decided = decided_target(position, latency, e, a)
+            wish = wished_units(
+                rule, account, counter, bars, context, instrument, actions, e, a, s, t, decided
+            )
+            wish = limited_wish(
+                rule, account, counter, calendar, bars, instrument, position, slot, e, a, s, t, wish, closed
+            )
+        wishes[a] = wish
+        count += wish != KEEP
+    return count
+
+
+@hot
 def decide_row(
     rule, bars, calendar, context, instrument, account, counter, position, slot, decision_log,
     actions, wishes, reasons, symbols, e, t, var_breached,
 ):  # fmt: skip
     """Turn the action of env row e at the close of bar t into working targets."""
     latency = counter[e, LATENCY]
-    fill_bar = min(t + 1 + latency, calendar.shape[0] - 1)
-    closed = entries_closed(rule, calendar, fill_bar, var_breached)
-    for a in range(wishes.shape[0]):
-        s = symbols[a]
-        reasons[a] = forced_exit(rule, counter, calendar, position, slot, e, a, fill_bar)
-        wishes[a] = KEEP
-        if reasons[a] >= 0:
-            wishes[a] = 0.0
-        elif bars[t, s, TRADABLE] > 0.0 and t + 1 >= counter[e, START]:
-            decided = decided_target(position, latency, e, a)
-            wish = wished_units(
-                rule, account, counter, bars, context, instrument, actions, e, a, s, t, decided
-            )
-            wishes[a] = limited_wish(
-                rule, account, counter, calendar, bars, instrument, position, slot, e, a, s, t, wish, closed
-            )
-    factor = exposure_factor(rule, account, bars, instrument, position, symbols, wishes, latency, e, t)
+    count = collect_wishes(
+        rule, bars, calendar, context, instrument, account, counter, position, slot, actions, wishes, reasons,
+        symbols, e, t, var_breached,
+    )  # fmt: skip
+    if count == 0 and latency == 0 and decision_log.shape[0] == 0:
+        return
+    factor = 1.0
+    if count > 0:
+        factor = exposure_factor(rule, account, bars, instrument, position, symbols, wishes, latency, e, t)
     for a in range(wishes.shape[0]):
         wish = wishes[a]
         if wish != KEEP and wish != 0.0:

@@ -50,6 +50,7 @@ from envs.kernel.episode import reset_row, write_statistics
 from envs.kernel.jit import compiled, hot, inner
 from envs.kernel.observe import observe_row
 from envs.kernel.orders import decide_row
+from envs.kernel.prefetch import prefetch_row
 from envs.kernel.valuation import (
     booked_costs,
     mark_row,
@@ -61,6 +62,8 @@ from envs.kernel.valuation import (
 
 # Autoreset modes of `step_rows`, as gymnasium names them.
 SAME_STEP, NEXT_STEP, DISABLED = range(3)
+# How many rows ahead market data is asked for.
+PREFETCH_ROWS = 2
 
 
 @hot
@@ -203,6 +206,8 @@ def step_rows(
     wishes (A,), symbols (A,), reasons (A,) are scratch, one set per thread.
     """
     for e in range(first, stop):
+        if e + PREFETCH_ROWS < stop:
+            prefetch_row(bars, features, context, clock, calendar, counter, e + PREFETCH_ROWS)
         reward[e] = 0.0
         flags[e, 0] = flags[e, 1] = 0
         if counter[e, PENDING_RESET] != 0:
