@@ -94,11 +94,10 @@ def trial_rows(
     directory: Path,
     objective: ObjectiveConfig,
     significance: StudySignificance,
-    periods_per_year: float,
 ) -> list[dict[str, Any]]:
     """A row per trial, best first: complete ones, then pruned ones by how far they came, then the rest."""
     rows = [
-        _row(trial, directory, objective, significance, periods_per_year)
+        _row(trial, directory, objective, significance)
         for trial in study.get_trials(deepcopy=False)
         if trial.state != TrialState.WAITING
     ]
@@ -123,7 +122,6 @@ def _row(
     directory: Path,
     objective: ObjectiveConfig,
     significance: StudySignificance,
-    periods_per_year: float,
 ) -> dict[str, Any]:
     folds = trial.user_attrs.get("folds", [])
     last = trial.last_step

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import ray
 import yaml
@@ -32,11 +33,13 @@ from rayjobs.search.leaderboard import (
 )
 from rayjobs.search.policy_trials import PolicyTrials, share_study
 from rayjobs.search.studies import enqueue_first, open_study
+from rayjobs.search.study_page import write_study_page
+from rayjobs.search.study_view import view_study
 from rayjobs.search.sweep_config import SweepConfig
 from rayjobs.search.sweep_display import SweepDisplay
 from rayjobs.search.sweep_loop import SweepLoop
 from rayjobs.search.trial_ledger import LedgerEntries
-from rayjobs.search.trial_record import TrialObserver, load_returns
+from rayjobs.search.trial_record import TrialObserver, load_returns, save_bars
 from rayjobs.search.trial_worker import WorkerPool
 from rayjobs.search.windows import SearchWindows, search_windows
 from rayjobs.search.winner import judge_winner
@@ -140,6 +143,8 @@ def run_trials(
     else:
         points = config.search.enqueue
     enqueue_first(study, points)
+    bars = [data.sealed.panel.bar_utc[fold.test] for fold in data.windows.folds]
+    save_bars(directory, np.concatenate(bars))
     shares = [(fold.index, seed) for fold in data.windows.folds for seed in config.search.seeds]
     shared = ray.put(share_study(config.values, data.sealed, data.windows.folds, config.search.scoring))
     display = SweepDisplay(config.search.objective.metrics[0])
@@ -218,7 +223,7 @@ def write_results(
     _, returns_TN = load_returns(directory, numbers)
     significance = study_significance(returns_TN, max(recorded, num_counted(study), 1))
     periods = data.full.panel.periods_per_year
-    rows = trial_rows(study, directory, config.search.objective, significance, periods)
+    rows = trial_rows(study, directory, config.search.objective, significance)
     write_trials(directory / "trials.csv", rows)
     best = rows[0] if rows and rows[0]["state"] == "complete" else None
     labels = data.full.panel.bar_utc.astype("datetime64[s]")
@@ -260,9 +265,7 @@ def report_sweep(
     verdict: Verdict | None,
 ) -> None:
     """Print the leaderboard, what the number of trials means, and the paths."""
-    rows = trial_rows(
-        study, directory, config.search.objective, significance, data.full.panel.periods_per_year
-    )
+    rows = trial_rows(study, directory, config.search.objective, significance)
     labels = list(config.space.parameters)
     columns = {"rank": "", "trial": "", "state": "", "score": "+.3f", "mean": "+.3f", "spread": ".3f", "dsr": ".3f",
                "max_drawdown": ".2%", "annual_turnover": ",.0f", "env_steps": ","}  # fmt: skip
@@ -282,5 +285,6 @@ def report_sweep(
         "holdout": "not opened" if verdict is None else ("passed" if verdict.passed else "refused"),
     }
     print_table("What choosing the best of them means", [facts])
+    page = write_study_page(view_study(directory), directory / "report.html")
     paths = [directory / name for name in ("study.db", "trials.csv", "study.json")]
-    print_paths([*paths, *([directory / "winner" / "report.html"] if verdict else [])])
+    print_paths([*paths, *([directory / "winner" / "report.html"] if verdict else []), page])

@@ -74,6 +74,17 @@ def returns_path(directory: Path, number: int) -> Path:
     return directory / "trials" / f"{number:05d}.npy"
 
 
+def bars_path(directory: Path) -> Path:
+    """Labels of the bars that a trial's returns are of."""
+    return directory / "trials" / "bar_utc.npy"
+
+
+def save_bars(directory: Path, bar_utc: NDArray[np.datetime64]) -> None:
+    """Write the labels of the validation bars once per study."""
+    bars_path(directory).parent.mkdir(exist_ok=True)
+    np.save(bars_path(directory), bar_utc)
+
+
 def save_return(directory: Path, number: int, scores: Sequence[FoldScore]) -> None:
     """Write the trial's column of the study's return matrix, whole or not at all."""
     path = returns_path(directory, number)

@@ -1,0 +1,60 @@
+"""Compare studies and runs: a table to sort and filter, the settings that differ, and an HTML page.
+
+Run: python -m rayjobs.compare runs/crypto_portfolio/sweeps/STUDY sort=-dsr "filter=spread < 1"
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rayjobs.entry import ExitCode, run_entry_point
+from rayjobs.typed_config import ConfigError
+
+LOG = logging.getLogger(__name__)
+
+
+def compare(values: dict[str, Any], paths: Sequence[Path]) -> ExitCode:
+    """Read, print, write; ``values`` is the resolved ``conf/compare.yaml``."""
+    if not paths:
+        raise ConfigError(
+            "nothing to compare; name studies, runs, or a folder of them: rayjobs.compare runs/EXPERIMENT"
+        )
+    from rayjobs.search.comparison import CompareConfig, compare_runs, compare_study
+    from rayjobs.search.run_view import find_results
+    from rayjobs.typed_config import build_dataclass
+
+    config = build_dataclass(CompareConfig, values, "")
+    studies, runs = find_results(paths)
+    if config.output is not None and len(studies) + bool(runs) > 1:
+        raise ConfigError(
+            f"output={config.output} names one page, but there are {len(studies) + bool(runs)} to write"
+        )
+    for study in studies:
+        compare_study(study, config)
+    if runs:
+        compare_runs(runs, config)
+    return ExitCode.DONE
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Paths, and what is for Hydra: options and ``key=value``."""
+    options = [argument for argument in arguments if argument.startswith(("-", "+", "~")) or "=" in argument]
+    paths = [Path(argument).expanduser() for argument in arguments if argument not in options]
+    if "--cfg" in options:  # its value has no dash
+        options.append(str(paths.pop()))
+    return paths, options
+
+
+def main(argv: Sequence[str] | None = None) -> ExitCode:
+    """The entry point."""
+    paths, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    return run_entry_point(partial(compare, paths=paths), "compare", options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
