@@ -123,7 +123,7 @@ def _tiles(result: WalkForwardResult, summary: Mapping[str, Any]) -> list[dict[s
         (
             "Turnover a year",
             f"{summary['annual_turnover']:,.0f}x",
-            f"capacity {amount(summary['capacity']) if summary['capacity'] > 0 else 'none'}",
+            f"capacity {amount(summary['capacity']) if (summary['capacity'] or 0.0) > 0.0 else 'none'}",
             "",
         ),
     ]
