@@ -92,7 +92,7 @@ def test_a_flat_action_has_the_probability_of_flat_and_no_size():
 def test_direction_and_size_multiply():
     scores = scores_of("direction_size", 4)
     directions = torch.log_softmax(scores[..., :3], -1)
-    sizes = Beta(1.0 + softplus(scores[..., 3]), 1.0 + softplus(scores[..., 4]))
+    sizes = Beta(1.0 + scores[..., 3].exp(), 1.0 + scores[..., 4].exp())
     action = torch.stack([torch.full((4, A), float(LONG)), torch.full((4, A), 0.3)], -1).double()
     expected = (directions[..., LONG] + sizes.log_prob(torch.tensor(0.3))).sum(-1)
     torch.testing.assert_close(build("direction_size", scores).logp(action), expected, rtol=1e-6, atol=1e-6)
