@@ -1,0 +1,227 @@
+"""Suite `train`: env steps a second of recurrent PPO, end to end, beside other trainers.
+
+    python -m rayjobs.bench suite=train
+
+Every trainer does the same work (`train_workload`) on one pinned thread; they take turns, one batch each, so that
+other load on the machine meets all of them. The rate is that of the median batch in CPU time of this process, which is
+the wall clock's on an idle machine; only the rows with several processes are in wall time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+from typing import Any
+
+import ray
+import torch
+
+from policies.algorithm import PortfolioPPO, PortfolioPPOConfig
+from policies.networks import NetworkConfig
+from rayjobs.bench.plain_loop import PlainLoop, arithmetic_limit
+from rayjobs.bench.train_peers import RecurrentSB3, StockRLlib
+from rayjobs.bench.train_workload import (
+    CLIP,
+    ENTROPY_WEIGHT,
+    GAE_LAMBDA,
+    GAMMA,
+    LEARNING_RATE,
+    MAX_GRAD_NORM,
+    VALUE_WEIGHT,
+    TrainWorkload,
+    bench_env,
+)
+
+LOG = logging.getLogger(__name__)
+Row = dict[str, Any]
+OURS, STOCK, SB3, PLAIN = "rayfold", "stock RLlib PPO", "sb3-contrib RecurrentPPO", "plain PyTorch loop"
+
+
+class Rayfold:
+    """Our trainer; the observation as one flat vector, so that the network is the size of the others'."""
+
+    def __init__(self, workload: TrainWorkload, num_env_runners: int = 0) -> None:
+        self.algorithm: PortfolioPPO = rayfold_config(workload, num_env_runners).build_algo()
+
+    def iterate(self) -> None:
+        self.algorithm.train()
+
+    def sample_only(self) -> None:
+        self.algorithm.env_runner.sample(cost_scale=1.0)
+
+    def close(self) -> None:
+        self.algorithm.stop()
+
+
+def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPPOConfig:
+    from ray.tune.registry import register_env
+
+    register_env("bench_rayfold", lambda context: bench_env(workload, context["num_envs"]))
+    num_envs = workload.num_envs // max(1, num_env_runners)
+    network = NetworkConfig(
+        core="lstm",
+        encoder_units=workload.units,
+        core_units=workload.units,
+        value_units=64,
+        symbol_embedding=False,
+        attention=None,
+        weights_distribution="squashed_gaussian",
+        action_masks=False,
+    )
+    return (
+        PortfolioPPOConfig()
+        .environment("bench_rayfold")
+        .env_runners(
+            num_env_runners=num_env_runners,
+            num_envs_per_env_runner=num_envs,
+            rollout_fragment_length=workload.fragment_bars,
+            create_local_env_runner=num_env_runners == 0,
+        )
+        .training(
+            lr=LEARNING_RATE,
+            gamma=GAMMA,
+            lambda_=GAE_LAMBDA,
+            clip_param=CLIP,
+            vf_loss_coeff=VALUE_WEIGHT,
+            vf_clip_param=float("inf"),
+            entropy_coeff=ENTROPY_WEIGHT,
+            grad_clip=MAX_GRAD_NORM,
+            grad_clip_by="global_norm",
+            num_epochs=workload.epochs,
+            minibatch_size=workload.minibatch_steps,
+            train_batch_size_per_learner=workload.batch_steps,
+        )
+        .sequences(sequence_length=workload.sequence_bars)
+        .network(None, network)
+        .debugging(seed=0, log_level="ERROR")
+    )
+
+
+def run(settings: Mapping[str, Any]) -> list[Row]:
+    """Run the suite.
+
+    settings : rounds (turns of each trainer), peers (bool: stock RLlib and SB3 too), workers (bool: two env runners
+        too).
+    """
+    torch.set_num_threads(1)
+    workload = TrainWorkload()
+    rounds = int(settings["rounds"])
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        rates = _measure(_contenders(workload, bool(settings["peers"])), workload, rounds)
+        rows = _rows(rates, workload)
+        if settings["workers"]:
+            rows += _worker_rows(workload, rounds)
+    finally:
+        ray.shutdown()
+    return rows
+
+
+def _contenders(workload: TrainWorkload, peers: bool) -> dict[str, tuple[Callable[[], None], dict[str, Any]]]:
+    """Name -> what does one batch, and its settings."""
+    ours, plain = Rayfold(workload), PlainLoop(workload)
+    found: dict[str, tuple[Callable[[], None], dict[str, Any]]] = {
+        OURS: (ours.iterate, {"envs": workload.num_envs}),
+        f"{OURS}, sampling alone": (ours.sample_only, {"envs": workload.num_envs}),
+        PLAIN: (plain.iterate, {"envs": workload.num_envs}),
+        f"{PLAIN}, sampling alone": (plain.sample, {"envs": workload.num_envs}),
+    }
+    if peers:
+        for num_envs in (16, 64, 256):
+            stock = StockRLlib(workload, num_envs)
+            found[f"{STOCK}, {num_envs} envs"] = (stock.iterate, {"envs": num_envs})
+            found[f"{STOCK}, {num_envs} envs, sampling alone"] = (stock.sample_only, {"envs": num_envs})
+        for num_envs in (16, 64):
+            try:
+                sb3 = RecurrentSB3(workload, num_envs)
+            except ImportError:
+                LOG.warning("sb3-contrib is not installed (extra `bench`); its rows are left out")
+                break
+            found[f"{SB3}, {num_envs} envs"] = (sb3.iterate, {"envs": num_envs})
+    return found
+
+
+def _measure(
+    contenders: Mapping[str, tuple[Callable[[], None], dict[str, Any]]], workload: TrainWorkload, rounds: int
+) -> dict[str, Row]:
+    """Let the contenders take turns; the first turn warms up and does not count."""
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
+    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 1):
+        for name, (iterate, _) in contenders.items():
+            began, clock = time.process_time(), time.perf_counter()
+            iterate()
+            if turn:
+                cpu[name].append(time.process_time() - began)
+                wall[name].append(time.perf_counter() - clock)
+        LOG.info("round %d of %d", turn, rounds)
+    steps = workload.batch_steps
+    return {
+        name: {
+            "name": name,
+            "value": steps / median(cpu[name]),
+            "unit": "env steps/CPU s",
+            "ratio_to": None,
+            "settings": {**facts, "wall": round(steps / median(wall[name])), "rounds": rounds},
+        }
+        for name, (_, facts) in contenders.items()
+    }
+
+
+def _rows(rates: dict[str, Row], workload: TrainWorkload) -> list[Row]:
+    """Best number of envs per peer, and how many times as fast ours is."""
+    rows = []
+    for name in (OURS, f"{OURS}, sampling alone"):
+        own, sampling = rates[name], name != OURS
+        rows.append(own)
+        own["settings"] |= {"threads": torch.get_num_threads(), **vars(workload)}
+        suffix = ", sampling alone" if sampling else ""
+        for peer in (PLAIN, STOCK, SB3):
+            found = [
+                row
+                for key, row in rates.items()
+                if key.startswith(peer) and key.endswith("sampling alone") == sampling
+            ]
+            if found:
+                best = max(found, key=lambda row: row["value"])
+                best["name"] = f"{peer}{suffix}"
+                best["ratio_to"] = {"name": name, "ratio": best["value"] / own["value"]}
+                rows.append(best)
+    env = bench_env(workload, 1)
+    limit = arithmetic_limit(workload, env.layout.size)
+    ratio = {"name": OURS, "ratio": limit / rates[OURS]["value"]}
+    facts = {"counts": "matrix products of the network alone"}
+    rows.append(
+        {
+            "name": "arithmetic limit",
+            "value": limit,
+            "unit": "env steps/CPU s",
+            "ratio_to": ratio,
+            "settings": facts,
+        }
+    )
+    return rows
+
+
+def _worker_rows(workload: TrainWorkload, rounds: int) -> list[Row]:
+    """Sampling with one and with two env runners, in wall time."""
+    rows: list[Row] = []
+    for runners in (1, 2):
+        trainer = Rayfold(workload, runners)
+        times = []
+        for _ in range(rounds + 1):
+            began = time.perf_counter()
+            trainer.algorithm._sample()
+            times.append(time.perf_counter() - began)
+        trainer.close()
+        rate = workload.batch_steps / median(times[1:])
+        ratio = {"name": rows[0]["name"], "ratio": rate / rows[0]["value"]} if rows else None
+        name = f"{OURS}, sampling with {runners} env runner{'s' if runners > 1 else ''}"
+        facts = {"envs": workload.num_envs, "cpus": len(os.sched_getaffinity(0))}
+        rows.append(
+            {"name": name, "value": rate, "unit": "env steps/s", "ratio_to": ratio, "settings": facts}
+        )
+    return rows

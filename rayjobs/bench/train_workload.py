@@ -1,0 +1,70 @@
+"""The work that all trainers of suite `train` do: one env, network sizes, batch and epochs.
+
+Shapes: 4 assets, observation D about 86, three choices per asset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from gymnasium.vector import AutoresetMode
+
+from envs.episodes import Window
+from envs.portfolio import PortfolioEnv, PortfolioVectorEnv
+from rayjobs.bench.env_workload import plain, random_market
+
+GAMMA, GAE_LAMBDA, CLIP, VALUE_WEIGHT, ENTROPY_WEIGHT = 0.97, 0.9, 0.2, 0.5, 0.005
+LEARNING_RATE, MAX_GRAD_NORM = 3e-4, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainWorkload:
+    """Sizes of one training iteration.
+
+    Parameters
+    ----------
+    num_envs : envs side by side (of the trainers for which 256 is best).
+    batch_steps : env steps of an iteration.
+    minibatch_steps : env steps of a gradient step.
+    sequence_bars : steps of back-propagation through time.
+    epochs : passes over a batch.
+    units : of the encoder and of the LSTM.
+    num_assets : A.
+    """
+
+    num_envs: int = 256
+    batch_steps: int = 16_384
+    minibatch_steps: int = 4_096
+    sequence_bars: int = 32
+    epochs: int = 4
+    units: int = 128
+    num_assets: int = 4
+
+    @property
+    def fragment_bars(self) -> int:
+        return self.batch_steps // self.num_envs
+
+
+@cache
+def bench_market(num_assets: int):
+    """Random walk with 16 noise features per asset."""
+    return random_market(num_assets=num_assets, num_features=16)
+
+
+def bench_env(
+    workload: TrainWorkload, num_envs: int, mode: AutoresetMode = AutoresetMode.SAME_STEP
+) -> PortfolioVectorEnv:
+    """The env; its episodes last 256 bars, a multiple of a sequence."""
+    market = bench_market(workload.num_assets)
+    window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
+    return PortfolioVectorEnv(
+        market, plain(), num_envs=num_envs, windows=[window], seed=0, autoreset_mode=mode
+    )
+
+
+def bench_single_env(workload: TrainWorkload) -> PortfolioEnv:
+    """One row of the same env."""
+    market = bench_market(workload.num_assets)
+    window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
+    return PortfolioEnv(market, plain(), windows=[window], seed=0)
