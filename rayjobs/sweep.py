@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,14 @@ def sweep(values: dict[str, Any]) -> ExitCode:
         if earlier is None
         else RunDirectory.resume(earlier)
     )
+    # One group per study: the winner's run and those of the trials.
+    tracking = replace(config.train.tracking, group=config.train.tracking.group or run.run_id)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end from a cluster is a Ctrl-C
     try:
         with (
             run,
             tracker(
-                config.train.tracking,
+                tracking,
                 run_directory=run.path,
                 experiment=config.train.run.experiment,
                 values=values,

@@ -55,6 +55,15 @@ class Tracker(Protocol):
     def attach(self, paths: Sequence[Path]) -> None:
         """Store result files with the run."""
 
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Show plain rows, all with the same keys."""
+
+    def curve(self, name: str, values: Sequence[float]) -> None:
+        """Show a line over its index, such as equity by bar."""
+
+    def keep_policy(self, name: str, directory: Path) -> None:
+        """Store an exported policy or a checkpoint under a name, as a version of it."""
+
 
 class _Nowhere:
     def log(self, metrics: Mapping[str, float | None], *, env_steps: int, prefix: str = "train") -> None:
@@ -64,6 +73,15 @@ class _Nowhere:
         return
 
     def attach(self, paths: Sequence[Path]) -> None:
+        return
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        return
+
+    def curve(self, name: str, values: Sequence[float]) -> None:
+        return
+
+    def keep_policy(self, name: str, directory: Path) -> None:
         return
 
 
@@ -90,6 +108,30 @@ class _Wandb:
         for path in paths:
             self._run.save(str(path), base_path=str(path.parent), policy="now")
 
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        import wandb
+
+        if rows:
+            columns = list(rows[0])
+            self._run.log(
+                {name: wandb.Table(columns=columns, data=[[row[key] for key in columns] for row in rows])}
+            )
+
+    def curve(self, name: str, values: Sequence[float]) -> None:
+        import wandb
+
+        every = max(1, len(values) // 1000)
+        points = [[index, float(value)] for index, value in list(enumerate(values))[::every]]
+        table = wandb.Table(columns=["bar", name], data=points)
+        self._run.log({name: wandb.plot.line(table, "bar", name, title=name)})
+
+    def keep_policy(self, name: str, directory: Path) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(name, type="policy")
+        artifact.add_dir(str(directory))
+        self._run.log_artifact(artifact)
+
 
 class _Tensorboard:
     def __init__(self, writer: Any) -> None:
@@ -104,6 +146,18 @@ class _Tensorboard:
             self._writer.add_scalar(f"summary/{name}", value, 0)
 
     def attach(self, paths: Sequence[Path]) -> None:
+        return
+
+    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        for index, row in enumerate(rows):
+            for key, value in _finite(row).items():
+                self._writer.add_scalar(f"{name}/{key}", value, index)
+
+    def curve(self, name: str, values: Sequence[float]) -> None:
+        for index in range(0, len(values), max(1, len(values) // 1000)):
+            self._writer.add_scalar(name, float(values[index]), index)
+
+    def keep_policy(self, name: str, directory: Path) -> None:
         return
 
 

@@ -208,6 +208,13 @@ class PolicyTraining:
         while len(self.rows) < target and not self.finished:
             self._iterate(report)
 
+    def checkpoint(self) -> None:
+        """Write a checkpoint now, so that another training may go on from here; nothing before the first iteration."""
+        if (
+            self._algorithm is not None and self.rows and not self.finished
+        ):  # a finished one has written its last
+            self._folder.save(self._algorithm, self._record())
+
     def policy(self) -> TrainedPolicy:
         """The best policy on the validation window so far; the present one if none was validated at full costs."""
         if self._selection.best_score is not None or self._algorithm is None:

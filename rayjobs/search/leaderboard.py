@@ -24,7 +24,7 @@ from evaluation.overfitting import cscv
 from evaluation.significance import deflated_sharpe_ratio, sharpe_moments
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.objective import METRICS, ObjectiveConfig
-from rayjobs.search.studies import ERROR, RETRY_OF
+from rayjobs.search.studies import ERROR, GENERATION, RETRY_OF
 from rayjobs.search.trial_record import load_returns
 
 STATES = {
@@ -83,8 +83,10 @@ def num_counted(study: optuna.Study) -> int:
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The complete trial with the best first objective; the earliest of equals."""
+    """The best complete trial by the first objective; of a population, in its last generation. The earliest of equals."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    last = max((trial.user_attrs.get(GENERATION, 0) for trial in complete), default=0)
+    complete = [trial for trial in complete if trial.user_attrs.get(GENERATION, 0) == last]
     sign = -1.0 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1.0
     return min(complete, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
 

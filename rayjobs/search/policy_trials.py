@@ -47,6 +47,7 @@ class SharedStudy:
     folds : validation folds.
     markets : fold index -> reference to its market, and the contract of policies that act in it.
     scoring : how test windows are run.
+    checkpoints : where trials that others go on from leave theirs.
     """
 
     values: Mapping[str, Any]
@@ -55,10 +56,15 @@ class SharedStudy:
     folds: tuple[Fold, ...]
     markets: Mapping[int, tuple[ray.ObjectRef, PolicyContract]]
     scoring: TrialScoringConfig
+    checkpoints: Path
 
 
 def share_study(
-    values: Mapping[str, Any], study: Study, folds: Sequence[Fold], scoring: TrialScoringConfig
+    values: Mapping[str, Any],
+    study: Study,
+    folds: Sequence[Fold],
+    scoring: TrialScoringConfig,
+    checkpoints: Path,
 ) -> SharedStudy:
     """Build every validation fold's market once, for all trials."""
     markets = {}
@@ -72,11 +78,15 @@ def share_study(
         folds=tuple(folds),
         markets=markets,
         scoring=scoring,
+        checkpoints=checkpoints,
     )
 
 
 class PolicyTrials:
-    """A `TrialProgram`: keeps the trainings of one trial alive between two rungs."""
+    """A `TrialProgram`: keeps the trainings of one trial alive between two rungs.
+
+    Trials that others go on from leave their checkpoints in ``shared.checkpoints``, which all nodes must see.
+    """
 
     def __init__(self, shared: SharedStudy) -> None:
         torch.set_num_threads(1)
@@ -95,8 +105,8 @@ class PolicyTrials:
         scores = []
         for share in order.shares:
             if share not in self._running:
-                self._running[share] = self._begin(values, *share)
-            scores.append(self._running[share].advance(fraction))
+                self._running[share] = self._begin(order, values, *share)
+            scores.append(self._running[share].advance(fraction, keep=order.keep))
         if fraction >= 1.0:
             self.drop()
         return scores
@@ -109,13 +119,25 @@ class PolicyTrials:
         self._scratch.mkdir()
         self._trial = None
 
-    def _begin(self, values: Mapping[str, Any], fold_index: int, seed: int) -> _FoldTraining:
+    def _begin(
+        self, order: TrialOrder, values: Mapping[str, Any], fold_index: int, seed: int
+    ) -> _FoldTraining:
         config = build_train_config({**values, "seed": seed})
         fold = self._folds[fold_index]
         study = self._study(config, values)
         market, contract = self._market(study, fold, values)
-        directory = self._scratch / f"fold_{fold_index:02d}_seed_{seed}"
+        directory = self._directory(order, f"fold_{fold_index:02d}_seed_{seed}")
         return _FoldTraining(study, fold, market, contract, directory, self._shared.scoring)
+
+    def _directory(self, order: TrialOrder, name: str) -> Path:
+        """Where a training's checkpoints go; holds those of the parent when the trial goes on from another's."""
+        if not order.keep:
+            return self._scratch / name
+        directory = self._shared.checkpoints / f"{order.trial:05d}" / name
+        shutil.rmtree(directory, ignore_errors=True)
+        if order.parent is not None:
+            shutil.copytree(self._shared.checkpoints / f"{order.parent:05d}" / name, directory, symlinks=True)
+        return directory
 
     def _study(self, config: TrainConfig, values: Mapping[str, Any]) -> Study:
         features = self._shared.features
@@ -148,29 +170,15 @@ class _FoldTraining:
         self._study, self._fold, self._scoring = study, fold, scoring
         self._seconds = [0.0, 0.0]
         started = time.perf_counter()
-        config = study.config
         self._bars: Market = ray.get(market)
-        training, validation = training_windows(config, fold, self._bars.first_bar)
-        self._training = PolicyTraining(
-            TrainingSpec(
-                label=f"fold {fold.index}, seed {config.seed}",
-                market=market,
-                env=config.env,
-                training_windows=(training,),
-                validation_window=validation,
-                contract=contract,
-                ppo=config.algo,
-                trainer=config.trainer,
-                seed=config.seed,
-                directory=directory,
-                fold=fold.index,
-            )
-        )
+        self._training = PolicyTraining(training_spec(study.config, fold, market, contract, directory))
         self._seconds[1] += time.perf_counter() - started
 
-    def advance(self, fraction: float) -> FoldScore:
+    def advance(self, fraction: float, *, keep: bool) -> FoldScore:
         started = time.perf_counter()
         self._training.advance(fraction, lambda row: None)
+        if keep:
+            self._training.checkpoint()
         trained = time.perf_counter()
         self._seconds[0] += trained - started
         policy = self._training.policy()
@@ -201,6 +209,26 @@ class _FoldTraining:
 
     def close(self) -> None:
         self._training.close()
+
+
+def training_spec(
+    config: TrainConfig, fold: Fold, market: ray.ObjectRef, contract: PolicyContract, directory: Path
+) -> TrainingSpec:
+    """The training of one fold, with checkpoints in ``directory``."""
+    training, validation = training_windows(config, fold, ray.get(market).first_bar)
+    return TrainingSpec(
+        label=f"fold {fold.index}, seed {config.seed}",
+        market=market,
+        env=config.env,
+        training_windows=(training,),
+        validation_window=validation,
+        contract=contract,
+        ppo=config.algo,
+        trainer=config.trainer,
+        seed=config.seed,
+        directory=directory,
+        fold=fold.index,
+    )
 
 
 def _market_key(values: Mapping[str, Any]) -> str:

@@ -88,7 +88,8 @@ class Parameter:
             raise ValueError(f"{self.key}: step is {self.step:g}; it must be positive, and on a linear scale")
 
     @property
-    def _bounds(self) -> tuple[float, float]:
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest value; not of a categorical."""
         assert self.low is not None
         assert self.high is not None
         return self.low, self.high
@@ -97,7 +98,7 @@ class Parameter:
         """Let Optuna's sampler choose a value."""
         if self.kind == "categorical":
             return trial.suggest_categorical(label, self.choices)
-        low, high = self._bounds
+        low, high = self.bounds
         if self.kind == "integer":
             step = 1 if self.log else int(self.step or 1)
             return trial.suggest_int(label, int(low), int(high), log=self.log, step=step)
@@ -108,7 +109,7 @@ class Parameter:
         """How many values there are; None for a continuum."""
         if self.kind == "categorical":
             return len(self.choices)
-        low, high = self._bounds
+        low, high = self.bounds
         if self.kind == "integer" or self.step is not None:
             return int((high - low) / (self.step or 1) + 1e-9) + 1
         return None
@@ -117,7 +118,7 @@ class Parameter:
         """All values, or ``points`` of them spread evenly over the scale where there are more."""
         if self.kind == "categorical":
             return list(self.choices)
-        low, high = self._bounds
+        low, high = self.bounds
         count, step = self.num_values, self.step or 1
         if count is not None and count <= points:
             values = [low + step * i for i in range(count)]
@@ -313,7 +314,7 @@ def with_values(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict
 
 def _between(value: Any, parameter: Parameter) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    low, high = parameter._bounds
+    low, high = parameter.bounds
     return number and low <= value <= high
 
 

@@ -19,6 +19,7 @@ from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space
 
 RETRY_OF, ATTEMPT, ERROR = "retry_of", "attempt", "error"
+GENERATION, MEMBER, PARENT = "generation", "member", "parent"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -76,7 +77,8 @@ class TrialQueue:
     """
 
     def __init__(self, study: optuna.Study, space: Space, num_trials: int) -> None:
-        self._study, self._space, self._num_trials = study, space, num_trials
+        self._study, self._space = study, space
+        self.num_trials = num_trials
         trials = study.get_trials(deepcopy=False)
         self._adopted = [trial for trial in trials if trial.state == TrialState.RUNNING]
         self._begun = sum(_counts(trial) for trial in trials if trial.state != TrialState.WAITING)
@@ -85,14 +87,14 @@ class TrialQueue:
     @property
     def remaining(self) -> int:
         """Trials that are still to be handed out."""
-        return len(self._adopted) + self._repeats + max(0, self._num_trials - self._begun)
+        return len(self._adopted) + self._repeats + max(0, self.num_trials - self._begun)
 
     def next(self) -> tuple[Trial, dict[str, Any]] | None:
         """A trial and its parameters by label; None when there is none left."""
         if self._adopted:
             trial = Trial(self._study, self._adopted.pop(0)._trial_id)
             return trial, self._suggest(trial)
-        if self._begun >= self._num_trials and not self._repeats:
+        if self._begun >= self.num_trials and not self._repeats:
             return None
         trial = self._ask()
         if RETRY_OF in trial.user_attrs:
@@ -102,7 +104,7 @@ class TrialQueue:
         return trial, self._suggest(trial)
 
     def _ask(self) -> Trial:
-        if self._begun < self._num_trials or not self._repeats:
+        if self._begun < self.num_trials or not self._repeats:
             return self._study.ask()
         # Only repeats are wanted: enqueued trials beyond `num_trials` keep waiting.
         waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
@@ -126,6 +128,9 @@ class TrialQueue:
         trial.set_user_attr(ERROR, error)
         again = attempt < retries
         repeat = {RETRY_OF: first, ATTEMPT: attempt + 1}
+        repeat |= {
+            key: trial.user_attrs[key] for key in (GENERATION, MEMBER, PARENT) if key in trial.user_attrs
+        }
         # Queued before it is told; a driver that was killed in between finds the repeat there when it fails once more.
         if again and not any(
             repeat.items() <= t.user_attrs.items() for t in self._study.get_trials(deepcopy=False)

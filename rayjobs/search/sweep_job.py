@@ -32,6 +32,7 @@ from rayjobs.search.leaderboard import (
     write_trials,
 )
 from rayjobs.search.policy_trials import PolicyTrials, share_study
+from rayjobs.search.population import Population, lineage
 from rayjobs.search.studies import enqueue_first, open_study
 from rayjobs.search.study_page import write_study_page
 from rayjobs.search.study_view import view_study
@@ -40,6 +41,7 @@ from rayjobs.search.sweep_display import SweepDisplay
 from rayjobs.search.sweep_loop import SweepLoop
 from rayjobs.search.trial_ledger import LedgerEntries
 from rayjobs.search.trial_record import TrialObserver, load_returns, save_bars
+from rayjobs.search.trial_tracking import TrialTracking
 from rayjobs.search.trial_worker import WorkerPool
 from rayjobs.search.windows import SearchWindows, search_windows
 from rayjobs.search.winner import judge_winner
@@ -146,8 +148,20 @@ def run_trials(
     bars = [data.sealed.panel.bar_utc[fold.test] for fold in data.windows.folds]
     save_bars(directory, np.concatenate(bars))
     shares = [(fold.index, seed) for fold in data.windows.folds for seed in config.search.seeds]
-    shared = ray.put(share_study(config.values, data.sealed, data.windows.folds, config.search.scoring))
+    checkpoints = directory.absolute() / "checkpoints"
+    shared = ray.put(
+        share_study(config.values, data.sealed, data.windows.folds, config.search.scoring, checkpoints)
+    )
+    population = None
+    if config.search.scheduler.kind == "pbt":
+        population = Population(study, config.space, config.search.scheduler, config.train.seed)
     display = SweepDisplay(config.search.objective.metrics[0])
+    tracking = TrialTracking(config.train.tracking, study, directory, config.search.scheduler.fractions)
+
+    def watch(loop: SweepLoop) -> None:
+        display.update(loop)
+        tracking.update(loop)
+
     with WorkerPool(PolicyTrials, shared, num_workers(config)) as pool, display:
         loop = SweepLoop(
             study,
@@ -157,11 +171,13 @@ def run_trials(
             pool=pool,
             directory=directory,
             observers=observers,
-            watch=display.update,
+            watch=watch,
+            population=population,
         )
         LOG.info("%d trials to run, %d side by side", loop.queue.remaining, loop.max_concurrent)
         loop.run()
-        display.update(loop)
+        watch(loop)
+    tracking.finish()
 
 
 def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tracker) -> Verdict | None:
@@ -201,9 +217,16 @@ def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tr
             LOG.warning("the winner is not judged: %s", error)
         else:
             verdict = judge_winner(
-                config, winner, data.full, data.hygiene, data.windows, significance, directory / "winner", provenance,
+                config,
+                lineage(study, winner.number),
+                data.full,
+                data.hygiene,
+                data.windows,
+                significance,
+                directory / "winner",
+                provenance,
                 tracker,
-            )  # fmt: skip
+            )
             write_results(config, data, study, directory, recorded, verdict)
     LOG.info("the sweep took %.0f s", time.monotonic() - started)
     report_sweep(config, data, study, directory, significance, verdict)

@@ -19,10 +19,11 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from rayjobs.entry import one_line
 from rayjobs.search.objective import FoldScore, ScoreUndefined, objective_values
+from rayjobs.search.population import Population
 from rayjobs.search.schedulers import goes_on
 from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space
-from rayjobs.search.studies import ATTEMPT, RETRY_OF, TrialQueue
+from rayjobs.search.studies import ATTEMPT, GENERATION, PARENT, RETRY_OF, TrialQueue
 from rayjobs.search.trial_order import TrialOrder, split_shares
 from rayjobs.search.trial_record import State, TrialObserver, TrialRecord, fold_rows, save_return
 from rayjobs.search.trial_worker import WorkerPool
@@ -70,6 +71,7 @@ class SweepLoop:
     directory : of the study; returns go into ``trials/``.
     observers : told of every trial that ended.
     watch : called every half second and after every change, with this loop.
+    population : queues the generations of population based training; None for any other search.
     """
 
     def __init__(
@@ -83,11 +85,13 @@ class SweepLoop:
         directory: Path,
         observers: Sequence[TrialObserver] = (),
         watch: Callable[[SweepLoop], None] = lambda loop: None,
+        population: Population | None = None,
     ) -> None:
         self.study, self.config = study, config
         self._space, self._shares, self._pool, self._directory = space, tuple(shares), pool, directory
         self._observers, self._watch = observers, watch
-        self.queue = TrialQueue(study, space, config.num_trials)
+        self._population = population
+        self.queue = TrialQueue(study, space, population.queue_next() if population else config.num_trials)
         self.running: list[RunningTrial] = []
         self.ended: list[TrialRecord] = []
         self._calls: dict[ray.ObjectRef, tuple[RunningTrial, Any]] = {}
@@ -109,6 +113,8 @@ class SweepLoop:
             self._watch(self)
 
     def _start_trials(self) -> None:
+        if self._population is not None and not self.running and not self.queue.remaining:
+            self.queue.num_trials = self._population.queue_next()
         while len(self.running) < self.max_concurrent and self._pool.num_free and self.queue.remaining:
             slots = min(self.max_concurrent - len(self.running), self.queue.remaining)
             count = min(len(self._shares), max(1, self._pool.num_free // max(slots, 1)))
@@ -119,14 +125,27 @@ class SweepLoop:
 
     def _start(self, trial: Trial, params: dict[str, Any], num_workers: int) -> None:
         overrides = self._space.overrides(params)
+        parent = trial.user_attrs.get(PARENT, -1)
+        parent = None if parent < 0 else parent
         parts = split_shares(self._shares, num_workers)
         workers = self._pool.take(len(parts))
         orders = {
-            worker: TrialOrder(trial=trial.number, overrides=overrides, shares=part)
+            worker: TrialOrder(
+                trial=trial.number,
+                overrides=overrides,
+                shares=part,
+                parent=parent,
+                keep=self._population is not None,
+            )
             for worker, part in zip(workers, parts)
         }
         running = RunningTrial(
-            trial=trial, params=params, overrides=overrides, orders=orders, started=time.monotonic()
+            trial=trial,
+            params=params,
+            overrides=overrides,
+            orders=orders,
+            started=time.monotonic(),
+            rung=trial.user_attrs.get(GENERATION, 0),
         )
         self.running.append(running)
         for observer in self._observers:
@@ -174,7 +193,8 @@ class SweepLoop:
             self._fail(running, one_line(error))
             return
         running.reached, running.values = running.scores, tuple(values)
-        last = running.rung == len(self.config.scheduler.fractions) - 1
+        # A member of a population trains for one rung; what follows is another trial.
+        last = self._population is not None or running.rung == len(self.config.scheduler.fractions) - 1
         if len(values) == 1:
             known = self.study._storage.get_trial(running.trial._trial_id).intermediate_values
             if running.rung not in known:  # an adopted trial may have been here before

@@ -18,11 +18,15 @@ class TrialOrder:
     trial : number of the trial.
     overrides : dotted keys of the configuration and their values.
     shares : (fold, seed) pairs that this worker trains and scores.
+    parent : trial whose checkpoints this one goes on from; None starts afresh.
+    keep : leave checkpoints for other trials to go on from.
     """
 
     trial: int
     overrides: Mapping[str, Any]
     shares: tuple[tuple[int, int], ...]
+    parent: int | None = None
+    keep: bool = False
 
 
 class TrialProgram(Protocol):

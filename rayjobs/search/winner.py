@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ray
 import yaml
 from optuna.trial import FrozenTrial
 
 from data.hygiene import HygieneReport
 from evaluation.gate import Verdict
+from evaluation.splits import Fold
 from rayjobs.build import build_train_config
-from rayjobs.fold_job import Study
+from rayjobs.fold_job import Study, fold_market
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.leaderboard import StudySignificance
+from rayjobs.search.policy_trials import training_spec
 from rayjobs.search.space import with_values
 from rayjobs.search.sweep_config import SweepConfig
 from rayjobs.search.windows import SearchWindows
 from rayjobs.study import report_study, run_folds
 from rayjobs.tracking import Tracker
+from rayjobs.training import PolicyTraining
 
 
 def judge_winner(
     config: SweepConfig,
-    winner: FrozenTrial,
+    trials: Sequence[FrozenTrial],
     study: Study,
     hygiene: HygieneReport,
     windows: SearchWindows,
@@ -38,17 +42,20 @@ def judge_winner(
 
     Parameters
     ----------
+    trials : the winner; of a population the trials whose segments led to it, itself last.
     study : all bars, the holdout included.
     significance : what the gate deflates for.
     directory : where the winner's artefacts go.
     """
-    overrides = config.space.overrides(winner.params) | {"seed": config.search.seeds[0]}
-    values = with_values(config.values, overrides)
+    values = _values(config, trials[-1])
     directory.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump({**values, "provenance": dict(provenance)}, sort_keys=False, allow_unicode=True)
     write_atomically(directory / "config.yaml", text)
     chosen = replace(study, config=build_train_config(values))
+    _replay(config, trials, study, windows, directory / "checkpoints")
     outcomes = run_folds(chosen, windows.holdout_folds, directory, tracker)
+    for outcome in outcomes:
+        tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
     return report_study(
         chosen,
         hygiene,
@@ -59,3 +66,45 @@ def judge_winner(
         trial_sharpe_variance=significance.sharpe_variance,
         overfitting=significance.probability_of_loss,
     )
+
+
+def _values(config: SweepConfig, trial: FrozenTrial) -> dict[str, Any]:
+    overrides = config.space.overrides(trial.params) | {"seed": config.search.seeds[0]}
+    return with_values(config.values, overrides)
+
+
+def _replay(
+    config: SweepConfig,
+    trials: Sequence[FrozenTrial],
+    study: Study,
+    windows: SearchWindows,
+    checkpoints: Path,
+) -> None:
+    """Train the segments before the winner's own, each with its parameters; the last training goes on from there."""
+    segments = [
+        (_values(config, trial), config.search.scheduler.fractions[place])
+        for place, trial in enumerate(trials)
+    ]
+    if len(segments) > 1:
+        shared = ray.put(study)
+        ray.get(
+            [
+                _train_segments.remote(
+                    shared, fold, segments[:-1], checkpoints.absolute() / f"fold_{fold.index:02d}"
+                )
+                for fold in windows.holdout_folds
+            ]
+        )
+
+
+@ray.remote(max_retries=0)
+def _train_segments(
+    study: Study, fold: Fold, segments: Sequence[tuple[dict[str, Any], float]], directory: Path
+) -> None:
+    for values, fraction in segments:
+        chosen = replace(study, config=build_train_config(values))
+        market, contract = fold_market(chosen, fold)
+        spec = training_spec(chosen.config, fold, ray.put(market), contract, directory)
+        with PolicyTraining(spec) as training:
+            training.advance(fraction, lambda row: None)
+            training.checkpoint()
