@@ -139,7 +139,7 @@ class PortfolioPPO(PPO):
                 **self._shards(fragments),
                 timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._env_steps},
                 num_epochs=self.config.num_epochs,
-                minibatch_size=self.config.minibatch_size // max(1, self.config.num_learners),
+                minibatch_size=self.config.minibatch_size,
                 advantage_mean=moments.mean,
                 advantage_spread=moments.standard_deviation,
             )

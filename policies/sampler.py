@@ -67,17 +67,17 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         if self.env is not None:
             self.env.close()
         num_envs = self.config.num_envs_per_env_runner
-        context = EnvContext(
-            self.config.env_config, worker_index=self.worker_index or 0, num_workers=self.num_workers or 0
-        )
+        workers = {"worker_index": self.worker_index or 0, "num_workers": self.num_workers or 0}
         creator = self.config.env
         if isinstance(creator, str) and _global_registry.contains(ENV_CREATOR, creator):
             creator = _global_registry.get(ENV_CREATOR, creator)
         if callable(creator):
-            self.env = creator(context | {"num_envs": num_envs})
+            self.env = creator(EnvContext({**self.config.env_config, "num_envs": num_envs}, **workers))
         else:
             same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
-            self.env = gym.make_vec(creator, num_envs, "sync", vector_kwargs=same_step, **context)
+            self.env = gym.make_vec(
+                creator, num_envs, "sync", vector_kwargs=same_step, **self.config.env_config
+            )
         mode = self.env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if mode == AutoresetMode.DISABLED:
             raise ValueError("the vector env has autoreset disabled; build it with SAME_STEP or NEXT_STEP")

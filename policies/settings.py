@@ -124,6 +124,7 @@ class PPOSettings:
         seed : of weights, exploration, shuffling and the env.
         total_env_steps : length of training, which schedules are stretched over.
         """
+        learners = max(1, self.num_learners)  # they share a batch and each of its minibatches
         return (
             PortfolioPPOConfig()
             .environment(env=env, env_config=env_config)
@@ -147,8 +148,8 @@ class PPOSettings:
                 vf_loss_coeff=self.value_coefficient or 0.0,
                 vf_clip_param=float("inf"),
                 num_epochs=self.epochs,
-                minibatch_size=self.minibatch_steps,
-                train_batch_size_per_learner=self.batch_steps // max(1, self.num_learners),
+                minibatch_size=min(self.minibatch_steps, self.batch_steps) // learners,
+                train_batch_size_per_learner=self.batch_steps // learners,
                 grad_clip=self.max_grad_norm,
                 grad_clip_by="global_norm",
             )

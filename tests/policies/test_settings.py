@@ -30,6 +30,15 @@ def test_a_batch_is_runners_times_envs_times_bars():
     assert rllib(one).train_batch_size_per_learner == 3 * 8 * 16
 
 
+def test_learners_share_a_batch_and_each_of_its_minibatches():
+    config = rllib(
+        settings(num_envs=8, fragment_bars=16, sequence_bars=4, minibatch_steps=64, num_learners=2)
+    )
+    assert (config.train_batch_size_per_learner, config.minibatch_size) == (64, 32)
+    # A minibatch is never more than the batch.
+    assert rllib(settings(num_envs=2, fragment_bars=8, sequence_bars=4)).minibatch_size == 16
+
+
 def test_kl_stays_out_of_the_loss_unless_it_has_a_target():
     assert not rllib(settings()).use_kl_loss
     with_penalty = rllib(settings(kl_penalty={"target": 0.02, "initial": 0.5}))

@@ -142,6 +142,11 @@ class NoiseVectorEnv(gym.vector.VectorEnv):
         self._random.bit_generator.state = state
 
 
+def noise_env(context: Any) -> NoiseVectorEnv:
+    """Env creator for RLlib; each env runner draws its own."""
+    return NoiseVectorEnv(context["num_envs"], end_probability=0.1, seed=context.worker_index)
+
+
 def toy_spaces(env: gym.vector.VectorEnv) -> dict[str, Any]:
     """What RLlib's ``build_learner`` wants to know."""
     return {"default_policy": (env.single_observation_space, env.single_action_space)}
