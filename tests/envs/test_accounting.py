@@ -56,6 +56,7 @@ def test_equity_changes_by_price_pnl_less_booked_costs_and_trades_sum_to_it(seed
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @given(**CASE)
 @settings(max_examples=1000, deadline=None, suppress_health_check=QUIET)
 def test_accounts_add_up_in_a_thousand_random_runs(seed, config, liquidate):
