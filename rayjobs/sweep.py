@@ -38,7 +38,6 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     )
     # One group per study: the winner's run and those of the trials.
     tracking = replace(config.train.tracking, group=config.train.tracking.group or run.run_id)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end from a cluster is a Ctrl-C
     try:
         with (
             run,
@@ -50,6 +49,8 @@ def sweep(values: dict[str, Any]) -> ExitCode:
             ) as log,
             ray_session(config.train.cluster),
         ):
+            # A polite end from a cluster is a Ctrl-C. Ray sets a handler of its own, so this one comes after.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             verdict = run_sweep(config, data, run.path, log)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on with this study: python -m rayjobs.sweep resume={run.path}\n")

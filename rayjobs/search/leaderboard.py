@@ -83,7 +83,7 @@ def num_counted(study: optuna.Study) -> int:
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The best complete trial by the first objective; of a population, in its last generation. The earliest of equals."""
+    """The best complete trial by the first objective, the earliest of equals; of a population in its last rung."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     last = max((trial.user_attrs.get(GENERATION, 0) for trial in complete), default=0)
     complete = [trial for trial in complete if trial.user_attrs.get(GENERATION, 0) == last]

@@ -48,7 +48,7 @@ def parameter_axis(label: str, parameter: Parameter, values: Sequence[Any]) -> A
         math.sqrt(parameter.low * parameter.high) if logarithmic else (parameter.low + parameter.high) / 2
     )
     ticks = tuple(
-        (place, f"{value:.3g}")
+        (place, short(value))
         for place, value in zip((0.0, 0.5, 1.0), (parameter.low, middle, parameter.high))
     )
     return Axis(name=label, place=(scale(numbers) - low) / (high - low), ticks=ticks)
@@ -74,11 +74,12 @@ def parallel_coordinates(axes: Sequence[Axis], score: FloatArray, titles: Sequen
     score : (N,) more is better, decides who stands out and is drawn last.
     titles : shown when the pointer rests on a line.
     """
-    width, height, top, bottom = 960.0, 320.0, 34.0, 24.0
+    width, height, top, bottom = 960.0, 330.0, 42.0, 16.0
     step = (width - 160.0) / max(len(axes) - 1, 1)
     xs = [80.0 + step * index for index in range(len(axes))]
     room = height - top - bottom
-    best = _best(score)
+    best = best_share(score)
+    place_of = {axis.name: place for place, axis in enumerate(axes)}
     parts = []
     for index in np.argsort(score):
         points = [
@@ -93,7 +94,10 @@ def parallel_coordinates(axes: Sequence[Axis], score: FloatArray, titles: Sequen
         )
     for x, axis in zip(xs, axes):
         parts.append(f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="{top:g}" y2="{top + room:g}"/>')
-        parts.append(f'<text class="name" x="{x:.1f}" y="16" text-anchor="middle">{escape(axis.name)}</text>')
+        lift = 14 if place_of[axis.name] % 2 and len(axes) > 5 else 0  # neighbours' names would touch
+        parts.append(
+            f'<text class="axis" x="{x:.1f}" y="{26 - lift}" text-anchor="middle">{escape(words(axis.name))}</text>'
+        )
         for place, text in axis.ticks:
             y = top + (1.0 - place) * room
             parts.append(f'<text class="tick" x="{x + 7:.1f}" y="{y + 4:.1f}">{escape(text)}</text>')
@@ -136,7 +140,7 @@ def scatter(
         )
     parts.append(
         f'<text class="tick" x="{left + room_x / 2:.1f}" y="{height - 3:g}" text-anchor="middle">'
-        f"{escape(horizontal.name)}</text>"
+        f"{escape(words(horizontal.name))}</text>"
     )
     shown = np.isfinite(xs) & np.isfinite(ys)
     if front is not None and (front & shown).any():
@@ -184,17 +188,36 @@ def heat_rows(
     return names, rows
 
 
-def _best(score: FloatArray) -> NDArray[np.bool_]:
-    """(N,) the best fifth, at least one."""
-    count = max(1, round(TOP_SHARE * len(score)))
-    best = np.zeros(len(score), dtype=bool)
-    best[np.argsort(score)[::-1][:count]] = True
-    return best
+def share_bars(shares: Mapping[str, float]) -> str:
+    """A horizontal bar per name, with its share in per cent; empty without any."""
+    row, left, width = 26.0, 150.0, 470.0
+    longest = max(shares.values(), default=0.0) or 1.0
+    parts = []
+    for place, (name, share) in enumerate(shares.items()):
+        y, length = 6 + place * row, (width - left - 50) * share / longest
+        parts.append(
+            f'<text class="label" x="0" y="{y + 14:g}">{escape(words(name))}</text>'
+            f'<rect class="key s0" x="{left:g}" y="{y + 2:g}" width="{max(length, 1):.1f}" height="17" rx="3"/>'
+            f'<text class="label" x="{left + length + 7:.1f}" y="{y + 14:g}">{share:.0%}</text>'
+        )
+    return _svg(width, row * len(shares) + 10, "".join(parts), "Importance of parameters") if shares else ""
 
 
 def best_share(score: FloatArray) -> NDArray[np.bool_]:
-    """(N,) trials that stand out in the charts; more is better."""
-    return _best(score) if len(score) else np.zeros(0, dtype=bool)
+    """(N,) the best fifth, at least one; more is better."""
+    best = np.zeros(len(score), dtype=bool)
+    best[np.argsort(score)[::-1][: max(1, round(TOP_SHARE * len(score)))]] = True
+    return best
+
+
+def words(name: str) -> str:
+    """A label as it is shown."""
+    return name.replace("_", " ")
+
+
+def short(value: float) -> str:
+    """A number in few characters: ``0.005``, ``894``, ``4,000``."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _word(value: Any) -> str:

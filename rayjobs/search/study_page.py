@@ -24,6 +24,7 @@ from rayjobs.search.study_charts import (
     parameter_axis,
     scatter,
     score_axis,
+    share_bars,
 )
 from rayjobs.search.study_view import PARAM, StudyView, parameter_importance, pareto_front
 
@@ -78,7 +79,7 @@ def _head(view: StudyView) -> dict[str, str]:
         word = "Running" if view.status == "running" else "Not judged"
         beneath = "The holdout stays sealed until the sweep is done."
         return {
-            "style": "",
+            "style": "wait",
             "word": word,
             "headline": "No winner has met the holdout yet.",
             "beneath": beneath,
@@ -186,9 +187,7 @@ def _parameters(view: StudyView) -> dict[str, Any]:
     found: dict[str, Any] = {
         "parallel": "", "slices": [],
         "importance_note": note if importance else "At least four complete trials are needed.",
-        "importance": charts.bar_chart(
-            list(importance), list(importance.values()), label="Importance", format_value=lambda v: f"{v:.0%}"
-        ) if importance else "",
+        "importance": share_bars(importance),
     }  # fmt: skip
     if len(scored) < 2:
         return found

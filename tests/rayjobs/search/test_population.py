@@ -17,7 +17,7 @@ from rayjobs.search.studies import GENERATION, MEMBER, PARENT
 from rayjobs.typed_config import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent))
-from practice_setup import practice_search  # noqa: E402
+from practice_setup import practice_search
 
 SPACE = Space(
     {

@@ -1,4 +1,4 @@
-"""The driver of a sweep: trials side by side, failures that stay alone, pruning, and a study that survives its driver."""
+"""The driver of a sweep: trials side by side, failures that stay alone, a study that survives its driver."""
 
 from __future__ import annotations
 
@@ -78,7 +78,14 @@ def test_successive_halving_spends_less_on_bad_trials(ray_running, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("fault", "error"), [("raise", "RuntimeError: practice: this trial raises"), ("nan", "returns hold NaN"), ("kill", "the worker died")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("raise", "RuntimeError: practice: this trial raises"),
+        ("nan", "returns hold NaN"),
+        ("kill", "the worker died"),
+    ],
+)
 def test_a_trial_that_fails_leaves_the_others_untouched(ray_running, tmp_path, fault, error):
     points = tuple({"x": 0.3, "fault": "none" if i != 1 else fault} for i in range(5))
     config = practice_search(num_trials=5, retries=1, enqueue=points)
