@@ -21,8 +21,10 @@ from rayjobs.result_tables import print_paths, print_table
 from rayjobs.run_directory import git_commit, write_atomically
 from rayjobs.typed_config import ConfigError, did_you_mean
 
-SUITES = ("env", "train")
-PACKAGES = ("rayfold", "ray", "torch", "numpy", "numba", "gymnasium", "stable-baselines3", "sb3-contrib")
+SUITES = ("env", "train", "sweep")
+PACKAGES = (
+    "rayfold", "ray", "torch", "numpy", "numba", "gymnasium", "optuna", "stable-baselines3", "sb3-contrib",
+)  # fmt: skip
 
 
 def bench(values: dict[str, Any]) -> ExitCode:

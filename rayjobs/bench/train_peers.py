@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from envs.portfolio import PortfolioVectorEnv
 from rayjobs.bench.train_workload import (
     CLIP,
     ENTROPY_WEIGHT,
@@ -90,7 +91,7 @@ class RecurrentSB3:
         # RecurrentPPO draws minibatches of whole envs only; it pads sequences at episode ends by itself.
         self.model = RecurrentPPO(
             "MlpLstmPolicy",
-            sb3_vec_env(workload, num_envs),
+            sb3_vec_env(bench_env(workload, num_envs)),
             n_steps=workload.batch_steps // num_envs,
             batch_size=workload.minibatch_steps,
             n_epochs=workload.epochs,
@@ -118,13 +119,15 @@ class RecurrentSB3:
         self.model.env.close()
 
 
-def sb3_vec_env(workload: TrainWorkload, num_envs: int) -> Any:
+def sb3_vec_env(env: PortfolioVectorEnv) -> Any:
     """The vector env as a stable_baselines3 VecEnv."""
     from stable_baselines3.common.vec_env import VecEnv
 
+    num_envs = env.num_envs
+
     class PortfolioVecEnv(VecEnv):
         def __init__(self) -> None:
-            self.portfolio = bench_env(workload, num_envs)
+            self.portfolio = env
             super().__init__(
                 num_envs, self.portfolio.single_observation_space, self.portfolio.single_action_space
             )
@@ -139,10 +142,10 @@ def sb3_vec_env(workload: TrainWorkload, num_envs: int) -> Any:
             observation, rewards, terminated, truncated, infos = self.portfolio.step(self._actions)
             done = terminated | truncated
             facts: list[dict[str, Any]] = [{} for _ in range(num_envs)]
-            for env in np.flatnonzero(done):
-                facts[env] = {
-                    "terminal_observation": infos["final_obs"][env].copy(),
-                    "TimeLimit.truncated": bool(truncated[env] and not terminated[env]),
+            for row in np.flatnonzero(done):
+                facts[row] = {
+                    "terminal_observation": infos["final_obs"][row].copy(),
+                    "TimeLimit.truncated": bool(truncated[row] and not terminated[row]),
                 }
             return observation.copy(), rewards.astype(np.float32), done, facts
 

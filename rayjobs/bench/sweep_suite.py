@@ -1,0 +1,182 @@
+"""Suite `sweep`: what a trial costs beyond its own training, and trials an hour beside a plain Optuna loop over SB3.
+
+    python -m rayjobs.bench suite=sweep
+
+Wall time, two workers of one thread each; what a worker spends on its first trial (imports, compilation) is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray
+
+from rayjobs.bench.sweep_peers import SB3Work, sb3_trial
+from rayjobs.cluster import ClusterConfig, ray_session
+from rayjobs.entry import compose
+from rayjobs.search.policy_trials import PolicyTrials, share_study
+from rayjobs.search.practice_trials import PracticeStudy, PracticeTrials
+from rayjobs.search.settings import SearchConfig
+from rayjobs.search.space import Parameter, Space
+from rayjobs.search.studies import open_study
+from rayjobs.search.sweep_config import SweepConfig, build_sweep_config
+from rayjobs.search.sweep_job import SweepData, load_sweep
+from rayjobs.search.sweep_loop import SweepLoop
+from rayjobs.search.trial_worker import MakeProgram, WorkerPool
+
+LOG = logging.getLogger(__name__)
+Row = dict[str, Any]
+WORK = (
+    "+experiment=planted_signal", "search=random", "search.scheduler.kind=none", "policy.core_units=64",
+    "policy.encoder_units=64", "trainer.validation_fraction=0", "walk_forward.test_bars=4000", "data.num_bars=46000",
+)  # fmt: skip
+"""One fold of 40,000 training bars, scored on 2,000; no validation inside training, the peer has none either."""
+
+
+def row(name: str, value: float, unit: str, ratio_to: Row | None = None, **settings: Any) -> Row:
+    """One result; with `ratio_to`, also how many times that row's value it is."""
+    ratio = None if ratio_to is None else {"name": ratio_to["name"], "ratio": value / ratio_to["value"]}
+    return {"name": name, "value": value, "unit": unit, "ratio_to": ratio, "settings": settings}
+
+
+def run(settings: Mapping[str, Any]) -> list[Row]:
+    """All rows; ``settings`` is the group ``sweep`` of ``conf/bench.yaml``."""
+    rows: list[Row] = []
+    with ray_session(ClusterConfig(address=None, num_cpus=2, num_gpus=0, object_store_mb=200)):
+        rows += bookkeeping_rows(settings["trivial_trials"])
+        steps = f"trainer.total_env_steps={settings['env_steps']}"
+        config = build_sweep_config(compose("sweep", [*WORK, steps]))
+        data = load_sweep(config)
+        rows += policy_rows(config, data, settings["policy_trials"])
+    if settings["peers"]:
+        rows += peer_rows(config, data, rows[-1])
+    return rows
+
+
+def bookkeeping_rows(num_trials: int) -> list[Row]:
+    """Trials that do nothing: what asking, sending, storing and telling costs, and whether memory grows."""
+    space = Space({"x": Parameter(key="x", kind="uniform", low=0.0, high=1.0)})
+    search = _search(compose("sweep")["search"], num_trials, "random")
+    memory: list[float] = []
+
+    def watch(loop: SweepLoop) -> None:
+        if len(loop.ended) in (num_trials // 5, num_trials):
+            memory.append(_memory_mb())
+
+    seconds, _ = _timed(search, space, PracticeTrials, PracticeStudy(num_bars=2000), [(0, 0)], 2, watch)
+    each = 1000 * seconds / num_trials
+    facts = {"trials": num_trials, "workers": 2}
+    return [
+        row("bookkeeping per trial", each, "ms", **facts),
+        row("driver's memory, last 80 % of the trials", memory[-1] - memory[0], "MB grown", **facts),
+    ]
+
+
+def policy_rows(config: SweepConfig, data: SweepData, num_trials: int) -> list[Row]:
+    """Real trials, on two workers and on one."""
+    rows = []
+    for workers in (2, 1):
+        search = replace(config.search, num_trials=num_trials + workers)
+        with tempfile.TemporaryDirectory() as scratch:
+            scoring, checkpoints = config.search.scoring, Path(scratch)
+            shared = share_study(config.values, data.sealed, data.windows.folds, scoring, checkpoints)
+            _, loop = _timed(search, config.space, PolicyTrials, shared, [(0, 0)], workers)
+        counted = loop[workers:]
+        training = sum(one["train_seconds"] for one in counted)
+        lasted = sum(one["seconds"] for one in counted)
+        scoring_seconds = sum(one["scoring_seconds"] for one in counted)
+        facts = {
+            "trials": len(counted),
+            "workers": workers,
+            "env_steps": config.train.trainer.total_env_steps,
+        }
+        if workers == 2:
+            rows.append(
+                row(
+                    "overhead per trial beyond its training", (lasted - training) / len(counted), "s", **facts
+                )
+            )
+            rows.append(row("of it building and scoring", scoring_seconds / len(counted), "s", **facts))
+        rows.append(
+            row(f"rayfold, {workers} workers", 3600 * workers * len(counted) / lasted, "trials/hour", **facts)
+        )
+    return rows
+
+
+def peer_rows(config: SweepConfig, data: SweepData, ours: Row) -> list[Row]:
+    """A plain Optuna loop over sb3-contrib's RecurrentPPO in this process: same bars, costs, env steps and sizes."""
+    work = SB3Work.of(config.train, data.sealed, data.windows.folds[0])
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0), direction="maximize")
+    lasted = []
+    for _ in range(2):
+        started = time.perf_counter()
+        trial = study.ask()
+        study.tell(trial, sb3_trial(work, trial.suggest_float("learning_rate", 2e-4, 4e-3, log=True)))
+        lasted.append(time.perf_counter() - started)
+    peer = row("Optuna + sb3-contrib RecurrentPPO, 1 process", 3600 / min(lasted), "trials/hour")
+    return [peer, row("rayfold, 1 worker, beside it", ours["value"], "trials/hour", peer)]
+
+
+def _timed(
+    search: SearchConfig,
+    space: Space,
+    program: MakeProgram,
+    shared: Any,
+    shares: list[tuple[int, int]],
+    workers: int,
+    watch: Any = lambda loop: None,
+) -> tuple[float, list[dict[str, float]]]:
+    """Run a study in a scratch folder: seconds after the first trial, and what each trial spent, in order of number."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch) / "study"
+        directory.mkdir()
+        study = open_study(search, directory, seed=0)
+        began: list[float] = []
+
+        def note(loop: SweepLoop) -> None:
+            if loop.ended and not began:
+                began.append(time.perf_counter())
+            watch(loop)
+
+        with WorkerPool(program, ray.put(shared), workers, num_cpus=2 / workers) as pool:
+            SweepLoop(study, space, search, shares=shares, pool=pool, directory=directory, watch=note).run()
+        seconds = time.perf_counter() - began[0]
+        spent = [
+            {
+                "seconds": trial.user_attrs["seconds"],
+                "train_seconds": sum(one["train_seconds"] for one in trial.user_attrs["folds"]),
+                "scoring_seconds": sum(one["scoring_seconds"] for one in trial.user_attrs["folds"]),
+            }
+            for trial in study.get_trials(deepcopy=False)
+            if "folds" in trial.user_attrs
+        ]
+    return seconds, spent
+
+
+def _search(values: Mapping[str, Any], num_trials: int, sampler: str) -> SearchConfig:
+    from rayjobs.typed_config import build_dataclass
+
+    config = build_dataclass(SearchConfig, values, "search")
+    return replace(
+        config,
+        num_trials=num_trials,
+        sampler=replace(config.sampler, kind=sampler),
+        scheduler=replace(config.scheduler, kind="none"),
+    )
+
+
+def _memory_mb() -> float:
+    """Resident memory of this process now; its peak where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize() / 2**20
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
