@@ -53,10 +53,10 @@ from envs.kernel.columns import (
     WIN_SUM,
     WINS,
 )
-from envs.kernel.jit import inner
+from envs.kernel.jit import hot, inner
 
 
-@inner
+@hot
 def fill_costs(rule, instrument, context, bars, t, s, quantity, price, fee_bps, scale):
     """Commission, spread, slippage and impact of a fill in bar t + 1, decided with what is known at close t."""
     size = abs(quantity)
@@ -97,7 +97,7 @@ def close_trade_statistics(account, counter, position, e, a):
     position[e, a, TRADE_NOTIONAL] = 0.0
 
 
-@inner
+@hot
 def book_position(account, counter, position, slot, context, e, a, s, t, quantity, price, point, paid):
     """Move units by `quantity` at `price`: average entry price, realised PnL (returned), trade statistics."""
     held = position[e, a, UNITS]

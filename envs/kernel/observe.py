@@ -64,7 +64,9 @@ def observe_row(
         side = gain = held = 0.0
         if units != 0.0:
             side = 1.0 if units > 0.0 else -1.0
-            gain = soft(side * (mark / position[e, a, ENTRY_PRICE] - 1.0) / rule[RETURN_SCALE])
+            # soft(side * (mark / entry - 1) / scale), with one division
+            move = side * (mark - position[e, a, ENTRY_PRICE])
+            gain = move / (abs(move) + rule[RETURN_SCALE] * position[e, a, ENTRY_PRICE])
             held = t + 1.0 - slot[e, a, ENTRY_BAR]
             held /= held + rule[HOLDING_SCALE]
         out[e, k] = side

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -159,12 +158,13 @@ def _peer_comparison(seconds: float, cache_dir: str) -> list[Row]:
     one = random_market(num_assets=1, num_features=50)
     thirty = random_market(num_assets=30, num_features=8)
     ours = {
-        "TorchTrade": our_rate(one, plain(), 1024, seconds),
-        "FinRL": our_rate(thirty, replace(plain()), 1024, seconds),
+        "TorchTrade": (our_rate(one, plain(), 1024, seconds), 1024),
+        "FinRL": (our_rate(thirty, plain(), 256, seconds), 256),
     }
     for peer in peer_rows(cache_dir, seconds):
         rows.append(peer)
         if peer["value"] is not None:
-            name = f"rayfold, work of {peer['name']}"
-            rows.append(row(name, ours[peer["settings"]["peer"]], "env steps/s", peer, **peer["settings"]))
+            rate, envs = ours[peer["settings"]["peer"]]
+            settings = {**peer["settings"], "envs": envs}
+            rows.append(row(f"rayfold, work of {peer['name']}", rate, "env steps/s", peer, **settings))
     return rows
