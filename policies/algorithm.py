@@ -164,12 +164,16 @@ class PortfolioPPO(PPO):
         deadline = time.monotonic() + self.config.sample_timeout_s
         while len(sampled) < wanted:
             if healthy := group.healthy_worker_ids()[: wanted - len(sampled)]:
-                sampled += group.foreach_env_runner(
-                    lambda runner: (runner.sample(cost_scale=scale), runner.get_metrics()),
+                results = group.foreach_env_runner(
+                    lambda runner: runner.sample_or_error(cost_scale=scale),
                     local_env_runner=False,
                     remote_worker_ids=healthy,
                     timeout_seconds=max(1.0, deadline - time.monotonic()),
                 )
+                for result in results:
+                    if isinstance(result, Exception):
+                        raise result
+                sampled += results
             if len(sampled) < wanted and time.monotonic() > deadline:
                 raise RuntimeError(
                     f"{len(sampled)} of {wanted} env runners delivered samples within "

@@ -65,7 +65,7 @@ class SequenceColumns:
         spread: float,
     ) -> None:
         def fold(name: str) -> Tensor:
-            parts = [torch.from_numpy(getattr(fragment, name)) for fragment in fragments]
+            parts = [_tensor(getattr(fragment, name)) for fragment in fragments]
             folded = [
                 part.unflatten(0, (-1, sequence_length)).transpose(0, 1).flatten(1, 2) for part in parts
             ]
@@ -84,7 +84,7 @@ class SequenceColumns:
         if not bool(valid.all()):
             self._columns[Columns.LOSS_MASK] = valid
         self._states = {
-            name: torch.cat([torch.from_numpy(f.states[name]).flatten(0, 1) for f in fragments]).to(device)
+            name: torch.cat([_tensor(f.states[name]).flatten(0, 1) for f in fragments]).to(device)
             for name in fragments[0].states
         }
 
@@ -96,6 +96,11 @@ class SequenceColumns:
         columns: dict[str, Any] = {name: column[:, sequences] for name, column in self._columns.items()}
         columns[Columns.STATE_IN] = {name: state[sequences] for name, state in self._states.items()}
         return SequenceMinibatch(columns, columns[KEEP].numel())
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """A view; a copy of what Ray's object store holds, which is read-only."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 class SequencePPOLearner(PPOTorchLearner):

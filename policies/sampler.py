@@ -8,11 +8,13 @@ NEXT_STEP autoreset.
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Collection
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import ray
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
@@ -126,6 +128,17 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
             fragment = self._sample_fragment()
         self._log_counts(fragment.num_env_steps)
         return fragment
+
+    def sample_or_error(self, *, cost_scale: float) -> tuple[Fragment, Any] | Exception:
+        """A fragment and its metrics for the driver, or what the env or the network raised.
+
+        RLlib takes an exception for a fault of the machine and starts the runner anew, for ever and without a word.
+        """
+        try:
+            return self.sample(cost_scale=cost_scale), self.get_metrics()
+        except Exception as error:
+            error.add_note(f"raised in env runner {self.worker_index}:\n{traceback.format_exc()}")
+            return error
 
     def _reset(self) -> None:
         num_envs = self.env.num_envs
@@ -289,6 +302,8 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
     def set_state(self, state: dict[str, Any]) -> None:
         if COMPONENT_RL_MODULE in state:
             weights = state[COMPONENT_RL_MODULE]
+            if isinstance(weights, ray.ObjectRef):  # how RLlib sends weights to remote runners
+                weights = ray.get(weights)
             self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
             self._weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
         if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:

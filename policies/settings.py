@@ -163,6 +163,6 @@ class PPOSettings:
                 total_env_steps=total_env_steps,
             )
             .network(layout, network)
-            .fault_tolerance(restart_failed_env_runners=True)
+            .fault_tolerance(restart_failed_env_runners=True, delay_between_env_runner_restarts_s=1.0)
             .debugging(seed=seed, log_level="ERROR")
         )

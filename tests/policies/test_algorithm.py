@@ -47,7 +47,7 @@ def noise_config(*, runners=0, learners=0, **training):
         )
         .env_runners(num_env_runners=runners, create_local_env_runner=runners == 0, sample_timeout_s=60)
         .learners(num_learners=learners)
-        .fault_tolerance(restart_failed_env_runners=True)
+        .fault_tolerance(restart_failed_env_runners=True, delay_between_env_runner_restarts_s=1.0)
     )
 
 
