@@ -47,7 +47,16 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
     paths = [Path(argument).expanduser() for argument in arguments if argument not in options]
     if "--cfg" in options:  # its value has no dash
         options.append(str(paths.pop()))
-    return paths, options
+    return paths, [_quoted(option) for option in options]
+
+
+def _quoted(option: str) -> str:
+    """A filter is an expression: it is handed to Hydra as a quoted text."""
+    key, equals, value = option.partition("=")
+    if key != "filter" or not equals or value[:1] in ("'", '"') or value in ("", "null"):
+        return option
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'filter="{escaped}"'
 
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:

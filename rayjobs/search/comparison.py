@@ -10,29 +10,12 @@ from typing import Any
 import pandas as pd
 
 from rayjobs.result_tables import print_paths, print_table
+from rayjobs.search.leaderboard import FORMS, PARAM, print_trials
 from rayjobs.search.run_page import write_run_page
 from rayjobs.search.run_view import SHOWN, differences, run_rows, view_run
 from rayjobs.search.study_page import write_study_page
-from rayjobs.search.study_view import PARAM, view_study
+from rayjobs.search.study_view import view_study
 from rayjobs.typed_config import ConfigError, did_you_mean
-
-FORMS = {
-    "score": "+.3f", "mean": "+.3f", "spread": ".3f", "dsr": ".3f", "sharpe": "+.3f", "total_return": "+.2%",
-    "max_drawdown": ".2%", "volatility": ".2%", "annual_turnover": ",.0f", "env_steps": ",", "seconds": ",.0f",
-    "total_cost": ",.0f", "num_trades": ",",
-}  # fmt: skip
-USUAL = (
-    "rank",
-    "trial",
-    "state",
-    "score",
-    "mean",
-    "spread",
-    "dsr",
-    "max_drawdown",
-    "annual_turnover",
-    "env_steps",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +46,11 @@ def compare_study(directory: Path, config: CompareConfig) -> None:
     """Print a study's trials and write its page."""
     view = view_study(directory)
     rows = select(view.trials.rename(columns=lambda name: name.removeprefix(PARAM)), config)
-    usual = [*USUAL, *view.parameters]
-    columns = _known(config.columns or usual, rows)
-    print_table(
+    print_trials(
         f"{view.experiment}, sweep {directory.name} ({view.status}): {len(rows)} of {len(view.trials)} trials",
         rows.head(config.top).to_dict("records"),
-        columns={name: FORMS.get(name, "") for name in columns},
+        view.parameters,
+        _known(config.columns, rows),
     )
     path = Path(config.output) if config.output else directory / "report.html"
     print_paths([write_study_page(view, path)])

@@ -22,6 +22,7 @@ from evaluation.artefacts import write_csv
 from evaluation.metrics import sharpe_ratio
 from evaluation.overfitting import cscv
 from evaluation.significance import deflated_sharpe_ratio, sharpe_moments
+from rayjobs.result_tables import print_table
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.objective import METRICS, ObjectiveConfig
 from rayjobs.search.studies import ERROR, GENERATION, RETRY_OF
@@ -34,6 +35,26 @@ STATES = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
+PARAM = "param_"
+"""Prefix of the columns that hold parameters."""
+USUAL_COLUMNS = (
+    "rank",
+    "trial",
+    "state",
+    "score",
+    "spread",
+    "dsr",
+    "max_drawdown",
+    "annual_turnover",
+    "env_steps",
+)
+FORMS = {
+    "score": "+.3f", "mean": "+.3f", "spread": ".3f", "dsr": ".3f", "sharpe": "+.3f", "total_return": "+.2%",
+    "max_drawdown": ".2%", "volatility": ".2%", "annual_turnover": ",.0f", "env_steps": ",", "seconds": ",.0f",
+    "total_cost": ",.0f", "num_trades": ",",
+}  # fmt: skip
+"""Formats of the numbers of trials and runs in tables."""
+MAX_PARAMETER_COLUMNS = 4
 MAX_BLOCKS = 16
 """Blocks of CSCV: 12,870 combinations."""
 
@@ -152,7 +173,7 @@ def _row(
         "repeat_of": trial.user_attrs.get(RETRY_OF),
         "error": trial.user_attrs.get(ERROR),
     }
-    return row | {f"param_{name}": value for name, value in trial.params.items()}
+    return row | {f"{PARAM}{name}": value for name, value in trial.params.items()}
 
 
 def _deflated(directory: Path, number: int, significance: StudySignificance) -> float | None:
@@ -173,6 +194,39 @@ def _deflated(directory: Path, number: int, significance: StudySignificance) -> 
         kurtosis=moments.kurtosis,
     )
     return None if math.isnan(value) else value
+
+
+def print_trials(
+    title: str, rows: Sequence[Mapping[str, Any]], labels: Sequence[str], columns: Sequence[str] = ()
+) -> None:
+    """Print trials as a table.
+
+    Parameters
+    ----------
+    labels : parameters; with more than four they share a column.
+    columns : columns to show instead of the usual ones.
+    """
+    shown = [{key.removeprefix(PARAM): value for key, value in row.items()} for row in rows]
+    if not columns and len(labels) > MAX_PARAMETER_COLUMNS:
+        for row in shown:
+            row["parameters"] = parameters(
+                {name: row.get(name) for name in labels if not _missing(row.get(name))}
+            )
+        labels = ["parameters"]
+    chosen = columns or [*USUAL_COLUMNS, *labels]
+    print_table(title, shown, columns={name: FORMS.get(name, "") for name in chosen})
+
+
+def parameters(params: Mapping[str, Any]) -> str:
+    """``kl_stop=0.031 core=lstm``."""
+    return " ".join(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in params.items()
+    )
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def write_trials(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

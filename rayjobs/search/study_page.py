@@ -16,6 +16,7 @@ from evaluation import charts
 from evaluation.artefacts import replacing
 from evaluation.metrics import equity_curve
 from rayjobs.result_tables import number
+from rayjobs.search.leaderboard import PARAM
 from rayjobs.search.objective import METRICS
 from rayjobs.search.study_charts import (
     best_share,
@@ -26,7 +27,7 @@ from rayjobs.search.study_charts import (
     score_axis,
     share_bars,
 )
-from rayjobs.search.study_view import PARAM, StudyView, parameter_importance, pareto_front
+from rayjobs.search.study_view import StudyView, parameter_importance, pareto_front
 
 TOP_ROWS, TOP_CURVES = 20, 6
 PILLS = {"complete": "pass", "pruned": "none", "running": "none", "failed": "fail"}

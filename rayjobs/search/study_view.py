@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from rayjobs.run_directory import RunDirectory, read_status
-from rayjobs.search.leaderboard import num_counted, study_significance, trial_rows
+from rayjobs.search.leaderboard import PARAM, num_counted, study_significance, trial_rows
 from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space
 from rayjobs.search.studies import read_study
 from rayjobs.search.trial_record import bars_path, load_returns
 from rayjobs.typed_config import ConfigError, build_dataclass
-
-PARAM = "param_"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rayjobs.result_tables import number
+from rayjobs.search.leaderboard import parameters
 from rayjobs.search.objective import METRICS
 from rayjobs.search.sweep_loop import RunningTrial, SweepLoop
 from rayjobs.search.trial_record import TrialRecord
@@ -119,14 +119,6 @@ class SweepDisplay:
             number(running.values[0], "+.3f") if running.values else "-",
             parameters(running.params),
         )
-
-
-def parameters(params: Mapping[str, Any]) -> str:
-    """``kl_stop=0.031 core=lstm``."""
-    return " ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in params.items()
-    )
 
 
 def duration(seconds: float) -> str:

@@ -25,6 +25,7 @@ from rayjobs.search.leaderboard import (
     best_trial,
     counts,
     num_counted,
+    print_trials,
     significance_facts,
     study_significance,
     trial_rows,
@@ -49,6 +50,10 @@ from rayjobs.study import load_study
 from rayjobs.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
+
+
+class SweepFailed(RuntimeError):
+    """No trial could be scored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +207,9 @@ def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tr
     significance = write_results(config, data, study, directory, recorded, None)
     verdict = None
     winner = best_trial(study)
+    if winner is None and not counts(study)["pruned"]:
+        report_sweep(config, data, study, directory, significance, None)
+        raise SweepFailed(f"every trial failed; the errors stand in {directory / 'trials.csv'}")
     if winner is not None and config.search.open_holdout:
         bars = data.full.panel.bar_utc[[data.windows.holdout_start, -1]].astype("datetime64[s]")
         try:
@@ -289,15 +297,10 @@ def report_sweep(
 ) -> None:
     """Print the leaderboard, what the number of trials means, and the paths."""
     rows = trial_rows(study, directory, config.search.objective, significance)
-    labels = list(config.space.parameters)
-    columns = {"rank": "", "trial": "", "state": "", "score": "+.3f", "mean": "+.3f", "spread": ".3f", "dsr": ".3f",
-               "max_drawdown": ".2%", "annual_turnover": ",.0f", "env_steps": ","}  # fmt: skip
-    columns |= {f"param_{label}": ".4g" for label in labels}
-    short = [{key.removeprefix("param_"): value for key, value in row.items()} for row in rows[:10]]
-    print_table(
+    print_trials(
         f"Leaderboard, out of sample on the validation folds ({len(rows)} trials)",
-        short,
-        columns={key.removeprefix("param_"): form for key, form in columns.items()},
+        rows[:10],
+        list(config.space.parameters),
     )
     facts: dict[str, Any] = {
         "trials counted": significance.num_trials,

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from practice_setup import practice_search
 
 from rayjobs.search.population import Population, exploit, explore, lineage
 from rayjobs.search.space import Parameter, Space
 from rayjobs.search.studies import GENERATION, MEMBER, PARENT
 from rayjobs.typed_config import ConfigError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from practice_setup import practice_search
 
 SPACE = Space(
     {

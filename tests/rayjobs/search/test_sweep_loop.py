@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import ray
 from optuna.trial import TrialState
+from practice_setup import practice_search, practice_space
 
 from evaluation.ledger import Ledger
 from rayjobs.cluster import ClusterConfig, ray_session
@@ -25,8 +26,6 @@ from rayjobs.search.trial_record import load_returns
 from rayjobs.search.trial_worker import WorkerPool
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from practice_setup import practice_search, practice_space  # noqa: E402
 
 pytestmark = pytest.mark.ray
 

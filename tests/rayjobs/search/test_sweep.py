@@ -1,0 +1,181 @@
+"""The entry point `rayjobs.sweep` from end to end on small trainings, and `rayjobs.compare` on what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from evaluation.ledger import Ledger
+from rayjobs.compare import main as compare
+from rayjobs.compare import split_arguments
+from rayjobs.entry import ExitCode, compose, run_entry_point
+from rayjobs.search.sweep_config import build_sweep_config, resumed_values
+from rayjobs.sweep import sweep
+from rayjobs.typed_config import ConfigError
+
+SMALL = (
+    "+experiment=planted_signal", "data.num_bars=6000", "walk_forward.train_bars=2000", "walk_forward.test_bars=1000",
+    "walk_forward.embargo_bars=8", "trainer.total_env_steps=2048", "trainer.validation_every=2", "env.episode.bars=48",
+    "algo.num_envs=16", "algo.fragment_bars=32", "algo.minibatch_steps=256", "policy.core_units=8",
+    "policy.encoder_units=8", "policy.value_units=8", "search.scoring.overlap_bars=64", "cluster.object_store_mb=100",
+)  # fmt: skip
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        build_sweep_config(compose("sweep", [*SMALL, *arguments]))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["search.num_trials=0"], "num_trials is 0; it must be at least 1"),
+        (["search.max_concurrent=0"], "max_concurrent is 0; it must be auto or at least 1"),
+        (["search.max_concurrent=many"], "search.max_concurrent is 'many'"),
+        (["search.seeds=[1,1]"], "give one or more different whole numbers"),
+        (["search.sampler.kind=tpee"], "did you mean tpe?"),
+        (["search.objective.metrics=[sharp]"], "metrics names 'sharp'; known are sharpe"),
+        (["search.scheduler.rungs=[0.5,0.25]"], "give fractions of the training, ascending"),
+        (
+            ["search=nsga2", "search.scheduler.kind=asha"],
+            "trials with several objectives cannot be ranked half-way",
+        ),
+        (
+            ["search.space.kl_stop.key=algo.kl_stp"],
+            "algo.kl_stp is not a key of the configuration; did you mean",
+        ),
+        (
+            ["search.enqueue=[{kl_stp: 1}]"],
+            "search.enqueue[0]: kl_stp is no parameter of the space; did you mean kl_stop?",
+        ),
+        (
+            ["search.space.kl_stop.kind=lognormal"],
+            "search.space.kl_stop.kind is 'lognormal'; it must be one of",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_starts(arguments, sentence):
+    assert sentence in refusal(*arguments)
+
+
+def test_a_resumed_study_keeps_what_its_trials_were_scored_with(tmp_path):
+    stored = compose("sweep", [*SMALL, "search.num_trials=4"])
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored))
+    same = resumed_values(compose("sweep", ["search.num_trials=8"]), tmp_path)
+    assert same == {**stored, "search": {**stored["search"], "num_trials": 8}}
+    with pytest.raises(ConfigError, match="algo.gamma is 0.5 but the study was begun with 0.97"):
+        resumed_values(compose("sweep", ["algo.gamma=0.5"]), tmp_path)
+
+
+def test_paths_and_options_are_told_apart():
+    assert split_arguments(["runs/a", "sort=-dsr", "filter=x > 1", "runs/b"]) == (
+        [Path("runs/a"), Path("runs/b")],
+        ["sort=-dsr", 'filter="x > 1"'],
+    )
+
+
+def run(directory: Path, *arguments: str) -> tuple[ExitCode, Path]:
+    code = run_entry_point(sweep, "sweep", [*SMALL, f"run.directory={directory}", *arguments])
+    studies = sorted((directory / "planted_signal" / "sweeps").glob("2*"))
+    return code, studies[-1]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_sweep_ends_with_a_ranking_a_verdict_and_a_page(tmp_path, capsys):
+    code, study = run(tmp_path, "search.num_trials=4", "search.scheduler.rungs=[0.5]", "search.seeds=[0,1]",
+                      "tracking=wandb")  # fmt: skip
+    assert code == ExitCode.DONE
+    facts = json.loads((study / "study.json").read_text())
+    assert facts["trials"]["complete"] + facts["trials"]["pruned"] == 4
+    assert facts["significance"]["num_trials"] == 4
+    assert len(facts["validation_windows"]) == 2
+    assert facts["verdict"] is not None
+    trials = pd.read_csv(study / "trials.csv")
+    assert len(trials) == 4
+    assert (trials["env_steps"] <= 2 * 2 * 2048).all()
+    assert (
+        "Approved" in (study / "report.html").read_text() or "Refused" in (study / "report.html").read_text()
+    )
+    assert (study / "winner" / "report.html").is_file()
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    assert ledger.count(ledger.study(f"planted_signal/{study.name}")).all == 4
+    assert len(list((study / "tracking").glob("*/sent"))) == 4
+    assert len(list((study / "tracking").glob("*/wandb/offline-run-*"))) == 4
+    _holdout_stays_out_of_the_search(study, facts)
+    assert compare([str(study), "sort=-score", "top=2"]) == ExitCode.DONE
+    assert "of 4 trials" in capsys.readouterr().out
+    assert compare([str(study / "winner"), f"output={tmp_path / 'page.html'}"]) == ExitCode.DONE
+    assert (tmp_path / "page.html").is_file()
+    assert compare([str(study), "sort=scor"]) == ExitCode.BAD_INPUT
+
+
+def _holdout_stays_out_of_the_search(study: Path, facts: dict) -> None:
+    assert facts["validation_windows"][-1][1] < facts["holdout_window"][0]
+    judged = pd.read_parquet(study / "winner" / "walk_forward" / "returns.parquet")["bar_utc"]
+    assert judged.min().isoformat()[:19] == facts["holdout_window"][0][:19]
+    assert judged.max().isoformat()[:19] == facts["holdout_window"][1][:19]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_population_trains_on_from_the_best_and_its_winner_repeats_the_way(tmp_path):
+    code, study = run(tmp_path, "search=pbt", "search.scheduler.population=3", "search.scheduler.rungs=[0.5]")
+    assert code == ExitCode.DONE
+    trials = pd.read_csv(study / "trials.csv")
+    assert len(trials) == 6
+    assert set(trials["state"]) == {"complete"}
+    assert sorted(trials["rung"]) == [0, 0, 0, 1, 1, 1]
+    # Two folds of 2,048 env steps; a generation trains to half of them, then to all.
+    assert set(trials.loc[trials["rung"] == 0, "env_steps"]) == {2 * 1024}
+    assert set(trials.loc[trials["rung"] == 1, "env_steps"]) == {2 * 2048}
+    progress = pd.read_csv(study / "winner" / "progress.csv")
+    assert progress["env_steps"].max() == 2048
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_sweep_in_which_every_trial_fails_ends_and_says_so(tmp_path):
+    # A mean KL of more than 1e-12 counts as diverged, so every training stops in its first iterations.
+    code, study = run(tmp_path, "search.num_trials=2", "search.retries=0", "algo.kl_limit=1e-12")
+    assert code == ExitCode.FAILED
+    trials = pd.read_csv(study / "trials.csv")
+    assert set(trials["state"]) == {"failed"}
+    assert trials["error"].str.contains("TrainingDiverged").all()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_ctrl_c_ends_a_sweep_cleanly_and_says_how_to_go_on(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "rayjobs.sweep",
+        *SMALL,
+        f"run.directory={tmp_path}",
+        "search.num_trials=50",
+    ]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                           env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and not list(tmp_path.glob("planted_signal/sweeps/*/trials/0*.npy")):
+        assert job.poll() is None
+        time.sleep(0.5)
+    job.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    _, said = job.communicate(timeout=60)
+    assert time.monotonic() - asked < 10
+    assert job.returncode == ExitCode.INTERRUPTED
+    (study,) = tmp_path.glob("planted_signal/sweeps/2*")
+    assert f"python -m rayjobs.sweep resume={study}" in said
+    assert json.loads((study / "status.json").read_text())["status"] == "interrupted"
