@@ -87,7 +87,9 @@ class GruMemory(nn.Module):
         self.recurrent = nn.Linear(units, 3 * units)
 
     def initialise(self, input_bias: Tensor) -> None:
-        pass
+        """Let the update gate keep most of the state at first, like an LSTM's open forget gate."""
+        units = self.recurrent.in_features
+        nn.init.ones_(input_bias[units : 2 * units])
 
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         hidden = gru_step(inputs, self.recurrent.weight, self.recurrent.bias, state["hidden"])
