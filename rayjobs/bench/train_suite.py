@@ -22,6 +22,7 @@ import torch
 from policies.algorithm import PortfolioPPO, PortfolioPPOConfig
 from policies.networks import NetworkConfig
 from rayjobs.bench.plain_loop import PlainLoop, arithmetic_limit
+from rayjobs.bench.train_appo import StockAPPO
 from rayjobs.bench.train_peers import RecurrentSB3, StockRLlib
 from rayjobs.bench.train_workload import (
     CLIP,
@@ -56,12 +57,9 @@ class Rayfold:
         self.algorithm.stop()
 
 
-def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPPOConfig:
-    from ray.tune.registry import register_env
-
-    register_env("bench_rayfold", lambda context: bench_env(workload, context["num_envs"]))
-    num_envs = workload.num_envs // max(1, num_env_runners)
-    network = NetworkConfig(
+def bench_network(workload: TrainWorkload) -> NetworkConfig:
+    """An LSTM and its encoder, both of ``workload.units``."""
+    return NetworkConfig(
         core="lstm",
         encoder_units=workload.units,
         core_units=workload.units,
@@ -71,6 +69,13 @@ def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPP
         weights_distribution="squashed_gaussian",
         action_masks=False,
     )
+
+
+def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPPOConfig:
+    from ray.tune.registry import register_env
+
+    register_env("bench_rayfold", lambda context: bench_env(workload, context["num_envs"]))
+    num_envs = workload.num_envs // max(1, num_env_runners)
     return (
         PortfolioPPOConfig()
         .environment("bench_rayfold")
@@ -95,7 +100,7 @@ def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPP
             train_batch_size_per_learner=workload.batch_steps,
         )
         .sequences(sequence_length=workload.sequence_bars)
-        .network(None, network)
+        .network(None, bench_network(workload))
         .debugging(seed=0, log_level="ERROR")
     )
 
@@ -115,6 +120,7 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
         rows = _rows(rates, workload)
         if settings["workers"]:
             rows += _worker_rows(workload, rounds)
+            rows.append(_appo_row(workload))
     finally:
         ray.shutdown()
     return rows
@@ -225,3 +231,13 @@ def _worker_rows(workload: TrainWorkload, rounds: int) -> list[Row]:
             {"name": name, "value": rate, "unit": "env steps/s", "ratio_to": ratio, "settings": facts}
         )
     return rows
+
+
+def _appo_row(workload: TrainWorkload) -> Row:
+    """Stock RLlib's APPO on our module, as it is: one env runner, one learner, in wall time."""
+    trainer = StockAPPO(workload, bench_network(workload), num_envs=64)
+    rate = trainer.rate(2 * workload.batch_steps)
+    trainer.close()
+    facts = {"envs": 64, "env_runners": 1, "epochs": 1, "cpus": len(os.sched_getaffinity(0))}
+    name = "APPO of stock RLlib on our module"
+    return {"name": name, "value": rate, "unit": "env steps/s", "ratio_to": None, "settings": facts}
