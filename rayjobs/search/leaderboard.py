@@ -22,6 +22,7 @@ from evaluation.artefacts import write_csv
 from evaluation.metrics import sharpe_ratio
 from evaluation.overfitting import cscv
 from evaluation.significance import deflated_sharpe_ratio, sharpe_moments
+from evaluation.trial_count import effective_number_of_trials
 from rayjobs.result_tables import print_table
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.objective import METRICS, ObjectiveConfig
@@ -65,13 +66,15 @@ class StudySignificance:
 
     Attributes
     ----------
-    num_trials : trials that count, failed and pruned ones included.
+    num_trials : trials that count, failed and pruned ones included: what the gate deflates for.
+    effective_trials : clusters of trials whose returns move together, plus those that left none; for information.
     sharpe_variance : across trials, of the Sharpe ratio on the validation windows.
     probability_of_overfitting : CSCV as published; near 0.5 for trials of equal skill, however good.
     probability_of_loss : CSCV's share of halves in which the winner of the other half lost money.
     """
 
     num_trials: int
+    effective_trials: int
     sharpe_variance: float | None
     probability_of_overfitting: float | None
     probability_of_loss: float | None
@@ -87,8 +90,10 @@ def study_significance(returns_TN: NDArray[np.float64], num_trials: int) -> Stud
     blocks = min(MAX_BLOCKS, num_bars // 4 * 2)
     if returns_TN.shape[1] > 1 and blocks >= 2:
         result = cscv(returns_TN, blocks)
+    effective = effective_number_of_trials(returns_TN) if returns_TN.size else 0
     return StudySignificance(
         num_trials=num_trials,
+        effective_trials=effective + num_trials - returns_TN.shape[1],
         sharpe_variance=variance,
         probability_of_overfitting=result.probability_of_overfitting if result else None,
         probability_of_loss=result.probability_of_loss if result else None,

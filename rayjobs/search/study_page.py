@@ -171,7 +171,7 @@ def _equity(view: StudyView) -> dict[str, Any]:
     named = [(f"trial {trial}", values, f"s{index}") for index, (trial, values) in enumerate(curves)]
     series = [charts.Series(name=name, values=values, style=style) for name, values, style in reversed(named)]
     steps = np.diff(view.bar_utc.astype("datetime64[s]").astype(np.int64))
-    starts = np.flatnonzero(steps > 20 * np.median(steps)) + 1 if len(steps) else []
+    starts = np.flatnonzero(steps > 20 * np.median(steps)) + 1
     return {
         "equity_chart": charts.line_chart(
             series, view.bar_utc, label="Equity of the best trials", format_value=lambda v: f"{v:.4g}",

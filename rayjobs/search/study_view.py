@@ -133,4 +133,4 @@ def pareto_front(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(N,) rows of ``costs`` (N, K), less is better, that no other beats in a column without losing in another."""
     at_most = (costs[:, None, :] <= costs[None, :, :]).all(axis=2)
     less = (costs[:, None, :] < costs[None, :, :]).any(axis=2)
-    return ~(at_most & less).any(axis=0)
+    return np.asarray(~(at_most & less).any(axis=0))

@@ -304,6 +304,7 @@ def report_sweep(
     )
     facts: dict[str, Any] = {
         "trials counted": significance.num_trials,
+        "effective": significance.effective_trials,
         "PBO": significance.probability_of_overfitting,
         "probability of loss": significance.probability_of_loss,
         "naive best validation score": rows[0]["score"] if rows else None,

@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 import yaml
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from data.hygiene import HygieneReport
 from evaluation.gate import Verdict
 from evaluation.splits import Fold
+from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import build_train_config
-from rayjobs.fold_job import Study, fold_market
+from rayjobs.fold_job import FoldOutcome, Study, fold_market
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.leaderboard import StudySignificance
 from rayjobs.search.policy_trials import training_spec
@@ -54,6 +57,11 @@ def judge_winner(
     chosen = replace(study, config=build_train_config(values))
     _replay(config, trials, study, windows, directory / "checkpoints")
     outcomes = run_folds(chosen, windows.holdout_folds, directory, tracker)
+    seeds = {config.search.seeds[0]: _net_return(study, outcomes)}
+    for seed in config.search.seeds[1:] if len(trials) == 1 else ():
+        other = replace(chosen, config=replace(chosen.config, seed=seed))
+        place = directory / f"seed_{seed}"
+        seeds[seed] = _net_return(study, run_folds(other, windows.holdout_folds, place, tracker))
     for outcome in outcomes:
         tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
     return report_study(
@@ -65,7 +73,16 @@ def judge_winner(
         num_trials=significance.num_trials,
         trial_sharpe_variance=significance.sharpe_variance,
         overfitting=significance.probability_of_loss,
+        # The first seed is the headline; the others show the spread, and never replace it.
+        seeds=seeds if len(seeds) > 1 else None,
     )
+
+
+def _net_return(study: Study, outcomes: Sequence[FoldOutcome]) -> NDArray[np.float64]:
+    """(N,) returns over the holdout."""
+    return WalkForwardResult(
+        panel=study.panel, folds=tuple(outcome.result for outcome in outcomes)
+    ).net_return
 
 
 def _values(config: SweepConfig, trial: FrozenTrial) -> dict[str, Any]:
