@@ -25,7 +25,8 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
     from rayjobs.run_directory import RunDirectory
-    from rayjobs.search.sweep_job import describe, load_sweep, run_sweep
+    from rayjobs.search.sweep_data import describe, load_sweep
+    from rayjobs.search.sweep_job import run_sweep
     from rayjobs.tracking import tracker
 
     with reading_input():

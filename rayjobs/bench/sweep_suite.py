@@ -22,13 +22,14 @@ import ray
 from rayjobs.bench.sweep_peers import SB3Work, sb3_trial
 from rayjobs.cluster import ClusterConfig, ray_session
 from rayjobs.entry import compose
+from rayjobs.search.parameter import Parameter
 from rayjobs.search.policy_trials import PolicyTrials, share_study
 from rayjobs.search.practice_trials import PracticeStudy, PracticeTrials
 from rayjobs.search.settings import SearchConfig
-from rayjobs.search.space import Parameter, Space
+from rayjobs.search.space import Space
 from rayjobs.search.studies import open_study
 from rayjobs.search.sweep_config import SweepConfig, build_sweep_config
-from rayjobs.search.sweep_job import SweepData, load_sweep
+from rayjobs.search.sweep_data import SweepData, load_sweep
 from rayjobs.search.sweep_loop import SweepLoop
 from rayjobs.search.trial_worker import MakeProgram, WorkerPool
 

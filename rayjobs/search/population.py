@@ -15,8 +15,9 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from rayjobs.search.parameter import Parameter
 from rayjobs.search.settings import SchedulerConfig
-from rayjobs.search.space import Parameter, Space
+from rayjobs.search.space import Space
 from rayjobs.search.studies import GENERATION, MEMBER, PARENT
 from rayjobs.typed_config import ConfigError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rayjobs.search.objective import METRICS, ObjectiveConfig
-from rayjobs.search.space import Parameter
+from rayjobs.search.parameter import Parameter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.charts import nice_ticks
-from rayjobs.search.space import Parameter
+from rayjobs.search.parameter import Parameter
 
 FloatArray = NDArray[np.float64]
 TOP_SHARE = 0.2

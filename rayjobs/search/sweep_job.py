@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +14,25 @@ import optuna
 import ray
 import yaml
 
-from data.features import compute_features
-from data.hygiene import HygieneReport
 from evaluation.gate import Verdict
 from evaluation.ledger import HoldoutOpenedError, Ledger
-from rayjobs.fold_job import Study, training_windows
-from rayjobs.result_tables import print_paths, print_table
 from rayjobs.search.leaderboard import (
-    StudySignificance,
     best_trial,
     counts,
-    num_counted,
-    print_trials,
-    significance_facts,
-    study_significance,
-    trial_rows,
-    write_study,
-    write_trials,
 )
 from rayjobs.search.policy_trials import PolicyTrials, share_study
 from rayjobs.search.population import Population, lineage
 from rayjobs.search.studies import enqueue_first, open_study
-from rayjobs.search.study_page import write_study_page
-from rayjobs.search.study_view import view_study
 from rayjobs.search.sweep_config import SweepConfig
+from rayjobs.search.sweep_data import SweepData
 from rayjobs.search.sweep_display import SweepDisplay
 from rayjobs.search.sweep_loop import SweepLoop
+from rayjobs.search.sweep_results import report_sweep, write_results
 from rayjobs.search.trial_ledger import LedgerEntries
-from rayjobs.search.trial_record import TrialObserver, load_returns, save_bars
+from rayjobs.search.trial_record import TrialObserver, save_bars
 from rayjobs.search.trial_tracking import TrialTracking
 from rayjobs.search.trial_worker import WorkerPool
-from rayjobs.search.windows import SearchWindows, search_windows
 from rayjobs.search.winner import judge_winner
-from rayjobs.study import load_study
 from rayjobs.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
@@ -54,66 +40,6 @@ LOG = logging.getLogger(__name__)
 
 class SweepFailed(RuntimeError):
     """No trial could be scored."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepData:
-    """The bars of a sweep.
-
-    Attributes
-    ----------
-    full : all bars; only the winner's last training sees them.
-    sealed : the same without the holdout: what trials are given.
-    """
-
-    full: Study
-    sealed: Study
-    hygiene: HygieneReport
-    windows: SearchWindows
-
-
-def load_sweep(config: SweepConfig) -> SweepData:
-    """Load the bars and seal the holdout.
-
-    Raises
-    ------
-    ValueError
-        If the bars cannot be used, or leave no validation fold before the holdout.
-    """
-    full, hygiene, _ = load_study(config.train)
-    windows = search_windows(config.train.walk_forward, full.panel.num_bars, config.search.holdout_bars)
-    panel = full.panel.slice_bars(0, windows.holdout_start)
-    sealed = replace(
-        full,
-        panel=panel,
-        features=compute_features(panel, config.train.features.enabled),
-        oracle_direction=None,
-    )
-    for fold in windows.folds:
-        training_windows(config.train, fold, sealed.features.lookback_bars)
-    return SweepData(full=full, sealed=sealed, hygiene=hygiene, windows=windows)
-
-
-def describe(config: SweepConfig, data: SweepData) -> None:
-    """Print the space and the windows before anything starts."""
-    search, windows = config.search, data.windows
-    print_table(f"Search space: {config.space.size()}", config.space.rows())
-    labels = data.full.panel.bar_utc.astype("datetime64[m]")
-    spans = {f"validation fold {fold.index}": fold.test for fold in windows.folds}
-    spans["holdout, sealed"] = slice(windows.holdout_start, len(labels))
-    rows = [
-        {
-            "window": name,
-            "first bar": labels[bars.start],
-            "last bar": labels[bars.stop - 1],
-            "bars": bars.stop - bars.start,
-        }
-        for name, bars in spans.items()
-    ]
-    print_table(
-        f"{search.num_trials} trials, each scored on {len(windows.folds)} folds x {len(search.seeds)} seeds",
-        rows,
-    )
 
 
 def num_workers(config: SweepConfig) -> int:
@@ -239,79 +165,3 @@ def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tr
     LOG.info("the sweep took %.0f s", time.monotonic() - started)
     report_sweep(config, data, study, directory, significance, verdict)
     return verdict
-
-
-def write_results(
-    config: SweepConfig,
-    data: SweepData,
-    study: optuna.Study,
-    directory: Path,
-    recorded: int,
-    verdict: Verdict | None,
-) -> StudySignificance:
-    """Write ``trials.csv`` and ``study.json``; called again once the winner is judged."""
-    numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
-    _, returns_TN = load_returns(directory, numbers)
-    significance = study_significance(returns_TN, max(recorded, num_counted(study), 1))
-    periods = data.full.panel.periods_per_year
-    rows = trial_rows(study, directory, config.search.objective, significance)
-    write_trials(directory / "trials.csv", rows)
-    best = rows[0] if rows and rows[0]["state"] == "complete" else None
-    labels = data.full.panel.bar_utc.astype("datetime64[s]")
-
-    def window(bars: slice) -> list[str]:
-        return [f"{labels[bars.start]}Z", f"{labels[bars.stop - 1]}Z"]
-
-    holdout = slice(data.windows.holdout_start, data.full.panel.num_bars)
-    write_study(
-        directory / "study.json",
-        {
-            "study": directory.name,
-            "experiment": config.train.run.experiment,
-            "objective": {"metrics": config.search.objective.metrics,
-                          "spread_penalty": config.search.objective.spread_penalty},
-            "sampler": config.search.sampler.kind,
-            "scheduler": config.search.scheduler.kind,
-            "rungs": config.search.scheduler.fractions,
-            "space": config.space.rows(),
-            "trials": counts(study),
-            "env_steps": sum(row["env_steps"] for row in rows),
-            "validation_windows": [window(fold.test) for fold in data.windows.folds],
-            "holdout_window": window(holdout),
-            "significance": significance_facts(significance),
-            "periods_per_year": periods,
-            "best": best,
-            "verdict": verdict.to_dict() if verdict else None,
-        },
-    )  # fmt: skip
-    return significance
-
-
-def report_sweep(
-    config: SweepConfig,
-    data: SweepData,
-    study: optuna.Study,
-    directory: Path,
-    significance: StudySignificance,
-    verdict: Verdict | None,
-) -> None:
-    """Print the leaderboard, what the number of trials means, and the paths."""
-    rows = trial_rows(study, directory, config.search.objective, significance)
-    print_trials(
-        f"Leaderboard, out of sample on the validation folds ({len(rows)} trials)",
-        rows[:10],
-        list(config.space.parameters),
-    )
-    facts: dict[str, Any] = {
-        "trials counted": significance.num_trials,
-        "effective": significance.effective_trials,
-        "PBO": significance.probability_of_overfitting,
-        "probability of loss": significance.probability_of_loss,
-        "naive best validation score": rows[0]["score"] if rows else None,
-        "DSR of the best": rows[0]["dsr"] if rows else None,
-        "holdout": "not opened" if verdict is None else ("passed" if verdict.passed else "refused"),
-    }
-    print_table("What choosing the best of them means", [facts])
-    page = write_study_page(view_study(directory), directory / "report.html")
-    paths = [directory / name for name in ("study.db", "trials.csv", "study.json")]
-    print_paths([*paths, *([directory / "winner" / "report.html"] if verdict else []), page])

@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any
 
 from rayjobs.entry import compose
+from rayjobs.search.parameter import Parameter
 from rayjobs.search.settings import SearchConfig
-from rayjobs.search.space import Parameter, Space
+from rayjobs.search.space import Space
 from rayjobs.typed_config import build_dataclass
 
 

@@ -10,8 +10,9 @@ import pytest
 from optuna.trial import TrialState
 from practice_setup import practice_search
 
+from rayjobs.search.parameter import Parameter
 from rayjobs.search.population import Population, exploit, explore, lineage
-from rayjobs.search.space import Parameter, Space
+from rayjobs.search.space import Space
 from rayjobs.search.studies import GENERATION, MEMBER, PARENT
 from rayjobs.typed_config import ConfigError
 

@@ -7,7 +7,8 @@ import pytest
 
 from rayjobs.build import build_train_config
 from rayjobs.entry import compose
-from rayjobs.search.space import Parameter, Space, value_of, with_values
+from rayjobs.search.parameter import Parameter
+from rayjobs.search.space import Space, value_of, with_values
 from rayjobs.typed_config import ConfigError
 
 CORE = Parameter(key="policy.core", kind="categorical", choices=("lstm", "mlp"))
