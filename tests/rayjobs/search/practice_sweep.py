@@ -17,7 +17,11 @@ from rayjobs.search.practice_trials import PracticeStudy, PracticeTrials
 from rayjobs.search.studies import open_study
 from rayjobs.search.sweep_loop import SweepLoop
 from rayjobs.search.trial_ledger import LedgerEntries
+from rayjobs.search.trial_tracking import TrialTracking
 from rayjobs.search.trial_worker import WorkerPool
+from rayjobs.tracking import TrackingConfig
+
+TRACKING = TrackingConfig(backend="wandb", project="practice", mode="offline", group=None, tags=())
 
 
 def main(directory: Path, num_trials: int, seconds: float) -> None:
@@ -29,8 +33,9 @@ def main(directory: Path, num_trials: int, seconds: float) -> None:
     )
     with ray_session(ClusterConfig(address=None, num_cpus=2, num_gpus=0, object_store_mb=100)):
         shared = ray.put(PracticeStudy(seconds=seconds))
+        tracking = TrialTracking(TRACKING, study, directory, config.scheduler.fractions)
         with WorkerPool(PracticeTrials, shared, 2, num_cpus=0.5) as pool:
-            SweepLoop(
+            loop = SweepLoop(
                 study,
                 practice_space(),
                 config,
@@ -38,7 +43,11 @@ def main(directory: Path, num_trials: int, seconds: float) -> None:
                 pool=pool,
                 directory=directory,
                 observers=[entries],
-            ).run()
+                watch=tracking.update,
+            )
+            loop.run()
+        tracking.update(loop)
+        tracking.finish()
     (directory / "finished").touch()
 
 

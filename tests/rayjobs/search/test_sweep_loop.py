@@ -153,6 +153,11 @@ def test_a_sweep_whose_driver_is_killed_five_times_loses_no_trial_and_runs_none_
     ledger = Ledger(tmp_path / "ledger.sqlite")
     count = ledger.count(ledger.study("practice"))
     assert (count.all, count.finished, count.running) == (16, 16, 0)
+    sent = sorted((tmp_path / "tracking").iterdir())
+    assert len(sent) == 16
+    for folder in sent:
+        assert (folder / "sent").exists()
+        assert len(list(folder.glob("wandb/offline-run-*"))) == 1
     numbers, returns = load_returns(tmp_path, range(16))
     assert (len(numbers), np.isfinite(returns).all()) == (16, True)
 
