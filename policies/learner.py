@@ -111,6 +111,7 @@ class SequencePPOLearner(PPOTorchLearner):
 
     def build(self) -> None:
         super().build()
+        torch.utils.deterministic.fill_uninitialized_memory = False  # as in the sampler, for remote learners
         self._shuffle = np.random.default_rng([self.config.seed or 0, 0x1EA24])
         self._reports: list[Tensor] = []
         self._norms: list[Tensor] = []

@@ -202,7 +202,8 @@ class PortfolioNetwork(nn.Module):
         return asset, context
 
     def _core_inputs(self, asset: Tensor, context: Tensor) -> Tensor:
-        return self.core_from_asset(asset) + self.core_from_context(context).unsqueeze(-2)
+        inputs = self.core_from_asset(asset)
+        return inputs.add_(self.core_from_context(context).unsqueeze(-2))  # in place: it is the largest array
 
     def _heads(self, asset: Tensor, context: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
         scores = (self.score_from_core(core) + self.score_from_asset(asset)).flatten(-2)

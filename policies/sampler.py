@@ -53,6 +53,9 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
+        # With a seed RLlib asks torch for deterministic algorithms, and torch then fills every new array: a tenth of
+        # training's time, for what only a bug could read.
+        torch.utils.deterministic.fill_uninitialized_memory = False
         self.tune_trial_id = kwargs.get("tune_trial_id")
         if self.worker_index:  # a remote runner owns its process; the local one shares the learner's threads
             torch.set_num_threads(1)

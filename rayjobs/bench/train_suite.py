@@ -158,6 +158,8 @@ def _measure(
     wall: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, (iterate, _) in contenders.items():
+            # RLlib turns it on in this process, and with it slows down whoever else is in it.
+            torch.utils.deterministic.fill_uninitialized_memory = name.startswith(STOCK)
             began, clock = time.process_time(), time.perf_counter()
             iterate()
             if turn:
