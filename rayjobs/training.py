@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import ray
 import torch
-from ray.rllib.core import DEFAULT_MODULE_ID
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, TIMERS
 from ray.tune.registry import register_env
 
 from envs.config import PortfolioEnvConfig
@@ -29,28 +27,15 @@ from evaluation.metrics import sharpe_ratio
 from evaluation.rollout import evaluation_config, run_policy
 from policies.algorithm import PortfolioPPO
 from policies.checkpoint import PolicyContract, TrainedPolicy
-from policies.health import health_flags
 from policies.settings import PPOSettings
 from rayjobs.checkpoints import CheckpointFolder, CheckpointNotWritten, TrainingRecord, unwritable
+from rayjobs.iteration_row import iteration_row
 from rayjobs.nudges import NudgeInbox
+from rayjobs.selection import Selection
 from rayjobs.trainer_config import TrainerConfig
 
 LOG = logging.getLogger(__name__)
 PORTFOLIO_ENV = "rayfold_portfolio"
-
-#: Column of ``progress.csv`` -> number that the learner reports; means over the minibatches of an update.
-_LEARNER_COLUMNS = {
-    "total_loss": "total_loss",
-    "policy_loss": "policy_loss",
-    "value_loss": "vf_loss",
-    "entropy": "entropy",
-    "approx_kl": "approx_kl",
-    "clip_fraction": "clip_fraction",
-    "explained_variance": "vf_explained_var",
-    "gradient_norm": "gradient_norm",
-    "learning_rate": "learning_rate",
-    "kl_coefficient": "kl_coefficient",
-}
 
 
 class TrainingDiverged(RuntimeError):
@@ -233,7 +218,7 @@ class PolicyTraining:
         nudges = self._nudges.take(len(self.rows) + 1)
         for nudge in nudges:
             algorithm.scale_learning_rate(nudge.factor(algorithm.learning_rate()))
-        row, timings = _iteration_row(algorithm, algorithm.train())
+        row, timings = iteration_row(algorithm, algorithm.train())
         row["nudges"] = " ".join(f"lr={nudge.learning_rate}" for nudge in nudges)
         self._refuse_divergence(row)
         last = len(self.rows) + 1 >= self._num_iterations
@@ -287,45 +272,6 @@ class PolicyTraining:
         )
 
 
-class Selection:
-    """Which policy is the best so far, and what follows when it no longer gets better.
-
-    Attributes
-    ----------
-    best_score : best validation score so far; None before the first.
-    since_best, since_cut : validations since then; since then or since the last cut of the learning rate.
-    """
-
-    def __init__(self, settings: PPOSettings) -> None:
-        self._settings = settings
-        self.best_score: float | None = None
-        self.since_best = 0
-        self.since_cut = 0
-
-    def take(self, score: float) -> bool:
-        """Take in a validation score; True if it is the best so far."""
-        if self.best_score is None or score > self.best_score:
-            self.best_score, self.since_best, self.since_cut = score, 0, 0
-            return True
-        self.since_best += 1
-        self.since_cut += 1
-        return False
-
-    @property
-    def stops(self) -> bool:
-        """Whether training ends here for want of a better score."""
-        patience = self._settings.early_stop_validations
-        return patience is not None and self.since_best >= patience
-
-    def cuts_learning_rate(self) -> bool:
-        """Whether the score is on a plateau; counts anew from there."""
-        patience = self._settings.learning_rate_control.plateau_validations
-        if patience is None or self.since_cut < patience:
-            return False
-        self.since_cut = 0
-        return True
-
-
 def build_algorithm(spec: TrainingSpec) -> PortfolioPPO:
     """RLlib's algorithm for a training, at its start."""
     register_env(PORTFOLIO_ENV, make_training_env)
@@ -337,41 +283,6 @@ def build_algorithm(spec: TrainingSpec) -> PortfolioPPO:
         seed=spec.seed,
         total_env_steps=spec.trainer.total_env_steps,
     ).build_algo()
-
-
-def _iteration_row(
-    algorithm: PortfolioPPO, result: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """The row of ``progress.csv``, and the timings, which are kept out of it."""
-    learner = result[LEARNER_RESULTS][DEFAULT_MODULE_ID]
-    row: dict[str, Any] = {
-        "iteration": int(result["training_iteration"]),
-        "env_steps": algorithm.env_steps,
-        "episode_return": _number(result[ENV_RUNNER_RESULTS].get("episode_return_mean")),
-    }
-    row |= {column: _number(learner[name]) for column, name in _LEARNER_COLUMNS.items()}
-    flags = health_flags(
-        approx_kl=row["approx_kl"],
-        clip_fraction=row["clip_fraction"],
-        explained_variance=row["explained_variance"],
-        progress=algorithm.config.progress_at(algorithm.env_steps),
-    )
-    row |= {
-        "num_minibatches": int(learner["num_minibatches"]),
-        "cost_scale": algorithm.cost_scale(),
-        "validation_sharpe": None,
-        "health": ", ".join(flags),
-    }
-    timers = result[TIMERS]
-    timings = {
-        "sample_seconds": _number(timers["env_runner_sampling_timer"]),
-        "learn_seconds": _number(timers["learner_update_timer"]),
-    }
-    return row, timings
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def _export(algorithm: PortfolioPPO, spec: TrainingSpec) -> TrainedPolicy:

@@ -11,7 +11,7 @@ import pytest
 import ray
 import torch
 from ray.tune.registry import register_env
-from toy_envs import noise_env, toy_config
+from toy_envs import broken_env, noise_env, toy_config
 
 from policies.fragment import Moments
 
@@ -29,6 +29,7 @@ def runtime():
         runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
     )
     register_env("noise", noise_env)
+    register_env("broken", broken_env)
     yield
     ray.shutdown()
 
@@ -152,3 +153,10 @@ def test_threads_of_a_remote_runner_are_pinned_to_one(two_runners):
         lambda _: torch.get_num_threads(), local_env_runner=False
     )
     assert threads == [1, 1]
+
+
+def test_what_an_env_raises_stops_the_job_instead_of_restarting_the_runner_for_ever():
+    algorithm = noise_config(runners=1).environment("broken").build_algo()
+    with pytest.raises(ValueError, match="no price for bar 5"):
+        algorithm.train()
+    algorithm.stop()

@@ -150,3 +150,18 @@ def noise_env(context: Any) -> NoiseVectorEnv:
 def toy_spaces(env: gym.vector.VectorEnv) -> dict[str, Any]:
     """What RLlib's ``build_learner`` wants to know."""
     return {"default_policy": (env.single_observation_space, env.single_action_space)}
+
+
+class BrokenVectorEnv(NoiseVectorEnv):
+    """Raises in its fifth step."""
+
+    def step(self, actions: Any) -> Any:
+        self._steps = getattr(self, "_steps", 0) + 1
+        if self._steps == 5:
+            raise ValueError("no price for bar 5")
+        return super().step(actions)
+
+
+def broken_env(context: Any) -> BrokenVectorEnv:
+    """Env creator for RLlib."""
+    return BrokenVectorEnv(context["num_envs"])
