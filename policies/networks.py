@@ -123,19 +123,22 @@ class PortfolioNetwork(nn.Module):
         inputs = sum(part.stop - part.start for part in self._per_asset) // self.num_assets
         encoder, core = config.encoder_units, config.core_units
         self.encode_asset = nn.Linear(inputs, encoder)
-        self.encode_context = nn.Linear(encoder + self._context.stop - self._context.start, encoder)
+        account = self._context.stop - self._context.start
+        # A flat observation is seen whole by its one "asset": there is nothing to add from a context.
+        self.encode_context = nn.Linear(encoder + account, encoder) if structured else None
         self.symbols = (
             nn.Parameter(torch.zeros(self.num_assets, encoder)) if config.symbol_embedding else None
         )
         memory = _memory_core(config)
         self.core_from_asset = nn.Linear(encoder, memory.input_units)
-        self.core_from_context = nn.Linear(encoder, memory.input_units, bias=False)
+        self.core_from_context = nn.Linear(encoder, memory.input_units, bias=False) if structured else None
         self.memory = memory
         self.score_from_core = nn.Linear(core, scores_per_asset)
         self.score_from_asset = nn.Linear(encoder, scores_per_asset, bias=False)
-        self.value_hidden = nn.Linear(core + 2 * encoder, config.value_units)
+        pooled = core + (2 if structured else 1) * encoder
+        self.value_hidden = nn.Linear(pooled, config.value_units)
         self.value = nn.Linear(config.value_units, 1)
-        self.score_from_pool = nn.Linear(core + 2 * encoder, pooled_scores) if pooled_scores else None
+        self.score_from_pool = nn.Linear(pooled, pooled_scores) if pooled_scores else None
         self._initialise()
 
     def _initialise(self) -> None:
@@ -191,18 +194,22 @@ class PortfolioNetwork(nn.Module):
         return NetworkOutput(scores, values, {n: v.unflatten(0, asset.shape[1:3]) for n, v in after.items()})
 
     def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed each asset (..., A, M) and the account (..., M)."""
+        """Embed each asset (..., A, M) and the account (..., M); the latter has width 0 for a flat observation."""
         parts = [observation[..., part].unflatten(-1, (self.num_assets, -1)) for part in self._per_asset]
         asset = self.encode_asset(torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0])
         if self.symbols is not None:
             asset = asset + self.symbols
         asset = torch.tanh(asset)
+        if self.encode_context is None:
+            return asset, asset[..., 0, :0]
         account = observation[..., self._context]
         context = torch.tanh(self.encode_context(torch.cat([asset.mean(dim=-2), account], dim=-1)))
         return asset, context
 
     def _core_inputs(self, asset: Tensor, context: Tensor) -> Tensor:
         inputs = self.core_from_asset(asset)
+        if self.core_from_context is None:
+            return inputs
         return inputs.add_(self.core_from_context(context).unsqueeze(-2))  # in place: it is the largest array
 
     def _heads(self, asset: Tensor, context: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:

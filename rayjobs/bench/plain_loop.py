@@ -30,16 +30,15 @@ State = tuple[Tensor, Tensor]
 
 
 class RecurrentNetwork(nn.Module):
-    """The layers of `policies.networks` on a flat observation: two of encoder, an LSTM on both, scores and value."""
+    """The layers of `policies.networks` on a flat observation: encoder, LSTM, scores and value from both."""
 
     def __init__(self, inputs: int, units: int, num_assets: int) -> None:
         super().__init__()
         self.num_assets = num_assets
         self.encoder = nn.Sequential(nn.Linear(inputs, units), nn.Tanh())
-        self.context = nn.Sequential(nn.Linear(units, units), nn.Tanh())
-        self.lstm = nn.LSTM(2 * units, units)
+        self.lstm = nn.LSTM(units, units)
         self.scores = nn.Linear(2 * units, num_assets * 3)
-        self.value = nn.Sequential(nn.Linear(3 * units, 64), nn.Tanh(), nn.Linear(64, 1))
+        self.value = nn.Sequential(nn.Linear(2 * units, 64), nn.Tanh(), nn.Linear(64, 1))
 
     def forward(self, observation: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         """Run over sequences.
@@ -54,10 +53,10 @@ class RecurrentNetwork(nn.Module):
         log-probabilities (K, B, A, 3), values (K, B), state.
         """
         first = self.encoder(observation)
-        both = torch.cat([first, self.context(first)], dim=-1)
-        hidden, state = self.lstm(both, state)
-        scores = self.scores(torch.cat([hidden, first], dim=-1)).unflatten(-1, (self.num_assets, 3))
-        values = self.value(torch.cat([hidden, both], dim=-1)).squeeze(-1)
+        hidden, state = self.lstm(first, state)
+        both = torch.cat([hidden, first], dim=-1)
+        scores = self.scores(both).unflatten(-1, (self.num_assets, 3))
+        values = self.value(both).squeeze(-1)
         return torch.log_softmax(scores, dim=-1), values, state
 
 
