@@ -126,14 +126,13 @@ def _ranking(view: StudyView) -> dict[str, Any]:
         "trial",
         "state",
         "score",
-        "mean",
         "spread",
         "dsr",
         "max_drawdown",
         "annual_turnover",
         "env_steps",
     ]
-    forms = {"score": "+.3f", "mean": "+.3f", "spread": ".3f", "dsr": ".3f", "max_drawdown": ".2%",
+    forms = {"score": "+.3f", "spread": ".3f", "dsr": ".3f", "max_drawdown": ".2%",
              "annual_turnover": ",.0f", "env_steps": ",.0f", "rank": ".0f", "trial": ".0f"}  # fmt: skip
     columns += [f"{PARAM}{label}" for label in view.parameters]
     shown = view.trials.head(TOP_ROWS).to_dict("records")
@@ -213,7 +212,7 @@ def _front(view: StudyView) -> dict[str, Any]:
     pair = metrics[:2] if len(metrics) > 1 else ("sharpe", "max_drawdown")
     names = [f"objective_{name}" if len(metrics) > 1 else name for name in pair]
     complete = view.trials[view.trials["state"] == "complete"] if len(view.trials) else view.trials
-    title = f"{_words(pair[0])} against {_words(pair[1])}"
+    title = f"{_words(pair[0]).capitalize()} against {_words(pair[1])}"
     columns = [f"objective_{name}" for name in metrics] if len(metrics) > 1 else names
     known = complete.dropna(subset=columns) if set(columns) <= set(complete.columns) else complete.head(0)
     if len(known) < 2:

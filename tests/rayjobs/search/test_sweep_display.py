@@ -1,0 +1,69 @@
+"""Progress of a sweep: a plain line per trial, a table on a terminal."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from practice_setup import practice_search
+from rich.console import Console
+
+from rayjobs.search.sweep_display import SweepDisplay, duration
+from rayjobs.search.trial_record import TrialRecord
+
+
+def record(number, state, value=None, **changes):
+    facts = {
+        "number": number,
+        "state": state,
+        "params": {"x": 0.25},
+        "overrides": {},
+        "values": () if value is None else (value,),
+        "scores": (),
+        "env_steps": 1000,
+        "seconds": 12.0,
+        "error": None,
+        "repeat_of": None,
+        "repeated": False,
+    }
+    return TrialRecord(**facts | changes)
+
+
+def shown(*records, remaining=2, terminal=False):
+    out = io.StringIO()
+    clock = iter([0.0, *[30.0] * 50])
+    running = SimpleNamespace(number=7, started=0.0, rung=0, values=(), params={"x": 0.5})
+    loop = SimpleNamespace(
+        ended=list(records),
+        running=[running],
+        queue=SimpleNamespace(remaining=remaining),
+        config=practice_search(),
+    )
+    console = Console(file=out, width=160, force_terminal=terminal)
+    with SweepDisplay("sharpe", console=console, clock=lambda: next(clock)) as display:
+        display.update(loop)
+        display.update(loop)  # nothing is shown twice
+    return out.getvalue()
+
+
+def test_each_trial_that_ended_is_one_line():
+    lines = shown(record(0, "complete", 1.5), record(1, "pruned", 0.5)).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("trial    0 complete score +1.500  1,000 env steps in 12 s  x=0.25")
+    # Two trials in 30 s: 15 s each for the two that wait and half of the one that runs.
+    assert "1 done, 1 pruned, 0 failed, 2 waiting, best +1.500 (trial 0), 38 s left" in lines[1]
+
+
+def test_a_failure_shows_its_error_and_whether_it_is_tried_again():
+    said = shown(record(0, "failed", error="RuntimeError: no", repeated=True))
+    assert "trial    0 failed   RuntimeError: no; will be tried again" in said
+
+
+def test_a_terminal_shows_what_runs():
+    assert "x=0.5" in shown(record(0, "complete", 1.5), terminal=True)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(45, "45 s"), (600, "10 min"), (7200, "2.0 h")])
+def test_durations_are_read_at_a_glance(seconds, words):
+    assert duration(seconds) == words
