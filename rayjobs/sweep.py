@@ -8,7 +8,6 @@ from __future__ import annotations
 import signal
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rayjobs.entry import ExitCode, reading_input, run_entry_point
@@ -18,7 +17,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/sweep.yaml``."""
     from rayjobs.search.sweep_config import build_sweep_config, create_directory, find_study, resumed_values
 
-    earlier = None if values["resume"] is None else find_study(Path(str(values["resume"])))
+    earlier = find_study(values)
     if earlier is not None:
         values = resumed_values(values, earlier)
     config = build_sweep_config(values)

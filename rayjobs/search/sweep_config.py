@@ -10,6 +10,7 @@ from typing import Any
 
 from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.entry import compose
+from rayjobs.resume import LATEST
 from rayjobs.run_directory import RunConfig, RunDirectory, latest_run, list_runs, read_status
 from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space, value_of, with_values
@@ -71,14 +72,22 @@ def create_directory(values: Mapping[str, Any], config: SweepConfig, fingerprint
     return RunDirectory.create(place, values, seed=config.train.seed, data_fingerprint=fingerprint)
 
 
-def find_study(path: Path) -> Path:
-    """The study at this path, or the latest unfinished one of an experiment.
+def find_study(values: Mapping[str, Any]) -> Path | None:
+    """The study that ``resume`` names: its folder, that of an experiment for its latest unfinished one, or ``latest``.
+
+    None when a new study is asked for.
 
     Raises
     ------
     ConfigError
         If there is none that can go on.
     """
+    wanted = values["resume"]
+    if wanted is None:
+        return None
+    run = build_dataclass(RunConfig, values["run"], "run")
+    path = Path(run.directory) / run.experiment if wanted == LATEST else Path(str(wanted))
+    path = path.expanduser()
     if read_status(path) is not None:
         return path
     for place in (path, path / SWEEPS):

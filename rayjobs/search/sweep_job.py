@@ -15,7 +15,7 @@ import ray
 import yaml
 
 from evaluation.gate import Verdict
-from evaluation.ledger import HoldoutOpenedError, Ledger
+from evaluation.ledger import Ledger
 from rayjobs.search.leaderboard import (
     best_trial,
     counts,
@@ -32,7 +32,7 @@ from rayjobs.search.trial_ledger import LedgerEntries
 from rayjobs.search.trial_record import TrialObserver, save_bars
 from rayjobs.search.trial_tracking import TrialTracking
 from rayjobs.search.trial_worker import WorkerPool
-from rayjobs.search.winner import judge_winner
+from rayjobs.search.winner import judge_winner, open_for_winner
 from rayjobs.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
@@ -138,18 +138,9 @@ def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tr
         raise SweepFailed(f"every trial failed; the errors stand in {directory / 'trials.csv'}")
     if winner is not None and config.search.open_holdout:
         bars = data.full.panel.bar_utc[[data.windows.holdout_start, -1]].astype("datetime64[s]")
-        try:
-            ledger.open_holdout(
-                entry,
-                data_fingerprint=fingerprint,
-                first_bar_utc=f"{bars[0]}Z",
-                last_bar_utc=f"{bars[1]}Z",
-                code_commit=commit,
-                purpose=f"the winner of {directory.name}, trial {winner.number}",
-            )
-        except HoldoutOpenedError as error:
-            LOG.warning("the winner is not judged: %s", error)
-        else:
+        facts = {"data_fingerprint": fingerprint, "code_commit": commit}
+        facts |= {"first_bar_utc": f"{bars[0]}Z", "last_bar_utc": f"{bars[1]}Z"}
+        if open_for_winner(ledger, entry, directory, winner.number, **facts):
             verdict = judge_winner(
                 config,
                 lineage(study, winner.number),

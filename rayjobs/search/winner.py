@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from optuna.trial import FrozenTrial
 
 from data.hygiene import HygieneReport
 from evaluation.gate import Verdict
+from evaluation.ledger import HoldoutOpenedError, Ledger
 from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import build_train_config
@@ -28,6 +31,35 @@ from rayjobs.search.windows import SearchWindows
 from rayjobs.study import report_study, run_folds
 from rayjobs.tracking import Tracker
 from rayjobs.training import PolicyTraining
+
+LOG = logging.getLogger(__name__)
+
+OPENED_FILE = "opened.json"
+
+
+def open_for_winner(ledger: Ledger, study: int, directory: Path, trial: int, **facts: str) -> bool:
+    """Open the holdout for one trial, before a bar of it is read; False if it was opened for another one.
+
+    A sweep that was killed while its winner was being judged goes on with the same winner: what it was opened for
+    stands in the study's folder.
+
+    Parameters
+    ----------
+    study : number of the study in the ledger.
+    facts : what the ledger records of the opening.
+    """
+    marker = directory / "winner" / OPENED_FILE
+    same = marker.is_file() and json.loads(marker.read_text())["trial"] == trial
+    if not marker.is_file():
+        marker.parent.mkdir(exist_ok=True)
+        write_atomically(marker, json.dumps({"trial": trial}) + "\n")
+    try:
+        ledger.open_holdout(study, purpose=f"the winner of {directory.name}, trial {trial}", **facts)
+    except HoldoutOpenedError as error:
+        if not same:
+            LOG.warning("the winner is not judged: %s", error)
+        return same
+    return True
 
 
 def judge_winner(

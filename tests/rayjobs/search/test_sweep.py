@@ -18,7 +18,8 @@ from evaluation.ledger import Ledger
 from rayjobs.compare import main as compare
 from rayjobs.compare import split_arguments
 from rayjobs.entry import ExitCode, compose, run_entry_point
-from rayjobs.search.sweep_config import build_sweep_config, resumed_values
+from rayjobs.search.sweep_config import build_sweep_config, find_study, resumed_values
+from rayjobs.search.winner import open_for_winner
 from rayjobs.sweep import sweep
 from rayjobs.typed_config import ConfigError
 
@@ -75,6 +76,29 @@ def test_a_resumed_study_keeps_what_its_trials_were_scored_with(tmp_path):
     assert same == {**stored, "search": {**stored["search"], "num_trials": 8}}
     with pytest.raises(ConfigError, match="algo.gamma is 0.5 but the study was begun with 0.97"):
         resumed_values(compose("sweep", ["algo.gamma=0.5"]), tmp_path)
+
+
+def test_a_holdout_is_opened_for_one_trial_only(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    study = ledger.study("s")
+    facts = {"data_fingerprint": "f", "first_bar_utc": "a", "last_bar_utc": "b", "code_commit": "c"}
+    assert open_for_winner(ledger, study, tmp_path, 3, **facts)
+    assert open_for_winner(ledger, study, tmp_path, 3, **facts)  # killed while it was judged
+    assert not open_for_winner(ledger, study, tmp_path, 4, **facts)
+
+
+def test_the_latest_unfinished_study_of_an_experiment_can_be_named(tmp_path):
+    values = compose("sweep", [*SMALL, f"run.directory={tmp_path}", "resume=latest"])
+    with pytest.raises(ConfigError, match="is no study and holds no unfinished one"):
+        find_study(values)
+    folders = [
+        tmp_path / "planted_signal" / "sweeps" / f"2026010{day}T000000Z-00000{day}" for day in (1, 2, 3)
+    ]
+    for folder, status in zip(folders, ("interrupted", "failed", "done")):
+        folder.mkdir(parents=True)
+        (folder / "status.json").write_text(json.dumps({"status": status}))
+    assert find_study(values) == folders[1]
+    assert find_study({**values, "resume": None}) is None
 
 
 def test_paths_and_options_are_told_apart():
