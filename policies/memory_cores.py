@@ -72,7 +72,7 @@ class LstmMemory(nn.Module):
 
     def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
         outputs, hidden, cell = lstm_sequence(
-            inputs, self.recurrent.weight, state["hidden"], state["cell"], keep
+            inputs, self.recurrent.weight, state["hidden"], state["cell"], keep, overwrite=True
         )
         return outputs, {"hidden": hidden, "cell": cell}
 

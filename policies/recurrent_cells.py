@@ -21,12 +21,18 @@ class _LstmSequence(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor
+        ctx: Any,
+        gates_in: Tensor,
+        weight: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        keep: Tensor,
+        overwrite: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         length, rows, four_hidden = gates_in.shape
         units = four_hidden // 4
         weight_t = weight.t()
-        gates = torch.empty_like(gates_in)
+        gates = gates_in if overwrite else torch.empty_like(gates_in)
         hidden_before = gates_in.new_empty(length, rows, units)
         cell_before = torch.empty_like(hidden_before)
         cell_tanh = torch.empty_like(hidden_before)
@@ -44,7 +50,7 @@ class _LstmSequence(torch.autograd.Function):
     @staticmethod
     def backward(  # type: ignore[override]
         ctx: Any, grad_outputs: Tensor, grad_hidden: Tensor, grad_cell: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
         gates, weight, hidden_before, cell_before, cell_tanh, keep = ctx.saved_tensors
         length, _, four_hidden = gates.shape
         units = four_hidden // 4
@@ -68,11 +74,11 @@ class _LstmSequence(torch.autograd.Function):
             grad_hidden = torch.mm(grad_t, weight).mul_(keep[t])
             grad_cell = torch.mul(grad_cell, f).mul_(keep[t])
         grad_weight = grad_gates.reshape(-1, four_hidden).t() @ hidden_before.reshape(-1, units)
-        return grad_gates, grad_weight, grad_hidden, grad_cell, None
+        return grad_gates, grad_weight, grad_hidden, grad_cell, None, None
 
 
 def lstm_sequence(
-    gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor
+    gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor, *, overwrite: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run an LSTM over time-major sequences.
 
@@ -82,13 +88,14 @@ def lstm_sequence(
     weight : (4H, H), recurrent weights in the same gate order.
     hidden, cell : (R, H), state before the first step.
     keep : (L, R, 1), 0.0 where an episode starts at that step (the state is cleared before it), else 1.0.
+    overwrite : keep the gates in ``gates_in``, which must not be read again; spares the largest array.
 
     Returns
     -------
     outputs : (L, R, H), hidden state after each step.
     hidden, cell : (R, H), state after the last step.
     """
-    return _LstmSequence.apply(gates_in, weight, hidden, cell, keep)
+    return _LstmSequence.apply(gates_in, weight, hidden, cell, keep, overwrite)
 
 
 def lstm_step(gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
