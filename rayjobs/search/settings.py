@@ -142,6 +142,11 @@ class SearchConfig:
             raise ValueError(f"search.retries is {self.retries}; it must be 0 or more")
         if self.holdout_bars != "auto" and self.holdout_bars < 1:
             raise ValueError(f"search.holdout_bars is {self.holdout_bars}; it must be auto or at least 1")
+        if self.scheduler.kind == "pbt" and (self.enqueue or self.sampler.kind == "grid"):
+            raise ValueError(
+                "search.scheduler.kind is pbt, which draws its own members; leave search.enqueue empty and the sampler "
+                "random"
+            )
         several = len(self.objective.metrics) > 1
         if several and self.scheduler.kind != "none":
             raise ValueError(

@@ -19,6 +19,7 @@ from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space
 
 RETRY_OF, ATTEMPT, ERROR = "retry_of", "attempt", "error"
+ENQUEUED = "enqueued"
 GENERATION, MEMBER, PARENT = "generation", "member", "parent"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -61,11 +62,10 @@ def read_study(directory: Path, storage: str | None) -> optuna.Study:
 
 
 def enqueue_first(study: optuna.Study, points: Sequence[Mapping[str, Any]]) -> None:
-    """Queue known configurations of a new study; one that has trials has them already."""
-    if study.get_trials(deepcopy=False):
-        return
-    for point in points:
-        study.enqueue_trial(dict(point), user_attrs={"enqueued": True})
+    """Queue known configurations, in order; a study that goes on queues those that a killed driver had not."""
+    known = sum(ENQUEUED in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+    for point in points[known:]:
+        study.enqueue_trial(dict(point), user_attrs={ENQUEUED: True})
 
 
 class TrialQueue:

@@ -9,6 +9,7 @@ from rayjobs.build import build_train_config
 from rayjobs.entry import compose
 from rayjobs.search.parameter import Parameter
 from rayjobs.search.space import Space, value_of, with_values
+from rayjobs.search.studies import enqueue_first
 from rayjobs.typed_config import ConfigError
 
 CORE = Parameter(key="policy.core", kind="categorical", choices=("lstm", "mlp"))
@@ -138,6 +139,15 @@ def test_a_known_point_must_lie_in_the_space():
         space.check_point({"gamma": 0.5}, "search.enqueue[0]")
     with pytest.raises(ConfigError, match=r"gama is no parameter of the space; did you mean gamma\?"):
         space.check_point({"gama": 0.95}, "search.enqueue[0]")
+
+
+def test_points_that_a_killed_driver_had_not_queued_are_queued_on_resume():
+    study = optuna.create_study()
+    points = [{"x": 0.1}, {"x": 0.2}, {"x": 0.3}]
+    enqueue_first(study, points[:1])  # killed here
+    enqueue_first(study, points)
+    enqueue_first(study, points)
+    assert [trial.system_attrs["fixed_params"] for trial in study.get_trials()] == points
 
 
 def test_values_are_changed_in_a_copy():

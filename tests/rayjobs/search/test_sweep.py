@@ -51,6 +51,7 @@ def refusal(*arguments: str) -> str:
             ["search=nsga2", "search.scheduler.kind=asha"],
             "trials with several objectives cannot be ranked half-way",
         ),
+        (["search=pbt", "search.sampler.kind=grid"], "pbt, which draws its own members"),
         (
             ["search.space.kl_stop.key=algo.kl_stp"],
             "algo.kl_stp is not a key of the configuration; did you mean",
