@@ -12,6 +12,7 @@ from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.entry import compose
 from rayjobs.resume import LATEST
 from rayjobs.run_directory import RunConfig, RunDirectory, latest_run, list_runs, read_status
+from rayjobs.search.samplers import make_sampler
 from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space, value_of, with_values
 from rayjobs.typed_config import ConfigError, build_dataclass
@@ -58,6 +59,7 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     base = {key: value for key, value in values.items() if key != "search"} | {"resume": None}
     train = build_train_config(base)
     search = build_dataclass(SearchConfig, values["search"], "search")
+    make_sampler(search.sampler, train.seed, 0)  # a missing package is told before anything starts
     space = Space(search.space)
     space.check(base, build_train_config)
     for index, point in enumerate(search.enqueue):
