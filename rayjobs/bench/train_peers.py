@@ -116,7 +116,7 @@ class RecurrentSB3:
         self.model.learn(self.workload.batch_steps, reset_num_timesteps=False)
 
     def close(self) -> None:
-        self.model.env.close()
+        self.model.get_env().close()  # type: ignore[union-attr]
 
 
 def sb3_vec_env(env: PortfolioVectorEnv) -> Any:
