@@ -1,0 +1,77 @@
+"""Workers on one node read one copy of the market; an env row costs little more than its observation."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_markets import PLAIN, build_market, random_panel, with_parts
+
+from envs.episodes import Window
+from envs.portfolio import PortfolioVectorEnv
+
+RANDOM = with_parts(PLAIN, episode={"kind": "random", "bars": 16})
+
+
+def test_one_more_env_row_of_fifty_assets_takes_less_than_two_kilobytes_beside_its_observation():
+    market = build_market(random_panel(1, num_assets=50, exogenous=False))
+
+    def size(num_envs):
+        env = PortfolioVectorEnv(
+            market, RANDOM, num_envs=num_envs, windows=[Window(start_bar=10, stop_bar=80)], seed=0
+        )
+        outputs = [env._actions, env._reward, env._flags, env._ended_rows]
+        return sum(array.nbytes for array in [*env.rows.arrays().values(), *outputs])
+
+    assert (size(300) - size(200)) / 100 <= 2048
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's own account of memory")
+def test_four_workers_hold_one_copy_of_the_market():
+    ray = pytest.importorskip("ray")
+    panel = random_panel(1, num_bars=60_000, num_assets=20, exogenous=False)
+    market = build_market(panel)
+    shared = sum(v.nbytes for v in market.__dict__.values() if isinstance(v, np.ndarray))
+    assert shared > 100e6
+
+    @ray.remote(num_cpus=0)
+    class Worker:
+        def build(self, market):
+            window = Window(start_bar=10, stop_bar=market.num_bars)
+            self.env = PortfolioVectorEnv(market, RANDOM, num_envs=256, windows=[window], seed=0)
+            self.env.reset()
+            self.env.step(np.ones((256, 20), dtype=int))
+
+        def private_bytes(self):
+            status = Path("/proc/self/status").read_text()
+            return 1024 * int(status.split("RssAnon:")[1].split()[0])
+
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        tiny = ray.put(build_market(random_panel(1, num_assets=20, exogenous=False)))
+        large = ray.put(market)
+        workers = [Worker.remote() for _ in range(4)]
+        for worker in workers:
+            ray.get(worker.build.remote(tiny))
+        before = ray.get([worker.private_bytes.remote() for worker in workers])
+        for worker in workers:
+            ray.get(worker.build.remote(large))
+        after = ray.get([worker.private_bytes.remote() for worker in workers])
+    finally:
+        ray.shutdown()
+    assert max(np.subtract(after, before)) < 0.1 * shared
+
+
+def test_market_arrays_are_read_only_so_that_shared_and_own_ones_use_one_compiled_kernel():
+    market = build_market(random_panel(1))
+    arrays = [value for value in market.__dict__.values() if isinstance(value, np.ndarray)]
+    assert not any(array.flags.writeable for array in arrays)
+    assert not any(
+        array.flags.writeable
+        for array in pickle.loads(pickle.dumps(market)).__dict__.values()
+        if isinstance(array, np.ndarray)
+    )
