@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rayjobs.live_display import LiveDisplay
 from rayjobs.result_tables import number
 
 HEALTHY_KL = (0.003, 0.010)
@@ -49,7 +48,7 @@ class TrainingProgress:
         return max(0, self.total_env_steps - self.env_steps) / self.env_steps_per_second
 
 
-class ProgressDisplay:
+class ProgressDisplay(LiveDisplay):
     """Shows folds that train side by side; a context manager.
 
     On a terminal a table is redrawn in place. Elsewhere each fold prints a line at its first report, then at most one
@@ -73,31 +72,17 @@ class ProgressDisplay:
     ) -> None:
         self._num_folds = num_folds
         self._parallel_folds = max(1, parallel_folds)
-        self._console = console or Console(stderr=True)
+        super().__init__(console, keep_last=True)
         self._seconds_between_lines = seconds_between_lines
         self._clock = clock
         self._latest: dict[int, TrainingProgress] = {}
         self._printed_at: dict[int, float] = {}
-        self._live: Live | None = None
-
-    def __enter__(self) -> ProgressDisplay:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, refresh_per_second=4, transient=False)
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
-            self._live = None
 
     def update(self, progress: TrainingProgress) -> None:
         """Show the newest report of a fold."""
         self._latest[progress.fold] = progress
-        if self._live is not None:
-            self._live.update(self._table())
+        if self.redraws:
+            self.redraw(self._table())
             return
         now = self._clock()
         last = self._printed_at.get(progress.fold)

@@ -20,7 +20,7 @@ from evaluation.artefacts import write_artefacts, write_csv
 from evaluation.gate import GateEvidence, Verdict, judge
 from evaluation.report import write_report
 from evaluation.splits import Fold
-from evaluation.summary import ORACLE, summarise
+from evaluation.summary import summarise
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import TrainConfig
 from rayjobs.fold_job import FoldOutcome, Study, run_fold, training_windows
@@ -157,7 +157,7 @@ def report_study(
     result = WalkForwardResult(panel=study.panel, folds=tuple(outcome.result for outcome in outcomes))
     searched = {"num_trials": num_trials, "trial_sharpe_variance": trial_sharpe_variance}
     summary = summarise(result, **searched)
-    verdict = judge(study.config.gate, gate_evidence(result, summary, **searched, **evidence))
+    verdict = judge(study.config.gate, GateEvidence.of(result, **searched, **evidence))
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
     paths = write_artefacts(run, result, summary, verdict)
@@ -177,27 +177,6 @@ def report_study(
     tracker.attach([*paths, report])
     _print(summary, verdict, [*paths, run / "progress.csv", report])
     return verdict
-
-
-def gate_evidence(result: WalkForwardResult, summary: Mapping[str, Any], **known: Any) -> GateEvidence:
-    """What the gate looks at, from the chained test windows, and what else is known.
-
-    The oracle is a reference, not a baseline to beat.
-    """
-    names = [name for name in result.baseline_names if name != ORACLE]
-    stressed = result.stressed_return()
-    return GateEvidence(
-        net_return=result.net_return,
-        bar_utc=result.panel.bar_utc[result.bar],
-        periods_per_year=result.panel.periods_per_year,
-        num_trades=summary["num_trades"],
-        baselines={name: result.baseline_return(name) for name in names},
-        stressed=stressed,
-        stressed_baselines=None
-        if stressed is None
-        else {name: result.stressed_baseline_return(name) for name in names},
-        **known,
-    )
 
 
 def provenance_rows(provenance: Mapping[str, Any], hygiene: HygieneReport) -> dict[str, str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rayjobs.live_display import LiveDisplay
 from rayjobs.result_tables import number
 from rayjobs.search.leaderboard import parameters
 from rayjobs.search.objective import METRICS
@@ -18,7 +17,7 @@ from rayjobs.search.sweep_loop import RunningTrial, SweepLoop
 from rayjobs.search.trial_record import TrialRecord
 
 
-class SweepDisplay:
+class SweepDisplay(LiveDisplay):
     """Shows what runs, the best so far, how many ended how, and the time left; a context manager.
 
     On a terminal a table is redrawn in place; elsewhere each trial prints a line when it ends.
@@ -33,25 +32,11 @@ class SweepDisplay:
         self, metric: str, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._metric = metric
-        self._console = console or Console(stderr=True)
+        super().__init__(console, keep_last=False)
         self._clock = clock
-        self._live: Live | None = None
         self._shown = 0
         self._started = clock()
         self.best: TrialRecord | None = None
-
-    def __enter__(self) -> SweepDisplay:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, refresh_per_second=2, transient=True)
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
-            self._live = None
 
     def update(self, loop: SweepLoop) -> None:
         """Show the loop as it stands."""
@@ -59,8 +44,8 @@ class SweepDisplay:
             self._note(record)
             self._console.print(self._line(record, loop), markup=False, highlight=False, soft_wrap=True)
         self._shown = len(loop.ended)
-        if self._live is not None:
-            self._live.update(Group(self._table(loop), Text(self._summary(loop), style="dim")))
+        if self.redraws:
+            self.redraw(Group(self._table(loop), Text(self._summary(loop), style="dim")))
 
     def _note(self, record: TrialRecord) -> None:
         if record.state != "complete":
