@@ -1,0 +1,71 @@
+"""The leak check of a study: it passes honest configurations, and names the one thing that looks ahead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import process_time
+
+import pytest
+from small_training import small_config
+
+from data.features import Standardiser
+from rayjobs import fold_job
+from rayjobs.build import build_train_config
+from rayjobs.entry import compose
+from rayjobs.leak_audit import leak_report, short_fold
+from rayjobs.study import load_study
+
+
+def study_of(*overrides: str):
+    return load_study(build_train_config(compose("train", overrides)))[0]
+
+
+@pytest.mark.parametrize("experiment", ["crypto_portfolio", "planted_signal"])
+def test_an_honest_study_is_clean_within_a_second_or_two(experiment):
+    study = study_of(f"+experiment={experiment}")
+    leak_report(study)  # compiles the kernel
+    started = process_time()
+    report = leak_report(study)
+    assert report.clean, str(report)
+    assert report.bars_compared > 100
+    assert process_time() - started < 4.0
+
+
+@pytest.mark.parametrize(
+    ("feature", "culprit"),
+    [
+        ("{name: 'cheating_features:NEXT_RETURN', params: {ahead_bars: 1}}", "next_return_1"),
+        ("{name: 'cheating_features:NEXT_RETURN', params: {ahead_bars: 300}}", "next_return_300"),
+        ("{name: 'cheating_features:SHARE_OF_HIGH', params: {}}", "share_of_sample_high"),
+    ],
+)
+def test_a_feature_that_reads_ahead_is_named(feature, culprit):
+    study = study_of("+experiment=crypto_portfolio", f"+features.specs.cheat={feature}")
+    report = leak_report(study)
+    assert {finding.culprit for finding in report.findings if finding.kind == "feature"} == {culprit}
+
+
+def test_a_normaliser_fitted_on_the_whole_sample_is_found(monkeypatch):
+    fit = Standardiser.fit
+    cheating = staticmethod(lambda features, train, **more: fit(features, slice(0, len(features.asset)), **more))
+    monkeypatch.setattr(fold_job.Standardiser, "fit", cheating)
+    report = leak_report(study_of("+experiment=planted_signal"))
+    assert not report.clean
+    assert any("statistic of the whole sample" in finding.hint for finding in report.findings)
+
+
+def test_every_fold_has_a_stretch_with_its_own_gap_and_enough_bars():
+    study, _, folds = load_study(small_config())
+    for fold in folds:
+        stretch, short = short_fold(study, fold)
+        assert stretch.start + short.test.start == fold.test.start
+        assert short.test.start - short.train.stop == fold.test.start - fold.train.stop
+        assert stretch.stop - stretch.start > short.test.stop
+        assert leak_report(study, fold).clean
+
+
+def test_the_check_leaves_the_study_as_it_was():
+    study = study_of("+experiment=planted_signal")
+    before = study.features.asset.copy()
+    leak_report(replace(study))
+    assert (study.features.asset == before).all()
