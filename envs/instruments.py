@@ -140,7 +140,7 @@ def instrument_columns(
         c.MULTIPLIER: "multiplier", c.TICK_SIZE: "tick_size", c.LOT_STEP: "lot_step",
         c.COMMISSION_PER_UNIT: "commission_per_unit", c.TAKER_BPS: "taker_fee_bps",
         c.MAKER_BPS: "maker_fee_bps", c.HALF_SPREAD_TICKS: "half_spread_ticks",
-        c.HALF_SPREAD_BPS: "half_spread_bps", c.BORROW_RATE: "borrow_rate",
+        c.HALF_SPREAD_BPS: "half_spread_bps", c.BORROW_RATE: "borrow_rate", c.FUNDING_HOURS: "funding_hours",
         c.INITIAL_PER_UNIT: "initial_margin", c.INITIAL_FRACTION: "initial_margin_fraction",
         c.MAINTENANCE_PER_UNIT: "maintenance_margin",
         c.MAINTENANCE_FRACTION: "maintenance_margin_fraction", c.LIQUIDATION_BPS: "liquidation_fee_bps",

@@ -38,7 +38,7 @@ class Market:
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.
     years : (T,) float64, time since the bar before.
     context : (T, S, 5) float64, or (0, S, 5) when built without.
-    instrument : (S, 15) float64, columns in envs.kernel.columns.
+    instrument : (S, 16) float64, columns in envs.kernel.columns.
     asset_names, clock_names : names of features and clock columns.
     first_bar : first bar whose observation has all features (lookback).
     feature_hash, fingerprint : of the feature set and the panel.

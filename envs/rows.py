@@ -67,7 +67,8 @@ def check_market(market: Market, config: PortfolioEnvConfig, num_envs: int) -> N
     asked = config.episode.num_assets
     if asked is not None and asked > market.num_symbols:
         raise ValueError(f"episode.num_assets is {asked} but the market has {market.num_symbols} symbols")
-    needs = needs_context(config)
+    funded = bool((market.instrument[:, c.FUNDING_HOURS] > 0.0).any())
+    needs = needs_context(config, funded=funded)
     if needs and len(market.context) == 0:
         raise ValueError(
             f"{', '.join(needs)} need ATR, volatility, volume or funding context, which this market was built "

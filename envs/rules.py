@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.schema import Panel
 from envs.actions import ACTION_SCHEMES
 from envs.barriers import BARRIER_UNITS, BarrierConfig
 from envs.config import PortfolioEnvConfig
+from envs.context import ContextConfig
 from envs.costs import SLIPPAGE_KINDS, CostConfig
 from envs.episodes import EpisodeConfig
+from envs.instruments import Instrument
 from envs.kernel import columns as c
 from envs.market import Market
 from envs.rewards import REWARD_TERMS, RewardConfig
@@ -151,8 +155,11 @@ def num_position_columns(config: PortfolioEnvConfig) -> int:
     return c.NUM_POSITION_COLUMNS_MIN
 
 
-def needs_context(config: PortfolioEnvConfig) -> list[str]:
-    """Config keys in force that read the market's context arrays (ATR, volatility, ADV, funding)."""
+def needs_context(config: PortfolioEnvConfig, *, funded: bool) -> list[str]:
+    """Config keys in force that read the market's context arrays (ATR, volatility, ADV, funding).
+
+    funded : some instrument of the market has funding instants.
+    """
     needs = []
     if config.sizing.rule in ("atr_risk", "volatility_target"):
         needs.append(f"sizing.rule={config.sizing.rule}")
@@ -160,6 +167,19 @@ def needs_context(config: PortfolioEnvConfig) -> list[str]:
         needs.append("barriers.unit=atr")
     if config.costs.impact_coefficient > 0:
         needs.append("costs.impact_coefficient")
-    if config.costs.funding:
+    if config.costs.funding and funded:
         needs.append("costs.funding")
     return needs
+
+
+def context_in_use(
+    context: ContextConfig, config: PortfolioEnvConfig, panel: Panel, instruments: Mapping[str, Instrument]
+) -> ContextConfig | None:
+    """`context` if a size, barrier or cost of the config reads it, or prices are split-adjusted; else None.
+
+    A market without context saves 40 bytes a bar and symbol, and its first observation waits for features only.
+    """
+    funded = any(instruments[symbol].funding_hours > 0.0 for symbol in panel.symbols)
+    if needs_context(config, funded=funded) or "split_factor" in panel.exogenous:
+        return context
+    return None

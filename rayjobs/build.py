@@ -15,6 +15,7 @@ from data.features import FeatureSpec
 from data.sources import CONFIGS as SOURCES
 from data.sources import SourceConfig
 from envs.config import PortfolioEnvConfig
+from envs.context import ContextConfig
 from envs.costs import CostConfig
 from envs.instruments import Instrument, instrument_of_kind
 from envs.rewards import RewardConfig
@@ -111,6 +112,7 @@ class TrainConfig:
     features: FeaturesConfig
     instruments: InstrumentsConfig
     env: PortfolioEnvConfig
+    context: ContextConfig
     policy: NetworkConfig
     algo: PPOSettings
     walk_forward: WalkForward
@@ -152,6 +154,7 @@ def build_train_config(values: Values) -> TrainConfig:
         features=build_dataclass(FeaturesConfig, values["features"], "features"),
         instruments=build_dataclass(InstrumentsConfig, values["instruments"], "instruments"),
         env=build_env(values),
+        context=build_dataclass(ContextConfig, values["context"], "context"),
         policy=build_dataclass(NetworkConfig, values["policy"], "policy"),
         algo=build_dataclass(PPOSettings, values["algo"], "algo"),
         walk_forward=build_dataclass(WalkForward, values["walk_forward"], "walk_forward"),

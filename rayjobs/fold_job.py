@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from data.features import FeatureSet, Standardiser
 from data.schema import Panel
 from envs.actions import action_space
+from envs.context import ContextConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ObservationLayout
+from envs.rules import context_in_use
 from evaluation.scoring import score_fold
 from evaluation.splits import Fold
 from evaluation.walk_forward import FoldResult
@@ -108,7 +110,9 @@ def fold_market(study: Study, fold: Fold) -> tuple[Market, PolicyContract]:
     config = study.config
     standardiser = Standardiser.fit(study.features, fold.train, clip=config.features.clip)
     instruments = config.instruments.for_symbols(study.panel.symbols)
-    market = Market.build(study.panel, standardiser.transform(study.features), instruments)
+    market = Market.build(
+        study.panel, standardiser.transform(study.features), instruments, study_context(study)
+    )
     num_assets = config.env.episode.num_assets or market.num_symbols
     contract = PolicyContract(
         layout=ObservationLayout.portfolio(num_assets, market.asset_names, market.clock_names),
@@ -123,6 +127,18 @@ def fold_market(study: Study, fold: Fold) -> tuple[Market, PolicyContract]:
     return market, contract
 
 
+def study_context(study: Study) -> ContextConfig | None:
+    """The windows of ATR, volatility and volume where the study's sizes, barriers or costs read them."""
+    instruments = study.config.instruments.for_symbols(study.panel.symbols)
+    return context_in_use(study.config.context, study.config.env, study.panel, instruments)
+
+
+def lookback_bars(study: Study) -> int:
+    """Bars before the first one at which features and context are known: the market's `first_bar`."""
+    context = study_context(study)
+    return max(study.features.lookback_bars, 0 if context is None else context.lookback_bars)
+
+
 def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Window, Window | None]:
     """Split the training bars into those to learn from and those to choose the best checkpoint on.
 
@@ -130,7 +146,7 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
 
     Parameters
     ----------
-    first_bar : first bar whose features are all known.
+    first_bar : first bar whose features and context are all known, `lookback_bars` of the study.
 
     Raises
     ------
@@ -146,8 +162,8 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
     needed = config.env.episode.bars if config.env.episode.kind == "random" else 1
     if stop - start < needed:
         raise ValueError(
-            f"fold {fold.index} has {max(stop - start, 0)} bars to train on after the features' lookback of "
-            f"{first_bar} bars and {validation_bars} validation bars, but an episode is {needed} bars long; "
+            f"fold {fold.index} has {max(stop - start, 0)} bars to train on after the lookback of features and "
+            f"context, {first_bar} bars, and {validation_bars} validation bars, but an episode is {needed} bars long; "
             "lengthen walk_forward.train_bars or shorten env.episode.bars"
         )
     return Window(start_bar=start, stop_bar=stop), validation

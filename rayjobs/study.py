@@ -23,7 +23,7 @@ from evaluation.splits import Fold
 from evaluation.summary import summarise
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import TrainConfig
-from rayjobs.fold_job import FoldOutcome, Study, run_fold, training_windows
+from rayjobs.fold_job import FoldOutcome, Study, lookback_bars, run_fold, training_windows
 from rayjobs.progress import ProgressDisplay, TrainingProgress
 from rayjobs.result_tables import print_paths, print_table, print_verdict
 from rayjobs.tracking import Tracker
@@ -48,7 +48,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     folds = config.walk_forward.folds(dataset.panel.num_bars)
     config.instruments.for_symbols(dataset.panel.symbols)
     for fold in folds:
-        training_windows(config, fold, features.lookback_bars)
+        training_windows(config, fold, lookback_bars(study))
     return study, dataset.hygiene, folds
 
 

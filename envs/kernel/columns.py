@@ -33,8 +33,9 @@ SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
     MAINTENANCE_FRACTION,
     LIQUIDATION_BPS,
     DELIST_BAR,
-) = range(15)
-NUM_INSTRUMENT_COLUMNS = 15
+    FUNDING_HOURS,
+) = range(16)
+NUM_INSTRUMENT_COLUMNS = 16
 
 # account_EK float64: state of an env row
 (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from data.features import compute_features
 from data.hygiene import HygieneReport
-from rayjobs.fold_job import Study, training_windows
+from rayjobs.fold_job import Study, lookback_bars, training_windows
 from rayjobs.result_tables import print_table
 from rayjobs.search.sweep_config import SweepConfig
 from rayjobs.search.windows import SearchWindows, search_windows
@@ -47,7 +47,7 @@ def load_sweep(config: SweepConfig) -> SweepData:
         oracle_direction=None,
     )
     for fold in windows.folds:
-        training_windows(config.train, fold, sealed.features.lookback_bars)
+        training_windows(config.train, fold, lookback_bars(sealed))
     return SweepData(full=full, sealed=sealed, hygiene=hygiene, windows=windows)
 
 

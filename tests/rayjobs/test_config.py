@@ -21,8 +21,8 @@ from rayjobs.typed_config import ConfigError
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in FILES if path.parent == Path("experiment"))
 DEBUG = sorted(path.stem for path in FILES if path.parent == Path("debug"))
-TRAIN_GROUPS = ("data", "features", "instruments", "env", "costs", "reward", "risk", "policy", "algo", "walk_forward",
-                "gate", "cluster", "tracking")  # fmt: skip
+TRAIN_GROUPS = ("data", "features", "instruments", "env", "costs", "context", "reward", "risk", "policy", "algo",
+                "walk_forward", "gate", "cluster", "tracking")  # fmt: skip
 CHOICES = {group: sorted(path.stem for path in FILES if path.parent == Path(group)) for group in TRAIN_GROUPS}
 
 
