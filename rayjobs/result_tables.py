@@ -62,6 +62,11 @@ def print_verdict(verdict: Verdict, *, console: Console | None = None) -> None:
     print_table(f"Gate: {verdict.headline}", rows, console=console)
 
 
+def print_sentence(text: str, *, console: Console | None = None) -> None:
+    """Print one line as it is."""
+    _output(console).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_paths(paths: Sequence[Path], *, console: Console | None = None) -> None:
     """Print what was written, one path a line, the last as it would be opened."""
     out = _output(console)

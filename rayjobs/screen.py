@@ -1,0 +1,38 @@
+"""Screen features: which predict the next return, net of costs and out of sample.
+
+Run: python -m rayjobs.screen +experiment=planted_signal
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rayjobs.entry import ExitCode, reading_input, run_entry_point
+
+
+def screen(values: dict[str, Any]) -> ExitCode:
+    """Compose, build, run, report; ``values`` is the resolved ``conf/screen.yaml``."""
+    from evaluation.screening import ScreeningConfig
+    from rayjobs.build import build_train_config
+    from rayjobs.typed_config import build_dataclass
+
+    settings = build_dataclass(ScreeningConfig, values["screening"], "screening")
+    config = build_train_config({key: value for key, value in values.items() if key != "screening"})
+    # Slow imports come after the check, so that a typo is told at once.
+    from rayjobs.feature_screening import report_screening, run_screening, screened_data
+    from rayjobs.run_directory import RunConfig, RunDirectory
+
+    with reading_input():
+        data = screened_data(config, settings)
+    place = RunConfig(experiment="screenings", directory=f"{config.run.directory}/{config.run.experiment}")
+    directory = RunDirectory.create(
+        place, values, seed=settings.seed, data_fingerprint=data.panel.fingerprint
+    )
+    with directory as run:
+        report_screening(run_screening(config, settings, data), data, settings, run.path)
+    return ExitCode.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run_entry_point(screen, "screen"))
