@@ -8,7 +8,6 @@ Axes: E env row, A asset slot, D observation.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -52,10 +51,8 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
     autoreset_mode : SAME_STEP (final observations in infos["final_obs"]), NEXT_STEP or DISABLED.
     num_threads : rows are split over this many threads; the numbers are the same bits.
     reward : own reward, called after each step with this env; returns (E,) and replaces the configured terms.
-
-    Notes
-    -----
-    Arrays that `step` returns are reused: they hold until the next `step` or `reset`.
+    copy : hand out arrays of the caller's own, as gymnasium's vector envs do. False is faster: what `step` returns is
+        then reused and holds until the next `step` or `reset`. Stock RLlib keeps what it is handed and needs True.
     """
 
     _pool: ThreadPoolExecutor | None = None
@@ -63,7 +60,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
     def __init__(
         self, market: Market, config: PortfolioEnvConfig, *, num_envs: int, windows: Sequence[Window], seed: int,
         autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP, num_threads: int = 1, first_stream: int = 0,
-        reward: RewardFunction | None = None,
+        reward: RewardFunction | None = None, copy: bool = True,
     ) -> None:  # fmt: skip
         check_market(market, config, num_envs)
         self.market = market
@@ -97,6 +94,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         ]
         self._pool = ThreadPoolExecutor(len(self._bounds) - 1) if len(self._bounds) > 2 else None
         self._ended: list[NDArray[np.float64]] = []
+        self._copy = copy
         self._started = False
 
     def _allocate_outputs(self) -> None:
@@ -138,7 +136,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._started = True
         if self.recorder is not None:
             self.recorder.on_reset(mask)
-        return self._out, {}
+        return self._handed(None), {}
 
     def step(
         self, actions: Any, out: NDArray[np.float32] | None = None
@@ -150,7 +148,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         Parameters
         ----------
         actions : (E, A), or (E, A, 2) for scheme `direction_size`.
-        out : (E, D) float32 buffer that receives the observations; else an own one is reused.
+        out : (E, D) float32 buffer that receives the observations and is returned.
 
         Returns
         -------
@@ -165,9 +163,17 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._run(target)
         if out is not None and target is not out:
             out[...] = target
-        result = out if out is not None else target
         infos = self._after_step()
-        return result, self._reward, self._flags[:, 0], self._flags[:, 1], infos
+        reward, flags = self._reward, self._flags
+        if self._copy:
+            reward, flags = reward.copy(), flags.copy()
+            infos = {name: values.copy() for name, values in infos.items()}
+        return self._handed(out), reward, flags[:, 0], flags[:, 1], infos
+
+    def _handed(self, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        if out is not None:
+            return out
+        return self._out.copy() if self._copy else self._out
 
     def _run(self, target: NDArray[np.float32]) -> None:
         market, rows = self.market, self.rows
@@ -255,7 +261,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._out[...] = state["observation"]
         self.set_cost_scale(state["cost_scale"])
         self._seed = np.uint64(state["seed"])
-        self._ended = copy.copy(state["ended"])
+        self._ended = list(state["ended"])
         self._started = state["started"]
 
     @property

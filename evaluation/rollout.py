@@ -168,7 +168,7 @@ def whole_window_env(
     market: Market, config: PortfolioEnvConfig, windows: Sequence[Window]
 ) -> PortfolioVectorEnv:
     """An env with one row per window; `config` as `evaluation_config` makes it."""
-    return PortfolioVectorEnv(market, config, num_envs=len(windows), windows=list(windows), seed=0)
+    return PortfolioVectorEnv(market, config, num_envs=len(windows), windows=list(windows), seed=0, copy=False)
 
 
 def scenario_env(

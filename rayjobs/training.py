@@ -96,6 +96,7 @@ def make_training_env(context: dict[str, Any]) -> PortfolioVectorEnv:
         num_envs=context["num_envs"],
         windows=context["windows"],
         seed=0,
+        copy=False,
     )
 
 

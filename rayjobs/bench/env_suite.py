@@ -70,7 +70,7 @@ def held_actions(num_envs: int, num_assets: int, held_bars: int = 10) -> list[np
 def our_rate(market: Market, config: PortfolioEnvConfig, num_envs: int, seconds: float) -> float:
     """Env steps a second of `PortfolioVectorEnv`."""
     window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
-    env = PortfolioVectorEnv(market, config, num_envs=num_envs, windows=[window], seed=0)
+    env = PortfolioVectorEnv(market, config, num_envs=num_envs, windows=[window], seed=0, copy=False)
     env.reset()
     return steps_per_second(env.step, held_actions(num_envs, env.num_assets), num_envs, seconds)
 
@@ -80,7 +80,7 @@ def bytes_per_env(market: Market, config: PortfolioEnvConfig) -> float:
     window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
 
     def total(num_envs: int) -> int:
-        env = PortfolioVectorEnv(market, config, num_envs=num_envs, windows=[window], seed=0)
+        env = PortfolioVectorEnv(market, config, num_envs=num_envs, windows=[window], seed=0, copy=False)
         arrays = [*env.rows.arrays().values(), env._actions, env._reward, env._flags, env._ended_rows]
         return sum(array.nbytes for array in arrays)
 

@@ -11,13 +11,13 @@ from envs.episodes import Window
 from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
+from envs.stable_baselines3 import PortfolioVecEnv
 from evaluation.metrics import sharpe_ratio
 from evaluation.rollout import evaluation_config, whole_window_env
 from evaluation.scoring import scored_window
 from evaluation.splits import Fold
 from policies.networks import NetworkConfig
 from policies.settings import PPOSettings
-from rayjobs.bench.train_peers import sb3_vec_env
 from rayjobs.build import TrainConfig
 from rayjobs.fold_job import Study, fold_market, training_windows
 
@@ -59,10 +59,12 @@ def sb3_trial(work: SB3Work, learning_rate: float) -> float:
     from sb3_contrib import RecurrentPPO
 
     torch.set_num_threads(1)
-    env = PortfolioVectorEnv(work.market, work.env, num_envs=ENVS, windows=[work.training], seed=0)
+    env = PortfolioVectorEnv(
+        work.market, work.env, num_envs=ENVS, windows=[work.training], seed=0, copy=False
+    )
     model = RecurrentPPO(
         "MlpLstmPolicy",
-        sb3_vec_env(env),
+        PortfolioVecEnv(env),
         n_steps=work.ppo.batch_steps // ENVS,
         batch_size=work.ppo.minibatch_steps,
         n_epochs=work.ppo.epochs,

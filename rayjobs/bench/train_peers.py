@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from envs.portfolio import PortfolioVectorEnv
 from rayjobs.bench.train_workload import (
     CLIP,
     ENTROPY_WEIGHT,
@@ -87,11 +83,13 @@ class RecurrentSB3:
     def __init__(self, workload: TrainWorkload, num_envs: int) -> None:
         from sb3_contrib import RecurrentPPO
 
+        from envs.stable_baselines3 import PortfolioVecEnv
+
         self.workload = workload
         # RecurrentPPO draws minibatches of whole envs only; it pads sequences at episode ends by itself.
         self.model = RecurrentPPO(
             "MlpLstmPolicy",
-            sb3_vec_env(bench_env(workload, num_envs)),
+            PortfolioVecEnv(bench_env(workload, num_envs)),
             n_steps=workload.batch_steps // num_envs,
             batch_size=workload.minibatch_steps,
             n_epochs=workload.epochs,
@@ -117,51 +115,3 @@ class RecurrentSB3:
 
     def close(self) -> None:
         self.model.get_env().close()  # type: ignore[union-attr]
-
-
-def sb3_vec_env(env: PortfolioVectorEnv) -> Any:
-    """The vector env as a stable_baselines3 VecEnv."""
-    from stable_baselines3.common.vec_env import VecEnv
-
-    num_envs = env.num_envs
-
-    class PortfolioVecEnv(VecEnv):
-        def __init__(self) -> None:
-            self.portfolio = env
-            super().__init__(
-                num_envs, self.portfolio.single_observation_space, self.portfolio.single_action_space
-            )
-
-        def reset(self) -> np.ndarray:
-            return self.portfolio.reset(seed=0)[0].copy()
-
-        def step_async(self, actions: np.ndarray) -> None:
-            self._actions = actions
-
-        def step_wait(self) -> Any:
-            observation, rewards, terminated, truncated, infos = self.portfolio.step(self._actions)
-            done = terminated | truncated
-            facts: list[dict[str, Any]] = [{} for _ in range(num_envs)]
-            for row in np.flatnonzero(done):
-                facts[row] = {
-                    "terminal_observation": infos["final_obs"][row].copy(),
-                    "TimeLimit.truncated": bool(truncated[row] and not terminated[row]),
-                }
-            return observation.copy(), rewards.astype(np.float32), done, facts
-
-        def close(self) -> None:
-            self.portfolio.close()
-
-        def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-            return [getattr(self.portfolio, attr_name, None)] * num_envs
-
-        def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-            raise NotImplementedError
-
-        def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-            raise NotImplementedError
-
-        def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-            return [False] * num_envs
-
-    return PortfolioVecEnv()
