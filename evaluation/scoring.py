@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +88,7 @@ def score_fold(
     policy_hash: str = "",
     oracle_direction: NDArray[np.int8] | None = None,
     more_baselines: Mapping[str, Schedule] | None = None,
+    cost_factor: float = 1.0,
 ) -> FoldResult:
     """Run everything that the fold's row and the gate need.
 
@@ -99,12 +100,16 @@ def score_fold(
     seed : of the training run; the random baseline draws from it and the fold's index.
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
     more_baselines : further schedules to be beaten, such as those of `evaluation.supervised`.
+    cost_factor : multiple of every cost, in the stress scenarios on top of theirs.
     """
     scored, test = evaluation_config(config), scored_window(fold)
-    scenarios = [AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor)]
+    scenarios = [
+        replace(scenario, cost_factor=scenario.cost_factor * cost_factor)
+        for scenario in (AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor))
+    ]
     inside = training_windows(fold, market, scored) if scoring.in_sample else []
     windows = [test] * len(scenarios) + inside
-    conditions = scenarios + [AS_CONFIGURED] * len(inside)
+    conditions = scenarios + scenarios[:1] * len(inside)
     env = scenario_env(market, scored, windows, conditions)
     (recording,), tracks = record_rows(policy, env, [0], conditions)
     stress = {s.name: track for s, track in zip(scenarios[1:], tracks[1:])}
@@ -114,11 +119,11 @@ def score_fold(
     schedules |= more_baselines or {}
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
-    runs = run_schedules(schedules, market, config, [test])
+    runs = run_schedules(schedules, market, config, [test], cost_factor=cost_factor)
     stressed_runs: dict[str, list[Track]] = {}
     if scoring.stress_cost_factor > 1.0:
         stressed_runs = run_schedules(
-            schedules, market, config, [test], cost_factor=scoring.stress_cost_factor
+            schedules, market, config, [test], cost_factor=scoring.stress_cost_factor * cost_factor
         )
     return FoldResult(
         fold=fold,

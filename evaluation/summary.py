@@ -120,6 +120,7 @@ def summarise(
         **trading(result),
         **significance(result.net_return, num_trials, trial_sharpe_variance),
         "num_trials": num_trials,
+        "trial_sharpe_variance": trial_sharpe_variance,
         "num_folds": len(result.folds),
         "num_bars": len(result.bar),
         "first_bar_utc": f"{bars[0].astype('datetime64[s]')}Z",

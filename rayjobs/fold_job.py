@@ -90,7 +90,16 @@ def run_fold(
     policy = TrainedPolicy.load(
         trained.policy, layout=contract.layout, feature_hash=study.features.feature_hash
     )
-    result = score_fold(
+    result = score_policy(study, fold, policy, market)
+    return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
+
+
+def score_policy(
+    study: Study, fold: Fold, policy: TrainedPolicy, market: Market, *, cost_factor: float = 1.0
+) -> FoldResult:
+    """Score a policy on ``fold.test``, beside the baselines; ``cost_factor`` multiplies every cost."""
+    config = study.config
+    return score_fold(
         fold,
         policy,
         study.panel,
@@ -101,14 +110,22 @@ def run_fold(
         parameters=fold_parameters(config),
         policy_hash=policy.policy_hash,
         oracle_direction=study.oracle_direction,
+        cost_factor=cost_factor,
     )
-    return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
 
 
-def fold_market(study: Study, fold: Fold) -> tuple[Market, PolicyContract]:
-    """The market as this fold's policy sees it, standardised on the training window alone, and its contract."""
+def fold_market(
+    study: Study, fold: Fold, standardiser: Standardiser | None = None
+) -> tuple[Market, PolicyContract]:
+    """The market as this fold's policy sees it, and its contract.
+
+    Parameters
+    ----------
+    standardiser : of a policy that is trained already; None fits one on the training window alone.
+    """
     config = study.config
-    standardiser = Standardiser.fit(study.features, fold.train, clip=config.features.clip)
+    if standardiser is None:
+        standardiser = Standardiser.fit(study.features, fold.train, clip=config.features.clip)
     instruments = config.instruments.for_symbols(study.panel.symbols)
     market = Market.build(
         study.panel, standardiser.transform(study.features), instruments, study_context(study)
