@@ -131,7 +131,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         rows = self.rows
         reset_rows(
             *self._market_arrays(), self._instrument, self._rule, self._windows, rows.account, rows.counter,
-            rows.position, rows.slot, rows.returns, mask, self._out, self._seed, self._scratch[0][1],
+            rows.position, rows.slot, rows.below, mask, self._out, self._seed, self._scratch[0][1],
         )  # fmt: skip
         self._started = True
         if self.recorder is not None:
@@ -179,7 +179,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         market, rows = self.market, self.rows
         arguments = (
             *self._market_arrays(), market.years, market.context, self._instrument, self._rule, self._windows,
-            rows.account, rows.counter, rows.position, rows.slot, rows.returns, rows.flow, self.fill_log,
+            rows.account, rows.counter, rows.position, rows.slot, rows.below, rows.flow, self.fill_log,
             self.decision_log, self._actions, target, self._final, self._reward, self._flags,
             self._ended_rows, self._seed, self._mode,
         )  # fmt: skip
@@ -220,7 +220,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         rows = self.rows
         mask_rows(
             self.market.bars, self.market.calendar, self._rule, rows.counter, rows.position, rows.slot,
-            rows.returns, out,
+            rows.below, out,
         )  # fmt: skip
         return out.astype(bool)
 

@@ -25,14 +25,15 @@ class RowState:
     Attributes
     ----------
     account : (E, K) float64. counter : (E, K) int32. position : (E, A, K) float64. slot : (E, A, K) int32.
-    returns : (E, N) float64, ring of net returns, N = 0 without a VaR limit. flow : (E, K) float64, the last bar.
+    below : (E, N) uint8, ring: 1 where a net return of the VaR window lies below minus the limit, N = 0 without that
+        limit. flow : (E, K) float64, the last bar.
     """
 
     account: NDArray[np.float64]
     counter: NDArray[np.int32]
     position: NDArray[np.float64]
     slot: NDArray[np.int32]
-    returns: NDArray[np.float64]
+    below: NDArray[np.uint8]
     flow: NDArray[np.float64]
 
     @classmethod
@@ -50,13 +51,13 @@ class RowState:
             counter=counter,
             position=np.zeros((num_envs, num_assets, num_position_columns(config))),
             slot=np.zeros((num_envs, num_assets, 2 if mapped else 1), dtype=np.int32),
-            returns=np.zeros((num_envs, config.risk.var_bars if config.risk.max_var is not None else 0)),
+            below=np.zeros((num_envs, 0 if config.risk.max_var is None else config.risk.var_bars), np.uint8),
             flow=np.zeros((num_envs, c.NUM_FLOW_COLUMNS)),
         )
 
     def arrays(self) -> dict[str, NDArray]:
         """Name -> array, for saving and restoring."""
-        names = ("account", "counter", "position", "slot", "returns", "flow")
+        names = ("account", "counter", "position", "slot", "below", "flow")
         return {name: getattr(self, name) for name in names}
 
 

@@ -59,6 +59,13 @@ def _put_costs(rule: NDArray[np.float64], costs: CostConfig) -> None:
     rule[c.FUNDING_ON] = float(costs.funding)
 
 
+def _has_levels(barriers: BarrierConfig | None) -> bool:
+    """True if a price level, and not only time, may end a position."""
+    if barriers is None:
+        return False
+    return any(x is not None for x in (barriers.profit_target, barriers.stop_loss, barriers.trailing_stop))
+
+
 def _put_barriers(rule: NDArray[np.float64], barriers: BarrierConfig | None) -> None:
     names = (c.PROFIT_TARGET, c.STOP_LOSS, c.TRAILING_STOP, c.TIME_LIMIT)
     rule[list(names)] = OFF
@@ -66,7 +73,7 @@ def _put_barriers(rule: NDArray[np.float64], barriers: BarrierConfig | None) -> 
         return
     levels = (barriers.profit_target, barriers.stop_loss, barriers.trailing_stop)
     rule[list(names)] = [_number(value) for value in (*levels, barriers.time_limit_bars)]
-    rule[c.BARRIERS_ON] = float(any(level is not None for level in levels))
+    rule[c.BARRIERS_ON] = float(_has_levels(barriers))
     rule[c.BARRIER_UNIT] = BARRIER_UNITS.index(barriers.unit)
 
 
@@ -149,10 +156,9 @@ def queue_length(config: PortfolioEnvConfig) -> int:
 
 def num_position_columns(config: PortfolioEnvConfig) -> int:
     """Columns of the position state: only what the config needs, so that a plain env stays small."""
-    barriers = config.barriers is not None
-    if barriers or config.sizing.rule == "fractional_kelly" or queue_length(config) > 0:
-        return c.QUEUE + queue_length(config)
-    return c.NUM_POSITION_COLUMNS_MIN
+    queued = queue_length(config)
+    columns = c.QUEUE + queued if _has_levels(config.barriers) or queued > 0 else c.NUM_POSITION_COLUMNS_MIN
+    return columns + (c.NUM_TRADE_COLUMNS if config.sizing.rule == "fractional_kelly" else 0)
 
 
 def needs_context(config: PortfolioEnvConfig, *, funded: bool) -> list[str]:

@@ -51,13 +51,13 @@ from envs.kernel.columns import (
     PARTICIPATION,
     PERCENT,
     PROFIT_TARGET,
-    QUEUE,
     STOP_LOSS,
     TAKER_BPS,
     TARGET,
     TICK_SIZE,
     TRADABLE,
     TRADE_PNL,
+    TRADE_STATS,
     TRAILING_STOP,
     UNITS,
     VOLUME,
@@ -88,7 +88,7 @@ def charge_financing(
         account[e, CASH] -= borrow + funding
         flow[e, BORROW_PAID] += borrow
         flow[e, FUNDING_PAID] += funding
-        if position.shape[2] >= QUEUE:
+        if rule[TRADE_STATS] > 0.0:
             position[e, a, TRADE_PNL] -= borrow + funding
         if decision_log.shape[0] > 0:
             decision_log[e, a, LOG_BORROW] = borrow

@@ -76,10 +76,12 @@ NUM_COUNTER_COLUMNS = 15
 # values of HALT
 NOT_HALTED, HALTED_SESSION, HALTED_EPISODE = range(3)
 
-# position_EAK float64. The first three always; the next four only with barriers, Kelly sizing or latency;
-# from QUEUE on, one column per bar of latency.
-UNITS, ENTRY_PRICE, TARGET, ENTRY_ATR, EXTREME, TRADE_PNL, TRADE_NOTIONAL, QUEUE = range(8)
+# position_EAK float64, as many columns as the config needs. The first three always; the next two with barriers or
+# latency, and from QUEUE on one per bar of latency; the last two, counted from the end, with Kelly sizing.
+UNITS, ENTRY_PRICE, TARGET, ENTRY_ATR, EXTREME, QUEUE = range(6)
 NUM_POSITION_COLUMNS_MIN = 3
+TRADE_PNL, TRADE_NOTIONAL = -2, -1
+NUM_TRADE_COLUMNS = 2
 
 # slot_EAK int32
 ENTRY_BAR, SYMBOL = range(2)

@@ -46,6 +46,9 @@ from envs.kernel.columns import (
     STOP,
     STREAM,
     SYMBOL,
+    TRADE_NOTIONAL,
+    TRADE_PNL,
+    TRADE_STATS,
     WARMUP_BARS,
     WHOLE_EPISODE,
     WINDOW_START,
@@ -114,6 +117,8 @@ def clear_row(rule, account, counter, position, slot, e):
     for a in range(position.shape[1]):
         for k in range(position.shape[2]):
             position[e, a, k] = KEEP if k >= QUEUE else 0.0
+        if rule[TRADE_STATS] > 0.0:
+            position[e, a, TRADE_PNL] = position[e, a, TRADE_NOTIONAL] = 0.0
         slot[e, a, ENTRY_BAR] = -1
     counter[e, PENDING_RESET] = counter[e, ENTRIES] = counter[e, STEPS] = 0
     counter[e, WINS] = counter[e, LOSSES] = counter[e, BELOW_VAR] = 0
@@ -122,11 +127,11 @@ def clear_row(rule, account, counter, position, slot, e):
 
 
 @inner
-def reset_row(rule, windows, account, counter, position, slot, returns, num_symbols, seed, e):
+def reset_row(rule, windows, account, counter, position, slot, below, num_symbols, seed, e):
     """Start the next episode of row e."""
     clear_row(rule, account, counter, position, slot, e)
-    for i in range(returns.shape[1]):
-        returns[e, i] = 0.0
+    for i in range(below.shape[1]):
+        below[e, i] = 0
     counter[e, EPISODE] += 1
     stream = counter[e, STREAM]
     episode = counter[e, EPISODE]

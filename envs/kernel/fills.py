@@ -7,6 +7,7 @@ import math
 from envs.kernel.columns import (
     ADV,
     ATR,
+    BARRIERS_ON,
     BY_VOLUME,
     CASH,
     COMMISSION,
@@ -36,7 +37,6 @@ from envs.kernel.columns import (
     LOSSES,
     MULTIPLIER,
     NUM_FILLS,
-    QUEUE,
     REALISED,
     SLIPPAGE,
     SLIPPAGE_KIND,
@@ -46,6 +46,7 @@ from envs.kernel.columns import (
     TICK_SIZE,
     TRADE_NOTIONAL,
     TRADE_PNL,
+    TRADE_STATS,
     TURNOVER,
     UNITS,
     VOLATILITY,
@@ -98,35 +99,36 @@ def close_trade_statistics(account, counter, position, e, a):
 
 
 @hot
-def book_position(account, counter, position, slot, context, e, a, s, t, quantity, price, point, paid):
+def book_position(rule, account, counter, position, slot, context, e, a, s, t, quantity, price, point, paid):
     """Move units by `quantity` at `price`: average entry price, realised PnL (returned), trade statistics."""
     held = position[e, a, UNITS]
     left = held + quantity
     if abs(left) <= DUST * abs(held):
         left = 0.0
-    detailed = position.shape[2] >= QUEUE
+    statistics = rule[TRADE_STATS] > 0.0
     realised = 0.0
     entry_share = 1.0
     if held != 0.0 and held * quantity < 0.0:
         closed = min(abs(quantity), abs(held))
         realised = math.copysign(closed, held) * (price - position[e, a, ENTRY_PRICE]) * point
         entry_share = 1.0 - closed / abs(quantity)
-    if detailed:
+    if statistics:
         position[e, a, TRADE_PNL] += realised - paid * (1.0 - entry_share if left * held < 0.0 else 1.0)
         if held != 0.0 and left * held <= 0.0:
             close_trade_statistics(account, counter, position, e, a)
     if left != 0.0 and left * held <= 0.0:
         position[e, a, ENTRY_PRICE] = price
         slot[e, a, ENTRY_BAR] = t + 1
-        if detailed:
+        if rule[BARRIERS_ON] > 0.0:
             position[e, a, EXTREME] = price
             position[e, a, ENTRY_ATR] = context[t, s, ATR] if context.shape[0] > 0 else 0.0
+        if statistics:
             position[e, a, TRADE_NOTIONAL] = abs(left) * price * point
             if held != 0.0:
                 position[e, a, TRADE_PNL] = -paid * entry_share
     elif left != 0.0 and held * quantity > 0.0:
         position[e, a, ENTRY_PRICE] += (price - position[e, a, ENTRY_PRICE]) * quantity / left
-        if detailed:
+        if statistics:
             position[e, a, TRADE_NOTIONAL] += abs(quantity) * price * point
     elif left == 0.0:
         position[e, a, ENTRY_PRICE] = 0.0
@@ -147,7 +149,7 @@ def book_fill(
     paid = commission + spread + slippage + impact
     point = instrument[s, MULTIPLIER]
     realised = book_position(
-        account, counter, position, slot, context, e, a, s, t, quantity, price, point, paid
+        rule, account, counter, position, slot, context, e, a, s, t, quantity, price, point, paid
     )
     account[e, CASH] -= quantity * price * point + paid
     flow[e, TURNOVER] += abs(quantity) * price * point

@@ -47,14 +47,14 @@ def allowed_sides(rule, counter, calendar, position, slot, bars, e, a, s, t, clo
 
 
 @compiled
-def mask_rows(bars, calendar, rule, counter, position, slot, returns, out):
+def mask_rows(bars, calendar, rule, counter, position, slot, below, out):
     """Write out (E, A, n) uint8: 1 where the action of scheme `direction` (n = 3) or `orders` (n = 4) is allowed."""
     for e in range(out.shape[0]):
         t = counter[e, BAR]
         if t + 1 >= calendar.shape[0]:
             t = calendar.shape[0] - 2
         fill_bar = min(t + 1 + counter[e, LATENCY], calendar.shape[0] - 1)
-        closed = entries_closed(rule, calendar, fill_bar, var_exceeded(rule, counter, returns, e))
+        closed = entries_closed(rule, calendar, fill_bar, var_exceeded(rule, counter, below, e))
         for a in range(out.shape[1]):
             s = slot[e, a, SYMBOL] if slot.shape[2] > SYMBOL else a
             bits = allowed_sides(rule, counter, calendar, position, slot, bars, e, a, s, t, closed)

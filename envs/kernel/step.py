@@ -114,7 +114,7 @@ def close_all(
 
 @hot
 def advance_row(
-    rule, bars, calendar, years, context, instrument, account, counter, position, slot, returns, flow,
+    rule, bars, calendar, years, context, instrument, account, counter, position, slot, below, flow,
     fill_log, decision_log, actions, wishes, reasons, symbols, e,
 ):  # fmt: skip
     """Carry row e from the close of bar t to the close of bar t + 1. Returns (reward, terminated, truncated)."""
@@ -122,7 +122,7 @@ def advance_row(
     before = account[e, EQUITY]
     clear_bar(flow, fill_log, decision_log, e)
     roll_session(account, counter, calendar, e, t)
-    var_breached = var_exceeded(rule, counter, returns, e)
+    var_breached = var_exceeded(rule, counter, below, e)
     if var_breached:
         flow[e, BREACHES] += 1.0
     decide_row(
@@ -159,17 +159,17 @@ def advance_row(
     flow[e, EQUITY_AFTER] = account[e, EQUITY]
     for a in range(decision_log.shape[1]):
         decision_log[e, a, LOG_UNITS] = position[e, a, UNITS]
-    reward = settle_row(rule, account, counter, calendar, returns, flow, e, t + 1, before)
+    reward = settle_row(rule, account, counter, calendar, below, flow, e, t + 1, before)
     return reward, ruined, ends and not ruined
 
 
 @hot
-def settle_row(rule, account, counter, calendar, returns, flow, e, bar, before):
+def settle_row(rule, account, counter, calendar, below, flow, e, bar, before):
     """Update limits, episode sums and the return window after the mark; returns the reward."""
     counter[e, BAR] = bar
     flow[e, NET_RETURN] = account[e, EQUITY] / before - 1.0
     if bar >= counter[e, START]:
-        remember_return(rule, counter, returns, e, flow[e, NET_RETURN])
+        remember_return(rule, counter, below, e, flow[e, NET_RETURN])
     update_limits(rule, account, counter, flow, e)
     account[e, EPISODE_TURNOVER] += flow[e, TURNOVER] / before
     account[e, EPISODE_COST] += booked_costs(flow, e)
@@ -180,14 +180,14 @@ def settle_row(rule, account, counter, calendar, returns, flow, e, bar, before):
 
 @compiled
 def reset_rows(
-    bars, features, clock, calendar, instrument, rule, windows, account, counter, position, slot, returns,
+    bars, features, clock, calendar, instrument, rule, windows, account, counter, position, slot, below,
     mask, out, seed, symbols,
 ):  # fmt: skip
     """Start a new episode in every row where mask (E,) is non-zero and write its first observation."""
     for e in range(position.shape[0]):
         if mask[e] == 0:
             continue
-        reset_row(rule, windows, account, counter, position, slot, returns, bars.shape[1], seed, e)
+        reset_row(rule, windows, account, counter, position, slot, below, bars.shape[1], seed, e)
         row_symbols(slot, symbols, e)
         observe_row(
             out, features, clock, calendar, bars, instrument, rule, account, counter, position, slot,
@@ -198,7 +198,7 @@ def reset_rows(
 @compiled
 def step_rows(
     bars, features, clock, calendar, years, context, instrument, rule, windows, account, counter, position,
-    slot, returns, flow, fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
+    slot, below, flow, fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
     wishes, symbols, reasons, first, stop,
 ):  # fmt: skip
     """Step rows first .. stop - 1. Writes out (E, D), reward (E,), flags (E, 2) terminated and truncated, ended.
@@ -213,13 +213,13 @@ def step_rows(
         if counter[e, PENDING_RESET] != 0:
             clear_bar(flow, fill_log, decision_log, e)
             if mode == NEXT_STEP:
-                reset_row(rule, windows, account, counter, position, slot, returns, bars.shape[1], seed, e)
+                reset_row(rule, windows, account, counter, position, slot, below, bars.shape[1], seed, e)
             row_symbols(slot, symbols, e)
         else:
             row_symbols(slot, symbols, e)
             reward[e], terminated, truncated = advance_row(
                 rule, bars, calendar, years, context, instrument, account, counter, position, slot,
-                returns, flow, fill_log, decision_log, actions, wishes, reasons, symbols, e,
+                below, flow, fill_log, decision_log, actions, wishes, reasons, symbols, e,
             )  # fmt: skip
             if terminated or truncated:
                 flags[e, 0] = terminated
@@ -230,9 +230,7 @@ def step_rows(
                         final_out, features, clock, calendar, bars, instrument, rule, account, counter,
                         position, slot, symbols, e, counter[e, BAR],
                     )  # fmt: skip
-                    reset_row(
-                        rule, windows, account, counter, position, slot, returns, bars.shape[1], seed, e
-                    )
+                    reset_row(rule, windows, account, counter, position, slot, below, bars.shape[1], seed, e)
                     row_symbols(slot, symbols, e)
                 else:
                     counter[e, PENDING_RESET] = 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from envs.kernel.columns import (
     BAR_IN_SESSION,
     BARS_LEFT,
@@ -99,24 +101,25 @@ def update_limits(rule, account, counter, flow, e):
 
 
 @hot
-def remember_return(rule, counter, returns, e, net_return):
-    """Put a net return into the ring of the VaR window and keep count of those below minus the limit."""
+def remember_return(rule, counter, below, e, net_return):
+    """Keep, for each bar of the VaR window, whether its net return was below minus the limit, and their count."""
     counter[e, STEPS] += 1
-    if returns.shape[1] == 0:
+    if below.shape[1] == 0:
         return
-    place = (counter[e, STEPS] - 1) % returns.shape[1]
-    counter[e, BELOW_VAR] += int(net_return < -rule[MAX_VAR]) - int(returns[e, place] < -rule[MAX_VAR])
-    returns[e, place] = net_return
+    place = (counter[e, STEPS] - 1) % below.shape[1]
+    now = np.uint8(net_return < -rule[MAX_VAR])
+    counter[e, BELOW_VAR] += int(now) - int(below[e, place])
+    below[e, place] = now
 
 
 @hot
-def var_exceeded(rule, counter, returns, e):
+def var_exceeded(rule, counter, below, e):
     """True when the historical VaR of the last `var_bars` net returns is above the limit.
 
     VaR is minus the (k + 1)-th smallest return, k = floor((1 - level) * n); it exceeds m when more than k
     returns lie below -m. Not evaluated before n returns are known.
     """
-    if rule[MAX_VAR] <= 0.0 or counter[e, STEPS] < returns.shape[1]:
+    if rule[MAX_VAR] <= 0.0 or counter[e, STEPS] < below.shape[1]:
         return False
     return counter[e, BELOW_VAR] > rule[VAR_RANK]
 

@@ -9,18 +9,39 @@ import numpy as np
 import pytest
 from random_markets import PLAIN, build_market, random_panel, with_parts
 
-from envs.episodes import Window
+from envs.barriers import BarrierConfig
+from envs.episodes import RandomisationConfig, Window
 from envs.portfolio import PortfolioVectorEnv
 
 RANDOM = with_parts(PLAIN, episode={"kind": "random", "bars": 16})
 
 
-def test_one_more_env_row_of_fifty_assets_takes_less_than_two_kilobytes_beside_its_observation():
-    market = build_market(random_panel(1, num_assets=50, exogenous=False))
+# Every rule that keeps something per env row: levels, orders on their way, Kelly's record, a VaR window, tickers.
+EVERYTHING = with_parts(
+    RANDOM,
+    sizing={"rule": "fractional_kelly"},
+    costs={"latency_bars": 2, "max_participation": 0.1},
+    barriers=BarrierConfig(
+        unit="atr", profit_target=6.0, stop_loss=4.0, trailing_stop=5.0, time_limit_bars=48
+    ),
+    risk={"max_var": 0.05, "var_bars": 500, "max_drawdown": 0.3, "max_daily_loss": 0.05, "margin": True},
+    episode={
+        "randomisation": RandomisationConfig(
+            tickers=True, cost_low=0.5, cost_high=2.0, max_extra_latency_bars=1
+        )
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("num_assets", "config"), [(4, EVERYTHING), (50, RANDOM)], ids=["all rules", "plain"]
+)
+def test_one_more_env_row_takes_at_most_two_kilobytes_beside_its_observation(num_assets, config):
+    market = build_market(random_panel(1, num_assets=num_assets, exogenous=False))
 
     def size(num_envs):
         env = PortfolioVectorEnv(
-            market, RANDOM, num_envs=num_envs, windows=[Window(start_bar=10, stop_bar=80)], seed=0
+            market, config, num_envs=num_envs, windows=[Window(start_bar=10, stop_bar=80)], seed=0
         )
         outputs = [env._actions, env._reward, env._flags, env._ended_rows]
         return sum(array.nbytes for array in [*env.rows.arrays().values(), *outputs])
