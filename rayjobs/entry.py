@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -32,7 +33,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from data.schema import DataError
-from rayjobs.override_errors import explain
+from rayjobs.override_errors import explain, unreadable
 from rayjobs.run_directory import JobFailed, original
 from rayjobs.typed_config import ConfigError, did_you_mean
 
@@ -130,6 +131,8 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
                 raise ConfigError(f"the command line was not understood: {' '.join(arguments)}") from None
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(explain(error, CONF, config_name, arguments)) from error
+        except yaml.YAMLError as error:
+            raise ConfigError(unreadable(error)) from error
     if not composed:
         return None
     config, overrides = composed[0]

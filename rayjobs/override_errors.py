@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -38,6 +39,15 @@ def explain(error: Exception, conf: Path, config_name: str, arguments: Sequence[
     if match:
         return _unknown_key(match.group(1).rstrip("."), conf, config_name, arguments)
     return message
+
+
+def unreadable(error: yaml.YAMLError) -> str:
+    """One sentence about a configuration file that is no YAML, or names a key twice."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or first_line(error)
+    if mark is None:
+        return f"a configuration file cannot be read: {problem}"
+    return f"{mark.name.strip()}, line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def first_line(error: Exception) -> str:

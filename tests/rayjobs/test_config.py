@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import lru_cache
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from data.sources import load
+from rayjobs import entry
 from rayjobs.build import build_train_config
 from rayjobs.entry import CONF, ExitCode, compose, compose_command_line, reading_input, run_entry_point
 from rayjobs.run_directory import JobFailed
@@ -151,6 +153,22 @@ def test_a_mistake_on_the_command_line_is_one_sentence(arguments, sentence):
         compose_command_line("train", arguments)
     assert str(caught.value).startswith(sentence)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("run:\n  experiment: a\nrun:\n  experiment: b\n", r"mine\.yaml, line 3, column 1: found duplicate key run"),
+        ("run: {experiment: [a\n", r"mine\.yaml, line 2, column 1: expected ',' or '\]'"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_named_with_its_line(text, sentence, tmp_path, monkeypatch):
+    copy = tmp_path / "conf"
+    shutil.copytree(CONF, copy)
+    (copy / "experiment" / "mine.yaml").write_text(text)
+    monkeypatch.setattr(entry, "CONF", copy)
+    with pytest.raises(ConfigError, match=sentence):
+        compose_command_line("train", ["+experiment=mine"])
 
 
 @pytest.mark.parametrize(
