@@ -94,10 +94,8 @@ def run_fold(
     return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
 
 
-def score_policy(
-    study: Study, fold: Fold, policy: TrainedPolicy, market: Market, *, cost_factor: float = 1.0
-) -> FoldResult:
-    """Score a policy on ``fold.test``, beside the baselines; ``cost_factor`` multiplies every cost."""
+def score_policy(study: Study, fold: Fold, policy: TrainedPolicy, market: Market) -> FoldResult:
+    """Score a policy on ``fold.test``, beside the baselines."""
     config = study.config
     return score_fold(
         fold,
@@ -110,7 +108,6 @@ def score_policy(
         parameters=fold_parameters(config),
         policy_hash=policy.policy_hash,
         oracle_direction=study.oracle_direction,
-        cost_factor=cost_factor,
     )
 
 
