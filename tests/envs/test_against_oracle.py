@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import oracle_coverage as coverage
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -113,6 +115,7 @@ def random_actions(rng, config, num_bars, num_assets, patience):
 
 
 def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
+    """Kernel and oracle side by side to the end of the window; returns what the case has been through."""
     panel = random_panel(seed, volatility=volatility)
     instruments = mixed_instruments(panel)
     if leveraged:
@@ -133,16 +136,18 @@ def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
     slices = env.layout.slices
     blocks = slice(slices["position"].start, slices["account"].stop)
     actions = random_actions(np.random.default_rng(seed), config, panel.num_bars, panel.num_assets, patience)
+    seen = coverage.drawn(config)
     for action in actions:
         observation, reward, terminated, truncated, infos = env.step(action[None])
         expected, ruined, ended = oracle.step(action)
         compare_bar(env, oracle, reward[0], expected)
+        seen += coverage.happened(env, [reason for *_, reason in oracle.fills])
         assert (terminated[0], truncated[0]) == (ruined, ended)
         shown = infos.get("final_obs", observation)[0, blocks.start : blocks.stop]
         if oracle.equity > 1.0:
             assert np.abs(shown - oracle.observation()).max() < 1e-5
         if ruined or ended:
-            return
+            return seen
     raise AssertionError("the window ended without truncation")
 
 
@@ -164,11 +169,16 @@ def compare_bar(env, oracle, reward, expected):
     held = [float(holding.units) for holding in oracle.assets]
     assert_close("units", env.decision_log[0, :, c.LOG_UNITS].tolist(), held, 1e-9)
     log = env.fill_log[0]
+    reasons = env.decision_log[0, :, c.INTENT_REASON]
     filled = sorted(
-        (float(a), log[a, p, c.FILL_UNITS], log[a, p, c.FILL_PRICE])
+        # The kernel books an order's fill as a signal's; why it was sent stands in the decision log.
+        (a, log[a, p, c.FILL_UNITS], log[a, p, c.FILL_PRICE],
+         int(reasons[a] if p == c.AT_OPEN else log[a, p, c.FILL_REASON]))
         for a, p in zip(*np.nonzero(log[..., c.FILL_UNITS]), strict=True)
+    )  # fmt: skip
+    wanted = sorted(
+        (a, units, price, c.REASON_NAMES.index(reason)) for _, a, units, price, reason in oracle.fills
     )
-    wanted = sorted((float(a), units, price) for _, a, units, price, _ in oracle.fills)
     assert_close("fills", sum(filled, ()), sum(wanted, ()), 1e-9)
     assert_close("reward", [reward], [expected], 1e-9 * oracle.config.reward.scale)
 
@@ -180,6 +190,7 @@ CASE = {
     "leveraged": maybe,
     "volatility": st.sampled_from([0.003, 0.01, 0.03]),
 }
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 def geared(config):
@@ -195,34 +206,48 @@ def geared(config):
     )  # fmt: skip
 
 
-QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
+def compare_random_cases(max_examples, geared_examples, *, derandomize):
+    """Compare that many random cases, and as many geared ones; returns what they have been through."""
+    seen: Counter = Counter()
+    quiet = {"deadline": None, "suppress_health_check": QUIET, "derandomize": derandomize, "database": None}
+
+    @given(**CASE)
+    @settings(max_examples=max_examples, **quiet)
+    def plain_cases(seed, config, patience, leveraged, volatility):
+        seen.update(assert_same_trajectory(seed, config, patience, leveraged, volatility))
+
+    @given(**{**CASE, "config": configs().map(geared)})
+    @settings(max_examples=geared_examples, **quiet)
+    def geared_cases(seed, config, patience, leveraged, volatility):
+        seen.update(assert_same_trajectory(seed, config, patience, True, 0.03))
+
+    plain_cases()
+    geared_cases()
+    return seen
 
 
-@given(**CASE)
-@settings(max_examples=40, deadline=None, suppress_health_check=QUIET, derandomize=True)
-def test_kernel_equals_oracle_on_random_markets_configs_and_actions(
-    seed, config, patience, leveraged, volatility
-):
-    assert_same_trajectory(seed, config, patience, leveraged, volatility)
+def test_kernel_equals_oracle_on_random_markets_configs_and_actions():
+    seen = compare_random_cases(120, 20, derandomize=True)
+    assert coverage.single() - set(+seen) == set()
 
 
-@given(**{**CASE, "config": configs().map(geared)})
-@settings(max_examples=15, deadline=None, suppress_health_check=QUIET, derandomize=True)
-def test_kernel_equals_oracle_under_leverage_and_liquidation(seed, config, patience, leveraged, volatility):
-    assert_same_trajectory(seed, config, patience, True, 0.03)
+def test_the_random_configs_hold_every_scheme_with_every_size_rule_and_every_level_in_every_unit():
+    seen: Counter = Counter()
+
+    @given(configs())
+    @settings(max_examples=600, deadline=None, suppress_health_check=QUIET, derandomize=True, database=None)
+    def draw(config):
+        seen.update(coverage.drawn(config))
+
+    draw()
+    assert coverage.pairs() - set(+seen) == set()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-@given(**CASE)
-@settings(max_examples=3000, deadline=None, suppress_health_check=QUIET)
-def test_kernel_equals_oracle_on_thousands_of_random_cases(seed, config, patience, leveraged, volatility):
-    assert_same_trajectory(seed, config, patience, leveraged, volatility)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@given(**{**CASE, "config": configs().map(geared)})
-@settings(max_examples=1000, deadline=None, suppress_health_check=QUIET)
-def test_kernel_equals_oracle_in_a_thousand_leveraged_cases(seed, config, patience, leveraged, volatility):
-    assert_same_trajectory(seed, config, patience, leveraged, volatility)
+@pytest.mark.timeout(7200)
+def test_kernel_equals_oracle_on_thousands_of_random_cases_of_every_rule():
+    seen = compare_random_cases(4000, 1000, derandomize=False)
+    wanted = coverage.single() | coverage.pairs()
+    assert wanted - set(+seen) == set()
+    for key in sorted(wanted):
+        print(f"{key}: {seen[key]:,}")  # noqa: T201, what the run has covered, shown by pytest -s
