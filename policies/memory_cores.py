@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torch import Tensor, nn, tanh
+from torch import Tensor, nn
 
+from policies.activations import tanh_
 from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
 
 State = dict[str, Tensor]
@@ -46,10 +47,10 @@ class NoMemory(nn.Module):
         pass
 
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        return tanh(inputs), {}
+        return tanh_(inputs), {}
 
     def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
-        return tanh(inputs), {}
+        return tanh_(inputs), {}
 
 
 class LstmMemory(nn.Module):

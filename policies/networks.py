@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from envs.observations import ObservationLayout
+from policies.activations import tanh_
 from policies.memory_cores import GruMemory, LstmMemory, MemoryCore, NoMemory, State
 from policies.window_attention import WindowAttention
 
@@ -199,11 +200,11 @@ class PortfolioNetwork(nn.Module):
         asset = self.encode_asset(torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0])
         if self.symbols is not None:
             asset = asset + self.symbols
-        asset = torch.tanh(asset)
+        asset = tanh_(asset)
         if self.encode_context is None:
-            return asset, asset[..., 0, :0]
+            return asset, observation[..., :0]
         account = observation[..., self._context]
-        context = torch.tanh(self.encode_context(torch.cat([asset.mean(dim=-2), account], dim=-1)))
+        context = tanh_(self.encode_context(torch.cat([_pooled(asset), account], dim=-1)))
         return asset, context
 
     def _core_inputs(self, asset: Tensor, context: Tensor) -> Tensor:
@@ -214,11 +215,16 @@ class PortfolioNetwork(nn.Module):
 
     def _heads(self, asset: Tensor, context: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
         scores = (self.score_from_core(core) + self.score_from_asset(asset)).flatten(-2)
-        pooled = torch.cat([core.mean(dim=-2), asset.mean(dim=-2), context], dim=-1)
+        pooled = torch.cat([_pooled(core), _pooled(asset), context], dim=-1)
         if self.score_from_pool is not None:
             scores = torch.cat([scores, self.score_from_pool(pooled)], dim=-1)
-        values = self.value(torch.tanh(self.value_hidden(pooled))).squeeze(-1)
+        values = self.value(tanh_(self.value_hidden(pooled))).squeeze(-1)
         return scores, values
+
+
+def _pooled(asset: Tensor) -> Tensor:
+    """Mean over assets (..., A, M) -> (..., M); that of one asset is the asset, without a pass over memory."""
+    return asset.squeeze(-2) if asset.shape[-2] == 1 else asset.mean(dim=-2)
 
 
 def _memory_core(config: NetworkConfig) -> MemoryCore:

@@ -201,10 +201,11 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
 
     def _advance(self, observation: NDArray[np.float32]) -> Any:
         """Clear the state of envs that start an episode, then run the network; keeps the new state."""
-        keep = torch.from_numpy(self._keep)[:, None, None]
-        output = self.module.network.step(
-            torch.from_numpy(observation), {name: value * keep for name, value in self._state.items()}
-        )
+        state = self._state
+        if not self._keep.all():
+            keep = torch.from_numpy(self._keep)[:, None, None]
+            state = {name: value * keep for name, value in state.items()}
+        output = self.module.network.step(torch.from_numpy(observation), state)
         self._state = output.state
         return output
 
