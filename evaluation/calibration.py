@@ -43,6 +43,7 @@ class StudyLaw:
     least_faithful : the trials follow the sign in a share of bars drawn between this and 1, and a sign of their own in
         the others.
     num_blocks : blocks of CSCV.
+    num_placebos : strategies without skill that pad the matrix of CSCV; needed by a study of one trial.
     """
 
     num_bars: int
@@ -50,6 +51,7 @@ class StudyLaw:
     annual_sharpe: float
     least_faithful: float = 0.6
     num_blocks: int = 10
+    num_placebos: int = 0
 
     def market(self, seed: int) -> SyntheticMarket:
         """The seeded market: one asset with 1 % volatility a day."""
@@ -86,15 +88,19 @@ class StudyOutcome:
 def trial_directions(law: StudyLaw, market: SyntheticMarket, random: np.random.Generator) -> FloatArray:
     """(T, K) sides held by the trials: the planted sign where a trial follows it, else a persistent sign of its own."""
     num_bars = market.panel.num_bars
-    turns = np.where(random.random((num_bars, law.num_trials)) < FLIP_PROBABILITY, -1.0, 1.0)
-    turns[0] = np.where(random.random(law.num_trials) < 0.5, -1.0, 1.0)
-    own = np.cumprod(turns, axis=0, dtype=np.float64)
+    own = _persistent_signs(num_bars, law.num_trials, random)
     if not law.annual_sharpe:
         return own
     faithful = random.uniform(law.least_faithful, 1.0, size=law.num_trials)
     spell = np.arange(num_bars) // 20  # follows or strays for 20 bars at a time
     follows = random.random((spell[-1] + 1, law.num_trials))[spell] < faithful
     return np.where(follows, market.oracle_direction.astype(np.float64), own)
+
+
+def _persistent_signs(num_bars: int, count: int, random: np.random.Generator) -> FloatArray:
+    turns = np.where(random.random((num_bars, count)) < FLIP_PROBABILITY, -1.0, 1.0)
+    turns[0] = np.where(random.random(count) < 0.5, -1.0, 1.0)
+    return np.cumprod(turns, axis=0, dtype=np.float64)
 
 
 def run_study(law: StudyLaw, seed: int, env: PortfolioEnvConfig, gate: GateConfig) -> StudyOutcome:
@@ -111,25 +117,27 @@ def run_study(law: StudyLaw, seed: int, env: PortfolioEnvConfig, gate: GateConfi
         "mean_reversion": -momentum(panel, lookback_bars=20),
     }
     schedules |= {name: Schedule(target_TA=target) for name, target in baselines.items()}
+    placebos = _persistent_signs(panel.num_bars, law.num_placebos, random)
+    schedules |= {f"placebo {k}": Schedule(target_TA=placebos[:, [k]]) for k in range(law.num_placebos)}
     window = Window(start_bar=50, stop_bar=50 + law.num_bars)
     market = _plain_market(synthetic)
     tracks = run_schedules(schedules, market, env, [window])
     dearer = run_schedules(schedules, market, env, [window], cost_factor=gate.stress_cost_factor)
-    returns_TN = np.column_stack(
-        [_whole(tracks[f"trial {k}"][0].net_return, law) for k in range(law.num_trials)]
-    )
+    columns = {name: _whole(rows[0].net_return, law) for name, rows in tracks.items()}
+    returns_TN = np.column_stack([columns[f"trial {k}"] for k in range(law.num_trials)])
+    padding = [columns[f"placebo {k}"] for k in range(law.num_placebos)]
     sharpes = np.array([sharpe_ratio(column) for column in returns_TN.T])
     best = int(np.nanargmax(sharpes))
-    blocks = cscv(returns_TN, law.num_blocks)
+    blocks = cscv(np.column_stack([returns_TN, *padding]), law.num_blocks)
     periods = panel.periods_per_year
     evidence = GateEvidence(
         net_return=returns_TN[:, best],
         bar_utc=panel.bar_utc[window.start_bar : window.stop_bar],
         periods_per_year=periods,
         num_trades=int(np.count_nonzero(np.diff(directions[window.start_bar : window.stop_bar, best]))),
-        baselines={name: _whole(tracks[name][0].net_return, law) for name in baselines},
+        baselines={name: columns[name] for name in baselines},
         num_trials=law.num_trials,
-        trial_sharpe_variance=float(np.nanvar(sharpes, ddof=1)),
+        trial_sharpe_variance=float(np.nanvar(sharpes, ddof=1)) if law.num_trials > 1 else None,
         stressed=_whole(dearer[f"trial {best}"][0].net_return, law),
         stressed_baselines={name: _whole(dearer[name][0].net_return, law) for name in baselines},
         overfitting=blocks.probability_of_loss,

@@ -140,7 +140,10 @@ def _seeds(config: GateConfig, evidence: GateEvidence) -> Measured:
     if not evidence.seeds:
         return _missing(0.0, ">", "The spread over seeds")
     worst = min(total_return(returns) for returns in evidence.seeds.values())
-    subject = f"The net return of the worst of {len(evidence.seeds)} seeds"
+    if len(evidence.seeds) == 1:
+        subject = "The net return of the only seed that was trained, which shows no spread,"
+    else:
+        subject = f"The net return of the worst of {len(evidence.seeds)} seeds"
     return _measured(worst, 0.0, ">", subject, ".1%")
 
 
@@ -148,24 +151,38 @@ def _overfitting(config: GateConfig, evidence: GateEvidence) -> Measured:
     if evidence.overfitting is None:
         return _missing(config.max_overfitting, "<=", "The probability of overfitting")
     subject = "The probability that the best trial of one half of the bars loses in the other"
+    if evidence.overfitting_published is not None:
+        subject += f" (overfitting as published: {evidence.overfitting_published:.2f})"
     return _measured(evidence.overfitting, config.max_overfitting, "<=", subject, ".3f")
 
 
 def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
-    if evidence.leak_check is None:
+    report = evidence.leak_check
+    if report is None:
         return _missing(1.0, ">=", "The leak check")
-    reason = (
-        "Poisoning the future moved nothing before it."
-        if evidence.leak_check
-        else "The leak check found a leak."
-    )
+    if report.clean:
+        reason = f"Changing the future moved nothing before it ({report.bars_compared} bars compared)."
+    else:
+        more = len(report.findings) - 1
+        others = f", and {more} more" if more else ""
+        reason = f"The leak check found a leak: {report.findings[0]}{others}."
     return Measured(
-        value=float(evidence.leak_check),
-        threshold=1.0,
-        comparison=">=",
-        passed=evidence.leak_check,
-        reason=reason,
+        value=float(report.clean), threshold=1.0, comparison=">=", passed=report.clean, reason=reason
     )
+
+
+def _costs(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.cost_factor is None:
+        return _missing(1.0, ">=", "The share of costs charged")
+    return _measured(evidence.cost_factor, 1.0, ">=", "The multiple of the configured costs charged", ".2f")
+
+
+def _placebo(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.placebo_rate is None:
+        return _missing(config.max_placebo_rate, "<=", "The rate of passing placebo markets")
+    markets = f"{evidence.num_placebos} placebo market{'s' if evidence.num_placebos != 1 else ''}"
+    subject = f"The share of {markets} on which the same policy class passes"
+    return _measured(evidence.placebo_rate, config.max_placebo_rate, "<=", subject, ".0%")
 
 
 Measure = Callable[[GateConfig, GateEvidence], Measured]
@@ -180,5 +197,7 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "all_seeds_positive": ("Worst seed, net return", _seeds),
     "overfitting": ("Overfitting: loss after selection", _overfitting),
     "leak_check": ("Leak check", _leak_check),
+    "full_costs": ("Multiple of costs charged", _costs),
+    "placebo": ("Passes on placebo markets", _placebo),
 }
 """Name of each criterion -> its label and the function that measures it."""

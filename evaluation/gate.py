@@ -14,6 +14,10 @@ from evaluation.gate_evidence import GateConfig, GateEvidence
 __all__ = ["CRITERIA", "Criterion", "GateConfig", "GateEvidence", "Verdict", "judge"]
 
 
+INVALID_RECORD = ("leak_check", "full_costs")
+"""Criteria whose failure makes every other number void: the headline names them first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Criterion:
     """One criterion's outcome. `value` and `threshold` are nan when undefined; `passed` is None if not measured."""
@@ -61,7 +65,7 @@ def judge(config: GateConfig, evidence: GateEvidence) -> Verdict:
         for name, (label, measure) in CRITERIA.items()
     )
     enforced = [c for c in outcomes if c.enforced]
-    failed = [c for c in enforced if not c.passed]
+    failed = sorted((c for c in enforced if not c.passed), key=lambda c: c.name not in INVALID_RECORD)
     if failed:
         headline = f"Refused: {failed[0].reason[0].lower()}{failed[0].reason[1:]}"
         if len(failed) > 1:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.checks.leaks import LeakReport
 from evaluation.metrics import as_returns
 from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
 
 FloatArray = NDArray[np.float64]
 CRITERION_NAMES = (
     "sharpe", "max_drawdown", "deflated_sharpe", "beats_baselines", "beats_baselines_stressed", "num_trades",
-    "track_record", "all_seeds_positive", "overfitting", "leak_check",
+    "track_record", "all_seeds_positive", "overfitting", "leak_check", "full_costs", "placebo",
 )  # fmt: skip
 
 
@@ -33,6 +34,7 @@ class GateConfig:
     track_record_confidence : confidence of the minimum track record length, 0.5 to 1.
     stress_cost_factor : multiple of all costs under which the baselines must still be beaten.
     max_overfitting : largest probability that the best trial of one half of the bars loses in the other, 0 to 1.
+    max_placebo_rate : largest share of placebo markets on which the same gate may pass, 0 to 1.
     """
 
     enforced: tuple[str, ...]
@@ -43,6 +45,7 @@ class GateConfig:
     track_record_confidence: float
     stress_cost_factor: float
     max_overfitting: float
+    max_placebo_rate: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "enforced", tuple(self.enforced))
@@ -57,7 +60,7 @@ class GateConfig:
             raise ValueError(
                 f"gate.max_drawdown is {self.max_drawdown}; write it as a fraction between -1 and 0"
             )
-        for name in ("min_deflated_sharpe", "max_overfitting"):
+        for name in ("min_deflated_sharpe", "max_overfitting", "max_placebo_rate"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"gate.{name} is {getattr(self, name)}; it is a probability between 0 and 1")
         if not 0.5 <= self.track_record_confidence < 1.0:
@@ -80,10 +83,15 @@ class GateEvidence:
         one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
     stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
     seeds : seed -> (T,) returns of the same configuration trained with other seeds.
-    overfitting : CSCV's probability of loss over the study's trials (`evaluation.overfitting.cscv`). The probability of
-        backtest overfitting as published is near one half for trials of equal skill, however good, so it cannot be a
-        threshold; docs/evaluation.md has the calibration.
-    leak_check : whether the leak check of the market, features and env passed.
+    overfitting : CSCV's probability of loss over the study's trials (`evaluation.overfitting.cscv`), padded with placebo
+        strategies where there are few (`evaluation.search_evidence.padded_overfitting`). The probability of backtest
+        overfitting as published is near one half for trials of equal skill, however good, so it cannot be a threshold;
+        docs/evaluation.md has the calibration.
+    overfitting_published : the probability as published, for the sentence only.
+    leak_check : report of the leak check of the study's features, normaliser, market and env.
+    cost_factor : multiple of all costs at which `net_return` was earned; below 1 costs were left out.
+    placebo_rate : share of placebo markets on which the policy class, trained again, passed (`evaluation.placebo`).
+    num_placebos : on how many.
     """
 
     net_return: FloatArray
@@ -97,7 +105,11 @@ class GateEvidence:
     stressed_baselines: Mapping[str, FloatArray] | None = None
     seeds: Mapping[int, FloatArray] | None = None
     overfitting: float | None = None
-    leak_check: bool | None = None
+    overfitting_published: float | None = None
+    leak_check: LeakReport | None = None
+    cost_factor: float | None = None
+    placebo_rate: float | None = None
+    num_placebos: int = 0
 
     @classmethod
     def of(cls, result: WalkForwardResult, **known: Any) -> GateEvidence:
@@ -122,6 +134,7 @@ class GateEvidence:
             num_trades=sum(int(closed_mask(fold.recording).sum()) for fold in result.folds),
             baselines={name: result.baseline_return(name) for name in rivals},
             stressed=stressed,
+            cost_factor=min(fold.cost_factor for fold in result.folds),
             **known,
         )
 

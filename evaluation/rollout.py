@@ -209,7 +209,7 @@ def run_schedules(
         scored = evaluation_config(
             config, scheme=scheme, cost_factor=cost_factor, extra_latency_bars=extra_latency_bars
         )
-        policy = _stacked_policy([schedules[name] for name in names], scored, windows)
+        policy = stacked_policy([schedules[name] for name in names], scored, windows)
         rows = record_rows(policy, whole_window_env(market, scored, list(windows) * len(names)), ())[1]
         for index, name in enumerate(names):
             tracks[name] = rows[index * len(windows) : (index + 1) * len(windows)]
@@ -225,10 +225,10 @@ def run_schedule(
 ) -> list[Recording]:
     """Record one schedule over the windows; `changes` are those of `evaluation_config`."""
     scored = evaluation_config(config, scheme=schedule.scheme, **changes)  # type: ignore[arg-type]
-    return run_policy(_stacked_policy([schedule], scored, windows), market, scored, windows)
+    return run_policy(stacked_policy([schedule], scored, windows), market, scored, windows)
 
 
-def _stacked_policy(
+def stacked_policy(
     schedules: Sequence[Schedule], config: PortfolioEnvConfig, windows: Sequence[Window]
 ) -> ScheduledPolicy:
     """One schedule made of several laid end to end, so that one batch runs them all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,21 +14,28 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.recording import Recording
+from evaluation.placebo_strategies import placebo_returns, random_targets
 from evaluation.rollout import (
     AS_CONFIGURED,
+    Scenario,
     Track,
     evaluation_config,
     record_rows,
     run_schedules,
     scenario_env,
+    stacked_policy,
 )
 from evaluation.splits import Fold
 from evaluation.stress import cost_name, stress_scenarios
+from evaluation.supervised import MODELS, SupervisedConfig, fit_schedule
 from evaluation.walk_forward import ORACLE, FoldResult
-from policies.baselines import Schedule, random_matched_turnover, standard_baselines
+from policies.baselines import Schedule, standard_baselines
 from policies.protocol import Policy
 
 FloatArray = NDArray[np.float64]
+
+
+LEAST = {"placebo_strategies": 0, "placebo_runs": 0, "placebo_block_bars": 1, "placebo_env_steps": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +47,25 @@ class ScoringConfig:
     momentum_bars, hold_bars : lookback and holding period of the momentum and mean-reversion baselines, bars.
     stress_cost_factor : multiple of all costs for the stressed comparison; 1.0 leaves it out.
     in_sample : score the policy on its own training window too.
+    cost_factor : multiple of all costs at which policy and baselines are scored; the gate refuses less than 1.
+    placebo_strategies : random strategies with the policy's turnover that pad the matrix of CSCV; 0 leaves them out.
+    supervised : models that are fitted on each training window as further baselines, see `evaluation.supervised`.
+    supervised_fit : how.
+    placebo_runs : markets of shuffled bars on which the policy class is trained again, see `evaluation.placebo`.
+    placebo_block_bars : bars that stay together. placebo_env_steps : of each such training, per fold.
     """
 
     momentum_bars: int
     hold_bars: int
     stress_cost_factor: float
     in_sample: bool
+    cost_factor: float
+    placebo_strategies: int
+    supervised: tuple[str, ...]
+    supervised_fit: SupervisedConfig
+    placebo_runs: int
+    placebo_block_bars: int
+    placebo_env_steps: int
 
     def __post_init__(self) -> None:
         if self.momentum_bars < 1 or self.hold_bars < 1:
@@ -54,6 +74,15 @@ class ScoringConfig:
             raise ValueError(
                 f"scoring.stress_cost_factor is {self.stress_cost_factor}; it must be at least 1"
             )
+        if not self.cost_factor >= 0.0:
+            raise ValueError(f"scoring.cost_factor is {self.cost_factor}; it must be 0 or more")
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"scoring.{name} is {getattr(self, name)}; it must be {least} or more")
+        object.__setattr__(self, "supervised", tuple(self.supervised))
+        for model in self.supervised:
+            if model not in MODELS:
+                raise ValueError(f"scoring.supervised names {model!r}; known models are {', '.join(MODELS)}")
 
 
 def scored_window(fold: Fold) -> Window:
@@ -77,7 +106,7 @@ def training_windows(fold: Fold, market: Market, config: PortfolioEnvConfig) -> 
 
 def score_fold(
     fold: Fold,
-    policy: Policy,
+    policy: Policy | Schedule,
     panel: Panel,
     market: Market,
     config: PortfolioEnvConfig,
@@ -88,43 +117,42 @@ def score_fold(
     policy_hash: str = "",
     oracle_direction: NDArray[np.int8] | None = None,
     more_baselines: Mapping[str, Schedule] | None = None,
-    cost_factor: float = 1.0,
 ) -> FoldResult:
     """Run everything that the fold's row and the gate need.
 
     Parameters
     ----------
-    policy : trained on ``fold.train`` alone.
+    policy : trained on ``fold.train`` alone, or a schedule (a scripted policy) to run in its place.
     panel, market : of the whole data; the market's features standardised on ``fold.train`` alone.
     config : the training config; `evaluation_config` turns it into the one that is scored.
     seed : of the training run; the random baseline draws from it and the fold's index.
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
-    more_baselines : further schedules to be beaten, such as those of `evaluation.supervised`.
-    cost_factor : multiple of every cost, in the stress scenarios on top of theirs.
+    more_baselines : further schedules to be beaten.
     """
-    scored, test = evaluation_config(config), scored_window(fold)
-    scenarios = [
-        replace(scenario, cost_factor=scenario.cost_factor * cost_factor)
-        for scenario in (AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor))
-    ]
+    scheme = policy.scheme if isinstance(policy, Schedule) else None
+    scored, test = evaluation_config(config, scheme=scheme), scored_window(fold)
+    scenarios = _scenarios(scoring)
     inside = training_windows(fold, market, scored) if scoring.in_sample else []
     windows = [test] * len(scenarios) + inside
     conditions = scenarios + scenarios[:1] * len(inside)
     env = scenario_env(market, scored, windows, conditions)
+    if isinstance(policy, Schedule):
+        policy = stacked_policy([policy], scored, windows)
     (recording,), tracks = record_rows(policy, env, [0], conditions)
     stress = {s.name: track for s, track in zip(scenarios[1:], tracks[1:])}
     in_sample = tracks[len(scenarios) :]
-    schedules = standard_baselines(panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars)
-    schedules["random"] = _random_schedule(fold, recording, panel, scored.action.scheme, seed)
-    schedules |= more_baselines or {}
+    schedules = _schedules(fold, recording, panel, market, scored, scoring, seed) | dict(more_baselines or {})
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
-    runs = run_schedules(schedules, market, config, [test], cost_factor=cost_factor)
+    runs = run_schedules(schedules, market, config, [test], cost_factor=scoring.cost_factor)
     stressed_runs: dict[str, list[Track]] = {}
     if scoring.stress_cost_factor > 1.0:
-        stressed_runs = run_schedules(
-            schedules, market, config, [test], cost_factor=scoring.stress_cost_factor * cost_factor
-        )
+        factor = scoring.cost_factor * scoring.stress_cost_factor
+        stressed_runs = run_schedules(schedules, market, config, [test], cost_factor=factor)
+    placebos = placebo_returns(
+        recording, market, replace(config, action=scored.action), test, count=scoring.placebo_strategies,
+        seed=[seed % 2**63, fold.index, 1], cost_factor=scoring.cost_factor,
+    ) if scoring.placebo_strategies else None  # fmt: skip
     return FoldResult(
         fold=fold,
         recording=recording,
@@ -136,15 +164,31 @@ def score_fold(
         parameters=dict(parameters or {}),
         policy_hash=policy_hash,
         seed=seed,
+        cost_factor=scoring.cost_factor,
+        placebo_return=placebos,
     )
 
 
-def _random_schedule(fold: Fold, recording: Recording, panel: Panel, scheme: str, seed: int) -> Schedule:
-    """Random directions with the frequencies and the turnover of what the policy held."""
+def _scenarios(scoring: ScoringConfig) -> list[Scenario]:
+    """As configured first, then the stress; all of them at the multiple of costs that is scored."""
+    scenarios: Sequence[Scenario] = [AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor)]
+    return [replace(s, cost_factor=s.cost_factor * scoring.cost_factor) for s in scenarios]
+
+
+def _schedules(
+    fold: Fold,
+    recording: Recording,
+    panel: Panel,
+    market: Market,
+    scored: PortfolioEnvConfig,
+    scoring: ScoringConfig,
+    seed: int,
+) -> dict[str, Schedule]:
+    """The baselines to be beaten: rules, a random one with the policy's turnover, and fitted models."""
+    schedules = standard_baselines(panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars)
     random = np.random.default_rng([seed % 2**63, fold.index])
-    held = recording.exposure if scheme == "weights" else recording.units
-    target = random_matched_turnover(held, panel.num_bars, random)
-    if scheme == "weights":  # a weight says how much as well: take the policy's mean size
-        size = np.abs(recording.exposure).sum(axis=0) / np.maximum((recording.exposure != 0).sum(axis=0), 1)
-        target = target * np.minimum(size, 1.0)
-    return Schedule(target_TA=target)
+    target = random_targets(recording, panel.num_bars, scored.action.scheme, random)
+    schedules["random"] = Schedule(target_TA=target, scheme=scored.action.scheme)
+    for model in scoring.supervised:
+        schedules[model] = fit_schedule(model, panel, market, fold.train, scoring.supervised_fit)
+    return schedules

@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evaluation.ledger import Ledger
-from evaluation.overfitting import cscv
+from evaluation.overfitting import CscvResult, cscv
 from evaluation.trial_count import effective_number_of_trials
+
+
+FloatArray = NDArray[np.float64]
+MAX_BLOCKS = 16
+"""Blocks of CSCV: 12,870 combinations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,3 +67,25 @@ def search_evidence(ledger: Ledger, study: int, *, num_blocks: int = 16) -> Sear
         overfitting=None if blocks is None else blocks.probability_of_overfitting,
         probability_of_loss=None if blocks is None else blocks.probability_of_loss,
     )
+
+
+def padded_overfitting(trials_TN: FloatArray, placebos_TK: FloatArray) -> CscvResult | None:
+    """CSCV over the trials of a study and placebo strategies together, so that it is defined for a single trial.
+
+    A trial with skill wins every half and gains in the other; one without wins no more often than a placebo does, and
+    what won one half by luck loses in the other half of the time.
+
+    Parameters
+    ----------
+    trials_TN : (T, N) returns of the trials on the same bars, N >= 1.
+    placebos_TK : (T, K) returns of strategies without skill (`evaluation.placebo_strategies`); K may be 0.
+
+    Returns
+    -------
+    None where it is not defined: fewer than two columns, or fewer than four bars a block.
+    """
+    returns = np.column_stack([trials_TN, placebos_TK])
+    blocks = min(MAX_BLOCKS, returns.shape[0] // 4 // 2 * 2)
+    if returns.shape[1] < 2 or blocks < 2:
+        return None
+    return cscv(returns, blocks)

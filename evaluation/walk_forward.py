@@ -41,6 +41,8 @@ class FoldResult:
     parameters : hyperparameters the fold was trained with, as flat names and values.
     policy_hash : digest of the policy's weights.
     seed : of the training run.
+    cost_factor : multiple of all costs, baselines' included, at which everything here was measured.
+    placebo_return : (N, K) returns of K placebo strategies on the test window (`evaluation.placebo_strategies`).
     """
 
     fold: Fold
@@ -53,6 +55,8 @@ class FoldResult:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     policy_hash: str = ""
     seed: int = 0
+    cost_factor: float = 1.0
+    placebo_return: FloatArray | None = None
 
 
 def closed_mask(recording: Recording) -> NDArray[np.bool_]:
@@ -148,6 +152,14 @@ class WalkForwardResult:
     def stress_return(self, name: str) -> FloatArray:
         """(N,) returns of the policy under a scenario."""
         return np.concatenate([window_return(r.stress[name], r.fold.test) for r in self.folds])
+
+    @cached_property
+    def placebo_return(self) -> FloatArray:
+        """(N, K) returns of the placebo strategies; K = 0 unless every fold has the same number of them."""
+        found = [r.placebo_return for r in self.folds if r.placebo_return is not None]
+        if len(found) < len(self.folds) or len({part.shape[1] for part in found}) != 1:
+            return np.zeros((len(self.bar), 0))
+        return np.concatenate(found)
 
     def stressed_baseline_return(self, name: str) -> FloatArray:
         """(N,) returns of a baseline under the gate's costs."""

@@ -23,11 +23,12 @@ from envs.risk import RiskConfig
 from evaluation.gate import GateConfig
 from evaluation.scoring import ScoringConfig
 from evaluation.splits import WalkForward
+from policies.baselines import SCRIPTED
 from rayjobs.cluster import ClusterConfig
 from rayjobs.run_directory import RunConfig
 from rayjobs.tracking import TrackingConfig
 from rayjobs.trainer_config import TrainerConfig
-from rayjobs.typed_config import ConfigError, build_dataclass, did_you_mean
+from rayjobs.typed_config import ConfigError, build_dataclass, convert, did_you_mean
 
 if TYPE_CHECKING:
     from policies.networks import NetworkConfig
@@ -103,7 +104,15 @@ class InstrumentsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything that ``conf/train.yaml`` says; ``enforce_gate`` is ``gate.enforce``."""
+    """Everything that ``conf/train.yaml`` says.
+
+    Parameters
+    ----------
+    script : ``policy.script``: a scripted policy that is scored in place of a trained one; None trains.
+    only_fold, fold_order : of ``walk_forward``: which folds are run, and in which order.
+    enforce_gate : ``gate.enforce``.
+    ledger : file in which trials are counted.
+    """
 
     seed: int
     run: RunConfig
@@ -114,23 +123,35 @@ class TrainConfig:
     env: PortfolioEnvConfig
     context: ContextConfig
     policy: NetworkConfig
+    script: str | None
     algo: PPOSettings
     walk_forward: WalkForward
+    only_fold: int | None
+    fold_order: tuple[int, ...] | None
     scoring: ScoringConfig
     gate: GateConfig
     enforce_gate: bool
+    ledger: str
     cluster: ClusterConfig
     tracking: TrackingConfig
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it must be 0 or more")
+        if self.script is not None and self.script not in SCRIPTED:
+            hint = did_you_mean(self.script, list(SCRIPTED))
+            raise ValueError(f"policy.script is {self.script!r}; there is no such script; {hint}")
 
 
 ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
 """Groups that are part of `PortfolioEnvConfig` but chosen on their own."""
 
-TRAIN_KEYS = {f.name for f in dataclasses.fields(TrainConfig)} - {"enforce_gate"} | {*ENV_GROUPS, "resume"}
+TRAIN_KEYS = {f.name for f in dataclasses.fields(TrainConfig)} - {
+    "enforce_gate",
+    "script",
+    "only_fold",
+    "fold_order",
+} | {*ENV_GROUPS, "resume"}
 
 
 def build_train_config(values: Values) -> TrainConfig:
@@ -145,7 +166,7 @@ def build_train_config(values: Values) -> TrainConfig:
     from policies.networks import NetworkConfig
     from policies.settings import PPOSettings
 
-    gate = dict(_group(values, "gate"))
+    gate, policy, windows = (dict(_group(values, name)) for name in ("gate", "policy", "walk_forward"))
     return _checked(
         seed=_whole_number(values, "seed"),
         run=build_dataclass(RunConfig, values["run"], "run"),
@@ -155,12 +176,18 @@ def build_train_config(values: Values) -> TrainConfig:
         instruments=build_dataclass(InstrumentsConfig, values["instruments"], "instruments"),
         env=build_env(values),
         context=build_dataclass(ContextConfig, values["context"], "context"),
-        policy=build_dataclass(NetworkConfig, values["policy"], "policy"),
+        script=convert(str | None, policy.pop("script", None), "policy.script"),
+        policy=build_dataclass(NetworkConfig, policy, "policy"),
         algo=build_dataclass(PPOSettings, values["algo"], "algo"),
-        walk_forward=build_dataclass(WalkForward, values["walk_forward"], "walk_forward"),
+        only_fold=convert(int | None, windows.pop("only_fold", None), "walk_forward.only_fold"),
+        fold_order=convert(
+            tuple[int, ...] | None, windows.pop("fold_order", None), "walk_forward.fold_order"
+        ),
+        walk_forward=build_dataclass(WalkForward, windows, "walk_forward"),
         scoring=build_dataclass(ScoringConfig, values["scoring"], "scoring"),
         enforce_gate=_flag(gate, "enforce", "gate"),
         gate=build_dataclass(GateConfig, gate, "gate"),
+        ledger=convert(str, values["ledger"], "ledger"),
         cluster=build_dataclass(ClusterConfig, values["cluster"], "cluster"),
         tracking=build_dataclass(TrackingConfig, values["tracking"], "tracking"),
     )

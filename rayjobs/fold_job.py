@@ -6,6 +6,7 @@ order, alone or side by side.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from evaluation.scoring import score_fold
 from evaluation.splits import Fold
 from evaluation.walk_forward import FoldResult
 from policies.action_distribution import DistributionSpec
+from policies.baselines import SCRIPTED, Schedule
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from rayjobs.build import TrainConfig
 from rayjobs.training import TrainingSpec, train_policy
@@ -51,17 +53,17 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOutcome:
-    """``iterations`` are the rows of ``progress.csv``; ``policy`` the directory of the exported policy."""
+    """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script."""
 
     result: FoldResult
     iterations: tuple[dict[str, Any], ...]
-    policy: Path
+    policy: Path | None
 
 
 def run_fold(
     study: Study, fold: Fold, directory: Path, report: Callable[[dict[str, Any]], None]
 ) -> FoldOutcome:
-    """Train on ``fold.train`` and score on ``fold.test``.
+    """Train on ``fold.train`` and score on ``fold.test``; a scripted policy is scored without any training.
 
     Parameters
     ----------
@@ -70,6 +72,11 @@ def run_fold(
     """
     config = study.config
     market, contract = fold_market(study, fold)
+    if config.script is not None:
+        schedule = SCRIPTED[config.script](study.panel)
+        digest = hashlib.sha256(f"script {config.script}".encode()).hexdigest()
+        result = score_policy(study, fold, schedule, market, policy_hash=digest)
+        return FoldOutcome(result=result, iterations=(), policy=None)
     training, validation = training_windows(config, fold, market.first_bar)
     trained = train_policy(
         TrainingSpec(
@@ -90,12 +97,14 @@ def run_fold(
     policy = TrainedPolicy.load(
         trained.policy, layout=contract.layout, feature_hash=study.features.feature_hash
     )
-    result = score_policy(study, fold, policy, market)
+    result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
     return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
 
 
-def score_policy(study: Study, fold: Fold, policy: TrainedPolicy, market: Market) -> FoldResult:
-    """Score a policy on ``fold.test``, beside the baselines."""
+def score_policy(
+    study: Study, fold: Fold, policy: TrainedPolicy | Schedule, market: Market, *, policy_hash: str
+) -> FoldResult:
+    """Score a policy, or a script's schedule, on ``fold.test``, beside the baselines."""
     config = study.config
     return score_fold(
         fold,
@@ -106,7 +115,7 @@ def score_policy(study: Study, fold: Fold, policy: TrainedPolicy, market: Market
         config.scoring,
         seed=config.seed,
         parameters=fold_parameters(config),
-        policy_hash=policy.policy_hash,
+        policy_hash=policy_hash,
         oracle_direction=study.oracle_direction,
     )
 
@@ -185,6 +194,8 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
 
 def fold_parameters(config: TrainConfig) -> dict[str, Any]:
     """Hyperparameters that ``folds.csv`` names."""
+    if config.script is not None:
+        return {"script": config.script, "seed": config.seed}
     return {
         "core": config.policy.core,
         "core_units": config.policy.core_units,

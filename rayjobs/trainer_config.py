@@ -16,15 +16,17 @@ class TrainerConfig:
         checkpoint on; 0 keeps the last one.
     validation_every : training iterations between two validations.
     checkpoint_every : training iterations between two RLlib checkpoints; the last iteration always writes one.
+    num_seeds : policies trained per fold. The first seed is the headline; the others show the spread.
     """
 
     total_env_steps: int
     validation_fraction: float
     validation_every: int
     checkpoint_every: int
+    num_seeds: int
 
     def __post_init__(self) -> None:
-        for name in ("total_env_steps", "validation_every", "checkpoint_every"):
+        for name in ("total_env_steps", "validation_every", "checkpoint_every", "num_seeds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
         if not 0.0 <= self.validation_fraction < 1.0:

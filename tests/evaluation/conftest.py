@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from envs.observations import ObservationConfig
 from envs.rewards import REWARD_TERMS, RewardConfig
 from envs.risk import RiskConfig
 from envs.sizing import SizingConfig
+
+sys.path.insert(0, str(Path(__file__).parent))  # lets tests import what stands beside them
 
 COMMON = {
     "num_assets": 2, "bar_seconds": 1800, "start_utc": "2024-01-01", "volatility": 0.002, "noise_features": 1,

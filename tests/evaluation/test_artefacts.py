@@ -7,19 +7,20 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scoring_settings import scoring_config
 
 from evaluation import metrics
 from evaluation.artefacts import plain, replacing, write_artefacts
 from evaluation.gate import GateConfig, GateEvidence, judge
 from evaluation.report import write_report
-from evaluation.scoring import ScoringConfig, score_fold
+from evaluation.scoring import score_fold
 from evaluation.splits import WalkForward
 from evaluation.summary import summarise
 from evaluation.walk_forward import run_walk_forward
 
 GATE = GateConfig(
     enforced=("sharpe", "max_drawdown"), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95,
-    min_trades=10, track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.2,
+    min_trades=10, track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.2, max_placebo_rate=0.05,
 )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ class TradeOnNoise:
 @pytest.fixture(scope="module")
 def run(signal_world, tmp_path_factory):
     world = signal_world
-    scoring = ScoringConfig(momentum_bars=20, hold_bars=4, stress_cost_factor=1.0, in_sample=True)
+    scoring = scoring_config(momentum_bars=20, hold_bars=4, stress_cost_factor=1.0, in_sample=True)
     folds = WalkForward(500, 400, embargo_bars=10).folds(2000)
     study = run_walk_forward(
         world.panel,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scoring_settings import scoring_config
 
 from envs.episodes import Window
 from evaluation.breakdown import by_hour, by_regime, capacity, impact_rate, regimes, rolling_sum
@@ -17,7 +18,7 @@ from evaluation.rollout import (
     run_schedule,
     scenario_env,
 )
-from evaluation.scoring import ScoringConfig, score_fold
+from evaluation.scoring import score_fold
 from evaluation.splits import WalkForward
 from evaluation.stress import cost_name, stress_scenarios, stress_table
 from evaluation.walk_forward import run_walk_forward
@@ -35,7 +36,7 @@ class FollowSignal:
 @pytest.fixture(scope="module")
 def study(signal_world):
     world = signal_world
-    scoring = ScoringConfig(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=False)
+    scoring = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=False)
     return run_walk_forward(
         world.panel,
         WalkForward(500, 700).folds(2000),

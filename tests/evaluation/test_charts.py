@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scoring_settings import scoring_config
 
 from evaluation.charts import (
     Series,
@@ -17,7 +18,7 @@ from evaluation.charts import (
 )
 from evaluation.gate import GateConfig, GateEvidence, judge
 from evaluation.report import write_report
-from evaluation.scoring import ScoringConfig, score_fold
+from evaluation.scoring import score_fold
 from evaluation.splits import WalkForward
 from evaluation.summary import summarise
 from evaluation.walk_forward import run_walk_forward
@@ -63,7 +64,7 @@ def test_text_from_users_is_escaped():
 
 GATE = GateConfig(
     enforced=("sharpe",), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=10,
-    track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.2,
+    track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.2, max_placebo_rate=0.05,
 )  # fmt: skip
 
 
@@ -83,7 +84,7 @@ class Always:
 
 @pytest.mark.parametrize(("action", "word"), [(1, "No trade was closed"), ("flip", "Refused")])
 def test_policies_that_never_trade_or_are_ruined_get_a_report_too(action, word, noise_world, tmp_path):
-    scoring = ScoringConfig(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=True)
+    scoring = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=True)
     world = noise_world
     from dataclasses import replace
 

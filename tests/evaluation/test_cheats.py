@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scoring_settings import scoring_config
 
 from data.features import Standardiser
 from data.features.compute import FeatureSet
@@ -12,18 +13,18 @@ from envs.episodes import Window
 from evaluation.gate import GateConfig, GateEvidence, judge
 from evaluation.metrics import sharpe_ratio, total_return
 from evaluation.rollout import evaluation_config, record_rows, run_policy, whole_window_env
-from evaluation.scoring import ScoringConfig, score_fold
+from evaluation.scoring import score_fold
 from evaluation.significance import deflated_sharpe_ratio, sharpe_moments
 from evaluation.splits import CombinatorialPurged, WalkForward
 from evaluation.summary import summarise
 from evaluation.walk_forward import run_walk_forward
 from policies.baselines import Schedule, ScheduledPolicy
 
-SCORING = ScoringConfig(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=False)
+SCORING = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=False)
 GATE = GateConfig(
     enforced=("sharpe", "deflated_sharpe", "all_seeds_positive", "overfitting"), min_sharpe=1.0, max_drawdown=-0.2,
     min_deflated_sharpe=0.95, min_trades=10, track_record_confidence=0.95, stress_cost_factor=2.0,
-    max_overfitting=0.05,
+    max_overfitting=0.05, max_placebo_rate=0.05,
 )  # fmt: skip
 
 

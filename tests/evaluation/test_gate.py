@@ -8,14 +8,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from envs.checks.leaks import LeakFinding, LeakReport
 from evaluation.artefacts import plain
 from evaluation.gate import CRITERIA, GateConfig, GateEvidence, judge
 from evaluation.gate_evidence import CRITERION_NAMES
 
 CONFIG = GateConfig(
     enforced=tuple(CRITERIA), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=30,
-    track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.05,
+    track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.05, max_placebo_rate=0.05,
 )  # fmt: skip
+CLEAN = LeakReport(cut_bars=(5,), bars_compared=100, findings=())
+LEAK = LeakFinding(
+    kind="feature",
+    culprit="tomorrow",
+    cut_bar=5,
+    first_bar=5,
+    last_bar=5,
+    hint="it reads up to 1 bar(s) ahead",
+)
 
 
 def good_evidence() -> GateEvidence:
@@ -34,7 +44,10 @@ def good_evidence() -> GateEvidence:
         stressed_baselines={"flat": np.zeros(1000), "buy_and_hold": market + 0.0004},
         seeds={1: market + 0.001, 2: market + 0.002},
         overfitting=0.01,
-        leak_check=True,
+        leak_check=CLEAN,
+        cost_factor=1.0,
+        placebo_rate=0.0,
+        num_placebos=20,
     )
 
 
@@ -47,7 +60,7 @@ def outcome(name: str, **changed):
 def test_a_record_that_meets_every_criterion_is_approved():
     verdict = judge(CONFIG, good_evidence())
     assert verdict.passed
-    assert verdict.headline.startswith("Approved: all 10 criteria hold")
+    assert verdict.headline.startswith("Approved: all 12 criteria hold")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +74,9 @@ def test_a_record_that_meets_every_criterion_is_approved():
         ("num_trades", {"num_trades": 29}),
         ("all_seeds_positive", {"seeds": {1: good_evidence().net_return, 2: -good_evidence().net_return}}),
         ("overfitting", {"overfitting": 0.5}),
-        ("leak_check", {"leak_check": False}),
+        ("leak_check", {"leak_check": replace(CLEAN, findings=(LEAK,))}),
+        ("full_costs", {"cost_factor": 0.5}),
+        ("placebo", {"placebo_rate": 0.1}),
     ],
 )
 def test_each_criterion_alone_refuses(name, changed):
@@ -89,6 +104,8 @@ def test_a_record_shorter_than_the_minimum_track_record_is_refused():
         {"seeds": None},
         {"overfitting": None},
         {"leak_check": None},
+        {"cost_factor": None},
+        {"placebo_rate": None},
     ],
 )
 def test_missing_evidence_refuses_what_is_enforced(missing):
@@ -109,6 +126,23 @@ def test_a_policy_that_never_trades_is_refused_for_having_no_sharpe_ratio():
     assert not verdict.passed
     assert np.isnan(criterion.value)
     assert verdict.headline.startswith("Refused: the net annual Sharpe ratio is not defined")
+
+
+def test_a_refusal_for_a_leak_names_the_culprit():
+    verdict, _ = outcome("leak_check", leak_check=replace(CLEAN, findings=(LEAK,)))
+    assert "feature 'tomorrow' moved at bar 5" in verdict.headline
+
+
+def test_a_single_seed_is_judged_and_said_to_show_no_spread():
+    _, criterion = outcome("all_seeds_positive", seeds={0: good_evidence().net_return})
+    assert criterion.passed
+    assert "the only seed" in criterion.reason
+
+
+def test_overfitting_as_published_is_told_beside_the_form_that_decides():
+    _, criterion = outcome("overfitting", overfitting_published=0.41)
+    assert criterion.passed
+    assert "as published: 0.41" in criterion.reason
 
 
 def test_more_trials_make_the_same_record_less_believable():

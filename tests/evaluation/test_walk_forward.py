@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scoring_settings import scoring_config
 
-from evaluation.scoring import ScoringConfig, score_fold, training_windows
+from evaluation.scoring import score_fold, training_windows
 from evaluation.splits import Fold, WalkForward
 from evaluation.summary import summarise
 from evaluation.walk_forward import WalkForwardResult, ordered_folds, run_walk_forward, window_return
 
 FOLDS = WalkForward(400, 300, horizon_bars=1, embargo_bars=9).folds(2000)
-SCORING = ScoringConfig(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=True)
+SCORING = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=True)
 
 
 class FollowSignal:

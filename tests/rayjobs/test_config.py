@@ -135,7 +135,7 @@ def test_a_feature_can_be_switched_off_and_an_instrument_changed_on_the_command_
     [
         (["+experiment=crypt_portfolio"], "there is no experiment 'crypt_portfolio'; did you mean crypto_portfolio?"),
         (["experiment=noise"], "experiment is not chosen by default; write +experiment=noise"),
-        (["policy=lsmt"], "there is no policy 'lsmt'; did you mean lstm? known: attention, gru, lstm, mlp"),
+        (["policy=lsmt"], "there is no policy 'lsmt'; did you mean lstm? known: attention, buy_and_hold"),
         (["polcy=lstm"], "polcy: unknown key; did you mean policy?"),
         (["+polcy=lstm"], "polcy: unknown key; did you mean policy?"),
         (["trainer.total_env_step=3"], "trainer.total_env_step: unknown key; did you mean trainer.total_env_steps?"),
