@@ -36,12 +36,34 @@ class ClusterConfig:
     address : None starts Ray here; ``auto`` or ``ray://host:port`` joins a running cluster.
     num_cpus, num_gpus : of this machine that Ray may use; None for all.
     object_store_mb : shared memory for arrays, MB; None lets Ray choose.
+    dashboard : URL of the job server, for `rayjobs.submit`; None starts one for the job.
+    storage : where the cluster keeps runs, for `rayjobs.submit`: a folder that all nodes share, or a URI; None must
+        be given on the command line.
+    dry_run : only say what the job would ask for.
     """
 
     address: str | None
     num_cpus: int | None
     num_gpus: int | None
     object_store_mb: int | None
+    dashboard: str | None
+    storage: str | None
+    dry_run: bool
+
+    @classmethod
+    def here(
+        cls, *, num_cpus: int | None, object_store_mb: int | None, num_gpus: int | None = 0
+    ) -> ClusterConfig:
+        """Ray on this machine, as ``conf/cluster/local.yaml`` has it."""
+        return cls(
+            address=None,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            object_store_mb=object_store_mb,
+            dashboard=None,
+            storage=".",
+            dry_run=False,
+        )
 
     def __post_init__(self) -> None:
         own = {name: getattr(self, name) for name in ("num_cpus", "num_gpus", "object_store_mb")}
@@ -80,6 +102,30 @@ def ray_session(config: ClusterConfig) -> Iterator[None]:
     _start(config)
     try:
         yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def local_job_server(config: ClusterConfig) -> Iterator[str]:
+    """Ray on this machine with a job server, for the length of the block; gives the server's URL."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    store = None if config.object_store_mb is None else config.object_store_mb * 1024 * 1024
+    context = ray.init(
+        address="local",
+        num_cpus=config.num_cpus,
+        num_gpus=config.num_gpus,
+        object_store_memory=store,
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+    try:
+        yield f"http://{context.dashboard_url}"
     finally:
         ray.shutdown()
 

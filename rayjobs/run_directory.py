@@ -35,6 +35,9 @@ Status = Literal["running", "failed", "interrupted", "done"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _SOURCE = Path(__file__).resolve().parents[1]
+COMMIT_VARIABLE = "RAYFOLD_COMMIT"
+"""Names the commit of a source that was sent to a cluster without its git folder: the hash, and ``dirty``."""
+
 _PACKAGES = (
     "rayfold", "ray", "torch", "gymnasium", "numpy", "numba", "pandas", "pyarrow", "pandas_market_calendars",
     "optuna", "hydra-core", "wandb",
@@ -259,6 +262,8 @@ def _provenance(run_id: str, seed: int, data_fingerprint: str | None) -> dict[st
 
 def git_commit() -> tuple[str | None, bool | None]:
     """Commit of Rayfold's source and whether tracked files were changed; (None, None) outside a git checkout."""
+    if sent := os.environ.get(COMMIT_VARIABLE, "").split():
+        return sent[0], "dirty" in sent
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(_SOURCE), *arguments]

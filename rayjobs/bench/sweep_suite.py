@@ -51,7 +51,7 @@ def row(name: str, value: float, unit: str, ratio_to: Row | None = None, **setti
 def run(settings: Mapping[str, Any]) -> list[Row]:
     """All rows; ``settings`` is the group ``sweep`` of ``conf/bench.yaml``."""
     rows: list[Row] = []
-    with ray_session(ClusterConfig(address=None, num_cpus=2, num_gpus=0, object_store_mb=200)):
+    with ray_session(ClusterConfig.here(num_cpus=2, object_store_mb=200)):
         rows += bookkeeping_rows(settings["trivial_trials"])
         steps = f"trainer.total_env_steps={settings['env_steps']}"
         config = build_sweep_config(compose("sweep", [*WORK, steps]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from rayjobs.cluster import ClusterConfig, pin_torch_threads, ray_session, usable_cpus
 from rayjobs.typed_config import ConfigError
 
-LOCAL = ClusterConfig(address=None, num_cpus=1, num_gpus=0, object_store_mb=100)
+LOCAL = ClusterConfig.here(num_cpus=1, object_store_mb=100)
 
 
 @pytest.mark.parametrize(
@@ -22,9 +23,8 @@ LOCAL = ClusterConfig(address=None, num_cpus=1, num_gpus=0, object_store_mb=100)
     ],
 )
 def test_resources_that_cannot_be_had_are_refused(changes, message):
-    values = {"address": None, "num_cpus": None, "num_gpus": None, "object_store_mb": None} | changes
     with pytest.raises(ValueError, match=message):
-        ClusterConfig(**values)
+        dataclasses.replace(ClusterConfig.here(num_cpus=None, object_store_mb=None, num_gpus=None), **changes)
 
 
 def test_torch_is_pinned_to_the_given_number_of_threads():
@@ -56,7 +56,8 @@ def test_a_local_session_ends_with_its_block_and_its_workers_have_one_thread_eac
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
 def test_an_address_that_does_not_answer_is_one_sentence_at_once(address):
-    config = ClusterConfig(address=address, num_cpus=None, num_gpus=None, object_store_mb=None)
+    nothing = ClusterConfig.here(num_cpus=None, object_store_mb=None, num_gpus=None)
+    config = dataclasses.replace(nothing, address=address)
     with (
         pytest.raises(ConfigError, match=f"no Ray cluster answers at cluster.address={address}"),
         ray_session(config),

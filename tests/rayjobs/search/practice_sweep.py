@@ -31,7 +31,7 @@ def main(directory: Path, num_trials: int, seconds: float) -> None:
     entries = LedgerEntries(
         ledger, ledger.study("practice"), data_fingerprint="f", code_commit="c", seed=0, first_bar=0
     )
-    with ray_session(ClusterConfig(address=None, num_cpus=2, num_gpus=0, object_store_mb=100)):
+    with ray_session(ClusterConfig.here(num_cpus=2, object_store_mb=100)):
         shared = ray.put(PracticeStudy(seconds=seconds))
         tracking = TrialTracking(TRACKING, study, directory, config.scheduler.fractions)
         with WorkerPool(PracticeTrials, shared, 2, num_cpus=0.5) as pool:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.ray
 
 @pytest.fixture(scope="module")
 def ray_running():
-    with ray_session(ClusterConfig(address=None, num_cpus=2, num_gpus=0, object_store_mb=100)):
+    with ray_session(ClusterConfig.here(num_cpus=2, object_store_mb=100)):
         yield
 
 

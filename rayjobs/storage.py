@@ -1,0 +1,146 @@
+"""Where runs lie: a folder, or a URI (``s3://bucket/path``) with a folder of this machine in front of it.
+
+A run is always written to a local folder. When ``run.directory`` is a URI, `rayjobs.storage_mirror` copies that folder
+there while the job runs, and `fetch` brings a run back so that it can go on, on this machine or another.
+Filesystems are pyarrow's: s3, gs, hdfs, file. An endpoint other than the vendor's stands in the URI
+(``s3://bucket/path?endpoint_override=127.0.0.1:9000&scheme=http``) or in AWS_ENDPOINT_URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rayjobs.typed_config import ConfigError
+
+CHECKPOINT_RECORD = "training.json"
+"""Last file of a checkpoint to be written and the first to be dropped: a checkpoint without it is not whole."""
+
+CACHE_VARIABLE = "RAYFOLD_CACHE"
+
+
+def is_uri(directory: str) -> bool:
+    """Whether a ``run.directory`` or ``resume`` names storage beyond this machine's file system."""
+    return "://" in directory
+
+
+def join(directory: str, *parts: str) -> str:
+    """A place below a directory or URI; a URI keeps its query at the end."""
+    base, mark, query = directory.partition("?") if is_uri(directory) else (directory, "", "")
+    return "/".join([base.rstrip("/"), *parts]) + mark + query
+
+
+def local_directory(directory: str) -> Path:
+    """The folder of this machine where what lies at ``directory`` is written and read."""
+    if not is_uri(directory):
+        return Path(directory).expanduser()
+    cache = Path(os.environ.get(CACHE_VARIABLE, "~/.cache/rayfold")).expanduser()
+    scheme, _, rest = directory.partition("?")[0].partition("://")
+    return cache.absolute() / "storage" / scheme / rest.strip("/")
+
+
+def uri_of(path: Path, directory: str) -> str | None:
+    """Where a local path below ``local_directory(directory)`` belongs; None when ``directory`` is a folder."""
+    if not is_uri(directory):
+        return None
+    return join(directory, *path.absolute().relative_to(local_directory(directory)).parts)
+
+
+class Storage:
+    """Files below one URI.
+
+    Parameters
+    ----------
+    uri : of a folder; it need not exist.
+
+    Raises
+    ------
+    ConfigError
+        If pyarrow knows no such scheme, or the URI is malformed.
+    """
+
+    def __init__(self, uri: str) -> None:
+        from pyarrow.fs import FileSystem
+
+        self.uri = uri
+        try:
+            self._files, self._base = FileSystem.from_uri(uri)
+        except (ValueError, OSError) as error:  # ArrowInvalid is a ValueError
+            raise ConfigError(f"cannot use the storage {uri}: {_first_line(error)}") from error
+        self._base = self._base.rstrip("/")
+
+    def upload(self, local: Path, name: str) -> None:
+        """Put a file there under a name relative to the URI, whole or not at all."""
+        target = f"{self._base}/{name}"
+        if self._files.type_name == "local":
+            self._files.create_dir(str(Path(target).parent), recursive=True)
+        with local.open("rb") as source, self._files.open_output_stream(target) as stream:
+            while piece := source.read(8 * 1024 * 1024):
+                stream.write(piece)
+
+    def download(self, name: str, local: Path) -> None:
+        """Bring a file here; it appears in one step."""
+        local.parent.mkdir(parents=True, exist_ok=True)
+        partial = local.with_name(f".{local.name}.partial")
+        with self._files.open_input_stream(f"{self._base}/{name}") as source, partial.open("wb") as stream:
+            while piece := source.read(8 * 1024 * 1024):
+                stream.write(piece)
+        partial.replace(local)
+
+    def delete(self, name: str) -> None:
+        """Drop a file; nothing where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            self._files.delete_file(f"{self._base}/{name}")
+
+    def names(self) -> list[str]:
+        """Every file below the URI, relative to it, sorted; none where nothing is there yet."""
+        from pyarrow.fs import FileSelector, FileType
+
+        infos: list[Any] = self._files.get_file_info(
+            FileSelector(self._base, recursive=True, allow_not_found=True)
+        )
+        return sorted(i.path[len(self._base) + 1 :] for i in infos if i.type == FileType.File)
+
+
+def fetch(uri: str, local: Path, wanted: Callable[[str], bool] = lambda name: True) -> int:
+    """Bring what lies below a URI to a local folder; checkpoints that are not whole are left out.
+
+    Parameters
+    ----------
+    wanted : of a file's name relative to the URI.
+
+    Returns
+    -------
+    Files that were there.
+
+    Raises
+    ------
+    ConfigError
+        If the storage cannot be read.
+    """
+    storage = Storage(uri)
+    try:
+        names = storage.names()
+        whole = {Path(name).parent.as_posix() for name in names if Path(name).name == CHECKPOINT_RECORD}
+        chosen = [name for name in names if wanted(name) and (checkpoint_of(name) or "") in whole | {""}]
+        for name in chosen:
+            storage.download(name, local / name)
+    except OSError as error:
+        raise ConfigError(f"cannot read {uri}: {_first_line(error)}") from error
+    return len(chosen)
+
+
+def checkpoint_of(name: str) -> str | None:
+    """The checkpoint folder that a file lies in, ``.../iteration_000010``; None outside of one."""
+    parts = Path(name).parts
+    for place, part in enumerate(parts[:-1]):
+        if part.startswith("iteration_"):
+            return "/".join(parts[: place + 1])
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,97 @@
+"""From the command line of `rayjobs.submit` to the command that the cluster runs, checked here first."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rayjobs.entry import CONF, compose_command_line
+from rayjobs.storage import is_uri, join
+from rayjobs.typed_config import ConfigError, did_you_mean
+
+JOBS = ("train", "sweep", "evaluate")
+_OURS = ("job", "submit")
+_CLUSTER = ("cluster",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCommand:
+    """What runs on the cluster.
+
+    Parameters
+    ----------
+    job : entry point, one of `JOBS`.
+    experiment : name for people.
+    arguments : command line of the entry point there.
+    values : its composed configuration, as it will be there.
+    """
+
+    job: str
+    experiment: str
+    arguments: tuple[str, ...]
+    values: Mapping[str, Any]
+
+    @property
+    def shell(self) -> str:
+        """The command as the job server is given it."""
+        return shlex.join(["python", "-m", f"rayjobs.{self.job}", *self.arguments])
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What `rayjobs.submit` itself reads, and what the job reads; ``cluster`` belongs to both."""
+    ours = [a for a in arguments if _root(a) in (*_OURS, *_CLUSTER) or a.startswith("-")]
+    theirs = [a for a in arguments if _root(a) not in _OURS and not a.startswith("-")]
+    return ours, theirs
+
+
+def job_command(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
+    """The command for a cluster that keeps its runs below ``storage``.
+
+    Parameters
+    ----------
+    arguments : the job's part of the command line.
+    storage : directory or URI that all nodes reach; a relative ``run.directory`` lies in it.
+
+    Raises
+    ------
+    ConfigError
+        An unknown job, or anything in the job's configuration that it would refuse there.
+    """
+    if job not in JOBS:
+        raise ConfigError(f"job={job}: unknown; {did_you_mean(job, JOBS)}")
+    if not (CONF / f"{job}.yaml").is_file():
+        raise ConfigError(f"job={job}: this working tree has no rayjobs.{job}")
+    there = [a for a in arguments if not (_root(a) == "cluster" and a.split("=")[1:] == ["local"])]
+    if not any(a.split("=")[0] == "cluster" for a in there):
+        there = ["cluster=address", *there]
+    composed = compose_command_line(job, there)
+    assert composed is not None
+    run = composed.get("run", {})
+    directory = run.get("directory")
+    if directory is not None and not is_uri(directory) and not directory.startswith(("/", "~")):
+        there = [a for a in there if a.split("=")[0].lstrip("+") != "run.directory"]
+        there.append(f"run.directory='{join(storage, directory)}'")
+        composed = compose_command_line(job, there)
+        assert composed is not None
+    _check(job, composed)
+    return JobCommand(
+        job=job, experiment=str(run.get("experiment", job)), arguments=tuple(there), values=composed
+    )
+
+
+def _check(job: str, values: Mapping[str, Any]) -> None:
+    """Refuse here what the job would refuse there, after the upload and the queue."""
+    if job == "train":
+        from rayjobs.build import build_train_config
+
+        build_train_config(values)
+    elif job == "sweep":
+        from rayjobs.search.sweep_config import build_sweep_config
+
+        build_sweep_config(values)
+
+
+def _root(argument: str) -> str:
+    return argument.lstrip("+~").split("=")[0].split(".")[0].split("@")[0]

@@ -1,0 +1,65 @@
+"""The working tree that a job takes with it: which files Ray would send, and a refusal where they are too much."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from rayjobs.typed_config import ConfigError
+
+EXCLUDES = ("/tests/", "/docs/", "/.ci/", "/.git", "/.venv/", "venv", "__pycache__", "*.egg-info/")
+"""Never sent, whatever `.gitignore` says; gitignore patterns relative to the working tree."""
+
+NUM_CULPRITS = 5
+MB = 1024 * 1024
+_SILENT = logging.getLogger(f"{__name__}.ray")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadedFile:
+    """A file that would be sent, relative to the working tree, and its size in bytes."""
+
+    path: Path
+    size_bytes: int
+
+
+def files_to_upload(tree: Path) -> list[UploadedFile]:
+    """The files that Ray would pack, by Ray's own walk: `.gitignore`, `.rayignore` and `EXCLUDES` are left out."""
+    from ray._private.runtime_env.packaging import _dir_travel, _get_excludes
+
+    tree = tree.absolute()
+    found: list[UploadedFile] = []
+
+    def note(path: Path) -> None:
+        if path.is_file():
+            found.append(UploadedFile(path=path.relative_to(tree), size_bytes=path.stat().st_size))
+
+    _dir_travel(tree, [_get_excludes(tree, list(EXCLUDES))], note, include_gitignore=True, logger=_SILENT)
+    return sorted(found, key=lambda file: file.path)
+
+
+def check_upload(tree: Path, max_upload_mb: float) -> float:
+    """The size of what would be sent, MB before compression.
+
+    Raises
+    ------
+    ConfigError
+        If it is more than allowed, with the largest files; if the tree holds no Rayfold.
+    """
+    if not (tree / "rayjobs").is_dir():
+        raise ConfigError(
+            f"submit.directory={tree} holds no rayjobs/; give the top of a Rayfold working tree"
+        )
+    files = files_to_upload(tree)
+    total_mb = sum(file.size_bytes for file in files) / MB
+    if total_mb <= max_upload_mb:
+        return total_mb
+    largest = sorted(files, key=lambda file: file.size_bytes, reverse=True)[:NUM_CULPRITS]
+    culprits = ", ".join(f"{file.path} ({file.size_bytes / MB:.1f} MB)" for file in largest)
+    raise ConfigError(
+        f"the working tree {tree} would upload {total_mb:.1f} MB, above submit.max_upload_mb={max_upload_mb:g}; "
+        f"largest: {culprits}; add what a job does not need to .gitignore or .rayignore, or put data on shared storage"
+    )

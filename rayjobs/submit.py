@@ -1,0 +1,91 @@
+"""Run a job on a cluster without editing code, and look after it from here.
+
+Run: python -m rayjobs.submit job=sweep +experiment=crypto_portfolio cluster=address search.num_trials=64
+Later: python -m rayjobs.submit status [JOB] | logs JOB | stop JOB
+The job does not need this process: Ctrl-C, a closed laptop and a lost connection leave it running.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rayjobs.entry import ExitCode, compose_command_line, run_entry_point
+from rayjobs.submission.job_command import job_command, split_arguments
+from rayjobs.submission.settings import SubmitConfig, cluster_config
+from rayjobs.typed_config import ConfigError, build_dataclass
+
+LOG = logging.getLogger(__name__)
+COMMANDS = ("status", "logs", "stop")
+
+
+def submit(values: dict[str, Any], arguments: Sequence[str]) -> ExitCode:
+    """Check, send, follow; ``values`` is the resolved ``conf/submit.yaml``, ``arguments`` the job's command line."""
+    settings = build_dataclass(SubmitConfig, values["submit"], "submit")
+    cluster = cluster_config(values)
+    if cluster.storage is None:
+        raise ConfigError(
+            "cluster.storage: missing; give a place that all nodes reach, cluster.storage=s3://BUCKET/PATH"
+        )
+    command = job_command(str(values["job"]), arguments, cluster.storage)
+    # Slow imports come after the check, so that a typo is told at once.
+    from rayjobs.submission.jobs import job_server, send, watch
+    from rayjobs.submission.upload import check_upload
+
+    if cluster.dashboard is None and not settings.follow:
+        raise ConfigError(
+            "submit.follow=false needs a cluster that outlives this command; use cluster=address"
+        )
+    size_mb = check_upload(settings.tree, settings.max_upload_mb)
+    with job_server(cluster) as client:
+        job_id = send(client, command, settings)
+        LOG.info("job %s: %s (working tree of %.1f MB)", job_id, command.shell, size_mb)
+        LOG.info("runs go to %s", command.values.get("run", {}).get("directory"))
+        return watch(client, job_id, settings.give_up_after_s) if settings.follow else ExitCode.DONE
+
+
+def look_after(command: str, arguments: Sequence[str]) -> ExitCode:
+    """``status``, ``logs`` and ``stop``: the job comes first, then what chooses the cluster."""
+    names = [a for a in arguments if "=" not in a]
+    values = compose_command_line("submit", ["job=train", *(a for a in arguments if "=" in a)])
+    assert values is not None
+    settings = build_dataclass(SubmitConfig, values["submit"], "submit")
+    cluster = cluster_config(values)
+    if len(names) > 1 or (not names and command != "status"):
+        raise ConfigError(
+            f"rayjobs.submit {command} takes one job; list them with: python -m rayjobs.submit status"
+        )
+    if cluster.dashboard is None:
+        raise ConfigError(
+            "cluster=local has a job server only while its job runs; name one with cluster.dashboard=URL"
+        )
+    from rayjobs.submission.job_status import print_job, print_jobs
+    from rayjobs.submission.jobs import job_server, require_job, watch
+
+    with job_server(cluster) as client:
+        if not names:
+            print_jobs(client)
+            return ExitCode.DONE
+        require_job(client, names[0])
+        if command == "logs":
+            return watch(client, names[0], settings.give_up_after_s)
+        if command == "stop":
+            stopped = client.stop_job(names[0])
+            LOG.info("job %s %s", names[0], "is asked to end" if stopped else "had ended already")
+            return ExitCode.DONE
+        print_job(client, names[0])
+        return ExitCode.DONE
+
+
+def main(argv: Sequence[str]) -> ExitCode:
+    """Tell the commands apart."""
+    if argv and argv[0] in COMMANDS:
+        return run_entry_point(lambda _: look_after(argv[0], argv[1:]), "submit", ["job=train"])
+    ours, theirs = split_arguments(argv)
+    return run_entry_point(lambda values: submit(values, theirs), "submit", ours)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

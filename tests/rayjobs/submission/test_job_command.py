@@ -1,0 +1,78 @@
+"""One command line for both ends: what submit reads, what the job reads, and what is refused before sending."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from rayjobs.submission.job_command import job_command, split_arguments
+from rayjobs.typed_config import ConfigError
+
+SMALL = "+experiment=planted_signal"
+
+
+def test_submits_own_keys_stay_here_and_the_cluster_belongs_to_both():
+    arguments = [
+        "job=train",
+        SMALL,
+        "cluster=aws",
+        "seed=3",
+        "submit.follow=false",
+        "cluster.storage=s3://b/x",
+    ]
+    ours, theirs = split_arguments(arguments)
+    assert ours == ["job=train", "cluster=aws", "submit.follow=false", "cluster.storage=s3://b/x"]
+    assert theirs == [SMALL, "cluster=aws", "seed=3", "cluster.storage=s3://b/x"]
+
+
+def test_the_job_joins_the_cluster_and_writes_below_its_storage():
+    command = job_command("train", [SMALL, "seed=3"], "s3://bucket/rayfold")
+    assert command.values["seed"] == 3
+    assert command.values["cluster"]["address"] == "auto"
+    assert command.values["run"]["directory"] == "s3://bucket/rayfold/runs"
+    assert shlex.split(command.shell)[:3] == ["python", "-m", "rayjobs.train"]
+    assert command.experiment == "planted_signal"
+
+
+def test_cluster_local_becomes_the_cluster_that_the_job_finds_itself_in():
+    command = job_command("train", [SMALL, "cluster=local"], "/work")
+    assert "cluster=local" not in command.arguments
+    assert command.values["cluster"]["address"] == "auto"
+
+
+def test_a_storage_with_a_query_keeps_it_at_the_end():
+    command = job_command(
+        "train", [SMALL], "s3://bucket/rayfold?scheme=http&endpoint_override=127.0.0.1:9000"
+    )
+    directory = "s3://bucket/rayfold/runs?scheme=http&endpoint_override=127.0.0.1:9000"
+    assert command.values["run"]["directory"] == directory
+
+
+@pytest.mark.parametrize("directory", ["/shared/runs", "~/runs", "s3://other/runs"])
+def test_a_run_directory_of_ones_own_is_left_alone(directory):
+    command = job_command("train", [SMALL, f"run.directory='{directory}'"], "s3://bucket/rayfold")
+    assert command.values["run"]["directory"] == directory
+
+
+def test_the_commands_arguments_compose_to_the_values_that_were_checked():
+    from rayjobs.entry import compose_command_line
+
+    command = job_command("sweep", [SMALL, "search.num_trials=6"], "~/rayfold")
+    arguments = shlex.split(command.shell)[3:]
+    assert compose_command_line("sweep", arguments) == command.values
+
+
+@pytest.mark.parametrize(
+    ("job", "arguments", "message"),
+    [
+        ("trian", [SMALL], "job=trian: unknown; did you mean train"),
+        ("train", ["+experiment=planted_signl"], "planted_signal"),
+        ("train", [SMALL, "algo.learnin_rate=3"], "learning_rate"),
+        ("train", [SMALL, "seed=-1"], "seed is -1"),
+        ("sweep", [SMALL, "search.num_trials=0"], "num_trials"),
+    ],
+)
+def test_what_the_job_would_refuse_is_refused_here(job, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        job_command(job, arguments, "~/rayfold")
