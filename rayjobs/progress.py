@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from policies.health import health_flags
 from rayjobs.live_display import LiveDisplay
 from rayjobs.result_tables import number
-
-HEALTHY_KL = (0.003, 0.010)
-"""Mean approximate KL of an update: below, steps are too timid; above, the policy moves too far at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,7 @@ class TrainingProgress:
     ----------
     fold : index of the fold.
     env_steps, total_env_steps : trained on so far, and in all.
-    env_steps_per_second : end to end, over the last iteration.
+    env_steps_per_second : end to end, since the training started or was gone on with.
     episode_return : mean return of the episodes that ended, in units of the reward.
     approx_kl, clip_fraction, entropy, explained_variance : means over the last update.
     """
@@ -39,6 +38,16 @@ class TrainingProgress:
     clip_fraction: float | None
     entropy: float | None
     explained_variance: float | None
+
+    @property
+    def health(self) -> dict[str, str]:
+        """What lies outside its healthy range (`policies.health`): ``KL``, ``clip`` or ``value`` -> how."""
+        known = {
+            name: math.nan if getattr(self, name) is None else getattr(self, name)
+            for name in ("approx_kl", "clip_fraction", "explained_variance")
+        }
+        flags = health_flags(**known, progress=self.env_steps / self.total_env_steps)
+        return dict(flag.split() for flag in flags)
 
     @property
     def seconds_left(self) -> float | None:
@@ -136,25 +145,22 @@ def progress_line(progress: TrainingProgress) -> str:
 
 def _cells(progress: TrainingProgress) -> tuple[str | Text, ...]:
     share = progress.env_steps / progress.total_env_steps
+    health = progress.health
     return (
         str(progress.fold),
         f"{progress.env_steps:,} ({share:.0%})",
         f"{progress.env_steps_per_second:,.0f}",
         number(progress.episode_return, "+.3f"),
-        _kl(progress.approx_kl),
-        number(progress.clip_fraction, ".2f"),
+        _judged(number(progress.approx_kl, ".4f"), health.get("KL")),
+        _judged(number(progress.clip_fraction, ".2f"), health.get("clip")),
         number(progress.entropy, ".2f"),
-        number(progress.explained_variance, ".2f"),
+        _judged(number(progress.explained_variance, ".2f"), health.get("value")),
         "done" if share >= 1.0 else f"{_duration(progress.seconds_left)} left",
     )
 
 
-def _kl(value: float | None) -> Text:
-    low, high = HEALTHY_KL
-    text = number(value, ".4f")
-    if value is None or text == "-" or low <= value <= high:
-        return Text(text)
-    return Text(f"{text} {'low' if value < low else 'high'}", style="cyan" if value < low else "yellow")
+def _judged(text: str, flag: str | None) -> Text:
+    return Text(text) if flag is None else Text(f"{text} {flag}", style="cyan" if flag == "low" else "yellow")
 
 
 def _duration(seconds: float | None) -> str:

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,15 @@ from evaluation.gate import GateEvidence, Verdict, judge
 from evaluation.report import write_report
 from evaluation.splits import Fold
 from evaluation.summary import summarise
-from evaluation.walk_forward import WalkForwardResult
+from evaluation.walk_forward import WalkForwardResult, ordered_folds
 from rayjobs.build import TrainConfig
 from rayjobs.fold_job import FoldOutcome, Study, lookback_bars, run_fold, training_windows
+from rayjobs.study_evidence import chained, complete_evidence
+from rayjobs.leak_audit import check_simulator
 from rayjobs.progress import ProgressDisplay, TrainingProgress
 from rayjobs.result_tables import print_paths, print_table, print_verdict
 from rayjobs.tracking import Tracker
+from rayjobs.typed_config import ConfigError
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
@@ -45,11 +49,34 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     study = Study(
         config=config, panel=dataset.panel, features=features, oracle_direction=dataset.oracle_direction
     )
-    folds = config.walk_forward.folds(dataset.panel.num_bars)
+    folds = ordered_folds(
+        config.walk_forward.folds(dataset.panel.num_bars),
+        only_fold=config.only_fold,
+        fold_order=config.fold_order,
+    )
     config.instruments.for_symbols(dataset.panel.symbols)
     for fold in folds:
         training_windows(config, fold, lookback_bars(study))
+    check_simulator(study, folds[0])
     return study, dataset.hygiene, folds
+
+
+def cpus_per_fold(study: Study) -> int:
+    """CPUs that one fold takes.
+
+    Raises
+    ------
+    ConfigError
+        If the cluster does not have them.
+    """
+    algo, available = study.config.algo, int(ray.cluster_resources().get("CPU", 1))
+    cpus = 1 if study.config.script else 1 + algo.num_env_runners + algo.num_learners
+    if cpus > available:
+        raise ConfigError(
+            f"a fold needs {cpus} CPUs (1 + {algo.num_env_runners} env runners + {algo.num_learners} learners) but "
+            f"the cluster has {available}; lower algo.num_env_runners or algo.num_learners"
+        )
+    return cpus
 
 
 @ray.remote
@@ -71,9 +98,12 @@ class ProgressBoard:
 def fold_task(study: Study, fold: Fold, directory: Path, board: Any) -> FoldOutcome:
     """`run_fold` as a Ray task; each iteration's row goes to the board."""
     started = time.monotonic()
+    steps_before: list[int] = []  # trained on before this attempt, if it goes on with an earlier one
 
     def report(row: dict[str, Any]) -> None:
-        board.put.remote({"fold": fold.index, **row, "seconds": time.monotonic() - started})
+        steps_before.append(row["env_steps"] - study.config.algo.batch_steps)
+        speed = (row["env_steps"] - steps_before[0]) / max(time.monotonic() - started, 1e-9)
+        board.put.remote({"fold": fold.index, **row, "env_steps_per_second": speed})
 
     return run_fold(study, fold, directory, report)
 
@@ -81,13 +111,7 @@ def fold_task(study: Study, fold: Fold, directory: Path, board: Any) -> FoldOutc
 def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) -> list[FoldOutcome]:
     """Run every fold as a Ray task, as many side by side as there are CPUs, and show their progress."""
     algo = study.config.algo
-    cpus = 1 + algo.num_env_runners + algo.num_learners
-    available = int(ray.cluster_resources().get("CPU", 1))
-    if cpus > available:
-        raise ValueError(
-            f"a fold needs {cpus} CPUs (1 + {algo.num_env_runners} env runners + {algo.num_learners} learners) but "
-            f"the cluster has {available}; lower algo.num_env_runners or algo.num_learners"
-        )
+    cpus, available = cpus_per_fold(study), int(ray.cluster_resources().get("CPU", 1))
     board = ProgressBoard.options(num_cpus=0).remote()
     shared = ray.put(study)
     checkpoints = run.absolute() / "checkpoints"
@@ -111,6 +135,23 @@ def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) 
     return sorted(outcomes, key=lambda outcome: outcome.result.fold.index)
 
 
+def run_seeds(
+    study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker
+) -> dict[int, list[FoldOutcome]]:
+    """Run every fold once per seed (``trainer.num_seeds``); a script has no seed, so it is run once.
+
+    Returns
+    -------
+    seed -> its folds; the configured seed first, the others in directories ``seed_N`` of their own.
+    """
+    first = study.config.seed
+    outcomes = {first: run_folds(study, folds, run, tracker)}
+    for seed in range(first + 1, first + study.config.trainer.num_seeds) if not study.config.script else ():
+        other = replace(study, config=replace(study.config, seed=seed))
+        outcomes[seed] = run_folds(other, folds, run / f"seed_{seed}", tracker)
+    return outcomes
+
+
 def _results(tasks: Sequence[Any]) -> list[FoldOutcome]:
     """What folds return; an exception as the fold raised it, without Ray's copy of the traceback in its message."""
     try:
@@ -125,7 +166,7 @@ def _show(row: dict[str, Any], total: int, display: ProgressDisplay, tracker: Tr
             fold=row["fold"],
             env_steps=row["env_steps"],
             total_env_steps=total,
-            env_steps_per_second=row["env_steps"] / max(row["seconds"], 1e-9),
+            env_steps_per_second=row["env_steps_per_second"],
             episode_return=row["episode_return"],
             approx_kl=row["approx_kl"],
             clip_fraction=row["clip_fraction"],
@@ -152,11 +193,13 @@ def report_study(
 
     Parameters
     ----------
-    num_trials, trial_sharpe_variance, evidence : what a search adds to the gate's evidence, see `GateEvidence`.
+    num_trials, trial_sharpe_variance, evidence : what a search adds to the gate's evidence, see `GateEvidence`; what
+        the study itself can show is measured where it is missing, see `complete_evidence`.
     """
-    result = WalkForwardResult(panel=study.panel, folds=tuple(outcome.result for outcome in outcomes))
+    result = chained(study, outcomes)
     searched = {"num_trials": num_trials, "trial_sharpe_variance": trial_sharpe_variance}
-    summary = summarise(result, **searched)
+    summary = summarise(result, **searched) | {"cost_factor": study.config.scoring.cost_factor}
+    evidence = complete_evidence(study, result, evidence)
     verdict = judge(study.config.gate, GateEvidence.of(result, **searched, **evidence))
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
@@ -168,15 +211,25 @@ def report_study(
         summary,
         verdict,
         title=f"{study.config.run.experiment} · {run.name}",
-        provenance=provenance_rows(configuration["provenance"], hygiene),
+        provenance=provenance_rows(configuration["provenance"], hygiene) | _conditions(study),
         settings=yaml.safe_dump(
             {k: v for k, v in configuration.items() if k != "provenance"}, sort_keys=False
         ),
     )
     tracker.summary({name: value for name, value in summary.items() if not isinstance(value, Mapping)})
     tracker.attach([*paths, report])
-    _print(summary, verdict, [*paths, run / "progress.csv", report])
+    _print(study.config.script or "trained", summary, verdict, [*paths, run / "progress.csv", report])
     return verdict
+
+
+def _conditions(study: Study) -> dict[str, str]:
+    """What a reader must know of how the numbers were earned, where it is not the ordinary."""
+    rows = {}
+    if study.config.scoring.cost_factor != 1.0:
+        rows["costs charged"] = f"x{study.config.scoring.cost_factor:g} of those configured"
+    if study.config.script is not None:
+        rows["policy"] = f"scripted: {study.config.script}; nothing was trained"
+    return rows
 
 
 def provenance_rows(provenance: Mapping[str, Any], hygiene: HygieneReport) -> dict[str, str]:
@@ -193,7 +246,7 @@ def provenance_rows(provenance: Mapping[str, Any], hygiene: HygieneReport) -> di
     return rows
 
 
-def _print(summary: Mapping[str, Any], verdict: Verdict, paths: Sequence[Path]) -> None:
+def _print(policy: str, summary: Mapping[str, Any], verdict: Verdict, paths: Sequence[Path]) -> None:
     columns = {
         "policy": "",
         "total_return": "+.2%",
@@ -203,7 +256,7 @@ def _print(summary: Mapping[str, Any], verdict: Verdict, paths: Sequence[Path]) 
         "sortino": "+.2f",
         "max_drawdown": ".2%",
     }
-    rows = [{"policy": "trained", **summary}]
+    rows = [{"policy": policy, **summary}]
     rows += [{"policy": name.replace("_", " "), **numbers} for name, numbers in summary["baselines"].items()]
     print_table("Out of sample, net of costs", rows, columns=columns)
     if "oracle_fraction" in summary:

@@ -17,7 +17,7 @@ REPORT = TrainingProgress(
     env_steps_per_second=10_000.0,
     episode_return=0.1234,
     approx_kl=0.0061,
-    clip_fraction=0.12,
+    clip_fraction=0.07,
     entropy=1.05,
     explained_variance=0.5,
 )
@@ -36,7 +36,7 @@ def display(console, **options):
 def test_a_line_holds_every_number_with_its_meaning():
     # 750,000 steps left at 10,000 a second are 75 s.
     assert progress_line(REPORT) == (
-        "fold 1: 250,000 (25%) env steps, 10,000 steps/s, return +0.123, KL 0.0061, clipped 0.12, entropy 1.05, "
+        "fold 1: 250,000 (25%) env steps, 10,000 steps/s, return +0.123, KL 0.0061, clipped 0.07, entropy 1.05, "
         "explained variance 0.50, 1 min 15 s left"
     )
 
@@ -52,6 +52,13 @@ def test_numbers_that_are_not_known_yet_are_dashes():
 )
 def test_kl_outside_the_healthy_range_is_flagged(kl, shown):
     assert f"KL {shown}" in progress_line(replace(REPORT, approx_kl=kl))
+
+
+def test_clipping_and_a_value_function_out_of_their_ranges_are_flagged_too():
+    line = progress_line(replace(REPORT, clip_fraction=0.12, explained_variance=-0.5))
+    assert "clipped 0.12 high, entropy 1.05, explained variance -0.50 poor," in line
+    early = progress_line(replace(REPORT, explained_variance=-0.5, env_steps=100_000))
+    assert "explained variance -0.50, " in early  # it may settle in the first fifth
 
 
 def test_plain_lines_are_limited_in_rate_for_each_fold_and_the_last_one_always_shows():
