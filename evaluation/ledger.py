@@ -12,7 +12,6 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,52 +20,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluation.artefacts import plain
+from evaluation.ledger_records import SCHEMA, FinishedTrial, LedgerTrial, TrialCount
 from evaluation.metrics import as_returns, sharpe_ratio, total_return
 
 FloatArray = NDArray[np.float64]
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS study (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_utc TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS trial (
-    id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES study(id),
-    started_utc TEXT NOT NULL, finished_utc TEXT,
-    status TEXT NOT NULL CHECK (status IN ('running', 'finished', 'failed')), seed INTEGER NOT NULL,
-    config TEXT NOT NULL, data_fingerprint TEXT NOT NULL, code_commit TEXT NOT NULL, score REAL, sharpe REAL,
-    num_bars INTEGER, first_bar INTEGER, net_return BLOB, error TEXT);
-CREATE TABLE IF NOT EXISTS fold (
-    trial INTEGER NOT NULL REFERENCES trial(id), fold INTEGER NOT NULL, seed INTEGER NOT NULL,
-    num_bars INTEGER NOT NULL,
-    sharpe REAL, total_return REAL, policy_hash TEXT NOT NULL, PRIMARY KEY (trial, fold, seed));
-CREATE TABLE IF NOT EXISTS holdout_opening (
-    id INTEGER PRIMARY KEY, study INTEGER NOT NULL UNIQUE REFERENCES study(id), opened_utc TEXT NOT NULL,
-    data_fingerprint TEXT NOT NULL, first_bar_utc TEXT NOT NULL, last_bar_utc TEXT NOT NULL, code_commit TEXT NOT NULL,
-    purpose TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS trial_of_study ON trial(study);
-CREATE INDEX IF NOT EXISTS trial_of_data ON trial(data_fingerprint);
-"""
+__all__ = ["FinishedTrial", "HoldoutOpenedError", "Ledger", "LedgerTrial", "TrialCount"]
 
 
 class HoldoutOpenedError(ValueError):
     """The holdout of a study was opened before; it can be opened once only."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialCount:
-    """How many trials a study has seen: all = finished + failed + running (or abandoned)."""
-
-    all: int
-    finished: int
-    failed: int
-    running: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LedgerTrial:
-    """A trial as entered; ``status`` is running, finished or failed."""
-
-    number: int
-    status: str
-    config: Mapping[str, Any]
 
 
 def _now() -> str:
@@ -141,6 +103,28 @@ class Ledger:
                 "INSERT INTO trial (study, started_utc, status, seed, config, data_fingerprint, code_commit) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
+            )
+            return int(cursor.lastrowid or 0)
+
+    def enter_once(
+        self, study: int, *, config: Mapping[str, Any], seed: int, data_fingerprint: str, code_commit: str
+    ) -> int:
+        """As `start_trial`, but the same configuration, seed, data and code again is the same trial, begun anew."""
+        text = json.dumps(plain(config), sort_keys=True)
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")  # two processes must not both find nothing
+            known = connection.execute(
+                "SELECT id FROM trial WHERE study = ? AND config = ? AND seed = ? AND data_fingerprint = ? "
+                "AND code_commit = ? ORDER BY id LIMIT 1",
+                (study, text, seed, data_fingerprint, code_commit),
+            ).fetchone()
+            if known is not None:
+                connection.execute("UPDATE trial SET status = 'running', error = NULL WHERE id = ?", known)
+                return int(known[0])
+            cursor = connection.execute(
+                "INSERT INTO trial (study, started_utc, status, seed, config, data_fingerprint, code_commit) "
+                "VALUES (?, ?, 'running', ?, ?, ?, ?)",
+                (study, _now(), seed, text, data_fingerprint, code_commit),
             )
             return int(cursor.lastrowid or 0)
 
@@ -248,6 +232,23 @@ class Ledger:
             return np.zeros((0, 0))
         same = [blob for bars, first, blob in rows if (bars, first) == rows[-1][:2]]
         return np.column_stack([np.frombuffer(zlib.decompress(blob), dtype=np.float64) for blob in same])
+
+    def finished_on_data(
+        self, data_fingerprint: str, *, first_bar: int, num_bars: int
+    ) -> list[FinishedTrial]:
+        """The finished trials of every study on these data whose returns cover the same bars, as entered."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT id, config, net_return FROM trial WHERE data_fingerprint = ? AND status = 'finished' "
+                "AND first_bar = ? AND num_bars = ? ORDER BY id",
+                (data_fingerprint, first_bar, num_bars),
+            ).fetchall()
+        return [
+            FinishedTrial(
+                number=number, config=json.loads(config), net_return=np.frombuffer(zlib.decompress(blob))
+            )
+            for number, config, blob in rows
+        ]
 
     def open_holdout(
         self,

@@ -6,6 +6,7 @@ the end of a training window. So a feature, a normaliser or an env that looks ah
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from data.features import compute_features
@@ -17,6 +18,7 @@ from evaluation.scoring import scored_window
 from evaluation.splits import Fold
 from rayjobs.fold_job import Study, fold_market, lookback_bars
 
+LOG = logging.getLogger(__name__)
 NUM_STEPS = 160
 """Decisions that are compared."""
 BARS_BEYOND = 400
@@ -52,6 +54,34 @@ def leak_report(study: Study, fold: Fold | None = None, *, num_cuts: int = 3) ->
 
     steps = min(NUM_STEPS, short.test.stop - short.test.start - 1)
     return find_leaks(env, panel, num_cuts=num_cuts, num_steps=steps, seed=study.config.seed % 2**32)
+
+
+def leak_check(study: Study, fold: Fold) -> LeakReport:
+    """As `leak_report`, and say at once when something leaks: the gate will refuse whatever is trained on it."""
+    report = leak_report(study, fold)
+    if not report.clean:
+        LOG.warning("%s", report)
+    return report
+
+
+def check_simulator(study: Study, fold: Fold) -> None:
+    """Build the training and the evaluation env on a few bars, so that settings that do not fit are told at once.
+
+    Raises
+    ------
+    ValueError
+        If the env cannot be built from the study's bars and settings.
+    """
+    stretch, short = short_fold(study, fold)
+    panel = study.panel.slice_bars(stretch.start, stretch.stop)
+    part = replace(study, panel=panel, features=compute_features(panel, study.config.features.enabled))
+    market, _ = fold_market(part, short)
+    window, env = scored_window(short), study.config.env
+    whole_window_env(market, evaluation_config(env), [window])
+    if env.episode.kind != "session":  # a few bars need not hold a session
+        bars = min(env.episode.bars, window.num_bars)
+        env = replace(env, episode=replace(env.episode, bars=bars))
+        PortfolioVectorEnv(market, env, num_envs=study.config.algo.num_envs, windows=[window], seed=0)
 
 
 def short_fold(study: Study, fold: Fold) -> tuple[slice, Fold]:

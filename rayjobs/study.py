@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import ray
 import yaml
 
 from data.features import compute_features
@@ -22,18 +18,16 @@ from evaluation.gate import GateEvidence, Verdict, judge
 from evaluation.report import write_report
 from evaluation.splits import Fold
 from evaluation.summary import summarise
-from evaluation.walk_forward import WalkForwardResult, ordered_folds
+from evaluation.walk_forward import ordered_folds
 from rayjobs.build import TrainConfig
-from rayjobs.fold_job import FoldOutcome, Study, lookback_bars, run_fold, training_windows
-from rayjobs.study_evidence import chained, complete_evidence
+from rayjobs.fold_job import FoldOutcome, Study, lookback_bars, training_windows
+from rayjobs.fold_tasks import cpus_per_fold, run_folds, run_seeds
 from rayjobs.leak_audit import check_simulator
-from rayjobs.progress import ProgressDisplay, TrainingProgress
 from rayjobs.result_tables import print_paths, print_table, print_verdict
+from rayjobs.study_evidence import chained, complete_evidence
 from rayjobs.tracking import Tracker
-from rayjobs.typed_config import ConfigError
 
-LOG = logging.getLogger(__name__)
-POLL_SECONDS = 0.25
+__all__ = ["cpus_per_fold", "load_study", "report_study", "run_folds", "run_seeds"]
 
 
 def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
@@ -59,123 +53,6 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         training_windows(config, fold, lookback_bars(study))
     check_simulator(study, folds[0])
     return study, dataset.hygiene, folds
-
-
-def cpus_per_fold(study: Study) -> int:
-    """CPUs that one fold takes.
-
-    Raises
-    ------
-    ConfigError
-        If the cluster does not have them.
-    """
-    algo, available = study.config.algo, int(ray.cluster_resources().get("CPU", 1))
-    cpus = 1 if study.config.script else 1 + algo.num_env_runners + algo.num_learners
-    if cpus > available:
-        raise ConfigError(
-            f"a fold needs {cpus} CPUs (1 + {algo.num_env_runners} env runners + {algo.num_learners} learners) but "
-            f"the cluster has {available}; lower algo.num_env_runners or algo.num_learners"
-        )
-    return cpus
-
-
-@ray.remote
-class ProgressBoard:
-    """Where folds that run elsewhere leave their rows until the driver takes them."""
-
-    def __init__(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-
-    def put(self, row: dict[str, Any]) -> None:
-        self._rows.append(row)
-
-    def take(self) -> list[dict[str, Any]]:
-        rows, self._rows = self._rows, []
-        return rows
-
-
-@ray.remote(max_retries=0)
-def fold_task(study: Study, fold: Fold, directory: Path, board: Any) -> FoldOutcome:
-    """`run_fold` as a Ray task; each iteration's row goes to the board."""
-    started = time.monotonic()
-    steps_before: list[int] = []  # trained on before this attempt, if it goes on with an earlier one
-
-    def report(row: dict[str, Any]) -> None:
-        steps_before.append(row["env_steps"] - study.config.algo.batch_steps)
-        speed = (row["env_steps"] - steps_before[0]) / max(time.monotonic() - started, 1e-9)
-        board.put.remote({"fold": fold.index, **row, "env_steps_per_second": speed})
-
-    return run_fold(study, fold, directory, report)
-
-
-def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) -> list[FoldOutcome]:
-    """Run every fold as a Ray task, as many side by side as there are CPUs, and show their progress."""
-    algo = study.config.algo
-    cpus, available = cpus_per_fold(study), int(ray.cluster_resources().get("CPU", 1))
-    board = ProgressBoard.options(num_cpus=0).remote()
-    shared = ray.put(study)
-    checkpoints = run.absolute() / "checkpoints"
-    # A fold's actors ask for CPUs of their own, so the task itself holds one.
-    tasks = {
-        fold_task.options(num_cpus=1).remote(
-            shared, fold, checkpoints / f"fold_{fold.index:02d}", board
-        ): fold
-        for fold in folds
-    }
-    outcomes: list[FoldOutcome] = []
-    total = max(algo.batch_steps, study.config.trainer.total_env_steps // algo.batch_steps * algo.batch_steps)
-    LOG.info("training %d folds of %s env steps on %d CPUs", len(folds), f"{total:,}", available)
-    with ProgressDisplay(len(folds), parallel_folds=max(1, available // cpus)) as display:
-        waiting = list(tasks)
-        while waiting:
-            done, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
-            for row in ray.get(board.take.remote()):
-                _show(row, total, display, tracker)
-            outcomes.extend(_results(done))
-    return sorted(outcomes, key=lambda outcome: outcome.result.fold.index)
-
-
-def run_seeds(
-    study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker
-) -> dict[int, list[FoldOutcome]]:
-    """Run every fold once per seed (``trainer.num_seeds``); a script has no seed, so it is run once.
-
-    Returns
-    -------
-    seed -> its folds; the configured seed first, the others in directories ``seed_N`` of their own.
-    """
-    first = study.config.seed
-    outcomes = {first: run_folds(study, folds, run, tracker)}
-    for seed in range(first + 1, first + study.config.trainer.num_seeds) if not study.config.script else ():
-        other = replace(study, config=replace(study.config, seed=seed))
-        outcomes[seed] = run_folds(other, folds, run / f"seed_{seed}", tracker)
-    return outcomes
-
-
-def _results(tasks: Sequence[Any]) -> list[FoldOutcome]:
-    """What folds return; an exception as the fold raised it, without Ray's copy of the traceback in its message."""
-    try:
-        return ray.get(list(tasks))
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from error
-
-
-def _show(row: dict[str, Any], total: int, display: ProgressDisplay, tracker: Tracker) -> None:
-    display.update(
-        TrainingProgress(
-            fold=row["fold"],
-            env_steps=row["env_steps"],
-            total_env_steps=total,
-            env_steps_per_second=row["env_steps_per_second"],
-            episode_return=row["episode_return"],
-            approx_kl=row["approx_kl"],
-            clip_fraction=row["clip_fraction"],
-            entropy=row["entropy"],
-            explained_variance=row["explained_variance"],
-        )
-    )
-    numbers = {name: value for name, value in row.items() if name not in ("fold", "env_steps")}
-    tracker.log(numbers, env_steps=row["env_steps"], prefix=f"fold_{row['fold']}")
 
 
 def report_study(

@@ -22,9 +22,13 @@ def train(values: dict[str, Any]) -> ExitCode:
     config = build_train_config(values)
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
+    from rayjobs.leak_audit import leak_check
+    from rayjobs.placebo_runs import placebo_evidence
     from rayjobs.run_directory import RunDirectory
-    from rayjobs.study import load_study, report_study, run_folds
+    from rayjobs.study import cpus_per_fold, load_study, report_study, run_seeds
+    from rayjobs.study_evidence import gate_evidence
     from rayjobs.tracking import tracker
+    from rayjobs.train_trial import train_trial
 
     with reading_input():
         study, hygiene, folds = load_study(config)
@@ -41,8 +45,15 @@ def train(values: dict[str, Any]) -> ExitCode:
         ) as log,
         ray_session(config.cluster),
     ):
-        outcomes = run_folds(study, folds, run.path, log)
-        verdict = report_study(study, hygiene, outcomes, run.path, log)
+        cpus_per_fold(study)
+        with train_trial(study, values, run.path) as trial:
+            leaks = leak_check(study, folds[0])
+            seeds = run_seeds(study, folds, run.path, log)
+            evidence = gate_evidence(study, seeds, trial)
+        evidence |= placebo_evidence(study, folds, leaks, run.path, log)
+        verdict = report_study(
+            study, hygiene, seeds[config.seed], run.path, log, leak_check=leaks, **evidence
+        )
     return ExitCode.GATE_SAID_NO if config.enforce_gate and not verdict.passed else ExitCode.DONE
 
 
