@@ -39,6 +39,7 @@ class ClusterConfig:
     dashboard : URL of the job server, for `rayjobs.submit`; None starts one for the job.
     storage : where the cluster keeps runs, for `rayjobs.submit`: a folder that all nodes share, or a URI; None must
         be given on the command line.
+    storage_patience_s : seconds that storage behind a URI may fail before the job stops.
     dry_run : only say what the job would ask for.
     """
 
@@ -48,6 +49,7 @@ class ClusterConfig:
     object_store_mb: int | None
     dashboard: str | None
     storage: str | None
+    storage_patience_s: float
     dry_run: bool
 
     @classmethod
@@ -62,10 +64,15 @@ class ClusterConfig:
             object_store_mb=object_store_mb,
             dashboard=None,
             storage=".",
+            storage_patience_s=300.0,
             dry_run=False,
         )
 
     def __post_init__(self) -> None:
+        if not self.storage_patience_s > 0.0:
+            raise ValueError(
+                f"cluster.storage_patience_s is {self.storage_patience_s}; it must be above 0 seconds"
+            )
         own = {name: getattr(self, name) for name in ("num_cpus", "num_gpus", "object_store_mb")}
         given = [name for name, value in own.items() if value is not None]
         if self.address is not None and given:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from rayjobs.run_directory import RunConfig, RunDirectory, list_runs, read_status
+from rayjobs.storage import is_uri, local_copy, local_directory, newest_remote
 from rayjobs.typed_config import ConfigError, build_dataclass
 
 LATEST = "latest"
@@ -26,7 +27,7 @@ def run_to_resume(values: dict[str, Any]) -> Path | None:
     wanted = values["resume"]
     if wanted is None:
         return None
-    path = _latest(values) if wanted == LATEST else Path(str(wanted)).expanduser()
+    path = _latest(values) if wanted == LATEST else local_copy(str(wanted))
     status = read_status(path)
     if status is None:
         raise ConfigError(f"resume={wanted}: {path} is not a run directory, it has no readable status.json")
@@ -62,7 +63,11 @@ def check_same_data(run: Path, fingerprint: str) -> None:
 
 def _latest(values: dict[str, Any]) -> Path:
     run = build_dataclass(RunConfig, values["run"], "run")
-    parent = Path(run.directory).expanduser() / run.experiment
+    parent = local_directory(run.directory) / run.experiment
+    if is_uri(run.directory):
+        there = newest_remote(run.directory, run.experiment, lambda status: status["status"] != "done")
+        if there is not None:
+            local_copy(there)
     stopped = [path for path in list_runs(parent, None) if _status(path) != "done"]
     if not stopped:
         raise ConfigError(f"resume=latest: {parent} holds no run that was stopped; name one with resume=DIR")

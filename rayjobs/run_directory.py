@@ -18,6 +18,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,9 @@ from typing import Any, Literal
 import yaml
 
 from data.schema import DataError
+from rayjobs.log_context import log_as
+from rayjobs.storage import local_directory
+from rayjobs.storage_mirror import mirrored
 from rayjobs.typed_config import ConfigError
 
 Status = Literal["running", "failed", "interrupted", "done"]
@@ -51,7 +55,7 @@ class RunConfig:
     Parameters
     ----------
     experiment : name of the folder that holds the runs of one experiment.
-    directory : root of all runs, relative to the current directory or absolute.
+    directory : root of all runs: relative to the current directory, absolute, or a URI such as ``s3://bucket/runs``.
     """
 
     experiment: str
@@ -86,6 +90,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._mirrors = ExitStack()
 
     @property
     def run_id(self) -> str:
@@ -108,7 +113,7 @@ class RunDirectory:
         ConfigError
             If the directory cannot be written to.
         """
-        parent = Path(run.directory).expanduser() / run.experiment
+        parent = local_directory(run.directory) / run.experiment
         started = datetime.now(UTC)
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -150,11 +155,18 @@ class RunDirectory:
         return values
 
     def __enter__(self) -> RunDirectory:
+        log_as(run=self.run_id)
+        self._mirrors.enter_context(mirrored(self.path, self.config()))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._mirrors:  # which copies what is written now, and then ends
+            self._note_end(error)
+        log_as(run=None)
+
+    def _note_end(self, error: BaseException | None) -> None:
         if error is None:
             self._end("done")
         elif isinstance(error, (ConfigError, DataError)):

@@ -9,7 +9,9 @@ Filesystems are pyarrow's: s3, gs, hdfs, file. An endpoint other than the vendor
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from rayjobs.typed_config import ConfigError
 
 CHECKPOINT_RECORD = "training.json"
 """Last file of a checkpoint to be written and the first to be dropped: a checkpoint without it is not whole."""
+
+LEDGER = "ledger.sqlite"
+"""The ledger's name, directly below ``run.directory``."""
 
 CACHE_VARIABLE = "RAYFOLD_CACHE"
 
@@ -131,6 +136,33 @@ def fetch(uri: str, local: Path, wanted: Callable[[str], bool] = lambda name: Tr
     except OSError as error:
         raise ConfigError(f"cannot read {uri}: {_first_line(error)}") from error
     return len(chosen)
+
+
+def local_copy(wanted: str) -> Path:
+    """The local folder of a run that was named by path or URI, brought here where this machine does not have it.
+
+    Raises
+    ------
+    ConfigError
+        If the storage cannot be read, or nothing lies there.
+    """
+    local = local_directory(wanted)
+    if is_uri(wanted) and not (local / "config.yaml").is_file() and not fetch(wanted, local):
+        raise ConfigError(f"nothing lies at {wanted}; give the URI of a run: run.directory/EXPERIMENT/RUN_ID")
+    return local
+
+
+def newest_remote(directory: str, folder: str, wanted: Callable[[dict[str, Any]], bool]) -> str | None:
+    """The URI of the newest run below ``directory/folder`` whose status is wanted; None where there is none."""
+    place = join(directory, *Path(folder).parts)
+    with tempfile.TemporaryDirectory() as scratch:
+        fetch(place, Path(scratch), lambda name: name.count("/") == 1 and name.endswith("/status.json"))
+        found = [
+            path.parent.name
+            for path in Path(scratch).glob("*/status.json")
+            if wanted(json.loads(path.read_text()))
+        ]
+    return join(place, max(found)) if found else None
 
 
 def checkpoint_of(name: str) -> str | None:

@@ -15,6 +15,7 @@ from rayjobs.run_directory import RunConfig, RunDirectory, latest_run, list_runs
 from rayjobs.search.samplers import make_sampler
 from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space, value_of, with_values
+from rayjobs.storage import is_uri, join, local_copy, local_directory, newest_remote
 from rayjobs.typed_config import ConfigError, build_dataclass
 
 SWEEPS = "sweeps"
@@ -70,7 +71,7 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
 def create_directory(values: Mapping[str, Any], config: SweepConfig, fingerprint: str) -> RunDirectory:
     """A new study: ``<directory>/<experiment>/sweeps/<study id>``."""
     run = config.train.run
-    place = RunConfig(experiment=SWEEPS, directory=str(Path(run.directory) / run.experiment))
+    place = RunConfig(experiment=SWEEPS, directory=join(run.directory, run.experiment))
     return RunDirectory.create(place, values, seed=config.train.seed, data_fingerprint=fingerprint)
 
 
@@ -88,8 +89,14 @@ def find_study(values: Mapping[str, Any]) -> Path | None:
     if wanted is None:
         return None
     run = build_dataclass(RunConfig, values["run"], "run")
-    path = Path(run.directory) / run.experiment if wanted == LATEST else Path(str(wanted))
-    path = path.expanduser()
+    path = (
+        local_directory(run.directory) / run.experiment if wanted == LATEST else local_directory(str(wanted))
+    )
+    if is_uri(run.directory) and wanted == LATEST:
+        folder = f"{run.experiment}/{SWEEPS}"
+        wanted = newest_remote(run.directory, folder, lambda status: status["status"] != "done") or wanted
+    if is_uri(str(wanted)):
+        path = local_copy(str(wanted))
     if read_status(path) is not None:
         return path
     for place in (path, path / SWEEPS):

@@ -16,6 +16,7 @@ import yaml
 
 from evaluation.gate import Verdict
 from evaluation.ledger import Ledger
+from rayjobs.placement import Demand, node_cpus
 from rayjobs.search.leaderboard import (
     best_trial,
     counts,
@@ -33,6 +34,7 @@ from rayjobs.search.trial_record import TrialObserver, save_bars
 from rayjobs.search.trial_tracking import TrialTracking
 from rayjobs.search.trial_worker import WorkerPool
 from rayjobs.search.winner import judge_winner, open_for_winner
+from rayjobs.storage import LEDGER, fetch, is_uri, local_directory
 from rayjobs.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
@@ -50,15 +52,7 @@ def num_workers(config: SweepConfig) -> int:
     ValueError
         If there is no room for one.
     """
-    algo = config.train.algo
-    each = 1 + algo.num_env_runners + algo.num_learners
-    cpus = int(ray.cluster_resources().get("CPU", 1))
-    if each > cpus:
-        raise ValueError(
-            f"a training needs {each} CPUs (1 + {algo.num_env_runners} env runners + {algo.num_learners} learners) but "
-            f"the cluster has {cpus}; lower algo.num_env_runners or algo.num_learners"
-        )
-    return cpus // each
+    return Demand.of(config.train.algo).require_room(node_cpus(), "a training")
 
 
 def run_trials(
@@ -93,7 +87,10 @@ def run_trials(
         display.update(loop)
         tracking.update(loop)
 
-    with WorkerPool(PolicyTrials, shared, num_workers(config)) as pool, display:
+    with (
+        WorkerPool(PolicyTrials, shared, num_workers(config), demand=Demand.of(config.train.algo)) as pool,
+        display,
+    ):
         loop = SweepLoop(
             study,
             config.space,
@@ -111,11 +108,19 @@ def run_trials(
     tracking.finish()
 
 
+def _ledger_file(directory: str) -> Path:
+    """The ledger beside the runs; that of a URI is brought here first where this machine has none."""
+    root = local_directory(directory)
+    if is_uri(directory) and not (root / LEDGER).is_file():
+        fetch(directory, root, lambda name: name == LEDGER)
+    return root / LEDGER
+
+
 def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tracker) -> Verdict | None:
     """Run or go on with the study of this directory, and judge its winner; None when nothing was judged."""
     started = time.monotonic()
     provenance = yaml.safe_load((directory / "config.yaml").read_text())["provenance"]
-    ledger = Ledger(Path(config.train.run.directory).expanduser() / "ledger.sqlite")
+    ledger = Ledger(_ledger_file(config.train.run.directory))
     entry = ledger.study(f"{config.train.run.experiment}/{directory.name}")
     study = open_study(config.search, directory, config.train.seed)
     fingerprint, commit = data.full.panel.fingerprint, str(provenance["git_commit"])

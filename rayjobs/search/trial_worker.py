@@ -9,6 +9,8 @@ from typing import Any
 
 import ray
 
+from rayjobs.log_context import log_as
+from rayjobs.placement import Demand, Reservation
 from rayjobs.search.objective import FoldScore
 from rayjobs.search.trial_order import TrialOrder, TrialProgram
 
@@ -27,6 +29,7 @@ class TrialWorker:
 
     def advance(self, order: TrialOrder, fraction: float) -> list[FoldScore]:
         """See `TrialProgram.advance`."""
+        log_as(trial=order.trial)
         return list(self._program.advance(order, fraction))
 
     def drop(self) -> None:
@@ -42,14 +45,21 @@ class WorkerPool:
     make_program : builds the program in the worker, from ``shared``.
     shared : reference to what all workers read, in the object store.
     size : workers at most.
-    num_cpus : of one worker's own process; actors that it starts ask for theirs.
+    num_cpus : of one worker's own process.
+    demand : what a worker asks for together with the actors that it starts; None where it starts none.
     """
 
     def __init__(
-        self, make_program: MakeProgram, shared: ray.ObjectRef, size: int, num_cpus: float = 1
+        self,
+        make_program: MakeProgram,
+        shared: ray.ObjectRef,
+        size: int,
+        num_cpus: float = 1,
+        demand: Demand | None = None,
     ) -> None:
         self._make_program, self._shared = make_program, shared
-        self._size, self._num_cpus = size, num_cpus
+        self._size, self._num_cpus, self._demand = size, num_cpus, demand or Demand.one_process()
+        self._places: dict[Any, Reservation] = {}
         self._idle: list[Any] = []
         self._all: list[Any] = []
 
@@ -73,7 +83,11 @@ class WorkerPool:
         """``count`` workers, at most `num_free`."""
         assert count <= self.num_free
         while len(self._idle) < count:
-            worker = TrialWorker.options(num_cpus=self._num_cpus).remote(self._make_program, self._shared)
+            place = Reservation(self._demand)
+            worker = TrialWorker.options(**place.options | {"num_cpus": self._num_cpus}).remote(
+                self._make_program, self._shared
+            )
+            self._places[worker] = place
             self._all.append(worker)
             self._idle.append(worker)
         taken, self._idle = self._idle[:count], self._idle[count:]
@@ -90,3 +104,5 @@ class WorkerPool:
         self._idle = [idle for idle in self._idle if idle is not worker]
         with contextlib.suppress(Exception):  # it may be gone
             ray.kill(worker)
+        if place := self._places.pop(worker, None):
+            place.release()
