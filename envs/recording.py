@@ -1,12 +1,12 @@
 """Recording of trajectories: what each env row decided, filled, paid and held, bar by bar, and its closed trades.
 
-Axes: N steps, A asset slot, 6 costs in COST_NAMES order, R fills.
+Axes: N steps, E recorded row, A asset slot, 6 costs in COST_NAMES order, R fills.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,29 +49,58 @@ class Recording:
     trades: Trades
 
 
-@dataclass
-class _Tape:
-    """Arrays of the steps so far, rows not yet split."""
+class _Column:
+    """An array that grows at its end: (N, ...) of what was appended."""
 
-    bar: list[NDArray[np.int64]] = field(default_factory=list)
-    flow: list[FloatArray] = field(default_factory=list)
-    decisions: list[FloatArray] = field(default_factory=list)
-    reward: list[FloatArray] = field(default_factory=list)
-    fills: list[FloatArray] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._size = 0
+        self._array: NDArray | None = None
+
+    def append(self, values: NDArray) -> None:
+        """Add a copy of one step's values."""
+        if self._array is None or self._size == len(self._array):
+            longer = np.empty((max(1024, 2 * self._size), *values.shape), dtype=values.dtype)
+            if self._array is not None:
+                longer[: self._size] = self._array
+            self._array = longer
+        self._array[self._size] = values
+        self._size += 1
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def values(self) -> NDArray:
+        """View of all that was appended."""
+        if self._array is None:
+            raise ValueError("nothing was recorded; reset the env and step it after attaching the recorder")
+        return self._array[: self._size]
+
+
+class _Tape:
+    """The steps so far: bar (N, E), flow (N, E, K), decisions (N, E, A, K), reward (N, E), fills per step (R, K)."""
+
+    def __init__(self) -> None:
+        self.bar, self.flow, self.decisions, self.reward = _Column(), _Column(), _Column(), _Column()
+        self.fills: list[FloatArray] = []
 
 
 class Recorder:
-    """Attach to an env before `reset`; records the first episode of every row that the next `reset` starts."""
+    """Attach to an env before `reset`; records the first episode of every row that the next `reset` starts.
 
-    def __init__(self, env: PortfolioVectorEnv) -> None:
+    rows : the rows to record; None for all. Each costs memory in proportion to its bars and assets.
+    """
+
+    def __init__(self, env: PortfolioVectorEnv, rows: Sequence[int] | None = None) -> None:
         self.env = env
+        self.rows = np.arange(env.num_envs) if rows is None else np.asarray(rows, dtype=np.int64)
         env.set_logging(True)
         env.recorder = self
         self._clear()
 
     def _clear(self) -> None:
         self._tape = _Tape()
-        E = self.env.num_envs
+        E = len(self.rows)
         self._active = np.zeros(E, dtype=bool)
         self._steps = np.zeros(E, dtype=np.int64)
         self._complete = np.zeros(E, dtype=bool)
@@ -82,45 +111,50 @@ class Recorder:
         self.env.set_logging(False)
 
     def on_reset(self, mask: NDArray[np.uint8]) -> None:
-        """Called by the env after a reset of the rows in mask (E,); starts the recording anew."""
+        """Called by the env after a reset of the rows in mask (all rows,); starts the recording anew."""
         self._clear()
-        counter = self.env.rows.counter
-        self._active[:] = mask != 0
+        counter = self.env.rows.counter[self.rows]
+        self._active[:] = mask[self.rows] != 0
         self._bar = counter[:, c.BAR].astype(np.int64)
         self._start = counter[:, c.START].astype(np.int64)
-        slot = self.env.rows.slot
-        plain = np.tile(np.arange(self.env.num_assets), (self.env.num_envs, 1))
+        slot = self.env.rows.slot[self.rows]
+        plain = np.tile(np.arange(self.env.num_assets), (len(self.rows), 1))
         self._symbols = slot[:, :, c.SYMBOL].astype(np.int64) if slot.shape[2] > c.SYMBOL else plain
 
     def on_step(self, ended: NDArray[np.bool_]) -> None:
-        """Called by the env after each step; `ended` (E,) marks rows whose episode is over."""
+        """Called by the env after each step; `ended` (all rows,) marks rows whose episode is over."""
         if not self._active.any():
             return
-        env, tape = self.env, self._tape
+        env, tape, rows = self.env, self._tape, self.rows
         self._bar[self._active] += 1
         self._steps[self._active] += 1
-        tape.bar.append(self._bar.copy())
-        tape.flow.append(env.rows.flow.copy())
-        tape.decisions.append(env.decision_log.copy())
-        tape.reward.append(env._reward.copy())
-        tape.fills.append(self._filled())
-        self._complete |= self._active & ended
-        self._active &= ~ended
+        if not len(
+            tape.bar
+        ):  # once all conditions of the episode are set, and before the next one draws its own
+            self._latency = env.rows.counter[rows, c.LATENCY].astype(np.int64)
+        tape.bar.append(self._bar)
+        tape.flow.append(env.rows.flow[rows])
+        tape.decisions.append(env.decision_log[rows])
+        tape.reward.append(env._reward[rows])
+        self._take_fills(env.fill_log[rows])
+        over = ended[rows]
+        self._complete |= self._active & over
+        self._active &= ~over
 
-    def _filled(self) -> FloatArray:
-        log = self.env.fill_log
+    def _take_fills(self, log: FloatArray) -> None:
+        """Keep the fills of the step: columns recorded row, asset, place, bar, then those of the fill log."""
         e, a, place = np.nonzero(log[..., c.FILL_UNITS])
-        keep = self._active[e]
-        e, a, place = e[keep], a[keep], place[keep]
-        return np.column_stack([e, a, place, self._bar[e], log[e, a, place]])
+        if not len(e):
+            return
+        found = np.column_stack([e, a, place, self._bar[e], log[e, a, place]])
+        self._tape.fills.append(found if self._active.all() else found[self._active[e]])
 
     def recordings(self, rows: Iterable[int] | None = None) -> list[Recording]:
-        """Return one recording per env row, or of the named rows only, warm-up bars left out."""
-        if not self._tape.bar:
-            raise ValueError("nothing was recorded; reset the env and step it after attaching the recorder")
-        stacked = _Stacked(self._tape)
-        wanted = range(self.env.num_envs) if rows is None else rows
-        return [self._recording(stacked, row) for row in wanted]
+        """Return one recording per recorded row, or of those named only, warm-up bars left out."""
+        tape = _Stacked(self._tape)
+        wanted = self.rows.tolist() if rows is None else list(rows)
+        places = {row: place for place, row in enumerate(self.rows.tolist())}
+        return [self._recording(tape, places[row]) for row in wanted]
 
     def _recording(self, tape: _Stacked, row: int) -> Recording:
         steps = int(self._steps[row])
@@ -134,7 +168,7 @@ class Recorder:
         point = self.env._instrument[symbols, c.MULTIPLIER]
         units = decisions[:, :, c.LOG_UNITS]
         notional = units * market.mark[bar][:, symbols] * point
-        fills = tape.fills_of(row, bar, decisions, int(self.env.rows.counter[row, c.LATENCY]))
+        fills = tape.fills_of(row, bar, decisions, int(self._latency[row]))
         trades = closed_trades(
             fills, decisions[:, :, [c.LOG_FUNDING, c.LOG_BORROW]], bar, market, symbols, point
         )
@@ -153,11 +187,10 @@ class _Stacked:
     """A tape as arrays: bar (N, E), flow (N, E, K), decisions (N, E, A, K), reward (N, E), fills (R, K)."""
 
     def __init__(self, tape: _Tape) -> None:
-        self.bar = np.stack(tape.bar)
-        self.flow = np.stack(tape.flow)
-        self.decisions = np.stack(tape.decisions)
-        self.reward = np.stack(tape.reward)
-        self.fills = np.concatenate(tape.fills)
+        self.bar, self.flow = tape.bar.values, tape.flow.values
+        self.decisions, self.reward = tape.decisions.values, tape.reward.values
+        none = np.zeros((0, 4 + c.NUM_FILL_COLUMNS))
+        self.fills = np.concatenate([none, *tape.fills])
 
     def fills_of(self, row: int, bar: NDArray[np.int64], decisions: FloatArray, latency: int) -> Fills:
         """Fills of one row, each with the bar and the reason of the decision that led to it."""
@@ -168,12 +201,11 @@ class _Stacked:
         decided = filled - 1
         for a in np.unique(asset):
             made = np.flatnonzero(decisions[:, a, c.INTENT] != c.KEEP)
-            for i in np.flatnonzero((asset == a) & (place == c.AT_OPEN)):
-                last = np.searchsorted(bar[made], filled[i] - latency, side="right") - 1
-                if last >= 0:
-                    step = made[last]
-                    decided[i] = bar[step] - 1
-                    reason[i] = int(decisions[step, a, c.INTENT_REASON])
+            ordered = np.flatnonzero((asset == a) & (place == c.AT_OPEN))
+            last = np.searchsorted(bar[made], filled[ordered] - latency, side="right") - 1
+            ordered, step = ordered[last >= 0], made[last[last >= 0]]
+            decided[ordered] = bar[step] - 1
+            reason[ordered] = decisions[step, a, c.INTENT_REASON].astype(np.int64)
         names = np.array(c.REASON_NAMES)[reason] if len(reason) else np.empty(0, dtype="<U13")
         costs = np.zeros((len(found), len(COST_NAMES)))
         costs[:, :4] = log[:, c.FILL_COMMISSION : c.FILL_IMPACT + 1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kernel import columns as c
+from envs.kernel import trades as t
 from envs.market import Market
 
 FloatArray = NDArray[np.float64]
@@ -72,106 +72,6 @@ class Trades:
         return len(self.units)
 
 
-class _OpenTrade:
-    """A position being built up and taken down."""
-
-    def __init__(self, side: float, bar: int, price: float) -> None:
-        self.side, self.entry_bar = side, bar
-        self.held = self.entered = self.average = self.exited = self.exit_value = 0.0
-        self.pnl = self.mfe = self.mae = 0.0
-        self.costs = np.zeros(6)
-
-    def enter(self, size: float, price: float, costs: FloatArray) -> None:
-        """Add `size` units at `price`."""
-        self.average = (self.average * self.held + price * size) / (self.held + size)
-        self.entry_value = getattr(self, "entry_value", 0.0) + price * size
-        self.held += size
-        self.entered += size
-        self.costs += costs
-
-    def leave(self, size: float, price: float, costs: FloatArray, point: float) -> None:
-        """Take `size` units off at `price`."""
-        self.pnl += self.side * size * (price - self.average) * point
-        self.exit_value += price * size
-        self.exited += size
-        self.held -= size
-        self.costs += costs
-
-    def excursion(self, high: float, low: float, point: float) -> None:
-        """Widen the best and worst PnL by a bar's extremes."""
-        best, worst = (high, low) if self.side > 0 else (low, high)
-        self.mfe = max(self.mfe, self.pnl + self.side * self.held * (best - self.average) * point)
-        self.mae = min(self.mae, self.pnl + self.side * self.held * (worst - self.average) * point)
-
-    def row(self, asset: int, bar: int, reason: str) -> tuple:
-        """Columns of `Trades`, in order."""
-        return (
-            asset, int(self.side), self.entry_bar, bar, self.entry_value / self.entered,
-            self.exit_value / self.exited if self.exited else np.nan, self.entered,
-            self.pnl - self.costs.sum(), self.mfe, self.mae, self.costs, reason,
-        )  # fmt: skip
-
-
-def _asset_trades(
-    fills: Fills, order: IntArray, financing: FloatArray, bar: IntArray, market: Market, asset: int,
-    symbol: int, point: float,
-) -> list[tuple]:  # fmt: skip
-    """Trades of one asset. order: indices of its fills; financing: (N, 2) funding and borrow of its bars."""
-    rows: list[tuple] = []
-    trade: _OpenTrade | None = None
-    busy = set(fills.filled_bar[order].tolist())
-    at = 0
-    for step, now in enumerate(bar.tolist()):
-        if trade is None and now not in busy:
-            continue
-        if trade is not None:
-            trade.costs[4] += financing[step, 0]
-            trade.costs[5] += financing[step, 1]
-        while at < len(order) and fills.filled_bar[order[at]] == now:
-            i = order[at]
-            at += 1
-            trade, done = _apply_fill(trade, fills, i, now, market, symbol, point)
-            rows += [(*row[:1], *row[1:]) for row in done]
-        if trade is not None:
-            trade.excursion(market.high[now, symbol], market.low[now, symbol], point)
-    if trade is not None and trade.held > 0:
-        last = int(bar[-1])
-        trade.leave(trade.held, market.mark[last, symbol], np.zeros(6), point)
-        rows.append(trade.row(asset, last, OPEN_REASON))
-    return rows
-
-
-def _apply_fill(
-    trade: _OpenTrade | None, fills: Fills, i: int, now: int, market: Market, symbol: int, point: float
-) -> tuple[_OpenTrade | None, list[tuple]]:
-    """Apply one fill; returns the trade that is open afterwards and the rows of trades that it closed."""
-    units, price, costs = float(fills.units[i]), float(fills.price[i]), fills.costs[i]
-    asset, reason = int(fills.asset[i]), str(fills.reason[i])
-    done: list[tuple] = []
-    left = abs(units)
-    if trade is not None and trade.side * units < 0:
-        size = min(left, trade.held)
-        if left - size <= 1e-9 * left:
-            left = size
-        if fills.place[i] == c.AT_CLOSE:
-            trade.excursion(market.high[now, symbol], market.low[now, symbol], point)
-        elif fills.place[i] == c.INSIDE:
-            trade.excursion(price, price, point)
-        share = size / abs(units) if left > size else 1.0
-        trade.leave(size, price, costs * share, point)
-        costs = costs * (1.0 - share)
-        left -= size
-        trade.mfe, trade.mae = max(trade.mfe, trade.pnl), min(trade.mae, trade.pnl)
-        if trade.held <= 1e-9 * trade.entered:
-            done.append(trade.row(asset, now, reason))
-            trade = None
-    if left > 0:
-        if trade is None:
-            trade = _OpenTrade(1.0 if units > 0 else -1.0, now, price)
-        trade.enter(left, price, costs)
-    return trade, done
-
-
 def closed_trades(
     fills: Fills, financing: FloatArray, bar: IntArray, market: Market, symbols: IntArray, point: FloatArray
 ) -> Trades:
@@ -182,28 +82,47 @@ def closed_trades(
     financing : (N, A, 2), funding and borrow charged in each bar. bar : (N,) bars marked.
     symbols, point : (A,) market index and point value of each slot.
     """
-    rows: list[tuple] = []
+    found, assets, closing = (
+        [np.zeros((0, t.NUM_TRADE_COLUMNS))],
+        [np.zeros(0, np.int64)],
+        [np.zeros(0, np.int64)],
+    )
     for asset in range(len(symbols)):
         order = np.flatnonzero(fills.asset == asset)
         order = order[np.lexsort((fills.place[order], fills.filled_bar[order]))]
-        if len(order):
-            rows += _asset_trades(
-                fills,
-                order,
-                financing[:, asset],
-                bar,
-                market,
-                asset,
-                int(symbols[asset]),
-                float(point[asset]),
-            )
-    rows.sort(key=lambda row: (row[-1] == OPEN_REASON, row[3], row[0]))
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 12
-    ints = [np.array(columns[k], dtype=np.int64) for k in range(4)]
-    floats = [np.array(columns[k], dtype=np.float64) for k in range(4, 10)]
-    return Trades(
-        asset=ints[0], direction=ints[1], entry_bar=ints[2], exit_bar=ints[3], entry_price=floats[0],
-        exit_price=floats[1], units=floats[2], pnl=floats[3], mfe=floats[4], mae=floats[5],
-        costs=np.array(columns[10], dtype=np.float64).reshape(len(rows), 6),
-        exit_reason=np.array(columns[11], dtype=np.str_),
-    )  # fmt: skip
+        if not len(order):
+            continue
+        rows = np.zeros((len(order) + 1, t.NUM_TRADE_COLUMNS))
+        count = t.trades_of_asset(
+            fills.filled_bar[order], fills.units[order], fills.price[order], fills.costs[order], fills.place[order],
+            np.ascontiguousarray(financing[:, asset]), bar, market.bars, int(symbols[asset]), float(point[asset]),
+            rows,
+        )  # fmt: skip
+        found.append(rows[:count])
+        assets.append(np.full(count, asset, dtype=np.int64))
+        last = rows[:count, t.CLOSING_FILL].astype(np.int64)
+        closing.append(np.where(last >= 0, order[last], -1))
+    return _in_order_of_exit(np.concatenate(found), np.concatenate(assets), np.concatenate(closing), fills)
+
+
+def _in_order_of_exit(rows: FloatArray, asset: IntArray, closing: IntArray, fills: Fills) -> Trades:
+    """Trades from the kernel's rows; closing : (K,) number of the fill that closed each, -1 for one still open."""
+    order = np.lexsort((asset, rows[:, t.EXIT_BAR], closing < 0))
+    rows, closing = rows[order], closing[order]
+    reason = np.full(
+        len(rows), OPEN_REASON, dtype=np.result_type(fills.reason.dtype, f"<U{len(OPEN_REASON)}")
+    )
+    reason[closing >= 0] = fills.reason[closing[closing >= 0]]
+    whole = {
+        name: rows[:, column].astype(np.int64)
+        for name, column in (("direction", t.SIDE), ("entry_bar", t.ENTRY_BAR), ("exit_bar", t.EXIT_BAR))
+    }
+    numbers = {
+        name: rows[:, column].copy()
+        for name, column in (
+            ("entry_price", t.ENTRY_PRICE), ("exit_price", t.EXIT_PRICE), ("units", t.ENTERED), ("pnl", t.PNL),
+            ("mfe", t.MFE), ("mae", t.MAE),
+        )
+    }  # fmt: skip
+    costs = rows[:, t.FIRST_COST : t.FIRST_COST + t.NUM_COSTS].copy()
+    return Trades(asset=asset[order], costs=costs, exit_reason=reason, **whole, **numbers)

@@ -82,10 +82,10 @@ def record_rows(
     rows : rows to record in full.
     scenarios : conditions of each row, for an env that `scenario_env` built; None leaves them as configured.
     """
-    recorder = Recorder(env) if rows else None
+    recorder = Recorder(env, rows) if rows else None
     try:
         tracks = _run_episodes(policy, env, scenarios)
-        return (recorder.recordings(rows) if recorder else []), tracks
+        return (recorder.recordings() if recorder else []), tracks
     finally:
         if recorder:
             recorder.detach()
