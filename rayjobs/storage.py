@@ -165,6 +165,27 @@ def newest_remote(directory: str, folder: str, wanted: Callable[[dict[str, Any]]
     return join(place, max(found)) if found else None
 
 
+def ledger_file(place: str) -> Path:
+    """The ledger's local file; that of a URI is brought here first where this machine has none.
+
+    Parameters
+    ----------
+    place : ``ledger`` of the configuration, a path or ``${run.directory}/ledger.sqlite`` of a URI.
+    """
+    if not is_uri(place):
+        return Path(place).expanduser()
+    base, mark, query = place.partition("?")
+    if mark:  # the name was put after the query
+        query, _, name = query.rpartition("/")
+    else:
+        base, _, name = base.rpartition("/")
+    folder = base + mark + query
+    local = local_directory(folder) / name
+    if not local.is_file():
+        fetch(folder, local.parent, lambda found: found == name)
+    return local
+
+
 def checkpoint_of(name: str) -> str | None:
     """The checkpoint folder that a file lies in, ``.../iteration_000010``; None outside of one."""
     parts = Path(name).parts

@@ -22,6 +22,7 @@ from evaluation.metrics import sharpe_ratio
 from evaluation.walk_forward import WalkForwardResult, window_return
 from rayjobs.build import TrainConfig
 from rayjobs.fold_job import FoldOutcome, Study
+from rayjobs.storage import ledger_file
 
 LOG = logging.getLogger(__name__)
 FloatArray = NDArray[np.float64]
@@ -109,7 +110,7 @@ def train_trial(study: Study, values: Mapping[str, Any], run: Path) -> Iterator[
     """
     config, data = study.config, study.panel.fingerprint
     provenance = yaml.safe_load((run / "config.yaml").read_text())["provenance"]
-    ledger = Ledger(Path(config.ledger).expanduser())
+    ledger = Ledger(ledger_file(config.ledger))
     number = ledger.enter_once(
         ledger.study(config.run.experiment),
         config=identity(config, values),

@@ -34,7 +34,7 @@ from rayjobs.search.trial_record import TrialObserver, save_bars
 from rayjobs.search.trial_tracking import TrialTracking
 from rayjobs.search.trial_worker import WorkerPool
 from rayjobs.search.winner import judge_winner, open_for_winner
-from rayjobs.storage import LEDGER, fetch, is_uri, local_directory
+from rayjobs.storage import ledger_file
 from rayjobs.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
@@ -108,19 +108,11 @@ def run_trials(
     tracking.finish()
 
 
-def _ledger_file(directory: str) -> Path:
-    """The ledger beside the runs; that of a URI is brought here first where this machine has none."""
-    root = local_directory(directory)
-    if is_uri(directory) and not (root / LEDGER).is_file():
-        fetch(directory, root, lambda name: name == LEDGER)
-    return root / LEDGER
-
-
 def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tracker) -> Verdict | None:
     """Run or go on with the study of this directory, and judge its winner; None when nothing was judged."""
     started = time.monotonic()
     provenance = yaml.safe_load((directory / "config.yaml").read_text())["provenance"]
-    ledger = Ledger(_ledger_file(config.train.run.directory))
+    ledger = Ledger(ledger_file(config.train.ledger))
     entry = ledger.study(f"{config.train.run.experiment}/{directory.name}")
     study = open_study(config.search, directory, config.train.seed)
     fingerprint, commit = data.full.panel.fingerprint, str(provenance["git_commit"])
