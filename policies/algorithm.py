@@ -40,6 +40,8 @@ class PortfolioPPOConfig(PPOConfig):
     def __init__(self, algo_class: type | None = None) -> None:
         super().__init__(algo_class=algo_class or PortfolioPPO)
         self.sequence_length = 32
+        self.burn_in = 0
+        self.mixed_precision = False
         self.kl_stop: float | None = None
         self.scale_rewards = False
         self.adam_epsilon = 1e-5
@@ -56,6 +58,8 @@ class PortfolioPPOConfig(PPOConfig):
         self,
         *,
         sequence_length: int = NotProvided,
+        burn_in: int = NotProvided,
+        mixed_precision: bool = NotProvided,
         kl_stop: float | None = NotProvided,
         scale_rewards: bool = NotProvided,
         adam_epsilon: float = NotProvided,
@@ -69,6 +73,8 @@ class PortfolioPPOConfig(PPOConfig):
         Parameters
         ----------
         sequence_length : steps of back-propagation through time; divides the fragment length.
+        burn_in : first steps of each sequence that only warm up the state, without loss or gradient.
+        mixed_precision : encoder and heads in bfloat16 where the learner's device is a GPU.
         kl_stop : approximate KL at which an update stops early; None never.
         scale_rewards : divide rewards by the running spread of the discounted return.
         adam_epsilon : epsilon of Adam.

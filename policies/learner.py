@@ -92,10 +92,11 @@ class SequenceColumns:
     def num_sequences(self) -> int:
         return self._columns[KEEP].shape[1]
 
-    def pick(self, sequences: Tensor) -> SequenceMinibatch:
+    def pick(self, sequences: Tensor) -> dict[str, Any]:
+        """Columns (K, B, ...) of these sequences, and the states that they start with."""
         columns: dict[str, Any] = {name: column[:, sequences] for name, column in self._columns.items()}
         columns[Columns.STATE_IN] = {name: state[sequences] for name, state in self._states.items()}
-        return SequenceMinibatch(columns, columns[KEEP].numel())
+        return columns
 
 
 def _tensor(array: np.ndarray) -> Tensor:
@@ -216,11 +217,29 @@ class SequencePPOLearner(PPOTorchLearner):
         for _epoch in range(num_epochs):
             order = torch.from_numpy(self._shuffle.permutation(columns.num_sequences))
             for sequences in torch.tensor_split(order, num_minibatches):
-                yield columns.pick(sequences)
+                minibatch = self._warmed_up(columns.pick(sequences))
+                yield SequenceMinibatch(minibatch, minibatch[KEEP].numel())
                 if self.config.kl_stop is None:
                     continue
                 if self._over_learners(self._reports[-1][_APPROX_KL]) > self.config.kl_stop:
                     return
+
+    def _warmed_up(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """The minibatch without its burn-in, from the state that the present weights have after it."""
+        steps = self.config.burn_in
+        if steps == 0:
+            return columns
+        states = columns.pop(Columns.STATE_IN)
+        network = self.module[DEFAULT_MODULE_ID].unwrapped().network
+        with torch.no_grad():
+            states = network.sequence(columns[Columns.OBS][:steps], states, columns[KEEP][:steps]).state
+        return {name: column[steps:] for name, column in columns.items()} | {Columns.STATE_IN: states}
+
+    def _uncompiled_update(self, batch: dict[str, Any], **kwargs: Any) -> Any:
+        if not (self.config.mixed_precision and torch.device(self._device).type == "cuda"):
+            return super()._uncompiled_update(batch, **kwargs)
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            return super()._uncompiled_update(batch, **kwargs)
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Tensor]

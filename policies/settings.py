@@ -37,9 +37,13 @@ class PPOSettings:
     scale_rewards : divide rewards by the running spread of the discounted return.
     num_envs : portfolios that step side by side in one env runner.
     fragment_bars : bars that each env advances between updates; a multiple of ``sequence_bars``.
-    sequence_bars : bars of back-propagation through time.
+    sequence_bars : bars of back-propagation through time, and of the warm-up before them.
+    burn_in_bars : first bars of each sequence that only bring the state up to date with the network's weights, without
+        loss or gradient (Kapturowski et al. 2019); 0 starts from the state that the sampler had.
     num_env_runners : remote samplers, 0 samples in the learner's process.
     num_learners : remote learners that share a batch, 0 learns in the job's process.
+    learner_gpus : GPUs of each remote learner, 0 or 1.
+    mixed_precision : encoder and heads in bfloat16 where the learner has a GPU; a CPU stays at float32.
     cost_curriculum : trading costs over training.
     """
 
@@ -61,8 +65,11 @@ class PPOSettings:
     num_envs: int
     fragment_bars: int
     sequence_bars: int
+    burn_in_bars: int
     num_env_runners: int
     num_learners: int
+    learner_gpus: int
+    mixed_precision: bool
     cost_curriculum: CostCurriculum
 
     def __post_init__(self) -> None:
@@ -72,6 +79,16 @@ class PPOSettings:
         for name in ("num_env_runners", "num_learners"):
             if getattr(self, name) < 0:
                 raise ValueError(f"algo.{name} is {getattr(self, name)}; it must be 0 or more")
+        if self.learner_gpus not in (0, 1) or self.learner_gpus > self.num_learners:
+            raise ValueError(
+                f"algo.learner_gpus is {self.learner_gpus} with algo.num_learners={self.num_learners}; give each "
+                "remote learner 0 or 1 GPU, and have at least one remote learner for that"
+            )
+        if not 0 <= self.burn_in_bars < self.sequence_bars:
+            raise ValueError(
+                f"algo.burn_in_bars is {self.burn_in_bars}; it must be 0 or more and below algo.sequence_bars "
+                f"({self.sequence_bars}), which it is a part of"
+            )
         for name in ("gamma", "gae_lambda"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"algo.{name} is {getattr(self, name)}; it must lie in [0, 1]")
@@ -134,7 +151,7 @@ class PPOSettings:
                 rollout_fragment_length=self.fragment_bars,
                 create_local_env_runner=self.num_env_runners == 0,
             )
-            .learners(num_learners=self.num_learners)
+            .learners(num_learners=self.num_learners, num_gpus_per_learner=self.learner_gpus)
             .training(
                 lr=self.learning_rate.points(total_env_steps),
                 entropy_coeff=self.entropy_coefficient.points(total_env_steps),
@@ -155,6 +172,8 @@ class PPOSettings:
             )
             .sequences(
                 sequence_length=self.sequence_bars,
+                burn_in=self.burn_in_bars,
+                mixed_precision=self.mixed_precision,
                 kl_stop=self.kl_stop,
                 scale_rewards=self.scale_rewards,
                 clip_schedule=self.clip_range,

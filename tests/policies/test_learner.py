@@ -69,7 +69,7 @@ def test_sequences_are_pieces_of_the_fragment_with_the_state_before_each(fragmen
     columns = SequenceColumns([fragment], SEQUENCE, CPU, mean=0.0, spread=1.0)
     assert columns.num_sequences == 2 * ENVS
     # Sequences lie in the order piece, env: number ENVS + 2 is the second piece of env 2.
-    picked = columns.pick(torch.tensor([ENVS + 2])).policy_batches[DEFAULT_MODULE_ID]
+    picked = columns.pick(torch.tensor([ENVS + 2]))
     np.testing.assert_array_equal(picked[Columns.OBS][:, 0], fragment.observations[SEQUENCE:, 2])
     np.testing.assert_array_equal(picked["keep"][:, 0], fragment.keep[SEQUENCE:, 2])
     np.testing.assert_array_equal(picked[Columns.STATE_IN]["hidden"][0], fragment.states["hidden"][1, 2])
@@ -78,9 +78,7 @@ def test_sequences_are_pieces_of_the_fragment_with_the_state_before_each(fragmen
 def test_advantages_of_a_batch_have_mean_zero_and_spread_one(fragment):
     moments = fragment.advantage_moments()
     columns = SequenceColumns([fragment], SEQUENCE, CPU, mean=moments.mean, spread=moments.standard_deviation)
-    advantages = columns.pick(torch.arange(2 * ENVS)).policy_batches[DEFAULT_MODULE_ID][
-        Postprocessing.ADVANTAGES
-    ]
+    advantages = columns.pick(torch.arange(2 * ENVS))[Postprocessing.ADVANTAGES]
     assert float(advantages.mean()) == pytest.approx(0.0, abs=1e-6)
     assert float(advantages.std(correction=0)) == pytest.approx(1.0, abs=1e-5)
 
@@ -90,6 +88,49 @@ def test_moments_of_parts_add_up_to_those_of_the_whole():
     whole = Moments(2, 3, 5) + Moments(2, 9, 45)
     assert whole.mean == 3.0
     assert whole.standard_deviation == pytest.approx(3.5**0.5)
+
+
+def test_burn_in_replaces_the_samplers_state_by_that_of_the_present_weights_and_leaves_the_loss(fragment):
+    learner = a_learner(burn_in=3)
+    network = learner.module[DEFAULT_MODULE_ID].unwrapped().network
+    with torch.no_grad():
+        network.encode_asset.weight.add_(0.3)  # no longer the weights that sampled
+    (minibatch,) = learner._create_iterator_if_necessary(training_data=TrainingData(batch=[fragment]))
+    found = minibatch.policy_batches[DEFAULT_MODULE_ID]
+    order = found.pop(Columns.STATE_IN)["hidden"]
+    whole = SequenceColumns([fragment], SEQUENCE, CPU, mean=0.0, spread=1.0)
+    # Which sequence stands where is known by its observations.
+    rows = [
+        int(np.flatnonzero((whole._columns[Columns.OBS][3] == seen).all(-1))[0])
+        for seen in found[Columns.OBS][0]
+    ]
+    picked = whole.pick(torch.tensor(rows))
+    states = picked.pop(Columns.STATE_IN)
+    with torch.no_grad():
+        warmed = network.sequence(picked[Columns.OBS][:3], states, picked["keep"][:3]).state["hidden"]
+    torch.testing.assert_close(order, warmed, rtol=0, atol=0)
+    assert not torch.allclose(order, states["hidden"], atol=1e-3)
+    assert not order.requires_grad
+    assert all(len(found[name]) == 1 for name in picked)  # one step of four is left for the loss
+    assert minibatch.env_steps() == 2 * ENVS
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_mixed_precision_on_a_gpu_moves_the_weights_nearly_as_single_precision_does(fragment):
+    env = NoiseVectorEnv(ENVS)
+    moved = []
+    for mixed in (False, True):
+        config = toy_config(lambda _: env, num_envs=ENVS, fragment=LENGTH, sequence=SEQUENCE, lr=1e-3)
+        config.sequences(mixed_precision=mixed).learners(num_learners=0, num_gpus_per_learner=1)
+        learner = config.build_learner(spaces=toy_spaces(env))
+        before = weights_of(learner)
+        update(learner, fragment)
+        moved.append({name: (w - before[name]).cpu() for name, w in weights_of(learner).items()})
+    for name, change in moved[0].items():
+        assert torch.nn.functional.cosine_similarity(change.ravel(), moved[1][name].ravel(), dim=0) > 0.9, (
+            name
+        )
 
 
 def test_each_epoch_takes_each_sequence_exactly_once_in_a_new_order(fragment):

@@ -75,6 +75,8 @@ def test_reinforce_has_no_critic_and_lambda_one():
         ({"clip_range": {"kind": "linear", "initial": 0.2, "final": 0.0}}, "clip_range reaches 0"),
         ({"clip_range": {"kind": "steps", "initial": 0.2, "final": 0.1}}, "constant, linear"),
         ({"num_envs": 9, "num_learners": 2}, "cannot be shared equally"),
+        ({"burn_in_bars": 32}, "below algo.sequence_bars"),
+        ({"learner_gpus": 1}, "at least one remote learner"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(changes, message):
