@@ -8,23 +8,11 @@ Shapes: L fragment steps, E envs, K sequence length, Q = L / K, N = Q x E sequen
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rayjobs.bench.train_workload import (
-    CLIP,
-    ENTROPY_WEIGHT,
-    GAE_LAMBDA,
-    GAMMA,
-    LEARNING_RATE,
-    MAX_GRAD_NORM,
-    VALUE_WEIGHT,
-    TrainWorkload,
-    bench_env,
-)
+from rayjobs.bench.train_workload import TrainWorkload, bench_env
 
 State = tuple[Tensor, Tensor]
 
@@ -69,7 +57,9 @@ class PlainLoop:
         self.env = bench_env(workload, workload.num_envs)
         self.observation = self.env.reset(seed=0)[0].copy()
         self.network = RecurrentNetwork(self.env.layout.size, workload.units, workload.num_assets)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=LEARNING_RATE, eps=1e-5, fused=True)
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=workload.learning_rate, eps=1e-5, fused=True
+        )
         zeros = torch.zeros(1, workload.num_envs, workload.units)
         self.state: State = (zeros, zeros.clone())
 
@@ -118,13 +108,14 @@ class PlainLoop:
     def _advantages(
         self, rewards: Tensor, values: Tensor, after: Tensor, ended: Tensor, final_values: Tensor
     ) -> Tensor:
+        work = self.workload
         advantages = torch.zeros_like(rewards)
         ahead = torch.zeros_like(rewards[0])
         for t in reversed(range(len(rewards))):
             going = 1.0 - ended[t]
             following = after if t == len(rewards) - 1 else values[t + 1]
-            delta = rewards[t] + GAMMA * (following * going + final_values[t]) - values[t]
-            ahead = delta + GAMMA * GAE_LAMBDA * going * ahead
+            delta = rewards[t] + work.gamma * (following * going + final_values[t]) - values[t]
+            ahead = delta + work.gamma * work.gae_lambda * going * ahead
             advantages[t] = ahead
         return advantages
 
@@ -140,46 +131,23 @@ class PlainLoop:
         num_sequences = hidden.shape[1]
         for _ in range(work.epochs):
             order = torch.from_numpy(np.random.permutation(num_sequences))  # noqa: NPY002
-            for rows in order.split(work.minibatch_steps // work.sequence_bars):
+            for rows in order.split(work.minibatch_sequences):
                 picked = {name: column[:, rows] for name, column in batch.items()}
                 loss = self._loss(picked, (hidden[:, rows], cell[:, rows]))
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRAD_NORM)
+                nn.utils.clip_grad_norm_(self.network.parameters(), work.max_grad_norm)
                 self.optimizer.step()
 
     def _loss(self, batch: dict[str, Tensor], state: State) -> Tensor:
+        work = self.workload
         log_probability, values, _ = self.network(batch["observations"], state)
         logp = log_probability.gather(-1, batch["actions"].unsqueeze(-1)).squeeze(-1).sum(-1)
         ratio = (logp - batch["log_probs"]).exp()
         advantages = batch["advantages"]
-        gain = torch.minimum(advantages * ratio, advantages * ratio.clamp(1.0 - CLIP, 1.0 + CLIP)).mean()
+        gain = torch.minimum(
+            advantages * ratio, advantages * ratio.clamp(1.0 - work.clip, 1.0 + work.clip)
+        ).mean()
         entropy = -(log_probability.exp() * log_probability).sum((-2, -1)).mean()
         value_loss = (values - batch["targets"]).square().mean()
-        return -gain + VALUE_WEIGHT * value_loss - ENTROPY_WEIGHT * entropy
-
-
-def arithmetic_limit(workload: TrainWorkload, inputs: int, seconds: float = 3.0) -> float:
-    """Env steps/s if training were nothing but the network's matrix products, at the speed of this core.
-
-    Per sampled step one forward pass; per trained step and epoch forward and backward (3 products for each weight
-    matrix). The products' speed is measured on the recurrent one, minibatch rows x H by H x 4H.
-    """
-    network = RecurrentNetwork(inputs, workload.units, workload.num_assets)
-    weights = sum(parameter.numel() for parameter in network.parameters() if parameter.dim() == 2)
-    units = workload.units
-    rows = workload.minibatch_steps // workload.sequence_bars
-    left, right = torch.randn(rows, units), torch.randn(units, 4 * units)
-    out = torch.empty(rows, 4 * units)
-    calls, began = 0, time.process_time()
-    while time.process_time() - began < seconds / 2:
-        torch.mm(left, right, out=out)
-        calls += 1
-    best = np.inf
-    for _ in range(5):
-        began = time.process_time()
-        for _ in range(max(1, calls // 5)):
-            torch.mm(left, right, out=out)
-        best = min(best, (time.process_time() - began) / max(1, calls // 5))
-    weights_per_second = rows * units * 4 * units / best
-    return weights_per_second / (weights * (1 + 3 * workload.epochs))
+        return -gain + work.value_weight * value_loss - work.entropy_weight * entropy

@@ -11,15 +11,7 @@ from typing import Any
 from gymnasium.vector import AutoresetMode
 
 from policies.networks import NetworkConfig
-from rayjobs.bench.train_workload import (
-    ENTROPY_WEIGHT,
-    GAMMA,
-    LEARNING_RATE,
-    MAX_GRAD_NORM,
-    VALUE_WEIGHT,
-    TrainWorkload,
-    bench_env,
-)
+from rayjobs.bench.train_workload import TrainWorkload, bench_env
 
 
 class StockAPPO:
@@ -46,11 +38,11 @@ class StockAPPO:
                 rollout_fragment_length=workload.sequence_bars,
             )
             .training(
-                lr=LEARNING_RATE,
-                gamma=GAMMA,
-                vf_loss_coeff=VALUE_WEIGHT,
-                entropy_coeff=ENTROPY_WEIGHT,
-                grad_clip=MAX_GRAD_NORM,
+                lr=workload.learning_rate,
+                gamma=workload.gamma,
+                vf_loss_coeff=workload.value_weight,
+                entropy_coeff=workload.entropy_weight,
+                grad_clip=workload.max_grad_norm,
                 train_batch_size_per_learner=workload.minibatch_steps,
             )
             .rl_module(rl_module_spec=RLModuleSpec(module_class=TargetPortfolioModule, model_config=model))

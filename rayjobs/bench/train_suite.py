@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -21,24 +22,17 @@ import torch
 
 from policies.algorithm import PortfolioPPO, PortfolioPPOConfig
 from policies.networks import NetworkConfig
-from rayjobs.bench.plain_loop import PlainLoop, arithmetic_limit
+from rayjobs.bench.matrix_products import MatrixProducts
+from rayjobs.bench.plain_loop import PlainLoop
 from rayjobs.bench.train_appo import StockAPPO
 from rayjobs.bench.train_peers import RecurrentSB3, StockRLlib
-from rayjobs.bench.train_workload import (
-    CLIP,
-    ENTROPY_WEIGHT,
-    GAE_LAMBDA,
-    GAMMA,
-    LEARNING_RATE,
-    MAX_GRAD_NORM,
-    VALUE_WEIGHT,
-    TrainWorkload,
-    bench_env,
-)
+from rayjobs.bench.train_workload import TrainWorkload, bench_env
 
 LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
 OURS, STOCK, SB3, PLAIN = "rayfold", "stock RLlib PPO", "sb3-contrib RecurrentPPO", "plain PyTorch loop"
+LIMIT = "arithmetic limit (matrix products alone)"
+SAMPLING = ", sampling alone"
 
 
 class Rayfold:
@@ -52,6 +46,11 @@ class Rayfold:
 
     def sample_only(self) -> None:
         self.algorithm.env_runner.sample(cost_scale=1.0)
+
+    def worker_cpu_seconds(self) -> float:
+        """CPU time of all remote env runners so far."""
+        group = self.algorithm.env_runner_group
+        return sum(group.foreach_env_runner(lambda _: time.process_time(), local_env_runner=False))
 
     def close(self) -> None:
         self.algorithm.stop()
@@ -72,33 +71,21 @@ def bench_network(workload: TrainWorkload) -> NetworkConfig:
 
 
 def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPPOConfig:
+    """`TrainWorkload.num_envs` and ``batch_steps`` are those of one env runner, as ``algo.num_envs`` is."""
     from ray.tune.registry import register_env
 
     register_env("bench_rayfold", lambda context: bench_env(workload, context["num_envs"]))
-    num_envs = workload.num_envs // max(1, num_env_runners)
+    batch_steps = max(1, num_env_runners) * workload.batch_steps
     return (
         PortfolioPPOConfig()
         .environment("bench_rayfold")
         .env_runners(
             num_env_runners=num_env_runners,
-            num_envs_per_env_runner=num_envs,
+            num_envs_per_env_runner=workload.num_envs,
             rollout_fragment_length=workload.fragment_bars,
             create_local_env_runner=num_env_runners == 0,
         )
-        .training(
-            lr=LEARNING_RATE,
-            gamma=GAMMA,
-            lambda_=GAE_LAMBDA,
-            clip_param=CLIP,
-            vf_loss_coeff=VALUE_WEIGHT,
-            vf_clip_param=float("inf"),
-            entropy_coeff=ENTROPY_WEIGHT,
-            grad_clip=MAX_GRAD_NORM,
-            grad_clip_by="global_norm",
-            num_epochs=workload.epochs,
-            minibatch_size=workload.minibatch_steps,
-            train_batch_size_per_learner=workload.batch_steps,
-        )
+        .training(**workload.rllib_training() | {"train_batch_size_per_learner": batch_steps})
         .sequences(sequence_length=workload.sequence_bars)
         .network(None, bench_network(workload))
         .debugging(seed=0, log_level="ERROR")
@@ -129,17 +116,20 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
 def _contenders(workload: TrainWorkload, peers: bool) -> dict[str, tuple[Callable[[], None], dict[str, Any]]]:
     """Name -> what does one batch, and its settings."""
     ours, plain = Rayfold(workload), PlainLoop(workload)
+    limit = MatrixProducts(workload, plain.env.layout.size)
     found: dict[str, tuple[Callable[[], None], dict[str, Any]]] = {
         OURS: (ours.iterate, {"envs": workload.num_envs}),
-        f"{OURS}, sampling alone": (ours.sample_only, {"envs": workload.num_envs}),
+        f"{OURS}{SAMPLING}": (ours.sample_only, {"envs": workload.num_envs}),
         PLAIN: (plain.iterate, {"envs": workload.num_envs}),
-        f"{PLAIN}, sampling alone": (plain.sample, {"envs": workload.num_envs}),
+        f"{PLAIN}{SAMPLING}": (plain.sample, {"envs": workload.num_envs}),
+        LIMIT: (limit.iterate, {"operations": limit.operations}),
+        f"{LIMIT}{SAMPLING}": (limit.sample, {}),
     }
     if peers:
         for num_envs in (16, 64, 256):
             stock = StockRLlib(workload, num_envs)
             found[f"{STOCK}, {num_envs} envs"] = (stock.iterate, {"envs": num_envs})
-            found[f"{STOCK}, {num_envs} envs, sampling alone"] = (stock.sample_only, {"envs": num_envs})
+            found[f"{STOCK}, {num_envs} envs{SAMPLING}"] = (stock.sample_only, {"envs": num_envs})
         for num_envs in (16, 64):
             try:
                 sb3 = RecurrentSB3(workload, num_envs)
@@ -158,8 +148,8 @@ def _measure(
     wall: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, (iterate, _) in contenders.items():
-            # RLlib turns it on in this process, and with it slows down whoever else is in it.
-            torch.utils.deterministic.fill_uninitialized_memory = name.startswith(STOCK)
+            # RLlib turns it on where there is a seed; without it everyone, stock RLlib too, is a tenth faster.
+            torch.utils.deterministic.fill_uninitialized_memory = False
             began, clock = time.process_time(), time.perf_counter()
             iterate()
             if turn:
@@ -180,58 +170,58 @@ def _measure(
 
 
 def _rows(rates: dict[str, Row], workload: TrainWorkload) -> list[Row]:
-    """Best number of envs per peer, and how many times as fast ours is."""
+    """Best number of envs per peer, and how fast it is beside ours; ours beside the limit."""
     rows = []
-    for name in (OURS, f"{OURS}, sampling alone"):
-        own, sampling = rates[name], name != OURS
-        rows.append(own)
+    for suffix in ("", SAMPLING):
+        own = rates[f"{OURS}{suffix}"]
         own["settings"] |= {"threads": torch.get_num_threads(), **vars(workload)}
-        suffix = ", sampling alone" if sampling else ""
-        for peer in (PLAIN, STOCK, SB3):
+        own["ratio_to"] = _ratio(own, rates[f"{LIMIT}{suffix}"])
+        rows.append(own)
+        for peer in (PLAIN, STOCK, SB3, LIMIT):
             found = [
                 row
                 for key, row in rates.items()
-                if key.startswith(peer) and key.endswith("sampling alone") == sampling
+                if key.startswith(peer) and key.endswith(SAMPLING) == bool(suffix)
             ]
             if found:
                 best = max(found, key=lambda row: row["value"])
                 best["name"] = f"{peer}{suffix}"
-                best["ratio_to"] = {"name": name, "ratio": best["value"] / own["value"]}
+                best["ratio_to"] = _ratio(best, own)
                 rows.append(best)
-    env = bench_env(workload, 1)
-    limit = arithmetic_limit(workload, env.layout.size)
-    ratio = {"name": OURS, "ratio": limit / rates[OURS]["value"]}
-    facts = {"counts": "matrix products of the network alone"}
-    rows.append(
-        {
-            "name": "arithmetic limit",
-            "value": limit,
-            "unit": "env steps/CPU s",
-            "ratio_to": ratio,
-            "settings": facts,
-        }
-    )
     return rows
 
 
+def _ratio(row: Row, to: Row) -> dict[str, Any]:
+    return {"name": to["name"], "ratio": row["value"] / to["value"]}
+
+
 def _worker_rows(workload: TrainWorkload, rounds: int) -> list[Row]:
-    """Sampling with one and with two env runners, in wall time."""
+    """Sampling with remote env runners, in wall time: one, two of the same size, two that share its envs."""
     rows: list[Row] = []
-    for runners in (1, 2):
-        trainer = Rayfold(workload, runners)
-        times = []
+    half = replace(workload, num_envs=workload.num_envs // 2, batch_steps=workload.batch_steps // 2)
+    for runners, each in ((1, workload), (2, workload), (2, half)):
+        trainer = Rayfold(each, runners)
+        times, busy = [], []
         for _ in range(rounds + 1):
-            began = time.perf_counter()
+            before, clock = trainer.worker_cpu_seconds(), time.perf_counter()
             trainer.algorithm._sample()
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - clock)
+            busy.append(trainer.worker_cpu_seconds() - before)
         trainer.close()
-        rate = workload.batch_steps / median(times[1:])
-        ratio = {"name": rows[0]["name"], "ratio": rate / rows[0]["value"]} if rows else None
-        name = f"{OURS}, sampling with {runners} env runner{'s' if runners > 1 else ''}"
-        facts = {"envs": workload.num_envs, "cpus": len(os.sched_getaffinity(0))}
-        rows.append(
-            {"name": name, "value": rate, "unit": "env steps/s", "ratio_to": ratio, "settings": facts}
-        )
+        env_steps = runners * each.batch_steps
+        row: Row = {
+            "name": f"{OURS}, sampling with {runners} env runner{'s' if runners > 1 else ''} of {each.num_envs} envs",
+            "value": env_steps / median(times[1:]),
+            "unit": "env steps/s",
+            "ratio_to": None,
+            "settings": {
+                "envs": each.num_envs,
+                "cpus": len(os.sched_getaffinity(0)),
+                "env_steps_per_cpu_second": round(env_steps / median(busy[1:])),
+            },
+        }
+        row["ratio_to"] = _ratio(row, rows[0]) if rows else None
+        rows.append(row)
     return rows
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
@@ -14,13 +15,10 @@ from envs.episodes import Window
 from envs.portfolio import PortfolioEnv, PortfolioVectorEnv
 from rayjobs.bench.env_workload import plain, random_market
 
-GAMMA, GAE_LAMBDA, CLIP, VALUE_WEIGHT, ENTROPY_WEIGHT = 0.97, 0.9, 0.2, 0.5, 0.005
-LEARNING_RATE, MAX_GRAD_NORM = 3e-4, 0.5
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainWorkload:
-    """Sizes of one training iteration.
+    """Sizes of one training iteration, and the weights of PPO's loss.
 
     Parameters
     ----------
@@ -31,6 +29,8 @@ class TrainWorkload:
     epochs : passes over a batch.
     units : of the encoder and of the LSTM.
     num_assets : A.
+    gamma, gae_lambda : discount and trace decay per bar.
+    clip, value_weight, entropy_weight, learning_rate, max_grad_norm : of the loss and the gradient step.
     """
 
     num_envs: int = 256
@@ -40,10 +40,39 @@ class TrainWorkload:
     epochs: int = 4
     units: int = 128
     num_assets: int = 4
+    gamma: float = 0.97
+    gae_lambda: float = 0.9
+    clip: float = 0.2
+    value_weight: float = 0.5
+    entropy_weight: float = 0.005
+    learning_rate: float = 3e-4
+    max_grad_norm: float = 0.5
 
     @property
     def fragment_bars(self) -> int:
         return self.batch_steps // self.num_envs
+
+    @property
+    def minibatch_sequences(self) -> int:
+        return self.minibatch_steps // self.sequence_bars
+
+    def rllib_training(self) -> dict[str, Any]:
+        """Arguments of RLlib's ``PPOConfig.training``."""
+        return {
+            "lr": self.learning_rate,
+            "gamma": self.gamma,
+            "lambda_": self.gae_lambda,
+            "clip_param": self.clip,
+            "vf_loss_coeff": self.value_weight,
+            "vf_clip_param": float("inf"),
+            "entropy_coeff": self.entropy_weight,
+            "use_kl_loss": False,
+            "grad_clip": self.max_grad_norm,
+            "grad_clip_by": "global_norm",
+            "num_epochs": self.epochs,
+            "minibatch_size": self.minibatch_steps,
+            "train_batch_size_per_learner": self.batch_steps,
+        }
 
 
 @cache
