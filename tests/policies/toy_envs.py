@@ -79,13 +79,13 @@ class CountingNetwork(nn.Module):
         return NetworkOutput(torch.zeros(len(observation), 6), values, {"hidden": count + 1.0})
 
 
-def small_network(core: str = "lstm") -> NetworkConfig:
-    """8 units everywhere."""
+def small_network(core: str = "lstm", units: int = 8) -> NetworkConfig:
+    """The same number of units everywhere."""
     return NetworkConfig(
         core=core,
-        encoder_units=8,
-        core_units=8,
-        value_units=8,
+        encoder_units=units,
+        core_units=units,
+        value_units=units,
         symbol_embedding=False,
         attention=None,
         weights_distribution="squashed_gaussian",
