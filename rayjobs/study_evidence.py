@@ -13,7 +13,7 @@ from rayjobs.fold_job import FoldOutcome, Study
 from rayjobs.leak_audit import leak_report
 from rayjobs.train_trial import TrainTrial
 
-MIN_COLUMNS = 20
+MIN_COLUMNS = 5
 """Trials and placebo strategies that CSCV chooses from, at least."""
 
 

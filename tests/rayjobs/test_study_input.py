@@ -1,0 +1,29 @@
+"""Settings that do not fit the bars are one sentence (exit code 2), said before anything is started or written."""
+
+from __future__ import annotations
+
+import pytest
+
+from rayjobs.build import build_train_config
+from rayjobs.entry import compose, reading_input
+from rayjobs.study import load_study
+from rayjobs.typed_config import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["env.episode.num_assets=9"], "num_assets is 9 but the market has 4 symbols"),
+        (["walk_forward.train_bars=100_000"], "one fold needs 119049 bars"),
+        (["walk_forward.only_fold=3"], "there is no fold 3"),
+        (["walk_forward.fold_order=[0,0]"], "names a fold twice"),
+        (["env.episode.bars=50_000"], "but an episode is 50000 bars long"),
+        (["+policy.script=flop"], "did you mean flip?"),
+        (["scoring.supervised=[rigde]"], "known models are ridge, logistic, boosting"),
+        (["algo.num_envs=0"], "algo.num_envs is 0"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_told_in_one_sentence(overrides, sentence):
+    with pytest.raises(ConfigError, match="^[^\n]+$") as caught, reading_input():
+        load_study(build_train_config(compose("train", ["+experiment=planted_signal", *overrides])))
+    assert sentence in str(caught.value)

@@ -1,0 +1,132 @@
+"""The whole training job: the same numbers again, folds alone or in any order, the gate's evidence in its files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from evaluation.ledger import Ledger
+from rayjobs.cluster import ClusterConfig, ray_session
+from rayjobs.entry import ExitCode, compose
+from rayjobs.train import train
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+SHORT = (
+    "+experiment=planted_signal", "data.num_bars=2600", "walk_forward.train_bars=1000", "walk_forward.test_bars=400",
+    "walk_forward.embargo_bars=10", "env.episode.bars=48", "trainer.total_env_steps=3072", "trainer.validation_every=2",
+    "algo.num_envs=16", "algo.fragment_bars=32", "algo.minibatch_steps=256", "scoring.supervised=[]",
+)  # fmt: skip
+SCRIPT = (*SHORT, "policy=momentum_sign")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_running():
+    with ray_session(ClusterConfig.here(num_cpus=2, object_store_mb=200)):
+        yield
+
+
+def job(directory: Path, *overrides: str) -> Path:
+    """Run a training job that must end well; its run directory."""
+    assert train(compose("train", [*overrides, f"run.directory={directory}"])) in (
+        ExitCode.DONE, ExitCode.GATE_SAID_NO,
+    )  # fmt: skip
+    return max((directory / "planted_signal").iterdir())
+
+
+def read(run: Path, name: str):
+    return json.loads((run / name).read_text())
+
+
+def returns(run: Path, fold: int | None = None) -> pd.DataFrame:
+    table = pd.read_parquet(run / "walk_forward" / "returns.parquet")
+    return table if fold is None else table[table["fold"] == fold].reset_index(drop=True)
+
+
+def criterion(run: Path, name: str):
+    return next(row for row in read(run, "verdict.json")["criteria"] if row["name"] == name)
+
+
+def test_the_same_job_twice_gives_the_same_files_and_counts_once(tmp_path):
+    first, again = job(tmp_path, *SHORT), job(tmp_path, *SHORT)
+    assert first != again
+    for name in ("backtest/summary.json", "verdict.json", "progress.csv", "walk_forward/folds.csv"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()
+    assert read(again, "backtest/summary.json")["num_trials"] == 1
+    other = job(tmp_path, *SHORT, "algo.gamma=0.9")
+    assert read(other, "backtest/summary.json")["num_trials"] == 2
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    assert ledger.count(ledger.study("planted_signal")).finished == 2
+
+
+def test_a_fold_alone_equals_the_fold_in_sequence_bit_for_bit(tmp_path):
+    whole = job(tmp_path, *SHORT)
+    alone = job(tmp_path, *SHORT, "walk_forward.only_fold=2")
+    assert returns(whole)["fold"].nunique() == 3
+    pd.testing.assert_frame_equal(
+        returns(whole, 2)[["fold", "bar_utc", "net_return"]],
+        returns(alone)[["fold", "bar_utc", "net_return"]],
+        check_exact=True,
+    )
+    hashes = [pd.read_csv(run / "walk_forward" / "folds.csv").set_index("fold") for run in (whole, alone)]
+    assert hashes[0].loc[2, "policy_hash"] == hashes[1].loc[2, "policy_hash"]
+
+
+def test_the_order_of_the_folds_changes_no_number(tmp_path):
+    forward = job(tmp_path, *SCRIPT)
+    backward = job(tmp_path, *SCRIPT, "walk_forward.fold_order=[2,0,1]")
+    assert (forward / "backtest/summary.json").read_bytes() == (
+        backward / "backtest/summary.json"
+    ).read_bytes()
+    assert (forward / "verdict.json").read_bytes() == (backward / "verdict.json").read_bytes()
+
+
+def test_costs_left_out_are_told_and_refused(tmp_path):
+    free = job(tmp_path, *SCRIPT, "scoring.cost_factor=0")
+    assert read(free, "backtest/summary.json")["total_cost"] == 0.0
+    assert read(free, "backtest/summary.json")["cost_factor"] == 0.0
+    assert criterion(free, "full_costs")["pass"] is False
+    assert read(free, "verdict.json")["headline"].startswith("Refused: the multiple of the configured costs")
+    assert "x0 of those configured" in (free / "report.html").read_text()
+
+
+def test_a_feature_that_reads_ahead_is_trained_on_but_never_approved(tmp_path):
+    cheat = "+features.specs.cheat={name: 'cheating_features:NEXT_RETURN', params: {ahead_bars: 1}}"
+    run = job(tmp_path, *SCRIPT, cheat)
+    assert criterion(run, "leak_check")["pass"] is False
+    assert "feature 'next_return_1'" in read(run, "verdict.json")["headline"]
+
+
+def test_every_seed_is_trained_and_the_first_stays_the_headline(tmp_path):
+    one = job(tmp_path, *SHORT, "walk_forward.only_fold=0")
+    three = job(tmp_path, *SHORT, "walk_forward.only_fold=0", "trainer.num_seeds=2")
+    assert read(one, "backtest/summary.json")["sharpe"] == read(three, "backtest/summary.json")["sharpe"]
+    assert "the only seed" in criterion(one, "all_seeds_positive")["reason"]
+    assert "2 seeds" in criterion(three, "all_seeds_positive")["reason"]
+    worst = criterion(three, "all_seeds_positive")["value"]
+    assert worst <= read(three, "backtest/summary.json")["total_return"]
+
+
+def test_placebo_markets_show_how_often_the_gate_would_pass_noise(tmp_path):
+    run = job(
+        tmp_path,
+        *SHORT,
+        "walk_forward.only_fold=0",
+        "scoring.placebo_runs=2",
+        "scoring.placebo_env_steps=1024",
+    )
+    assert criterion(run, "placebo")["value"] == 0.0
+    assert "2 placebo markets" in criterion(run, "placebo")["reason"]
+    assert not (run / "placebo").exists()
+
+
+def test_a_failed_training_counts_as_a_trial(tmp_path):
+    from rayjobs.run_directory import JobFailed
+
+    with pytest.raises(JobFailed):
+        job(tmp_path, *SHORT, "algo.kl_limit=1e-12")
+    assert Ledger(tmp_path / "ledger.sqlite").count(1).failed == 1
+    assert read(job(tmp_path, *SHORT), "backtest/summary.json")["num_trials"] == 2
