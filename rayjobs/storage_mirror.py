@@ -83,7 +83,11 @@ class StorageMirror:
     def _run(self) -> None:
         while self._failure is None:
             last = self._ending.wait(INTERVAL_SECONDS)
-            self._sync_patiently()
+            try:
+                self._sync_patiently()
+            except Exception as error:  # the thread's boundary: nothing may end it unseen
+                self._failure = StorageFailed(self._explain(error, 0.0))
+                self._failure.__cause__ = error
             if last:
                 return
 
@@ -93,7 +97,7 @@ class StorageMirror:
             try:
                 self._sync()
                 return
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:
                 failing_since = failing_since or time.monotonic()
                 away = time.monotonic() - failing_since
                 if away + wait > self._patience_s:
@@ -105,7 +109,7 @@ class StorageMirror:
             time.sleep(wait)
             wait = min(2.0 * wait, LONGEST_WAIT_SECONDS)
 
-    def _explain(self, error: OSError, away_s: float) -> str:
+    def _explain(self, error: Exception, away_s: float) -> str:
         checkpoint = self.last_good_checkpoint()
         return (
             f"cannot write to {self._uri} for {away_s:.0f} s: {_first_line(error)}; last good checkpoint there: "
