@@ -1,0 +1,72 @@
+"""Normalisation: were the exported statistics fitted on the training window, and on nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from data.features import FeatureSet, Standardiser
+from evaluation.audit.findings import Check, Section
+from evaluation.splits import Fold
+
+NORMALISATION = Section(name="normalisation")
+TOLERANCE = 1e-9
+"""Of means and deviations, in standard deviations; another processor may sum in another order."""
+
+
+def check_normalisation(
+    features: FeatureSet, folds: Sequence[Fold], exported: Mapping[int, Mapping[str, Any] | None], clip: float
+) -> list[Check]:
+    """Fit each fold's statistics again and compare.
+
+    Parameters
+    ----------
+    features : computed again from the bars, not standardised.
+    exported : fold -> the standardiser of its policy's contract; None where the policy could not be read.
+    clip : limit of the configuration, standard deviations.
+    """
+    checks = []
+    for fold in folds:
+        facts = exported.get(fold.index)
+        name = f"fold {fold.index}"
+        if facts is None:
+            checks.append(NORMALISATION.skips(name, "its policy could not be read"))
+            continue
+        found = Standardiser.from_dict(facts)
+        if found.mean.shape != features.asset.shape[1:] or found.feature_hash != features.feature_hash:
+            checks.append(
+                NORMALISATION.fails(name, "its statistics are of other features or assets than the run's")
+            )
+            continue
+        checks.append(_compare(name, found, features, fold, clip))
+    return checks
+
+
+def _compare(name: str, found: Standardiser, features: FeatureSet, fold: Fold, clip: float) -> Check:
+    window = f"bars [{fold.train.start}, {fold.train.stop})"
+    if found.clip != clip:
+        return NORMALISATION.fails(name, f"values are clipped at {found.clip}, the configuration says {clip}")
+    fitted = Standardiser.fit(features, fold.train, clip=clip)
+    distance = _distance(found, fitted)
+    if distance.max() <= TOLERANCE:
+        return NORMALISATION.passes(
+            name, f"mean and deviation of {distance.size} columns are those of {window}"
+        )
+    asset, column = np.unravel_index(int(distance.argmax()), distance.shape)
+    whole = Standardiser.fit(features, slice(0, len(features.asset)), clip=clip)
+    cause = "; they are those of the whole sample" if _distance(found, whole).max() <= TOLERANCE else ""
+    return NORMALISATION.fails(
+        name,
+        f"{int((distance > TOLERANCE).sum())} of {distance.size} columns were not fitted on {window}, first "
+        f"{features.asset_names[column]} of asset {asset}: mean {found.mean[asset, column]:.6g}, deviation "
+        f"{found.std[asset, column]:.6g}, not {fitted.mean[asset, column]:.6g} and "
+        f"{fitted.std[asset, column]:.6g}{cause}",
+    )
+
+
+def _distance(a: Standardiser, b: Standardiser) -> np.ndarray:
+    """(A, F) difference of mean and deviation, in deviations of `b`."""
+    scale = np.where(b.std > 0.0, b.std, 1.0)
+    return np.maximum(np.abs(a.mean - b.mean), np.abs(a.std - b.std)) / scale

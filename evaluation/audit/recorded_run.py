@@ -1,0 +1,85 @@
+"""The files of a run directory as tables, times as bars of the panel."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+FILES = {
+    "folds": "walk_forward/folds.csv",
+    "returns": "walk_forward/returns.parquet",
+    "fills": "walk_forward/fills.parquet",
+    "decisions": "walk_forward/decisions.parquet",
+    "history": "backtest/portfolio_history.csv",
+    "daily": "backtest/daily_report.csv",
+    "trades": "backtest/trades.csv",
+    "progress": "progress.csv",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRun:
+    """What a run wrote; see `evaluation.tables` for the columns."""
+
+    folds: pd.DataFrame
+    returns: pd.DataFrame
+    fills: pd.DataFrame
+    decisions: pd.DataFrame
+    history: pd.DataFrame
+    daily: pd.DataFrame
+    trades: pd.DataFrame
+    progress: pd.DataFrame
+    summary: dict[str, Any]
+    verdict: dict[str, Any] | None
+
+
+def read_recorded(directory: Path) -> RecordedRun:
+    """Read the files of a run directory.
+
+    Raises
+    ------
+    ValueError
+        If one is missing or cannot be read; verdict.json may be missing.
+    """
+    tables = {name: _table(directory / file) for name, file in FILES.items()}
+    verdict = directory / "verdict.json"
+    return RecordedRun(
+        **tables,
+        summary=_json(directory / "backtest" / "summary.json"),
+        verdict=_json(verdict) if verdict.is_file() else None,
+    )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; the run directory is not complete")
+    try:
+        return (
+            pd.read_parquet(path)
+            if path.suffix == ".parquet"
+            else pd.read_csv(path, float_precision="round_trip")
+        )
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except Exception as error:  # pyarrow has many of its own
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def bars_of(labels: pd.Series, bar_utc: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """(R,) panel index of each label, -1 where the panel has no such bar."""
+    times = pd.to_datetime(labels, utc=True).dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+    at = np.minimum(np.searchsorted(bar_utc, times), len(bar_utc) - 1)
+    return np.where(bar_utc[at] == times, at, -1).astype(np.int64)

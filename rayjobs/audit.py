@@ -1,0 +1,123 @@
+"""Look for what is wrong: leaks in an experiment, or anything at all in a finished run.
+
+Run: python -m rayjobs.audit +experiment=crypto_portfolio checks=leak
+A finished run: python -m rayjobs.audit run=runs/crypto_portfolio
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from rayjobs.entry import ExitCode, reading_input, run_entry_point
+from rayjobs.typed_config import ConfigError, convert, did_you_mean
+
+LEAK = "leak"
+OWN = ("checks", "leak_cuts")
+"""Settings of the audit itself."""
+RUN_CHECKS = (
+    "data",
+    "normalisation",
+    "execution",
+    "costs",
+    "ppo",
+    "callbacks",
+    "metrics",
+    "reproduction",
+    "warnings",
+)
+
+
+def audit(values: dict[str, Any], run: str | None, others: Sequence[str] = ()) -> ExitCode:
+    """Read, check, report.
+
+    Parameters
+    ----------
+    values : the resolved ``conf/audit.yaml``.
+    run : directory of a finished run; None audits the experiment that ``values`` describe.
+    others : overrides of the experiment's settings, which a finished run has no use for.
+    """
+    checks = wanted_checks(values["checks"], of_run=run is not None)
+    cuts = convert(int, values["leak_cuts"], "leak_cuts")
+    if cuts < 1:
+        raise ConfigError(f"leak_cuts is {cuts}; it must be at least 1")
+    if run is None:
+        return audit_experiment({k: v for k, v in values.items() if k not in OWN}, cuts)
+    if others:
+        raise ConfigError(f"run={run} is audited under its own configuration; leave out {others[0]}")
+    return audit_run(run, checks, cuts)
+
+
+def wanted_checks(given: Any, *, of_run: bool) -> tuple[str, ...]:
+    """The names of the checks to run.
+
+    Raises
+    ------
+    ConfigError
+        For a name that is not known, or that needs a finished run.
+    """
+    known = (*RUN_CHECKS, LEAK) if of_run else (LEAK,)
+    names = [given] if isinstance(given, str) else given
+    if names == ["all"]:
+        return known
+    if not isinstance(names, Sequence) or not names:
+        raise ConfigError(f"checks is {given!r}; it must be all, or names of checks: {', '.join(known)}")
+    for name in names:
+        if name in RUN_CHECKS and not of_run:
+            raise ConfigError(
+                f"checks={name} needs a finished run; name one with run=DIR, or use checks=leak"
+            )
+        if name not in known:
+            raise ConfigError(f"checks names {name!r}; {did_you_mean(str(name), ['all', *known])}")
+    return tuple(names)
+
+
+def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
+    """Change the future of an experiment's bars, and see whether anything before it moves."""
+    from rayjobs.build import build_train_config
+
+    config = build_train_config(values)
+    from rayjobs.leak_audit import leak_report
+    from rayjobs.result_tables import print_sentence
+    from rayjobs.study import load_study
+
+    with reading_input():
+        study, _, _ = load_study(config)
+    report = leak_report(study, num_cuts=cuts)
+    print_sentence(f"{config.run.experiment}: {report}")
+    return ExitCode.DONE if report.clean else ExitCode.FAILED
+
+
+def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
+    """Derive what a finished run recorded again, compare, and write audit_report.json and audit_report.md there."""
+    from rayjobs.finished_run import open_run
+    from rayjobs.result_tables import print_paths, print_sentence, print_table
+    from rayjobs.run_audit import examine, write_audit
+
+    run = open_run(path)
+    with reading_input():
+        report = examine(run, checks, leak_cuts=cuts)
+    rows = [
+        {"section": c.section, "check": c.name, "outcome": c.outcome.upper() if c.outcome == "fail" else c.outcome,
+         "found": c.detail} for c in report.checks
+    ]  # fmt: skip
+    print_table(f"Audit of {report.subject}", rows)
+    print_sentence(report.headline)
+    print_paths(write_audit(report, run.path))
+    return ExitCode.DONE if report.passed else ExitCode.FAILED
+
+
+def main(argv: Sequence[str] | None = None) -> ExitCode:
+    """The entry point; ``run=DIR`` is not for Hydra, to which `run` is the group that says where runs are written."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    named = [argument for argument in arguments if argument.startswith("run=")]
+    others = [argument for argument in arguments if argument not in named]
+    settings = [a for a in others if "=" in a and not a.startswith("-") and a.split("=")[0] not in OWN]
+    run = named[-1].removeprefix("run=") if named else None
+    return run_entry_point(partial(audit, run=run, others=settings), "audit", others)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Score the exported policies of a finished run again, on its own bars or on others, and write a report of its own.
+
+Run: python -m rayjobs.evaluate run=runs/crypto_portfolio cost_factor=2
+Other data: python -m rayjobs.evaluate run=DIR data=files data.path=bars.csv windows=whole
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from rayjobs.entry import ExitCode, reading_input, run_entry_point
+from rayjobs.run_overrides import changed_values, split_overrides
+
+
+def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
+    """Read back, score, report; ``values`` is ``conf/evaluate.yaml``, ``changes`` are for the run's configuration."""
+    from rayjobs.evaluation_report import evaluation_directory, report_evaluation
+    from rayjobs.finished_run import open_run
+    from rayjobs.rescoring import EvaluateConfig, plan_rescoring, rescore
+    from rayjobs.typed_config import build_dataclass
+
+    settings = build_dataclass(EvaluateConfig, values, "")
+    run = open_run(settings.run)
+    changed = changed_values(run.values, changes)
+    with reading_input():
+        plan = plan_rescoring(run, changed, settings)
+        if settings.tearsheet:
+            from evaluation.tearsheet import require_quantstats
+
+            require_quantstats()
+    with evaluation_directory(run, changed, settings, plan) as directory:
+        outcomes = rescore(plan, run)
+        verdict = report_evaluation(plan, outcomes, run, directory.path, settings)
+    enforced = plan.study.config.enforce_gate
+    return ExitCode.GATE_SAID_NO if enforced and not verdict.passed else ExitCode.DONE
+
+
+def main(argv: Sequence[str] | None = None) -> ExitCode:
+    """The entry point."""
+    changes, own = split_overrides(sys.argv[1:] if argv is None else argv)
+    return run_entry_point(partial(evaluate, changes=changes), "evaluate", own)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

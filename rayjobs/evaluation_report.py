@@ -1,0 +1,72 @@
+"""Where an evaluation is written, and how it compares with what its run recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.gate import Verdict
+from evaluation.reproduction import differences
+from evaluation.walk_forward import WalkForwardResult
+from rayjobs.finished_run import FinishedRun
+from rayjobs.fold_job import FoldOutcome
+from rayjobs.rescoring import EvaluateConfig, Rescoring, deflation
+from rayjobs.result_tables import print_paths, print_sentence, print_table
+from rayjobs.run_directory import RunConfig, RunDirectory
+from rayjobs.study import report_study
+from rayjobs.tracking import tracker
+
+SHOWN = {
+    "total_return": "+.2%", "annual_return": "+.2%", "sharpe": "+.2f", "max_drawdown": ".2%", "dsr": ".3f",
+    "num_trades": ",d", "total_cost": ",.2f",
+}  # fmt: skip
+
+
+def evaluation_directory(
+    run: FinishedRun, values: Mapping[str, Any], settings: EvaluateConfig, plan: Rescoring
+) -> RunDirectory:
+    """A new directory ``<experiment>/evaluations/<run_id>/``, beside the run unless another root is named."""
+    root = settings.directory or str(Path(run.path).absolute().parent)
+    content = {**values, "evaluation": {**dataclasses.asdict(settings), "run": str(run.path)}}
+    return RunDirectory.create(
+        RunConfig(experiment="evaluations", directory=root),
+        content,
+        seed=plan.study.config.seed,
+        data_fingerprint=plan.study.panel.fingerprint,
+    )
+
+
+def report_evaluation(
+    plan: Rescoring,
+    outcomes: Sequence[FoldOutcome],
+    run: FinishedRun,
+    directory: Path,
+    settings: EvaluateConfig,
+) -> Verdict:
+    """Write every file of a run directory, compare with the recorded numbers, and ask the gate."""
+    config = plan.study.config
+    with tracker(config.tracking, run_directory=directory, experiment="evaluations", values={}) as nowhere:
+        verdict = report_study(plan.study, plan.hygiene, outcomes, directory, nowhere, **deflation(run))
+    if settings.tearsheet:
+        from evaluation.tearsheet import write_tearsheet
+
+        result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
+        print_paths([write_tearsheet(directory / "tearsheet.html", result, title=config.run.experiment)])
+    summary = json.loads((directory / "backtest" / "summary.json").read_text())
+    rows = [{"": "recorded", **run.summary}, {"": "now", **summary}]
+    print_table(f"Against {run.path}", rows, columns={"": "", **SHOWN})
+    print_sentence(_comparison(run, summary, plan.same_bars))
+    return verdict
+
+
+def _comparison(run: FinishedRun, summary: Mapping[str, Any], same_bars: bool) -> str:
+    if not same_bars:
+        return "Scored on other bars than the run's own."
+    found = differences(run.summary, summary)
+    if not found:
+        return f"All {len(run.summary)} entries of the recorded summary.json are reproduced exactly."
+    first = found[0]
+    return f"{len(found)} recorded numbers differ, first {first.name}: {first.recorded} recorded, {first.again} now."

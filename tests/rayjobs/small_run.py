@@ -1,0 +1,79 @@
+"""A finished run in a second, without Ray: an untrained policy exported, scored and reported as after a training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from policies.checkpoint import TrainedPolicy
+from rayjobs.build import TRAIN_KEYS, build_train_config
+from rayjobs.entry import compose
+from rayjobs.fold_job import FoldOutcome, Study, fold_market, run_fold, score_policy
+from rayjobs.run_directory import RunConfig, RunDirectory
+from rayjobs.study import load_study, report_study
+from rayjobs.tracking import tracker
+
+OVERRIDES = (
+    "+experiment=planted_signal", "data.num_bars=1400", "data.num_assets=2", "data.noise_features=1",
+    "walk_forward.train_bars=500", "walk_forward.test_bars=300", "env.episode.bars=48", "env.sizing.fraction=0.5",
+    "policy.core_units=4", "policy.encoder_units=4", "scoring.supervised=[]", "scoring.placebo_strategies=0",
+    "gate.min_trades=5",
+)  # fmt: skip
+
+
+def make_run(root: Path, *overrides: str) -> Path:
+    """Write a run of two folds below ``root`` and return its directory."""
+    values = {
+        key: value for key, value in compose("train", [*OVERRIDES, *overrides]).items() if key in TRAIN_KEYS
+    }
+    config = build_train_config(values)
+    study, hygiene, folds = load_study(config)
+    directory = RunDirectory.create(
+        RunConfig(experiment="small", directory=str(root)),
+        values,
+        seed=config.seed,
+        data_fingerprint=study.panel.fingerprint,
+    )
+    with (
+        directory as run,
+        tracker(config.tracking, run_directory=run.path, experiment="small", values={}) as log,
+    ):
+        score = untrained if config.script is None else scripted
+        outcomes = [score(study, fold, run.path) for fold in folds]
+        report_study(study, hygiene, outcomes, run.path, log, num_trials=3, trial_sharpe_variance=1e-4)
+    return directory.path
+
+
+def scripted(study: Study, fold, run: Path) -> FoldOutcome:
+    return run_fold(study, fold, run, lambda row: None)
+
+
+def untrained(study: Study, fold, run: Path) -> FoldOutcome:
+    """A policy with random weights, large enough to trade, exported where a training leaves it."""
+    market, contract = fold_market(study, fold)
+    network = contract.actions.network(contract.layout, contract.network)
+    random = torch.Generator().manual_seed(fold.index)
+    weights = {k: 2.0 * torch.randn(v.shape, generator=random) for k, v in network.state_dict().items()}
+    policy = TrainedPolicy(contract, weights)
+    place = run / "checkpoints" / f"fold_{fold.index:02d}" / "best"
+    policy.save(place)
+    result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
+    return FoldOutcome(result=result, iterations=progress(study), policy=place)
+
+
+def progress(study: Study) -> tuple[dict[str, object], ...]:
+    """Rows of progress.csv as a training of the asked length writes them, all healthy but the last."""
+    steps = (
+        study.config.trainer.total_env_steps // study.config.algo.batch_steps * study.config.algo.batch_steps
+    )
+    return tuple(
+        {
+            "iteration": k + 1, "env_steps": steps * (k + 1) // 4, "episode_return": 1.0, "total_loss": 1.0,
+            "policy_loss": -0.01, "entropy": 1.0 / 3.0, "approx_kl": 0.005, "clip_fraction": 0.05,
+            "explained_variance": 0.1, "gradient_norm": 0.5, "validation_sharpe": 0.5 if k % 2 else np.nan,
+            "health": "KL high" if k == 3 else "", "nudges": "",
+        }
+        for k in range(4)
+    )  # fmt: skip

@@ -1,0 +1,130 @@
+"""A finished run scored again: the same numbers on the same bars, others under other costs, bars or policies."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_run import make_run
+
+from rayjobs.entry import ExitCode
+from rayjobs.evaluate import main
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs"))
+
+
+def evaluated(run: Path, root: Path, *arguments: str) -> Path:
+    """The directory of a new evaluation."""
+    assert main([f"run={run}", f"directory={root}", *arguments]) is ExitCode.DONE
+    return max((root / "evaluations").iterdir())
+
+
+def summary(directory: Path) -> dict:
+    return json.loads((directory / "backtest" / "summary.json").read_text())
+
+
+def test_unchanged_inputs_give_the_recorded_files_again_to_the_last_bit(finished, tmp_path, capsys):
+    again = evaluated(finished, tmp_path)
+    assert "are reproduced exactly" in capsys.readouterr().out
+    for name in ("backtest/summary.json", "backtest/trades.csv", "walk_forward/fills.parquet", "walk_forward/folds.csv",
+                 "verdict.json", "progress.csv"):  # fmt: skip
+        assert (again / name).read_bytes() == (finished / name).read_bytes(), name
+    assert summary(again)["num_trades"] > 20
+    assert summary(again)["num_trials"] == 3
+
+
+def test_a_run_of_a_scripted_policy_is_scored_again_too(tmp_path):
+    run = make_run(tmp_path, "policy=flip")
+    assert summary(evaluated(run, tmp_path)) == summary(run)
+
+
+def test_the_evaluation_lies_beside_the_run_and_is_not_taken_for_a_run_itself(finished):
+    assert main([f"run={finished.parent}"]) is ExitCode.DONE  # the experiment's folder: its newest run
+    (one,) = (finished.parent / "evaluations").iterdir()
+    assert (one / "report.html").is_file()
+    assert summary(one) == summary(finished)
+    shutil.rmtree(finished.parent / "evaluations")
+
+
+def test_costs_are_multiplied_and_late_fills_are_late(finished, tmp_path):
+    base, free = summary(finished), summary(evaluated(finished, tmp_path / "free", "cost_factor=0"))
+    assert free["total_cost"] == 0.0
+    assert free["total_return"] > base["total_return"]
+    late = evaluated(finished, tmp_path / "late", "extra_latency_bars=2")
+    fills = pd.read_parquet(late / "walk_forward" / "fills.parquet").query("reason == 'signal'")
+    # 30-minute bars: the next open and two more.
+    assert ((fills["filled_utc"] - fills["decided_utc"]) == pd.Timedelta(minutes=90)).all()
+
+
+def test_a_changed_key_of_the_run_counts(finished, tmp_path):
+    other = evaluated(finished, tmp_path, "costs.half_spread_bps=0", "costs.fee_bps=0")
+    assert summary(other)["total_cost"] == 0.0
+
+
+def test_other_bars_are_scored_with_the_policys_own_statistics(finished, tmp_path, monkeypatch, capsys):
+    # Nothing may be fitted on the other bars.
+    from data.features import Standardiser
+
+    monkeypatch.setattr(Standardiser, "fit", _refuse)
+    monkeypatch.setattr("rayjobs.study_evidence.leak_report", lambda *_: None)
+    other = evaluated(finished, tmp_path, "data.seed=7")
+    assert "Scored on other bars than the run's own." in capsys.readouterr().out
+    assert summary(other)["total_return"] != summary(finished)["total_return"]
+
+
+def _refuse(*_, **__):
+    raise AssertionError("statistics were fitted")
+
+
+def test_one_policy_on_every_bar_of_another_kind_of_data(finished, tmp_path):
+    bars = ["data=noise", "data.num_bars=400", "data.num_assets=2", "data.noise_features=2"]
+    # Two noise columns in place of a signal and a noise column: other observations, and a refusal that says so.
+    assert main([f"run={finished}", *bars, "windows=whole"]) is ExitCode.BAD_INPUT
+    whole = evaluated(finished, tmp_path, "data.seed=9", "data.num_bars=400", "windows=whole", "fold=0")
+    folds = pd.read_csv(whole / "walk_forward" / "folds.csv")
+    assert folds["fold"].tolist() == [0]
+    assert folds["test_bars"].tolist() == [399]  # every bar but the one before the first decision
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["windows=whole"], "would score policies on bars that they were trained on"),
+        (["fold=5"], "fold=5: the run has the folds 0, 1"),
+        (["cost_factor=-1"], "cost_factor is -1.0; it must not be negative"),
+        (["data.sede=3"], "data.sede: unknown key; did you mean seed?"),
+        (["data=nose"], "there is no data 'nose'; did you mean noise?"),
+        (["cost_facto=2"], "cost_facto: unknown key; did you mean cost_factor?"),
+        (["data.num_bars=600"], "one fold needs"),
+        (["data.num_assets=3"], "observation entries"),
+        (["run=nowhere"], "run=nowhere: there is no such directory"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(finished, capsys, arguments, sentence):
+    given = arguments if arguments[0].startswith("run=") else [f"run={finished}", *arguments]
+    assert main(given) is ExitCode.BAD_INPUT
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert sentence in line
+
+
+def test_an_export_that_is_missing_damaged_or_another_is_refused(finished, tmp_path, capsys):
+    run = tmp_path / "20260101T000000Z-aaaaaa"
+    shutil.copytree(finished, run)
+    first, second = (run / "checkpoints" / f"fold_0{k}" / "best" for k in (0, 1))
+    shutil.copytree(first, second, dirs_exist_ok=True)
+    assert main([f"run={run}"]) is ExitCode.BAD_INPUT
+    assert "does not hold the weights that were scored" in capsys.readouterr().err
+    (first / "policy.json").write_text(
+        (first / "policy.json").read_text().replace('"clip": 10.0', '"clip": 11.0')
+    )
+    assert main([f"run={run}"]) is ExitCode.BAD_INPUT
+    assert "is damaged" in capsys.readouterr().err
+    (first / "weights.safetensors").unlink()
+    assert main([f"run={run}"]) is ExitCode.BAD_INPUT
+    assert "holds no weights.safetensors" in capsys.readouterr().err
