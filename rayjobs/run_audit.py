@@ -116,7 +116,9 @@ class RunAudit:
             return [REPRODUCTION.skips("policies", "the bars are not those of the run")]
         outcomes = rescore(plan, self.run)
         result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
-        found = differences(self.run.summary, summarise(result, **deflation(self.run)), relative=1e-6)
+        summary = summarise(result, **deflation(self.run))
+        known = {name: value for name, value in self.run.summary.items() if name in summary}
+        found = differences(known, summary, relative=1e-6)
         again = result.net_return
         moved = abs(again - self.recorded.returns["net_return"].to_numpy()).max() if len(again) == len(
             self.recorded.returns) else float("inf")  # fmt: skip
@@ -144,11 +146,20 @@ class RunAudit:
 
     def _plan(self) -> TrainingPlan:
         config = self.study.config
+        algo = config.algo
         validated = config.trainer.validation_every if config.trainer.validation_fraction else 0
         return TrainingPlan(
-            ppo=config.algo,
+            settings={
+                "gamma": algo.gamma,
+                "gae_lambda": algo.gae_lambda,
+                "clip_range": None if algo.clip_range is None else algo.clip_range.initial,
+                "learning_rate": algo.learning_rate.initial,
+                "epochs": algo.epochs,
+                "max_grad_norm": algo.max_grad_norm,
+            },
+            early_stop=algo.early_stop_validations is not None,
             total_env_steps=config.trainer.total_env_steps,
-            batch_steps=config.algo.batch_steps,
+            batch_steps=algo.batch_steps,
             validation_every=validated,
         )
 

@@ -60,11 +60,7 @@ def _table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise ValueError(f"{path} is missing; the run directory is not complete")
     try:
-        return (
-            pd.read_parquet(path)
-            if path.suffix == ".parquet"
-            else pd.read_csv(path, float_precision="round_trip")
-        )
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except Exception as error:  # pyarrow has many of its own

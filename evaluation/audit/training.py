@@ -12,11 +12,19 @@ import pandas as pd
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun
 from evaluation.training_health import health_sentence, is_healthy
-from policies.settings import PPOSettings
 
 PPO = Section(name="PPO settings")
 CALLBACKS = Section(name="callbacks")
 WARNINGS = Section(name="warnings")
+USUAL = {
+    "gamma": (0.8, 0.9999),
+    "gae_lambda": (0.5, 1.0),
+    "clip_range": (0.05, 0.4),
+    "learning_rate": (1e-6, 3e-3),
+    "epochs": (1, 20),
+    "max_grad_norm": (0.05, 100.0),
+}
+"""What is usual for PPO (Schulman et al. 2017; Andrychowicz et al. 2021); outside of it is worth a look."""
 FINITE = ("total_loss", "policy_loss", "entropy", "approx_kl", "gradient_norm")
 
 
@@ -26,10 +34,13 @@ class TrainingPlan:
 
     Attributes
     ----------
+    settings : PPO's numbers by name, None where one is switched off; see `USUAL`.
+    early_stop : whether a training may end before its time.
     total_env_steps, batch_steps : of each fold's training. validation_every : iterations; 0 for no validation.
     """
 
-    ppo: PPOSettings
+    settings: Mapping[str, float | None]
+    early_stop: bool
     total_env_steps: int
     batch_steps: int
     validation_every: int
@@ -37,7 +48,7 @@ class TrainingPlan:
 
 def check_training(run: RecordedRun, plan: TrainingPlan) -> list[Check]:
     """PPO settings and what progress.csv says of the updates."""
-    checks = [_ranges(plan.ppo)]
+    checks = [_ranges(plan.settings)]
     if run.progress.empty:
         return [*checks, PPO.skips("updates", "progress.csv holds no row")]
     for fold, rows in run.progress.groupby("fold"):
@@ -51,20 +62,11 @@ def check_training(run: RecordedRun, plan: TrainingPlan) -> list[Check]:
     return checks
 
 
-def _ranges(ppo: PPOSettings) -> Check:
-    """Settings outside what is usual for PPO (Schulman et al. 2017; Andrychowicz et al. 2021)."""
-    clip = None if ppo.clip_range is None else ppo.clip_range.initial
+def _ranges(settings: Mapping[str, float | None]) -> Check:
     unusual = [
-        f"{name} {value:g} is outside {low:g} to {high:g}"
-        for name, value, low, high in (
-            ("gamma", ppo.gamma, 0.8, 0.9999),
-            ("gae_lambda", ppo.gae_lambda, 0.5, 1.0),
-            ("clip_range", 0.2 if clip is None else clip, 0.05, 0.4),
-            ("learning_rate", ppo.learning_rate.initial, 1e-6, 3e-3),
-            ("epochs", ppo.epochs, 1, 20),
-            ("max_grad_norm", ppo.max_grad_norm, 0.05, 100.0),
-        )
-        if not low <= value <= high
+        f"{name} {value:g} is outside {USUAL[name][0]:g} to {USUAL[name][1]:g}"
+        for name, value in settings.items()
+        if value is not None and not USUAL[name][0] <= value <= USUAL[name][1]
     ]
     if unusual:
         return PPO.warns("settings", "; ".join(unusual))
@@ -88,9 +90,8 @@ def check_callbacks(run: RecordedRun, plan: TrainingPlan) -> list[Check]:
             CALLBACKS.passes("length", f"every fold trained for {int(last.min()):,} env steps, as asked")
         )
     else:
-        early = plan.ppo.early_stop_validations is not None
-        say = CALLBACKS.warns if early else CALLBACKS.fails
-        why = "early stopping is on" if early else "early stopping is off"
+        say = CALLBACKS.warns if plan.early_stop else CALLBACKS.fails
+        why = "early stopping is on" if plan.early_stop else "early stopping is off"
         checks.append(
             say("length", f"fold {last.idxmin()} trained {int(last.min()):,} of {needed:,} env steps; {why}")
         )

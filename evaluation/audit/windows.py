@@ -87,16 +87,16 @@ def _gap(folds: Sequence[Fold], splitter: WalkForward) -> Check:
 
 
 def _apart(folds: Sequence[Fold]) -> Check:
-    for fold in folds:
-        if fold.train.stop > fold.test.start:
-            return DATA.fails(
-                "overlap", f"fold {fold.index} trains on bars that are not before its test window"
-            )
     ordered = sorted(folds, key=lambda fold: fold.test.start)
     for earlier, later in zip(ordered, ordered[1:]):
         if later.test.start < earlier.test.stop:
             return DATA.fails(
                 "overlap", f"the test windows of folds {earlier.index} and {later.index} overlap"
+            )
+    for fold in folds:
+        if fold.train.stop > fold.test.start:
+            return DATA.fails(
+                "overlap", f"fold {fold.index} trains on bars that are not before its test window"
             )
     return DATA.passes("overlap", "every training window ends before its test window; no bar is tested twice")
 
