@@ -113,16 +113,11 @@ def _in_order_of_exit(rows: FloatArray, asset: IntArray, closing: IntArray, fill
         len(rows), OPEN_REASON, dtype=np.result_type(fills.reason.dtype, f"<U{len(OPEN_REASON)}")
     )
     reason[closing >= 0] = fills.reason[closing[closing >= 0]]
-    whole = {
-        name: rows[:, column].astype(np.int64)
-        for name, column in (("direction", t.SIDE), ("entry_bar", t.ENTRY_BAR), ("exit_bar", t.EXIT_BAR))
-    }
-    numbers = {
-        name: rows[:, column].copy()
-        for name, column in (
-            ("entry_price", t.ENTRY_PRICE), ("exit_price", t.EXIT_PRICE), ("units", t.ENTERED), ("pnl", t.PNL),
-            ("mfe", t.MFE), ("mae", t.MAE),
-        )
-    }  # fmt: skip
-    costs = rows[:, t.FIRST_COST : t.FIRST_COST + t.NUM_COSTS].copy()
-    return Trades(asset=asset[order], costs=costs, exit_reason=reason, **whole, **numbers)
+    return Trades(
+        asset=asset[order], direction=rows[:, t.SIDE].astype(np.int64),
+        entry_bar=rows[:, t.ENTRY_BAR].astype(np.int64), exit_bar=rows[:, t.EXIT_BAR].astype(np.int64),
+        entry_price=rows[:, t.ENTRY_PRICE].copy(), exit_price=rows[:, t.EXIT_PRICE].copy(),
+        units=rows[:, t.ENTERED].copy(), pnl=rows[:, t.PNL].copy(), mfe=rows[:, t.MFE].copy(),
+        mae=rows[:, t.MAE].copy(), costs=rows[:, t.FIRST_COST : t.FIRST_COST + t.NUM_COSTS].copy(),
+        exit_reason=reason,
+    )  # fmt: skip

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
+from policies.compiled_inference import CompiledLstm
 from policies.distributions import rule_out
 from policies.networks import AttentionConfig, NetworkConfig
 from policies.protocol import State
@@ -101,6 +102,7 @@ class TrainedPolicy:
         except RuntimeError as error:
             raise ValueError(f"the weights do not fit the network of their contract: {error}") from error
         self._network.eval()
+        self._compiled = CompiledLstm.of(self._network)
 
     @property
     def policy_hash(self) -> str:
@@ -140,11 +142,15 @@ class TrainedPolicy:
                 f"policy.action_masks was {str(self.masks_actions).lower()} in training but act() was "
                 f"{'not ' if allowed is None else ''}given masks; give it env.action_masks() just then"
             )
+        seen = np.ascontiguousarray(observation, dtype=np.float32)
         with torch.inference_mode():
-            output = self._network.step(torch.from_numpy(np.ascontiguousarray(observation)), state)
-            scores = output.scores if allowed is None else rule_out(output.scores, torch.from_numpy(allowed))
+            if self._compiled is not None:
+                scores, after = self._compiled.step(seen, state)
+            else:
+                scores, _, after = self._network.step(torch.from_numpy(seen), state)
+            scores = scores if allowed is None else rule_out(scores, torch.from_numpy(allowed))
             actions = self.contract.actions.distribution(scores).deterministic()
-        return actions.numpy(), output.state
+        return actions.numpy(), after
 
     def save(self, directory: Path) -> None:
         """Write the contract and the weights into ``directory``, which is made if need be."""

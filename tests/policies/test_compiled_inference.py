@@ -1,0 +1,105 @@
+"""The compiled form of an LSTM policy gives torch's scores, and a row's bits whatever stands beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from envs.observations import ObservationLayout
+from policies.action_distribution import DistributionSpec
+from policies.checkpoint import PolicyContract, TrainedPolicy
+from policies.compiled_inference import CompiledLstm
+from policies.networks import AttentionConfig, NetworkConfig
+
+
+def config(core="lstm", **changes):
+    facts = {
+        "core": core, "encoder_units": 24, "core_units": 20, "value_units": 8, "symbol_embedding": True,
+        "attention": AttentionConfig(window_bars=4, heads=2) if core == "attention" else None,
+        "weights_distribution": "squashed_gaussian", "action_masks": False,
+    }  # fmt: skip
+    return NetworkConfig(**{**facts, **changes})
+
+
+def layout(num_assets):
+    # 5 market columns: a product whose inputs are no multiple of four.
+    return ObservationLayout.portfolio(num_assets, tuple("abcde"), ("hour",))
+
+
+def network(num_assets, settings, spec=None):
+    torch.manual_seed(num_assets)
+    spec = spec or DistributionSpec(kind="categorical", num_assets=num_assets, choices=3)
+    made = spec.network(layout(num_assets), settings)
+    with torch.no_grad():
+        for parameter in made.parameters():  # biases and small score weights too
+            parameter.copy_(0.3 * torch.randn_like(parameter))
+    return made
+
+
+def inputs(num_envs, num_assets, units=20):
+    random = np.random.default_rng(num_envs)
+    observation = random.normal(size=(num_envs, layout(num_assets).size)).astype(np.float32)
+    state = {
+        name: torch.from_numpy(0.5 * random.normal(size=(num_envs, num_assets, units)).astype(np.float32))
+        for name in ("hidden", "cell")
+    }
+    return observation, state
+
+
+@pytest.mark.parametrize("num_assets", [1, 2, 3, 8])
+@pytest.mark.parametrize("embedding", [True, False])
+def test_scores_and_state_are_torchs_up_to_rounding(num_assets, embedding):
+    made = network(num_assets, config(symbol_embedding=embedding))
+    observation, state = inputs(6, num_assets)
+    scores, after = CompiledLstm.of(made).step(observation, state)
+    with torch.inference_mode():
+        expected = made.step(torch.from_numpy(observation), state)
+    assert expected.scores.std() > 0.1
+    torch.testing.assert_close(scores, expected.scores, atol=3e-6, rtol=0)
+    for name in ("hidden", "cell"):
+        torch.testing.assert_close(after[name], expected.state[name], atol=3e-6, rtol=0)
+
+
+@pytest.mark.parametrize("num_assets", [1, 3, 8])
+def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(num_assets):
+    compiled = CompiledLstm.of(network(num_assets, config()))
+    observation, state = inputs(16, num_assets)
+    together, after = compiled.step(observation, state)
+    for row in range(16):
+        own = {name: value[row : row + 1] for name, value in state.items()}
+        alone, alone_after = compiled.step(observation[row : row + 1], own)
+        assert torch.equal(alone[0], together[row])
+        assert torch.equal(alone_after["cell"][0], after["cell"][row])
+
+
+def test_the_state_that_was_given_is_left_as_it_was():
+    compiled = CompiledLstm.of(network(3, config()))
+    observation, state = inputs(4, 3)
+    before = {name: value.clone() for name, value in state.items()}
+    compiled.step(observation, state)
+    assert all(torch.equal(state[name], before[name]) for name in state)
+
+
+@pytest.mark.parametrize("core", ["gru", "mlp", "attention"])
+def test_other_cores_have_no_compiled_form(core):
+    assert CompiledLstm.of(network(2, config(core))) is None
+
+
+def test_a_dirichlet_with_its_pooled_score_has_no_compiled_form():
+    assert CompiledLstm.of(network(2, config(), DistributionSpec(kind="dirichlet", num_assets=2))) is None
+
+
+def test_an_exported_policy_acts_by_the_compiled_form_and_as_torch_would():
+    spec = DistributionSpec(kind="categorical", num_assets=3, choices=3)
+    contract = PolicyContract(
+        layout=layout(3), feature_hash="", standardiser=None, action_scheme="direction", actions=spec,
+        network=config(),
+    )  # fmt: skip
+    policy = TrainedPolicy(contract, network(3, config()).state_dict())
+    observation, state = inputs(64, 3)
+    actions, _ = policy.act(observation, state)
+    policy._compiled = None
+    expected, _ = policy.act(observation, state)
+    np.testing.assert_array_equal(actions, expected)
+    assert len(np.unique(actions)) == 3
