@@ -23,7 +23,7 @@ from evaluation.splits import Fold
 from rayjobs.fold_job import FoldOutcome, Study, run_fold
 from rayjobs.job_metrics import TrainingMetrics
 from rayjobs.log_context import log_as
-from rayjobs.placement import Demand, Reservation, node_cpus
+from rayjobs.placement import Demand, Reservation, live_nodes
 from rayjobs.progress import ProgressDisplay, TrainingProgress
 from rayjobs.run_directory import original
 from rayjobs.storage import fetch, uri_of
@@ -113,7 +113,7 @@ def cpus_per_fold(study: Study) -> int:
     """
     demand = _demand(study)
     try:
-        demand.require_room(node_cpus(), "a fold")
+        demand.require_room(live_nodes(), "a fold")
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return demand.cpus
@@ -123,7 +123,7 @@ def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) 
     """Run every fold as a Ray task, as many side by side as there is room for, and show their progress."""
     algo, demand = study.config.algo, _demand(study)
     cpus_per_fold(study)
-    room = demand.fits(node_cpus())
+    room = demand.fits(live_nodes())
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     board = ProgressBoard.options(scheduling_strategy=here).remote()
     shared = ray.put(study)

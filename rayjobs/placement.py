@@ -16,6 +16,15 @@ from typing import Any, Literal, Protocol
 Strategy = Literal["STRICT_PACK", "PACK", "SPREAD"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What a node has: CPUs, GPUs, and bytes of object store."""
+
+    cpus: int
+    gpus: int
+    store_bytes: int
+
+
 class _Sizes(Protocol):
     """The part of the algorithm's settings that counts processes."""
 
@@ -23,6 +32,8 @@ class _Sizes(Protocol):
     def num_env_runners(self) -> int: ...
     @property
     def num_learners(self) -> int: ...
+    @property
+    def learner_gpus(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,39 +43,61 @@ class Demand:
     Parameters
     ----------
     num_env_runners, num_learners : processes beside its own, with one CPU each.
+    learner_gpus : GPUs of each learner.
     """
 
     num_env_runners: int
     num_learners: int
+    learner_gpus: int
 
     @classmethod
     def of(cls, algo: _Sizes) -> Demand:
         """The demand of a training with these settings."""
-        return cls(num_env_runners=algo.num_env_runners, num_learners=algo.num_learners)
+        return cls(
+            num_env_runners=algo.num_env_runners,
+            num_learners=algo.num_learners,
+            learner_gpus=algo.learner_gpus,
+        )
 
     @classmethod
     def one_process(cls) -> Demand:
         """The demand of a fold that trains nothing."""
-        return cls(num_env_runners=0, num_learners=0)
+        return cls(num_env_runners=0, num_learners=0, learner_gpus=0)
 
     @property
     def cpus(self) -> int:
         """CPUs of one training."""
         return 1 + self.num_env_runners + self.num_learners
 
-    def strategy(self, node_cpus: Sequence[int]) -> Strategy:
-        """How to place it on nodes with so many CPUs each."""
+    @property
+    def gpus(self) -> int:
+        """GPUs of one training."""
+        return self.num_learners * self.learner_gpus
+
+    @property
+    def bundles(self) -> list[dict[str, float]]:
+        """One per process: the training's own first, then its learners, then its env runners."""
+        learner: dict[str, float] = {"CPU": 1}
+        if self.learner_gpus:
+            learner["GPU"] = self.learner_gpus
+        return [{"CPU": 1}, *[learner] * self.num_learners, *[{"CPU": 1}] * self.num_env_runners]
+
+    def strategy(self, nodes: Sequence[Node]) -> Strategy:
+        """How to place it on these nodes."""
         if self.cpus == 1:
             return "SPREAD"
-        return "STRICT_PACK" if max(node_cpus, default=0) >= self.cpus else "PACK"
+        return "STRICT_PACK" if any(self._times(node.cpus, node.gpus) for node in nodes) else "PACK"
 
-    def fits(self, node_cpus: Sequence[int]) -> int:
-        """Trainings that run side by side on nodes with so many CPUs each."""
-        if self.strategy(node_cpus) == "PACK":
-            return sum(node_cpus) // self.cpus
-        return sum(cpus // self.cpus for cpus in node_cpus)
+    def fits(self, nodes: Sequence[Node]) -> int:
+        """Trainings that run side by side on these nodes."""
+        if self.strategy(nodes) == "PACK":
+            return self._times(sum(node.cpus for node in nodes), sum(node.gpus for node in nodes))
+        return sum(self._times(node.cpus, node.gpus) for node in nodes)
 
-    def require_room(self, node_cpus: Sequence[int], what: str) -> int:
+    def _times(self, cpus: int, gpus: int) -> int:
+        return min(cpus // self.cpus, gpus // self.gpus if self.gpus else cpus)
+
+    def require_room(self, nodes: Sequence[Node], what: str) -> int:
         """`fits`, where it must be at least one.
 
         Raises
@@ -72,21 +105,31 @@ class Demand:
         ValueError
             If there is no room for one.
         """
-        room = self.fits(node_cpus)
+        room = self.fits(nodes)
         if room < 1:
+            and_gpus = f" and {self.gpus} GPUs" if self.gpus else ""
+            has_gpus = f" and {sum(node.gpus for node in nodes)} GPUs" if self.gpus else ""
             raise ValueError(
                 f"{what} needs {self.cpus} CPUs (1 + {self.num_env_runners} env runners + {self.num_learners} "
-                f"learners) but the cluster has {sum(node_cpus)}; lower algo.num_env_runners or algo.num_learners"
+                f"learners){and_gpus} but the cluster has {sum(node.cpus for node in nodes)}{has_gpus}; lower "
+                "algo.num_env_runners or algo.num_learners"
             )
         return room
 
 
-def node_cpus() -> list[int]:
-    """CPUs of each live node of the cluster."""
+def live_nodes() -> list[Node]:
+    """The nodes of the cluster that this process is connected to."""
     import ray
 
-    nodes: list[Mapping[str, Any]] = ray.nodes()
-    return [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
+    found: list[Mapping[str, Any]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [
+        Node(
+            cpus=int(has.get("CPU", 0)),
+            gpus=int(has.get("GPU", 0)),
+            store_bytes=int(has.get("object_store_memory", 0)),
+        )
+        for has in found
+    ]
 
 
 class Reservation:
@@ -101,11 +144,11 @@ class Reservation:
         from ray.util.placement_group import placement_group
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        strategy = demand.strategy(node_cpus())
+        strategy = demand.strategy(live_nodes())
         self._group = None
         self.options: dict[str, Any] = {"num_cpus": 1, "scheduling_strategy": "SPREAD"}
         if strategy != "SPREAD":
-            self._group = placement_group([{"CPU": 1}] * demand.cpus, strategy=strategy)
+            self._group = placement_group(demand.bundles, strategy=strategy)
             self.options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(
                 placement_group=self._group,
                 placement_group_bundle_index=0,

@@ -23,6 +23,8 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     config = build_sweep_config(values)
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
+    from rayjobs.dry_run import print_plan, trials_plan
+    from rayjobs.placement import live_nodes
     from rayjobs.run_directory import RunDirectory
     from rayjobs.search.sweep_data import describe, load_sweep
     from rayjobs.search.sweep_job import run_sweep
@@ -31,6 +33,10 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     with reading_input():
         data = load_sweep(config)
     describe(config, data)
+    if config.train.cluster.dry_run:
+        with ray_session(config.train.cluster):
+            trials = trials_plan(data.sealed, data.windows.folds, config.search.num_trials)
+            return print_plan(trials, live_nodes())
     run = (
         create_directory(values, config, data.full.panel.fingerprint)
         if earlier is None

@@ -22,8 +22,10 @@ def train(values: dict[str, Any]) -> ExitCode:
     config = build_train_config(values)
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
+    from rayjobs.dry_run import folds_plan, print_plan
     from rayjobs.leak_audit import leak_check
     from rayjobs.placebo_runs import placebo_evidence
+    from rayjobs.placement import live_nodes
     from rayjobs.run_directory import RunDirectory
     from rayjobs.study import cpus_per_fold, load_study, report_study, run_seeds
     from rayjobs.study_evidence import gate_evidence
@@ -32,6 +34,9 @@ def train(values: dict[str, Any]) -> ExitCode:
 
     with reading_input():
         study, hygiene, folds = load_study(config)
+    if config.cluster.dry_run:
+        with ray_session(config.cluster):
+            return print_plan(folds_plan(study, folds), live_nodes())
     fingerprint = study.panel.fingerprint
     if earlier is None:
         directory = RunDirectory.create(config.run, values, seed=config.seed, data_fingerprint=fingerprint)

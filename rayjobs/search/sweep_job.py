@@ -16,7 +16,7 @@ import yaml
 
 from evaluation.gate import Verdict
 from evaluation.ledger import Ledger
-from rayjobs.placement import Demand, node_cpus
+from rayjobs.placement import Demand, live_nodes
 from rayjobs.search.leaderboard import (
     best_trial,
     counts,
@@ -52,7 +52,7 @@ def num_workers(config: SweepConfig) -> int:
     ValueError
         If there is no room for one.
     """
-    return Demand.of(config.train.algo).require_room(node_cpus(), "a training")
+    return Demand.of(config.train.algo).require_room(live_nodes(), "a training")
 
 
 def run_trials(
