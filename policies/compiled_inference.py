@@ -1,4 +1,4 @@
-"""The scores of an LSTM policy from a handful of compiled calls, for acting: there torch's cost per operation dominates.
+"""The scores of an LSTM policy from a few compiled calls, for acting: there torch's cost per operation dominates.
 
 At the few rows of a backtest or of live trading a network of this size spends nine tenths of its time between the
 operations. Each env row is computed by itself, so that its bits do not depend on how many rows stand beside it.

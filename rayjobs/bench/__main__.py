@@ -21,7 +21,7 @@ from rayjobs.result_tables import print_paths, print_table
 from rayjobs.run_directory import git_commit, write_atomically
 from rayjobs.typed_config import ConfigError, did_you_mean
 
-SUITES = ("env", "train", "sweep")
+SUITES = ("env", "train", "scoring", "sweep")
 PACKAGES = (
     "rayfold", "ray", "torch", "numpy", "numba", "gymnasium", "optuna", "stable-baselines3", "sb3-contrib",
 )  # fmt: skip
