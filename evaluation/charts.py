@@ -222,7 +222,8 @@ def bar_chart(
 
     Gains and losses have their own colours unless a `style` is given; losses reach to the left of the zero line.
     """
-    row, left, right, width = 30.0, 112.0, 82.0, 470.0
+    longest = max(len(format_value(value)) for value in values)
+    row, left, right, width = 30.0, 112.0, max(82.0, 8.6 * longest + 8.0), 470.0
     low, high = min(0.0, *values), max(0.0, *values)
     scale = (width - left - right) / ((high - low) or 1.0)
     zero = left - low * scale

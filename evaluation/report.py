@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from evaluation.report_tables import (
     percent,
     stress_rows,
     trade_rows,
+    training_rows,
 )
 from evaluation.summary import ORACLE
 from evaluation.tables import folds_table, history_table, trades_table
@@ -44,6 +45,7 @@ def write_report(
     title: str,
     provenance: Mapping[str, str],
     settings: str = "",
+    training: Mapping[int, Sequence[Mapping[str, Any]]] | None = None,
 ) -> Path:
     """Write the report and return its path.
 
@@ -53,6 +55,7 @@ def write_report(
     title : name of the experiment and run.
     provenance : rows of the last table, such as commit, seed, data fingerprint, versions.
     settings : the resolved configuration as text.
+    training : fold -> its rows of progress.csv; None or no rows where nothing was trained.
     """
     loader = jinja2.FileSystemLoader(HERE)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
@@ -61,6 +64,7 @@ def write_report(
         css=(HERE / "report.css").read_text(encoding="utf-8"),
         settings=settings,
         provenance=list(provenance.items()),
+        training=training_rows(training or {}),
         periods=f"{result.panel.periods_per_year:,.0f}",
         **_head(result, summary, verdict),
         **_equity(result),
@@ -81,6 +85,8 @@ def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdic
     if verdict is not None and len(failed) > 1:
         beneath = f"{beneath} Also failing: {', '.join(c.label.split(',')[0].lower() for c in failed[1:])}."
     headline = "No gate was asked." if verdict is None else verdict.headline.split(": ", 1)[-1]
+    if summary["time_in_market"] == 0.0:  # says more than that its Sharpe ratio is not defined
+        headline = "The policy never held a position, so there is nothing to judge."
     return {
         "subtitle": f"{', '.join(result.panel.symbols)} · {first} to {last} · {summary['num_bars']:,} bars in "
         f"{summary['num_folds']} fold{'' if summary['num_folds'] == 1 else 's'} · {trials}",
@@ -158,7 +164,7 @@ def _equity(result: WalkForwardResult) -> dict[str, Any]:
             series, bars, label="Equity of policy and baselines", format_value=lambda v: f"{v:.4g}",
             height=340, baseline=1.0, boundaries=starts.tolist(), logarithmic=wide,
         ),
-        "drawdown_chart": charts.line_chart(
+        "drawdown_chart": "" if not drawdown.values.any() else charts.line_chart(
             [drawdown], bars, label="Drawdown", format_value=lambda v: f"{v:.3g}" if v == 0 else f"{100 * v:.3g} %",
             height=170, baseline=0.0, boundaries=starts.tolist(),
         ),
@@ -232,7 +238,7 @@ def _trading(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str,
     return {
         "exposure_note": f"Notional over equity at each close; the mean gross exposure is "
         f"{number(summary['mean_gross_exposure'])}.",
-        "exposure_chart": charts.line_chart(
+        "exposure_chart": "" if not history["gross_exposure"].any() else charts.line_chart(
             exposure, bars, label="Exposure", format_value=lambda v: f"{v:.3g}x", height=190, baseline=0.0
         ),
         "cost_note": f"{amount(float(drag.sum()))} in account currency, over all folds"

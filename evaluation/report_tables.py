@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.training_health import health_sentence, is_healthy
+
 DASH = "–"
 Cell = dict[str, str]
 PERFORMANCE_COLUMNS = (
@@ -104,6 +106,20 @@ def folds_rows(folds: pd.DataFrame, baselines: Sequence[str]) -> dict[str, Any]:
         "Best baseline",
     )  # fmt: skip
     return {"columns": columns, "rows": rows}
+
+
+def training_rows(training: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:
+    """A row per fold that was trained: whether its updates stayed in their healthy ranges, and how often not."""
+    return [
+        {
+            "fold": str(fold),
+            "word": "healthy" if is_healthy(rows) else "look",
+            "style": "pass" if is_healthy(rows) else "warn",
+            "text": health_sentence(rows),
+        }
+        for fold, rows in sorted(training.items())
+        if rows
+    ]
 
 
 def _days(first: Any, last: Any) -> str:

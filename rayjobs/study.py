@@ -88,6 +88,7 @@ def report_study(
         summary,
         verdict,
         title=f"{study.config.run.experiment} · {run.name}",
+        training={outcome.result.fold.index: outcome.iterations for outcome in outcomes},
         provenance=provenance_rows(configuration["provenance"], hygiene) | _conditions(study),
         settings=yaml.safe_dump(
             {k: v for k, v in configuration.items() if k != "provenance"}, sort_keys=False

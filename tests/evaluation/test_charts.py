@@ -82,7 +82,10 @@ class Always:
         return np.repeat(side[:, None], 2, axis=1), state + 1
 
 
-@pytest.mark.parametrize(("action", "word"), [(1, "No trade was closed"), ("flip", "Refused")])
+@pytest.mark.parametrize(
+    ("action", "word"),
+    [(1, "The policy never held a position, so there is nothing to judge."), ("flip", "Refused")],
+)
 def test_policies_that_never_trade_or_are_ruined_get_a_report_too(action, word, noise_world, tmp_path):
     scoring = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=True)
     world = noise_world

@@ -47,7 +47,7 @@ def test_a_run_of_a_scripted_policy_is_scored_again_too(tmp_path):
 def test_the_evaluation_lies_beside_the_run_and_is_not_taken_for_a_run_itself(finished):
     assert main([f"run={finished.parent}"]) is ExitCode.DONE  # the experiment's folder: its newest run
     (one,) = (finished.parent / "evaluations").iterdir()
-    assert (one / "report.html").is_file()
+    assert "KL above 0.01, steps too bold in 25% of updates" in (one / "report.html").read_text()
     assert summary(one) == summary(finished)
     shutil.rmtree(finished.parent / "evaluations")
 
