@@ -20,6 +20,7 @@ from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.recording import Recorder, Recording
+from evaluation.entry_delay import EntryDelay
 from policies.baselines import Schedule, ScheduledPolicy
 from policies.protocol import Policy, restart_rows
 
@@ -35,11 +36,13 @@ class Scenario:
     name : as the report shows it.
     cost_factor : multiple of every cost.
     extra_latency_bars : bars added between a decision and its fill.
+    entry_delay_bars : bars that entries wait, exits do not (scheme `direction` only).
     """
 
     name: str
     cost_factor: float = 1.0
     extra_latency_bars: int = 0
+    entry_delay_bars: int = 0
 
 
 AS_CONFIGURED = Scenario(name="as configured")
@@ -103,11 +106,16 @@ def _run_episodes(
     first_E = env.rows.counter[:, c.BAR].astype(np.int64) + 1
     earning_E = env.rows.counter[:, c.START].astype(np.int64)
     state = policy.initial_state(env.num_envs)
+    delay = None
+    if scenarios is not None and any(scenario.entry_delay_bars for scenario in scenarios):
+        delay = EntryDelay(np.array([scenario.entry_delay_bars for scenario in scenarios]))
     length_E = np.zeros(env.num_envs, dtype=np.int64)
     returns = []
     while not length_E.all():
         masks = {"allowed": env.action_masks()} if getattr(policy, "masks_actions", False) else {}
         actions, state = policy.act(observation, state, **masks)
+        if delay is not None:
+            actions = delay.apply(actions)
         observation, _, terminated, truncated, _ = env.step(actions)
         returns.append(env.rows.flow[:, c.NET_RETURN].copy())
         ended = terminated | truncated
@@ -168,7 +176,9 @@ def whole_window_env(
     market: Market, config: PortfolioEnvConfig, windows: Sequence[Window]
 ) -> PortfolioVectorEnv:
     """An env with one row per window; `config` as `evaluation_config` makes it."""
-    return PortfolioVectorEnv(market, config, num_envs=len(windows), windows=list(windows), seed=0, copy=False)
+    return PortfolioVectorEnv(
+        market, config, num_envs=len(windows), windows=list(windows), seed=0, copy=False
+    )
 
 
 def scenario_env(

@@ -131,7 +131,7 @@ def score_fold(
     """
     scheme = policy.scheme if isinstance(policy, Schedule) else None
     scored, test = evaluation_config(config, scheme=scheme), scored_window(fold)
-    scenarios = _scenarios(scoring)
+    scenarios = _scenarios(scoring, scored.action.scheme)
     inside = training_windows(fold, market, scored) if scoring.in_sample else []
     windows = [test] * len(scenarios) + inside
     conditions = scenarios + scenarios[:1] * len(inside)
@@ -169,9 +169,9 @@ def score_fold(
     )
 
 
-def _scenarios(scoring: ScoringConfig) -> list[Scenario]:
+def _scenarios(scoring: ScoringConfig, scheme: str) -> list[Scenario]:
     """As configured first, then the stress; all of them at the multiple of costs that is scored."""
-    scenarios: Sequence[Scenario] = [AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor)]
+    scenarios: Sequence[Scenario] = [AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor, scheme)]
     return [replace(s, cost_factor=s.cost_factor * scoring.cost_factor) for s in scenarios]
 
 

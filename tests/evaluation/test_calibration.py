@@ -17,6 +17,8 @@ GATE = GateConfig(
 )  # fmt: skip
 NOISE = StudyLaw(num_bars=2500, num_trials=20, annual_sharpe=0.0)
 EDGE = StudyLaw(num_bars=2500, num_trials=20, annual_sharpe=2.0)
+SINGLE_NOISE = StudyLaw(num_bars=2500, num_trials=1, annual_sharpe=0.0, num_placebos=4)
+SINGLE_EDGE = StudyLaw(num_bars=2500, num_trials=1, annual_sharpe=2.0, least_faithful=1.0, num_placebos=4)
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,15 @@ def test_a_study_gives_the_same_outcome_for_the_same_seed(env):
     first, second = (run_study(short, 3, env, GATE) for _ in range(2))
     assert first.best_sharpe == second.best_sharpe
     assert first.verdict == second.verdict or str(first.verdict) == str(second.verdict)
+
+
+def test_a_study_of_one_trial_is_judged_against_its_placebos(env):
+    law = StudyLaw(
+        num_bars=300, num_trials=1, annual_sharpe=20.0, num_blocks=4, num_placebos=4, least_faithful=1.0
+    )
+    outcome = run_study(law, 3, env, GATE)
+    assert outcome.probability_of_loss == 0.0
+    assert next(c for c in outcome.verdict.criteria if c.name == "overfitting").passed
 
 
 @pytest.mark.slow
@@ -46,3 +57,9 @@ def test_of_200_studies_with_a_planted_edge_at_least_80_per_cent_pass_the_gate(e
     # PBO as published cannot tell these from noise; the probability of loss can.
     assert rates.mean_overfitting > 0.3
     assert rates.mean_probability_of_loss < 0.02
+
+
+@pytest.mark.slow
+def test_studies_of_a_single_trial_pass_the_gate_with_an_edge_and_not_without(env):
+    assert calibrate(SINGLE_NOISE, range(200), env, GATE).gate_rate <= 0.01
+    assert calibrate(SINGLE_EDGE, range(200), env, GATE).gate_rate >= 0.80
