@@ -83,10 +83,10 @@ class GateEvidence:
         one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
     stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
     seeds : seed -> (T,) returns of the same configuration trained with other seeds.
-    overfitting : CSCV's probability of loss over the study's trials (`evaluation.overfitting.cscv`), padded with placebo
-        strategies where there are few (`evaluation.search_evidence.padded_overfitting`). The probability of backtest
-        overfitting as published is near one half for trials of equal skill, however good, so it cannot be a threshold;
-        docs/evaluation.md has the calibration.
+    overfitting : CSCV's probability of loss over the study's trials (`evaluation.overfitting.cscv`), padded with
+        placebo strategies where there are few (`evaluation.search_evidence.padded_overfitting`). The probability of
+        backtest overfitting as published is near one half for trials of equal skill, however good, so it cannot be a
+        threshold; docs/evaluation.md has the calibration.
     overfitting_published : the probability as published, for the sentence only.
     leak_check : report of the leak check of the study's features, normaliser, market and env.
     cost_factor : multiple of all costs at which `net_return` was earned; below 1 costs were left out.
