@@ -7,6 +7,7 @@ standard input, answers each with one line, and ends its nodes, and no others, w
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-of-the-test-and-of-nothing-else"
@@ -164,13 +166,19 @@ def main() -> None:
             "dashboard_agent_listen_port": _free_port(),
         },
     )
-    workers = [cluster.add_node(num_cpus=1) for _ in range(int(sys.argv[1]))]
+    numbers = itertools.count(1)
+
+    def add() -> Any:
+        # A folder for unpacked working trees of its own: nodes of one machine would drop each other's.
+        return cluster.add_node(num_cpus=1, runtime_env_dir_name=f"runtime_resources_{next(numbers)}")
+
+    workers = [add() for _ in range(int(sys.argv[1]))]
     facts = {"address": cluster.address, "dashboard": f"http://{cluster.webui_url}"}
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
     for line in sys.stdin:
         if line.strip() == "add":
-            workers.append(cluster.add_node(num_cpus=1))
+            workers.append(add())
         else:
             cluster.remove_node(workers.pop(0), allow_graceful=False)
         sys.stdout.write("{}\n")
