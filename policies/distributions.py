@@ -90,7 +90,8 @@ class PerAssetCategorical(ActionDistribution):
     dtype = np.int64
 
     def __init__(self, scores: Tensor, *, scalar: bool = False) -> None:
-        self.log_probs = torch.log_softmax(scores, dim=-1)
+        # Choices first: over three neighbours in memory torch takes five times as long, for the same bits.
+        self.log_probs = torch.log_softmax(scores.movedim(-1, 0).contiguous(), dim=0).movedim(0, -1)
         self._scalar = scalar
 
     def logp(self, value: Tensor) -> Tensor:

