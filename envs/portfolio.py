@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, ClassVar
 
 import gymnasium
@@ -72,8 +73,6 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.metadata = {"autoreset_mode": autoreset_mode}
         self.single_observation_space = self.layout.space()
         self.single_action_space = action_space(config.action, self.num_assets)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.recorder: Any = None
         self._mode = _MODES[autoreset_mode]
         self._rule = rule_vector(config, market)
@@ -96,6 +95,16 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._ended: list[NDArray[np.float64]] = []
         self._copy = copy
         self._started = False
+
+    @cached_property
+    def observation_space(self) -> gymnasium.Space:  # type: ignore[override]
+        """Of all rows together; built when asked for, because its bounds take twice the memory of the observations."""
+        return batch_space(self.single_observation_space, self.num_envs)
+
+    @cached_property
+    def action_space(self) -> gymnasium.Space:  # type: ignore[override]
+        """Of all rows together."""
+        return batch_space(self.single_action_space, self.num_envs)
 
     def _allocate_outputs(self) -> None:
         E, A, D = self.num_envs, self.num_assets, self.layout.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_one_more_env_row_takes_at_most_two_kilobytes_beside_its_observation(num
         return sum(array.nbytes for array in [*env.rows.arrays().values(), *outputs])
 
     assert (size(300) - size(200)) / 100 <= 2048
+
+
+@pytest.mark.parametrize("num_assets", [4, 50])
+def test_all_that_one_more_env_row_allocates_is_two_kilobytes_and_its_observation_twice(num_assets):
+    # Twice: the one that is shown, and room for the last one of an episode.
+    market = build_market(random_panel(1, num_assets=num_assets, exogenous=False))
+
+    def allocated(num_envs):
+        tracemalloc.start()
+        env = PortfolioVectorEnv(
+            market, RANDOM, num_envs=num_envs, windows=[Window(start_bar=10, stop_bar=80)], seed=0, copy=False
+        )
+        env.reset()
+        env.step(np.ones((num_envs, num_assets), dtype=int))
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return size, env.layout.size
+
+    allocated(1)  # loads the compiled kernel
+    (many, width), (few, _) = allocated(600), allocated(200)
+    assert (many - few) / 400 <= 2048 + 2 * 4 * width
 
 
 @pytest.mark.ray
