@@ -27,6 +27,11 @@ class Peer:
     worker: str
     work: str
 
+    @property
+    def version(self) -> str:
+        """The one that is installed: the first requirement pins the peer itself."""
+        return self.requirements[0].split("==")[1]
+
 
 PEERS = (
     Peer(
@@ -56,14 +61,15 @@ def _row(name: str, value: float | None, settings: dict[str, Any]) -> dict[str, 
 
 
 def _peer_row(peer: Peer, folder: Path, seconds: float) -> dict[str, Any]:
-    settings = {"peer": peer.name, "work": peer.work, "threads": 1}
+    name = f"{peer.name} {peer.version}"
+    settings = {"peer": peer.name, "version": peer.version, "work": peer.work, "threads": 1}
     try:
         _install(peer, folder)
         value = _run(peer, folder, seconds)
     except (subprocess.SubprocessError, OSError, ValueError, KeyError) as error:
         detail = getattr(error, "stderr", None) or str(error)
-        return _row(peer.name, None, {**settings, "reason": detail.strip().splitlines()[-1][:300]})
-    return _row(peer.name, value, settings)
+        return _row(name, None, {**settings, "reason": detail.strip().splitlines()[-1][:300]})
+    return _row(name, value, settings)
 
 
 def _install(peer: Peer, folder: Path) -> None:

@@ -124,14 +124,16 @@ def scaling_rows(seconds: float) -> list[Row]:
 
 
 def memory_rows() -> list[Row]:
-    """Bytes of one more env row at 50 assets; its observation comes on top."""
-    market = random_market(num_assets=50, num_features=60, num_bars=500)
-    return [
-        row("state of one env row, plain", bytes_per_env(market, plain()), "bytes", assets=50),
-        row(
-            "state of one env row, everything on", bytes_per_env(market, everything_on()), "bytes", assets=50
-        ),
-    ]
+    """Bytes of one more env row at 4 and at 50 assets; its observation comes on top."""
+    rows = []
+    for num_assets in (4, 50):
+        market = random_market(num_assets=num_assets, num_features=60, num_bars=500)
+        for name, config in (("plain", plain()), ("everything on", everything_on())):
+            size = bytes_per_env(market, config)
+            rows.append(
+                row(f"state of one env row, {num_assets} assets, {name}", size, "bytes", assets=num_assets)
+            )
+    return rows
 
 
 def run(settings: Mapping[str, Any]) -> list[Row]:
