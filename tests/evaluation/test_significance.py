@@ -1,4 +1,9 @@
-"""Significance against the papers' worked examples and against purgedcv and skfolio."""
+"""Significance against the papers' worked examples and against purgedcv and skfolio.
+
+BL 2012: Bailey and Lopez de Prado, The Sharpe ratio efficient frontier, Journal of Risk 15(2), 2012.
+BL 2014: Bailey and Lopez de Prado, The deflated Sharpe ratio, Journal of Portfolio Management 40(5), 2014, 94-107.
+LLZ 2025: Lopez de Prado, Lipton and Zoonekynd, How to use the Sharpe ratio, 2025.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,15 @@ def test_psr_of_the_24_month_track_record_of_bailey_and_lopez_de_prado_2012():
     assert probabilistic_sharpe_ratio(monthly, 24) == pytest.approx(0.982, abs=5e-4)
     skewed = probabilistic_sharpe_ratio(monthly, 24, skewness=-2.448, kurtosis=10.164)
     assert skewed == pytest.approx(0.913, abs=5e-4)
+
+
+def test_the_later_convention_of_2025_gives_another_number_for_the_same_track_record():
+    # LLZ 2025 take the variance under the null: with a benchmark of 0 it is 1 / T, whatever the moments, so that the
+    # same 24 months (mean 0.036, deviation 0.079) come out at Phi(0.4557 sqrt(24)) = 0.987 (the package jsharpe).
+    sharpe = 0.036 / 0.079
+    ours = probabilistic_sharpe_ratio(sharpe, 24, skewness=-2.448, kurtosis=10.164)
+    assert stats.norm.cdf(sharpe * math.sqrt(24)) == pytest.approx(0.987, abs=5e-4)
+    assert ours == pytest.approx(0.913, abs=1e-3)
 
 
 @pytest.mark.parametrize(("periods_per_year", "years"), [(250, 2.73), (52, 2.83), (12, 3.24)])
