@@ -44,5 +44,5 @@ def _record(*arguments: object, **options: object) -> logging.LogRecord:
     record = _make(*arguments, **options)
     if _context and record.name.split(".")[0] in PACKAGES:
         where = " ".join(f"{name} {_context[name]}" for name in NAMES if name in _context)
-        record.msg = f"[{where}] {record.msg}"
+        record.msg = f"[{where}] ".replace("%", "%%" if record.args else "%") + str(record.msg)
     return record

@@ -123,3 +123,27 @@ def test_a_dry_run_starts_nothing_and_writes_nothing(tmp_path, capsys):
     assert run_entry_point(train, "train", [*small, "algo.num_env_runners=4"]) == 2
     assert "a fold needs 5 CPUs" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.ray
+def test_a_fragment_is_as_large_as_a_dry_run_says(tmp_path):
+    import ray
+
+    from rayjobs.build import build_train_config
+    from rayjobs.cluster import ClusterConfig, ray_session
+    from rayjobs.dry_run import array_bytes, fragment_bytes
+    from rayjobs.entry import compose
+    from rayjobs.fold_job import fold_market
+    from rayjobs.search.policy_trials import training_spec
+    from rayjobs.study import load_study
+    from rayjobs.training import build_algorithm
+
+    small = ["+experiment=planted_signal", "algo.num_envs=16", "algo.minibatch_steps=256"]
+    config = build_train_config(compose("train", small))
+    with ray_session(ClusterConfig.here(num_cpus=1, object_store_mb=100)):
+        study, _, folds = load_study(config)
+        market, contract = fold_market(study, folds[0])
+        algorithm = build_algorithm(training_spec(config, folds[0], ray.put(market), contract, tmp_path))
+        fragment = algorithm.env_runner.sample(cost_scale=1.0)
+        algorithm.stop()
+    assert fragment_bytes(study, contract) == pytest.approx(array_bytes(fragment), rel=0.01)
