@@ -90,13 +90,19 @@ def short_fold(study: Study, fold: Fold) -> tuple[slice, Fold]:
     Returns
     -------
     stretch : bars of the study's panel. short : a fold in bars of that stretch: it trains on the last bars of the
-        training window and tests on the first ones of the test window, with the same gap between.
+        training window and tests on the first ones of the test window, with the same gap between. A training window
+        that is hardly longer than the lookback (a policy scored on other bars) reaches into the test window here, for
+        features that are not known would hide what they read.
     """
     lead = lookback_bars(study) + study.config.env.episode.warmup_bars
-    start = max(fold.train.stop - lead - FITTED_BARS, 0)
-    tested = min(fold.test.stop - fold.test.start, NUM_STEPS + 1)
-    first = fold.test.start - start
-    stop = min(fold.test.start + tested + BARS_BEYOND, study.panel.num_bars)
+    gap = fold.test.start - fold.train.stop
+    train_stop = max(fold.train.stop, min(lead + FITTED_BARS, fold.test.stop - gap - NUM_STEPS))
+    start = max(train_stop - lead - FITTED_BARS, 0)
+    first = train_stop + gap
+    tested = min(fold.test.stop - first, NUM_STEPS + 1)
+    stop = min(first + tested + BARS_BEYOND, study.panel.num_bars)
     return slice(start, stop), Fold(
-        index=fold.index, train=slice(0, fold.train.stop - start), test=slice(first, first + tested)
+        index=fold.index,
+        train=slice(0, train_stop - start),
+        test=slice(first - start, first - start + tested),
     )

@@ -9,6 +9,7 @@ import pytest
 from small_training import small_config
 
 from data.features import Standardiser
+from evaluation.splits import Fold
 from rayjobs import fold_job
 from rayjobs.build import build_train_config
 from rayjobs.entry import compose
@@ -47,7 +48,9 @@ def test_a_feature_that_reads_ahead_is_named(feature, culprit):
 
 def test_a_normaliser_fitted_on_the_whole_sample_is_found(monkeypatch):
     fit = Standardiser.fit
-    cheating = staticmethod(lambda features, train, **more: fit(features, slice(0, len(features.asset)), **more))
+    cheating = staticmethod(
+        lambda features, train, **more: fit(features, slice(0, len(features.asset)), **more)
+    )
     monkeypatch.setattr(fold_job.Standardiser, "fit", cheating)
     report = leak_report(study_of("+experiment=planted_signal"))
     assert not report.clean
@@ -62,6 +65,14 @@ def test_every_fold_has_a_stretch_with_its_own_gap_and_enough_bars():
         assert short.test.start - short.train.stop == fold.test.start - fold.train.stop
         assert stretch.stop - stretch.start > short.test.stop
         assert leak_report(study, fold).clean
+
+
+def test_a_policy_scored_on_other_bars_is_checked_although_its_training_window_is_the_lookback_alone():
+    cheat = "{name: 'cheating_features:NEXT_RETURN', params: {ahead_bars: 1}}"
+    study = study_of("+experiment=crypto_portfolio", f"+features.specs.cheat={cheat}")
+    first = study.features.lookback_bars + 1
+    whole = Fold(index=0, train=slice(0, first), test=slice(first, study.panel.num_bars))
+    assert "next_return_1" in str(leak_report(study, whole))
 
 
 def test_the_check_leaves_the_study_as_it_was():
