@@ -163,7 +163,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         observations = np.empty((*shape, *self.env.single_observation_space.shape), np.float32)
         actions = np.empty((*shape, *spec.action_shape), spec.action_dtype)
         scores = np.empty((*shape, spec.num_scores), np.float32)
-        log_probs, values, next_values, rewards, keep = (np.empty(shape, np.float32) for _ in range(5))
+        values, next_values, rewards, keep = (np.empty(shape, np.float32) for _ in range(4))
         ended, valid = np.empty(shape, bool), np.empty(shape, bool)
         states: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._state}
         for t in range(length):
@@ -173,15 +173,15 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
             observations[t], keep[t], valid[t] = self._observation, self._keep, ~self._resetting
             output = self._advance(self._observation)
             allowed_scores = self._allowed(output.scores)
-            distribution = self._distribution.from_logits(allowed_scores)
-            choice = distribution.draw(self._random)
-            actions[t], scores[t] = choice.numpy(), allowed_scores.numpy()
-            log_probs[t], values[t] = distribution.logp(choice).numpy(), output.values.numpy()
+            choice = self._distribution.from_logits(allowed_scores).draw(self._random)
+            actions[t], scores[t], values[t] = choice.numpy(), allowed_scores.numpy(), output.values.numpy()
             if t > 0:
                 # What follows step t - 1 is this observation, unless an episode ended between.
                 np.copyto(next_values[t - 1], values[t], where=self._carried)
             ended[t] = self._step(actions[t], rewards[t], next_values[t])
         np.copyto(next_values[-1], self._peek_values(), where=self._carried)
+        distribution = self._distribution.from_logits(torch.from_numpy(scores))
+        log_probs = distribution.logp(torch.from_numpy(actions)).numpy()
         if not self.config.use_critic:
             values[:] = next_values[:] = 0.0
         advantages, targets = generalised_advantages(
