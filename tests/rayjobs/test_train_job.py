@@ -29,6 +29,12 @@ def ray_running():
         yield
 
 
+@pytest.fixture(autouse=True)
+def one_commit(monkeypatch):
+    """Two runs of a test count as runs of one code, though somebody may commit between them."""
+    monkeypatch.setattr("rayjobs.train_trial.code_version", lambda provenance: "c0")
+
+
 def job(directory: Path, *overrides: str) -> Path:
     """Run a training job that must end well; its run directory."""
     assert train(compose("train", [*overrides, f"run.directory={directory}"])) in (
