@@ -34,8 +34,8 @@ NUM_ASSETS, NUM_FOLDS, NUM_FEATURES = 8, 16, 16
 def random_policy(market: Market, units: int) -> TrainedPolicy:
     """An LSTM policy with random weights, its scores wide enough that it trades."""
     network = NetworkConfig(
-        core="lstm", encoder_units=units, core_units=units, value_units=units, initial_memory_bars=32, symbol_embedding=True,
-        attention=None, weights_distribution="squashed_gaussian", action_masks=False,
+        core="lstm", encoder_units=units, core_units=units, value_units=units, initial_memory_bars=32,
+        symbol_embedding=True, attention=None, weights_distribution="squashed_gaussian", action_masks=False,
     )  # fmt: skip
     env = PortfolioEnv(market, plain(), windows=[Window(start_bar=100, stop_bar=market.num_bars)], seed=0)
     spec = DistributionSpec.for_space(action_space(plain().action, NUM_ASSETS), network.weights_distribution)

@@ -63,6 +63,7 @@ def bench_network(workload: TrainWorkload) -> NetworkConfig:
         encoder_units=workload.units,
         core_units=workload.units,
         value_units=64,
+        initial_memory_bars=16,
         symbol_embedding=False,
         attention=None,
         weights_distribution="squashed_gaussian",

@@ -19,6 +19,7 @@ CONFIG = NetworkConfig(
     encoder_units=4,
     core_units=4,
     value_units=4,
+    initial_memory_bars=16,
     symbol_embedding=False,
     attention=None,
     weights_distribution="squashed_gaussian",

@@ -32,6 +32,7 @@ def policy_of(
         encoder_units=5,
         core_units=4,
         value_units=3,
+        initial_memory_bars=16,
         symbol_embedding=True,
         attention=AttentionConfig(window_bars=3, heads=2) if core == "attention" else None,
         weights_distribution=weights,

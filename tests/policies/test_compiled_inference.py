@@ -15,7 +15,8 @@ from policies.networks import AttentionConfig, NetworkConfig
 
 def config(core="lstm", **changes):
     facts = {
-        "core": core, "encoder_units": 24, "core_units": 20, "value_units": 8, "symbol_embedding": True,
+        "core": core, "encoder_units": 24, "core_units": 20, "value_units": 8, "initial_memory_bars": 8,
+        "symbol_embedding": True,
         "attention": AttentionConfig(window_bars=4, heads=2) if core == "attention" else None,
         "weights_distribution": "squashed_gaussian", "action_masks": False,
     }  # fmt: skip

@@ -27,6 +27,7 @@ def module_of(
         encoder_units=6,
         core_units=4,
         value_units=5,
+        initial_memory_bars=16,
         symbol_embedding=False,
         attention=AttentionConfig(window_bars=3, heads=2) if core == "attention" else None,
         weights_distribution="squashed_gaussian",

@@ -21,7 +21,13 @@ def layout_of(num_assets: int) -> ObservationLayout:
 
 def config_of(core: str, **changes) -> NetworkConfig:
     attention = AttentionConfig(window_bars=4, heads=2) if core == "attention" else None
-    sizes = {"encoder_units": 6, "core_units": 8, "value_units": 5, "symbol_embedding": False}
+    sizes = {
+        "encoder_units": 6,
+        "core_units": 8,
+        "value_units": 5,
+        "initial_memory_bars": 8,
+        "symbol_embedding": False,
+    }
     choices = {"weights_distribution": "squashed_gaussian", "action_masks": False}
     facts = {"core": core, "attention": attention, **choices, **sizes}
     return NetworkConfig(**facts | changes)
@@ -207,3 +213,12 @@ def test_a_wrong_size_is_one_sentence(changes, message):
 def test_attention_needs_at_least_one_bar_and_one_head(field):
     with pytest.raises(ValueError, match=f"policy.attention.{field} is 0; it must be at least 1"):
         AttentionConfig(**{"window_bars": 4, "heads": 2, field: 0})
+
+
+@pytest.mark.parametrize("core", ["lstm", "gru"])
+def test_before_training_units_remember_for_one_bar_up_to_the_configured_time(core):
+    # A gate that keeps T / (T + 1) of its state a bar has about 1 / e of it left after T bars.
+    network = PortfolioNetwork(layout_of(3), 3, config_of(core, core_units=16, initial_memory_bars=33))
+    kept = torch.sigmoid(network.core_from_asset.bias.detach()[16:32])
+    times = torch.linspace(1.0, 32.0, 16)
+    torch.testing.assert_close(kept, times / (times + 1.0))
