@@ -77,10 +77,9 @@ class Demand:
     @property
     def bundles(self) -> list[dict[str, float]]:
         """One per process: the training's own first, then its learners, then its env runners."""
-        learner: dict[str, float] = {"CPU": 1}
-        if self.learner_gpus:
-            learner["GPU"] = self.learner_gpus
-        return [{"CPU": 1}, *[learner] * self.num_learners, *[{"CPU": 1}] * self.num_env_runners]
+        one: dict[str, float] = {"CPU": 1}
+        learner = one | ({"GPU": self.learner_gpus} if self.learner_gpus else {})
+        return [one, *[learner] * self.num_learners, *[one] * self.num_env_runners]
 
     def strategy(self, nodes: Sequence[Node]) -> Strategy:
         """How to place it on these nodes."""
