@@ -23,11 +23,9 @@ OVERRIDES = (
 )  # fmt: skip
 
 
-def make_run(root: Path, *overrides: str) -> Path:
-    """Write a run of two folds below ``root`` and return its directory."""
-    values = {
-        key: value for key, value in compose("train", [*OVERRIDES, *overrides]).items() if key in TRAIN_KEYS
-    }
+def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:
+    """Write a run below ``root`` and return its directory; two folds of the small market unless told otherwise."""
+    values = {key: value for key, value in compose("train", [*base, *overrides]).items() if key in TRAIN_KEYS}
     config = build_train_config(values)
     study, hygiene, folds = load_study(config)
     directory = RunDirectory.create(

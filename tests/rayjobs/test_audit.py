@@ -245,3 +245,28 @@ def test_a_run_that_lacks_a_file_is_bad_input(run, capsys):
     (run / "walk_forward" / "fills.parquet").unlink()
     assert run_audit(f"run={run}") is ExitCode.BAD_INPUT
     assert "fills.parquet is missing; the run directory is not complete" in capsys.readouterr().err
+
+
+REAL = (
+    "walk_forward.train_bars=3000", "walk_forward.test_bars=2000", "walk_forward.only_fold=0", "scoring.supervised=[]",
+    "scoring.placebo_strategies=0", "scoring.in_sample=false",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("+experiment=crypto_portfolio", "policy=momentum_sign"),
+        ("+experiment=spy_intraday", "policy=momentum_sign"),
+        ("+experiment=spy_intraday", "policy=buy_and_hold"),
+        ("+experiment=crypto_portfolio", "policy=momentum_sign", "env=triple_barrier"),
+        ("+experiment=planted_signal", "policy=flip", "costs.latency_bars=2"),
+    ],
+    ids=lambda overrides: " ".join(overrides).replace("+experiment=", ""),
+)
+def test_venues_costs_exits_and_latency_of_honest_runs_pass(overrides, tmp_path):
+    run = make_run(tmp_path, base=(*overrides, *REAL))
+    checks = ("data", "execution", "costs", "metrics", "reproduction")
+    assert failures(run, *checks) == {}
+    assert len(pd.read_parquet(run / "walk_forward" / "fills.parquet")) >= 1
