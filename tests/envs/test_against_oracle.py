@@ -10,7 +10,9 @@ import oracle_coverage as coverage
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import COSTS, Context, Oracle
+from oracle import Oracle
+from oracle_book import COSTS
+from oracle_context import Context
 from random_markets import (
     CONTEXT,
     NO_REWARD,

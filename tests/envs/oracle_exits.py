@@ -1,0 +1,101 @@
+"""The oracle's exits: barriers inside the bar, liquidation at maintenance margin, closing at a close."""
+
+from __future__ import annotations
+
+from oracle_fills import Fills
+
+
+class Exits(Fills):
+    """Barriers by the order of touching, liquidation by bisection."""
+
+    def check_barriers(self, a, t):
+        barriers, holding = self.config.barriers, self.assets[a]
+        if barriers is None or not holding.units:
+            return
+        p, side = self.panel, holding.side
+        opened, high, low = p.open[t + 1, a], p.high[t + 1, a], p.low[t + 1, a]
+        unit = {
+            "percent": holding.average / 100,
+            "ticks": self.instruments[a].tick_size,
+            "atr": holding.entry_atr,
+        }[barriers.unit]
+        if unit > 0:
+            hit = self.touched(barriers, holding, side, unit, opened, high, low, holding.entry_bar <= t)
+            if hit:
+                price, reason = hit
+                fee = self.fees(a, maker=reason == "profit_target")
+                self.fill(a, t, -holding.units, price, reason, fee)
+                holding.cancel()
+                return
+        holding.extreme = max(holding.extreme, high) if side > 0 else min(holding.extreme, low)
+
+    @staticmethod
+    def touched(barriers, holding, side, unit, opened, high, low, held_before):
+        """(price, reason) of the first barrier touched; prices are mirrored for shorts so that down is bad."""
+        stops = []
+        if barriers.stop_loss is not None:
+            stops.append((side * holding.average - barriers.stop_loss * unit, "stop_loss"))
+        if barriers.trailing_stop is not None:
+            stops.append((side * holding.extreme - barriers.trailing_stop * unit, "trailing_stop"))
+        stop = max(stops, key=lambda s: s[0]) if stops else None
+        target = None
+        if barriers.profit_target is not None:
+            target = side * holding.average + barriers.profit_target * unit
+        worst, best = (low, high) if side > 0 else (-high, -low)
+        if held_before and stop and side * opened <= stop[0]:
+            return opened, stop[1]
+        if held_before and target is not None and side * opened >= target:
+            return opened, "profit_target"
+        if stop and worst <= stop[0]:
+            return side * stop[0], stop[1]
+        if target is not None and best >= target:
+            return side * target, "profit_target"
+        return None
+
+    def liquidate(self, t):
+        """Cross margin: walk all prices from open to worst together; at maintenance everything is closed."""
+        p = self.panel
+
+        def prices(x):
+            result = []
+            for a, h in enumerate(self.assets):
+                if not p.tradable[t + 1, a]:
+                    result.append(self.mark[t + 1, a])
+                    continue
+                worst = p.low[t + 1, a] if h.units > 0 else p.high[t + 1, a]
+                result.append(p.open[t + 1, a] + x * (worst - p.open[t + 1, a]))
+            return result
+
+        def spare(x):
+            equity, need = self.cash, 0.0
+            for a, (h, price) in enumerate(zip(self.assets, prices(x), strict=True)):
+                i = self.instruments[a]
+                equity += h.units * price * i.multiplier
+                need += abs(h.units) * (
+                    i.maintenance_margin + price * i.multiplier * i.maintenance_margin_fraction
+                )
+            return equity - need, need
+
+        if spare(0.0)[1] <= 0 or spare(1.0)[0] > 0:
+            return
+        low, high = 0.0, 1.0
+        if spare(0.0)[0] <= 0:
+            high = 0.0
+        for _ in range(200 if high else 0):
+            middle = (low + high) / 2
+            low, high = (low, middle) if spare(middle)[0] <= 0 else (middle, high)
+        self.breaches += 1
+        at = prices(high)
+        for a, holding in enumerate(self.assets):
+            if holding.units and p.tradable[t + 1, a]:
+                self.fill(a, t, -holding.units, at[a], "liquidation", self.fees(a, liquidation=True))
+                holding.cancel()
+
+    def close_everything(self, t, reason, only_tradable=False):
+        for a, holding in enumerate(self.assets):
+            if only_tradable and not self.panel.tradable[t + 1, a]:
+                continue
+            if holding.units:
+                self.fill(a, t, -holding.units, self.mark[t + 1, a], reason, self.fees(a))
+            holding.cancel()
+        self.mark_book(t)

@@ -1,0 +1,67 @@
+"""The oracle's rewards and what its account shows in the observation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from oracle_book import Book
+
+
+class Rewards(Book):
+    """Terms of envs/rewards.py; position and account blocks of the observation."""
+
+    def reward(self, t, before, drawdown):
+        r, initial, x = self.config.reward, self.config.initial_equity, self.net_return
+        edge_bars = math.ceil(r.edge_minutes * 60 / self.panel.bar_seconds)
+        edge = self.since[t + 1] < edge_bars or self.left[t + 1] < edge_bars
+        terms = {
+            "log_equity": math.log(max(self.equity, 1e-12 * initial) / before),
+            "net_return": x,
+            "pnl": (self.equity - before) / initial,
+            "differential_sharpe": self.differential_sharpe(x),
+            "realised": (self.realised - sum(self.bar_costs.values())) / initial,
+            "drawdown": -drawdown,
+            "downside": -(min(x, 0.0) ** 2),
+            "turnover": -self.turnover / before,
+            "holding": -self.gross / max(self.equity, 1e-12 * initial),
+            "micro": -len(self.fills) * (r.edge_factor if edge else 1.0),
+            "breach": -float(self.breaches),
+        }
+        return r.scale * sum(getattr(r, name) * value for name, value in terms.items())
+
+    def differential_sharpe(self, x):
+        eta = self.config.reward.differential_sharpe_rate
+        first, second = self.moments
+        self.moments = [first + eta * (x - first), second + eta * (x * x - second)]
+        if len(self.returns) <= 1:
+            return 0.0
+        top = second * (x - first) - 0.5 * first * (x * x - second)
+        value = top / max(second - first**2, 1e-12) ** 1.5
+        return min(max(value, -10.0), 10.0)
+
+    def observation(self):
+        """Position and account blocks at the close of the current bar."""
+        t, cap, scale = self.bar, self.config.risk.max_gross_exposure, self.config.observation.return_scale
+
+        def soft(x):
+            return x / (1 + abs(x))
+
+        def exposure(units, a):
+            return units * self.unit_value(a, t) / (self.equity * cap)
+
+        position, gross, net = [], 0.0, 0.0
+        for a, h in enumerate(self.assets):
+            gain = h.side * (self.mark[t, a] / h.average - 1) if h.units else 0.0
+            age = t + 1 - h.entry_bar if h.units else 0
+            share, working = exposure(h.units, a), exposure(h.target - h.units, a)
+            gross, net = gross + abs(share), net + share
+            position += [
+                h.side, min(max(share, -1), 1), min(max(working, -1), 1), soft(gain / scale),
+                age / (age + self.config.observation.holding_scale_bars), float(self.panel.tradable[t, a]),
+            ]  # fmt: skip
+        account = [
+            min(gross, 1), min(max(net, -1), 1), min(max(1 - self.equity / self.peak, 0), 1),
+            soft((self.equity / self.session_equity - 1) / scale), float(self.halt != ""), 1 / (1 + self.left[t]),
+        ]  # fmt: skip
+        return np.array([*position, *account])
