@@ -12,7 +12,6 @@ from evaluation.ledger import Ledger
 from evaluation.overfitting import CscvResult, cscv
 from evaluation.trial_count import effective_number_of_trials
 
-
 FloatArray = NDArray[np.float64]
 MAX_BLOCKS = 16
 """Blocks of CSCV: 12,870 combinations."""
