@@ -50,6 +50,7 @@ class OneMachineCluster:
             "RAY_AUTH_TOKEN": TOKEN,
             "RAY_USAGE_STATS_ENABLED": "0",
             "OMP_NUM_THREADS": "1",
+            "RAY_worker_niceness": "0",  # a busy machine would leave nothing to workers that give way
         }
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
             self.environment.pop(name, None)
