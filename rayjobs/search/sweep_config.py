@@ -60,9 +60,13 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     base = {key: value for key, value in values.items() if key != "search"} | {"resume": None}
     train = build_train_config(base)
     if train.script is not None:
-        raise ConfigError(f"policy={train.script} is scripted, there is nothing to search; choose a trained policy")
+        raise ConfigError(
+            f"policy={train.script} is scripted, there is nothing to search; choose a trained policy"
+        )
     if train.only_fold is not None or train.fold_order is not None:
-        raise ConfigError("walk_forward.only_fold and fold_order are for training jobs; a sweep runs every fold")
+        raise ConfigError(
+            "walk_forward.only_fold and fold_order are for training jobs; a sweep runs every fold"
+        )
     search = build_dataclass(SearchConfig, values["search"], "search")
     make_sampler(search.sampler, train.seed, 0)  # a missing package is told before anything starts
     space = Space(search.space)
