@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+import numpy as np
 import ray
 
 from rayjobs import checkpoints
@@ -67,6 +68,20 @@ def in_iteration(iteration: int, seconds: float):
     def arm(row):
         if row["iteration"] == iteration:
             threading.Timer(seconds, die).start()
+
+    return arm
+
+
+def at_random(seed: int):
+    """Die up to five iterations after the first report, anywhere within the iteration; the seed says where."""
+    random = np.random.default_rng(seed)
+    left = [int(random.integers(0, 5))]
+
+    def arm(row):
+        left[0] -= 1
+        if left[0] == -1:
+            iteration_seconds = row["sample_seconds"] + row["learn_seconds"]
+            threading.Timer(float(random.random()) * iteration_seconds, die).start()
 
     return arm
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 from small_training import (
+    at_random,
     attempt,
     before_the_old_one_is_dropped,
     in_iteration,
@@ -65,6 +66,21 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bits(runtime, tmp_
     # A training that is finished is not trained again.
     assert outcome_of(train_policy(killed, lambda row: seen.append("again"))) == whole
     assert "again" not in seen
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_kills_at_random_moments_change_no_bit(runtime, tmp_path):
+    config = small_config("trainer.total_env_steps=30720")  # 60 iterations
+    whole = outcome_of(ray.get(attempt.remote(small_spec(config, tmp_path / "whole"), never)))
+    killed = small_spec(config, tmp_path / "killed")
+    reached = []
+    for seed in range(10):
+        with pytest.raises(ray.exceptions.WorkerCrashedError):  # it dies before it ends
+            ray.get(attempt.remote(killed, at_random(seed)))
+        reached.append(sorted(path.name for path in killed.directory.glob("iteration_*")))
+    assert len({str(names) for names in reached}) > 1  # they did not all die at the start
+    assert outcome_of(ray.get(attempt.remote(killed, never))) == whole
 
 
 def test_a_nudge_changes_the_learning_rate_once_and_is_repeated_after_a_crash(runtime, tmp_path):
