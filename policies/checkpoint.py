@@ -143,6 +143,11 @@ class TrainedPolicy:
                 f"{'not ' if allowed is None else ''}given masks; give it env.action_masks() just then"
             )
         seen = np.ascontiguousarray(observation, dtype=np.float32)
+        if seen.ndim != 2 or seen.shape[1] != self.contract.layout.size:
+            raise ValueError(
+                f"the observation is {seen.shape} but the policy was trained on (E, {self.contract.layout.size}); "
+                "give it the observations of an env with the same symbols and features"
+            )
         with torch.inference_mode():
             if self._compiled is not None:
                 scores, after = self._compiled.step(seen, state)

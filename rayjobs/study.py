@@ -49,6 +49,12 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         fold_order=config.fold_order,
     )
     config.instruments.for_symbols(dataset.panel.symbols)
+    asked = config.env.episode.num_assets
+    if asked not in (None, dataset.panel.num_assets):
+        raise ValueError(
+            f"env.episode.num_assets is {asked} but the data have {dataset.panel.num_assets} symbols, and a policy "
+            "is scored on all of them: leave it at null, or choose symbols with data.symbols"
+        )
     for fold in folds:
         training_windows(config, fold, lookback_bars(study))
     check_simulator(study, folds[0])

@@ -104,3 +104,16 @@ def test_an_exported_policy_acts_by_the_compiled_form_and_as_torch_would():
     expected, _ = policy.act(observation, state)
     np.testing.assert_array_equal(actions, expected)
     assert len(np.unique(actions)) == 3
+
+
+def test_an_observation_of_another_length_is_refused():
+    spec = DistributionSpec(kind="categorical", num_assets=3, choices=3)
+    contract = PolicyContract(
+        layout=layout(3), feature_hash="", standardiser=None, action_scheme="direction", actions=spec,
+        network=config(),
+    )  # fmt: skip
+    policy = TrainedPolicy(contract, network(3, config()).state_dict())
+    with pytest.raises(
+        ValueError, match=r"the observation is \(2, 70\) but the policy was trained on \(E, 40\)"
+    ):
+        policy.act(np.zeros((2, 70), dtype=np.float32), policy.initial_state(2))

@@ -195,6 +195,11 @@ def test_no_two_choices_of_a_key_give_the_same_trajectory(key, choices, situatio
     assert len(set(seen)) == len(choices)
 
 
+def test_a_job_on_fewer_assets_than_the_data_have_is_refused_before_it_trains():
+    with pytest.raises(ValueError, match=r"env\.episode\.num_assets is 2 but the data have 5 symbols"):
+        load_study(build_train_config(with_keys({"env.episode.num_assets": 2})))
+
+
 def leaves(values, path):
     for name, value in values.items():
         if isinstance(value, dict) and value:
