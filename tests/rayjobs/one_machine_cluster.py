@@ -95,7 +95,7 @@ class OneMachineCluster:
         """Take away the oldest worker node with everything on it, as a cloud takes away a spot instance."""
         self._ask("remove")
 
-    def kill(self, title: str, *, within_s: float = 240.0) -> int:
+    def kill(self, title: str, *, within_s: float = 900.0) -> int:
         """End one process of this cluster, as soon as there is one, without a word of warning; gives its id.
 
         Parameters

@@ -85,7 +85,7 @@ def only_run(directory: Path, job: str) -> Path:
     return run
 
 
-def wait_for(found, seconds: float = 300.0):
+def wait_for(found, seconds: float = 900.0):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := found():
