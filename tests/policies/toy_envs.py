@@ -166,3 +166,25 @@ class BrokenVectorEnv(NoiseVectorEnv):
 def broken_env(context: Any) -> BrokenVectorEnv:
     """Env creator for RLlib."""
     return BrokenVectorEnv(context["num_envs"])
+
+
+class RecallEnv(gym.Env):
+    """An episode of three steps pays, at its end, the cue of its start (-1 or 1) times the last action less one."""
+
+    observation_space = gym.spaces.Box(-1.0, 1.0, (2,))
+    action_space = gym.spaces.MultiDiscrete([3])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self._cue, self._clock = float(self.np_random.choice([-1.0, 1.0])), 0
+        return np.float32([self._cue, 0.0]), {}
+
+    def step(self, action: Any) -> Any:
+        self._clock += 1
+        reward = self._cue * (float(action[0]) - 1.0) if self._clock == 3 else 0.0
+        return np.float32([0.0, 0.5 * self._clock]), reward, self._clock == 3, False, {}
+
+
+def recall_env(_: Any) -> RecallEnv:
+    """Env creator for RLlib's own env runner."""
+    return RecallEnv()
