@@ -33,6 +33,7 @@ from evaluation.walk_forward import WalkForwardResult
 HERE = Path(__file__).parent
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 COUNTED = {"num_trades", "track_record"}
+BASELINE_STYLES = ("s1", "s2", "s3", "s4", "s5", "s6", "s8", "s9", "s10")
 FRACTIONS = {"max_drawdown", "all_seeds_positive"}
 
 
@@ -143,7 +144,10 @@ def _equity(result: WalkForwardResult) -> dict[str, Any]:
     bars = result.panel.bar_utc[result.bar]
     shown = [name for name in result.baseline_names if name != "flat"]  # a straight line at 1.0
     curves = {name: metrics.equity_curve(result.baseline_return(name)) for name in shown}
-    styles = {name: "s7" if name == ORACLE else f"s{index % 6 + 1}" for index, name in enumerate(curves)}
+    styles = {
+        name: "s7" if name == ORACLE else BASELINE_STYLES[index % len(BASELINE_STYLES)]
+        for index, name in enumerate(curves)
+    }
     ours = metrics.equity_curve(result.net_return)
     series = [charts.Series(name=n, values=v, style=styles[n]) for n, v in curves.items()]
     series.append(charts.Series(name="policy", values=ours, style="s0"))

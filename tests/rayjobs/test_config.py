@@ -158,7 +158,10 @@ def test_a_mistake_on_the_command_line_is_one_sentence(arguments, sentence):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("run:\n  experiment: a\nrun:\n  experiment: b\n", r"mine\.yaml, line 3, column 1: found duplicate key run"),
+        (
+            "run:\n  experiment: a\nrun:\n  experiment: b\n",
+            r"mine\.yaml, line 3, column 1: found duplicate key run",
+        ),
         ("run: {experiment: [a\n", r"mine\.yaml, line 2, column 1: expected ',' or '\]'"),
     ],
 )
