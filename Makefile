@@ -32,8 +32,8 @@ $(STAMP): requirements.lock pyproject.toml
 quickstart: $(STAMP)  ## train on real crypto bars, score walk-forward, write a report (a few minutes on 2 cores)
 	$(RUN) -m rayjobs.train +experiment=crypto_portfolio $(ARGS)
 
-test: $(STAMP)  ## the fast tests (no network, no Ray runtime)
-	$(RUN) -m pytest $(ARGS)
+test: $(STAMP)  ## the fast tests, a process per CPU (no network, no Ray runtime)
+	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
 
 test-ray: $(STAMP)  ## the tests that start a Ray runtime
 	$(RUN) -m pytest -m "ray and not slow and not gpu" $(ARGS)

@@ -22,10 +22,10 @@ def example(name: str) -> ModuleType:
 
 def test_stable_baselines3_ppo_learns_on_the_planted_signal():
     pytest.importorskip("stable_baselines3")
-    returns = example("stable_baselines3_ppo").train(50_000)
+    returns = example("stable_baselines3_ppo").train(40_000)
     # Random trading pays about -49 an episode of 128 bars in costs.
     assert returns[0] < -40.0
-    assert returns[-1] > returns[0] + 15.0
+    assert returns[-1] > returns[0] + 10.0
 
 
 @pytest.mark.ray

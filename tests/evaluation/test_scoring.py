@@ -80,6 +80,7 @@ def test_placebos_trade_as_much_as_the_policy_and_differ_from_one_another(noise_
     np.testing.assert_array_equal(result.placebo_return, again.placebo_return)
 
 
+@pytest.mark.slow
 def test_among_placebos_skill_never_loses_after_selection_and_luck_often_does(signal_world, noise_world):
     skilled = scored(
         signal_world, Schedule(target_TA=signal_world.oracle_direction.astype(float)), placebo_strategies=19

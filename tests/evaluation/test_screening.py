@@ -95,6 +95,7 @@ def test_on_noise_nothing_stands_out_and_the_summary_says_so(noise_world):
     assert "Nothing stands out: none of 7 features" in summary_markdown(table, agreed)
 
 
+@pytest.mark.slow
 def test_the_test_of_importance_is_calibrated_on_chance():
     # 200 screenings of 5 useless features, 40 blocks: at most 5 % may find one; without correction 1 - 0.95^5 = 23 %.
     random = np.random.default_rng(2)

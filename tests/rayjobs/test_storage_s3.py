@@ -198,6 +198,7 @@ def test_a_dropped_connection_is_outlived(uri, line, tmp_path):
     assert Storage(uri).names() == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_storage_that_stays_away_stops_the_job_and_names_the_last_good_checkpoint(uri, line, tmp_path):
     run = tmp_path / "run"
     write(run, "iteration_000004/training.json", "{}")
