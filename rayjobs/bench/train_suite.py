@@ -96,11 +96,11 @@ def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPP
 def run(settings: Mapping[str, Any]) -> list[Row]:
     """Run the suite.
 
-    settings : rounds (turns of each trainer), peers (bool: stock RLlib and SB3 too), workers (bool: two env runners
-        too).
+    settings : units (of encoder and LSTM), rounds (turns of each trainer), peers (bool: stock RLlib and SB3 too),
+        workers (bool: two env runners too).
     """
     torch.set_num_threads(1)
-    workload = TrainWorkload()
+    workload = TrainWorkload(units=int(settings["units"]))
     rounds = int(settings["rounds"])
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
