@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from evaluation.ledger import Ledger
 
@@ -184,6 +185,7 @@ def test_a_sweep_that_loses_a_worker_and_a_node_has_the_laptops_trials_and_a_cor
     done = trials[trials["state"] == "complete"]
     assert len(done) == 6
     assert summary(run, "winner") | {"num_trials": 0} == summary(expected, "winner") | {"num_trials": 0}
-    count = Ledger(directory / "ledger.sqlite").count_on_data
-    assert count is not None
+    provenance = yaml.safe_load((run / "config.yaml").read_text())["provenance"]
+    counted = Ledger(directory / "ledger.sqlite").count_on_data(provenance["data_fingerprint"])
+    assert counted == len(trials)
     assert len(trials) >= len(wanted) + 1  # the lost trial stays on record, and was run again
