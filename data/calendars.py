@@ -201,6 +201,11 @@ def periods_per_year(calendar: str, bar_seconds: int) -> float:
     return len(bar_grid(calendar, bar_seconds, _COUNTED_FROM, _COUNTED_TO).bar_utc) / 4.0
 
 
+def minute(instant: np.datetime64) -> str:
+    """An instant as a person writes it: 2022-03-04 11:30."""
+    return str(np.datetime_as_string(instant, unit="m")).replace("T", " ")
+
+
 def check_window_covered(
     calendar: str,
     bar_seconds: int,
@@ -211,7 +216,10 @@ def check_window_covered(
 ) -> None:
     """Raise DataError unless every bar the calendar expects in [start, stop) lies within [first, last]."""
     if start >= stop:
-        raise DataError(f"The window starts at {start} and stops at {stop}; it must stop after it starts.")
+        raise DataError(
+            f"The window from {minute(start)} to {minute(stop)} holds no bar; the data run from {minute(first)} to "
+            f"{minute(last)}: let it start before it stops, inside them."
+        )
     after = last + np.timedelta64(bar_seconds, "s")
     for low, high in ((start, min(first, stop)), (max(after, start), stop)):
         if low >= high:
@@ -219,6 +227,7 @@ def check_window_covered(
         # Nobody closes for a month; beyond that the calendar need not be asked.
         if high - low > np.timedelta64(31, "D") or len(bar_grid(calendar, bar_seconds, low, high).bar_utc):
             raise DataError(
-                f"The window {start} to {stop} reaches outside the data, which run from {first} to {last}; "
+                f"The window {minute(start)} to {minute(stop)} reaches outside the data, which run from "
+                f"{minute(first)} to {minute(last)}; "
                 "move the window inside."
             )

@@ -154,7 +154,9 @@ def _require_values(symbol: str, name: str, index: pd.Index, values: NDArray[np.
         if np.isnan(value)
         else "correct the source"
     )
-    raise DataError(f"{symbol}: {name} is {value} at {at} (and {int(bad.sum()) - 1} more rows); {cure}.")
+    others = int(bad.sum()) - 1
+    more = f", and in {others:,} more {'row' if others == 1 else 'rows'} it is no better" if others else ""
+    raise DataError(f"{symbol}: {name} is {value} at {at}{more}; {cure}.")
 
 
 def sorted_findings(findings: Sequence[Finding], symbols: Sequence[str]) -> tuple[Finding, ...]:

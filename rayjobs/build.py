@@ -141,6 +141,11 @@ class TrainConfig:
         if self.script is not None and self.script not in SCRIPTED:
             hint = did_you_mean(self.script, list(SCRIPTED))
             raise ValueError(f"policy.script is {self.script!r}; there is no such script; {hint}")
+        if self.policy.action_masks and self.env.action.scheme not in ("direction", "orders"):
+            raise ValueError(
+                f"policy.action_masks is true, but the actions of env.action.scheme={self.env.action.scheme} are no "
+                "choices; set policy.action_masks=false, or env.action.scheme to direction or orders"
+            )
 
 
 ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}

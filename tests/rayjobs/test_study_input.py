@@ -21,6 +21,10 @@ from rayjobs.typed_config import ConfigError
         (["+policy.script=flop"], "did you mean flip?"),
         (["scoring.supervised=[rigde]"], "known models are ridge, logistic, boosting"),
         (["algo.num_envs=0"], "algo.num_envs is 0"),
+        (
+            ["env.action.scheme=weights", "policy.action_masks=true"],
+            "policy.action_masks is true, but the actions",
+        ),
     ],
 )
 def test_a_setting_that_does_not_fit_is_told_in_one_sentence(overrides, sentence):
