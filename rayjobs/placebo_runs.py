@@ -16,7 +16,7 @@ from evaluation.gate import GateEvidence
 from evaluation.placebo import placebo_pass_rate
 from evaluation.splits import Fold
 from rayjobs.fold_job import Study
-from rayjobs.study import run_folds
+from rayjobs.fold_tasks import run_folds
 from rayjobs.study_evidence import chained, complete_evidence
 from rayjobs.tracking import Tracker
 

@@ -21,13 +21,10 @@ from evaluation.summary import summarise
 from evaluation.walk_forward import ordered_folds
 from rayjobs.build import TrainConfig
 from rayjobs.fold_job import FoldOutcome, Study, lookback_bars, training_windows
-from rayjobs.fold_tasks import cpus_per_fold, run_folds, run_seeds
 from rayjobs.leak_audit import check_simulator
 from rayjobs.result_tables import print_paths, print_table, print_verdict
 from rayjobs.study_evidence import chained, complete_evidence
 from rayjobs.tracking import Tracker
-
-__all__ = ["cpus_per_fold", "load_study", "report_study", "run_folds", "run_seeds"]
 
 
 def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:

@@ -23,11 +23,12 @@ def train(values: dict[str, Any]) -> ExitCode:
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
     from rayjobs.dry_run import folds_plan, print_plan
+    from rayjobs.fold_tasks import cpus_per_fold, run_seeds
     from rayjobs.leak_audit import leak_check
     from rayjobs.placebo_runs import placebo_evidence
     from rayjobs.placement import live_nodes
     from rayjobs.run_directory import RunDirectory
-    from rayjobs.study import cpus_per_fold, load_study, report_study, run_seeds
+    from rayjobs.study import load_study, report_study
     from rayjobs.study_evidence import gate_evidence
     from rayjobs.tracking import tracker
     from rayjobs.train_trial import train_trial

@@ -20,7 +20,9 @@ def load(name: str) -> dict:
 @pytest.mark.parametrize("name", LAUNCHER)
 def test_rays_launcher_accepts_the_file(name):
     util = pytest.importorskip("ray.autoscaler._private.util")
-    util.validate_config(util.prepare_config(load(name)))
+    filled = util.prepare_config(load(name))
+    util.validate_config(filled)
+    assert filled["cluster_name"] == load(name)["cluster_name"]
 
 
 @pytest.mark.parametrize("name", LAUNCHER)
@@ -48,6 +50,11 @@ def test_only_workers_of_clouds_are_spot(name):
     types = load(name)["available_node_types"]
     assert "spot" in json.dumps(types["runner"]).lower()
     assert "spot" not in json.dumps(types["head"]).lower()
+
+
+def test_the_workers_of_aws_are_bought_on_its_spot_market():
+    runner = load("cluster.yaml")["available_node_types"]["runner"]["node_config"]
+    assert runner["InstanceMarketOptions"] == {"MarketType": "spot"}
 
 
 def test_the_kubernetes_manifest_has_the_token_on_and_the_locked_ray():

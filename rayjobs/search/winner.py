@@ -22,13 +22,14 @@ from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import build_train_config
 from rayjobs.fold_job import FoldOutcome, Study, fold_market
+from rayjobs.fold_tasks import run_folds
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.leaderboard import StudySignificance
 from rayjobs.search.policy_trials import training_spec
 from rayjobs.search.space import with_values
 from rayjobs.search.sweep_config import SweepConfig
 from rayjobs.search.windows import SearchWindows
-from rayjobs.study import report_study, run_folds
+from rayjobs.study import report_study
 from rayjobs.tracking import Tracker
 from rayjobs.training import PolicyTraining
 

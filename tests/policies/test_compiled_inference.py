@@ -91,13 +91,18 @@ def test_a_dirichlet_with_its_pooled_score_has_no_compiled_form():
     assert CompiledLstm.of(network(2, config(), DistributionSpec(kind="dirichlet", num_assets=2))) is None
 
 
-def test_an_exported_policy_acts_by_the_compiled_form_and_as_torch_would():
+def exported():
+    """A policy for three assets, as it is loaded for acting."""
     spec = DistributionSpec(kind="categorical", num_assets=3, choices=3)
     contract = PolicyContract(
         layout=layout(3), feature_hash="", standardiser=None, action_scheme="direction", actions=spec,
         network=config(),
     )  # fmt: skip
-    policy = TrainedPolicy(contract, network(3, config()).state_dict())
+    return TrainedPolicy(contract, network(3, config()).state_dict())
+
+
+def test_an_exported_policy_acts_by_the_compiled_form_and_as_torch_would():
+    policy = exported()
     observation, state = inputs(64, 3)
     actions, _ = policy.act(observation, state)
     policy._compiled = None
@@ -107,12 +112,7 @@ def test_an_exported_policy_acts_by_the_compiled_form_and_as_torch_would():
 
 
 def test_an_observation_of_another_length_is_refused():
-    spec = DistributionSpec(kind="categorical", num_assets=3, choices=3)
-    contract = PolicyContract(
-        layout=layout(3), feature_hash="", standardiser=None, action_scheme="direction", actions=spec,
-        network=config(),
-    )  # fmt: skip
-    policy = TrainedPolicy(contract, network(3, config()).state_dict())
+    policy = exported()
     with pytest.raises(
         ValueError, match=r"the observation is \(2, 70\) but the policy was trained on \(E, 40\)"
     ):

@@ -58,12 +58,16 @@ def test_every_experiment_builds_names_its_own_runs_and_has_folds_that_fit_its_d
 def test_every_choice_of_every_group_builds(turn):
     # One choice of each group at a time: turn 0 takes all first ones, turn 1 all second ones, ...
     overrides = [f"{group}={choices[turn % len(choices)]}" for group, choices in CHOICES.items()]
-    build_train_config(composed(*overrides, *(["data.path=bars.csv"] if "data=files" in overrides else [])))
+    values = composed(*overrides, *(["data.path=bars.csv"] if "data=files" in overrides else []))
+    config = build_train_config(values)
+    assert config.env.action.scheme == values["env"]["action"]["scheme"]
+    assert config.policy.core == values["policy"]["core"]
 
 
 @pytest.mark.parametrize("debug", DEBUG)
 def test_every_debug_variant_builds_on_top_of_an_experiment(debug):
-    build_train_config(composed("+experiment=crypto_portfolio", f"+debug={debug}"))
+    config = build_train_config(composed("+experiment=crypto_portfolio", f"+debug={debug}"))
+    assert config.run.experiment == "crypto_portfolio"
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
