@@ -35,7 +35,7 @@ _MODES = {
     AutoresetMode.NEXT_STEP: NEXT_STEP,
     AutoresetMode.DISABLED: DISABLED,
 }
-ENDED_NAMES = ("return", "length", "turnover", "cost", "breaches", "fills", "max_drawdown")
+ENDED_NAMES = ("net_return", "length", "turnover", "cost", "breaches", "fills", "max_drawdown")
 RewardFunction = Callable[["PortfolioVectorEnv"], NDArray[np.float64]]
 
 

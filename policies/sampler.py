@@ -271,9 +271,9 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
             log(EPISODE_RETURN_MEAN, means[0], window=1)
             log(EPISODE_LEN_MEAN, means[1], window=1)
         if hasattr(self.env, "episode_statistics"):
-            for name, per_episode in self.env.episode_statistics().items():
-                if len(per_episode):
-                    self.metrics.log_value(f"episode_{name}_mean", float(np.mean(per_episode)), window=1)
+            self._episodes.add_statistics(self.env.episode_statistics())
+        for name, mean in self._episodes.statistic_means().items():
+            log(f"episode_{name}_mean", mean, window=1)  # no name may be one of RLlib's own, such as "return"
 
     def get_metrics(self) -> Any:
         return self.metrics.reduce()

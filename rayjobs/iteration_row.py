@@ -24,6 +24,16 @@ _LEARNER_COLUMNS = {
     "kl_coefficient": "kl_coefficient",
 }
 
+#: Column of ``progress.csv`` -> number that the env runners report; means over the latest episodes that ended.
+_EPISODE_COLUMNS = {
+    "episode_return": "episode_return_mean",
+    "episode_length": "episode_len_mean",
+    "episode_net_return": "episode_net_return_mean",
+    "episode_turnover": "episode_turnover_mean",
+    "episode_cost": "episode_cost_mean",
+    "episode_breaches": "episode_breaches_mean",
+}
+
 
 def iteration_row(algorithm: PortfolioPPO, result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
     """The row of ``progress.csv``, and the timings, which are kept out of it."""
@@ -31,8 +41,8 @@ def iteration_row(algorithm: PortfolioPPO, result: dict[str, Any]) -> tuple[dict
     row: dict[str, Any] = {
         "iteration": int(result["training_iteration"]),
         "env_steps": algorithm.env_steps,
-        "episode_return": _number(result[ENV_RUNNER_RESULTS].get("episode_return_mean")),
     }
+    row |= {column: _number(result[ENV_RUNNER_RESULTS].get(name)) for column, name in _EPISODE_COLUMNS.items()}
     row |= {column: _number(learner[name]) for column, name in _LEARNER_COLUMNS.items()}
     flags = health_flags(
         approx_kl=row["approx_kl"],

@@ -33,8 +33,11 @@ def test_steps_that_are_no_transition_do_not_count():
 def test_a_log_with_another_ones_state_goes_on_the_same():
     first, second = EpisodeLog(2, window=3), EpisodeLog(2, window=3)
     first.add(np.array([1.0, 2.0]), np.array([True, False]), ALL)
+    first.add_statistics({"cost": np.array([7.0, 1.0]), "fills": np.array([2.0, 1.0])})
     second.set_state(first.get_state())
     for log in (first, second):
         log.add(np.array([4.0, 4.0]), ALL, ALL)
+        log.add_statistics({"cost": np.array([3.0, 8.0]), "fills": np.array([0.0, 9.0])})
     assert first.means() == second.means()
+    assert first.statistic_means() == second.statistic_means() == {"cost": 4.0, "fills": 10 / 3}
     assert first.take_new() == second.take_new() == 3

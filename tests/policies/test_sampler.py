@@ -12,6 +12,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 from toy_envs import ClockVectorEnv, CountingNetwork, toy_config
 
+from envs.portfolio import ENDED_NAMES
 from policies.sampler import FragmentEnvRunner
 
 # Env 0: three steps, truncated. Env 1: two steps, terminated.
@@ -93,6 +94,19 @@ def test_episode_metrics_are_those_of_whole_episodes_only(mode):
     if mode == AutoresetMode.NEXT_STEP:
         expected = (np.mean([6, 3, 3]), np.mean([3, 2, 2]))
     assert means == pytest.approx(expected)
+
+
+def test_what_an_env_tells_of_its_episodes_stands_beside_the_return_and_not_in_its_place():
+    runner = runner_on_clock(AutoresetMode.SAME_STEP, fragment=6)
+    told = [{name: np.array([0.1, 0.3]) for name in ENDED_NAMES}, {name: np.zeros(0) for name in ENDED_NAMES}]
+    runner.env.episode_statistics = lambda: told.pop(0)
+    for _ in range(2):  # what was told stays while no episode ends
+        runner.sample()
+        expected = runner._episodes.means()
+        assert runner.metrics.peek("episode_return_mean") == pytest.approx(expected[0])
+        assert runner.metrics.peek("episode_len_mean") == pytest.approx(expected[1])
+        for name in ENDED_NAMES:
+            assert runner.metrics.peek(f"episode_{name}_mean") == pytest.approx(0.2)
 
 
 def test_log_probabilities_and_scores_are_those_of_the_network_that_acted():

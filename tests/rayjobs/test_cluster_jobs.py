@@ -150,7 +150,7 @@ def test_a_training_that_loses_its_client_a_fold_and_a_node_has_the_laptops_numb
 
 
 def test_a_training_that_loses_an_env_runner_and_a_learner_trains_every_step(cluster, store):
-    placed = ("algo.num_env_runners=1", "algo.num_learners=1", "walk_forward=single_fold")
+    placed = ("algo.num_env_runners=1", "algo.num_learners=1", "walk_forward.only_fold=0")
     sizes = (
         "walk_forward.train_bars=1500",
         "walk_forward.test_bars=500",
