@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from envs.costs import COST_NAMES
 from envs.kernel import columns as c
+from envs.kernel.tape import NUM_FILL_KEYS, record_step
 from envs.portfolio import PortfolioVectorEnv
 from envs.trades import Fills, Trades, closed_trades
 
@@ -49,40 +50,50 @@ class Recording:
     trades: Trades
 
 
-class _Column:
-    """An array that grows at its end: (N, ...) of what was appended."""
-
-    def __init__(self) -> None:
-        self._size = 0
-        self._array: NDArray | None = None
-
-    def append(self, values: NDArray) -> None:
-        """Add a copy of one step's values."""
-        if self._array is None or self._size == len(self._array):
-            longer = np.empty((max(1024, 2 * self._size), *values.shape), dtype=values.dtype)
-            if self._array is not None:
-                longer[: self._size] = self._array
-            self._array = longer
-        self._array[self._size] = values
-        self._size += 1
-
-    def __len__(self) -> int:
-        return self._size
-
-    @property
-    def values(self) -> NDArray:
-        """View of all that was appended."""
-        if self._array is None:
-            raise ValueError("nothing was recorded; reset the env and step it after attaching the recorder")
-        return self._array[: self._size]
-
-
 class _Tape:
-    """The steps so far: bar (N, E), flow (N, E, K), decisions (N, E, A, K), reward (N, E), fills per step (R, K)."""
+    """Steps of P recorded rows, in arrays that grow at their end; all have room for at least one more step.
 
-    def __init__(self) -> None:
-        self.bar, self.flow, self.decisions, self.reward = _Column(), _Column(), _Column(), _Column()
-        self.fills: list[FloatArray] = []
+    bar, reward (N, P); flow (N, P, K); decisions (N, P, A, K); fills (R, 4 + K), see `envs.kernel.tape`.
+    """
+
+    def __init__(self, num_rows: int, num_assets: int) -> None:
+        P, A = num_rows, num_assets
+        self.num_steps = self.num_fills = 0
+        self._fills_per_step = P * A * c.NUM_PLACES
+        self._arrays = {
+            "bar": np.empty((0, P), dtype=np.int64),
+            "flow": np.empty((0, P, c.NUM_FLOW_COLUMNS)),
+            "decisions": np.empty((0, P, A, c.NUM_DECISION_COLUMNS)),
+            "reward": np.empty((0, P)),
+            "fills": np.empty((0, NUM_FILL_KEYS + c.NUM_FILL_COLUMNS)),
+        }
+
+    def append(
+        self, env: PortfolioVectorEnv, rows: NDArray[np.int64], active: NDArray[np.bool_], bar: NDArray[np.int64]
+    ) -> None:
+        """Copy the step that the env has just made."""
+        self._make_room()
+        tape = self._arrays
+        self.num_fills = record_step(
+            self.num_steps, rows, active, bar, env.rows.flow, env.decision_log, env._reward, env.fill_log,
+            tape["bar"], tape["flow"], tape["decisions"], tape["reward"], tape["fills"], self.num_fills,
+        )  # fmt: skip
+        self.num_steps += 1
+
+    def _make_room(self) -> None:
+        for name, array in self._arrays.items():
+            used = self.num_fills if name == "fills" else self.num_steps
+            needed = used + (self._fills_per_step if name == "fills" else 1)
+            if needed > len(array):
+                longer = np.empty((max(1024, 2 * needed), *array.shape[1:]), dtype=array.dtype)
+                longer[:used] = array[:used]
+                self._arrays[name] = longer
+
+    def recorded(self, name: str) -> NDArray:
+        """View of what one of the arrays holds."""
+        if not self.num_steps:
+            raise ValueError("nothing was recorded; reset the env and step it after attaching the recorder")
+        return self._arrays[name][: self.num_fills if name == "fills" else self.num_steps]
 
 
 class Recorder:
@@ -99,8 +110,8 @@ class Recorder:
         self._clear()
 
     def _clear(self) -> None:
-        self._tape = _Tape()
         E = len(self.rows)
+        self._tape = _Tape(E, self.env.num_assets)
         self._active = np.zeros(E, dtype=bool)
         self._steps = np.zeros(E, dtype=np.int64)
         self._complete = np.zeros(E, dtype=bool)
@@ -125,29 +136,16 @@ class Recorder:
         """Called by the env after each step; `ended` (all rows,) marks rows whose episode is over."""
         if not self._active.any():
             return
-        env, tape, rows = self.env, self._tape, self.rows
+        env, rows = self.env, self.rows
         self._bar[self._active] += 1
         self._steps[self._active] += 1
-        if not len(
-            tape.bar
-        ):  # once all conditions of the episode are set, and before the next one draws its own
+        # Once all conditions of the episode are set, and before the next one draws its own.
+        if not self._tape.num_steps:
             self._latency = env.rows.counter[rows, c.LATENCY].astype(np.int64)
-        tape.bar.append(self._bar)
-        tape.flow.append(env.rows.flow[rows])
-        tape.decisions.append(env.decision_log[rows])
-        tape.reward.append(env._reward[rows])
-        self._take_fills(env.fill_log[rows])
+        self._tape.append(env, rows, self._active, self._bar)
         over = ended[rows]
         self._complete |= self._active & over
         self._active &= ~over
-
-    def _take_fills(self, log: FloatArray) -> None:
-        """Keep the fills of the step: columns recorded row, asset, place, bar, then those of the fill log."""
-        e, a, place = np.nonzero(log[..., c.FILL_UNITS])
-        if not len(e):
-            return
-        found = np.column_stack([e, a, place, self._bar[e], log[e, a, place]])
-        self._tape.fills.append(found if self._active.all() else found[self._active[e]])
 
     def recordings(self, rows: Iterable[int] | None = None) -> list[Recording]:
         """Return one recording per recorded row, or of those named only, warm-up bars left out."""
@@ -187,16 +185,15 @@ class _Stacked:
     """A tape as arrays: bar (N, E), flow (N, E, K), decisions (N, E, A, K), reward (N, E), fills (R, K)."""
 
     def __init__(self, tape: _Tape) -> None:
-        self.bar, self.flow = tape.bar.values, tape.flow.values
-        self.decisions, self.reward = tape.decisions.values, tape.reward.values
-        none = np.zeros((0, 4 + c.NUM_FILL_COLUMNS))
-        self.fills = np.concatenate([none, *tape.fills])
+        self.bar, self.flow = tape.recorded("bar"), tape.recorded("flow")
+        self.decisions, self.reward = tape.recorded("decisions"), tape.recorded("reward")
+        self.fills = tape.recorded("fills")
 
     def fills_of(self, row: int, bar: NDArray[np.int64], decisions: FloatArray, latency: int) -> Fills:
         """Fills of one row, each with the bar and the reason of the decision that led to it."""
         found = self.fills[self.fills[:, 0] == row]
         asset, place, filled = (found[:, k].astype(np.int64) for k in (1, 2, 3))
-        log = found[:, 4:]
+        log = found[:, NUM_FILL_KEYS:]
         reason = log[:, c.FILL_REASON].astype(np.int64)
         decided = filled - 1
         for a in np.unique(asset):

@@ -102,7 +102,7 @@ class TrainedPolicy:
         except RuntimeError as error:
             raise ValueError(f"the weights do not fit the network of their contract: {error}") from error
         self._network.eval()
-        self._compiled = CompiledLstm.of(self._network)
+        self._compiled = CompiledLstm.of(self._network, with_values=False)
 
     @property
     def policy_hash(self) -> str:
@@ -149,10 +149,8 @@ class TrainedPolicy:
                 "give it the observations of an env with the same symbols and features"
             )
         with torch.inference_mode():
-            if self._compiled is not None:
-                scores, after = self._compiled.step(seen, state)
-            else:
-                scores, _, after = self._network.step(torch.from_numpy(seen), state)
+            network = self._compiled or self._network
+            scores, _, after = network.step(torch.from_numpy(seen), state)
             scores = scores if allowed is None else rule_out(scores, torch.from_numpy(allowed))
             actions = self.contract.actions.distribution(scores).deterministic()
         return actions.numpy(), after

@@ -1,14 +1,19 @@
-"""The scores of an LSTM policy from a few compiled calls, for acting: there torch's cost per operation dominates.
+"""One decision of an LSTM policy as one compiled call, for acting and sampling.
 
-At the few rows of a backtest or of live trading a network of this size spends nine tenths of its time between the
-operations. Each env row is computed by itself, so that its bits do not depend on how many rows stand beside it.
+At the few rows of a backtest torch spends nine tenths of its time between the operations; at the hundreds of a sampler
+what lies between the products does not stay in the cache. Each env row is computed by itself, so that its bits do not
+depend on how many rows stand beside it.
 
-Shapes: E env rows, A assets, K inputs, N outputs, H hidden units, S scores per asset.
+Shapes: E env rows, A assets, K inputs, M encoder units, H hidden units, S scores per asset, P panels. Widths are
+filled up with zeros to what `policies.small_products` takes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -16,149 +21,276 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from envs.kernel.jit import without_stale_cache
+from policies import pointwise_kernels, small_products
 from policies.memory_cores import LstmMemory
-from policies.networks import PortfolioNetwork
+from policies.networks import NetworkOutput, PortfolioNetwork
 from policies.pointwise_kernels import lstm_advance, tanh_inplace
+from policies.small_products import COLUMNS, add_product, panels
 
 Float32Array = NDArray[np.float32]
+_BLOCK = 32  # rows that go through a product together: few enough that they stay in the cache
 _compiled = partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False)
 
 
 @_compiled
-def _add_four(x0, x1, x2, x3, w0, w1, w2, w3, out):  # type: ignore[no-untyped-def]
+def _copy(source, out):  # type: ignore[no-untyped-def]
     for n in range(out.shape[0]):
-        out[n] += x0 * w0[n] + x1 * w1[n] + x2 * w2[n] + x3 * w3[n]
+        out[n] = source[n]
 
 
 @_compiled
-def _add_four_to_two(x0, x1, x2, x3, y0, y1, y2, y3, w0, w1, w2, w3, out, more):  # type: ignore[no-untyped-def]
+def _add(values, out):  # type: ignore[no-untyped-def]
     for n in range(out.shape[0]):
-        v0, v1, v2, v3 = w0[n], w1[n], w2[n], w3[n]
-        out[n] += x0 * v0 + x1 * v1 + x2 * v2 + x3 * v3
-        more[n] += y0 * v0 + y1 * v1 + y2 * v2 + y3 * v3
+        out[n] += values[n]
 
 
 @_compiled
-def _add_one(x, w, out):  # type: ignore[no-untyped-def]
+def _scale(out, factor):  # type: ignore[no-untyped-def]
     for n in range(out.shape[0]):
-        out[n] += x * w[n]
+        out[n] *= factor
+
+
+@_compiled
+def _fill_rows(bias, out):  # type: ignore[no-untyped-def]
+    for r in range(out.shape[0]):
+        _copy(bias, out[r])
+
+
+@_compiled
+def _write_mean(rows, out):  # type: ignore[no-untyped-def]
+    """Write to out (N,) the mean over the rows (A, N)."""
+    _copy(rows[0], out)
+    for a in range(1, rows.shape[0]):
+        _add(rows[a], out)
+    if rows.shape[0] > 1:
+        _scale(out, np.float32(1.0) / np.float32(rows.shape[0]))
 
 
 @partial(_compiled, cache=True)
-def add_product(rows: Float32Array, weights: Float32Array, out: Float32Array) -> None:
-    """Add to out (E, A, N) the product of rows (E, A, K) and weights (K, N), four inputs and two assets at a time."""
-    inputs, assets = weights.shape[0], rows.shape[1]
-    fours, pairs = inputs - inputs % 4, assets - assets % 2
-    for e in range(rows.shape[0]):
-        for k in range(0, fours, 4):
-            w0, w1, w2, w3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
-            for a in range(0, pairs, 2):
-                _add_four_to_two(
-                    rows[e, a, k], rows[e, a, k + 1], rows[e, a, k + 2], rows[e, a, k + 3],
-                    rows[e, a + 1, k], rows[e, a + 1, k + 1], rows[e, a + 1, k + 2], rows[e, a + 1, k + 3],
-                    w0, w1, w2, w3, out[e, a], out[e, a + 1],
-                )  # fmt: skip
-            for a in range(pairs, assets):
-                _add_four(
-                    rows[e, a, k], rows[e, a, k + 1], rows[e, a, k + 2], rows[e, a, k + 3],
-                    w0, w1, w2, w3, out[e, a],
-                )  # fmt: skip
-        for k in range(fours, inputs):
-            for a in range(rows.shape[1]):
-                _add_one(rows[e, a, k], weights[k], out[e, a])
+def _lstm_step(
+    observation, hidden, cell, weights, account, parts, room, scores, values, hidden_after, cell_after
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Write scores (E, A, S), values (E or 0,), hidden_after and cell_after (E * A, H).
+
+    observation (E, D); hidden, cell (E * A, H); weights and room are `_Weights` and `_Room`. As many env rows as there
+    is room for go through a product together.
+    """
+    assets, units = scores.shape[1], room.asset.shape[1]
+    block = room.inputs.shape[0] // assets
+    for first in range(0, observation.shape[0], block):
+        rows = min(block, observation.shape[0] - first)
+        many, begin = rows * assets, first * assets
+        end = begin + many
+        asset, context, gates = room.asset[:many], room.context[:rows], room.gates[:many]
+        for r in range(rows):
+            row, offset = observation[first + r], 0
+            for part in range(parts.shape[0]):
+                start, width = parts[part, 0], parts[part, 1]
+                for a in range(assets):
+                    one = row[start + a * width : start + (a + 1) * width]
+                    _copy(one, room.inputs[r * assets + a, offset : offset + width])
+                offset += width
+            for a in range(assets):
+                _copy(weights.asset_bias[a], asset[r * assets + a])
+        add_product(room.inputs[:many], weights.encoder, asset)
+        tanh_inplace(asset.reshape(-1))
+        for r in range(rows):
+            _write_mean(asset[r * assets : (r + 1) * assets], room.seen[r, :units])
+
+        common = room.common[:rows]
+        _fill_rows(weights.gates_bias, common)
+        if weights.context.shape[0]:
+            for r in range(rows):
+                _copy(observation[first + r, account[0] : account[1]], room.seen[r, units:])
+            _fill_rows(weights.context_bias, context)
+            add_product(room.seen[:rows], weights.context, context)
+            tanh_inplace(context.reshape(-1))
+            add_product(context, weights.gates_from_context, common)
+        for r in range(many):
+            _copy(common[r // assets], gates[r])
+        add_product(asset, weights.gates_from_asset, gates)
+        add_product(hidden[begin:end], weights.recurrent, gates)
+        lstm_advance(gates, cell[begin:end], cell_after[begin:end], hidden_after[begin:end])
+
+        padded = room.scores[:many]
+        _fill_rows(weights.score_bias, padded)
+        add_product(hidden_after[begin:end], weights.score_from_core, padded)
+        add_product(asset, weights.score_from_asset, padded)
+        for r in range(many):
+            _copy(padded[r], scores[first + r // assets, r % assets])
+        if values.shape[0] == 0:
+            continue
+        for r in range(rows):
+            _write_mean(hidden_after[begin + r * assets : begin + (r + 1) * assets], room.core[r])
+            _copy(room.seen[r, :units], room.pooled[r])
+        value_hidden = room.value_hidden[:rows]
+        _fill_rows(weights.value_hidden_bias, value_hidden)
+        add_product(room.core[:rows], weights.value_from_core, value_hidden)
+        add_product(room.pooled[:rows], weights.value_from_asset, value_hidden)
+        if weights.context.shape[0]:
+            add_product(context, weights.value_from_context, value_hidden)
+        tanh_inplace(value_hidden.reshape(-1))
+        for r in range(rows):
+            total = weights.value[0]
+            for u in range(value_hidden.shape[1]):
+                total += value_hidden[r, u] * weights.value[1 + u]
+            values[first + r] = total
 
 
-@partial(_compiled, cache=True)
-def write_mean(rows: Float32Array, out: Float32Array) -> None:
-    """Write to the first N entries of out (E, 1, K) the mean of rows (E, A, N) over A."""
-    share = np.float32(1.0) / np.float32(rows.shape[1])
-    for e in range(rows.shape[0]):
-        for n in range(rows.shape[2]):
-            total = np.float32(0.0)
-            for a in range(rows.shape[1]):
-                total += rows[e, a, n]
-            out[e, 0, n] = total * share
+without_stale_cache(_lstm_step, [Path(str(module.__file__)) for module in (pointwise_kernels, small_products)])
 
 
-def _packed(weight: Tensor) -> Float32Array:
-    """A linear layer's weight (N, K) as (K, N)."""
-    return np.ascontiguousarray(weight.detach().numpy().T)
+def _width(units: int) -> int:
+    return -(-units // COLUMNS) * COLUMNS
+
+
+def _padded(values: Tensor, *shape: int) -> Float32Array:
+    """The values, with zeros behind them up to the shape."""
+    found = values.detach().numpy()
+    return np.pad(found, [(0, size - had) for size, had in zip(shape, found.shape, strict=True)])
+
+
+class _Weights(NamedTuple):
+    """Of the network; matrices as `policies.small_products.panels`, all widths filled up."""
+
+    encoder: Float32Array
+    asset_bias: Float32Array
+    context: Float32Array
+    context_bias: Float32Array
+    gates_from_asset: Float32Array
+    gates_from_context: Float32Array
+    gates_bias: Float32Array
+    recurrent: Float32Array
+    score_from_core: Float32Array
+    score_from_asset: Float32Array
+    score_bias: Float32Array
+    value_from_core: Float32Array
+    value_from_asset: Float32Array
+    value_from_context: Float32Array
+    value_hidden_bias: Float32Array
+    value: Float32Array
+    """(1 + units,): the bias, then the weights."""
+
+    @classmethod
+    def of(cls, network: PortfolioNetwork) -> _Weights:
+        """Repack those of a network."""
+        encoded, width = network.encode_asset.out_features, _width(network.encode_asset.out_features)
+
+        def matrix(weight: Tensor | None, *, from_encoder: bool = True) -> Float32Array:
+            if weight is None:
+                return np.zeros((0, width, COLUMNS), np.float32)
+            outputs, inputs = weight.shape
+            return panels(_padded(weight, outputs, width if from_encoder else inputs).T)
+
+        def bias(layer: nn.Linear) -> Float32Array:
+            return _padded(layer.bias, _width(layer.out_features))
+
+        asset_bias = network.encode_asset.bias.expand(network.num_assets, -1)
+        asset_bias = asset_bias if network.symbols is None else asset_bias + network.symbols
+        context, from_context = network.encode_context, network.core_from_context
+        # Between the mean over assets and the account lie the zeros that fill up the former.
+        seen = None if context is None else context.weight.split([encoded, context.in_features - encoded], dim=1)
+        core = network.score_from_core.in_features
+        sizes = [core, encoded, *([] if context is None else [encoded])]
+        from_core, from_asset, *rest = network.value_hidden.weight.split(sizes, dim=1)
+        value_units = _width(network.value_hidden.out_features)
+        return cls(
+            encoder=matrix(network.encode_asset.weight, from_encoder=False),
+            asset_bias=_padded(asset_bias, network.num_assets, width),
+            context=matrix(None) if seen is None else np.concatenate(
+                [matrix(seen[0]), matrix(seen[1], from_encoder=False)], axis=1
+            ),
+            context_bias=np.zeros(0, np.float32) if context is None else bias(context),
+            gates_from_asset=matrix(network.core_from_asset.weight),
+            gates_from_context=matrix(None if from_context is None else from_context.weight),
+            gates_bias=bias(network.core_from_asset),
+            recurrent=matrix(network.memory.recurrent.weight, from_encoder=False),
+            score_from_core=matrix(network.score_from_core.weight, from_encoder=False),
+            score_from_asset=matrix(network.score_from_asset.weight),
+            score_bias=bias(network.score_from_core),
+            value_from_core=matrix(from_core, from_encoder=False),
+            value_from_asset=matrix(from_asset),
+            value_from_context=matrix(rest[0] if rest else None),
+            value_hidden_bias=bias(network.value_hidden),
+            value=np.concatenate([network.value.bias.detach().numpy(), _padded(network.value.weight[0], value_units)]),
+        )
+
+
+class _Room(NamedTuple):
+    """For what lies between observation and scores, of one block of env rows."""
+
+    inputs: Float32Array
+    asset: Float32Array
+    seen: Float32Array
+    context: Float32Array
+    common: Float32Array
+    gates: Float32Array
+    scores: Float32Array
+    core: Float32Array
+    pooled: Float32Array
+    value_hidden: Float32Array
 
 
 class CompiledLstm:
-    """What `PortfolioNetwork.step` gives, without the value, for an LSTM core and an observation with assets.
+    """What `PortfolioNetwork.step` gives, for an LSTM core; holds a copy of the network's weights.
 
-    Scores differ from torch's by rounding (1e-6): sums are taken in another order.
+    Numbers differ from torch's by rounding (1e-6): sums are taken in another order.
     """
 
-    def __init__(self, network: PortfolioNetwork) -> None:
-        assert network.encode_context is not None
-        assert network.core_from_context is not None
-        assert isinstance(network.memory, LstmMemory)
-        self._num_assets = network.num_assets
-        self._parts = [(part.start, part.stop) for part in network._per_asset]
-        widths = [(stop - start) // network.num_assets for start, stop in self._parts]
-        encoder = _packed(network.encode_asset.weight)
-        self._encoders = [np.ascontiguousarray(w) for w in np.split(encoder, np.cumsum(widths)[:-1])]
-        bias = network.encode_asset.bias.detach() + (
-            0.0 if network.symbols is None else network.symbols.detach()
+    def __init__(self, network: PortfolioNetwork, *, with_values: bool) -> None:
+        self._num_assets = assets = network.num_assets
+        self._num_scores = network.score_from_core.out_features
+        self._with_values = with_values
+        self._weights = _Weights.of(network)
+        account = network._context
+        self._account = np.array([account.start, account.stop])
+        self._parts = np.array([(part.start, (part.stop - part.start) // assets) for part in network._per_asset])
+        block = max(1, _BLOCK // assets)
+        encoder, gates = self._weights.asset_bias.shape[1], len(self._weights.gates_bias)
+        self._room_shapes = _Room(
+            inputs=(block * assets, network.encode_asset.in_features),
+            asset=(block * assets, encoder),
+            seen=(block, encoder + account.stop - account.start),
+            context=(block, encoder),
+            common=(block, gates),
+            gates=(block * assets, gates),
+            scores=(block * assets, len(self._weights.score_bias)),
+            core=(block, gates // 4),
+            pooled=(block, encoder),
+            value_hidden=(block, len(self._weights.value_hidden_bias)),
         )
-        self._asset_bias = np.broadcast_to(bias.numpy(), (network.num_assets, encoder.shape[1]))
-        self._account = network._context
-        self._context, self._context_bias = _layer(network.encode_context)
-        self._gates, self._gates_bias = _layer(network.core_from_asset)
-        self._gates_from_context = _packed(network.core_from_context.weight)
-        self._recurrent = _packed(network.memory.recurrent.weight)
-        self._scores, self._scores_bias = _layer(network.score_from_core)
-        self._scores_from_asset = _packed(network.score_from_asset.weight)
 
     @classmethod
-    def of(cls, network: PortfolioNetwork) -> CompiledLstm | None:
-        """The compiled form of a network, or None where there is none."""
+    def of(cls, network: nn.Module, *, with_values: bool) -> CompiledLstm | None:
+        """The compiled form of a network, or None where there is none (units that are no multiple of four too).
+
+        Parameters
+        ----------
+        with_values : give the values too; without, they are empty.
+        """
+        if not isinstance(network, PortfolioNetwork) or not isinstance(network.memory, LstmMemory):
+            return None
         floats = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in network.parameters())
-        fits = isinstance(network.memory, LstmMemory) and network.encode_context is not None
-        return cls(network) if floats and fits and network.score_from_pool is None else None
+        whole = network.core_from_asset.out_features % COLUMNS == 0
+        fits = floats and whole and network.score_from_pool is None
+        return cls(network, with_values=with_values) if fits else None
 
-    def step(self, observation: Float32Array, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Scores (E, A * S) of observation (E, D), and the state (E, A, H) after it."""
-        rows, assets = len(observation), self._num_assets
-        asset = np.empty((rows, assets, self._asset_bias.shape[1]), dtype=np.float32)
-        asset[:] = self._asset_bias
-        for (start, stop), encoder in zip(self._parts, self._encoders):
-            add_product(observation[:, start:stop].reshape(rows, assets, -1), encoder, asset)
-        tanh_inplace(asset.reshape(-1))
-        gates = np.empty((rows, assets, len(self._gates_bias)), dtype=np.float32)
-        gates[:] = self._from_context(observation, asset)
-        add_product(asset, self._gates, gates)
-        hidden, cell = (state[name].contiguous().numpy() for name in ("hidden", "cell"))
-        add_product(hidden, self._recurrent, gates)
-        units = hidden.shape[-1]
-        hidden, cell_after = np.empty_like(hidden), np.empty_like(cell)
-        flat = (gates.reshape(-1, 4 * units), cell.reshape(-1, units), cell_after.reshape(-1, units))
-        lstm_advance(*flat, hidden.reshape(-1, units))
-        scores = np.empty((rows, assets, len(self._scores_bias)), dtype=np.float32)
-        scores[:] = self._scores_bias
-        add_product(hidden, self._scores, scores)
-        add_product(asset, self._scores_from_asset, scores)
-        after = {"hidden": torch.from_numpy(hidden), "cell": torch.from_numpy(cell_after)}
-        return torch.from_numpy(scores.reshape(rows, -1)), after
-
-    def _from_context(self, observation: Float32Array, asset: Float32Array) -> Float32Array:
-        """What all assets of a row have in common in their gates: (E, 1, 4H)."""
-        rows, width = len(observation), asset.shape[2]
-        account = observation[:, self._account]
-        seen = np.empty((rows, 1, width + account.shape[1]), dtype=np.float32)
-        write_mean(asset, seen)
-        seen[:, 0, width:] = account
-        context = np.empty((rows, 1, len(self._context_bias)), dtype=np.float32)
-        context[:] = self._context_bias
-        add_product(seen, self._context, context)
-        tanh_inplace(context.reshape(-1))
-        gates = np.empty((rows, 1, len(self._gates_bias)), dtype=np.float32)
-        gates[:] = self._gates_bias
-        add_product(context, self._gates_from_context, gates)
-        return gates
-
-
-def _layer(layer: nn.Linear) -> tuple[Float32Array, Float32Array]:
-    return _packed(layer.weight), layer.bias.detach().numpy().copy()
+    def step(self, observation: Tensor, state: Mapping[str, Tensor]) -> NetworkOutput:
+        """Advance by one decision: ``observation`` (E, D) and ``state`` (E, A, H)."""
+        seen = observation.contiguous().numpy()
+        units = len(self._weights.gates_bias) // 4
+        hidden, cell = (state[name].contiguous().numpy().reshape(-1, units) for name in ("hidden", "cell"))
+        room = _Room(*(np.empty(shape, np.float32) for shape in self._room_shapes))
+        scores = np.empty((len(seen), self._num_assets, self._num_scores), np.float32)
+        values = np.empty(len(seen) if self._with_values else 0, np.float32)
+        hidden_after, cell_after = np.empty_like(hidden), np.empty_like(cell)
+        _lstm_step(
+            seen, hidden, cell, self._weights, self._account, self._parts, room, scores, values, hidden_after, cell_after
+        )
+        after = {"hidden": hidden_after, "cell": cell_after}
+        return NetworkOutput(
+            torch.from_numpy(scores.reshape(len(seen), -1)),
+            torch.from_numpy(values),
+            {name: torch.from_numpy(value.reshape(len(seen), -1, units)) for name, value in after.items()},
+        )

@@ -10,6 +10,7 @@ asks for after those.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -90,9 +91,14 @@ class PerAssetCategorical(ActionDistribution):
     dtype = np.int64
 
     def __init__(self, scores: Tensor, *, scalar: bool = False) -> None:
-        # Choices first: over three neighbours in memory torch takes five times as long, for the same bits.
-        self.log_probs = torch.log_softmax(scores.movedim(-1, 0).contiguous(), dim=0).movedim(0, -1)
+        self._scores = scores
         self._scalar = scalar
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """(..., A, N); computed when first asked for, since the likeliest choice needs none."""
+        # Choices first: over three neighbours in memory torch takes five times as long, for the same bits.
+        return torch.log_softmax(self._scores.movedim(-1, 0).contiguous(), dim=0).movedim(0, -1)
 
     def logp(self, value: Tensor) -> Tensor:
         index = value.unsqueeze(-1) if self._scalar else value
@@ -115,7 +121,7 @@ class PerAssetCategorical(ActionDistribution):
 
     def deterministic(self) -> Tensor:
         """The likeliest choice of each asset; the lowest index on ties."""
-        return self._shaped(self.log_probs.argmax(-1))
+        return self._shaped(self._scores.argmax(-1))
 
     def _shaped(self, choices: Tensor) -> Tensor:
         return choices.squeeze(-1) if self._scalar else choices

@@ -42,6 +42,7 @@ from ray.rllib.utils.metrics import (
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from policies.distributions import rule_out
+from policies.compiled_inference import CompiledLstm
 from policies.episode_log import EpisodeLog
 from policies.fragment import Fragment, generalised_advantages
 from policies.module import PortfolioModule
@@ -156,6 +157,8 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         self._started = True
 
     def _sample_fragment(self) -> Fragment:
+        network = self.module.network
+        self._network = CompiledLstm.of(network, with_values=True) or network  # packs the weights as they are now
         length = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
         sequence = self.config.sequence_length
         shape = (length, self.env.num_envs)
@@ -205,7 +208,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         if not self._keep.all():
             keep = torch.from_numpy(self._keep)[:, None, None]
             state = {name: value * keep for name, value in state.items()}
-        output = self.module.network.step(torch.from_numpy(observation), state)
+        output = self._network.step(torch.from_numpy(observation), state)
         self._state = output.state
         return output
 
@@ -253,7 +256,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         final = final[rows] if final.dtype != object else np.stack(list(final[rows]))
         index = torch.from_numpy(np.flatnonzero(rows))
         state = {name: value[index] for name, value in self._state.items()}
-        return self.module.network.step(torch.from_numpy(final.astype(np.float32)), state).values.numpy()
+        return self._network.step(torch.from_numpy(final.astype(np.float32)), state).values.numpy()
 
     # --- metrics and state
 

@@ -6,7 +6,7 @@ drops a cache that is older than any kernel source.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,13 @@ hot = partial(numba.njit, nogil=True, error_model="numpy", _nrt=False, forceinli
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile an entry point of the kernel with an on-disk cache next to its source."""
     dispatcher = numba.njit(function, nogil=True, error_model="numpy", _nrt=False, cache=True)
+    return without_stale_cache(dispatcher, Path(__file__).parent.glob("*.py"))
+
+
+def without_stale_cache(dispatcher: Any, sources: Iterable[Path]) -> Any:
+    """The dispatcher, its cache on disk dropped if that is older than a file from which it calls functions."""
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     index = Path(getattr(cache_file, "_index_path", ""))
-    if index.is_file():
-        newest = max(path.stat().st_mtime for path in Path(__file__).parent.glob("*.py"))
-        if index.stat().st_mtime <= newest:
-            dispatcher._cache.flush()
+    if index.is_file() and index.stat().st_mtime <= max(path.stat().st_mtime for path in sources):
+        dispatcher._cache.flush()
     return dispatcher

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation import metrics
@@ -119,6 +119,7 @@ returns_lists = st.lists(st.floats(-0.3, 0.3).map(lambda x: round(x, 6)), min_si
 
 
 @given(returns_lists)
+@settings(deadline=None)
 def test_metrics_agree_with_empyrical_where_conventions_match(returns):
     empyrical = pytest.importorskip("empyrical")
     values = np.array(returns)
@@ -139,10 +140,12 @@ def test_metrics_agree_with_empyrical_where_conventions_match(returns):
 
 
 @given(returns_lists)
+@settings(deadline=None)
 def test_conditional_value_at_risk_is_never_milder_than_value_at_risk(returns):
     assert metrics.conditional_value_at_risk(returns) <= metrics.value_at_risk(returns) + 1e-12
 
 
 @given(returns_lists)
+@settings(deadline=None)
 def test_drawdown_lies_between_minus_one_and_zero(returns):
     assert -1.0 <= metrics.max_drawdown(returns) <= metrics.average_drawdown(returns) <= 0.0

@@ -10,7 +10,7 @@ from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from policies.compiled_inference import CompiledLstm
-from policies.networks import AttentionConfig, NetworkConfig
+from policies.networks import AttentionConfig, NetworkConfig, PortfolioNetwork
 
 
 def config(core="lstm", **changes):
@@ -40,7 +40,7 @@ def network(num_assets, settings, spec=None):
 
 def inputs(num_envs, num_assets, units=20):
     random = np.random.default_rng(num_envs)
-    observation = random.normal(size=(num_envs, layout(num_assets).size)).astype(np.float32)
+    observation = torch.from_numpy(random.normal(size=(num_envs, layout(num_assets).size)).astype(np.float32))
     state = {
         name: torch.from_numpy(0.5 * random.normal(size=(num_envs, num_assets, units)).astype(np.float32))
         for name in ("hidden", "cell")
@@ -50,45 +50,72 @@ def inputs(num_envs, num_assets, units=20):
 
 @pytest.mark.parametrize("num_assets", [1, 2, 3, 8])
 @pytest.mark.parametrize("embedding", [True, False])
-def test_scores_and_state_are_torchs_up_to_rounding(num_assets, embedding):
+def test_scores_values_and_state_are_torchs_up_to_rounding(num_assets, embedding):
     made = network(num_assets, config(symbol_embedding=embedding))
-    observation, state = inputs(6, num_assets)
-    scores, after = CompiledLstm.of(made).step(observation, state)
+    observation, state = inputs(37, num_assets)  # several blocks, the last one not full
+    found = CompiledLstm.of(made, with_values=True).step(observation, state)
     with torch.inference_mode():
-        expected = made.step(torch.from_numpy(observation), state)
+        expected = made.step(observation, state)
     assert expected.scores.std() > 0.1
-    torch.testing.assert_close(scores, expected.scores, atol=3e-6, rtol=0)
+    assert expected.values.std() > 0.1
+    torch.testing.assert_close(found.scores, expected.scores, atol=3e-6, rtol=0)
+    torch.testing.assert_close(found.values, expected.values, atol=3e-6, rtol=0)
     for name in ("hidden", "cell"):
-        torch.testing.assert_close(after[name], expected.state[name], atol=3e-6, rtol=0)
+        torch.testing.assert_close(found.state[name], expected.state[name], atol=3e-6, rtol=0)
+
+
+def test_an_observation_without_assets_is_one_row():
+    torch.manual_seed(0)
+    made = PortfolioNetwork(ObservationLayout.flat(13), 5, config(symbol_embedding=False))
+    observation, state = torch.randn(40, 13), {name: torch.randn(40, 1, 20) for name in ("hidden", "cell")}
+    found = CompiledLstm.of(made, with_values=True).step(observation, state)
+    with torch.inference_mode():
+        expected = made.step(observation, state)
+    for ours, torchs in zip(found[:2], expected[:2], strict=True):
+        torch.testing.assert_close(ours, torchs, atol=3e-6, rtol=0)
+    torch.testing.assert_close(found.state["cell"], expected.state["cell"], atol=3e-6, rtol=0)
 
 
 @pytest.mark.parametrize("num_assets", [1, 3, 8])
 def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(num_assets):
-    compiled = CompiledLstm.of(network(num_assets, config()))
-    observation, state = inputs(16, num_assets)
-    together, after = compiled.step(observation, state)
-    for row in range(16):
-        own = {name: value[row : row + 1] for name, value in state.items()}
-        alone, alone_after = compiled.step(observation[row : row + 1], own)
-        assert torch.equal(alone[0], together[row])
-        assert torch.equal(alone_after["cell"][0], after["cell"][row])
+    compiled = CompiledLstm.of(network(num_assets, config()), with_values=True)
+    observation, state = inputs(37, num_assets)
+    together = compiled.step(observation, state)
+    for row in range(37):
+        alone = compiled.step(observation[row : row + 1], {n: v[row : row + 1] for n, v in state.items()})
+        assert torch.equal(alone.scores[0], together.scores[row])
+        assert torch.equal(alone.values[0], together.values[row])
+        assert torch.equal(alone.state["cell"][0], together.state["cell"][row])
+
+
+def test_scores_are_the_same_bits_with_values_and_without():
+    made = network(3, config())
+    observation, state = inputs(5, 3)
+    with_values, without = (CompiledLstm.of(made, with_values=on).step(observation, state) for on in (True, False))
+    assert torch.equal(with_values.scores, without.scores)
+    assert len(without.values) == 0
 
 
 def test_the_state_that_was_given_is_left_as_it_was():
-    compiled = CompiledLstm.of(network(3, config()))
+    compiled = CompiledLstm.of(network(3, config()), with_values=True)
     observation, state = inputs(4, 3)
     before = {name: value.clone() for name, value in state.items()}
     compiled.step(observation, state)
     assert all(torch.equal(state[name], before[name]) for name in state)
 
 
-@pytest.mark.parametrize("core", ["gru", "mlp", "attention"])
-def test_other_cores_have_no_compiled_form(core):
-    assert CompiledLstm.of(network(2, config(core))) is None
+@pytest.mark.parametrize("made", [network(2, config(core)) for core in ("gru", "mlp", "attention")])
+def test_other_cores_have_no_compiled_form(made):
+    assert CompiledLstm.of(made, with_values=True) is None
+
+
+def test_units_that_do_not_fill_a_block_have_no_compiled_form():
+    assert CompiledLstm.of(network(2, config(core_units=18)), with_values=True) is None
 
 
 def test_a_dirichlet_with_its_pooled_score_has_no_compiled_form():
-    assert CompiledLstm.of(network(2, config(), DistributionSpec(kind="dirichlet", num_assets=2))) is None
+    made = network(2, config(), DistributionSpec(kind="dirichlet", num_assets=2))
+    assert CompiledLstm.of(made, with_values=True) is None
 
 
 def exported():
@@ -104,6 +131,7 @@ def exported():
 def test_an_exported_policy_acts_by_the_compiled_form_and_as_torch_would():
     policy = exported()
     observation, state = inputs(64, 3)
+    observation = observation.numpy()
     actions, _ = policy.act(observation, state)
     policy._compiled = None
     expected, _ = policy.act(observation, state)

@@ -37,7 +37,14 @@ SMALL = (
     "gate.enforce=false",
 )
 TRAIN = (*SMALL, "trainer.total_env_steps=4096")  # 8 iterations of 512 env steps
-SWEEP = (*SMALL, "trainer.total_env_steps=1024", "search=random", "search.num_trials=6", "search.retries=3")
+SWEEP = (
+    *SMALL,
+    "trainer.total_env_steps=1024",
+    "search=random",
+    "search.num_trials=6",
+    "search.retries=3",
+    "search.scheduler.kind=none",  # what ASHA prunes depends on which trial came first
+)
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +191,9 @@ def test_a_sweep_that_loses_a_worker_and_a_node_has_the_laptops_trials_and_a_cor
     trials, wanted = (pd.read_csv(folder / "trials.csv") for folder in (run, expected))
     done = trials[trials["state"] == "complete"]
     assert len(done) == 6
-    assert summary(run, "winner") | {"num_trials": 0} == summary(expected, "winner") | {"num_trials": 0}
+    assert summary(run, "winner") == summary(expected, "winner")
     provenance = yaml.safe_load((run / "config.yaml").read_text())["provenance"]
     counted = Ledger(directory / "ledger.sqlite").count_on_data(provenance["data_fingerprint"])
-    assert counted == len(trials)
+    assert counted == 6  # every trial that was scored, once; a lost attempt was never scored
+    assert sorted(done["score"]) == sorted(wanted["score"])
     assert len(trials) >= len(wanted) + 1  # the lost trial stays on record, and was run again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -258,7 +259,7 @@ def test_a_run_at_a_uri_is_killed_and_gone_on_with_on_a_machine_that_has_nothing
     small = [
         "+experiment=planted_signal", "tracking=none", "data.num_bars=3000", "walk_forward=single_fold",
         "walk_forward.train_bars=2000", "walk_forward.test_bars=500", "env.episode.bars=48", "algo.num_envs=16",
-        "algo.fragment_bars=32", "algo.minibatch_steps=256", "trainer.total_env_steps=8192",
+        "algo.fragment_bars=32", "algo.minibatch_steps=256", "trainer.total_env_steps=32768",
         "trainer.checkpoint_every=1", "gate.enforce=false", "cluster.num_cpus=1", f"run.directory='{uri}'",
     ]  # fmt: skip
 
@@ -280,13 +281,14 @@ def test_a_run_at_a_uri_is_killed_and_gone_on_with_on_a_machine_that_has_nothing
     killed = train(*small, cache="first", stdout=subprocess.DEVNULL)
 
     def checkpoint() -> str | None:
-        found = [n for n in Storage(uri).names() if first not in n and n.endswith("000003/training.json")]
-        return found[0] if found else None
+        found = [n for n in Storage(uri).names() if first not in n and n.endswith("/training.json")]
+        return next((name for name in found if int(re.search(r"iteration_(\d+)", name)[1]) >= 3), None)
 
-    wait_until(lambda: checkpoint() is not None or killed.poll() is not None, seconds=600)
+    wait_until(lambda: checkpoint() is not None, seconds=600)
     line.cut()
     time.sleep(2.0)  # the run goes on without its storage
     line.mend()
+    assert killed.poll() is None
     killed.kill()
     killed.communicate()
     run = checkpoint().split("/checkpoints/")[0]
