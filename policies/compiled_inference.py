@@ -29,7 +29,7 @@ from policies.pointwise_kernels import lstm_advance, tanh_inplace
 from policies.small_products import COLUMNS, add_product, panels
 
 Float32Array = NDArray[np.float32]
-_BLOCK = 32  # rows that go through a product together: few enough that they stay in the cache
+_BLOCK = 64  # rows that go through a product together: few enough that they stay in the cache
 _compiled = partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False)
 
 
@@ -98,17 +98,19 @@ def _lstm_step(
         for r in range(rows):
             _write_mean(asset[r * assets : (r + 1) * assets], room.seen[r, :units])
 
-        common = room.common[:rows]
-        _fill_rows(weights.gates_bias, common)
         if weights.context.shape[0]:
+            common = room.common[:rows]
+            _fill_rows(weights.gates_bias, common)
             for r in range(rows):
                 _copy(observation[first + r, account[0] : account[1]], room.seen[r, units:])
             _fill_rows(weights.context_bias, context)
             add_product(room.seen[:rows], weights.context, context)
             tanh_inplace(context.reshape(-1))
             add_product(context, weights.gates_from_context, common)
-        for r in range(many):
-            _copy(common[r // assets], gates[r])
+            for r in range(many):
+                _copy(common[r // assets], gates[r])
+        else:
+            _fill_rows(weights.gates_bias, gates)
         add_product(asset, weights.gates_from_asset, gates)
         add_product(hidden[begin:end], weights.recurrent, gates)
         lstm_advance(gates, cell[begin:end], cell_after[begin:end], hidden_after[begin:end])

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from policies.pointwise_kernels import draw_choices
+
 #: Continuous actions keep this distance from their bounds, as a share of the range; densities are finite there.
 MARGIN = 1e-6
 #: Score of a choice that is ruled out: its probability is exactly 0.0, all numbers stay finite.
@@ -111,13 +113,15 @@ class PerAssetCategorical(ActionDistribution):
         return (self.log_probs.exp() * (self.log_probs - other.log_probs)).sum((-2, -1))
 
     def draw(self, random: np.random.Generator) -> Tensor:
-        uniforms = random.random(self.log_probs.shape[:-1], dtype=np.float32)
-        return self.sample_from(torch.from_numpy(uniforms))
+        return self.sample_from(torch.from_numpy(random.random(self._scores.shape[:-1], dtype=np.float32)))
 
     def sample_from(self, uniforms: Tensor) -> Tensor:
-        """Map uniforms (..., A) in [0, 1) to actions by inverting the distribution function."""
-        thresholds = self.log_probs[..., :-1].exp().cumsum(-1)
-        return self._shaped((uniforms.unsqueeze(-1) >= thresholds).sum(-1))
+        """Map uniforms (..., A) in [0, 1), float32, to actions by inverting the distribution function."""
+        scores = self._scores.detach().cpu().contiguous().numpy()
+        choices = np.empty(scores.shape[:-1], np.int64)
+        room = np.empty(scores.shape[-1], np.float32)
+        draw_choices(scores.reshape(-1, len(room)), uniforms.numpy().reshape(-1), room, choices.reshape(-1))
+        return self._shaped(torch.from_numpy(choices).to(self._scores.device))
 
     def deterministic(self) -> Tensor:
         """The likeliest choice of each asset; the lowest index on ties."""

@@ -1,4 +1,4 @@
-"""Fused pointwise arithmetic of the network on a CPU, in single precision: LSTM gates and tanh, one pass each.
+"""Fused pointwise arithmetic of the network on a CPU, in single precision: LSTM gates, tanh and draws, one pass each.
 
 Between two matrix products torch makes a pass over memory per operation, and its tanh takes eight times as long as
 this one. Matrix products stay torch's. A value that is not a number stays one.
@@ -174,3 +174,24 @@ def lstm_backward(
             cell_before[t, r], cell_tanh[t, r], grad_outputs[t, r], grad_hidden[r], grad_cell[r],
             keep[t + 1, r] if t + 1 < length else _F(1.0), keep[t, r],
         )  # fmt: skip
+
+
+@_entry
+def draw_choices(scores: FloatArray, uniforms: FloatArray, room: FloatArray, choices: Any) -> None:
+    """Write to choices (R,) int64 draws from categoricals with scores (R, N), by inverting the distribution function.
+
+    uniforms (R,) lie in [0, 1); room (N,). A choice whose probability is exactly 0.0 is never drawn.
+    """
+    for r in range(scores.shape[0]):
+        highest, total = scores[r, 0], 0.0
+        for n in range(1, scores.shape[1]):
+            highest = max(highest, scores[r, n])
+        for n in range(scores.shape[1]):
+            room[n] = np.exp(scores[r, n] - highest)
+            total += room[n]
+        # In double precision the product is below the total whatever the draw.
+        target, passed, choice = np.float64(uniforms[r]) * total, 0.0, 0
+        for n in range(scores.shape[1] - 1):
+            passed += room[n]
+            choice += target >= passed
+        choices[r] = choice

@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 from policies.distributions import (
     FLAT,
     LONG,
+    RULED_OUT,
     SHORT,
     ActionDistribution,
     CashDirichlet,
@@ -65,6 +66,23 @@ def test_uniforms_choose_by_the_distribution_function():
     one = PerAssetCategorical(torch.tensor([[0.5, 0.25, 0.25]]).log())
     for uniform, choice in ((0.0, 0), (0.49, 0), (0.5, 1), (0.74, 1), (0.76, 2), (0.999999, 2)):
         assert one.sample_from(torch.tensor([uniform])).item() == choice
+
+
+@pytest.mark.parametrize("choice", [0, 1, 2])
+def test_what_is_ruled_out_is_never_drawn(choice):
+    random = np.random.default_rng(choice)
+    scores = torch.from_numpy(random.normal(size=(4000, 1, 3)).astype(np.float32))
+    scores[..., choice] = RULED_OUT
+    for uniform in (0.0, 0.5, 1.0 - 2.0**-24):  # the least and the greatest that a generator gives
+        drawn = PerAssetCategorical(scores).sample_from(torch.full((4000, 1), uniform))
+        assert not (drawn == choice).any()
+
+
+def test_draws_are_as_frequent_as_their_probability():
+    scores = torch.tensor([[0.3, -1.2, 0.8, 0.1]]).expand(200_000, -1)
+    drawn = PerAssetCategorical(scores).draw(np.random.default_rng(1))
+    found = torch.bincount(drawn, minlength=4) / len(drawn)
+    torch.testing.assert_close(found, scores[0].softmax(-1), atol=4e-3, rtol=0)
 
 
 def test_the_likeliest_choice_wins_and_ties_go_to_the_lowest():
