@@ -56,8 +56,9 @@ class _Tape:
     bar, reward (N, P); flow (N, P, K); decisions (N, P, A, K); fills (R, 4 + K), see `envs.kernel.tape`.
     """
 
-    def __init__(self, num_rows: int, num_assets: int) -> None:
+    def __init__(self, num_rows: int, num_assets: int, expected_steps: int) -> None:
         P, A = num_rows, num_assets
+        self._expected_steps = expected_steps
         self.num_steps = self.num_fills = 0
         self._fills_per_step = P * A * c.NUM_PLACES
         self._arrays = {
@@ -69,7 +70,11 @@ class _Tape:
         }
 
     def append(
-        self, env: PortfolioVectorEnv, rows: NDArray[np.int64], active: NDArray[np.bool_], bar: NDArray[np.int64]
+        self,
+        env: PortfolioVectorEnv,
+        rows: NDArray[np.int64],
+        active: NDArray[np.bool_],
+        bar: NDArray[np.int64],
     ) -> None:
         """Copy the step that the env has just made."""
         self._make_room()
@@ -85,7 +90,8 @@ class _Tape:
             used = self.num_fills if name == "fills" else self.num_steps
             needed = used + (self._fills_per_step if name == "fills" else 1)
             if needed > len(array):
-                longer = np.empty((max(1024, 2 * needed), *array.shape[1:]), dtype=array.dtype)
+                size = max(needed, self._expected_steps, 2 * len(array))
+                longer = np.empty((size, *array.shape[1:]), dtype=array.dtype)
                 longer[:used] = array[:used]
                 self._arrays[name] = longer
 
@@ -111,7 +117,9 @@ class Recorder:
 
     def _clear(self) -> None:
         E = len(self.rows)
-        self._tape = _Tape(E, self.env.num_assets)
+        counter = self.env.rows.counter[self.rows]
+        longest = int((counter[:, c.STOP] - counter[:, c.BAR]).max(initial=0))
+        self._tape = _Tape(E, self.env.num_assets, longest)
         self._active = np.zeros(E, dtype=bool)
         self._steps = np.zeros(E, dtype=np.int64)
         self._complete = np.zeros(E, dtype=bool)
@@ -137,15 +145,16 @@ class Recorder:
         if not self._active.any():
             return
         env, rows = self.env, self.rows
-        self._bar[self._active] += 1
-        self._steps[self._active] += 1
+        self._bar += self._active
+        self._steps += self._active
         # Once all conditions of the episode are set, and before the next one draws its own.
         if not self._tape.num_steps:
             self._latency = env.rows.counter[rows, c.LATENCY].astype(np.int64)
         self._tape.append(env, rows, self._active, self._bar)
-        over = ended[rows]
-        self._complete |= self._active & over
-        self._active &= ~over
+        if ended.any():
+            over = ended[rows]
+            self._complete |= self._active & over
+            self._active &= ~over
 
     def recordings(self, rows: Iterable[int] | None = None) -> list[Recording]:
         """Return one recording per recorded row, or of those named only, warm-up bars left out."""
@@ -182,16 +191,17 @@ class Recorder:
 
 
 class _Stacked:
-    """A tape as arrays: bar (N, E), flow (N, E, K), decisions (N, E, A, K), reward (N, E), fills (R, K)."""
+    """A tape as arrays: bar (N, E), flow (N, E, K), decisions (N, E, A, K), reward (N, E), fills (R, K) by row."""
 
     def __init__(self, tape: _Tape) -> None:
         self.bar, self.flow = tape.recorded("bar"), tape.recorded("flow")
         self.decisions, self.reward = tape.recorded("decisions"), tape.recorded("reward")
-        self.fills = tape.recorded("fills")
+        fills = tape.recorded("fills")
+        self.fills = fills[np.argsort(fills[:, 0], kind="stable")]
 
     def fills_of(self, row: int, bar: NDArray[np.int64], decisions: FloatArray, latency: int) -> Fills:
         """Fills of one row, each with the bar and the reason of the decision that led to it."""
-        found = self.fills[self.fills[:, 0] == row]
+        found = self.fills[slice(*np.searchsorted(self.fills[:, 0], [row, row + 1]))]
         asset, place, filled = (found[:, k].astype(np.int64) for k in (1, 2, 3))
         log = found[:, NUM_FILL_KEYS:]
         reason = log[:, c.FILL_REASON].astype(np.int64)

@@ -140,7 +140,9 @@ def _lstm_step(
             values[first + r] = total
 
 
-without_stale_cache(_lstm_step, [Path(str(module.__file__)) for module in (pointwise_kernels, small_products)])
+without_stale_cache(
+    _lstm_step, [Path(str(module.__file__)) for module in (pointwise_kernels, small_products)]
+)
 
 
 def _width(units: int) -> int:
@@ -192,7 +194,9 @@ class _Weights(NamedTuple):
         asset_bias = asset_bias if network.symbols is None else asset_bias + network.symbols
         context, from_context = network.encode_context, network.core_from_context
         # Between the mean over assets and the account lie the zeros that fill up the former.
-        seen = None if context is None else context.weight.split([encoded, context.in_features - encoded], dim=1)
+        seen = (
+            None if context is None else context.weight.split([encoded, context.in_features - encoded], dim=1)
+        )
         core = network.score_from_core.in_features
         sizes = [core, encoded, *([] if context is None else [encoded])]
         from_core, from_asset, *rest = network.value_hidden.weight.split(sizes, dim=1)
@@ -200,9 +204,9 @@ class _Weights(NamedTuple):
         return cls(
             encoder=matrix(network.encode_asset.weight, from_encoder=False),
             asset_bias=_padded(asset_bias, network.num_assets, width),
-            context=matrix(None) if seen is None else np.concatenate(
-                [matrix(seen[0]), matrix(seen[1], from_encoder=False)], axis=1
-            ),
+            context=matrix(None)
+            if seen is None
+            else np.concatenate([matrix(seen[0]), matrix(seen[1], from_encoder=False)], axis=1),
             context_bias=np.zeros(0, np.float32) if context is None else bias(context),
             gates_from_asset=matrix(network.core_from_asset.weight),
             gates_from_context=matrix(None if from_context is None else from_context.weight),
@@ -215,7 +219,9 @@ class _Weights(NamedTuple):
             value_from_asset=matrix(from_asset),
             value_from_context=matrix(rest[0] if rest else None),
             value_hidden_bias=bias(network.value_hidden),
-            value=np.concatenate([network.value.bias.detach().numpy(), _padded(network.value.weight[0], value_units)]),
+            value=np.concatenate(
+                [network.value.bias.detach().numpy(), _padded(network.value.weight[0], value_units)]
+            ),
         )
 
 
@@ -247,7 +253,9 @@ class CompiledLstm:
         self._weights = _Weights.of(network)
         account = network._context
         self._account = np.array([account.start, account.stop])
-        self._parts = np.array([(part.start, (part.stop - part.start) // assets) for part in network._per_asset])
+        self._parts = np.array(
+            [(part.start, (part.stop - part.start) // assets) for part in network._per_asset]
+        )
         block = max(1, _BLOCK // assets)
         encoder, gates = self._weights.asset_bias.shape[1], len(self._weights.gates_bias)
         self._room_shapes = _Room(
@@ -288,7 +296,17 @@ class CompiledLstm:
         values = np.empty(len(seen) if self._with_values else 0, np.float32)
         hidden_after, cell_after = np.empty_like(hidden), np.empty_like(cell)
         _lstm_step(
-            seen, hidden, cell, self._weights, self._account, self._parts, room, scores, values, hidden_after, cell_after
+            seen,
+            hidden,
+            cell,
+            self._weights,
+            self._account,
+            self._parts,
+            room,
+            scores,
+            values,
+            hidden_after,
+            cell_after,
         )
         after = {"hidden": hidden_after, "cell": cell_after}
         return NetworkOutput(

@@ -41,8 +41,8 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
-from policies.distributions import rule_out
 from policies.compiled_inference import CompiledLstm
+from policies.distributions import rule_out
 from policies.episode_log import EpisodeLog
 from policies.fragment import Fragment, generalised_advantages
 from policies.module import PortfolioModule
@@ -158,7 +158,9 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
 
     def _sample_fragment(self) -> Fragment:
         network = self.module.network
-        self._network = CompiledLstm.of(network, with_values=True) or network  # packs the weights as they are now
+        self._network = (
+            CompiledLstm.of(network, with_values=True) or network
+        )  # packs the weights as they are now
         length = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
         sequence = self.config.sequence_length
         shape = (length, self.env.num_envs)

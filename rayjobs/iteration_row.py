@@ -42,7 +42,9 @@ def iteration_row(algorithm: PortfolioPPO, result: dict[str, Any]) -> tuple[dict
         "iteration": int(result["training_iteration"]),
         "env_steps": algorithm.env_steps,
     }
-    row |= {column: _number(result[ENV_RUNNER_RESULTS].get(name)) for column, name in _EPISODE_COLUMNS.items()}
+    row |= {
+        column: _number(result[ENV_RUNNER_RESULTS].get(name)) for column, name in _EPISODE_COLUMNS.items()
+    }
     row |= {column: _number(learner[name]) for column, name in _LEARNER_COLUMNS.items()}
     flags = health_flags(
         approx_kl=row["approx_kl"],

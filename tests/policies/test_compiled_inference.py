@@ -91,7 +91,9 @@ def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(num_assets):
 def test_scores_are_the_same_bits_with_values_and_without():
     made = network(3, config())
     observation, state = inputs(5, 3)
-    with_values, without = (CompiledLstm.of(made, with_values=on).step(observation, state) for on in (True, False))
+    with_values, without = (
+        CompiledLstm.of(made, with_values=on).step(observation, state) for on in (True, False)
+    )
     assert torch.equal(with_values.scores, without.scores)
     assert len(without.values) == 0
 
