@@ -53,12 +53,12 @@ class SB3Work:
         )
 
 
-def sb3_trial(work: SB3Work, learning_rate: float) -> float:
-    """Train RecurrentPPO and return its out-of-sample Sharpe ratio per bar."""
+def sb3_trial(work: SB3Work, learning_rate: float, num_threads: int) -> float:
+    """Train RecurrentPPO with that many torch threads and return its out-of-sample Sharpe ratio per bar."""
     import torch
     from sb3_contrib import RecurrentPPO
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(num_threads)
     env = PortfolioVectorEnv(
         work.market, work.env, num_envs=ENVS, windows=[work.training], seed=0, copy=False
     )
