@@ -137,10 +137,10 @@ class PortfolioPPO(PPO):
         return self._env_steps
 
     def training_step(self) -> None:
-        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER), reduce="mean", window=1):
             fragments = self._sample()
         moments = sum((f.advantage_moments() for f in fragments), start=Moments(0.0, 0.0, 0.0))
-        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER), reduce="mean", window=1):
             results = self.learner_group.update(
                 **self._shards(fragments),
                 timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._env_steps},
@@ -151,7 +151,7 @@ class PortfolioPPO(PPO):
             )
             self.metrics.aggregate(results, key=LEARNER_RESULTS)
         self._env_steps += sum(fragment.num_env_steps for fragment in fragments)
-        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
+        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER), reduce="mean", window=1):
             self._send_weights()
 
     def _sample(self) -> list[Fragment]:

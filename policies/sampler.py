@@ -128,7 +128,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
             self._reset()
         if cost_scale is not None and hasattr(self.env, "set_cost_scale"):
             self.env.set_cost_scale(cost_scale)
-        with self.metrics.log_time(SAMPLE_TIMER), torch.inference_mode():
+        with self.metrics.log_time(SAMPLE_TIMER, reduce="mean", window=1), torch.inference_mode():
             fragment = self._sample_fragment()
         self._log_counts(fragment.num_env_steps)
         return fragment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,16 @@ def test_a_killed_runner_is_replaced_and_its_steps_are_sampled_again(two_runners
             break
     assert two_runners.env_runner_group.num_healthy_remote_workers() == 2
     assert len(two_runners._sample()) == 2
+
+
+def test_times_are_those_of_the_last_iteration(monkeypatch):
+    algorithm = noise_config().build_algo()
+    sample = algorithm._sample
+    monkeypatch.setattr(algorithm, "_sample", lambda: time.sleep(2.0) or sample())
+    assert algorithm.train()["timers"]["env_runner_sampling_timer"] > 2.0
+    monkeypatch.undo()
+    assert algorithm.train()["timers"]["env_runner_sampling_timer"] < 1.0
+    algorithm.stop()
 
 
 def test_two_learners_take_the_step_that_one_takes_on_the_whole_batch():
