@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.activations import tanh_
-from policies.recurrent_cells import Projection, gru_sequence, gru_step, lstm_sequence, lstm_step
+from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
 
 State = dict[str, Tensor]
 
@@ -41,7 +41,7 @@ class MemoryCore(Protocol):
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Outputs (R, H) for ``inputs`` (R, input_units), and the state after."""
 
-    def sequence(self, inputs: Projection, state: State, keep: Tensor) -> tuple[Tensor, State]:
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
         """Outputs (L, R, H) for ``inputs`` (L, R, input_units); ``keep`` (L, R, 1) is 0.0 at episode starts."""
 
 
@@ -59,8 +59,8 @@ class NoMemory(nn.Module):
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         return tanh_(inputs), {}
 
-    def sequence(self, inputs: Projection, state: State, keep: Tensor) -> tuple[Tensor, State]:
-        return tanh_(inputs.multiplied_out()), {}
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        return tanh_(inputs), {}
 
 
 class LstmMemory(nn.Module):
@@ -84,9 +84,9 @@ class LstmMemory(nn.Module):
         hidden, cell = lstm_step(inputs, self.recurrent.weight, state["hidden"], state["cell"])
         return hidden, {"hidden": hidden, "cell": cell}
 
-    def sequence(self, inputs: Projection, state: State, keep: Tensor) -> tuple[Tensor, State]:
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
         outputs, hidden, cell = lstm_sequence(
-            inputs, self.recurrent.weight, state["hidden"], state["cell"], keep
+            inputs, self.recurrent.weight, state["hidden"], state["cell"], keep, overwrite=True
         )
         return outputs, {"hidden": hidden, "cell": cell}
 
@@ -110,8 +110,8 @@ class GruMemory(nn.Module):
         hidden = gru_step(inputs, self.recurrent.weight, self.recurrent.bias, state["hidden"])
         return hidden, {"hidden": hidden}
 
-    def sequence(self, inputs: Projection, state: State, keep: Tensor) -> tuple[Tensor, State]:
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
         outputs, hidden = gru_sequence(
-            inputs.multiplied_out(), self.recurrent.weight, self.recurrent.bias, state["hidden"], keep
+            inputs, self.recurrent.weight, self.recurrent.bias, state["hidden"], keep
         )
         return outputs, {"hidden": hidden}

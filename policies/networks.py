@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from envs.observations import ObservationLayout
 from policies.activations import tanh_
 from policies.memory_cores import GruMemory, LstmMemory, MemoryCore, NoMemory, State
-from policies.recurrent_cells import Projection
 from policies.window_attention import WindowAttention
 
 CORES: tuple[str, ...] = ("mlp", "lstm", "gru", "attention")
@@ -195,14 +194,9 @@ class PortfolioNetwork(nn.Module):
         keep : (L, B), 0.0 where an episode starts at that step, else 1.0.
         """
         asset, context = self._encode(observation)
-        rows = Projection(
-            asset.flatten(1, 2),
-            self.core_from_asset.weight,
-            self.core_from_asset.bias,
-            None if self.core_from_context is None else self.core_from_context(context),
-        )
-        keep_rows = keep.unsqueeze(-1).expand(asset.shape[:-1]).reshape(*rows.inputs.shape[:2], 1)
-        flat = {name: value.reshape(rows.inputs.shape[1], -1) for name, value in state.items()}
+        rows = self._core_inputs(asset, context).flatten(1, 2)
+        keep_rows = keep.unsqueeze(-1).expand(asset.shape[:-1]).reshape(*rows.shape[:2], 1)
+        flat = {name: value.reshape(rows.shape[1], -1) for name, value in state.items()}
         outputs, after = self.memory.sequence(rows, flat, keep_rows)
         scores, values = self._heads(asset, context, outputs.unflatten(1, asset.shape[1:3]))
         return NetworkOutput(scores, values, {n: v.unflatten(0, asset.shape[1:3]) for n, v in after.items()})

@@ -4,70 +4,39 @@ Shapes: L sequence length, R rows (sequences x assets), H hidden units. Sequence
 
 ``torch.nn.LSTM`` cannot reset its state in the middle of a sequence, which is where episodes end. The usual
 ways out (one call per step, or sequences cut at each episode end and padded) cost speed or waste work. Here
-the backward pass is written out by hand, and the weight gradients are one large product after the loop over time. On a
-CPU in single precision what lies between two products is one pass of `policies.pointwise_kernels`; elsewhere it is
-torch's operations.
+the backward pass is written out by hand: the recurrent matrix products are the only work inside the loop over
+time, and the weight gradients are one large product after it. On a CPU in single precision what lies between two
+products is one pass of `policies.pointwise_kernels`; elsewhere it is torch's operations.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from policies.activations import has_kernels
 from policies.pointwise_kernels import lstm_advance, lstm_backward, lstm_forward
 
 
-class Projection(NamedTuple):
-    """What a recurrent cell takes in (L, R, W), not yet multiplied out: inputs by weight, plus bias, plus `common`.
-
-    Attributes
-    ----------
-    inputs : (L, R, M).
-    weight : (W, M). bias : (W,).
-    common : (L, B, W), what the R / B rows of a portfolio have in common; None for nothing.
-    """
-
-    inputs: Tensor
-    weight: Tensor
-    bias: Tensor
-    common: Tensor | None
-
-    def multiplied_out(self) -> Tensor:
-        """(L, R, W)."""
-        projected = linear(self.inputs, self.weight, self.bias)
-        if self.common is not None:  # in place: it is the largest array
-            length, portfolios, width = self.common.shape
-            projected.view(length, portfolios, -1, width).add_(self.common.unsqueeze(2))
-        return projected
-
-
 class _FusedLstmSequence(torch.autograd.Function):
-    """`_LstmSequence` with one kernel per step beside the matrix products; contiguous float32 on a CPU.
-
-    The inputs' products are in the loop too: the gates of one step stay in the processor's cache, those of all do not.
-    """
+    """`_LstmSequence` with one kernel per step beside the matrix product; contiguous float32 on a CPU."""
 
     @staticmethod
     def forward(  # type: ignore[override]
         ctx: Any,
-        inputs: Tensor,
-        input_weight: Tensor,
-        bias: Tensor,
-        common: Tensor | None,
+        gates_in: Tensor,
         weight: Tensor,
         hidden: Tensor,
         cell: Tensor,
         keep: Tensor,
+        overwrite: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        length, rows, _ = inputs.shape
-        four_hidden = weight.shape[0]
-        input_weight_t, weight_t, keep = input_weight.t(), weight.t(), keep.reshape(length, rows)
-        gates = inputs.new_empty(length, rows, four_hidden)
-        hidden_before = inputs.new_empty(length + 1, rows, four_hidden // 4)
+        length, rows, four_hidden = gates_in.shape
+        weight_t, keep = weight.t(), keep.reshape(length, rows)
+        gates = gates_in.detach() if overwrite else torch.empty_like(gates_in)
+        hidden_before = gates_in.new_empty(length + 1, rows, four_hidden // 4)
         cell_before = torch.empty_like(hidden_before)
         torch.mul(hidden, keep[0].unsqueeze(1), out=hidden_before[0])
         torch.mul(cell, keep[0].unsqueeze(1), out=cell_before[0])
@@ -75,53 +44,36 @@ class _FusedLstmSequence(torch.autograd.Function):
         outputs = torch.empty_like(cell_tanh)
         arrays = [part.numpy() for part in (gates, keep, hidden_before, cell_before, cell_tanh, outputs)]
         for t in range(length):
-            gates_t = gates[t]
-            if common is None:
-                torch.addmm(bias, inputs[t], input_weight_t, out=gates_t)
-            else:
-                shared = (common[t] + bias).unsqueeze(1)
-                gates_t.view(len(shared), -1, four_hidden).copy_(shared)
-                gates_t.addmm_(inputs[t], input_weight_t)
-            gates_t.addmm_(hidden_before[t], weight_t)
+            torch.addmm(gates_in[t], hidden_before[t], weight_t, out=gates[t])
             lstm_forward(t, *arrays)
-        ctx.save_for_backward(
-            inputs, input_weight, gates, weight, hidden_before, cell_before, cell_tanh, keep
-        )
-        ctx.portfolios, ctx.spent = None if common is None else common.shape[1], False
+        ctx.save_for_backward(gates, weight, hidden_before, cell_before, cell_tanh, keep)
+        ctx.overwrite, ctx.spent = overwrite, False
         return outputs, hidden_before[-1].clone(), cell_before[-1].clone()
 
     @staticmethod
     def backward(  # type: ignore[override]
         ctx: Any, grad_outputs: Tensor, grad_hidden: Tensor, grad_cell: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor, Tensor, None]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
         if ctx.spent:
             raise RuntimeError(
                 "the gates were overwritten by the first backward pass; run the sequence again"
             )
-        ctx.spent = True
-        inputs, input_weight, gates, weight, hidden_before, cell_before, cell_tanh, keep = ctx.saved_tensors
+        ctx.spent = ctx.overwrite
+        gates, weight, hidden_before, cell_before, cell_tanh, keep = ctx.saved_tensors
         length, _, four_hidden = gates.shape
         grad_hidden, grad_cell = (
             part.clone(memory_format=torch.contiguous_format) for part in (grad_hidden, grad_cell)
         )
+        grad_gates = gates if ctx.overwrite else gates.clone()  # each gate gives way to its gradient
         known = (keep, cell_before, cell_tanh, grad_outputs.contiguous())
-        arrays = [part.detach().numpy() for part in (gates, *known, grad_hidden, grad_cell)]
-        grad_inputs, grad_bias = torch.empty_like(inputs), gates.new_zeros(four_hidden)
+        arrays = [part.detach().numpy() for part in (grad_gates, *known, grad_hidden, grad_cell)]
         for t in range(length - 1, -1, -1):
-            lstm_backward(t, *arrays)  # each gate gives way to its gradient
-            torch.mm(gates[t], weight, out=grad_hidden)
-            torch.mm(gates[t], input_weight, out=grad_inputs[t])
-            grad_bias += gates[t].sum(0)
+            lstm_backward(t, *arrays)
+            torch.mm(grad_gates[t], weight, out=grad_hidden)
         grad_hidden.mul_(keep[0].unsqueeze(1))
-        grad_gates = gates.view(-1, four_hidden)
-        grad_weight = grad_gates.t() @ hidden_before[:-1].reshape(-1, four_hidden // 4)
-        grad_input_weight = grad_gates.t() @ inputs.reshape(len(grad_gates), -1)
-        grad_common = None
-        if ctx.portfolios is not None:
-            grad_common = gates.view(length, ctx.portfolios, -1, four_hidden).sum(2)
-        return (
-            grad_inputs, grad_input_weight, grad_bias, grad_common, grad_weight, grad_hidden, grad_cell, None,
-        )  # fmt: skip
+        past = hidden_before[:-1].reshape(-1, four_hidden // 4)
+        grad_weight = grad_gates.reshape(-1, four_hidden).t() @ past
+        return grad_gates, grad_weight, grad_hidden, grad_cell, None, None
 
 
 class _LstmSequence(torch.autograd.Function):
@@ -139,11 +91,12 @@ class _LstmSequence(torch.autograd.Function):
         hidden: Tensor,
         cell: Tensor,
         keep: Tensor,
+        overwrite: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         length, rows, four_hidden = gates_in.shape
         units = four_hidden // 4
         weight_t = weight.t()
-        gates = gates_in  # multiplied out for this alone
+        gates = gates_in if overwrite else torch.empty_like(gates_in)
         hidden_before = gates_in.new_empty(length, rows, units)
         cell_before = torch.empty_like(hidden_before)
         cell_tanh = torch.empty_like(hidden_before)
@@ -162,7 +115,7 @@ class _LstmSequence(torch.autograd.Function):
     @torch.amp.custom_bwd(device_type="cuda")
     def backward(  # type: ignore[override]
         ctx: Any, grad_outputs: Tensor, grad_hidden: Tensor, grad_cell: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
         gates, weight, hidden_before, cell_before, cell_tanh, keep = ctx.saved_tensors
         length, _, four_hidden = gates.shape
         units = four_hidden // 4
@@ -186,32 +139,31 @@ class _LstmSequence(torch.autograd.Function):
             grad_hidden = torch.mm(grad_t, weight).mul_(keep[t])
             grad_cell = torch.mul(grad_cell, f).mul_(keep[t])
         grad_weight = grad_gates.reshape(-1, four_hidden).t() @ hidden_before.reshape(-1, units)
-        return grad_gates, grad_weight, grad_hidden, grad_cell, None
+        return grad_gates, grad_weight, grad_hidden, grad_cell, None, None
 
 
 def lstm_sequence(
-    projection: Projection, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor
+    gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor, *, overwrite: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run an LSTM over time-major sequences.
 
     Parameters
     ----------
-    projection : of the inputs to gates (L, R, 4H) in the order input, forget, output, candidate.
+    gates_in : (L, R, 4H), input projections plus bias, gates in the order input, forget, output, candidate.
     weight : (4H, H), recurrent weights in the same gate order.
     hidden, cell : (R, H), state before the first step.
     keep : (L, R, 1), 0.0 where an episode starts at that step (the state is cleared before it), else 1.0.
+    overwrite : keep the gates in ``gates_in``, which must not be read again, and their gradient as well: spares the
+        largest arrays. No second backward pass.
 
     Returns
     -------
     outputs : (L, R, H), hidden state after each step.
     hidden, cell : (R, H), state after the last step.
-
-    On a CPU in single precision there is no second backward pass: the first one overwrites the gates.
     """
-    parts = [part for part in projection if part is not None]
-    if has_kernels(*parts, weight, hidden, cell, keep):
-        return _FusedLstmSequence.apply(*projection, weight, hidden, cell, keep)
-    return _LstmSequence.apply(projection.multiplied_out(), weight, hidden, cell, keep)
+    fused = has_kernels(gates_in, weight, hidden, cell, keep)
+    sequence = _FusedLstmSequence if fused else _LstmSequence
+    return sequence.apply(gates_in, weight, hidden, cell, keep, overwrite)
 
 
 def lstm_step(gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

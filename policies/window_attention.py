@@ -14,8 +14,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from policies.recurrent_cells import Projection
-
 State = dict[str, Tensor]
 
 
@@ -69,11 +67,8 @@ class WindowAttention(nn.Module):
         }
         return self._block(inputs, mixed), after
 
-    def sequence(self, inputs: Projection, state: State, keep: Tensor) -> tuple[Tensor, State]:
+    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
         """Run over ``inputs`` (L, R, H); ``keep`` (L, R, 1) is 0.0 where an episode starts at that step."""
-        return self._sequence(inputs.multiplied_out(), state, keep)
-
-    def _sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
         length, rows, units = inputs.shape
         past = self.window - 1
         query, key, value = self._project(inputs)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from policies.recurrent_cells import Projection, gru_sequence, gru_step, lstm_sequence, lstm_step
+from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
 
 L, R, K, H = 7, 5, 3, 4
 
@@ -29,8 +29,8 @@ def inputs() -> Tensor:
 
 def run_ours(cell: torch.nn.Module, inputs: Tensor, state: tuple[Tensor, ...], keep: Tensor):
     if isinstance(cell, torch.nn.LSTM):
-        bias = torch_lstm_order(cell.bias_ih_l0 + cell.bias_hh_l0)
-        gates = Projection(inputs, torch_lstm_order(cell.weight_ih_l0), bias, None)
+        gates = inputs @ torch_lstm_order(cell.weight_ih_l0).t()
+        gates = gates + torch_lstm_order(cell.bias_ih_l0 + cell.bias_hh_l0)
         return lstm_sequence(gates, torch_lstm_order(cell.weight_hh_l0), *state, keep)
     gates = inputs @ cell.weight_ih_l0.t() + cell.bias_ih_l0
     return gru_sequence(gates, cell.weight_hh_l0, cell.bias_hh_l0, *state, keep)
@@ -95,23 +95,19 @@ def test_no_gradient_crosses_a_reset(kind, inputs):
 
 def test_the_written_out_backward_pass_of_the_lstm_is_its_derivative():
     torch.manual_seed(2)
-    draw = lambda *shape: torch.randn(shape, dtype=torch.float64, requires_grad=True)  # noqa: E731
-    projection = [draw(4, 6, K), draw(4 * H, K), draw(4 * H), draw(4, 2, 4 * H)]
-    keep = torch.ones(4, 6, 1, dtype=torch.float64)
+    gates, weight = torch.randn(4, 3, 4 * H, dtype=torch.float64), torch.randn(4 * H, H, dtype=torch.float64)
+    hidden, cell = torch.randn(2, 3, H, dtype=torch.float64).unbind(0)
+    keep = torch.ones(4, 3, 1, dtype=torch.float64)
     keep[2, 1] = 0.0
-
-    def run(*leaves: Tensor):
-        return lstm_sequence(Projection(*leaves[:4]), *leaves[4:], keep)
-
-    assert torch.autograd.gradcheck(run, [*projection, draw(4 * H, H), draw(6, H), draw(6, H)])
+    leaves = [part.requires_grad_() for part in (gates, weight, hidden.clone(), cell.clone())]
+    assert torch.autograd.gradcheck(lambda *args: lstm_sequence(*args, keep), leaves)
 
 
 def test_steps_are_the_sequence_one_by_one():
     torch.manual_seed(3)
     gates, weight = torch.randn(L, R, 4 * H), 0.3 * torch.randn(4 * H, H)
     hidden, cell = torch.zeros(R, H), torch.zeros(R, H)
-    as_they_are = Projection(gates, torch.eye(4 * H), torch.zeros(4 * H), None)
-    outputs, *_ = lstm_sequence(as_they_are, weight, hidden, cell, torch.ones(L, R, 1))
+    outputs, *_ = lstm_sequence(gates, weight, hidden, cell, torch.ones(L, R, 1))
     for t in range(L):
         hidden, cell = lstm_step(gates[t], weight, hidden, cell)
         torch.testing.assert_close(hidden, outputs[t], rtol=0, atol=1e-6)
