@@ -30,6 +30,8 @@ def evaluation_directory(
 ) -> RunDirectory:
     """A new directory ``<experiment>/evaluations/<run_id>/``, beside the run unless another root is named."""
     root = settings.directory or str(Path(run.path).absolute().parent)
+    if settings.directory is not None:
+        values = {**values, "run": {**values["run"], "directory": root}}
     content = {**values, "evaluation": {**dataclasses.asdict(settings), "run": str(run.path)}}
     return RunDirectory.create(
         RunConfig(experiment="evaluations", directory=root),

@@ -21,6 +21,7 @@ from evaluation.splits import Fold
 from rayjobs.build import TRAIN_KEYS
 from rayjobs.entry import compose
 from rayjobs.run_directory import latest_run, read_status
+from rayjobs.storage import local_copy
 from rayjobs.typed_config import ConfigError
 
 LOG = logging.getLogger(__name__)
@@ -93,14 +94,14 @@ class FinishedRun:
 
 
 def open_run(given: str | Path) -> FinishedRun:
-    """Read a finished run: its directory, or an experiment's folder for the newest one in it.
+    """Read a finished run: its directory or URI, or an experiment's folder for the newest one in it.
 
     Raises
     ------
     ConfigError
         If there is none, it is not finished, or one of its files cannot be read.
     """
-    path = Path(given).expanduser()
+    path = local_copy(str(given))
     if not path.is_dir():
         raise ConfigError(f"run={given}: there is no such directory")
     if not (path / "walk_forward" / "folds.csv").is_file():

@@ -42,7 +42,7 @@ def submit(values: dict[str, Any], arguments: Sequence[str]) -> ExitCode:
     with job_server(cluster) as client:
         job_id = send(client, command, settings)
         LOG.info("job %s: %s (working tree of %.1f MB)", job_id, command.shell, size_mb)
-        LOG.info("runs go to %s", command.values.get("run", {}).get("directory"))
+        LOG.info("results go to %s", command.directory)
         return watch(client, job_id, settings.give_up_after_s) if settings.follow else ExitCode.DONE
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rayjobs.entry import CONF, compose_command_line
 from rayjobs.storage import is_uri, join
-from rayjobs.typed_config import ConfigError, did_you_mean
+from rayjobs.typed_config import ConfigError, build_dataclass, did_you_mean
 
 JOBS = ("train", "sweep", "evaluate")
 _OURS = ("job", "submit")
@@ -26,12 +26,14 @@ class JobCommand:
     experiment : name for people.
     arguments : command line of the entry point there.
     values : its composed configuration, as it will be there.
+    directory : where its results go: below it, and those of an evaluation beside it.
     """
 
     job: str
     experiment: str
     arguments: tuple[str, ...]
     values: Mapping[str, Any]
+    directory: str
 
     @property
     def shell(self) -> str:
@@ -63,22 +65,58 @@ def job_command(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
         raise ConfigError(f"job={job}: unknown; {did_you_mean(job, JOBS)}")
     if not (CONF / f"{job}.yaml").is_file():
         raise ConfigError(f"job={job}: this working tree has no rayjobs.{job}")
+    return _evaluation(arguments, storage) if job == "evaluate" else _run(job, arguments, storage)
+
+
+def _run(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
     there = [a for a in arguments if not (_root(a) == "cluster" and a.split("=")[1:] == ["local"])]
     if not any(a.split("=")[0] == "cluster" for a in there):
         there = ["cluster=address", *there]
-    composed = compose_command_line(job, there)
-    assert composed is not None
-    run = composed.get("run", {})
-    directory = run.get("directory")
-    if directory is not None and not is_uri(directory) and not directory.startswith(("/", "~")):
+    composed = _compose(job, there)
+    run = composed["run"]
+    if _is_relative(run["directory"]):
         there = [a for a in there if a.split("=")[0].lstrip("+") != "run.directory"]
-        there.append(f"run.directory='{join(storage, directory)}'")
-        composed = compose_command_line(job, there)
-        assert composed is not None
+        there.append(f"run.directory='{join(storage, run['directory'])}'")
+        composed = _compose(job, there)
     _check(job, composed)
     return JobCommand(
-        job=job, experiment=str(run.get("experiment", job)), arguments=tuple(there), values=composed
+        job=job,
+        experiment=str(run["experiment"]),
+        arguments=tuple(there),
+        values=composed,
+        directory=str(composed["run"]["directory"]),
     )
+
+
+def _evaluation(arguments: Sequence[str], storage: str) -> JobCommand:
+    """An evaluation runs in one process: it takes no cluster, and its results lie beside the run."""
+    from rayjobs.rescoring import EvaluateConfig
+    from rayjobs.run_overrides import split_overrides
+
+    changes, own = split_overrides([a for a in arguments if _root(a) != "cluster"])
+    composed = _compose("evaluate", own)
+    if _is_relative(composed["run"]):
+        own = [a for a in own if a.split("=")[0] != "run"]
+        own.append(f"run='{join(storage, composed['run'])}'")
+        composed = _compose("evaluate", own)
+    build_dataclass(EvaluateConfig, composed, "")
+    return JobCommand(
+        job="evaluate",
+        experiment="evaluations",
+        arguments=(*own, *changes),
+        values=composed,
+        directory=str(composed["directory"] or composed["run"]),
+    )
+
+
+def _compose(job: str, arguments: Sequence[str]) -> dict[str, Any]:
+    composed = compose_command_line(job, arguments)
+    assert composed is not None
+    return composed
+
+
+def _is_relative(place: str) -> bool:
+    return not is_uri(place) and not place.startswith(("/", "~"))
 
 
 def _check(job: str, values: Mapping[str, Any]) -> None:

@@ -76,3 +76,19 @@ def test_the_commands_arguments_compose_to_the_values_that_were_checked():
 def test_what_the_job_would_refuse_is_refused_here(job, arguments, message):
     with pytest.raises(ConfigError, match=message):
         job_command(job, arguments, "~/rayfold")
+
+
+def test_an_evaluation_takes_no_cluster_and_finds_its_run_below_the_storage():
+    given = ["cluster=aws", "cluster.storage=s3://b/x", "run=runs/noise", "cost_factor=2", "data.seed=7"]
+    command = job_command("evaluate", given, "s3://b/x")
+    assert set(command.arguments) == {"run='s3://b/x/runs/noise'", "cost_factor=2", "data.seed=7"}
+    assert command.directory == command.values["run"] == "s3://b/x/runs/noise"
+    assert command.values["cost_factor"] == 2
+    elsewhere = job_command("evaluate", ["run=/mnt/runs/noise", "cluster=local"], "/work")
+    assert elsewhere.arguments == ("run=/mnt/runs/noise",)
+
+
+@pytest.mark.parametrize("wrong", ["cost_factr=2", "cost_factor=cheap"])
+def test_a_mistake_in_an_evaluation_is_refused_before_it_is_sent(wrong):
+    with pytest.raises(ConfigError, match="cost_fact"):
+        job_command("evaluate", ["run=/runs/noise", wrong], "/work")
