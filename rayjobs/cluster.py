@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rayjobs.typed_config import ConfigError
@@ -118,6 +120,8 @@ def local_job_server(config: ClusterConfig) -> Iterator[str]:
     """Ray on this machine with a job server, for the length of the block; gives the server's URL."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # A job is started as `python`: let that be this interpreter, whether or not its environment is activated.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     import ray
 
     store = None if config.object_store_mb is None else config.object_store_mb * 1024 * 1024

@@ -4,6 +4,7 @@ the token."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -154,6 +155,18 @@ def test_a_training_that_loses_its_client_a_fold_and_a_node_has_the_laptops_numb
     shown = finish(submit(cluster, "status", job))
     assert re.search(r"status +SUCCEEDED", shown)
     assert re.search(r"env steps +[1-9]", shown)
+    again = finish(submit(cluster, "job=evaluate", f"run={run}"))
+    assert "are reproduced exactly" in again
+    assert list(run.parent.glob("evaluations/2*Z-*/report.html"))
+
+
+def test_a_job_on_this_machine_runs_by_this_python_with_no_environment_activated(tmp_path):
+    run = laptop("train", tmp_path, *TRAIN, "walk_forward.only_fold=0")
+    command = [sys.executable, "-m", "rayjobs.submit", "job=evaluate", "cluster=local", f"run={run}"]
+    bare = os.environ | {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-5000:]
+    assert "are reproduced exactly" in done.stdout
 
 
 def test_a_training_that_loses_an_env_runner_and_a_learner_trains_every_step(cluster, store):
