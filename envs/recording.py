@@ -51,7 +51,9 @@ class Recording:
 
 
 class _Tape:
-    """Steps of P recorded rows, in arrays that grow at their end; all have room for at least one more step.
+    """Steps of P recorded rows, in arrays that grow at their end when there is no room for another step.
+
+    expected_steps : room that they begin with.
 
     bar, reward (N, P); flow (N, P, K); decisions (N, P, A, K); fills (R, 4 + K), see `envs.kernel.tape`.
     """
