@@ -121,7 +121,9 @@ def local_job_server(config: ClusterConfig) -> Iterator[str]:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     # A job is started as `python`: let that be this interpreter, whether or not its environment is activated.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    os.environ["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    )
     import ray
 
     store = None if config.object_store_mb is None else config.object_store_mb * 1024 * 1024

@@ -27,6 +27,8 @@ from rayjobs.typed_config import ConfigError
 LOG = logging.getLogger(__name__)
 WHERE_IT_RUNS = ("cluster", "tracking")
 """Groups that say where a job ran; nothing that is read back depends on them."""
+WINNER_OF = "winner_of"
+"""Key of a run's provenance, with study and trial, if it is the winner of a search: its folds are the holdout's."""
 CHOSEN = ("data", "features", "instruments")
 """Groups whose keys depend on what was chosen: nothing of today's defaults may be added to them."""
 
@@ -39,7 +41,6 @@ class FinishedRun:
     ----------
     path : its directory.
     values : the configuration it was started with, keys that did not exist yet at today's defaults.
-    stored_keys : top-level keys of its own ``config.yaml``.
     provenance : versions, commit, seed, data fingerprint.
     folds_table : ``walk_forward/folds.csv``.
     summary : ``backtest/summary.json``.
@@ -47,7 +48,6 @@ class FinishedRun:
 
     path: Path
     values: dict[str, Any]
-    stored_keys: tuple[str, ...]
     provenance: dict[str, Any]
     folds_table: pd.DataFrame
     summary: dict[str, Any]
@@ -123,7 +123,6 @@ def open_run(given: str | Path) -> FinishedRun:
     return FinishedRun(
         path=path,
         values=_completed(values, path),
-        stored_keys=tuple(values),
         provenance=provenance,
         folds_table=table,
         summary=summary,

@@ -29,7 +29,7 @@ from evaluation.walk_forward import WalkForwardResult
 from policies.checkpoint import CONTRACT_FILE
 from rayjobs.build import build_train_config
 from rayjobs.entry import compose
-from rayjobs.finished_run import FinishedRun
+from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import Study
 from rayjobs.leak_audit import leak_report
 from rayjobs.rescoring import EvaluateConfig, deflation, plan_rescoring, rescore
@@ -66,7 +66,7 @@ class RunAudit:
     @cached_property
     def searched(self) -> bool:
         """Whether the run is the winner of a search: its folds are those of the holdout."""
-        return "search" in self.run.stored_keys
+        return WINNER_OF in self.run.provenance
 
     @cached_property
     def folds(self) -> list[Fold]:

@@ -22,6 +22,7 @@ from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import build_train_config
 from rayjobs.fold_job import FoldOutcome, Study, fold_market
+from rayjobs.finished_run import WINNER_OF
 from rayjobs.fold_tasks import run_folds
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.leaderboard import StudySignificance
@@ -85,7 +86,8 @@ def judge_winner(
     """
     values = _values(config, trials[-1])
     directory.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump({**values, "provenance": dict(provenance)}, sort_keys=False, allow_unicode=True)
+    origin = {**provenance, WINNER_OF: {"study": provenance["run_id"], "trial": trials[-1].number}}
+    text = yaml.safe_dump({**values, "provenance": origin}, sort_keys=False, allow_unicode=True)
     write_atomically(directory / "config.yaml", text)
     chosen = replace(study, config=build_train_config(values))
     _replay(config, trials, study, windows, directory / "checkpoints")

@@ -90,7 +90,7 @@ def laptop(job: str, directory: Path, *arguments: str) -> Path:
 
 
 def only_run(directory: Path, job: str) -> Path:
-    (run,) = (directory / "planted_signal" / ("sweeps" if job == "sweep" else ".")).glob("2*Z-*")
+    (run,) = directory.glob("*/sweeps/2*Z-*" if job == "sweep" else "*/2*Z-*")
     return run
 
 
@@ -132,6 +132,13 @@ def test_without_the_token_every_request_is_refused(cluster):
     )
     assert stranger.returncode != 0
     assert "joined" not in stranger.stdout
+
+
+def test_the_quickstart_has_the_laptops_numbers(cluster, store, tmp_path):
+    quickstart = ("+experiment=crypto_portfolio", "tracking=none")
+    expected = laptop("train", tmp_path, *quickstart)
+    finish(submit(cluster, "job=train", *quickstart, f"run.directory={store / 'quickstart'}"))
+    assert summary(only_run(store / "quickstart", "train"), ".") == summary(expected, ".")
 
 
 def test_a_training_that_loses_its_client_a_fold_and_a_node_has_the_laptops_numbers(cluster, store, tmp_path):

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from evaluation.ledger import Ledger
+from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.compare import split_arguments
 from rayjobs.entry import ExitCode, compose, run_entry_point
@@ -141,6 +142,8 @@ def test_a_sweep_ends_with_a_ranking_a_verdict_and_a_page(tmp_path, capsys):
     assert compare([str(study), "sort=-score", "top=2"]) == ExitCode.DONE
     assert "of 4 trials" in capsys.readouterr().out
     assert compare([str(study / "winner"), f"output={tmp_path / 'page.html'}"]) == ExitCode.DONE
+    assert audit([f"run={study / 'winner'}"]) == ExitCode.DONE
+    assert "the folds are those of a search's holdout" in (study / "winner" / "audit_report.md").read_text()
     assert (tmp_path / "page.html").is_file()
     assert compare([str(study), "sort=scor"]) == ExitCode.BAD_INPUT
 
