@@ -21,8 +21,8 @@ from evaluation.ledger import HoldoutOpenedError, Ledger
 from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import build_train_config
-from rayjobs.fold_job import FoldOutcome, Study, fold_market
 from rayjobs.finished_run import WINNER_OF
+from rayjobs.fold_job import FoldOutcome, Study, fold_market
 from rayjobs.fold_tasks import run_folds
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.leaderboard import StudySignificance
