@@ -37,7 +37,7 @@ SMALL = (
     "trainer.checkpoint_every=1",
     "gate.enforce=false",
 )
-TRAIN = (*SMALL, "trainer.total_env_steps=4096")  # 8 iterations of 512 env steps
+TRAIN = (*SMALL, "trainer.total_env_steps=16384")  # 32 iterations of 512 env steps
 SWEEP = (
     *SMALL,
     "trainer.total_env_steps=1024",
@@ -157,7 +157,7 @@ def test_a_training_that_loses_its_client_a_fold_and_a_node_has_the_laptops_numb
     assert "report.html" in output
     assert summary(run, ".") == summary(expected, ".")
     rows, wanted = (pd.read_csv(folder / "progress.csv") for folder in (run, expected))
-    assert rows.groupby("fold")["env_steps"].max().tolist() == [4096] * wanted["fold"].nunique()
+    assert rows.groupby("fold")["env_steps"].max().tolist() == [16_384] * wanted["fold"].nunique()
     assert len(rows) == len(wanted)
     shown = finish(submit(cluster, "status", job))
     assert re.search(r"status +SUCCEEDED", shown)
@@ -192,8 +192,8 @@ def test_a_training_that_loses_an_env_runner_and_a_learner_trains_every_step(clu
     finish(client)
     run = only_run(store / "spread", "train")
     rows = pd.read_csv(run / "progress.csv")
-    assert rows["iteration"].tolist() == list(range(1, 9))
-    assert rows["env_steps"].tolist() == [512 * n for n in range(1, 9)]
+    assert rows["iteration"].tolist() == list(range(1, 33))
+    assert rows["env_steps"].tolist() == [512 * n for n in range(1, 33)]
 
 
 def test_a_sweep_that_loses_a_worker_and_a_node_has_the_laptops_trials_and_a_correct_ledger(
