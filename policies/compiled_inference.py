@@ -76,13 +76,14 @@ def _lstm_step(
     observation (E, D); hidden, cell (E * A, H); weights and room are `_Weights` and `_Room`. As many env rows as there
     is room for go through a product together.
     """
-    assets, units = scores.shape[1], room.asset.shape[1]
+    assets, with_context = scores.shape[1], weights.context_bias.shape[0] > 0
     block = room.inputs.shape[0] // assets
     for first in range(0, observation.shape[0], block):
         rows = min(block, observation.shape[0] - first)
         many, begin = rows * assets, first * assets
         end = begin + many
-        asset, context, gates = room.asset[:many], room.context[:rows], room.gates[:many]
+        asset, gates = room.asset[:many], room.gates[:many]
+        pooled, context = room.pooled[:rows], room.context[:rows]
         for r in range(rows):
             row, offset = observation[first + r], 0
             for part in range(parts.shape[0]):
@@ -96,15 +97,16 @@ def _lstm_step(
         add_product(room.inputs[:many], weights.encoder, asset)
         tanh_inplace(asset.reshape(-1))
         for r in range(rows):
-            _write_mean(asset[r * assets : (r + 1) * assets], room.seen[r, :units])
+            _write_mean(asset[r * assets : (r + 1) * assets], pooled[r])
 
-        if weights.context.shape[0]:
+        if with_context:
             common = room.common[:rows]
             _fill_rows(weights.gates_bias, common)
             for r in range(rows):
-                _copy(observation[first + r, account[0] : account[1]], room.seen[r, units:])
+                _copy(observation[first + r, account[0] : account[1]], room.account[r])
             _fill_rows(weights.context_bias, context)
-            add_product(room.seen[:rows], weights.context, context)
+            add_product(pooled, weights.context_from_asset, context)
+            add_product(room.account[:rows], weights.context_from_account, context)
             tanh_inplace(context.reshape(-1))
             add_product(context, weights.gates_from_context, common)
             for r in range(many):
@@ -125,12 +127,11 @@ def _lstm_step(
             continue
         for r in range(rows):
             _write_mean(hidden_after[begin + r * assets : begin + (r + 1) * assets], room.core[r])
-            _copy(room.seen[r, :units], room.pooled[r])
         value_hidden = room.value_hidden[:rows]
         _fill_rows(weights.value_hidden_bias, value_hidden)
         add_product(room.core[:rows], weights.value_from_core, value_hidden)
-        add_product(room.pooled[:rows], weights.value_from_asset, value_hidden)
-        if weights.context.shape[0]:
+        add_product(pooled, weights.value_from_asset, value_hidden)
+        if with_context:
             add_product(context, weights.value_from_context, value_hidden)
         tanh_inplace(value_hidden.reshape(-1))
         for r in range(rows):
@@ -160,8 +161,10 @@ class _Weights(NamedTuple):
 
     encoder: Float32Array
     asset_bias: Float32Array
-    context: Float32Array
+    context_from_asset: Float32Array
+    context_from_account: Float32Array
     context_bias: Float32Array
+    """Empty for an observation without assets."""
     gates_from_asset: Float32Array
     gates_from_context: Float32Array
     gates_bias: Float32Array
@@ -193,10 +196,7 @@ class _Weights(NamedTuple):
         asset_bias = network.encode_asset.bias.expand(network.num_assets, -1)
         asset_bias = asset_bias if network.symbols is None else asset_bias + network.symbols
         context, from_context = network.encode_context, network.core_from_context
-        # Between the mean over assets and the account lie the zeros that fill up the former.
-        seen = (
-            None if context is None else context.weight.split([encoded, context.in_features - encoded], dim=1)
-        )
+        seen = (None, None) if context is None else context.weight.tensor_split([encoded], dim=1)
         core = network.score_from_core.in_features
         sizes = [core, encoded, *([] if context is None else [encoded])]
         from_core, from_asset, *rest = network.value_hidden.weight.split(sizes, dim=1)
@@ -204,9 +204,8 @@ class _Weights(NamedTuple):
         return cls(
             encoder=matrix(network.encode_asset.weight, from_encoder=False),
             asset_bias=_padded(asset_bias, network.num_assets, width),
-            context=matrix(None)
-            if seen is None
-            else np.concatenate([matrix(seen[0]), matrix(seen[1], from_encoder=False)], axis=1),
+            context_from_asset=matrix(seen[0]),
+            context_from_account=matrix(seen[1], from_encoder=False),
             context_bias=np.zeros(0, np.float32) if context is None else bias(context),
             gates_from_asset=matrix(network.core_from_asset.weight),
             gates_from_context=matrix(None if from_context is None else from_context.weight),
@@ -230,13 +229,13 @@ class _Room(NamedTuple):
 
     inputs: Float32Array
     asset: Float32Array
-    seen: Float32Array
+    pooled: Float32Array
+    account: Float32Array
     context: Float32Array
     common: Float32Array
     gates: Float32Array
     scores: Float32Array
     core: Float32Array
-    pooled: Float32Array
     value_hidden: Float32Array
 
 
@@ -261,13 +260,13 @@ class CompiledLstm:
         self._room_shapes = _Room(
             inputs=(block * assets, network.encode_asset.in_features),
             asset=(block * assets, encoder),
-            seen=(block, encoder + account.stop - account.start),
+            pooled=(block, encoder),
+            account=(block, account.stop - account.start),
             context=(block, encoder),
             common=(block, gates),
             gates=(block * assets, gates),
             scores=(block * assets, len(self._weights.score_bias)),
             core=(block, gates // 4),
-            pooled=(block, encoder),
             value_hidden=(block, len(self._weights.value_hidden_bias)),
         )
 

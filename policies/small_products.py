@@ -9,10 +9,8 @@ Shapes: R rows, K inputs, N outputs, P panels of 16 outputs.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -21,10 +19,11 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
+from envs.kernel.jit import inner
+
 Float32Array = NDArray[np.float32]
 COLUMNS = 16
 """Outputs of a panel; the width of `out` in `add_product` is a multiple of it."""
-_compiled = partial(numba.njit, nogil=True, error_model="numpy", _nrt=False)
 
 
 def panels(weights: Float32Array, num_outputs: int | None = None) -> Float32Array:
@@ -96,7 +95,7 @@ def _block(num_rows: int) -> Any:
 _add_to_four, _add_to_one = _block(4), _block(1)
 
 
-@_compiled
+@inner
 def add_product(rows, weights, out):  # type: ignore[no-untyped-def]
     """Add to out (R, 16 P) the product of rows (R, K) and weights (P, K, 16); all float32 and C-contiguous."""
     fours = rows.shape[0] - rows.shape[0] % 4
