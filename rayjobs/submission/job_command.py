@@ -72,16 +72,11 @@ def _run(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
     there = [a for a in arguments if not (_root(a) == "cluster" and a.split("=")[1:] == ["local"])]
     if not any(a.split("=")[0] == "cluster" for a in there):
         there = ["cluster=address", *there]
-    composed = _compose(job, there)
-    run = composed["run"]
-    if _is_relative(run["directory"]):
-        there = [a for a in there if a.split("=")[0].lstrip("+") != "run.directory"]
-        there.append(f"run.directory='{join(storage, run['directory'])}'")
-        composed = _compose(job, there)
+    there, composed = _below(storage, job, there, "run.directory")
     _check(job, composed)
     return JobCommand(
         job=job,
-        experiment=str(run["experiment"]),
+        experiment=str(composed["run"]["experiment"]),
         arguments=tuple(there),
         values=composed,
         directory=str(composed["run"]["directory"]),
@@ -90,16 +85,11 @@ def _run(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
 
 def _evaluation(arguments: Sequence[str], storage: str) -> JobCommand:
     """An evaluation runs in one process: it takes no cluster, and its results lie beside the run."""
-    from rayjobs.rescoring import EvaluateConfig
     from rayjobs.run_overrides import split_overrides
 
     changes, own = split_overrides([a for a in arguments if _root(a) != "cluster"])
-    composed = _compose("evaluate", own)
-    if _is_relative(composed["run"]):
-        own = [a for a in own if a.split("=")[0] != "run"]
-        own.append(f"run='{join(storage, composed['run'])}'")
-        composed = _compose("evaluate", own)
-    build_dataclass(EvaluateConfig, composed, "")
+    own, composed = _below(storage, "evaluate", own, "run")
+    _check("evaluate", composed)
     return JobCommand(
         job="evaluate",
         experiment="evaluations",
@@ -109,14 +99,23 @@ def _evaluation(arguments: Sequence[str], storage: str) -> JobCommand:
     )
 
 
+def _below(storage: str, job: str, arguments: Sequence[str], key: str) -> tuple[list[str], dict[str, Any]]:
+    """The arguments with a relative place at ``key`` moved below ``storage``, and what they compose to."""
+    arguments, composed = list(arguments), _compose(job, arguments)
+    place: Any = composed
+    for part in key.split("."):
+        place = place[part]
+    if place is not None and not is_uri(place) and not place.startswith(("/", "~")):
+        arguments = [a for a in arguments if a.split("=")[0].lstrip("+") != key]
+        arguments.append(f"{key}='{join(storage, place)}'")
+        composed = _compose(job, arguments)
+    return arguments, composed
+
+
 def _compose(job: str, arguments: Sequence[str]) -> dict[str, Any]:
     composed = compose_command_line(job, arguments)
     assert composed is not None
     return composed
-
-
-def _is_relative(place: str) -> bool:
-    return not is_uri(place) and not place.startswith(("/", "~"))
 
 
 def _check(job: str, values: Mapping[str, Any]) -> None:
@@ -129,6 +128,10 @@ def _check(job: str, values: Mapping[str, Any]) -> None:
         from rayjobs.search.sweep_config import build_sweep_config
 
         build_sweep_config(values)
+    else:
+        from rayjobs.rescoring import EvaluateConfig
+
+        build_dataclass(EvaluateConfig, values, "")
 
 
 def _root(argument: str) -> str:
