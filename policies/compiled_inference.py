@@ -11,11 +11,9 @@ filled up with zeros to what `policies.small_products` takes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,49 +23,30 @@ from envs.kernel.jit import without_stale_cache
 from policies import pointwise_kernels, small_products
 from policies.memory_cores import LstmMemory
 from policies.networks import NetworkOutput, PortfolioNetwork
-from policies.pointwise_kernels import lstm_advance, tanh_inplace
+from policies.pointwise_kernels import add_row, copy_row, entry, fill_rows, inner, lstm_advance, tanh_inplace
 from policies.small_products import COLUMNS, add_product, panels
 
 Float32Array = NDArray[np.float32]
-_BLOCK = 64  # rows that go through a product together: few enough that they stay in the cache
-_compiled = partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False)
+_BLOCK = 66  # rows that go through a product together: few enough that they stay in the cache
 
 
-@_compiled
-def _copy(source, out):  # type: ignore[no-untyped-def]
-    for n in range(out.shape[0]):
-        out[n] = source[n]
-
-
-@_compiled
-def _add(values, out):  # type: ignore[no-untyped-def]
-    for n in range(out.shape[0]):
-        out[n] += values[n]
-
-
-@_compiled
+@inner
 def _scale(out, factor):  # type: ignore[no-untyped-def]
     for n in range(out.shape[0]):
         out[n] *= factor
 
 
-@_compiled
-def _fill_rows(bias, out):  # type: ignore[no-untyped-def]
-    for r in range(out.shape[0]):
-        _copy(bias, out[r])
-
-
-@_compiled
+@inner
 def _write_mean(rows, out):  # type: ignore[no-untyped-def]
     """Write to out (N,) the mean over the rows (A, N)."""
-    _copy(rows[0], out)
+    copy_row(rows[0], out)
     for a in range(1, rows.shape[0]):
-        _add(rows[a], out)
+        add_row(rows[a], out)
     if rows.shape[0] > 1:
         _scale(out, np.float32(1.0) / np.float32(rows.shape[0]))
 
 
-@partial(_compiled, cache=True)
+@entry
 def _lstm_step(
     observation, hidden, cell, weights, account, parts, room, scores, values, hidden_after, cell_after
 ):  # type: ignore[no-untyped-def]  # fmt: skip
@@ -90,10 +69,10 @@ def _lstm_step(
                 start, width = parts[part, 0], parts[part, 1]
                 for a in range(assets):
                     one = row[start + a * width : start + (a + 1) * width]
-                    _copy(one, room.inputs[r * assets + a, offset : offset + width])
+                    copy_row(one, room.inputs[r * assets + a, offset : offset + width])
                 offset += width
             for a in range(assets):
-                _copy(weights.asset_bias[a], asset[r * assets + a])
+                copy_row(weights.asset_bias[a], asset[r * assets + a])
         add_product(room.inputs[:many], weights.encoder, asset)
         tanh_inplace(asset.reshape(-1))
         for r in range(rows):
@@ -101,34 +80,34 @@ def _lstm_step(
 
         if with_context:
             common = room.common[:rows]
-            _fill_rows(weights.gates_bias, common)
+            fill_rows(weights.gates_bias, common)
             for r in range(rows):
-                _copy(observation[first + r, account[0] : account[1]], room.account[r])
-            _fill_rows(weights.context_bias, context)
+                copy_row(observation[first + r, account[0] : account[1]], room.account[r])
+            fill_rows(weights.context_bias, context)
             add_product(pooled, weights.context_from_asset, context)
             add_product(room.account[:rows], weights.context_from_account, context)
             tanh_inplace(context.reshape(-1))
             add_product(context, weights.gates_from_context, common)
             for r in range(many):
-                _copy(common[r // assets], gates[r])
+                copy_row(common[r // assets], gates[r])
         else:
-            _fill_rows(weights.gates_bias, gates)
+            fill_rows(weights.gates_bias, gates)
         add_product(asset, weights.gates_from_asset, gates)
         add_product(hidden[begin:end], weights.recurrent, gates)
         lstm_advance(gates, cell[begin:end], cell_after[begin:end], hidden_after[begin:end])
 
         padded = room.scores[:many]
-        _fill_rows(weights.score_bias, padded)
+        fill_rows(weights.score_bias, padded)
         add_product(hidden_after[begin:end], weights.score_from_core, padded)
         add_product(asset, weights.score_from_asset, padded)
         for r in range(many):
-            _copy(padded[r], scores[first + r // assets, r % assets])
+            copy_row(padded[r], scores[first + r // assets, r % assets])
         if values.shape[0] == 0:
             continue
         for r in range(rows):
             _write_mean(hidden_after[begin + r * assets : begin + (r + 1) * assets], room.core[r])
         value_hidden = room.value_hidden[:rows]
-        _fill_rows(weights.value_hidden_bias, value_hidden)
+        fill_rows(weights.value_hidden_bias, value_hidden)
         add_product(room.core[:rows], weights.value_from_core, value_hidden)
         add_product(pooled, weights.value_from_asset, value_hidden)
         if with_context:

@@ -9,13 +9,16 @@ Shapes: L time, R rows (sequences or envs x assets), H units.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from policies.activations import tanh_
+from policies.activations import has_kernels, tanh_
+from policies.compiled_sequence import compiled_lstm
+from policies.layers import dense
 from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
+from policies.small_products import COLUMNS
 
 State = dict[str, Tensor]
 
@@ -27,6 +30,28 @@ def forget_biases(units: int, longest_bars: int) -> Tensor:
     With the usual bias of 1 a state halves every other bar, and what paid 8 bars ago leaves hardly a gradient.
     """
     return torch.linspace(1.0, longest_bars - 1.0, units).log()
+
+
+class CoreInputs(NamedTuple):
+    """What goes into a core over a sequence, not yet multiplied: some cores do that step by step, in the cache.
+
+    Attributes
+    ----------
+    asset : (L, B, A, M), embedded assets.
+    layer : from M to the core's ``input_units``.
+    common : (L, B, input_units), added to all assets of a sequence; None for nothing.
+    """
+
+    asset: Tensor
+    layer: nn.Linear
+    common: Tensor | None
+
+    def multiplied(self) -> Tensor:
+        """The inputs (L, R, input_units)."""
+        inputs = dense([self.asset], [self.layer.weight], self.layer.bias)
+        if self.common is not None:
+            inputs = inputs.add_(self.common.unsqueeze(-2))  # in place: it is the largest array
+        return inputs.flatten(1, 2)
 
 
 class MemoryCore(Protocol):
@@ -41,8 +66,8 @@ class MemoryCore(Protocol):
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Outputs (R, H) for ``inputs`` (R, input_units), and the state after."""
 
-    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
-        """Outputs (L, R, H) for ``inputs`` (L, R, input_units); ``keep`` (L, R, 1) is 0.0 at episode starts."""
+    def sequence(self, inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        """Outputs (L, R, H); ``keep`` (L, R, 1) is 0.0 at episode starts."""
 
 
 class NoMemory(nn.Module):
@@ -59,8 +84,8 @@ class NoMemory(nn.Module):
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         return tanh_(inputs), {}
 
-    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
-        return tanh_(inputs), {}
+    def sequence(self, inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        return tanh_(inputs.multiplied()), {}
 
 
 class LstmMemory(nn.Module):
@@ -84,10 +109,18 @@ class LstmMemory(nn.Module):
         hidden, cell = lstm_step(inputs, self.recurrent.weight, state["hidden"], state["cell"])
         return hidden, {"hidden": hidden, "cell": cell}
 
-    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
-        outputs, hidden, cell = lstm_sequence(
-            inputs, self.recurrent.weight, state["hidden"], state["cell"], keep, overwrite=True
-        )
+    def sequence(self, inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        weight, hidden, cell = self.recurrent.weight, state["hidden"].contiguous(), state["cell"].contiguous()
+        asset = inputs.asset.flatten(1, 2)
+        whole = asset.shape[-1] % COLUMNS == 0 and weight.shape[1] % COLUMNS == 0
+        if whole and has_kernels(asset, weight, hidden, cell, keep):
+            common = asset.new_empty(len(asset), 0, len(weight)) if inputs.common is None else inputs.common
+            layer = inputs.layer
+            outputs, hidden, cell = compiled_lstm(
+                asset, common.contiguous(), layer.weight, layer.bias, weight, hidden, cell, keep.squeeze(-1)
+            )
+        else:
+            outputs, hidden, cell = lstm_sequence(inputs.multiplied(), weight, hidden, cell, keep)
         return outputs, {"hidden": hidden, "cell": cell}
 
 
@@ -110,8 +143,8 @@ class GruMemory(nn.Module):
         hidden = gru_step(inputs, self.recurrent.weight, self.recurrent.bias, state["hidden"])
         return hidden, {"hidden": hidden}
 
-    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
+    def sequence(self, inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
         outputs, hidden = gru_sequence(
-            inputs, self.recurrent.weight, self.recurrent.bias, state["hidden"], keep
+            inputs.multiplied(), self.recurrent.weight, self.recurrent.bias, state["hidden"], keep
         )
         return outputs, {"hidden": hidden}

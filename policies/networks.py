@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from envs.observations import ObservationLayout
-from policies.activations import tanh_
-from policies.memory_cores import GruMemory, LstmMemory, MemoryCore, NoMemory, State
+from policies.layers import dense
+from policies.memory_cores import CoreInputs, GruMemory, LstmMemory, MemoryCore, NoMemory, State
 from policies.window_attention import WindowAttention
 
 CORES: tuple[str, ...] = ("mlp", "lstm", "gru", "attention")
@@ -178,7 +178,7 @@ class PortfolioNetwork(nn.Module):
     def step(self, observation: Tensor, state: Mapping[str, Tensor]) -> NetworkOutput:
         """Advance by one decision: ``observation`` (B, D) and ``state`` (B, A, width)."""
         asset, context = self._encode(observation)
-        rows = self._core_inputs(asset, context).flatten(0, 1)
+        rows = self._core_inputs(asset.unsqueeze(0), context.unsqueeze(0)).multiplied().squeeze(0)
         flat = {name: value.reshape(rows.shape[0], -1) for name, value in state.items()}
         outputs, after = self.memory.step(rows, flat)
         scores, values = self._heads(asset, context, outputs.unflatten(0, asset.shape[:2]))
@@ -194,39 +194,46 @@ class PortfolioNetwork(nn.Module):
         keep : (L, B), 0.0 where an episode starts at that step, else 1.0.
         """
         asset, context = self._encode(observation)
-        rows = self._core_inputs(asset, context).flatten(1, 2)
-        keep_rows = keep.unsqueeze(-1).expand(asset.shape[:-1]).reshape(*rows.shape[:2], 1)
-        flat = {name: value.reshape(rows.shape[1], -1) for name, value in state.items()}
-        outputs, after = self.memory.sequence(rows, flat, keep_rows)
+        length, num_rows = len(asset), asset.shape[1] * asset.shape[2]
+        keep_rows = keep.unsqueeze(-1).expand(asset.shape[:-1]).reshape(length, num_rows, 1)
+        flat = {name: value.reshape(num_rows, -1) for name, value in state.items()}
+        outputs, after = self.memory.sequence(self._core_inputs(asset, context), flat, keep_rows)
         scores, values = self._heads(asset, context, outputs.unflatten(1, asset.shape[1:3]))
         return NetworkOutput(scores, values, {n: v.unflatten(0, asset.shape[1:3]) for n, v in after.items()})
 
     def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each asset (..., A, M) and the account (..., M); the latter has width 0 for a flat observation."""
         parts = [observation[..., part].unflatten(-1, (self.num_assets, -1)) for part in self._per_asset]
-        asset = self.encode_asset(torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0])
-        if self.symbols is not None:
-            asset = asset + self.symbols
-        asset = tanh_(asset)
+        encoder, bias = self.encode_asset, self.encode_asset.bias
+        bias = bias if self.symbols is None else bias + self.symbols
+        asset = dense(
+            [torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]], [encoder.weight], bias, tanh=True
+        )
         if self.encode_context is None:
             return asset, observation[..., :0]
-        account = observation[..., self._context]
-        context = tanh_(self.encode_context(torch.cat([_pooled(asset), account], dim=-1)))
+        context = _dense_on([_pooled(asset), observation[..., self._context]], self.encode_context, tanh=True)
         return asset, context
 
-    def _core_inputs(self, asset: Tensor, context: Tensor) -> Tensor:
-        inputs = self.core_from_asset(asset)
-        if self.core_from_context is None:
-            return inputs
-        return inputs.add_(self.core_from_context(context).unsqueeze(-2))  # in place: it is the largest array
+    def _core_inputs(self, asset: Tensor, context: Tensor) -> CoreInputs:
+        common = None
+        if self.core_from_context is not None:
+            common = _dense_on([context], self.core_from_context)
+        return CoreInputs(asset, self.core_from_asset, common)
 
     def _heads(self, asset: Tensor, context: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
-        scores = (self.score_from_core(core) + self.score_from_asset(asset)).flatten(-2)
-        pooled = torch.cat([_pooled(core), _pooled(asset), context], dim=-1)
+        weights = [self.score_from_core.weight, self.score_from_asset.weight]
+        scores = dense([core, asset], weights, self.score_from_core.bias).flatten(-2)
+        pooled = [_pooled(core), _pooled(asset), *([] if self.encode_context is None else [context])]
         if self.score_from_pool is not None:
-            scores = torch.cat([scores, self.score_from_pool(pooled)], dim=-1)
-        values = self.value(tanh_(self.value_hidden(pooled))).squeeze(-1)
+            scores = torch.cat([scores, _dense_on(pooled, self.score_from_pool)], dim=-1)
+        values = _dense_on([_dense_on(pooled, self.value_hidden, tanh=True)], self.value).squeeze(-1)
         return scores, values
+
+
+def _dense_on(parts: list[Tensor], layer: nn.Linear, *, tanh: bool = False) -> Tensor:
+    """The layer on the parts as if they were joined."""
+    weights = layer.weight.split([part.shape[-1] for part in parts], dim=1)
+    return dense(parts, weights, layer.bias, tanh=tanh)
 
 
 def _pooled(asset: Tensor) -> Tensor:

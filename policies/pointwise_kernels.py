@@ -18,11 +18,32 @@ FloatArray = Any  # numpy float32, C-contiguous; Numba compiles for whatever it 
 
 _F = np.float32
 # One file, so that Numba's cache on disk notices every change. Without `error_model` a division does not vectorise.
-_entry = partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False, cache=True)
-_inner = partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False)
+entry = partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False, cache=True)
+inner = partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract"}, _nrt=False)
 
 
-@_inner
+@inner
+def copy_row(values, out):  # type: ignore[no-untyped-def]
+    """Write values (N,) to out (N,)."""
+    for n in range(out.shape[0]):
+        out[n] = values[n]
+
+
+@inner
+def add_row(values, out):  # type: ignore[no-untyped-def]
+    """Add values (N,) to out (N,)."""
+    for n in range(out.shape[0]):
+        out[n] += values[n]
+
+
+@inner
+def fill_rows(row, out):  # type: ignore[no-untyped-def]
+    """Write row (N,) to all rows of out (R, N)."""
+    for r in range(out.shape[0]):
+        copy_row(row, out[r])
+
+
+@inner
 def _tanh(x):  # type: ignore[no-untyped-def]
     """Rational function of degree 13 over 6 on [-7.9, 7.9], beyond which tanh is 1 in float32 (as in Eigen)."""
     x = _F(7.90531110763549805) if x > _F(7.90531110763549805) else x
@@ -42,26 +63,26 @@ def _tanh(x):  # type: ignore[no-untyped-def]
     return x * p / q
 
 
-@_inner
+@inner
 def _sigmoid(x):  # type: ignore[no-untyped-def]
     return _F(0.5) + _F(0.5) * _tanh(_F(0.5) * x)
 
 
-@_entry
+@entry
 def tanh_inplace(values: FloatArray) -> None:
     """Replace values (N,) by their tanh; right to 3e-7."""
     for n in range(values.shape[0]):
         values[n] = _tanh(values[n])
 
 
-@_entry
+@entry
 def tanh_slope(outputs: FloatArray, grad_outputs: FloatArray, grad: FloatArray) -> None:
     """Write to grad (N,) what grad_outputs (N,) is before a tanh with these outputs (N,)."""
     for n in range(outputs.shape[0]):
         grad[n] = grad_outputs[n] * (_F(1.0) - outputs[n] * outputs[n])
 
 
-@_inner
+@inner
 def _activate(gates):  # type: ignore[no-untyped-def]
     sigmoids, candidate = gates[: 3 * (gates.shape[0] // 4)], gates[3 * (gates.shape[0] // 4) :]
     for u in range(sigmoids.shape[0]):
@@ -70,7 +91,7 @@ def _activate(gates):  # type: ignore[no-untyped-def]
         candidate[u] = _tanh(candidate[u])
 
 
-@_inner
+@inner
 def _advance_row(i, f, o, g, cell, cell_after, cell_tanh, output):  # type: ignore[no-untyped-def]
     # Short loops: the compiler vectorises none that needs many checks for overlap.
     for u in range(i.shape[0]):
@@ -81,7 +102,7 @@ def _advance_row(i, f, o, g, cell, cell_after, cell_tanh, output):  # type: igno
         output[u] = o[u] * cell_tanh[u]
 
 
-@_entry
+@entry
 def lstm_advance(gates: FloatArray, cell: FloatArray, cell_after: FloatArray, output: FloatArray) -> None:
     """One step, for acting: gates (R, 4H) are activated in place; cell_after and output (R, H) are written."""
     units = cell.shape[1]
@@ -94,29 +115,31 @@ def lstm_advance(gates: FloatArray, cell: FloatArray, cell_after: FloatArray, ou
         )  # fmt: skip
 
 
-@_inner
+@inner
 def _scaled(values, factor, out):  # type: ignore[no-untyped-def]
     for u in range(values.shape[0]):
         out[u] = values[u] * factor
 
 
-@_entry
-def lstm_forward(
+@inner
+def lstm_forward(  # type: ignore[no-untyped-def]
     t: int,
+    first: int,
+    last: int,
     gates: FloatArray,
     keep: FloatArray,
-    hidden_before: FloatArray,
+    seen: FloatArray,
     cell_before: FloatArray,
     cell_tanh: FloatArray,
     outputs: FloatArray,
 ) -> None:
     """Step t of sequences: activate gates (L, R, 4H), write what the backward pass and step t + 1 need.
 
-    hidden_before, cell_before (L + 1, R, H) hold the state before each step, cleared where keep (L, R) is 0.0, and
-    in their last entry the state after the last. cell_tanh, outputs (L, R, H).
+    The last H columns of seen (L + 1, R, any + H) and cell_before (L + 1, R, H) hold the state before each step,
+    cleared where keep (L, R) is 0.0, and in their last entry the state after the last. cell_tanh, outputs (L, R, H).
     """
-    length, rows, units = outputs.shape
-    for r in range(rows):
+    length, _, units = outputs.shape
+    for r in range(first, last):
         row = gates[t, r]
         _activate(row)
         after = cell_before[t + 1, r]
@@ -125,11 +148,11 @@ def lstm_forward(
             cell_before[t, r], after, cell_tanh[t, r], outputs[t, r],
         )  # fmt: skip
         kept = keep[t + 1, r] if t + 1 < length else _F(1.0)
-        _scaled(outputs[t, r], kept, hidden_before[t + 1, r])
+        _scaled(outputs[t, r], kept, seen[t + 1, r, seen.shape[2] - units :])
         _scaled(after, kept, after)
 
 
-@_inner
+@inner
 def _slopes_row(i, f, o, g, cell, cell_tanh, grad_output, hidden, through, kept_after, kept):  # type: ignore[no-untyped-def]
     """Gates (H,) are replaced by their gradients, ``hidden`` and ``through`` are those of output and cell."""
     one = _F(1.0)
@@ -149,9 +172,11 @@ def _slopes_row(i, f, o, g, cell, cell_tanh, grad_output, hidden, through, kept_
         through[u] = grad * gate * kept
 
 
-@_entry
-def lstm_backward(
+@inner
+def lstm_backward(  # type: ignore[no-untyped-def]
     t: int,
+    first: int,
+    last: int,
     gates: FloatArray,
     keep: FloatArray,
     cell_before: FloatArray,
@@ -165,9 +190,9 @@ def lstm_backward(
     grad_hidden (R, H) comes from step t + 1 (gradient of its gates @ weight), not yet cleared where keep[t + 1] is
     0.0; it is used up. grad_cell (R, H) comes cleared and is replaced by that of step t - 1.
     """
-    length, rows, four_units = gates.shape
+    length, _, four_units = gates.shape
     units = four_units // 4
-    for r in range(rows):
+    for r in range(first, last):
         row = gates[t, r]
         _slopes_row(
             row[:units], row[units : 2 * units], row[2 * units : 3 * units], row[3 * units :],
@@ -176,7 +201,7 @@ def lstm_backward(
         )  # fmt: skip
 
 
-@_entry
+@entry
 def draw_choices(scores: FloatArray, uniforms: FloatArray, room: FloatArray, choices: Any) -> None:
     """Write to choices (R,) int64 draws from categoricals with scores (R, N), by inverting the distribution function.
 

@@ -5,8 +5,8 @@ Shapes: L sequence length, R rows (sequences x assets), H hidden units. Sequence
 ``torch.nn.LSTM`` cannot reset its state in the middle of a sequence, which is where episodes end. The usual
 ways out (one call per step, or sequences cut at each episode end and padded) cost speed or waste work. Here
 the backward pass is written out by hand: the recurrent matrix products are the only work inside the loop over
-time, and the weight gradients are one large product after it. On a CPU in single precision what lies between two
-products is one pass of `policies.pointwise_kernels`; elsewhere it is torch's operations.
+time, and the weight gradients are one large product after it. These are torch's operations, for GPUs and double
+precision; on a CPU in single precision training takes `policies.compiled_sequence`.
 """
 
 from __future__ import annotations
@@ -17,63 +17,7 @@ import torch
 from torch import Tensor
 
 from policies.activations import has_kernels
-from policies.pointwise_kernels import lstm_advance, lstm_backward, lstm_forward
-
-
-class _FusedLstmSequence(torch.autograd.Function):
-    """`_LstmSequence` with one kernel per step beside the matrix product; contiguous float32 on a CPU."""
-
-    @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any,
-        gates_in: Tensor,
-        weight: Tensor,
-        hidden: Tensor,
-        cell: Tensor,
-        keep: Tensor,
-        overwrite: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        length, rows, four_hidden = gates_in.shape
-        weight_t, keep = weight.t(), keep.reshape(length, rows)
-        gates = gates_in.detach() if overwrite else torch.empty_like(gates_in)
-        hidden_before = gates_in.new_empty(length + 1, rows, four_hidden // 4)
-        cell_before = torch.empty_like(hidden_before)
-        torch.mul(hidden, keep[0].unsqueeze(1), out=hidden_before[0])
-        torch.mul(cell, keep[0].unsqueeze(1), out=cell_before[0])
-        cell_tanh = torch.empty_like(hidden_before[:-1])
-        outputs = torch.empty_like(cell_tanh)
-        arrays = [part.numpy() for part in (gates, keep, hidden_before, cell_before, cell_tanh, outputs)]
-        for t in range(length):
-            torch.addmm(gates_in[t], hidden_before[t], weight_t, out=gates[t])
-            lstm_forward(t, *arrays)
-        ctx.save_for_backward(gates, weight, hidden_before, cell_before, cell_tanh, keep)
-        ctx.overwrite, ctx.spent = overwrite, False
-        return outputs, hidden_before[-1].clone(), cell_before[-1].clone()
-
-    @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: Any, grad_outputs: Tensor, grad_hidden: Tensor, grad_cell: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
-        if ctx.spent:
-            raise RuntimeError(
-                "the gates were overwritten by the first backward pass; run the sequence again"
-            )
-        ctx.spent = ctx.overwrite
-        gates, weight, hidden_before, cell_before, cell_tanh, keep = ctx.saved_tensors
-        length, _, four_hidden = gates.shape
-        grad_hidden, grad_cell = (
-            part.clone(memory_format=torch.contiguous_format) for part in (grad_hidden, grad_cell)
-        )
-        grad_gates = gates if ctx.overwrite else gates.clone()  # each gate gives way to its gradient
-        known = (keep, cell_before, cell_tanh, grad_outputs.contiguous())
-        arrays = [part.detach().numpy() for part in (grad_gates, *known, grad_hidden, grad_cell)]
-        for t in range(length - 1, -1, -1):
-            lstm_backward(t, *arrays)
-            torch.mm(grad_gates[t], weight, out=grad_hidden)
-        grad_hidden.mul_(keep[0].unsqueeze(1))
-        past = hidden_before[:-1].reshape(-1, four_hidden // 4)
-        grad_weight = grad_gates.reshape(-1, four_hidden).t() @ past
-        return grad_gates, grad_weight, grad_hidden, grad_cell, None, None
+from policies.pointwise_kernels import lstm_advance
 
 
 class _LstmSequence(torch.autograd.Function):
@@ -91,12 +35,11 @@ class _LstmSequence(torch.autograd.Function):
         hidden: Tensor,
         cell: Tensor,
         keep: Tensor,
-        overwrite: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         length, rows, four_hidden = gates_in.shape
         units = four_hidden // 4
         weight_t = weight.t()
-        gates = gates_in if overwrite else torch.empty_like(gates_in)
+        gates = torch.empty_like(gates_in)
         hidden_before = gates_in.new_empty(length, rows, units)
         cell_before = torch.empty_like(hidden_before)
         cell_tanh = torch.empty_like(hidden_before)
@@ -115,7 +58,7 @@ class _LstmSequence(torch.autograd.Function):
     @torch.amp.custom_bwd(device_type="cuda")
     def backward(  # type: ignore[override]
         ctx: Any, grad_outputs: Tensor, grad_hidden: Tensor, grad_cell: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
         gates, weight, hidden_before, cell_before, cell_tanh, keep = ctx.saved_tensors
         length, _, four_hidden = gates.shape
         units = four_hidden // 4
@@ -139,11 +82,11 @@ class _LstmSequence(torch.autograd.Function):
             grad_hidden = torch.mm(grad_t, weight).mul_(keep[t])
             grad_cell = torch.mul(grad_cell, f).mul_(keep[t])
         grad_weight = grad_gates.reshape(-1, four_hidden).t() @ hidden_before.reshape(-1, units)
-        return grad_gates, grad_weight, grad_hidden, grad_cell, None, None
+        return grad_gates, grad_weight, grad_hidden, grad_cell, None
 
 
 def lstm_sequence(
-    gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor, *, overwrite: bool = False
+    gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor, keep: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run an LSTM over time-major sequences.
 
@@ -153,17 +96,13 @@ def lstm_sequence(
     weight : (4H, H), recurrent weights in the same gate order.
     hidden, cell : (R, H), state before the first step.
     keep : (L, R, 1), 0.0 where an episode starts at that step (the state is cleared before it), else 1.0.
-    overwrite : keep the gates in ``gates_in``, which must not be read again, and their gradient as well: spares the
-        largest arrays. No second backward pass.
 
     Returns
     -------
     outputs : (L, R, H), hidden state after each step.
     hidden, cell : (R, H), state after the last step.
     """
-    fused = has_kernels(gates_in, weight, hidden, cell, keep)
-    sequence = _FusedLstmSequence if fused else _LstmSequence
-    return sequence.apply(gates_in, weight, hidden, cell, keep, overwrite)
+    return _LstmSequence.apply(gates_in, weight, hidden, cell, keep)
 
 
 def lstm_step(gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
-"""Matrix products of a few rows on a CPU, in single precision, at the speed that BLAS reaches for many.
+"""Matrix products of a few rows on a CPU, in single precision, faster than BLAS is with many.
 
-A block of 4 rows by 16 columns stays in vector registers while the inputs pass by. Every entry is summed over the
+A block of 6 rows by 16 columns stays in vector registers while the inputs pass by. Every entry is summed over the
 inputs in their order, by itself: its bits depend neither on how many rows there are nor on its place among them.
 Numba has no vector type, so the block is written in LLVM's language, which knows the vectors of every processor.
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
@@ -26,12 +26,27 @@ COLUMNS = 16
 """Outputs of a panel; the width of `out` in `add_product` is a multiple of it."""
 
 
-def panels(weights: Float32Array, num_outputs: int | None = None) -> Float32Array:
-    """Weights (K, N) as `add_product` takes them, (P, K, 16), filled up with zeros; to `num_outputs` if given."""
-    inputs, outputs = weights.shape
-    width = -(-max(outputs, num_outputs or 0) // COLUMNS) * COLUMNS
-    filled = np.pad(weights, [(0, 0), (0, width - outputs)])
-    return np.ascontiguousarray(filled.reshape(inputs, -1, COLUMNS).transpose(1, 0, 2), dtype=np.float32)
+@njit(nogil=True, _nrt=False, cache=True)
+def _pack(weights, first, out):  # type: ignore[no-untyped-def]
+    """Write weights (K, N) to out (P, any, 16) from its input `first` on."""
+    for panel in range(out.shape[0]):
+        width = min(out.shape[2], weights.shape[1] - panel * out.shape[2])
+        for k in range(weights.shape[0]):
+            for n in range(width):
+                out[panel, first + k, n] = weights[k, panel * out.shape[2] + n]
+
+
+def panels(*weights: Float32Array) -> Float32Array:
+    """Weights (K, N), one above the other, as `add_product` takes them: (P, K, 16), filled up with zeros."""
+    depth, outputs = sum(len(part) for part in weights), weights[0].shape[1]
+    packed = (np.zeros if outputs % COLUMNS else np.empty)(
+        (-(-outputs // COLUMNS), depth, COLUMNS), np.float32
+    )
+    first = 0
+    for part in weights:
+        _pack(part, first, packed)
+        first += len(part)
+    return packed
 
 
 def _block(num_rows: int) -> Any:
@@ -92,15 +107,18 @@ def _block(num_rows: int) -> Any:
     return add_block
 
 
-_add_to_four, _add_to_one = _block(4), _block(1)
+_add_to_six, _add_to_two, _add_to_one = _block(6), _block(2), _block(1)
 
 
 @inner
 def add_product(rows, weights, out):  # type: ignore[no-untyped-def]
     """Add to out (R, 16 P) the product of rows (R, K) and weights (P, K, 16); all float32 and C-contiguous."""
-    fours = rows.shape[0] - rows.shape[0] % 4
+    sixes = rows.shape[0] - rows.shape[0] % 6
+    twos = rows.shape[0] - rows.shape[0] % 2
     for panel in range(weights.shape[0]):
-        for first in range(0, fours, 4):
-            _add_to_four(rows, weights, out, first, panel)
-        for first in range(fours, rows.shape[0]):
+        for first in range(0, sixes, 6):
+            _add_to_six(rows, weights, out, first, panel)
+        for first in range(sixes, twos, 2):
+            _add_to_two(rows, weights, out, first, panel)
+        for first in range(twos, rows.shape[0]):
             _add_to_one(rows, weights, out, first, panel)

@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-State = dict[str, Tensor]
+from policies.memory_cores import CoreInputs, State
 
 
 class WindowAttention(nn.Module):
@@ -67,8 +67,9 @@ class WindowAttention(nn.Module):
         }
         return self._block(inputs, mixed), after
 
-    def sequence(self, inputs: Tensor, state: State, keep: Tensor) -> tuple[Tensor, State]:
-        """Run over ``inputs`` (L, R, H); ``keep`` (L, R, 1) is 0.0 where an episode starts at that step."""
+    def sequence(self, core_inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
+        """Outputs (L, R, H); ``keep`` (L, R, 1) is 0.0 where an episode starts at that step."""
+        inputs = core_inputs.multiplied()
         length, rows, units = inputs.shape
         past = self.window - 1
         query, key, value = self._project(inputs)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from policies.activations import has_kernels, tanh_
-from policies.recurrent_cells import _FusedLstmSequence, _LstmSequence, lstm_sequence
+from policies.recurrent_cells import lstm_step
 
-L, R, H = 9, 11, 13  # no multiple of what a vector register holds
+H = 13  # no multiple of what a vector register holds
 
 
 def test_tanh_is_right_to_3e_7_everywhere():
@@ -21,12 +20,10 @@ def test_tanh_is_right_to_3e_7_everywhere():
 def test_what_is_not_a_number_stays_one():
     # A clamp written with max and min would turn nan into a bound, and a diverged network would go unnoticed.
     assert torch.isnan(tanh_(torch.tensor([torch.nan, 0.0]))).tolist() == [True, False]
-    gates = torch.zeros(1, 1, 4 * H)
-    gates[0, 0, 3 * H] = torch.nan
-    outputs, *_ = lstm_sequence(
-        gates, torch.zeros(4 * H, H), torch.zeros(1, H), torch.zeros(1, H), torch.ones(1, 1, 1)
-    )
-    assert torch.isnan(outputs[0, 0]).tolist() == [True] + [False] * (H - 1)
+    gates = torch.zeros(1, 4 * H)
+    gates[0, 3 * H] = torch.nan
+    outputs, _ = lstm_step(gates, torch.zeros(4 * H, H), torch.zeros(1, H), torch.zeros(1, H))
+    assert torch.isnan(outputs[0]).tolist() == [True] + [False] * (H - 1)
 
 
 def test_the_gradient_of_tanh_is_one_less_its_square():
@@ -42,34 +39,3 @@ def test_arrays_with_gaps_and_double_precision_are_left_to_torch():
     torch.testing.assert_close(tanh_(gaps), torch.tanh(gaps), rtol=0, atol=0)
     double = torch.randn(5, dtype=torch.float64)
     torch.testing.assert_close(tanh_(double.clone()), torch.tanh(double), rtol=0, atol=0)
-
-
-def lstm_and_gradients(sequence, overwrite: bool):
-    random = torch.Generator().manual_seed(4)
-    draw = lambda *shape: torch.randn(shape, generator=random)  # noqa: E731
-    leaves = [draw(L, R, 4 * H), 0.3 * draw(4 * H, H), draw(R, H), draw(R, H)]
-    keep = (torch.rand((L, R, 1), generator=random) > 0.2).float()
-    assert 0.0 < keep.mean() < 1.0
-    weights = [draw(L, R, H), draw(R, H), draw(R, H)]
-    for leaf in leaves:
-        leaf.requires_grad_()
-    results = sequence(leaves[0] * 1.0, *leaves[1:], keep, overwrite)
-    loss = sum((part * weight).sum() for part, weight in zip(results, weights, strict=True))
-    return [*results, *torch.autograd.grad(loss, leaves)]
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_the_fused_lstm_is_the_plain_one_with_its_resets_and_all_gradients(overwrite):
-    fused = lstm_and_gradients(_FusedLstmSequence.apply, overwrite)
-    plain = lstm_and_gradients(_LstmSequence.apply, overwrite)
-    for ours, theirs in zip(fused, plain, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
-
-
-def test_a_second_backward_pass_over_overwritten_gates_is_refused():
-    gates = torch.randn(L, R, 4 * H, requires_grad=True)
-    state, keep = torch.zeros(R, H), torch.ones(L, R, 1)
-    outputs, *_ = lstm_sequence(gates * 1.0, torch.randn(4 * H, H), state, state, keep, overwrite=True)
-    outputs.sum().backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="run the sequence again"):
-        outputs.sum().backward()

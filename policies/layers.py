@@ -1,0 +1,133 @@
+"""Dense layers of the policy network: a sum of products, a bias and maybe a tanh, without joining what goes in.
+
+On a CPU in single precision a block of rows goes through all of it in the cache (`policies.small_products`), where
+torch would copy the bias, join the inputs and pass over the result again; elsewhere it is torch's operations.
+
+Shapes: R rows (whatever stands before the last axis), K inputs of a part, N outputs, A biases that rows take in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.kernel.jit import without_stale_cache
+from policies import pointwise_kernels, small_products
+from policies.activations import has_kernels
+from policies.pointwise_kernels import add_row, copy_row, entry, tanh_inplace, tanh_slope
+from policies.small_products import COLUMNS, add_product, panels
+
+_BLOCK = 66  # rows that go through a layer together; a multiple of six
+
+
+@entry
+def _accumulate(inputs, weights, bias, out, room, begin, with_tanh):  # type: ignore[no-untyped-def]
+    """Add the product of inputs (R, K) and weights (P, K, 16) to out (R, N), the bias (A, N) to ``begin`` with.
+
+    room (block, 16 P) is where a block's widths are filled up.
+    """
+    block, outputs = room.shape[0], out.shape[1]
+    for first in range(0, out.shape[0], block):
+        last = min(first + block, out.shape[0])
+        rows = room[: last - first]
+        for r in range(first, last):
+            copy_row(bias[r % bias.shape[0]] if begin else out[r], rows[r - first, :outputs])
+        add_product(inputs[first:last], weights, rows)
+        for r in range(first, last):
+            copy_row(rows[r - first, :outputs], out[r])
+        if with_tanh:
+            tanh_inplace(out[first:last].reshape(-1))
+
+
+@entry
+def _sum_rows(rows, out):  # type: ignore[no-untyped-def]
+    """Add to out (A, N) the rows (R, N) that take each of them in turn."""
+    for r in range(rows.shape[0]):
+        add_row(rows[r], out[r % out.shape[0]])
+
+
+without_stale_cache(_accumulate, [Path(str(m.__file__)) for m in (pointwise_kernels, small_products)])
+
+
+def _product(
+    inputs: np.ndarray, weights: np.ndarray, out: np.ndarray, bias: np.ndarray | None, tanh: bool
+) -> None:
+    """Write (with a bias) or add (without) to out (R, N) the product of inputs (R, K) and weights (K, N)."""
+    packed = panels(weights)
+    room = np.zeros((_BLOCK, packed.shape[0] * COLUMNS), np.float32)
+    begin = bias is not None
+    _accumulate(inputs, packed, bias if begin else room[:1, : out.shape[1]].copy(), out, room, begin, tanh)
+
+
+class _CompiledDense(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, bias: Tensor, with_tanh: bool, *tensors: Tensor) -> Tensor:  # type: ignore[override]
+        parts, weights = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
+        out = parts[0].new_empty(*parts[0].shape[:-1], weights[0].shape[0])
+        flat = out.flatten(0, -2).numpy()
+        for index, (part, weight) in enumerate(zip(parts, weights, strict=True)):
+            _product(
+                part.detach().flatten(0, -2).numpy(), weight.detach().numpy().T, flat,
+                bias.detach().numpy() if index == 0 else None, with_tanh and index == len(parts) - 1,
+            )  # fmt: skip
+        ctx.save_for_backward(*tensors, *([out] if with_tanh else []))
+        ctx.num_biases, ctx.with_tanh = bias.shape[0], with_tanh
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        tensors, grad = list(ctx.saved_tensors), grad.contiguous()
+        if ctx.with_tanh:
+            out, before = tensors.pop(), torch.empty_like(grad)
+            tanh_slope(*(part.detach().view(-1).numpy() for part in (out, grad, before)))
+            grad = before
+        parts, weights = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
+        grad = grad.flatten(0, -2)
+        grad_bias = None
+        if ctx.needs_input_grad[0]:
+            grad_bias = grad.new_zeros(ctx.num_biases, grad.shape[1])
+            _sum_rows(grad.numpy(), grad_bias.numpy())
+        grad_parts: list[Tensor | None] = [None] * len(parts)
+        for index, (part, weight) in enumerate(zip(parts, weights, strict=True)):
+            if ctx.needs_input_grad[2 + index]:
+                grad_part = torch.empty_like(part)
+                _product(
+                    grad.numpy(), weight.detach().numpy(), grad_part.flatten(0, -2).numpy(),
+                    np.zeros((1, weight.shape[1]), np.float32), False,
+                )  # fmt: skip
+                grad_parts[index] = grad_part
+        grad_weights = [
+            (part.flatten(0, -2).t() @ grad).t() for part in parts
+        ]  # BLAS is faster this way round
+        return grad_bias, None, *grad_parts, *grad_weights
+
+
+def dense(
+    parts: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor | None, *, tanh: bool = False
+) -> Tensor:
+    """The sum of ``part @ weight.T`` over the parts, plus the bias; its tanh if asked for.
+
+    Parameters
+    ----------
+    parts : each (..., K), alike but for K.
+    weights : each (N, K).
+    bias : (N,), or (A, N) where the axis before the last has A entries, one each; None for none.
+
+    Returns
+    -------
+    (..., N).
+    """
+    bias = weights[0].new_zeros(weights[0].shape[0]) if bias is None else bias
+    parts = [part.contiguous() for part in parts]
+    if has_kernels(*parts, bias):
+        return _CompiledDense.apply(bias if bias.dim() == 2 else bias.unsqueeze(0), tanh, *parts, *weights)
+    total = torch.nn.functional.linear(parts[0], weights[0], bias if bias.dim() == 1 else None)
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        total = total + part @ weight.t()
+    total = total if bias.dim() == 1 else total + bias
+    return torch.tanh(total) if tanh else total
