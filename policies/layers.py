@@ -32,14 +32,19 @@ def _accumulate(inputs, weights, bias, out, room, begin, with_tanh):  # type: ig
     room (block, 16 P) is where a block's widths are filled up.
     """
     block, outputs = room.shape[0], out.shape[1]
+    whole = room.shape[1] == outputs
     for first in range(0, out.shape[0], block):
         last = min(first + block, out.shape[0])
-        rows = room[: last - first]
+        rows = out[first:last] if whole else room[: last - first]
         for r in range(first, last):
-            copy_row(bias[r % bias.shape[0]] if begin else out[r], rows[r - first, :outputs])
+            if begin:
+                copy_row(bias[r % bias.shape[0]], rows[r - first, :outputs])
+            elif not whole:
+                copy_row(out[r], rows[r - first, :outputs])
         add_product(inputs[first:last], weights, rows)
-        for r in range(first, last):
-            copy_row(rows[r - first, :outputs], out[r])
+        if not whole:
+            for r in range(first, last):
+                copy_row(rows[r - first, :outputs], out[r])
         if with_tanh:
             tanh_inplace(out[first:last].reshape(-1))
 
