@@ -1,6 +1,6 @@
 """An LSTM and the layer before it over whole sequences on a CPU, in single precision: one compiled call a pass.
 
-A block of rows goes through all steps while its gates are in the cache; torch would write the inputs of all gates to
+The gates of a step are computed and used while they are in the cache; torch would write the inputs of all gates to
 memory, the largest array of the network, and read them back twice. Going back, the gradient of a step's gates takes the
 place of the gates and meets both weights while it is in the cache; only the gradients of the weights, sums over all
 steps, are left to BLAS.
@@ -22,8 +22,6 @@ from policies import pointwise_kernels, small_products
 from policies.pointwise_kernels import add_row, copy_row, entry, inner, lstm_backward, lstm_forward
 from policies.small_products import add_product, panels
 
-_BLOCK = 132  # rows that go through the steps together: their gates and the weights fit into the cache
-
 
 @inner
 def _sum_of(first, second, out):  # type: ignore[no-untyped-def]
@@ -40,51 +38,44 @@ def _clear(rows):  # type: ignore[no-untyped-def]
 
 
 @entry
-def _forward(block, inputs, common, bias, weights, keep, gates, seen, cell_before, cell_tanh, outputs):  # type: ignore[no-untyped-def]
+def _forward(inputs, common, bias, weights, keep, gates, seen, cell_before, cell_tanh, outputs):  # type: ignore[no-untyped-def]
     """Write gates (L, R, 4H) and the rest as `lstm_forward` does; common (L, B, 4H), with B = 0 where there is none.
 
     seen (L + 1, R, M + H): inputs and state before each step, side by side for one product.
     """
     length, rows, num_inputs = inputs.shape
     assets = rows // common.shape[1] if common.shape[1] else 0
-    for first in range(0, rows, block):
-        last = min(first + block, rows)
-        for t in range(length):
-            for r in range(first, last):
-                copy_row(inputs[t, r], seen[t, r, :num_inputs])
-                if assets:
-                    _sum_of(bias, common[t, r // assets], gates[t, r])
-                else:
-                    copy_row(bias, gates[t, r])
-            add_product(seen[t][first:last], weights, gates[t][first:last])
-            lstm_forward(t, first, last, gates, keep, seen, cell_before, cell_tanh, outputs)
+    for t in range(length):
+        for r in range(rows):
+            copy_row(inputs[t, r], seen[t, r, :num_inputs])
+            if assets:
+                _sum_of(bias, common[t, r // assets], gates[t, r])
+            else:
+                copy_row(bias, gates[t, r])
+        add_product(seen[t], weights, gates[t])
+        lstm_forward(t, gates, keep, seen, cell_before, cell_tanh, outputs)
 
 
 @entry
 def _backward(
-    block, to_inputs, to_hidden, keep, gates, cell_before, cell_tanh, grad_outputs,
+    to_inputs, to_hidden, keep, gates, cell_before, cell_tanh, grad_outputs,
     grad_hidden, grad_cell, grad_inputs, grad_common, grad_bias,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Replace gates by their gradients, and write those of what went in; grad_hidden and grad_cell are used up."""
     length, rows = keep.shape
     assets = rows // grad_common.shape[1] if grad_common.shape[1] else 0
-    for first in range(0, rows, block):
-        last = min(first + block, rows)
-        for t in range(length - 1, -1, -1):
-            lstm_backward(
-                t, first, last, gates, keep, cell_before, cell_tanh, grad_outputs, grad_hidden, grad_cell
-            )
-            now = gates[t][first:last]
-            _clear(grad_hidden[first:last])
-            add_product(now, to_hidden, grad_hidden[first:last])
-            _clear(grad_inputs[t][first:last])
-            add_product(now, to_inputs, grad_inputs[t][first:last])
-            for r in range(first, last):
-                add_row(gates[t, r], grad_bias)
-                if assets and r % assets == 0:
-                    copy_row(gates[t, r], grad_common[t, r // assets])
-                elif assets:
-                    add_row(gates[t, r], grad_common[t, r // assets])
+    for t in range(length - 1, -1, -1):
+        lstm_backward(t, gates, keep, cell_before, cell_tanh, grad_outputs, grad_hidden, grad_cell)
+        _clear(grad_hidden)
+        add_product(gates[t], to_hidden, grad_hidden)
+        _clear(grad_inputs[t])
+        add_product(gates[t], to_inputs, grad_inputs[t])
+        for r in range(rows):
+            add_row(gates[t, r], grad_bias)
+            if assets and r % assets == 0:
+                copy_row(gates[t, r], grad_common[t, r // assets])
+            elif assets:
+                add_row(gates[t, r], grad_common[t, r // assets])
 
 
 for _dispatcher in (_forward, _backward):
@@ -110,7 +101,7 @@ class _CompiledLstm(torch.autograd.Function):
         outputs = torch.empty_like(cell_tanh)
         weights = panels(input_weight.detach().numpy().T, weight.detach().numpy().T)
         state = _arrays(keep, gates, seen, cell_before, cell_tanh, outputs)
-        _forward(_block_of(rows, common), *_arrays(inputs, common, bias), weights, *state)
+        _forward(*_arrays(inputs, common, bias), weights, *state)
         ctx.save_for_backward(common, input_weight, weight, keep, gates, seen, cell_before, cell_tanh)
         ctx.spent = False
         return outputs, seen[-1, :, num_inputs:].clone(), cell_before[-1].clone()
@@ -132,7 +123,7 @@ class _CompiledLstm(torch.autograd.Function):
         grad_inputs, grad_common = gates.new_empty(length, rows, num_inputs), torch.empty_like(common)
         grad_bias = gates.new_zeros(4 * units)
         _backward(
-            _block_of(rows, common), panels(input_weight.detach().numpy()), panels(weight.detach().numpy()),
+            panels(input_weight.detach().numpy()), panels(weight.detach().numpy()),
             *_arrays(keep, gates, cell_before, cell_tanh, grad_outputs.contiguous()),
             *_arrays(grad_hidden, grad_cell, grad_inputs, grad_common, grad_bias),
         )  # fmt: skip
@@ -154,12 +145,6 @@ class _CompiledLstm(torch.autograd.Function):
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:
     return [tensor.detach().numpy() for tensor in tensors]
-
-
-def _block_of(rows: int, common: Tensor) -> int:
-    """Rows of a block: whole sequences, whose assets share a row of `common`."""
-    assets = rows // common.shape[1] if common.shape[1] else 1
-    return max(1, _BLOCK // assets) * assets
 
 
 def compiled_lstm(

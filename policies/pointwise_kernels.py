@@ -124,8 +124,6 @@ def _scaled(values, factor, out):  # type: ignore[no-untyped-def]
 @inner
 def lstm_forward(  # type: ignore[no-untyped-def]
     t: int,
-    first: int,
-    last: int,
     gates: FloatArray,
     keep: FloatArray,
     seen: FloatArray,
@@ -138,8 +136,8 @@ def lstm_forward(  # type: ignore[no-untyped-def]
     The last H columns of seen (L + 1, R, any + H) and cell_before (L + 1, R, H) hold the state before each step,
     cleared where keep (L, R) is 0.0, and in their last entry the state after the last. cell_tanh, outputs (L, R, H).
     """
-    length, _, units = outputs.shape
-    for r in range(first, last):
+    length, rows, units = outputs.shape
+    for r in range(rows):
         row = gates[t, r]
         _activate(row)
         after = cell_before[t + 1, r]
@@ -175,8 +173,6 @@ def _slopes_row(i, f, o, g, cell, cell_tanh, grad_output, hidden, through, kept_
 @inner
 def lstm_backward(  # type: ignore[no-untyped-def]
     t: int,
-    first: int,
-    last: int,
     gates: FloatArray,
     keep: FloatArray,
     cell_before: FloatArray,
@@ -190,9 +186,9 @@ def lstm_backward(  # type: ignore[no-untyped-def]
     grad_hidden (R, H) comes from step t + 1 (gradient of its gates @ weight), not yet cleared where keep[t + 1] is
     0.0; it is used up. grad_cell (R, H) comes cleared and is replaced by that of step t - 1.
     """
-    length, _, four_units = gates.shape
+    length, rows, four_units = gates.shape
     units = four_units // 4
-    for r in range(first, last):
+    for r in range(rows):
         row = gates[t, r]
         _slopes_row(
             row[:units], row[units : 2 * units], row[2 * units : 3 * units], row[3 * units :],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from gymnasium.vector import AutoresetMode
 
 from rayjobs.bench.train_workload import TrainWorkload, bench_env
@@ -10,11 +11,14 @@ from rayjobs.bench.train_workload import TrainWorkload, bench_env
 class StockRLlib:
     """RLlib's PPO with its own env runner, connectors and LSTM; the vector env through ``vector_entry_point``.
 
-    It gets what is best for it: sequences one step longer than the others', since its connectors add a step to each
-    fragment and with 32 a third of a batch of 256 envs would be padding.
+    Parameters
+    ----------
+    tuned : give it what only its source tells. Sequences are one step longer than the others', since its connectors add
+        a step to each fragment, and with 32 steps a third of a batch of 256 envs is padding. And torch does not fill
+        new arrays, as it does by default where a seed asks for deterministic algorithms.
     """
 
-    def __init__(self, workload: TrainWorkload, num_envs: int) -> None:
+    def __init__(self, workload: TrainWorkload, num_envs: int, *, tuned: bool) -> None:
         from ray.rllib.algorithms.ppo import PPOConfig
         from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
         from ray.tune.registry import register_env
@@ -38,7 +42,7 @@ class StockRLlib:
                     fcnet_activation="tanh",
                     use_lstm=True,
                     lstm_cell_size=workload.units,
-                    max_seq_len=workload.sequence_bars + 1,
+                    max_seq_len=workload.sequence_bars + tuned,
                     head_fcnet_hiddens=[64],
                     vf_share_layers=True,
                 )
@@ -47,11 +51,14 @@ class StockRLlib:
             .build_algo()
         )
         self._fragment = {"num_timesteps": workload.batch_steps, "random_actions": False}
+        self._tuned = tuned
 
     def iterate(self) -> None:
+        torch.utils.deterministic.fill_uninitialized_memory = not self._tuned
         self.algorithm.train()
 
     def sample_only(self) -> None:
+        torch.utils.deterministic.fill_uninitialized_memory = not self._tuned
         self.algorithm.env_runner.sample(**self._fragment)
 
     def close(self) -> None:
