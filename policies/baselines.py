@@ -127,6 +127,7 @@ def minimum_variance(panel: Panel, *, lookback_bars: int, hold_bars: int) -> Flo
     """Long-only weights of least variance by the covariance of the last `lookback_bars` returns; cash before that.
 
     The unconstrained solution, negative weights cut to zero and the rest scaled to one, is renewed every `hold_bars`.
+    An asset that did not trade on half of these bars is left out: a price that stands still would seem without risk.
     """
     if lookback_bars < 2 or hold_bars < 1:
         raise ValueError(
@@ -137,9 +138,10 @@ def minimum_variance(panel: Panel, *, lookback_bars: int, hold_bars: int) -> Flo
         change = np.nan_to_num(np.diff(np.log(close), axis=0, prepend=np.log(close[:1])))
     weights = np.zeros(close.shape)
     for t in range(lookback_bars, len(close), hold_bars):
-        known = np.isfinite(close[t - lookback_bars])
+        seen = slice(t - lookback_bars + 1, t + 1)
+        known = np.isfinite(close[t - lookback_bars]) & (panel.tradable[seen].mean(axis=0) >= 0.5)
         if known.any():
-            recent = change[t - lookback_bars + 1 : t + 1, known]
+            recent = change[seen, known]
             covariance = np.atleast_2d(np.cov(recent, rowvar=False))
             floor = 1e-6 * np.trace(covariance) / len(covariance) + 1e-18
             raw = np.linalg.solve(covariance + floor * np.eye(len(covariance)), np.ones(len(covariance)))

@@ -70,6 +70,16 @@ def test_minimum_variance_gives_the_calmer_asset_the_larger_weight():
     np.testing.assert_array_equal(weights[:300], again[:300])
 
 
+def test_minimum_variance_does_not_flee_into_an_asset_that_is_no_longer_traded():
+    random = np.random.default_rng(0)
+    close = np.exp(np.cumsum(random.normal(0, 0.01, size=(400, 3)), axis=0))
+    close[250:, 1] = np.nan  # delisted: its last price stands still from here on
+    weights = baselines.minimum_variance(panel_of(close.tolist()), lookback_bars=100, hold_bars=10)
+    assert weights[240, 1] == pytest.approx(1 / 3, abs=0.1)
+    assert (weights[310:, 1] == 0.0).all()
+    assert weights[310:, [0, 2]] == pytest.approx(0.5, abs=0.15)
+
+
 @pytest.mark.parametrize("name", list(baselines.SCRIPTED))
 def test_no_schedule_moves_when_the_future_is_poisoned(name):
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The compiled LSTM over sequences is the plain one: values, states and all gradients, with resets and many blocks."""
+"""The compiled LSTM over sequences is the plain one: values, states and all gradients, with resets."""
 
 from __future__ import annotations
 
