@@ -20,7 +20,7 @@ from envs.episodes import Window
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from rayjobs.bench.env_peers import peer_rows
-from rayjobs.bench.env_workload import everything_on, plain, random_market
+from rayjobs.bench.env_workload import everything_on, impact, plain, random_market
 from rayjobs.bench.numpy_env.full import NumpyFullEnv
 from rayjobs.bench.numpy_env.plain import NumpyPlainEnv
 
@@ -68,12 +68,19 @@ def held_actions(num_envs: int, num_assets: int, held_bars: int = 10) -> list[np
     return [drawn[(step // held_bars) % 8] for step in range(8 * held_bars)]
 
 
+def target_weights(num_envs: int) -> list[np.ndarray]:
+    """64 arrays of target weights of one asset, another one in every bar."""
+    return list(np.random.default_rng(0).uniform(-1.0, 1.0, (64, num_envs, 1)).astype(np.float32))
+
+
 def our_rate(market: Market, config: PortfolioEnvConfig, num_envs: int, seconds: float) -> float:
     """Env steps a second of `PortfolioVectorEnv`."""
     window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
     env = PortfolioVectorEnv(market, config, num_envs=num_envs, windows=[window], seed=0, copy=False)
     env.reset()
-    return steps_per_second(env.step, held_actions(num_envs, env.num_assets), num_envs, seconds)
+    weights = config.action.scheme == "weights"
+    actions = target_weights(num_envs) if weights else held_actions(num_envs, env.num_assets)
+    return steps_per_second(env.step, actions, num_envs, seconds)
 
 
 def bytes_per_env(market: Market, config: PortfolioEnvConfig) -> float:
@@ -175,9 +182,11 @@ def _peer_comparison(seconds: float, cache_dir: str) -> list[Row]:
     rows = []
     one = random_market(num_assets=1, num_features=50)
     thirty = random_market(num_assets=30, num_features=8)
+    bare = random_market(num_assets=1, num_features=1)
     ours = {
         "TorchTrade": (our_rate(one, plain(), 1024, seconds), 1024),
         "FinRL": (our_rate(thirty, plain(), 256, seconds), 256),
+        "mbt_gym": (our_rate(bare, impact(), 1024, seconds), 1024),
     }
     for peer in peer_rows(cache_dir, seconds):
         rows.append(peer)
