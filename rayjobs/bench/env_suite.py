@@ -108,23 +108,27 @@ def rates_in_turn(*measurements: Callable[[], float], turns: int = 5) -> list[fl
 
 
 def rate_rows(seconds: float) -> list[Row]:
-    """Headline rates at 4 assets, each beside a NumPy env that does the same work."""
+    """Headline rates at 4 assets, each beside a NumPy env that does the same work.
+
+    NumPy pays per expression, whatever the number of rows: 256 is what an env runner has by default.
+    """
     market = random_market(num_assets=4, num_features=15)
-    facts = {"assets": 4, "envs": 1024, "features": 15, "threads": 1, "action_held_bars": 10}
     window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
-    full = NumpyFullEnv(market, everything_on(), num_envs=1024, window=window)
-    peers = (
-        ("everything on", everything_on(), full),
-        ("spread and fee", plain(), NumpyPlainEnv(market, plain(), num_envs=1024)),
-    )
     rows = []
-    for work, config, env in peers:
-        ours, theirs = rates_in_turn(
-            lambda config=config: our_rate(market, config, 1024, seconds / 5),
-            lambda env=env: numpy_rate(env, 4, seconds / 5),
-        )
-        peer = row(f"NumPy vector env, {work}", theirs, "env steps/s", **facts)
-        rows += [row(f"rayfold, {work}", ours, "env steps/s", peer, **facts), peer]
+    for num_envs in (1024, 256):
+        full = NumpyFullEnv(market, everything_on(), num_envs=num_envs, window=window)
+        small = NumpyPlainEnv(market, plain(), num_envs=num_envs)
+        for work, config, env in (
+            ("everything on", everything_on(), full),
+            ("spread and fee", plain(), small),
+        ):
+            ours, theirs = rates_in_turn(
+                lambda config=config, env=env: our_rate(market, config, env.num_envs, seconds / 5),
+                lambda env=env: numpy_rate(env, 4, seconds / 5),
+            )
+            facts = {"assets": 4, "envs": num_envs, "features": 15, "threads": 1, "action_held_bars": 10}
+            peer = row(f"NumPy vector env, {work}, {num_envs} envs", theirs, "env steps/s", **facts)
+            rows += [row(f"rayfold, {work}, {num_envs} envs", ours, "env steps/s", peer, **facts), peer]
     return rows
 
 
