@@ -207,7 +207,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         infos: dict[str, Any] = {}
         if self._reward_function is not None:
             self._reward[:] = self._reward_function(self)
-        ended = self._flags.any(axis=1)
+        ended = self._flags[:, 0] | self._flags[:, 1]
         if self.recorder is not None:
             self.recorder.on_step(ended)
         if ended.any():

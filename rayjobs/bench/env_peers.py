@@ -20,7 +20,10 @@ INSTALL_SECONDS, RUN_SECONDS = 600, 300
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """A peer: its name, what to install (without dependencies), its worker script, and what it does."""
+    """A peer: its name, what to install (without dependencies), its worker script, and what it does.
+
+    One requirement `URL@commit` is a git repository that holds the package itself; others go to pip.
+    """
 
     name: str
     requirements: tuple[str, ...]
@@ -30,7 +33,8 @@ class Peer:
     @property
     def version(self) -> str:
         """The one that is installed: the first requirement pins the peer itself."""
-        return self.requirements[0].split("==")[1]
+        url, at, commit = self.requirements[0].partition("@")
+        return commit[:7] if at else url.split("==")[1]
 
 
 PEERS = (
@@ -46,21 +50,26 @@ PEERS = (
         worker="finrl_worker.py",
         work="StockTradingEnv: 30 assets, 1 env, 8 indicators each, buy and sell cost",
     ),
+    Peer(
+        name="mbt_gym",
+        requirements=("https://github.com/JJJerome/mbt_gym@1e1aa38ca35c4fa472777e3574f9c907f89bb5b0",),
+        worker="mbt_gym_worker.py",
+        work="TradingEnvironment: 1 simulated asset, 1,024 traders, speed of trading, temporary and permanent impact",
+    ),
 )  # fmt: skip
 
 
 def peer_rows(cache_dir: str, seconds: float) -> list[dict[str, Any]]:
-    """Install and run every peer; one row each, plus the peers that no package index offers."""
-    rows = [_peer_row(peer, Path(cache_dir) / peer.name.lower(), seconds) for peer in PEERS]
-    rows.append(_row("mbt_gym", None, {"peer": "mbt_gym", "reason": "not published as a package"}))
-    return rows
+    """Install and run every peer; one row each."""
+    return [peer_row(peer, Path(cache_dir) / peer.name.lower(), seconds) for peer in PEERS]
 
 
 def _row(name: str, value: float | None, settings: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "value": value, "unit": "env steps/s", "ratio_to": None, "settings": settings}
 
 
-def _peer_row(peer: Peer, folder: Path, seconds: float) -> dict[str, Any]:
+def peer_row(peer: Peer, folder: Path, seconds: float) -> dict[str, Any]:
+    """Install `peer` into `folder` and run its worker; without a value and with the reason when that fails."""
     name = f"{peer.name} {peer.version}"
     settings = {"peer": peer.name, "version": peer.version, "work": peer.work, "threads": 1}
     try:
@@ -72,7 +81,28 @@ def _peer_row(peer: Peer, folder: Path, seconds: float) -> dict[str, Any]:
     return _row(name, value, settings)
 
 
+def _git(*arguments: str) -> str:
+    result = subprocess.run(
+        ["git", *arguments], check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS,
+        env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+    )  # fmt: skip
+    return result.stdout.strip()
+
+
+def _clone(requirement: str, folder: Path) -> None:
+    """Check the commit out of `URL@commit`; a folder that is at this commit already is used as it is."""
+    url, _, commit = requirement.partition("@")
+    if not (folder / ".git").is_dir():
+        _git("clone", "--quiet", url, str(folder))
+    elif _git("-C", str(folder), "rev-parse", "HEAD") == commit:
+        return
+    _git("-C", str(folder), "checkout", "--quiet", commit)
+
+
 def _install(peer: Peer, folder: Path) -> None:
+    if "@" in peer.requirements[0]:
+        _clone(peer.requirements[0], folder)
+        return
     done = folder / "installed.json"
     if done.is_file() and json.loads(done.read_text()) == list(peer.requirements):
         return

@@ -76,6 +76,14 @@ def plain() -> PortfolioEnvConfig:
     )  # fmt: skip
 
 
+def impact() -> PortfolioEnvConfig:
+    """Spread, fee and market impact on an order in every bar: toward a target weight."""
+    base = plain()
+    return replace(
+        base, action=replace(base.action, scheme="weights"), costs=replace(base.costs, impact_coefficient=1.0)
+    )  # fmt: skip
+
+
 def everything_on() -> PortfolioEnvConfig:
     """All costs, barriers, limits and reward terms at once."""
     base = plain()

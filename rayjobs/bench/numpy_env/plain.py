@@ -1,4 +1,4 @@
-"""A vector env as one writes it in plain NumPy: direction per asset, fill at the next open, spread and fee.
+"""A small vector env in plain NumPy: direction per asset, fill at the next open, spread and fee.
 
 Only what the benchmark compares with: no sessions, limits, barriers, financing or partial fills. Axes: E env, A asset.
 """
@@ -15,7 +15,7 @@ from envs.kernel import columns as c
 from envs.market import Market
 
 
-class NumpyPortfolioEnv:
+class NumpyPlainEnv:
     """E rows stepped by whole-array operations."""
 
     def __init__(self, market: Market, config: PortfolioEnvConfig, *, num_envs: int) -> None:
