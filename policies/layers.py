@@ -26,8 +26,8 @@ _BLOCK = 66  # rows that go through a layer together; a multiple of six
 
 
 @entry
-def _accumulate(inputs, weights, bias, out, room, begin, with_tanh):  # type: ignore[no-untyped-def]
-    """Add the product of inputs (R, K) and weights (P, K, 16) to out (R, N), the bias (A, N) to ``begin`` with.
+def _run_layer(inputs, weights, bias, out, room, with_tanh):  # type: ignore[no-untyped-def]
+    """Add the product of inputs (R, K) and weights (P, K, 16) to out (R, N), where a bias (A > 0, N) is written first.
 
     room (block, 16 P) is where a block's widths are filled up.
     """
@@ -37,7 +37,7 @@ def _accumulate(inputs, weights, bias, out, room, begin, with_tanh):  # type: ig
         last = min(first + block, out.shape[0])
         rows = out[first:last] if whole else room[: last - first]
         for r in range(first, last):
-            if begin:
+            if bias.shape[0]:
                 copy_row(bias[r % bias.shape[0]], rows[r - first, :outputs])
             elif not whole:
                 copy_row(out[r], rows[r - first, :outputs])
@@ -56,17 +56,18 @@ def _sum_rows(rows, out):  # type: ignore[no-untyped-def]
         add_row(rows[r], out[r % out.shape[0]])
 
 
-without_stale_cache(_accumulate, [Path(str(m.__file__)) for m in (pointwise_kernels, small_products)])
+for _dispatcher in (_run_layer, _sum_rows):
+    without_stale_cache(
+        _dispatcher, [Path(str(module.__file__)) for module in (pointwise_kernels, small_products)]
+    )
 
 
-def _product(
-    inputs: np.ndarray, weights: np.ndarray, out: np.ndarray, bias: np.ndarray | None, tanh: bool
-) -> None:
-    """Write (with a bias) or add (without) to out (R, N) the product of inputs (R, K) and weights (K, N)."""
-    packed = panels(weights)
+def _multiply(inputs: Tensor, weights: Tensor, bias: Tensor, out: Tensor, with_tanh: bool = False) -> None:
+    """`_run_layer` of inputs (..., K) and weights (K, N) to out (..., N)."""
+    packed = panels(weights.detach().numpy())
     room = np.zeros((_BLOCK, packed.shape[0] * COLUMNS), np.float32)
-    begin = bias is not None
-    _accumulate(inputs, packed, bias if begin else room[:1, : out.shape[1]].copy(), out, room, begin, tanh)
+    rows, start, sums = (tensor.detach().flatten(0, -2).numpy() for tensor in (inputs, bias, out))
+    _run_layer(rows, packed, start, sums, room, with_tanh)
 
 
 class _CompiledDense(torch.autograd.Function):
@@ -74,12 +75,10 @@ class _CompiledDense(torch.autograd.Function):
     def forward(ctx: Any, bias: Tensor, with_tanh: bool, *tensors: Tensor) -> Tensor:  # type: ignore[override]
         parts, weights = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
         out = parts[0].new_empty(*parts[0].shape[:-1], weights[0].shape[0])
-        flat = out.flatten(0, -2).numpy()
+        start = bias
         for index, (part, weight) in enumerate(zip(parts, weights, strict=True)):
-            _product(
-                part.detach().flatten(0, -2).numpy(), weight.detach().numpy().T, flat,
-                bias.detach().numpy() if index == 0 else None, with_tanh and index == len(parts) - 1,
-            )  # fmt: skip
+            _multiply(part, weight.t(), start, out, with_tanh and index == len(parts) - 1)
+            start = bias[:0]
         ctx.save_for_backward(*tensors, *([out] if with_tanh else []))
         ctx.num_biases, ctx.with_tanh = bias.shape[0], with_tanh
         return out
@@ -100,15 +99,10 @@ class _CompiledDense(torch.autograd.Function):
         grad_parts: list[Tensor | None] = [None] * len(parts)
         for index, (part, weight) in enumerate(zip(parts, weights, strict=True)):
             if ctx.needs_input_grad[2 + index]:
-                grad_part = torch.empty_like(part)
-                _product(
-                    grad.numpy(), weight.detach().numpy(), grad_part.flatten(0, -2).numpy(),
-                    np.zeros((1, weight.shape[1]), np.float32), False,
-                )  # fmt: skip
-                grad_parts[index] = grad_part
-        grad_weights = [
-            (part.flatten(0, -2).t() @ grad).t() for part in parts
-        ]  # BLAS is faster this way round
+                grad_parts[index] = grad_part = torch.empty_like(part)
+                _multiply(grad, weight, weight.new_zeros(1, weight.shape[1]), grad_part)
+        # BLAS is faster with the longer side last.
+        grad_weights = [(part.flatten(0, -2).t() @ grad).t() for part in parts]
         return grad_bias, None, *grad_parts, *grad_weights
 
 
