@@ -18,6 +18,7 @@ from envs.kernel.columns import (
     BY_SIGNAL,
     BY_TIME,
     DIRECTION_SIZE,
+    DUST,
     ENTRIES,
     ENTRY_BAR,
     EQUITY,
@@ -162,7 +163,7 @@ def entries_closed(rule, calendar, fill_bar, var_breached):
 
 @hot
 def exposure_factor(rule, account, bars, instrument, position, slot_symbols, wishes, latency, e, t):
-    """Factor in [0, 1] that fits the new targets under the gross cap and the initial margin."""
+    """Factor in [0, 1] that fits the new targets under the gross cap and the initial margin; 0 where that is dust."""
     kept = wished = kept_margin = wished_margin = 0.0
     for a in range(wishes.shape[0]):
         s = slot_symbols[a]
@@ -182,7 +183,7 @@ def exposure_factor(rule, account, bars, instrument, position, slot_symbols, wis
         factor = max(rule[MAX_GROSS] * equity - kept, 0.0) / wished
     if rule[MARGIN_ON] > 0.0 and kept_margin + wished_margin > equity and wished_margin > 0.0:
         factor = min(factor, max(equity - kept_margin, 0.0) / wished_margin)
-    return factor
+    return factor if factor > DUST else 0.0
 
 
 @hot

@@ -91,7 +91,7 @@ class Limits(Sizing):
             new = sum(measure(a, w) for a, w in enumerate(wishes) if w is not None)
             if new > 0 and kept + new > cap:
                 scale = min(scale, max(cap - kept, 0.0) / new)
-        return scale
+        return scale if scale > 1e-9 else 0.0  # no room but for rounding
 
     def var_exceeded(self):
         risk = self.config.risk

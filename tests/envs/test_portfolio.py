@@ -89,6 +89,18 @@ def test_the_gross_cap_scales_entries():
     np.testing.assert_allclose(recording.units[0], [50.0])
 
 
+def test_where_a_kept_position_fills_the_gross_cap_rounding_leaves_no_room_for_another():
+    one = hand_panel([FLAT_BAR] * 7)
+    for price in np.linspace(0.37, 91.0, 60):
+        two = {name: np.full((7, 2), price) for name in ("open", "high", "low", "close")}
+        panel = replace(
+            one, symbols=("X", "Y"), volume=np.full((7, 2), 1e6), tradable=np.ones((7, 2), bool), **two
+        )
+        recording = play(panel, [[LONG, FLAT], [LONG, LONG], [LONG, LONG]], FULL_SIZE)
+        np.testing.assert_allclose(recording.units[-1], [10_000 / price, 0.0], rtol=1e-12)
+        assert len(recording.fills.units) == 1
+
+
 def test_an_untradable_bar_freezes_the_order_until_the_next_open():
     # Decided at close 2; bar 3 cannot be traded, bar 4 fills at its open of 110.
     panel = hand_panel([FLAT_BAR] * 4 + [(110, 110, 110, 110), FLAT_BAR], tradable=[1, 1, 1, 0, 1, 1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.kernel.columns import DUST
 from envs.risk import RiskConfig
 from rayjobs.bench.numpy_env.account import clipped
 from rayjobs.bench.numpy_env.positions import Positions
@@ -79,6 +80,7 @@ class Orders:
         room = self.risk.max_gross_exposure * equity - (notional.sum(axis=0) - wished)
         margin_room = equity - (self.initial_margin @ notional - wished_margin)
         share = np.minimum(room / np.maximum(wished, TINY), margin_room / np.maximum(wished_margin, TINY))
+        share[share <= DUST] = 0.0
         positions.decided.put(places, positions.decided.take(places) * clipped(share, 0.0, 1.0).take(rows))
 
     def _count_entries(self, places: IntArray, rows: IntArray, positions: Positions) -> None:

@@ -129,10 +129,6 @@ def assert_same_step(kernel, ours, expected, got) -> None:
 @pytest.mark.parametrize(("seed", "holes", "held_bars"), [(0, 0.0, 10), (1, 0.05, 1), (2, 0.02, 4)])
 def test_it_books_what_the_kernel_books_bar_by_bar(seed, holes, held_bars):
     market, config = rough_market(seed, holes), tight_config()
-    if holes:
-        # Where marks stand still, orders that fill the gross cap leave room for nothing or for 1e-16 of an order,
-        # as rounding has it. Three positions of 2.5 stay under 7.6.
-        config = replace(config, risk=replace(config.risk, max_gross_exposure=7.6))
     kernel = kernel_env(market, config)
     kernel.set_logging(True)
     ours = numpy_env(market, kernel)
