@@ -1,7 +1,8 @@
 """Dense layers of the policy network: a sum of products, a bias and maybe a tanh, without joining what goes in.
 
-On a CPU in single precision a block of rows goes through all of it in the cache (`policies.small_products`), where
-torch would copy the bias, join the inputs and pass over the result again; elsewhere it is torch's operations.
+In training, on a CPU in single precision, a block of rows goes through all of it in the cache
+(`policies.small_products`), where torch would copy the bias, join the inputs and pass over the result again; elsewhere
+it is torch's operations.
 
 Shapes: R rows (whatever stands before the last axis), K inputs of a part, N outputs, A biases that rows take in turn.
 """
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from envs.kernel.jit import without_stale_cache
 from policies import pointwise_kernels, small_products
-from policies.activations import has_kernels
+from policies.activations import has_kernels, tanh_
 from policies.pointwise_kernels import add_row, copy_row, entry, tanh_inplace, tanh_slope
 from policies.small_products import COLUMNS, add_product, panels
 
@@ -123,10 +124,12 @@ def dense(
     """
     bias = weights[0].new_zeros(weights[0].shape[0]) if bias is None else bias
     parts = [part.contiguous() for part in parts]
-    if has_kernels(*parts, bias):
+    # For acting, a few rows at a time, packing the weights would take longer than the products.
+    if torch.is_grad_enabled() and has_kernels(*parts, bias):
         return _CompiledDense.apply(bias if bias.dim() == 2 else bias.unsqueeze(0), tanh, *parts, *weights)
-    total = torch.nn.functional.linear(parts[0], weights[0], bias if bias.dim() == 1 else None)
-    for part, weight in zip(parts[1:], weights[1:], strict=True):
-        total = total + part @ weight.t()
+    joined, weight = parts[0], weights[0]
+    if len(parts) > 1:
+        joined, weight = torch.cat(parts, dim=-1), torch.cat(list(weights), dim=1)
+    total = torch.nn.functional.linear(joined, weight, bias if bias.dim() == 1 else None)
     total = total if bias.dim() == 1 else total + bias
-    return torch.tanh(total) if tanh else total
+    return tanh_(total) if tanh else total
