@@ -11,7 +11,6 @@ filled up with zeros to what `policies.small_products` takes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,15 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from envs.kernel.jit import without_stale_cache
-from policies import pointwise_kernels, small_products
 from policies.memory_cores import LstmMemory
 from policies.networks import NetworkOutput, PortfolioNetwork
-from policies.pointwise_kernels import add_row, copy_row, entry, fill_rows, inner, lstm_advance, tanh_inplace
-from policies.small_products import COLUMNS, add_product, panels
+from policies.pointwise_kernels import add_row, copy_row, fill_rows, inner, lstm_advance, tanh_inplace
+from policies.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
 
 Float32Array = NDArray[np.float32]
-_BLOCK = 66  # rows that go through a product together: few enough that they stay in the cache
 
 
 @inner
@@ -46,7 +42,7 @@ def _write_mean(rows, out):  # type: ignore[no-untyped-def]
         _scale(out, np.float32(1.0) / np.float32(rows.shape[0]))
 
 
-@entry
+@compiled
 def _lstm_step(
     observation, hidden, cell, weights, account, parts, room, scores, values, hidden_after, cell_after
 ):  # type: ignore[no-untyped-def]  # fmt: skip
@@ -118,11 +114,6 @@ def _lstm_step(
             for u in range(value_hidden.shape[1]):
                 total += value_hidden[r, u] * weights.value[1 + u]
             values[first + r] = total
-
-
-without_stale_cache(
-    _lstm_step, [Path(str(module.__file__)) for module in (pointwise_kernels, small_products)]
-)
 
 
 def _width(units: int) -> int:
@@ -234,7 +225,7 @@ class CompiledLstm:
         self._parts = np.array(
             [(part.start, (part.stop - part.start) // assets) for part in network._per_asset]
         )
-        block = max(1, _BLOCK // assets)
+        block = max(1, BLOCK_ROWS // assets)
         encoder, gates = self._weights.asset_bias.shape[1], len(self._weights.gates_bias)
         self._room_shapes = _Room(
             inputs=(block * assets, network.encode_asset.in_features),

@@ -10,17 +10,14 @@ Shapes: L time, B sequences, A assets, R rows (B x A), M inputs, H hidden units;
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from envs.kernel.jit import without_stale_cache
-from policies import pointwise_kernels, small_products
-from policies.pointwise_kernels import add_row, copy_row, entry, inner, lstm_backward, lstm_forward
-from policies.small_products import add_product, panels
+from policies.pointwise_kernels import add_row, copy_row, inner, lstm_backward, lstm_forward
+from policies.small_products import add_product, compiled, panels
 
 
 @inner
@@ -37,7 +34,7 @@ def _clear(rows):  # type: ignore[no-untyped-def]
             row[n] = np.float32(0.0)
 
 
-@entry
+@compiled
 def _forward(inputs, common, bias, weights, keep, gates, seen, cell_before, cell_tanh, outputs):  # type: ignore[no-untyped-def]
     """Write gates (L, R, 4H) and the rest as `lstm_forward` does; common (L, B, 4H), with B = 0 where there is none.
 
@@ -56,7 +53,7 @@ def _forward(inputs, common, bias, weights, keep, gates, seen, cell_before, cell
         lstm_forward(t, gates, keep, seen, cell_before, cell_tanh, outputs)
 
 
-@entry
+@compiled
 def _backward(
     to_inputs, to_hidden, keep, gates, cell_before, cell_tanh, grad_outputs,
     grad_hidden, grad_cell, grad_inputs, grad_common, grad_bias,
@@ -76,12 +73,6 @@ def _backward(
                 copy_row(gates[t, r], grad_common[t, r // assets])
             elif assets:
                 add_row(gates[t, r], grad_common[t, r // assets])
-
-
-for _dispatcher in (_forward, _backward):
-    without_stale_cache(
-        _dispatcher, [Path(str(module.__file__)) for module in (pointwise_kernels, small_products)]
-    )
 
 
 class _CompiledLstm(torch.autograd.Function):

@@ -10,23 +10,18 @@ Shapes: R rows (whatever stands before the last axis), K inputs of a part, N out
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from envs.kernel.jit import without_stale_cache
-from policies import pointwise_kernels, small_products
 from policies.activations import has_kernels, tanh_
-from policies.pointwise_kernels import add_row, copy_row, entry, tanh_inplace, tanh_slope
-from policies.small_products import COLUMNS, add_product, panels
-
-_BLOCK = 66  # rows that go through a layer together; a multiple of six
+from policies.pointwise_kernels import add_row, copy_row, tanh_inplace, tanh_slope
+from policies.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
 
 
-@entry
+@compiled
 def _run_layer(inputs, weights, bias, out, room, with_tanh):  # type: ignore[no-untyped-def]
     """Add the product of inputs (R, K) and weights (P, K, 16) to out (R, N), where a bias (A > 0, N) is written first.
 
@@ -50,23 +45,17 @@ def _run_layer(inputs, weights, bias, out, room, with_tanh):  # type: ignore[no-
             tanh_inplace(out[first:last].reshape(-1))
 
 
-@entry
+@compiled
 def _sum_rows(rows, out):  # type: ignore[no-untyped-def]
     """Add to out (A, N) the rows (R, N) that take each of them in turn."""
     for r in range(rows.shape[0]):
         add_row(rows[r], out[r % out.shape[0]])
 
 
-for _dispatcher in (_run_layer, _sum_rows):
-    without_stale_cache(
-        _dispatcher, [Path(str(module.__file__)) for module in (pointwise_kernels, small_products)]
-    )
-
-
 def _multiply(inputs: Tensor, weights: Tensor, bias: Tensor, out: Tensor, with_tanh: bool = False) -> None:
     """`_run_layer` of inputs (..., K) and weights (K, N) to out (..., N)."""
     packed = panels(weights.detach().numpy())
-    room = np.zeros((_BLOCK, packed.shape[0] * COLUMNS), np.float32)
+    room = np.zeros((BLOCK_ROWS, packed.shape[0] * COLUMNS), np.float32)
     rows, start, sums = (tensor.detach().flatten(0, -2).numpy() for tensor in (inputs, bias, out))
     _run_layer(rows, packed, start, sums, room, with_tanh)
 

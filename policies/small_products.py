@@ -9,24 +9,36 @@ Shapes: R rows, K inputs, N outputs, P panels of 16 outputs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
-from envs.kernel.jit import inner
+from envs.kernel.jit import inner, without_stale_cache
+from policies import pointwise_kernels
+from policies.pointwise_kernels import entry
 
 Float32Array = NDArray[np.float32]
 COLUMNS = 16
 """Outputs of a panel; the width of `out` in `add_product` is a multiple of it."""
+BLOCK_ROWS = 66
+"""Rows that best go through a product together: few enough to stay in the cache, and a multiple of six."""
 
 
-@njit(nogil=True, _nrt=False, cache=True)
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile an entry point that calls products and pointwise kernels; its cache on disk is never older than they."""
+    sources = (Path(__file__), Path(str(pointwise_kernels.__file__)))
+    return without_stale_cache(entry(function), sources)
+
+
+@entry
 def _pack(weights, first, out):  # type: ignore[no-untyped-def]
     """Write weights (K, N) to out (P, any, 16) from its input `first` on."""
     for panel in range(out.shape[0]):
