@@ -75,6 +75,8 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.single_action_space = action_space(config.action, self.num_assets)
         self.recorder: Any = None
         self._mode = _MODES[autoreset_mode]
+        self._features = market.features.reshape(market.num_bars, -1)
+        self._context = market.context if len(market.context) else np.zeros((0, 0, 0))
         self._rule = rule_vector(config, market)
         self._instrument = instrument_matrix(config, market)
         self._windows = episode_windows(market, config, self.windows)
@@ -86,7 +88,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._scratch = [
             (
                 np.zeros(self.num_assets),
-                np.zeros(self.num_assets, np.int64),
+                np.zeros(self.num_assets, np.uint32),
                 np.zeros(self.num_assets, np.int64),
             )
             for _ in self._bounds[1:]
@@ -119,13 +121,13 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
 
     def set_logging(self, on: bool) -> None:
         """Allocate or free the per-step fill and decision logs that a recorder reads."""
-        E, A = (self.num_envs, self.num_assets) if on else (0, 0)
-        self.fill_log = np.zeros((E, A, c.NUM_PLACES, c.NUM_FILL_COLUMNS))
+        E, A, places = (self.num_envs, self.num_assets, c.NUM_PLACES) if on else (0, 0, 0)
+        self.fill_log = np.zeros((E, A, places, c.NUM_FILL_COLUMNS))
         self.decision_log = np.zeros((E, A, c.NUM_DECISION_COLUMNS))
 
     def _market_arrays(self) -> tuple[NDArray[Any], ...]:
         market = self.market
-        return market.bars, market.features, market.clock, market.calendar
+        return market.bars, self._features, market.clock, market.calendar
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -169,10 +171,10 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._actions[...] = np.asarray(actions).reshape(self._actions.shape)
         direct = out is None or (out.flags.c_contiguous and out.dtype == np.float32 and out.flags.writeable)
         target = out if out is not None and direct else self._out
-        self._run(target)
+        num_ended = self._run(target)
         if out is not None and target is not out:
             out[...] = target
-        infos = self._after_step()
+        infos = self._after_step(num_ended)
         reward, flags = self._reward, self._flags
         if self._copy:
             reward, flags = reward.copy(), flags.copy()
@@ -184,33 +186,33 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
             return out
         return self._out.copy() if self._copy else self._out
 
-    def _run(self, target: NDArray[np.float32]) -> None:
+    def _run(self, target: NDArray[np.float32]) -> int:
         market, rows = self.market, self.rows
         arguments = (
-            *self._market_arrays(), market.years, market.context, self._instrument, self._rule, self._windows,
+            *self._market_arrays(), market.years, self._context, self._instrument, self._rule, self._windows,
             rows.account, rows.counter, rows.position, rows.slot, rows.below, rows.flow, self.fill_log,
             self.decision_log, self._actions, target, self._final, self._reward, self._flags,
             self._ended_rows, self._seed, self._mode,
         )  # fmt: skip
         if self._pool is None:
-            step_rows(*arguments, *self._scratch[0], 0, self.num_envs)
-            return
+            return int(step_rows(*arguments, *self._scratch[0], 0, self.num_envs))
         parts = zip(self._bounds[:-1].tolist(), self._bounds[1:].tolist(), strict=True)
         futures = [
             self._pool.submit(step_rows, *arguments, *scratch, first, stop)
             for scratch, (first, stop) in zip(self._scratch, parts, strict=True)
         ]
-        for future in futures:
-            future.result()
+        return sum(future.result() for future in futures)
 
-    def _after_step(self) -> dict[str, Any]:
+    def _after_step(self, num_ended: int) -> dict[str, Any]:
         infos: dict[str, Any] = {}
         if self._reward_function is not None:
             self._reward[:] = self._reward_function(self)
+        if not num_ended and self.recorder is None:
+            return infos
         ended = self._flags[:, 0] | self._flags[:, 1]
         if self.recorder is not None:
             self.recorder.on_step(ended)
-        if ended.any():
+        if num_ended:
             if len(self._ended) < 65_536:
                 self._ended.append(self._ended_rows[ended])
             if self._mode == SAME_STEP:

@@ -1,4 +1,9 @@
-"""What happens inside bar t + 1: financing, delisting, fills at the open, barriers, liquidation, fills at the close."""
+"""What happens inside bar t + 1: financing, delisting, fills at the open, barriers, liquidation, fills at the close.
+
+Arrays of one env row: `bars` and `last_bars` (S, K) are bars t + 1 and t, `context` (S, K) what was known at close t,
+`positions` and `slots` (A, K), `fill_log` (A, place, K). Their parts for one asset slot are `bar`, `known`,
+`instrument`, `position`, `slot` (K,) and `fills` (place, K).
+"""
 
 from __future__ import annotations
 
@@ -70,66 +75,70 @@ from envs.kernel.sizes import round_to_lot
 
 @hot
 def charge_financing(
-    rule, instrument, context, bars, years, account, position, flow, decision_log, symbols, e, t
+    rule, instruments, last_bars, next_context, years, account, positions, flow, decision_log, symbols
 ):
-    """Charge borrow and funding on the units held from close t into bar t + 1, at the mark of close t."""
+    """Charge borrow and funding on the units held from close t into bar t + 1, at the mark of close t.
+
+    years : length of bar t + 1. next_context (S, K) : of bar t + 1, for the funding paid in it.
+    """
     if rule[BORROW_ON] <= 0.0 and rule[FUNDING_ON] <= 0.0:
         return
-    scale = rule[COST_SCALE] * account[e, COST_FACTOR]
-    for a in range(position.shape[1]):
+    scale = rule[COST_SCALE] * account[COST_FACTOR]
+    for a in range(positions.shape[0]):
         s = symbols[a]
-        units = position[e, a, UNITS]
-        notional = units * bars[t, s, MARK] * instrument[s, MULTIPLIER]
+        position, instrument = positions[a], instruments[s]
+        units = position[UNITS]
+        notional = units * last_bars[s, MARK] * instrument[MULTIPLIER]
         borrow = funding = 0.0
         if rule[BORROW_ON] > 0.0 and units < 0.0:
-            borrow = -notional * instrument[s, BORROW_RATE] * years[t + 1] * scale
-        if rule[FUNDING_ON] > 0.0 and context.shape[0] > 0:
-            funding = notional * context[t + 1, s, FUNDING] * scale
-        account[e, CASH] -= borrow + funding
-        flow[e, BORROW_PAID] += borrow
-        flow[e, FUNDING_PAID] += funding
+            borrow = -notional * instrument[BORROW_RATE] * years * scale
+        if rule[FUNDING_ON] > 0.0 and next_context.shape[0] > 0:
+            funding = notional * next_context[s, FUNDING] * scale
+        account[CASH] -= borrow + funding
+        flow[BORROW_PAID] += borrow
+        flow[FUNDING_PAID] += funding
         if rule[TRADE_STATS] > 0.0:
-            position[e, a, TRADE_PNL] -= borrow + funding
+            position[TRADE_PNL] -= borrow + funding
         if decision_log.shape[0] > 0:
-            decision_log[e, a, LOG_BORROW] = borrow
-            decision_log[e, a, LOG_FUNDING] = funding
+            decision_log[a, LOG_BORROW] = borrow
+            decision_log[a, LOG_FUNDING] = funding
 
 
 @hot
-def open_quantity(rule, instrument, bars, position, e, a, s, t):
-    """Signed units that the working order of slot a fills at the open of bar t + 1 (participation cap applied)."""
-    target, held = position[e, a, TARGET], position[e, a, UNITS]
+def open_quantity(rule, instrument, bar, position):
+    """Signed units that the working order fills at the open of bar t + 1 (participation cap applied)."""
+    target, held = position[TARGET], position[UNITS]
     quantity = target - held
     if abs(quantity) <= DUST * max(abs(target), abs(held)):
         return 0.0
     if rule[PARTICIPATION] <= 0.0:
         return quantity
-    room = rule[PARTICIPATION] * bars[t + 1, s, VOLUME]
+    room = rule[PARTICIPATION] * bar[VOLUME]
     if abs(quantity) <= room:
         return quantity
-    return math.copysign(round_to_lot(room, instrument[s, LOT_STEP]), quantity)
+    return math.copysign(round_to_lot(room, instrument[LOT_STEP]), quantity)
 
 
 @hot
-def barrier_distances(rule, instrument, position, e, a, s):
+def barrier_distances(rule, instrument, position):
     """Distance in price that one barrier unit means for the open position."""
     if rule[BARRIER_UNIT] == PERCENT:
-        return position[e, a, ENTRY_PRICE] * 0.01
+        return position[ENTRY_PRICE] * 0.01
     if rule[BARRIER_UNIT] == ATR_MULTIPLES:
-        return position[e, a, ENTRY_ATR]
-    return instrument[s, TICK_SIZE]
+        return position[ENTRY_ATR]
+    return instrument[TICK_SIZE]
 
 
 @hot
-def stop_level(rule, position, e, a, distance, side):
+def stop_level(rule, position, distance, side):
     """Binding stop (fixed or trailing, whichever is nearer) and its reason; reason -1 when there is none."""
     level = 0.0
     reason = -1
     if rule[STOP_LOSS] > 0.0:
-        level = position[e, a, ENTRY_PRICE] - side * rule[STOP_LOSS] * distance
+        level = position[ENTRY_PRICE] - side * rule[STOP_LOSS] * distance
         reason = BY_STOP
     if rule[TRAILING_STOP] > 0.0:
-        trail = position[e, a, EXTREME] - side * rule[TRAILING_STOP] * distance
+        trail = position[EXTREME] - side * rule[TRAILING_STOP] * distance
         if reason < 0 or side * (trail - level) > 0.0:
             level = trail
             reason = BY_TRAILING
@@ -137,23 +146,22 @@ def stop_level(rule, position, e, a, distance, side):
 
 
 @hot
-def barrier_exit(rule, instrument, bars, position, slot, e, a, s, t):
+def barrier_exit(rule, instrument, bar, position, slot, t):
     """Price and reason of the barrier that bar t + 1 touches first; reason -1 when none is touched.
 
     Stop before target when both are touched; a level that the open has already passed fills at the open.
     """
-    units = position[e, a, UNITS]
-    side = 1.0 if units > 0.0 else -1.0
-    distance = barrier_distances(rule, instrument, position, e, a, s)
+    side = 1.0 if position[UNITS] > 0.0 else -1.0
+    distance = barrier_distances(rule, instrument, position)
     if distance <= 0.0:
         return 0.0, -1
-    opened = bars[t + 1, s, OPEN]
-    worst = bars[t + 1, s, LOW] if side > 0.0 else bars[t + 1, s, HIGH]
-    best = bars[t + 1, s, HIGH] if side > 0.0 else bars[t + 1, s, LOW]
-    stop, stop_reason = stop_level(rule, position, e, a, distance, side)
-    target = position[e, a, ENTRY_PRICE] + side * rule[PROFIT_TARGET] * distance
+    opened = bar[OPEN]
+    worst = bar[LOW] if side > 0.0 else bar[HIGH]
+    best = bar[HIGH] if side > 0.0 else bar[LOW]
+    stop, stop_reason = stop_level(rule, position, distance, side)
+    target = position[ENTRY_PRICE] + side * rule[PROFIT_TARGET] * distance
     has_target = rule[PROFIT_TARGET] > 0.0
-    if slot[e, a, ENTRY_BAR] <= t:
+    if slot[ENTRY_BAR] <= t:
         if stop_reason >= 0 and side * (opened - stop) <= 0.0:
             return opened, stop_reason
         if has_target and side * (opened - target) >= 0.0:
@@ -165,30 +173,30 @@ def barrier_exit(rule, instrument, bars, position, slot, e, a, s, t):
     return 0.0, -1
 
 
-@inner
-def liquidation_path(instrument, bars, account, position, symbols, e, t):
+@hot
+def liquidation_path(instruments, bars, account, positions, symbols):
     """Share of the way from the open to every position's worst price at which equity meets maintenance.
 
     Equity and maintenance are linear along the path (cross margin, all assets move together: the cautious
     reading of a bar). Returns 0 when the open is already below, 2 when the worst price is still above.
     """
-    equity_open = equity_worst = account[e, CASH]
+    equity_open = equity_worst = account[CASH]
     need_open = need_worst = 0.0
-    for a in range(position.shape[1]):
-        units = position[e, a, UNITS]
+    for a in range(positions.shape[0]):
+        units = positions[a, UNITS]
         if units == 0.0:
             continue
-        s = symbols[a]
-        point = instrument[s, MULTIPLIER]
-        if bars[t + 1, s, TRADABLE] > 0.0:
-            opened = bars[t + 1, s, OPEN]
-            worst = bars[t + 1, s, LOW] if units > 0.0 else bars[t + 1, s, HIGH]
+        instrument, bar = instruments[symbols[a]], bars[symbols[a]]
+        point = instrument[MULTIPLIER]
+        if bar[TRADABLE] > 0.0:
+            opened = bar[OPEN]
+            worst = bar[LOW] if units > 0.0 else bar[HIGH]
         else:
-            opened = worst = bars[t + 1, s, MARK]
+            opened = worst = bar[MARK]
         equity_open += units * opened * point
         equity_worst += units * worst * point
-        fixed = abs(units) * instrument[s, MAINTENANCE_PER_UNIT]
-        share = abs(units) * point * instrument[s, MAINTENANCE_FRACTION]
+        fixed = abs(units) * instrument[MAINTENANCE_PER_UNIT]
+        share = abs(units) * point * instrument[MAINTENANCE_FRACTION]
         need_open += fixed + share * opened
         need_worst += fixed + share * worst
     spare_open = equity_open - need_open
@@ -202,82 +210,79 @@ def liquidation_path(instrument, bars, account, position, symbols, e, t):
 
 @inner
 def liquidate(
-    rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, symbols, e, t, path
+    rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log, symbols, t, path
 ):  # fmt: skip
     """Close every tradable position at its price `path` of the way from the open to the worst price."""
-    for a in range(position.shape[1]):
+    for a in range(positions.shape[0]):
         s = symbols[a]
-        units = position[e, a, UNITS]
-        if units == 0.0 or bars[t + 1, s, TRADABLE] <= 0.0:
+        instrument, bar, position = instruments[s], bars[s], positions[a]
+        units = position[UNITS]
+        if units == 0.0 or bar[TRADABLE] <= 0.0:
             continue
-        opened = bars[t + 1, s, OPEN]
-        worst = bars[t + 1, s, LOW] if units > 0.0 else bars[t + 1, s, HIGH]
-        price = opened + path * (worst - opened)
-        fee_bps = instrument[s, TAKER_BPS] + instrument[s, LIQUIDATION_BPS]
+        worst = bar[LOW] if units > 0.0 else bar[HIGH]
+        price = bar[OPEN] + path * (worst - bar[OPEN])
+        fee_bps = instrument[TAKER_BPS] + instrument[LIQUIDATION_BPS]
         book_fill(
-            rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            e, a, s, t, -units, price, fee_bps, np.int64(INSIDE), np.int64(BY_LIQUIDATION),
+            rule, instrument, context[s], bar, account, counter, position, slots[a], flow, fill_log[a],
+            t, -units, price, fee_bps, np.int64(INSIDE), np.int64(BY_LIQUIDATION),
         )  # fmt: skip
-        cancel_orders(position, counter[e, LATENCY], e, a)
+        cancel_orders(position, counter[LATENCY])
 
 
 @hot
-def trade_asset(
-    rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, e, a, s, t
-):  # fmt: skip
+def trade_asset(rule, instrument, known, bar, account, counter, position, slot, flow, fills, t):
     """Fill at the open and check the barriers of one tradable asset in bar t + 1."""
-    quantity = open_quantity(rule, instrument, bars, position, e, a, s, t)
+    quantity = open_quantity(rule, instrument, bar, position)
     if quantity != 0.0:
-        opened = bars[t + 1, s, OPEN]
         book_fill(
-            rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            e, a, s, t, quantity, opened, instrument[s, TAKER_BPS], np.int64(AT_OPEN), np.int64(BY_SIGNAL),
+            rule, instrument, known, bar, account, counter, position, slot, flow, fills,
+            t, quantity, bar[OPEN], instrument[TAKER_BPS], np.int64(AT_OPEN), np.int64(BY_SIGNAL),
         )  # fmt: skip
     if rule[CARRY] <= 0.0:
-        position[e, a, TARGET] = position[e, a, UNITS]
-    if rule[BARRIERS_ON] > 0.0 and position[e, a, UNITS] != 0.0:
-        price, reason = barrier_exit(rule, instrument, bars, position, slot, e, a, s, t)
+        position[TARGET] = position[UNITS]
+    if rule[BARRIERS_ON] > 0.0 and position[UNITS] != 0.0:
+        price, reason = barrier_exit(rule, instrument, bar, position, slot, t)
         if reason >= 0:
-            fee_bps = instrument[s, MAKER_BPS] if reason == BY_TARGET else instrument[s, TAKER_BPS]
+            fee_bps = instrument[MAKER_BPS] if reason == BY_TARGET else instrument[TAKER_BPS]
             book_fill(
-                rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-                e, a, s, t, -position[e, a, UNITS], price, fee_bps, np.int64(INSIDE), np.int64(reason),
+                rule, instrument, known, bar, account, counter, position, slot, flow, fills,
+                t, -position[UNITS], price, fee_bps, np.int64(INSIDE), np.int64(reason),
             )  # fmt: skip
-            cancel_orders(position, counter[e, LATENCY], e, a)
-        elif position[e, a, UNITS] > 0.0:
-            position[e, a, EXTREME] = max(position[e, a, EXTREME], bars[t + 1, s, HIGH])
+            cancel_orders(position, counter[LATENCY])
+        elif position[UNITS] > 0.0:
+            position[EXTREME] = max(position[EXTREME], bar[HIGH])
         else:
-            position[e, a, EXTREME] = min(position[e, a, EXTREME], bars[t + 1, s, LOW])
+            position[EXTREME] = min(position[EXTREME], bar[LOW])
 
 
 @inner
 def close_position(
-    rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, e, a, s, t, reason
+    rule, instrument, known, bar, account, counter, position, slot, flow, fills, t, reason
 ):  # fmt: skip
-    """Close what is held in slot a at the mark of bar t + 1 and cancel its orders."""
-    units = position[e, a, UNITS]
+    """Close what is held at the mark of bar t + 1 and cancel its orders."""
+    units = position[UNITS]
     if units != 0.0:
-        price = bars[t + 1, s, MARK]
         book_fill(
-            rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            e, a, s, t, -units, price, instrument[s, TAKER_BPS], np.int64(AT_CLOSE), np.int64(reason),
+            rule, instrument, known, bar, account, counter, position, slot, flow, fills,
+            t, -units, bar[MARK], instrument[TAKER_BPS], np.int64(AT_CLOSE), np.int64(reason),
         )  # fmt: skip
-    cancel_orders(position, counter[e, LATENCY], e, a)
+    cancel_orders(position, counter[LATENCY])
 
 
 @hot
 def trade_bar(
-    rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, symbols, e, t
+    rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log, symbols, t
 ):
-    """Everything that can trade inside bar t + 1 before its close, all assets of env row e."""
-    for a in range(position.shape[1]):
+    """Everything that can trade inside bar t + 1 before its close, all assets of an env row."""
+    for a in range(positions.shape[0]):
         s = symbols[a]
-        if t + 1 >= instrument[s, DELIST_BAR]:
+        instrument, bar, position, slot = instruments[s], bars[s], positions[a], slots[a]
+        if t + 1 >= instrument[DELIST_BAR]:
             close_position(
-                rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-                e, a, s, t, np.int64(BY_DELISTING),
+                rule, instrument, context[s], bar, account, counter, position, slot, flow, fill_log[a],
+                t, np.int64(BY_DELISTING),
             )  # fmt: skip
-        elif bars[t + 1, s, TRADABLE] > 0.0:
+        elif bar[TRADABLE] > 0.0:
             trade_asset(
-                rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, e, a, s, t
+                rule, instrument, context[s], bar, account, counter, position, slot, flow, fill_log[a], t
             )

@@ -1,4 +1,4 @@
-"""Start of an episode (window, start bar, randomisation) and its statistics at the end."""
+"""Start of an episode (window, start bar, randomisation) and its statistics at the end. Arrays are those of one row."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ DRAW_WINDOW, DRAW_START, DRAW_COST, DRAW_LATENCY, DRAW_TICKER = range(5)
 
 
 @inner
-def draw_window(rule, windows, counter, seed, e):
+def draw_window(rule, windows, counter, seed):
     """Set START and STOP of the new episode. Windows are drawn in proportion to their possible starts."""
-    stream = counter[e, STREAM]
-    episode = counter[e, EPISODE]
+    stream = counter[STREAM]
+    episode = counter[EPISODE]
     count = windows.shape[0]
     w = stream % count
     if rule[EPISODE_KIND] != WHOLE_EPISODE:
@@ -83,78 +83,79 @@ def draw_window(rule, windows, counter, seed, e):
         choices = stop - start - bars + 1
         start += min(int(uniform(seed, stream, episode, DRAW_START) * choices), choices - 1)
         stop = start + bars
-    counter[e, START] = start
-    counter[e, STOP] = stop
-    counter[e, BAR] = start - 1 - int(rule[WARMUP_BARS])
+    counter[START] = start
+    counter[STOP] = stop
+    counter[BAR] = start - 1 - int(rule[WARMUP_BARS])
 
 
 @inner
-def draw_tickers(counter, slot, num_symbols, seed, e):
+def draw_tickers(counter, slots, num_symbols, seed):
     """Choose the row's symbols without replacement, in market order (Knuth's algorithm S)."""
-    needed = slot.shape[1]
+    needed = slots.shape[0]
     chosen = 0
     for s in range(num_symbols):
         left = num_symbols - s
-        u = uniform(seed, counter[e, STREAM], counter[e, EPISODE], DRAW_TICKER + s)
+        u = uniform(seed, counter[STREAM], counter[EPISODE], DRAW_TICKER + s)
         if u * left < needed - chosen:
-            slot[e, chosen, SYMBOL] = s
+            slots[chosen, SYMBOL] = s
             chosen += 1
             if chosen == needed:
                 return
 
 
 @inner
-def clear_row(rule, account, counter, position, slot, e):
-    """Put row e into the state of an untouched account."""
+def clear_row(rule, account, counter, positions, slots):
+    """Put a row into the state of an untouched account."""
     initial = rule[INITIAL_EQUITY]
-    for k in range(account.shape[1]):
-        account[e, k] = 0.0
-    account[e, CASH] = initial
-    account[e, EQUITY] = initial
-    account[e, PEAK] = initial
-    account[e, SESSION_EQUITY] = initial
-    account[e, COST_FACTOR] = 1.0
-    for a in range(position.shape[1]):
-        for k in range(position.shape[2]):
-            position[e, a, k] = KEEP if k >= QUEUE else 0.0
+    for k in range(account.shape[0]):
+        account[k] = 0.0
+    account[CASH] = initial
+    account[EQUITY] = initial
+    account[PEAK] = initial
+    account[SESSION_EQUITY] = initial
+    account[COST_FACTOR] = 1.0
+    for a in range(positions.shape[0]):
+        position = positions[a]
+        for k in range(position.shape[0]):
+            position[k] = KEEP if k >= QUEUE else 0.0
         if rule[TRADE_STATS] > 0.0:
-            position[e, a, TRADE_PNL] = position[e, a, TRADE_NOTIONAL] = 0.0
-        slot[e, a, ENTRY_BAR] = -1
-    counter[e, PENDING_RESET] = counter[e, ENTRIES] = counter[e, STEPS] = 0
-    counter[e, WINS] = counter[e, LOSSES] = counter[e, BELOW_VAR] = 0
-    counter[e, EPISODE_BREACHES] = counter[e, EPISODE_FILLS] = 0
-    counter[e, HALT] = NOT_HALTED
+            position[TRADE_PNL] = position[TRADE_NOTIONAL] = 0.0
+        slots[a, ENTRY_BAR] = -1
+    counter[PENDING_RESET] = counter[ENTRIES] = counter[STEPS] = 0
+    counter[WINS] = counter[LOSSES] = counter[BELOW_VAR] = 0
+    counter[EPISODE_BREACHES] = counter[EPISODE_FILLS] = 0
+    counter[HALT] = NOT_HALTED
 
 
 @inner
-def reset_row(rule, windows, account, counter, position, slot, below, num_symbols, seed, e):
-    """Start the next episode of row e."""
-    clear_row(rule, account, counter, position, slot, e)
-    for i in range(below.shape[1]):
-        below[e, i] = 0
-    counter[e, EPISODE] += 1
-    stream = counter[e, STREAM]
-    episode = counter[e, EPISODE]
-    draw_window(rule, windows, counter, seed, e)
+def reset_row(rule, windows, account, counter, positions, slots, below, num_symbols, seed):
+    """Start the next episode of a row."""
+    clear_row(rule, account, counter, positions, slots)
+    for i in range(below.shape[0]):
+        below[i] = 0
+    counter[EPISODE] += 1
+    stream = counter[STREAM]
+    episode = counter[EPISODE]
+    draw_window(rule, windows, counter, seed)
     if rule[COST_HIGH] >= 0.0:
         u = uniform(seed, stream, episode, DRAW_COST)
-        account[e, COST_FACTOR] = rule[COST_LOW] + u * (rule[COST_HIGH] - rule[COST_LOW])
+        account[COST_FACTOR] = rule[COST_LOW] + u * (rule[COST_HIGH] - rule[COST_LOW])
     latency = int(rule[LATENCY_BARS])
     if rule[EXTRA_LATENCY] > 0.0:
         choices = rule[EXTRA_LATENCY] + 1.0
         latency += int(uniform(seed, stream, episode, DRAW_LATENCY) * choices)
-    counter[e, LATENCY] = latency
+    counter[LATENCY] = latency
     if rule[RANDOM_TICKERS] > 0.0:
-        draw_tickers(counter, slot, num_symbols, seed, e)
+        draw_tickers(counter, slots, num_symbols, seed)
 
 
 @inner
-def write_statistics(rule, account, counter, ended, e):
-    """Write the statistics of the episode that row e has just ended."""
-    ended[e, ENDED_RETURN] = account[e, EQUITY] / rule[INITIAL_EQUITY] - 1.0
-    ended[e, ENDED_LENGTH] = counter[e, STEPS]
-    ended[e, ENDED_TURNOVER] = account[e, EPISODE_TURNOVER]
-    ended[e, ENDED_COST] = account[e, EPISODE_COST] / rule[INITIAL_EQUITY]
-    ended[e, ENDED_BREACHES] = counter[e, EPISODE_BREACHES]
-    ended[e, ENDED_FILLS] = counter[e, EPISODE_FILLS]
-    ended[e, ENDED_MAX_DRAWDOWN] = -account[e, DEEPEST]
+def write_statistics(rule, account, counter, ended):
+    """Write the statistics of the episode that a row has just ended into ended (K,)."""
+    ended[ENDED_RETURN] = account[EQUITY] / rule[INITIAL_EQUITY] - 1.0
+    ended[ENDED_LENGTH] = counter[STEPS]
+    ended[ENDED_TURNOVER] = account[EPISODE_TURNOVER]
+    ended[ENDED_COST] = account[EPISODE_COST] / rule[INITIAL_EQUITY]
+    ended[ENDED_BREACHES] = counter[EPISODE_BREACHES]
+    ended[ENDED_FILLS] = counter[EPISODE_FILLS]
+    ended[ENDED_MAX_DRAWDOWN] = -account[DEEPEST]

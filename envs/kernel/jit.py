@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 
 inner = partial(numba.njit, nogil=True, error_model="numpy", _nrt=False)
 # Small functions on the hot path: inlining saves passing a hundred words of array headers per call.
 hot = partial(numba.njit, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+
+
+@hot
+def non_negative(index):
+    """`index`, known not to be negative (and below 2**32): spares each use of it the test for Python's a[-1]."""
+    return np.int64(np.uint32(index))
 
 
 def compiled(function: Callable[..., Any]) -> Any:

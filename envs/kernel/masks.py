@@ -12,6 +12,7 @@ from envs.kernel.columns import (
     LATENCY,
     MAX_ENTRIES,
     MIN_HOLDING,
+    NOT_HALTED,
     ORDERS,
     SCHEME,
     SESSION,
@@ -21,27 +22,25 @@ from envs.kernel.columns import (
     UNITS,
 )
 from envs.kernel.jit import compiled, inner
-from envs.kernel.orders import decided_target, entries_closed, forced_exit
+from envs.kernel.orders import decided_target, entries_closed, forced_exit, row_exit
 from envs.kernel.valuation import var_exceeded
 
 
 @inner
-def allowed_sides(rule, counter, calendar, position, slot, bars, e, a, s, t, closed):
-    """Allowed sides of asset slot a as bits: 1 short, 2 flat, 4 long. The decided side is allowed unless forced."""
-    latency = counter[e, LATENCY]
-    fill_bar = min(t + 1 + latency, calendar.shape[0] - 1)
-    rolls = calendar[t + 1, SESSION] != calendar[t, SESSION]
-    lifted = rolls and counter[e, HALT] == HALTED_SESSION
-    decided = decided_target(position, latency, e, a)
+def allowed_sides(rule, position, slot, latency, fill_bar, row_reason, listens, closed, spent):
+    """Allowed sides of one asset slot as bits: 1 short, 2 flat, 4 long. The decided side is allowed unless forced.
+
+    listens : the asset's orders are taken. closed : they may only reduce. spent : no entries are left in the session.
+    """
+    decided = decided_target(position, latency)
     keep = 2 if decided == 0.0 else (4 if decided > 0.0 else 1)
-    if not lifted and forced_exit(rule, counter, calendar, position, slot, e, a, fill_bar) >= 0:
+    if forced_exit(rule, position, slot, fill_bar, row_reason) >= 0:
         return 2
-    if bars[t, s, TRADABLE] <= 0.0 or t + 1 < counter[e, START]:
+    if not listens:
         return keep
-    if position[e, a, UNITS] != 0.0 and fill_bar - slot[e, a, ENTRY_BAR] < rule[MIN_HOLDING]:
+    if position[UNITS] != 0.0 and fill_bar - slot[ENTRY_BAR] < rule[MIN_HOLDING]:
         return keep
-    entries = 0 if rolls else counter[e, ENTRIES]
-    if closed or (rule[MAX_ENTRIES] >= 0.0 and entries >= rule[MAX_ENTRIES]):
+    if closed or spent:
         return keep | 2
     return 7 if rule[ALLOW_SHORT] > 0.0 else 6
 
@@ -49,15 +48,31 @@ def allowed_sides(rule, counter, calendar, position, slot, bars, e, a, s, t, clo
 @compiled
 def mask_rows(bars, calendar, rule, counter, position, slot, below, out):
     """Write out (E, A, n) uint8: 1 where the action of scheme `direction` (n = 3) or `orders` (n = 4) is allowed."""
+    last = calendar.shape[0] - 1
     for e in range(out.shape[0]):
-        t = counter[e, BAR]
-        if t + 1 >= calendar.shape[0]:
-            t = calendar.shape[0] - 2
-        fill_bar = min(t + 1 + counter[e, LATENCY], calendar.shape[0] - 1)
-        closed = entries_closed(rule, calendar, fill_bar, var_exceeded(rule, counter, below, e))
+        t = min(counter[e, BAR], last - 1)
+        fill_bar = min(t + 1 + counter[e, LATENCY], last)
+        day = calendar[fill_bar]
+        rolls = calendar[t + 1, SESSION] != calendar[t, SESSION]
+        halt = NOT_HALTED if rolls and counter[e, HALT] == HALTED_SESSION else counter[e, HALT]
+        entries = 0 if rolls else counter[e, ENTRIES]
+        spent = rule[MAX_ENTRIES] >= 0.0 and entries >= rule[MAX_ENTRIES]
+        closed = entries_closed(rule, day, var_exceeded(rule, counter[e], below[e]))
+        row_reason = row_exit(rule, halt, day)
         for a in range(out.shape[1]):
             s = slot[e, a, SYMBOL] if slot.shape[2] > SYMBOL else a
-            bits = allowed_sides(rule, counter, calendar, position, slot, bars, e, a, s, t, closed)
+            listens = bars[t, s, TRADABLE] > 0.0 and t + 1 >= counter[e, START]
+            bits = allowed_sides(
+                rule,
+                position[e, a],
+                slot[e, a],
+                counter[e, LATENCY],
+                fill_bar,
+                row_reason,
+                listens,
+                closed,
+                spent,
+            )
             if rule[SCHEME] == ORDERS:
                 out[e, a, 0] = 1
                 out[e, a, 1] = (bits >> 2) & 1

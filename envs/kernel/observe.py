@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envs.kernel.columns import (
+    BAR,
     BARS_LEFT,
     ENTRY_BAR,
     ENTRY_PRICE,
@@ -20,7 +21,7 @@ from envs.kernel.columns import (
     TRADABLE,
     UNITS,
 )
-from envs.kernel.jit import hot
+from envs.kernel.jit import hot, non_negative
 
 NUM_POSITION_FEATURES = 6
 NUM_ACCOUNT_FEATURES = 6
@@ -40,48 +41,57 @@ def clip_unit(x):
 
 @hot
 def observe_row(
-    out, features, clock, calendar, bars, instrument, rule, account, counter, position, slot, symbols, e, t
-):
-    """Write the observation of row e at the close of bar t into out[e]."""
-    num_assets = position.shape[1]
-    num_features = features.shape[2]
-    k = 0
-    for a in range(num_assets):
-        s = symbols[a]
-        for f in range(num_features):
-            out[e, k + f] = features[t, s, f]
-        k += num_features
-    equity = account[e, EQUITY]
+    out, features, clock, day, bars, instruments, rule, account, counter, positions, slots, symbols, mapped
+):  # fmt: skip
+    """Write the observation of a row at the close of bar t into out (D,).
+
+    features (S * F,), clock (C,), day (K,) and bars (S, K) are those of bar t. mapped : the row's assets are not the
+    market's first ones in order, so that their features are not one block.
+    """
+    num_assets = positions.shape[0]
+    num_features = features.shape[0] // bars.shape[0]
+    if mapped:
+        for a in range(num_assets):
+            place, source = a * num_features, non_negative(symbols[a] * num_features)
+            for f in range(num_features):
+                out[place + f] = features[source + f]
+    else:
+        for f in range(num_assets * num_features):
+            out[f] = features[f]
+    k = non_negative(num_assets * num_features)
+    equity = account[EQUITY]
     per_cap = 1.0 / (max(equity, 1e-300) * rule[MAX_GROSS])
+    entry_known = counter[BAR] + 1.0
     gross = net = 0.0
     for a in range(num_assets):
         s = symbols[a]
-        units = position[e, a, UNITS]
-        mark = bars[t, s, MARK]
-        per_unit = mark * instrument[s, MULTIPLIER] * per_cap
+        position, bar = positions[a], bars[s]
+        units = position[UNITS]
+        mark = bar[MARK]
+        per_unit = mark * instruments[s, MULTIPLIER] * per_cap
         gross += abs(units) * per_unit
         net += units * per_unit
         side = gain = held = 0.0
         if units != 0.0:
             side = 1.0 if units > 0.0 else -1.0
             # soft(side * (mark / entry - 1) / scale), with one division
-            move = side * (mark - position[e, a, ENTRY_PRICE])
-            gain = move / (abs(move) + rule[RETURN_SCALE] * position[e, a, ENTRY_PRICE])
-            held = t + 1.0 - slot[e, a, ENTRY_BAR]
+            move = side * (mark - position[ENTRY_PRICE])
+            gain = move / (abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE])
+            held = entry_known - slots[a, ENTRY_BAR]
             held /= held + rule[HOLDING_SCALE]
-        out[e, k] = side
-        out[e, k + 1] = clip_unit(units * per_unit)
-        out[e, k + 2] = clip_unit((position[e, a, TARGET] - units) * per_unit)
-        out[e, k + 3] = gain
-        out[e, k + 4] = held
-        out[e, k + 5] = bars[t, s, TRADABLE]
-        k += NUM_POSITION_FEATURES
-    out[e, k] = min(gross, 1.0)
-    out[e, k + 1] = clip_unit(net)
-    out[e, k + 2] = min(max(1.0 - equity / account[e, PEAK], 0.0), 1.0)
-    out[e, k + 3] = soft((equity / account[e, SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
-    out[e, k + 4] = 0.0 if counter[e, HALT] == NOT_HALTED else 1.0
-    out[e, k + 5] = 1.0 / (1.0 + calendar[t, BARS_LEFT])
-    k += NUM_ACCOUNT_FEATURES
-    for c in range(clock.shape[1]):
-        out[e, k + c] = clock[t, c]
+        out[k] = side
+        out[k + 1] = clip_unit(units * per_unit)
+        out[k + 2] = clip_unit((position[TARGET] - units) * per_unit)
+        out[k + 3] = gain
+        out[k + 4] = held
+        out[k + 5] = bar[TRADABLE]
+        k = non_negative(k + NUM_POSITION_FEATURES)
+    out[k] = min(gross, 1.0)
+    out[k + 1] = clip_unit(net)
+    out[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
+    out[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
+    out[k + 4] = 0.0 if counter[HALT] == NOT_HALTED else 1.0
+    out[k + 5] = 1.0 / (1.0 + day[BARS_LEFT])
+    k = non_negative(k + NUM_ACCOUNT_FEATURES)
+    for c in range(clock.shape[0]):
+        out[k + c] = clock[c]

@@ -1,6 +1,10 @@
 """From an action to working orders: the wish of the policy, then every limit, then the order queue.
 
 Everything here is known at the close of bar t. `wish` is a target in units, or KEEP.
+
+Arrays of one env row: `bars` and `context` (S, K) at close t, `day` the calendar columns of the bar that orders fill
+in, `positions` and `slots` (A, K), `actions` (A, columns). Their parts for one asset slot are `bar`, `known`,
+`instrument`, `position`, `slot` and `action`.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import math
 from envs.kernel.columns import (
     ALLOW_SHORT,
     ATR,
+    BAR,
     BAR_IN_SESSION,
     BARS_LEFT,
     BY_DAILY_LOSS,
@@ -61,33 +66,33 @@ from envs.kernel.sizes import entry_units, round_to_lot
 
 
 @hot
-def decided_target(position, latency, e, a):
+def decided_target(position, latency):
     """Target that the decisions so far lead to: the last queued one, else the working target."""
     for i in range(latency - 1, -1, -1):
-        if position[e, a, QUEUE + i] != KEEP:
-            return position[e, a, QUEUE + i]
-    return position[e, a, TARGET]
+        if position[QUEUE + i] != KEEP:
+            return position[QUEUE + i]
+    return position[TARGET]
 
 
 @hot
-def push_intent(position, latency, e, a, intent):
+def push_intent(position, latency, intent):
     """Queue an intent; what leaves the queue becomes the working target."""
     leaving = intent
     if latency > 0:
-        leaving = position[e, a, QUEUE]
+        leaving = position[QUEUE]
         for i in range(latency - 1):
-            position[e, a, QUEUE + i] = position[e, a, QUEUE + i + 1]
-        position[e, a, QUEUE + latency - 1] = intent
+            position[QUEUE + i] = position[QUEUE + i + 1]
+        position[QUEUE + latency - 1] = intent
     if leaving != KEEP:
-        position[e, a, TARGET] = leaving
+        position[TARGET] = leaving
 
 
 @inner
-def cancel_orders(position, latency, e, a):
+def cancel_orders(position, latency):
     """Drop every working and queued order: the target is what is held."""
-    position[e, a, TARGET] = position[e, a, UNITS]
+    position[TARGET] = position[UNITS]
     for i in range(latency):
-        position[e, a, QUEUE + i] = KEEP
+        position[QUEUE + i] = KEEP
 
 
 @hot
@@ -99,15 +104,15 @@ def reduce_only(wish, decided):
 
 
 @hot
-def wished_units(rule, account, counter, bars, context, instrument, actions, e, a, s, t, decided):
+def wished_units(rule, account, counter, bar, known, instrument, action, decided):
     """Target units that the action alone asks for, or KEEP."""
-    first = float(actions[e, a, 0])
-    mark = bars[t, s, MARK]
-    unit_notional = mark * instrument[s, MULTIPLIER]
+    first = float(action[0])
+    point = instrument[MULTIPLIER]
+    unit_notional = bar[MARK] * point
     if not math.isfinite(first) or unit_notional <= 0.0:
         return KEEP
     short_allowed = rule[ALLOW_SHORT] > 0.0
-    equity = account[e, EQUITY]
+    equity = account[EQUITY]
     scheme = rule[SCHEME]
     if scheme == WEIGHTS:
         weight = min(max(first, -1.0 if short_allowed else 0.0), 1.0)
@@ -123,7 +128,7 @@ def wished_units(rule, account, counter, bars, context, instrument, actions, e, 
     else:
         side = min(max(code, 0), 2) - 1
         if scheme == DIRECTION_SIZE:
-            second = float(actions[e, a, 1])
+            second = float(action[1])
             size = min(max(second, 0.0), 1.0) if math.isfinite(second) else 0.0
             side = side if size > 0.0 else 0
     if side < 0 and not short_allowed:
@@ -132,52 +137,57 @@ def wished_units(rule, account, counter, bars, context, instrument, actions, e, 
         return KEEP
     if side == 0:
         return 0.0
-    atr = context[t, s, ATR] if context.shape[0] > 0 else 0.0
-    volatility = context[t, s, VOLATILITY] if context.shape[0] > 0 else 0.0
-    point = instrument[s, MULTIPLIER]
-    return side * size * entry_units(
-        rule, account, counter, e, equity, unit_notional, point, atr, volatility
-    )  # fmt: skip
+    atr = known[ATR] if known.shape[0] > 0 else 0.0
+    volatility = known[VOLATILITY] if known.shape[0] > 0 else 0.0
+    return side * size * entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
 
 
 @hot
-def forced_exit(rule, counter, calendar, position, slot, e, a, fill_bar):
-    """Reason why asset a must be flat by the open of `fill_bar`, or -1."""
-    if counter[e, HALT] != NOT_HALTED:
-        return BY_DAILY_LOSS if counter[e, HALT] == HALTED_SESSION else BY_DRAWDOWN
-    if rule[FLAT_RULE] == LAST_OPEN and calendar[fill_bar, BARS_LEFT] == 0:
+def row_exit(rule, halt, day):
+    """Reason why every asset must be flat by the open of the bar of `day`, or -1."""
+    if halt != NOT_HALTED:
+        return BY_DAILY_LOSS if halt == HALTED_SESSION else BY_DRAWDOWN
+    if rule[FLAT_RULE] == LAST_OPEN and day[BARS_LEFT] == 0:
         return BY_SESSION_END
-    age = fill_bar - slot[e, a, ENTRY_BAR]
-    if rule[TIME_LIMIT] > 0.0 and position[e, a, UNITS] != 0.0 and age >= rule[TIME_LIMIT]:
+    return -1
+
+
+@hot
+def forced_exit(rule, position, slot, fill_bar, row_reason):
+    """Reason why an asset must be flat by the open of `fill_bar`, or -1; `row_reason` comes from `row_exit`."""
+    if row_reason >= 0:
+        return row_reason
+    if rule[TIME_LIMIT] > 0.0 and position[UNITS] != 0.0 and fill_bar - slot[ENTRY_BAR] >= rule[TIME_LIMIT]:
         return BY_TIME
     return -1
 
 
 @hot
-def entries_closed(rule, calendar, fill_bar, var_breached):
-    """True when orders for `fill_bar` may only reduce."""
-    if var_breached or calendar[fill_bar, BAR_IN_SESSION] < rule[NO_TRADE_OPEN]:
+def entries_closed(rule, day, var_breached):
+    """True when orders for the bar of `day` may only reduce."""
+    if var_breached or day[BAR_IN_SESSION] < rule[NO_TRADE_OPEN]:
         return True
-    return calendar[fill_bar, BARS_LEFT] < rule[NO_TRADE_CLOSE]
+    return day[BARS_LEFT] < rule[NO_TRADE_CLOSE]
 
 
 @hot
-def exposure_factor(rule, account, bars, instrument, position, slot_symbols, wishes, latency, e, t):
+def exposure_factor(rule, account, bars, instruments, positions, symbols, wishes, latency):
     """Factor in [0, 1] that fits the new targets under the gross cap and the initial margin; 0 where that is dust."""
     kept = wished = kept_margin = wished_margin = 0.0
-    for a in range(wishes.shape[0]):
-        s = slot_symbols[a]
+    for a in range(positions.shape[0]):
+        s = symbols[a]
+        instrument = instruments[s]
         new = wishes[a] != KEEP
-        units = abs(wishes[a]) if new else abs(decided_target(position, latency, e, a))
-        notional = units * bars[t, s, MARK] * instrument[s, MULTIPLIER]
-        margin = units * instrument[s, INITIAL_PER_UNIT] + notional * instrument[s, INITIAL_FRACTION]
+        units = abs(wishes[a]) if new else abs(decided_target(positions[a], latency))
+        notional = units * bars[s, MARK] * instrument[MULTIPLIER]
+        margin = units * instrument[INITIAL_PER_UNIT] + notional * instrument[INITIAL_FRACTION]
         if new:
             wished += notional
             wished_margin += margin
         else:
             kept += notional
             kept_margin += margin
-    equity = max(account[e, EQUITY], 0.0)
+    equity = max(account[EQUITY], 0.0)
     factor = 1.0
     if kept + wished > rule[MAX_GROSS] * equity and wished > 0.0:
         factor = max(rule[MAX_GROSS] * equity - kept, 0.0) / wished
@@ -187,24 +197,18 @@ def exposure_factor(rule, account, bars, instrument, position, slot_symbols, wis
 
 
 @hot
-def limited_wish(
-    rule, account, counter, calendar, bars, instrument, position, slot, e, a, s, t, wish, closed
-):
+def limited_wish(rule, account, bar, instrument, position, slot, fill_bar, decided, wish, closed):
     """Apply the per-asset limits to a wish: minimum holding, closed entries, position cap."""
     if wish == KEEP:
         return wish
-    latency = counter[e, LATENCY]
-    fill_bar = min(t + 1 + latency, calendar.shape[0] - 1)
-    decided = decided_target(position, latency, e, a)
     shrinks = wish * decided <= 0.0 or abs(wish) < abs(decided)
-    held = position[e, a, UNITS]
-    if held != 0.0 and shrinks and fill_bar - slot[e, a, ENTRY_BAR] < rule[MIN_HOLDING]:
+    if position[UNITS] != 0.0 and shrinks and fill_bar - slot[ENTRY_BAR] < rule[MIN_HOLDING]:
         return KEEP
     if closed:
         wish = reduce_only(wish, decided)
     if rule[MAX_POSITION] > 0.0:
-        unit_notional = bars[t, s, MARK] * instrument[s, MULTIPLIER]
-        cap = rule[MAX_POSITION] * max(account[e, EQUITY], 0.0) / unit_notional
+        unit_notional = bar[MARK] * instrument[MULTIPLIER]
+        cap = rule[MAX_POSITION] * max(account[EQUITY], 0.0) / unit_notional
         if abs(wish) > cap:
             wish = math.copysign(cap, wish)
     return wish
@@ -212,29 +216,28 @@ def limited_wish(
 
 @hot
 def collect_wishes(
-    rule, bars, calendar, context, instrument, account, counter, position, slot, actions, wishes, reasons, symbols,
-    e, t, var_breached,
+    rule, bars, day, context, instruments, account, counter, positions, slots, actions, wishes, reasons, symbols,
+    fill_bar, closed,
 ):  # fmt: skip
     """Write the limited wish and the forced reason (-1: none) of each asset. Returns how many wish a new target."""
-    latency = counter[e, LATENCY]
-    fill_bar = min(t + 1 + latency, calendar.shape[0] - 1)
-    closed = entries_closed(rule, calendar, fill_bar, var_breached)
-    listens = t + 1 >= counter[e, START]
+    latency = counter[LATENCY]
+    row_reason = row_exit(rule, counter[HALT], day)
+    listens = counter[BAR] + 1 >= counter[START]
     count = 0
-    for a in range(wishes.shape[0]):
+    for a in range(positions.shape[0]):
         s = symbols[a]
-        reasons[a] = forced_exit(rule, counter, calendar, position, slot, e, a, fill_bar)
+        bar, position, slot, instrument = bars[s], positions[a], slots[a], instruments[s]
+        reason = forced_exit(rule, position, slot, fill_bar, row_reason)
         wish = KEEP
-        if reasons[a] >= 0:
+        if reason >= 0:
             wish = 0.0
-        elif listens and bars[t, s, TRADABLE] > 0.0:
-            decided = decided_target(position, latency, e, a)
-            wish = wished_units(
-                rule, account, counter, bars, context, instrument, actions, e, a, s, t, decided
-            )
+        elif listens and bar[TRADABLE] > 0.0:
+            decided = decided_target(position, latency)
+            wish = wished_units(rule, account, counter, bar, context[s], instrument, actions[a], decided)
             wish = limited_wish(
-                rule, account, counter, calendar, bars, instrument, position, slot, e, a, s, t, wish, closed
+                rule, account, bar, instrument, position, slot, fill_bar, decided, wish, closed
             )
+        reasons[a] = reason
         wishes[a] = wish
         count += wish != KEEP
     return count
@@ -242,39 +245,44 @@ def collect_wishes(
 
 @hot
 def decide_row(
-    rule, bars, calendar, context, instrument, account, counter, position, slot, decision_log,
-    actions, wishes, reasons, symbols, e, t, var_breached,
+    rule, bars, calendar, context, instruments, account, counter, positions, slots, decision_log,
+    actions, wishes, reasons, symbols, t, var_breached,
 ):  # fmt: skip
-    """Turn the action of env row e at the close of bar t into working targets."""
-    latency = counter[e, LATENCY]
+    """Turn the action of an env row at the close of bar t into working targets. calendar (T, K)."""
+    latency = counter[LATENCY]
+    fill_bar = min(t + 1 + latency, calendar.shape[0] - 1)
+    day = calendar[fill_bar]
+    closed = entries_closed(rule, day, var_breached)
     count = collect_wishes(
-        rule, bars, calendar, context, instrument, account, counter, position, slot, actions, wishes, reasons,
-        symbols, e, t, var_breached,
+        rule, bars, day, context, instruments, account, counter, positions, slots, actions, wishes, reasons,
+        symbols, fill_bar, closed,
     )  # fmt: skip
-    if count == 0 and latency == 0 and decision_log.shape[0] == 0:
+    logged = decision_log.shape[0] > 0
+    if count == 0 and latency == 0 and not logged:
         return
     factor = 1.0
     if count > 0:
-        factor = exposure_factor(rule, account, bars, instrument, position, symbols, wishes, latency, e, t)
-    for a in range(wishes.shape[0]):
+        factor = exposure_factor(rule, account, bars, instruments, positions, symbols, wishes, latency)
+    for a in range(positions.shape[0]):
+        position = positions[a]
         wish = wishes[a]
         if wish != KEEP and wish != 0.0:
-            wish = round_to_lot(wish * factor, instrument[symbols[a], LOT_STEP])
-            wish = count_entry(rule, counter, position, latency, e, a, wish)
-        push_intent(position, latency, e, a, wish)
-        if decision_log.shape[0] > 0:
-            decision_log[e, a, INTENT] = wish
-            decision_log[e, a, INTENT_REASON] = reasons[a] if reasons[a] >= 0 else BY_SIGNAL
-            decision_log[e, a, LOG_TARGET] = decided_target(position, latency, e, a)
+            wish = round_to_lot(wish * factor, instruments[symbols[a], LOT_STEP])
+            wish = count_entry(rule, counter, position, latency, wish)
+        push_intent(position, latency, wish)
+        if logged:
+            decision_log[a, INTENT] = wish
+            decision_log[a, INTENT_REASON] = reasons[a] if reasons[a] >= 0 else BY_SIGNAL
+            decision_log[a, LOG_TARGET] = decided_target(position, latency)
 
 
 @hot
-def count_entry(rule, counter, position, latency, e, a, wish):
+def count_entry(rule, counter, position, latency, wish):
     """Count an order that opens or flips a position; beyond the session's maximum it may only reduce."""
-    decided = decided_target(position, latency, e, a)
+    decided = decided_target(position, latency)
     if wish == 0.0 or wish * decided > 0.0:
         return wish
-    if rule[MAX_ENTRIES] >= 0.0 and counter[e, ENTRIES] >= rule[MAX_ENTRIES]:
+    if rule[MAX_ENTRIES] >= 0.0 and counter[ENTRIES] >= rule[MAX_ENTRIES]:
         return 0.0
-    counter[e, ENTRIES] += 1
+    counter[ENTRIES] += 1
     return wish

@@ -53,7 +53,7 @@ def prefetch_row(bars, features, context, clock, calendar, counter, e):
     """Prefetch what env row e will read of bar t + 1 in its next step."""
     t = counter[e, BAR] + 1
     touch_row(bars, t, bars.shape[1] * bars.shape[2])
-    touch_row(features, t, features.shape[1] * features.shape[2])
+    touch_row(features, t, features.shape[1])
     if context.shape[0] > 0:
         touch_row(context, t, context.shape[1] * context.shape[2])
     touch_row(clock, t, clock.shape[1])

@@ -31,20 +31,20 @@ from envs.kernel.jit import hot, inner
 
 
 @inner
-def kelly_fraction(rule, account, counter, e):
+def kelly_fraction(rule, account, counter):
     """Fraction of equity by Kelly's p - (1 - p) / b from the episode's closed trades."""
-    wins = counter[e, WINS]
-    losses = counter[e, LOSSES]
+    wins = counter[WINS]
+    losses = counter[LOSSES]
     closed = wins + losses
     if closed < rule[SIZE_KELLY_MIN]:
         return rule[SIZE_FRACTION]
     p = wins / closed
     if wins == 0:
         edge = 0.0
-    elif losses == 0 or account[e, LOSS_SUM] <= 0.0:
+    elif losses == 0 or account[LOSS_SUM] <= 0.0:
         edge = 1.0
     else:
-        b = (account[e, WIN_SUM] / wins) / (account[e, LOSS_SUM] / losses)
+        b = (account[WIN_SUM] / wins) / (account[LOSS_SUM] / losses)
         edge = p - (1.0 - p) / b
     return rule[SIZE_KELLY] * min(max(edge, 0.0), rule[SIZE_MAX_FRACTION])
 
@@ -63,7 +63,7 @@ def schedule_notional(rule, equity):
 
 
 @inner
-def entry_units(rule, account, counter, e, equity, unit_notional, point_value, atr, volatility):
+def entry_units(rule, account, counter, equity, unit_notional, point_value, atr, volatility):
     """Units (>= 0) that the size rule gives an entry at mark with notional `unit_notional` per unit."""
     kind = rule[SIZE_RULE]
     wealth = max(equity, 0.0)
@@ -72,7 +72,7 @@ def entry_units(rule, account, counter, e, equity, unit_notional, point_value, a
     if kind == FIXED_FRACTION:
         return rule[SIZE_FRACTION] * wealth / unit_notional
     if kind == FRACTIONAL_KELLY:
-        return kelly_fraction(rule, account, counter, e) * wealth / unit_notional
+        return kelly_fraction(rule, account, counter) * wealth / unit_notional
     if kind == EQUITY_SCHEDULE:
         return schedule_notional(rule, wealth) / unit_notional
     cap = rule[SIZE_MAX_FRACTION] * wealth / unit_notional

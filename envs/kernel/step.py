@@ -2,6 +2,10 @@
 
 Entry points: `reset_rows` and `step_rows`. Rows are independent, so any split of rows over threads gives the
 same bits. Axes: T time, S symbol, E env, A asset slot, K column, W window, N bars of the VaR window.
+
+The entry points take arrays of all rows and bars; everything below them takes the parts of one row and one bar, and
+where it treats one asset slot, of that. A part is taken once: an index with three numbers costs more than what most
+expressions compute with it.
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ from envs.kernel.columns import (
     UNITS,
 )
 from envs.kernel.episode import reset_row, write_statistics
-from envs.kernel.jit import compiled, hot, inner
+from envs.kernel.jit import compiled, hot, inner, non_negative
 from envs.kernel.observe import observe_row
 from envs.kernel.orders import decide_row
 from envs.kernel.prefetch import prefetch_row
@@ -67,115 +71,119 @@ PREFETCH_ROWS = 2
 
 
 @hot
-def row_symbols(slot, symbols, e):
-    """Fill `symbols` with the market's symbol index of each asset slot of row e."""
-    mapped = slot.shape[2] > SYMBOL
+def row_symbols(slots, symbols):
+    """Fill `symbols` (A,) with the market's symbol index of each asset slot of a row."""
+    mapped = slots.shape[1] > SYMBOL
     for a in range(symbols.shape[0]):
-        symbols[a] = slot[e, a, SYMBOL] if mapped else a
+        symbols[a] = slots[a, SYMBOL] if mapped else a
 
 
 @hot
-def clear_bar(flow, fill_log, decision_log, e):
-    """Zero what row e writes anew in each bar."""
-    for k in range(flow.shape[1]):
-        flow[e, k] = 0.0
-    for a in range(decision_log.shape[1]):
-        for k in range(decision_log.shape[2]):
-            decision_log[e, a, k] = 0.0
-        for place in range(fill_log.shape[2]):
-            fill_log[e, a, place, FILL_UNITS] = 0.0
+def clear_bar(flow, fill_log, decision_log):
+    """Zero what a row writes anew in each bar."""
+    for k in range(flow.shape[0]):
+        flow[k] = 0.0
+    for a in range(decision_log.shape[0]):
+        for k in range(decision_log.shape[1]):
+            decision_log[a, k] = 0.0
+        for place in range(fill_log.shape[1]):
+            fill_log[a, place, FILL_UNITS] = 0.0
 
 
 @hot
-def roll_session(account, counter, calendar, e, t):
-    """Start a new session's counters when bar t + 1 belongs to another session than bar t."""
-    if calendar[t + 1, SESSION] != calendar[t, SESSION]:
-        account[e, SESSION_EQUITY] = account[e, EQUITY]
-        counter[e, ENTRIES] = 0
-        if counter[e, HALT] == HALTED_SESSION:
-            counter[e, HALT] = NOT_HALTED
+def roll_session(account, counter):
+    """Start a new session's counters."""
+    account[SESSION_EQUITY] = account[EQUITY]
+    counter[ENTRIES] = 0
+    if counter[HALT] == HALTED_SESSION:
+        counter[HALT] = NOT_HALTED
 
 
 @inner
 def close_all(
-    rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, symbols, e, t, reason
+    rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log, symbols, t, reason
 ):  # fmt: skip
     """Close every position at its last known price and mark again. `session_end` leaves untradable ones alone."""
-    for a in range(position.shape[1]):
+    for a in range(positions.shape[0]):
         s = symbols[a]
-        if reason == BY_SESSION_END and bars[t + 1, s, TRADABLE] <= 0.0:
+        if reason == BY_SESSION_END and bars[s, TRADABLE] <= 0.0:
             continue
         close_position(
-            rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            e, a, s, t, reason,
+            rule, instruments[s], context[s], bars[s], account, counter, positions[a], slots[a], flow, fill_log[a],
+            t, reason,
         )  # fmt: skip
-    mark_row(account, position, instrument, bars, flow, symbols, e, t + 1)
+    mark_row(account, positions, instruments, bars, flow, symbols)
 
 
 @hot
 def advance_row(
-    rule, bars, calendar, years, context, instrument, account, counter, position, slot, below, flow,
-    fill_log, decision_log, actions, wishes, reasons, symbols, e,
+    rule, market_bars, calendar, years, market_context, instruments, account, counter, positions, slots, below,
+    flow, fill_log, decision_log, actions, wishes, reasons, symbols,
 ):  # fmt: skip
-    """Carry row e from the close of bar t to the close of bar t + 1. Returns (reward, terminated, truncated)."""
-    t = np.int64(counter[e, BAR])
-    before = account[e, EQUITY]
-    clear_bar(flow, fill_log, decision_log, e)
-    roll_session(account, counter, calendar, e, t)
-    var_breached = var_exceeded(rule, counter, below, e)
+    """Carry a row from the close of bar t to the close of bar t + 1. Returns (reward, terminated, truncated)."""
+    t = non_negative(counter[BAR])
+    last_bars, bars = market_bars[t], market_bars[t + 1]
+    context = market_context[t]
+    day = calendar[t + 1]
+    before = account[EQUITY]
+    clear_bar(flow, fill_log, decision_log)
+    if day[SESSION] != calendar[t, SESSION]:
+        roll_session(account, counter)
+    var_breached = var_exceeded(rule, counter, below)
     if var_breached:
-        flow[e, BREACHES] += 1.0
+        flow[BREACHES] += 1.0
     decide_row(
-        rule, bars, calendar, context, instrument, account, counter, position, slot, decision_log,
-        actions, wishes, reasons, symbols, e, t, var_breached,
+        rule, last_bars, calendar, context, instruments, account, counter, positions, slots, decision_log,
+        actions, wishes, reasons, symbols, t, var_breached,
     )  # fmt: skip
     charge_financing(
-        rule, instrument, context, bars, years, account, position, flow, decision_log, symbols, e, t
-    )
+        rule, instruments, last_bars, market_context[t + 1], years[t + 1], account, positions, flow, decision_log,
+        symbols,
+    )  # fmt: skip
     trade_bar(
-        rule, instrument, context, bars, account, counter, position, slot, flow, fill_log, symbols, e, t
+        rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log, symbols, t
     )
     if rule[MARGIN_ON] > 0.0:
-        path = liquidation_path(instrument, bars, account, position, symbols, e, t)
+        path = liquidation_path(instruments, bars, account, positions, symbols)
         if path <= 1.0:
-            flow[e, BREACHES] += 1.0
+            flow[BREACHES] += 1.0
             liquidate(
-                rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-                symbols, e, t, path,
+                rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log,
+                symbols, t, path,
             )  # fmt: skip
-    mark_row(account, position, instrument, bars, flow, symbols, e, t + 1)
-    if rule[FLAT_RULE] == LAST_CLOSE and calendar[t + 1, BARS_LEFT] == 0:
+    mark_row(account, positions, instruments, bars, flow, symbols)
+    if rule[FLAT_RULE] == LAST_CLOSE and day[BARS_LEFT] == 0:
         close_all(
-            rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            symbols, e, t, np.int64(BY_SESSION_END),
+            rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log,
+            symbols, t, np.int64(BY_SESSION_END),
         )  # fmt: skip
-    ruined = account[e, EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0)
-    ends = t + 1 >= counter[e, STOP] - 1
+    ruined = account[EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0)
+    ends = t + 1 >= counter[STOP] - 1
     if ruined or (ends and rule[LIQUIDATE] > 0.0):
         close_all(
-            rule, instrument, context, bars, account, counter, position, slot, flow, fill_log,
-            symbols, e, t, np.int64(BY_RUIN if ruined else BY_WINDOW_END),
+            rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log,
+            symbols, t, np.int64(BY_RUIN if ruined else BY_WINDOW_END),
         )  # fmt: skip
-    flow[e, EQUITY_AFTER] = account[e, EQUITY]
-    for a in range(decision_log.shape[1]):
-        decision_log[e, a, LOG_UNITS] = position[e, a, UNITS]
-    reward = settle_row(rule, account, counter, calendar, below, flow, e, t + 1, before)
+    flow[EQUITY_AFTER] = account[EQUITY]
+    for a in range(decision_log.shape[0]):
+        decision_log[a, LOG_UNITS] = positions[a, UNITS]
+    counter[BAR] = t + 1
+    reward = settle_row(rule, account, counter, day, below, flow, before)
     return reward, ruined, ends and not ruined
 
 
 @hot
-def settle_row(rule, account, counter, calendar, below, flow, e, bar, before):
+def settle_row(rule, account, counter, day, below, flow, before):
     """Update limits, episode sums and the return window after the mark; returns the reward."""
-    counter[e, BAR] = bar
-    flow[e, NET_RETURN] = account[e, EQUITY] / before - 1.0
-    if bar >= counter[e, START]:
-        remember_return(rule, counter, below, e, flow[e, NET_RETURN])
-    update_limits(rule, account, counter, flow, e)
-    account[e, EPISODE_TURNOVER] += flow[e, TURNOVER] / before
-    account[e, EPISODE_COST] += booked_costs(flow, e)
-    counter[e, EPISODE_BREACHES] += int(flow[e, BREACHES])
-    counter[e, EPISODE_FILLS] += int(flow[e, NUM_FILLS])
-    return reward_row(rule, account, counter, calendar, flow, e, bar, before)
+    flow[NET_RETURN] = account[EQUITY] / before - 1.0
+    if counter[BAR] >= counter[START]:
+        remember_return(rule, counter, below, flow[NET_RETURN])
+    update_limits(rule, account, counter, flow)
+    account[EPISODE_TURNOVER] += flow[TURNOVER] / before
+    account[EPISODE_COST] += booked_costs(flow)
+    counter[EPISODE_BREACHES] += int(flow[BREACHES])
+    counter[EPISODE_FILLS] += int(flow[NUM_FILLS])
+    return reward_row(rule, account, counter, day, flow, before)
 
 
 @compiled
@@ -187,11 +195,12 @@ def reset_rows(
     for e in range(position.shape[0]):
         if mask[e] == 0:
             continue
-        reset_row(rule, windows, account, counter, position, slot, below, bars.shape[1], seed, e)
-        row_symbols(slot, symbols, e)
+        reset_row(rule, windows, account[e], counter[e], position[e], slot[e], below[e], bars.shape[1], seed)
+        row_symbols(slot[e], symbols)
+        t = non_negative(counter[e, BAR])
         observe_row(
-            out, features, clock, calendar, bars, instrument, rule, account, counter, position, slot,
-            symbols, e, counter[e, BAR],
+            out[e], features[t], clock[t], calendar[t], bars[t], instrument, rule, account[e], counter[e],
+            position[e], slot[e], symbols, slot.shape[2] > SYMBOL,
         )  # fmt: skip
 
 
@@ -203,38 +212,60 @@ def step_rows(
 ):  # fmt: skip
     """Step rows first .. stop - 1. Writes out (E, D), reward (E,), flags (E, 2) terminated and truncated, ended.
 
-    wishes (A,), symbols (A,), reasons (A,) are scratch, one set per thread.
+    features (T, S * F). wishes (A,), symbols (A,), reasons (A,) are scratch, one set per thread. Returns how many
+    episodes ended.
     """
+    mapped = slot.shape[2] > SYMBOL
+    num_ended = 0
     for e in range(first, stop):
         if e + PREFETCH_ROWS < stop:
             prefetch_row(bars, features, context, clock, calendar, counter, e + PREFETCH_ROWS)
-        reward[e] = 0.0
-        flags[e, 0] = flags[e, 1] = 0
-        if counter[e, PENDING_RESET] != 0:
-            clear_bar(flow, fill_log, decision_log, e)
+        row = non_negative(e)
+        row_account, row_counter, row_flow = account[row], counter[row], flow[row]
+        positions, slots = position[row], slot[row]
+        reward[row] = 0.0
+        flags[row, 0] = flags[row, 1] = 0
+        row_symbols(slots, symbols)
+        if row_counter[PENDING_RESET] != 0:
+            clear_bar(row_flow, fill_log[row], decision_log[row])
             if mode == NEXT_STEP:
-                reset_row(rule, windows, account, counter, position, slot, below, bars.shape[1], seed, e)
-            row_symbols(slot, symbols, e)
+                reset_row(
+                    rule, windows, row_account, row_counter, positions, slots, below[row], bars.shape[1], seed
+                )
+                row_symbols(slots, symbols)
         else:
-            row_symbols(slot, symbols, e)
-            reward[e], terminated, truncated = advance_row(
-                rule, bars, calendar, years, context, instrument, account, counter, position, slot,
-                below, flow, fill_log, decision_log, actions, wishes, reasons, symbols, e,
+            reward[row], terminated, truncated = advance_row(
+                rule, bars, calendar, years, context, instrument, row_account, row_counter, positions, slots,
+                below[row], row_flow, fill_log[row], decision_log[row], actions[row], wishes, reasons, symbols,
             )  # fmt: skip
             if terminated or truncated:
-                flags[e, 0] = terminated
-                flags[e, 1] = truncated
-                write_statistics(rule, account, counter, ended, e)
+                num_ended += 1
+                flags[row, 0] = terminated
+                flags[row, 1] = truncated
+                write_statistics(rule, row_account, row_counter, ended[row])
                 if mode == SAME_STEP:
+                    t = non_negative(row_counter[BAR])
                     observe_row(
-                        final_out, features, clock, calendar, bars, instrument, rule, account, counter,
-                        position, slot, symbols, e, counter[e, BAR],
+                        final_out[row], features[t], clock[t], calendar[t], bars[t], instrument, rule, row_account,
+                        row_counter, positions, slots, symbols, mapped,
                     )  # fmt: skip
-                    reset_row(rule, windows, account, counter, position, slot, below, bars.shape[1], seed, e)
-                    row_symbols(slot, symbols, e)
+                    reset_row(
+                        rule,
+                        windows,
+                        row_account,
+                        row_counter,
+                        positions,
+                        slots,
+                        below[row],
+                        bars.shape[1],
+                        seed,
+                    )
+                    row_symbols(slots, symbols)
                 else:
-                    counter[e, PENDING_RESET] = 1
+                    row_counter[PENDING_RESET] = 1
+        t = non_negative(row_counter[BAR])
         observe_row(
-            out, features, clock, calendar, bars, instrument, rule, account, counter, position, slot,
-            symbols, e, counter[e, BAR],
+            out[row], features[t], clock[t], calendar[t], bars[t], instrument, rule, row_account,
+            row_counter, positions, slots, symbols, mapped,
         )  # fmt: skip
+    return num_ended
