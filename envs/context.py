@@ -114,20 +114,18 @@ def elapsed_years(panel: Panel) -> FloatArray:
     return np.diff(seconds, prepend=seconds[0]) / SECONDS_PER_YEAR
 
 
-def build_context(
-    panel: Panel, bars: FloatArray, instruments: Mapping[str, Instrument], config: ContextConfig,
+def write_context(
+    bars: FloatArray, panel: Panel, instruments: Mapping[str, Instrument], config: ContextConfig,
     bars_per_session: float,
-) -> FloatArray:  # fmt: skip
-    """Context array (T, S, K) of a panel; `bars` is the kernel's bar array of the same panel."""
-    context = np.zeros((panel.num_bars, panel.num_assets, c.NUM_CONTEXT_COLUMNS))
+) -> None:  # fmt: skip
+    """Fill the context columns of the kernel's bar array (T, S, K) of a panel from its price columns."""
     mark = bars[..., c.MARK]
-    context[..., c.ATR] = rolling_mean(true_range(bars[..., c.HIGH], bars[..., c.LOW], mark), config.atr_bars)
+    bars[..., c.ATR] = rolling_mean(true_range(bars[..., c.HIGH], bars[..., c.LOW], mark), config.atr_bars)
     returns = log_returns(mark)
     mean = rolling_mean(returns, config.volatility_bars)
     square = rolling_mean(returns**2, config.volatility_bars)
-    context[..., c.VOLATILITY] = np.sqrt(np.maximum(square - mean**2, 0.0))
-    context[..., c.ADV] = rolling_mean(bars[..., c.VOLUME], config.adv_bars) * bars_per_session
-    context[..., c.FUNDING] = funding_rates(panel, instruments)
+    bars[..., c.VOLATILITY] = np.sqrt(np.maximum(square - mean**2, 0.0))
+    bars[..., c.ADV] = rolling_mean(bars[..., c.VOLUME], config.adv_bars) * bars_per_session
+    bars[..., c.FUNDING] = funding_rates(panel, instruments)
     split = panel.exogenous.get("split_factor")
-    context[..., c.SPLIT] = 1.0 if split is None else np.where(np.isfinite(split) & (split > 0), split, 1.0)
-    return context
+    bars[..., c.SPLIT] = 1.0 if split is None else np.where(np.isfinite(split) & (split > 0), split, 1.0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.features.compute import FeatureSet
 from data.schema import Panel
-from envs.context import ContextConfig, build_context, elapsed_years
+from envs.context import ContextConfig, elapsed_years, write_context
 from envs.instruments import Instrument, instrument_columns
 from envs.kernel import columns as c
 from envs.observations import FEATURE_CLIP
@@ -31,13 +31,13 @@ class Market:
     ----------
     symbols : S names. bar_utc : (T,) datetime64[ns], opening instants. bar_seconds, periods_per_year : of the bar grid.
     bars_per_session : median number of bars of a session.
-    bars : (T, S, 6) float64, columns open, high, low, mark, volume, tradable (1.0 or 0.0). `mark` is the last known
-        close; a missing bar repeats the mark in all four prices; before the first known close they are 0.
+    bars : (T, S, K) float64, columns open, high, low, mark, volume, tradable (1.0 or 0.0). `mark` is the last known
+        close; a missing bar repeats the mark in all four prices; before the first known close they are 0. When built
+        with context: then atr, volatility, adv, funding, split.
     features : (T, S, F) float32, standardised, NaN replaced by 0, clipped to +-FEATURE_CLIP.
     clock : (T, C) float32.
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.
     years : (T,) float64, time since the bar before.
-    context : (T, S, 5) float64, or (0, S, 5) when built without.
     instrument : (S, 16) float64, columns in envs.kernel.columns.
     asset_names, clock_names : names of features and clock columns.
     first_bar : first bar whose observation has all features (lookback).
@@ -54,7 +54,6 @@ class Market:
     clock: Float32Array
     calendar: NDArray[np.int32]
     years: FloatArray
-    context: FloatArray
     instrument: FloatArray
     asset_names: tuple[str, ...]
     clock_names: tuple[str, ...]
@@ -83,6 +82,11 @@ class Market:
     def num_symbols(self) -> int:
         """S."""
         return len(self.symbols)
+
+    @property
+    def has_context(self) -> bool:
+        """True if the market was built with context columns."""
+        return self.bars.shape[2] > c.ATR
 
     @property
     def open(self) -> FloatArray:
@@ -136,21 +140,20 @@ class Market:
                 f"features are for {features.asset.shape[:2]} (bars, assets) but the panel has "
                 f"{(panel.num_bars, panel.num_assets)}; compute them from this panel"
             )
-        bars = bar_columns(panel)
+        bars = price_columns(panel, c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS)
         calendar = calendar_columns(panel.session)
         lengths = np.unique(panel.session, return_counts=True)[1]
         bars_per_session = float(np.median(lengths))
         instrument = instrument_columns(instruments, panel.symbols)
         _set_delisting(instrument, panel, instruments)
-        rows = np.zeros((0, panel.num_assets, c.NUM_CONTEXT_COLUMNS))
         if context is not None:
-            rows = build_context(panel, bars, instruments, context, bars_per_session)
+            write_context(bars, panel, instruments, context, bars_per_session)
         lookback = max(features.lookback_bars, 0 if context is None else context.lookback_bars)
         return cls(
             symbols=panel.symbols, bar_utc=panel.bar_utc, bar_seconds=panel.bar_seconds,
             periods_per_year=float(panel.periods_per_year), bars_per_session=bars_per_session, bars=bars,
             features=bounded(features.asset), clock=bounded(features.clock), calendar=calendar,
-            years=elapsed_years(panel), context=rows, instrument=instrument,
+            years=elapsed_years(panel), instrument=instrument,
             asset_names=tuple(features.asset_names), clock_names=tuple(features.clock_names),
             first_bar=int(lookback), feature_hash=features.feature_hash, fingerprint=panel.fingerprint,
         )  # fmt: skip
@@ -168,9 +171,12 @@ def bounded(features: Float32Array) -> Float32Array:
     return np.clip(result, -FEATURE_CLIP, FEATURE_CLIP, out=result)
 
 
-def bar_columns(panel: Panel) -> FloatArray:
-    """Bars of a panel as the kernel's array (T, S, 6); a bar without prices repeats the last known close."""
-    bars = np.zeros((panel.num_bars, panel.num_assets, c.NUM_BAR_COLUMNS))
+def price_columns(panel: Panel, num_columns: int) -> FloatArray:
+    """The kernel's bar array (T, S, `num_columns`) of a panel, price columns filled, later ones zero.
+
+    A bar without prices repeats the last known close.
+    """
+    bars = np.zeros((panel.num_bars, panel.num_assets, num_columns))
     mark = np.nan_to_num(panel.last_close(), nan=0.0)
     for column, name in ((c.OPEN, "open"), (c.HIGH, "high"), (c.LOW, "low")):
         prices = getattr(panel, name)

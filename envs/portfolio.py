@@ -76,7 +76,6 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.recorder: Any = None
         self._mode = _MODES[autoreset_mode]
         self._features = market.features.reshape(market.num_bars, -1)
-        self._context = market.context if len(market.context) else np.zeros((0, 0, 0))
         self._rule = rule_vector(config, market)
         self._instrument = instrument_matrix(config, market)
         self._windows = episode_windows(market, config, self.windows)
@@ -189,7 +188,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
     def _run(self, target: NDArray[np.float32]) -> int:
         market, rows = self.market, self.rows
         arguments = (
-            *self._market_arrays(), market.years, self._context, self._instrument, self._rule, self._windows,
+            *self._market_arrays(), market.years, self._instrument, self._rule, self._windows,
             rows.account, rows.counter, rows.position, rows.slot, rows.below, rows.flow, self.fill_log,
             self.decision_log, self._actions, target, self._final, self._reward, self._flags,
             self._ended_rows, self._seed, self._mode,

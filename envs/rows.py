@@ -70,7 +70,7 @@ def check_market(market: Market, config: PortfolioEnvConfig, num_envs: int) -> N
         raise ValueError(f"episode.num_assets is {asked} but the market has {market.num_symbols} symbols")
     funded = bool((market.instrument[:, c.FUNDING_HOURS] > 0.0).any())
     needs = needs_context(config, funded=funded)
-    if needs and len(market.context) == 0:
+    if needs and not market.has_context:
         raise ValueError(
             f"{', '.join(needs)} need ATR, volatility, volume or funding context, which this market was built "
             "without; pass context=ContextConfig(...) to Market.build"

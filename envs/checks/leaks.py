@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data.schema import Panel
 from envs.checks.poison import poison_after
 from envs.checks.trajectory import Policy, Trajectory, projection_policy, run
+from envs.kernel import columns as c
 
 EnvFactory = Callable[[Panel], Any]
 
@@ -154,11 +155,11 @@ def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
     a, b = env.market, poisoned.market
     findings = _array_findings("feature", a.asset_names, a.features, b.features, cut, a.first_bar)
     findings += _array_findings("feature", a.clock_names, a.clock, b.clock, cut, a.first_bar)
-    bar_names = ("open", "high", "low", "mark", "volume", "tradable")
-    findings += _array_findings("bars", bar_names, a.bars, b.bars, cut, 0)
-    if len(a.context):
+    names = ("open", "high", "low", "mark", "volume", "tradable")
+    findings += _array_findings("bars", names, a.bars, b.bars, cut, 0)
+    if a.has_context:
         names = ("atr", "volatility", "adv", "funding", "split")
-        findings += _array_findings("context", names, a.context, b.context, cut, 0)
+        findings += _array_findings("context", names, a.bars[..., c.ATR :], b.bars[..., c.ATR :], cut, 0)
     return findings
 
 

@@ -1,8 +1,8 @@
 """What happens inside bar t + 1: financing, delisting, fills at the open, barriers, liquidation, fills at the close.
 
-Arrays of one env row: `bars` and `last_bars` (S, K) are bars t + 1 and t, `context` (S, K) what was known at close t,
-`positions` and `slots` (A, K), `fill_log` (A, place, K). Their parts for one asset slot are `bar`, `known`,
-`instrument`, `position`, `slot` (K,) and `fills` (place, K).
+Arrays of one env row: `bars` and `last_bars` (S, K) are bars t + 1 and t, `positions` and `slots` (A, K), `fill_log`
+(A, place, K). Their parts for one asset slot are `bar`, `last_bar`, `instrument`, `position`, `slot` (K,) and `fills`
+(place, K).
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ from envs.kernel.sizes import round_to_lot
 
 @hot
 def charge_financing(
-    rule, instruments, last_bars, next_context, years, account, positions, flow, decision_log, symbols
+    rule, instruments, last_bars, bars, years, account, positions, flow, decision_log, symbols
 ):
     """Charge borrow and funding on the units held from close t into bar t + 1, at the mark of close t.
 
-    years : length of bar t + 1. next_context (S, K) : of bar t + 1, for the funding paid in it.
+    years : length of bar t + 1.
     """
     if rule[BORROW_ON] <= 0.0 and rule[FUNDING_ON] <= 0.0:
         return
@@ -92,8 +92,8 @@ def charge_financing(
         borrow = funding = 0.0
         if rule[BORROW_ON] > 0.0 and units < 0.0:
             borrow = -notional * instrument[BORROW_RATE] * years * scale
-        if rule[FUNDING_ON] > 0.0 and next_context.shape[0] > 0:
-            funding = notional * next_context[s, FUNDING] * scale
+        if rule[FUNDING_ON] > 0.0 and bars.shape[1] > FUNDING:
+            funding = notional * bars[s, FUNDING] * scale
         account[CASH] -= borrow + funding
         flow[BORROW_PAID] += borrow
         flow[FUNDING_PAID] += funding
@@ -210,7 +210,7 @@ def liquidation_path(instruments, bars, account, positions, symbols):
 
 @inner
 def liquidate(
-    rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log, symbols, t, path
+    rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log, symbols, t, path
 ):  # fmt: skip
     """Close every tradable position at its price `path` of the way from the open to the worst price."""
     for a in range(positions.shape[0]):
@@ -223,19 +223,19 @@ def liquidate(
         price = bar[OPEN] + path * (worst - bar[OPEN])
         fee_bps = instrument[TAKER_BPS] + instrument[LIQUIDATION_BPS]
         book_fill(
-            rule, instrument, context[s], bar, account, counter, position, slots[a], flow, fill_log[a],
+            rule, instrument, last_bars[s], bar, account, counter, position, slots[a], flow, fill_log[a],
             t, -units, price, fee_bps, np.int64(INSIDE), np.int64(BY_LIQUIDATION),
         )  # fmt: skip
         cancel_orders(position, counter[LATENCY])
 
 
 @hot
-def trade_asset(rule, instrument, known, bar, account, counter, position, slot, flow, fills, t):
+def trade_asset(rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills, t):
     """Fill at the open and check the barriers of one tradable asset in bar t + 1."""
     quantity = open_quantity(rule, instrument, bar, position)
     if quantity != 0.0:
         book_fill(
-            rule, instrument, known, bar, account, counter, position, slot, flow, fills,
+            rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills,
             t, quantity, bar[OPEN], instrument[TAKER_BPS], np.int64(AT_OPEN), np.int64(BY_SIGNAL),
         )  # fmt: skip
     if rule[CARRY] <= 0.0:
@@ -245,7 +245,7 @@ def trade_asset(rule, instrument, known, bar, account, counter, position, slot, 
         if reason >= 0:
             fee_bps = instrument[MAKER_BPS] if reason == BY_TARGET else instrument[TAKER_BPS]
             book_fill(
-                rule, instrument, known, bar, account, counter, position, slot, flow, fills,
+                rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills,
                 t, -position[UNITS], price, fee_bps, np.int64(INSIDE), np.int64(reason),
             )  # fmt: skip
             cancel_orders(position, counter[LATENCY])
@@ -257,13 +257,13 @@ def trade_asset(rule, instrument, known, bar, account, counter, position, slot, 
 
 @inner
 def close_position(
-    rule, instrument, known, bar, account, counter, position, slot, flow, fills, t, reason
+    rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills, t, reason
 ):  # fmt: skip
     """Close what is held at the mark of bar t + 1 and cancel its orders."""
     units = position[UNITS]
     if units != 0.0:
         book_fill(
-            rule, instrument, known, bar, account, counter, position, slot, flow, fills,
+            rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills,
             t, -units, bar[MARK], instrument[TAKER_BPS], np.int64(AT_CLOSE), np.int64(reason),
         )  # fmt: skip
     cancel_orders(position, counter[LATENCY])
@@ -271,7 +271,7 @@ def close_position(
 
 @hot
 def trade_bar(
-    rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log, symbols, t
+    rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log, symbols, t
 ):
     """Everything that can trade inside bar t + 1 before its close, all assets of an env row."""
     for a in range(positions.shape[0]):
@@ -279,10 +279,10 @@ def trade_bar(
         instrument, bar, position, slot = instruments[s], bars[s], positions[a], slots[a]
         if t + 1 >= instrument[DELIST_BAR]:
             close_position(
-                rule, instrument, context[s], bar, account, counter, position, slot, flow, fill_log[a],
+                rule, instrument, last_bars[s], bar, account, counter, position, slot, flow, fill_log[a],
                 t, np.int64(BY_DELISTING),
             )  # fmt: skip
         elif bar[TRADABLE] > 0.0:
             trade_asset(
-                rule, instrument, context[s], bar, account, counter, position, slot, flow, fill_log[a], t
+                rule, instrument, last_bars[s], bar, account, counter, position, slot, flow, fill_log[a], t
             )

@@ -6,12 +6,10 @@ Plain integers, because Numba compiles module-level integers as constants.
 from __future__ import annotations
 
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
-OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
-NUM_BAR_COLUMNS = 6
-
-# context_TSK float64, causal (known at the close of t). T = 0 when the market was built without context.
-ATR, VOLATILITY, ADV, FUNDING, SPLIT = range(5)
-NUM_CONTEXT_COLUMNS = 5
+# From ATR on the context, known at the close of t; these columns are absent when the market was built without it.
+OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE, ATR, VOLATILITY, ADV, FUNDING, SPLIT = range(11)
+NUM_PRICE_COLUMNS = 6
+NUM_BAR_COLUMNS = 11
 
 # calendar_TK int32: session number, bars since its first bar, bars until its last bar.
 SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)

@@ -1,6 +1,6 @@
 """Booking a fill: costs, cash, average entry price, realised PnL. One function for every fill in the simulator.
 
-All of one asset slot of one env row: `instrument`, `known` (context at close t), `bar` (bar t + 1), `position` and
+All of one asset slot of one env row: `instrument`, `last_bar` and `bar` (bars t and t + 1), `position` and
 `slot` are its columns (K,), `fills` its part of the fill log (place, K).
 """
 
@@ -62,13 +62,13 @@ from envs.kernel.jit import hot, inner
 
 
 @hot
-def fill_costs(rule, instrument, known, bar, quantity, price, fee_bps, scale):
+def fill_costs(rule, instrument, last_bar, bar, quantity, price, fee_bps, scale):
     """Commission, spread, slippage and impact of a fill in bar t + 1, decided with what is known at close t."""
     size = abs(quantity)
     point = instrument[MULTIPLIER]
     notional = size * price * point
-    has_context = known.shape[0] > 0
-    shares = size / known[SPLIT] if has_context else size
+    has_context = last_bar.shape[0] > ATR
+    shares = size / last_bar[SPLIT] if has_context else size
     tick = shares * point * instrument[TICK_SIZE]
     commission = shares * instrument[COMMISSION_PER_UNIT] + notional * fee_bps * 1e-4
     spread = tick * instrument[HALF_SPREAD_TICKS] + notional * instrument[HALF_SPREAD_BPS] * 1e-4
@@ -81,9 +81,9 @@ def fill_costs(rule, instrument, known, bar, quantity, price, fee_bps, scale):
     elif kind == BY_VOLUME and bar[VOLUME] > 0.0:
         slippage = notional * rule[SLIPPAGE_VALUE] / math.sqrt(bar[VOLUME])
     impact = 0.0
-    if rule[IMPACT_COEFFICIENT] > 0.0 and has_context and known[ADV] > 0.0:
-        sigma_day = known[VOLATILITY] * rule[DAY_ROOT]
-        impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / known[ADV])
+    if rule[IMPACT_COEFFICIENT] > 0.0 and has_context and last_bar[ADV] > 0.0:
+        sigma_day = last_bar[VOLATILITY] * rule[DAY_ROOT]
+        impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / last_bar[ADV])
     return scale * commission, scale * spread, scale * slippage, scale * impact
 
 
@@ -103,7 +103,7 @@ def close_trade_statistics(account, counter, position):
 
 
 @hot
-def book_position(rule, account, counter, position, slot, known, t, quantity, price, point, paid):
+def book_position(rule, account, counter, position, slot, last_bar, t, quantity, price, point, paid):
     """Move units by `quantity` at `price`: average entry price, realised PnL (returned), trade statistics."""
     held = position[UNITS]
     left = held + quantity
@@ -125,7 +125,7 @@ def book_position(rule, account, counter, position, slot, known, t, quantity, pr
         slot[ENTRY_BAR] = t + 1
         if rule[BARRIERS_ON] > 0.0:
             position[EXTREME] = price
-            position[ENTRY_ATR] = known[ATR] if known.shape[0] > 0 else 0.0
+            position[ENTRY_ATR] = last_bar[ATR] if last_bar.shape[0] > ATR else 0.0
         if statistics:
             position[TRADE_NOTIONAL] = abs(left) * price * point
             if held != 0.0:
@@ -142,17 +142,19 @@ def book_position(rule, account, counter, position, slot, known, t, quantity, pr
 
 @inner
 def book_fill(
-    rule, instrument, known, bar, account, counter, position, slot, flow, fills,
+    rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills,
     t, quantity, price, fee_bps, place, reason,
 ):  # fmt: skip
     """Fill `quantity` units (signed) at `price` inside bar t + 1 and book all it costs."""
     scale = rule[COST_SCALE] * account[COST_FACTOR]
     commission, spread, slippage, impact = fill_costs(
-        rule, instrument, known, bar, quantity, price, fee_bps, scale
+        rule, instrument, last_bar, bar, quantity, price, fee_bps, scale
     )
     paid = commission + spread + slippage + impact
     point = instrument[MULTIPLIER]
-    realised = book_position(rule, account, counter, position, slot, known, t, quantity, price, point, paid)
+    realised = book_position(
+        rule, account, counter, position, slot, last_bar, t, quantity, price, point, paid
+    )
     account[CASH] -= quantity * price * point + paid
     flow[TURNOVER] += abs(quantity) * price * point
     flow[COMMISSION] += commission

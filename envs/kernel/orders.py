@@ -2,8 +2,8 @@
 
 Everything here is known at the close of bar t. `wish` is a target in units, or KEEP.
 
-Arrays of one env row: `bars` and `context` (S, K) at close t, `day` the calendar columns of the bar that orders fill
-in, `positions` and `slots` (A, K), `actions` (A, columns). Their parts for one asset slot are `bar`, `known`,
+Arrays of one env row: `bars` (S, K) at close t, `day` the calendar columns of the bar that orders fill
+in, `positions` and `slots` (A, K), `actions` (A, columns). Their parts for one asset slot are `bar`,
 `instrument`, `position`, `slot` and `action`.
 """
 
@@ -104,7 +104,7 @@ def reduce_only(wish, decided):
 
 
 @hot
-def wished_units(rule, account, counter, bar, known, instrument, action, decided):
+def wished_units(rule, account, counter, bar, instrument, action, decided):
     """Target units that the action alone asks for, or KEEP."""
     first = float(action[0])
     point = instrument[MULTIPLIER]
@@ -137,8 +137,8 @@ def wished_units(rule, account, counter, bar, known, instrument, action, decided
         return KEEP
     if side == 0:
         return 0.0
-    atr = known[ATR] if known.shape[0] > 0 else 0.0
-    volatility = known[VOLATILITY] if known.shape[0] > 0 else 0.0
+    atr = bar[ATR] if bar.shape[0] > ATR else 0.0
+    volatility = bar[VOLATILITY] if bar.shape[0] > ATR else 0.0
     return side * size * entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
 
 
@@ -216,7 +216,7 @@ def limited_wish(rule, account, bar, instrument, position, slot, fill_bar, decid
 
 @hot
 def collect_wishes(
-    rule, bars, day, context, instruments, account, counter, positions, slots, actions, wishes, reasons, symbols,
+    rule, bars, day, instruments, account, counter, positions, slots, actions, wishes, reasons, symbols,
     fill_bar, closed,
 ):  # fmt: skip
     """Write the limited wish and the forced reason (-1: none) of each asset. Returns how many wish a new target."""
@@ -233,7 +233,7 @@ def collect_wishes(
             wish = 0.0
         elif listens and bar[TRADABLE] > 0.0:
             decided = decided_target(position, latency)
-            wish = wished_units(rule, account, counter, bar, context[s], instrument, actions[a], decided)
+            wish = wished_units(rule, account, counter, bar, instrument, actions[a], decided)
             wish = limited_wish(
                 rule, account, bar, instrument, position, slot, fill_bar, decided, wish, closed
             )
@@ -245,7 +245,7 @@ def collect_wishes(
 
 @hot
 def decide_row(
-    rule, bars, calendar, context, instruments, account, counter, positions, slots, decision_log,
+    rule, bars, calendar, instruments, account, counter, positions, slots, decision_log,
     actions, wishes, reasons, symbols, t, var_breached,
 ):  # fmt: skip
     """Turn the action of an env row at the close of bar t into working targets. calendar (T, K)."""
@@ -254,7 +254,7 @@ def decide_row(
     day = calendar[fill_bar]
     closed = entries_closed(rule, day, var_breached)
     count = collect_wishes(
-        rule, bars, day, context, instruments, account, counter, positions, slots, actions, wishes, reasons,
+        rule, bars, day, instruments, account, counter, positions, slots, actions, wishes, reasons,
         symbols, fill_bar, closed,
     )  # fmt: skip
     logged = decision_log.shape[0] > 0

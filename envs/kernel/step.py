@@ -101,7 +101,7 @@ def roll_session(account, counter):
 
 @inner
 def close_all(
-    rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log, symbols, t, reason
+    rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log, symbols, t, reason
 ):  # fmt: skip
     """Close every position at its last known price and mark again. `session_end` leaves untradable ones alone."""
     for a in range(positions.shape[0]):
@@ -109,7 +109,7 @@ def close_all(
         if reason == BY_SESSION_END and bars[s, TRADABLE] <= 0.0:
             continue
         close_position(
-            rule, instruments[s], context[s], bars[s], account, counter, positions[a], slots[a], flow, fill_log[a],
+            rule, instruments[s], last_bars[s], bars[s], account, counter, positions[a], slots[a], flow, fill_log[a],
             t, reason,
         )  # fmt: skip
     mark_row(account, positions, instruments, bars, flow, symbols)
@@ -117,13 +117,12 @@ def close_all(
 
 @hot
 def advance_row(
-    rule, market_bars, calendar, years, market_context, instruments, account, counter, positions, slots, below,
+    rule, market_bars, calendar, years, instruments, account, counter, positions, slots, below,
     flow, fill_log, decision_log, actions, wishes, reasons, symbols,
 ):  # fmt: skip
     """Carry a row from the close of bar t to the close of bar t + 1. Returns (reward, terminated, truncated)."""
     t = non_negative(counter[BAR])
     last_bars, bars = market_bars[t], market_bars[t + 1]
-    context = market_context[t]
     day = calendar[t + 1]
     before = account[EQUITY]
     clear_bar(flow, fill_log, decision_log)
@@ -133,35 +132,35 @@ def advance_row(
     if var_breached:
         flow[BREACHES] += 1.0
     decide_row(
-        rule, last_bars, calendar, context, instruments, account, counter, positions, slots, decision_log,
+        rule, last_bars, calendar, instruments, account, counter, positions, slots, decision_log,
         actions, wishes, reasons, symbols, t, var_breached,
     )  # fmt: skip
     charge_financing(
-        rule, instruments, last_bars, market_context[t + 1], years[t + 1], account, positions, flow, decision_log,
+        rule, instruments, last_bars, bars, years[t + 1], account, positions, flow, decision_log,
         symbols,
     )  # fmt: skip
     trade_bar(
-        rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log, symbols, t
+        rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log, symbols, t
     )
     if rule[MARGIN_ON] > 0.0:
         path = liquidation_path(instruments, bars, account, positions, symbols)
         if path <= 1.0:
             flow[BREACHES] += 1.0
             liquidate(
-                rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log,
+                rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log,
                 symbols, t, path,
             )  # fmt: skip
     mark_row(account, positions, instruments, bars, flow, symbols)
     if rule[FLAT_RULE] == LAST_CLOSE and day[BARS_LEFT] == 0:
         close_all(
-            rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log,
+            rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log,
             symbols, t, np.int64(BY_SESSION_END),
         )  # fmt: skip
     ruined = account[EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0)
     ends = t + 1 >= counter[STOP] - 1
     if ruined or (ends and rule[LIQUIDATE] > 0.0):
         close_all(
-            rule, instruments, context, bars, account, counter, positions, slots, flow, fill_log,
+            rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log,
             symbols, t, np.int64(BY_RUIN if ruined else BY_WINDOW_END),
         )  # fmt: skip
     flow[EQUITY_AFTER] = account[EQUITY]
@@ -206,7 +205,7 @@ def reset_rows(
 
 @compiled
 def step_rows(
-    bars, features, clock, calendar, years, context, instrument, rule, windows, account, counter, position,
+    bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position,
     slot, below, flow, fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
     wishes, symbols, reasons, first, stop,
 ):  # fmt: skip
@@ -219,7 +218,7 @@ def step_rows(
     num_ended = 0
     for e in range(first, stop):
         if e + PREFETCH_ROWS < stop:
-            prefetch_row(bars, features, context, clock, calendar, counter, e + PREFETCH_ROWS)
+            prefetch_row(bars, features, clock, calendar, counter, e + PREFETCH_ROWS)
         row = non_negative(e)
         row_account, row_counter, row_flow = account[row], counter[row], flow[row]
         positions, slots = position[row], slot[row]
@@ -235,7 +234,7 @@ def step_rows(
                 row_symbols(slots, symbols)
         else:
             reward[row], terminated, truncated = advance_row(
-                rule, bars, calendar, years, context, instrument, row_account, row_counter, positions, slots,
+                rule, bars, calendar, years, instrument, row_account, row_counter, positions, slots,
                 below[row], row_flow, fill_log[row], decision_log[row], actions[row], wishes, reasons, symbols,
             )  # fmt: skip
             if terminated or truncated:

@@ -76,8 +76,8 @@ class Tables:
         return cls(
             prices=np.ascontiguousarray(prices),
             facts=_facts(market, config, limits).reshape(T * market.num_symbols, NUM_FACTS),
-            funding=market.context[..., c.FUNDING].copy(),
-            funded=(market.context[..., c.FUNDING] != 0.0).any(axis=1),
+            funding=bars[..., c.FUNDING].copy(),
+            funded=(bars[..., c.FUNDING] != 0.0).any(axis=1),
             years=market.years,
             new_session=np.diff(session, prepend=session[0]) != 0,
             flat=left[fill_bar] == 0,
@@ -92,9 +92,9 @@ class Tables:
 def _facts(market: Market, config: PortfolioEnvConfig, limits: Limits) -> FloatArray:
     """(T, A, 6). Context and marks of the bar before stand in the bar's own row."""
     bars, costs = market.bars, config.costs
-    known = np.concatenate([market.context[:1], market.context[:-1]])
+    known = np.concatenate([bars[:1], bars[:-1]])
     volume, adv = bars[..., c.VOLUME], known[..., c.ADV]
-    sigma, mark = known[..., c.VOLATILITY], np.concatenate([market.mark[:1], market.mark[:-1]])
+    sigma, mark = known[..., c.VOLATILITY], known[..., c.MARK]
     facts = np.zeros((market.num_bars, market.num_symbols, NUM_FACTS))
     with np.errstate(divide="ignore", invalid="ignore"):
         slippage = costs.slippage_value / np.sqrt(volume)
