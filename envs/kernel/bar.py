@@ -90,8 +90,9 @@ def charge_financing(
         units = position[UNITS]
         notional = units * last_bars[s, MARK] * instrument[MULTIPLIER]
         borrow = funding = 0.0
-        if rule[BORROW_ON] > 0.0 and units < 0.0:
-            borrow = -notional * instrument[BORROW_RATE] * years * scale
+        if rule[BORROW_ON] > 0.0:
+            charge = -notional * instrument[BORROW_RATE] * years * scale
+            borrow = charge if units < 0.0 else 0.0
         if rule[FUNDING_ON] > 0.0 and bars.shape[1] > FUNDING:
             funding = notional * bars[s, FUNDING] * scale
         account[CASH] -= borrow + funding
@@ -151,13 +152,13 @@ def barrier_exit(rule, instrument, bar, position, slot, t):
 
     Stop before target when both are touched; a level that the open has already passed fills at the open.
     """
-    side = 1.0 if position[UNITS] > 0.0 else -1.0
+    side = math.copysign(1.0, position[UNITS])
     distance = barrier_distances(rule, instrument, position)
     if distance <= 0.0:
         return 0.0, -1
-    opened = bar[OPEN]
-    worst = bar[LOW] if side > 0.0 else bar[HIGH]
-    best = bar[HIGH] if side > 0.0 else bar[LOW]
+    opened, high, low = bar[OPEN], bar[HIGH], bar[LOW]
+    worst = low if side > 0.0 else high
+    best = high if side > 0.0 else low
     stop, stop_reason = stop_level(rule, position, distance, side)
     target = position[ENTRY_PRICE] + side * rule[PROFIT_TARGET] * distance
     has_target = rule[PROFIT_TARGET] > 0.0
@@ -184,14 +185,10 @@ def liquidation_path(instruments, bars, account, positions, symbols):
     need_open = need_worst = 0.0
     for a in range(positions.shape[0]):
         units = positions[a, UNITS]
-        if units == 0.0:
-            continue
         instrument, bar = instruments[symbols[a]], bars[symbols[a]]
-        point = instrument[MULTIPLIER]
-        if bar[TRADABLE] > 0.0:
-            opened = bar[OPEN]
-            worst = bar[LOW] if units > 0.0 else bar[HIGH]
-        else:
+        point, opened, high, low = instrument[MULTIPLIER], bar[OPEN], bar[HIGH], bar[LOW]
+        worst = low if units > 0.0 else high
+        if bar[TRADABLE] <= 0.0:
             opened = worst = bar[MARK]
         equity_open += units * opened * point
         equity_worst += units * worst * point
@@ -249,10 +246,9 @@ def trade_asset(rule, instrument, last_bar, bar, account, counter, position, slo
                 t, -position[UNITS], price, fee_bps, np.int64(INSIDE), np.int64(reason),
             )  # fmt: skip
             cancel_orders(position, counter[LATENCY])
-        elif position[UNITS] > 0.0:
-            position[EXTREME] = max(position[EXTREME], bar[HIGH])
         else:
-            position[EXTREME] = min(position[EXTREME], bar[LOW])
+            highest, lowest = max(position[EXTREME], bar[HIGH]), min(position[EXTREME], bar[LOW])
+            position[EXTREME] = highest if position[UNITS] > 0.0 else lowest
 
 
 @inner

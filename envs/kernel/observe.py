@@ -21,7 +21,7 @@ from envs.kernel.columns import (
     TRADABLE,
     UNITS,
 )
-from envs.kernel.jit import hot, non_negative
+from envs.kernel.jit import hot, non_negative, sign
 
 NUM_POSITION_FEATURES = 6
 NUM_ACCOUNT_FEATURES = 6
@@ -71,14 +71,12 @@ def observe_row(
         per_unit = mark * instruments[s, MULTIPLIER] * per_cap
         gross += abs(units) * per_unit
         net += units * per_unit
-        side = gain = held = 0.0
-        if units != 0.0:
-            side = 1.0 if units > 0.0 else -1.0
-            # soft(side * (mark / entry - 1) / scale), with one division
-            move = side * (mark - position[ENTRY_PRICE])
-            gain = move / (abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE])
-            held = entry_known - slots[a, ENTRY_BAR]
-            held /= held + rule[HOLDING_SCALE]
+        side = float(sign(units))
+        # soft(side * (mark / entry - 1) / scale), with one division
+        move = side * (mark - position[ENTRY_PRICE])
+        gain = move / max(abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-300)
+        held = abs(side) * (entry_known - slots[a, ENTRY_BAR])
+        held /= held + rule[HOLDING_SCALE]
         out[k] = side
         out[k + 1] = clip_unit(units * per_unit)
         out[k + 2] = clip_unit((position[TARGET] - units) * per_unit)

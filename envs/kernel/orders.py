@@ -61,7 +61,7 @@ from envs.kernel.columns import (
     VOLATILITY,
     WEIGHTS,
 )
-from envs.kernel.jit import hot, inner
+from envs.kernel.jit import hot, inner, sign
 from envs.kernel.sizes import entry_units, round_to_lot
 
 
@@ -83,8 +83,8 @@ def push_intent(position, latency, intent):
         for i in range(latency - 1):
             position[QUEUE + i] = position[QUEUE + i + 1]
         position[QUEUE + latency - 1] = intent
-    if leaving != KEEP:
-        position[TARGET] = leaving
+    target = position[TARGET]
+    position[TARGET] = target if leaving == KEEP else leaving
 
 
 @inner
@@ -121,7 +121,7 @@ def wished_units(rule, account, counter, bar, instrument, action, decided):
         wish = weight * equity / unit_notional
         return KEEP if abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity else wish
     size = 1.0
-    held_side = 0 if decided == 0.0 else (1 if decided > 0.0 else -1)
+    held_side = sign(decided)
     code = math.floor(first + 0.5)
     if scheme == ORDERS:
         side = held_side if code <= 0 or code > 3 else (1 if code == 1 else (-1 if code == 2 else 0))
@@ -157,7 +157,8 @@ def forced_exit(rule, position, slot, fill_bar, row_reason):
     """Reason why an asset must be flat by the open of `fill_bar`, or -1; `row_reason` comes from `row_exit`."""
     if row_reason >= 0:
         return row_reason
-    if rule[TIME_LIMIT] > 0.0 and position[UNITS] != 0.0 and fill_bar - slot[ENTRY_BAR] >= rule[TIME_LIMIT]:
+    aged = fill_bar - slot[ENTRY_BAR] >= rule[TIME_LIMIT]
+    if rule[TIME_LIMIT] > 0.0 and aged & (position[UNITS] != 0.0):
         return BY_TIME
     return -1
 
