@@ -140,9 +140,9 @@ def stop_level(rule, position, distance, side):
         reason = BY_STOP
     if rule[TRAILING_STOP] > 0.0:
         trail = position[EXTREME] - side * rule[TRAILING_STOP] * distance
-        if reason < 0 or side * (trail - level) > 0.0:
-            level = trail
-            reason = BY_TRAILING
+        nearer = (reason < 0) | (side * (trail - level) > 0.0)
+        level = trail if nearer else level
+        reason = BY_TRAILING if nearer else reason
     return level, reason
 
 

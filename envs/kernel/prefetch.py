@@ -49,10 +49,11 @@ def touch_rows(array, first, width, count):
 
 
 @hot
-def prefetch_row(bars, features, clock, calendar, counter, e):
+def prefetch_row(bars, features, clock, calendar, years, counter, e):
     """Prefetch what env row e will read of the market in its next step."""
     t = non_negative(counter[e, BAR])
     touch_rows(bars, t, 8 * bars.shape[1] * bars.shape[2], 2)
     touch_rows(features, t + 1, 4 * features.shape[1], 1)
     touch_rows(clock, t + 1, 4 * clock.shape[1], 1)
     touch_rows(calendar, t, 4 * calendar.shape[1], 2)
+    touch(years, 8 * (t + 1))

@@ -218,7 +218,7 @@ def step_rows(
     num_ended = 0
     for e in range(first, stop):
         if e + PREFETCH_ROWS < stop:
-            prefetch_row(bars, features, clock, calendar, counter, e + PREFETCH_ROWS)
+            prefetch_row(bars, features, clock, calendar, years, counter, e + PREFETCH_ROWS)
         row = non_negative(e)
         row_account, row_counter, row_flow = account[row], counter[row], flow[row]
         positions, slots = position[row], slot[row]
