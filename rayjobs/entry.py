@@ -116,6 +116,26 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
         raise ConfigError(
             "--multirun is not supported; use python -m rayjobs.sweep, which can prune and resume"
         )
+    try:
+        if any(argument.startswith("-") for argument in arguments):
+            composed = _composed_by_application(config_name, arguments)
+        else:  # without flags one composition does, where Hydra's application takes two
+            composed = _composed(config_name, arguments), list(arguments)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, CONF, config_name, arguments)) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(unreadable(error)) from error
+    if composed is None:
+        return None
+    config, overrides = composed
+    _refuse_unknown_additions(config_name, overrides)
+    return plain(config)
+
+
+def _composed_by_application(
+    config_name: str, arguments: Sequence[str]
+) -> tuple[DictConfig, list[str]] | None:
+    """What Hydra's application hands to a job, and the overrides among the arguments; None if it only printed."""
     composed: list[tuple[DictConfig, list[str]]] = []
 
     def keep(config: DictConfig) -> None:
@@ -129,21 +149,17 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
         except SystemExit as end:  # argparse prints its own usage line
             if end.code not in (0, None):
                 raise ConfigError(f"the command line was not understood: {' '.join(arguments)}") from None
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(explain(error, CONF, config_name, arguments)) from error
-        except yaml.YAMLError as error:
-            raise ConfigError(unreadable(error)) from error
-    if not composed:
-        return None
-    config, overrides = composed[0]
-    _refuse_unknown_additions(config_name, overrides)
-    return plain(config)
+    return composed[0] if composed else None
+
+
+def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return hydra.compose(config_name=config_name, overrides=list(overrides))
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Compose without a command line, for tests, tools and other entry points; errors are Hydra's own."""
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        return plain(hydra.compose(config_name=config_name, overrides=list(overrides)))
+    return plain(_composed(config_name, overrides))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

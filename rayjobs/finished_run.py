@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +131,14 @@ def open_run(given: str | Path) -> FinishedRun:
     )
 
 
+@cache
+def _todays_defaults() -> dict[str, Any]:
+    return compose("train")
+
+
 def _completed(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The run's values; what its release did not know takes today's default, and is named in a log line."""
-    today = compose("train")
+    today = deepcopy(_todays_defaults())
     result: dict[str, Any] = {}
     added = []
     for key in TRAIN_KEYS:
