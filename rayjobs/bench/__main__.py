@@ -67,11 +67,12 @@ def bench(values: dict[str, Any]) -> ExitCode:
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     ratio = row["ratio_to"]
     value = row["value"]
+    reason = row["settings"].get("reason", "")
     return {
         "name": row["name"],
         "value": "-" if value is None else f"{value:,.4g}" if value < 1000 else f"{value:,.0f}",
         "unit": row["unit"],
-        "ratio": f"{ratio['ratio']:.2f} x {ratio['name']}" if ratio else "",
+        "ratio": f"{ratio['ratio']:.2f} x {ratio['name']}" if ratio else reason,
     }
 
 

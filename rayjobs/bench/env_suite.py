@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -123,8 +124,8 @@ def rate_rows(seconds: float) -> list[Row]:
             ("spread and fee", plain(), small),
         ):
             ours, theirs = rates_in_turn(
-                lambda config=config, env=env: our_rate(market, config, env.num_envs, seconds / 5),
-                lambda env=env: numpy_rate(env, 4, seconds / 5),
+                partial(our_rate, market, config, num_envs, seconds / 5),
+                partial(numpy_rate, env, 4, seconds / 5),
             )
             facts = {"assets": 4, "envs": num_envs, "features": 15, "threads": 1, "action_held_bars": 10}
             peer = row(f"NumPy vector env, {work}, {num_envs} envs", theirs, "env steps/s", **facts)
@@ -133,19 +134,24 @@ def rate_rows(seconds: float) -> list[Row]:
 
 
 def scaling_rows(seconds: float) -> list[Row]:
-    """Cost of an env step by number of envs, and of an asset step by number of assets."""
-    rows = []
+    """Cost of an env step by number of envs, and of an asset step by number of assets; the first is what 1 x is."""
     market = random_market(num_assets=4, num_features=15)
+    counts = (256, 1024, 4096, 8192)
+    rates = rates_in_turn(
+        *(partial(our_rate, market, everything_on(), count, seconds / 5) for count in counts)
+    )
+    rows: list[Row] = []
+    for count, rate in zip(counts, rates, strict=True):
+        first = rows[0] if rows else None
+        rows.append(row(f"{count} envs", 1e9 / rate, "ns per env step", first, assets=4, envs=count))
+    counts = (5, 50, 500)
+    markets = [random_market(num_assets=count, num_features=5, num_bars=2_000) for count in counts]
+    rates = rates_in_turn(*(partial(our_rate, one, everything_on(), 64, seconds / 5) for one in markets))
     first = None
-    for num_envs in (256, 1024, 4096, 8192):
-        nanoseconds = 1e9 / our_rate(market, everything_on(), num_envs, seconds)
-        rows.append(row(f"{num_envs} envs", nanoseconds, "ns per env step", first, assets=4, envs=num_envs))
-        first = first or rows[0]
-    first = None
-    for num_assets in (5, 50, 500):
-        market = random_market(num_assets=num_assets, num_features=5, num_bars=2_000)
-        nanoseconds = 1e9 / our_rate(market, everything_on(), 64, seconds) / num_assets
-        rows.append(row(f"{num_assets} assets", nanoseconds, "ns per asset step", first, envs=64, features=5))
+    for count, rate in zip(counts, rates, strict=True):
+        rows.append(
+            row(f"{count} assets", 1e9 / rate / count, "ns per asset step", first, envs=64, features=5)
+        )
         first = first or rows[-1]
     return rows
 
