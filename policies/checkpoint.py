@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
-from policies.compiled_inference import CompiledLstm
+from policies.compiled_inference import CompiledNetwork
 from policies.distributions import rule_out
 from policies.networks import AttentionConfig, NetworkConfig
 from policies.protocol import State
@@ -102,7 +102,7 @@ class TrainedPolicy:
         except RuntimeError as error:
             raise ValueError(f"the weights do not fit the network of their contract: {error}") from error
         self._network.eval()
-        self._compiled = CompiledLstm.of(self._network, with_values=False)
+        self._compiled = CompiledNetwork.of(self._network, with_values=False)
 
     @property
     def policy_hash(self) -> str:

@@ -1,4 +1,4 @@
-"""One decision of an LSTM policy as one compiled call, for acting and sampling.
+"""One decision of a policy as one compiled call, for acting and sampling; with an LSTM, a GRU or no memory.
 
 At the few rows of a backtest torch spends nine tenths of its time between the operations; at the hundreds of a sampler
 what lies between the products does not stay in the cache. Each env row is computed by itself, so that its bits do not
@@ -18,12 +18,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from policies.memory_cores import LstmMemory
+from policies.memory_cores import GruMemory, LstmMemory, NoMemory
 from policies.networks import NetworkOutput, PortfolioNetwork
-from policies.pointwise_kernels import add_row, copy_row, fill_rows, inner, lstm_advance, tanh_inplace
+from policies.pointwise_kernels import (
+    add_row,
+    copy_row,
+    fill_rows,
+    gru_advance,
+    inner,
+    lstm_advance,
+    tanh_inplace,
+)
 from policies.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
 
 Float32Array = NDArray[np.float32]
+
+LSTM, GRU, NO_MEMORY = range(3)
+_CORES: dict[type[nn.Module], int] = {LstmMemory: LSTM, GruMemory: GRU, NoMemory: NO_MEMORY}
 
 
 @inner
@@ -43,13 +54,13 @@ def _write_mean(rows, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _lstm_step(
-    observation, hidden, cell, weights, account, parts, room, scores, values, hidden_after, cell_after
+def _step(
+    memory, observation, hidden, cell, weights, account, parts, room, scores, values, hidden_after, cell_after
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Write scores (E, A, S), values (E or 0,), hidden_after and cell_after (E * A, H).
+    """Write scores (E, A, S), values (E or 0,), and the state after.
 
-    observation (E, D); hidden, cell (E * A, H); weights and room are `_Weights` and `_Room`. As many env rows as there
-    is room for go through a product together.
+    memory is LSTM, GRU or NO_MEMORY. observation (E, D); hidden, cell (E * A, H), those of them that the memory has;
+    weights and room are `_Weights` and `_Room`. As many env rows as there is room for go through a product together.
     """
     assets, with_context = scores.shape[1], weights.context_bias.shape[0] > 0
     block = room.inputs.shape[0] // assets
@@ -89,19 +100,29 @@ def _lstm_step(
         else:
             fill_rows(weights.gates_bias, gates)
         add_product(asset, weights.gates_from_asset, gates)
-        add_product(hidden[begin:end], weights.recurrent, gates)
-        lstm_advance(gates, cell[begin:end], cell_after[begin:end], hidden_after[begin:end])
+        if memory == LSTM:
+            core = hidden_after[begin:end]
+            add_product(hidden[begin:end], weights.recurrent, gates)
+            lstm_advance(gates, cell[begin:end], cell_after[begin:end], core)
+        elif memory == GRU:
+            core, recurrent = hidden_after[begin:end], room.recurrent[:many]
+            fill_rows(weights.recurrent_bias, recurrent)
+            add_product(hidden[begin:end], weights.recurrent, recurrent)
+            gru_advance(gates, recurrent, hidden[begin:end], core)
+        else:
+            core = gates
+            tanh_inplace(core.reshape(-1))
 
         padded = room.scores[:many]
         fill_rows(weights.score_bias, padded)
-        add_product(hidden_after[begin:end], weights.score_from_core, padded)
+        add_product(core, weights.score_from_core, padded)
         add_product(asset, weights.score_from_asset, padded)
         for r in range(many):
             copy_row(padded[r], scores[first + r // assets, r % assets])
         if values.shape[0] == 0:
             continue
         for r in range(rows):
-            _write_mean(hidden_after[begin + r * assets : begin + (r + 1) * assets], room.core[r])
+            _write_mean(core[r * assets : (r + 1) * assets], room.core[r])
         value_hidden = room.value_hidden[:rows]
         fill_rows(weights.value_hidden_bias, value_hidden)
         add_product(room.core[:rows], weights.value_from_core, value_hidden)
@@ -139,6 +160,8 @@ class _Weights(NamedTuple):
     gates_from_context: Float32Array
     gates_bias: Float32Array
     recurrent: Float32Array
+    recurrent_bias: Float32Array
+    """Empty where the core's input bias is all there is."""
     score_from_core: Float32Array
     score_from_asset: Float32Array
     score_bias: Float32Array
@@ -168,6 +191,7 @@ class _Weights(NamedTuple):
         context, from_context = network.encode_context, network.core_from_context
         seen = (None, None) if context is None else context.weight.tensor_split([encoded], dim=1)
         core = network.score_from_core.in_features
+        back: nn.Linear | None = getattr(network.memory, "recurrent", None)
         sizes = [core, encoded, *([] if context is None else [encoded])]
         from_core, from_asset, *rest = network.value_hidden.weight.split(sizes, dim=1)
         value_units = _width(network.value_hidden.out_features)
@@ -180,7 +204,8 @@ class _Weights(NamedTuple):
             gates_from_asset=matrix(network.core_from_asset.weight),
             gates_from_context=matrix(None if from_context is None else from_context.weight),
             gates_bias=bias(network.core_from_asset),
-            recurrent=matrix(network.memory.recurrent.weight, from_encoder=False),
+            recurrent=matrix(None if back is None else back.weight, from_encoder=False),
+            recurrent_bias=np.zeros(0, np.float32) if back is None or back.bias is None else bias(back),
             score_from_core=matrix(network.score_from_core.weight, from_encoder=False),
             score_from_asset=matrix(network.score_from_asset.weight),
             score_bias=bias(network.score_from_core),
@@ -204,13 +229,14 @@ class _Room(NamedTuple):
     context: Float32Array
     common: Float32Array
     gates: Float32Array
+    recurrent: Float32Array
     scores: Float32Array
     core: Float32Array
     value_hidden: Float32Array
 
 
-class CompiledLstm:
-    """What `PortfolioNetwork.step` gives, for an LSTM core; holds a copy of the network's weights.
+class CompiledNetwork:
+    """What `PortfolioNetwork.step` gives; holds a copy of the network's weights.
 
     Numbers differ from torch's by rounding (1e-6): sums are taken in another order.
     """
@@ -218,6 +244,8 @@ class CompiledLstm:
     def __init__(self, network: PortfolioNetwork, *, with_values: bool) -> None:
         self._num_assets = assets = network.num_assets
         self._num_scores = network.score_from_core.out_features
+        self._memory = _CORES[type(network.memory)]
+        self._state_units = dict(network.memory.state_units)
         self._with_values = with_values
         self._weights = _Weights.of(network)
         account = network._context
@@ -235,20 +263,22 @@ class CompiledLstm:
             context=(block, encoder),
             common=(block, gates),
             gates=(block * assets, gates),
+            recurrent=(block * assets, len(self._weights.recurrent_bias)),
             scores=(block * assets, len(self._weights.score_bias)),
-            core=(block, gates // 4),
+            core=(block, network.score_from_core.in_features),
             value_hidden=(block, len(self._weights.value_hidden_bias)),
         )
 
     @classmethod
-    def of(cls, network: nn.Module, *, with_values: bool) -> CompiledLstm | None:
-        """The compiled form of a network, or None where there is none (units that are no multiple of four too).
+    def of(cls, network: nn.Module, *, with_values: bool) -> CompiledNetwork | None:
+        """The compiled form of a network, or None where there is none: attention, pooled scores, not float32 on a CPU,
+        or a core whose inputs are not a multiple of `policies.small_products.COLUMNS`.
 
         Parameters
         ----------
         with_values : give the values too; without, they are empty.
         """
-        if not isinstance(network, PortfolioNetwork) or not isinstance(network.memory, LstmMemory):
+        if not isinstance(network, PortfolioNetwork) or type(network.memory) not in _CORES:
             return None
         floats = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in network.parameters())
         whole = network.core_from_asset.out_features % COLUMNS == 0
@@ -258,28 +288,23 @@ class CompiledLstm:
     def step(self, observation: Tensor, state: Mapping[str, Tensor]) -> NetworkOutput:
         """Advance by one decision: ``observation`` (E, D) and ``state`` (E, A, H)."""
         seen = observation.contiguous().numpy()
-        units = len(self._weights.gates_bias) // 4
-        hidden, cell = (state[name].contiguous().numpy().reshape(-1, units) for name in ("hidden", "cell"))
+        before, after = {}, {}
+        for name, units in self._state_units.items():
+            before[name] = state[name].contiguous().numpy().reshape(-1, units)
+            after[name] = np.empty_like(before[name])
+        nothing = np.empty((0, 0), np.float32)
         room = _Room(*(np.empty(shape, np.float32) for shape in self._room_shapes))
         scores = np.empty((len(seen), self._num_assets, self._num_scores), np.float32)
         values = np.empty(len(seen) if self._with_values else 0, np.float32)
-        hidden_after, cell_after = np.empty_like(hidden), np.empty_like(cell)
-        _lstm_step(
-            seen,
-            hidden,
-            cell,
-            self._weights,
-            self._account,
-            self._parts,
-            room,
-            scores,
-            values,
-            hidden_after,
-            cell_after,
-        )
-        after = {"hidden": hidden_after, "cell": cell_after}
+        _step(
+            self._memory, seen, before.get("hidden", nothing), before.get("cell", nothing), self._weights,
+            self._account, self._parts, room, scores, values, after.get("hidden", nothing), after.get("cell", nothing),
+        )  # fmt: skip
         return NetworkOutput(
             torch.from_numpy(scores.reshape(len(seen), -1)),
             torch.from_numpy(values),
-            {name: torch.from_numpy(value.reshape(len(seen), -1, units)) for name, value in after.items()},
+            {
+                name: torch.from_numpy(value.reshape(len(seen), -1, self._state_units[name]))
+                for name, value in after.items()
+            },
         )

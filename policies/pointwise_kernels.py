@@ -116,6 +116,33 @@ def lstm_advance(gates: FloatArray, cell: FloatArray, cell_after: FloatArray, ou
 
 
 @inner
+def _advance_gru_row(r, z, n, r_back, z_back, n_back, hidden, output):  # type: ignore[no-untyped-def]
+    for u in range(r.shape[0]):
+        r[u] = _sigmoid(r[u] + r_back[u])
+    for u in range(r.shape[0]):
+        z[u] = _sigmoid(z[u] + z_back[u])
+    for u in range(r.shape[0]):
+        n[u] = _tanh(n[u] + r[u] * n_back[u])
+    for u in range(r.shape[0]):
+        output[u] = n[u] + z[u] * (hidden[u] - n[u])
+
+
+@inner
+def gru_advance(gates: FloatArray, recurrent: FloatArray, hidden: FloatArray, output: FloatArray) -> None:
+    """One step, for acting: output (R, H); gates (R, 3H, in the order reset, update, candidate) are used up.
+
+    gates come from the inputs, recurrent (R, 3H) from hidden (R, H): the reset gate multiplies the latter's candidate.
+    """
+    units = hidden.shape[1]
+    for r in range(hidden.shape[0]):
+        row, back = gates[r], recurrent[r]
+        _advance_gru_row(
+            row[:units], row[units : 2 * units], row[2 * units :],
+            back[:units], back[units : 2 * units], back[2 * units :], hidden[r], output[r],
+        )  # fmt: skip
+
+
+@inner
 def _scaled(values, factor, out):  # type: ignore[no-untyped-def]
     for u in range(values.shape[0]):
         out[u] = values[u] * factor

@@ -1,4 +1,4 @@
-"""The compiled form of an LSTM policy gives torch's scores, and a row's bits whatever stands beside it."""
+"""The compiled form of a policy gives torch's scores, and a row's bits whatever stands beside it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import torch
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
 from policies.checkpoint import PolicyContract, TrainedPolicy
-from policies.compiled_inference import CompiledLstm
+from policies.compiled_inference import CompiledNetwork
 from policies.networks import AttentionConfig, NetworkConfig, PortfolioNetwork
+
+# Of these the input gates fill whole blocks.
+UNITS = {"lstm": 20, "gru": 16, "mlp": 48, "attention": 20}
 
 
 def config(core="lstm", **changes):
     facts = {
-        "core": core, "encoder_units": 24, "core_units": 20, "value_units": 8, "initial_memory_bars": 8,
+        "core": core, "encoder_units": 24, "core_units": UNITS[core], "value_units": 8, "initial_memory_bars": 8,
         "symbol_embedding": True,
         "attention": AttentionConfig(window_bars=4, heads=2) if core == "attention" else None,
         "weights_distribution": "squashed_gaussian", "action_masks": False,
@@ -38,29 +41,32 @@ def network(num_assets, settings, spec=None):
     return made
 
 
-def inputs(num_envs, num_assets, units=20):
+def inputs(num_envs, num_assets, core="lstm"):
     random = np.random.default_rng(num_envs)
     observation = torch.from_numpy(random.normal(size=(num_envs, layout(num_assets).size)).astype(np.float32))
+    units = UNITS[core]
     state = {
         name: torch.from_numpy(0.5 * random.normal(size=(num_envs, num_assets, units)).astype(np.float32))
-        for name in ("hidden", "cell")
+        for name in {"lstm": ("hidden", "cell"), "gru": ("hidden",), "mlp": ()}[core]
     }
     return observation, state
 
 
+@pytest.mark.parametrize("core", ["lstm", "gru", "mlp"])
 @pytest.mark.parametrize("num_assets", [1, 2, 3, 8])
 @pytest.mark.parametrize("embedding", [True, False])
-def test_scores_values_and_state_are_torchs_up_to_rounding(num_assets, embedding):
-    made = network(num_assets, config(symbol_embedding=embedding))
-    observation, state = inputs(37, num_assets)  # several blocks, the last one not full
-    found = CompiledLstm.of(made, with_values=True).step(observation, state)
+def test_scores_values_and_state_are_torchs_up_to_rounding(num_assets, embedding, core):
+    made = network(num_assets, config(core, symbol_embedding=embedding))
+    observation, state = inputs(37, num_assets, core)  # several blocks, the last one not full
+    found = CompiledNetwork.of(made, with_values=True).step(observation, state)
     with torch.inference_mode():
         expected = made.step(observation, state)
     assert expected.scores.std() > 0.1
     assert expected.values.std() > 0.1
     torch.testing.assert_close(found.scores, expected.scores, atol=3e-6, rtol=0)
     torch.testing.assert_close(found.values, expected.values, atol=3e-6, rtol=0)
-    for name in ("hidden", "cell"):
+    assert found.state.keys() == expected.state.keys() == state.keys()
+    for name in state:
         torch.testing.assert_close(found.state[name], expected.state[name], atol=3e-6, rtol=0)
 
 
@@ -68,7 +74,7 @@ def test_an_observation_without_assets_is_one_row():
     torch.manual_seed(0)
     made = PortfolioNetwork(ObservationLayout.flat(13), 5, config(symbol_embedding=False))
     observation, state = torch.randn(40, 13), {name: torch.randn(40, 1, 20) for name in ("hidden", "cell")}
-    found = CompiledLstm.of(made, with_values=True).step(observation, state)
+    found = CompiledNetwork.of(made, with_values=True).step(observation, state)
     with torch.inference_mode():
         expected = made.step(observation, state)
     for ours, torchs in zip(found[:2], expected[:2], strict=True):
@@ -76,48 +82,50 @@ def test_an_observation_without_assets_is_one_row():
     torch.testing.assert_close(found.state["cell"], expected.state["cell"], atol=3e-6, rtol=0)
 
 
+@pytest.mark.parametrize("core", ["lstm", "gru", "mlp"])
 @pytest.mark.parametrize("num_assets", [1, 3, 8])
-def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(num_assets):
-    compiled = CompiledLstm.of(network(num_assets, config()), with_values=True)
-    observation, state = inputs(37, num_assets)
+def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(num_assets, core):
+    compiled = CompiledNetwork.of(network(num_assets, config(core)), with_values=True)
+    observation, state = inputs(37, num_assets, core)
     together = compiled.step(observation, state)
     for row in range(37):
         alone = compiled.step(observation[row : row + 1], {n: v[row : row + 1] for n, v in state.items()})
         assert torch.equal(alone.scores[0], together.scores[row])
         assert torch.equal(alone.values[0], together.values[row])
-        assert torch.equal(alone.state["cell"][0], together.state["cell"][row])
+        for name in state:
+            assert torch.equal(alone.state[name][0], together.state[name][row])
 
 
 def test_scores_are_the_same_bits_with_values_and_without():
     made = network(3, config())
     observation, state = inputs(5, 3)
     with_values, without = (
-        CompiledLstm.of(made, with_values=on).step(observation, state) for on in (True, False)
+        CompiledNetwork.of(made, with_values=on).step(observation, state) for on in (True, False)
     )
     assert torch.equal(with_values.scores, without.scores)
     assert len(without.values) == 0
 
 
 def test_the_state_that_was_given_is_left_as_it_was():
-    compiled = CompiledLstm.of(network(3, config()), with_values=True)
+    compiled = CompiledNetwork.of(network(3, config()), with_values=True)
     observation, state = inputs(4, 3)
     before = {name: value.clone() for name, value in state.items()}
     compiled.step(observation, state)
     assert all(torch.equal(state[name], before[name]) for name in state)
 
 
-@pytest.mark.parametrize("core", ["gru", "mlp", "attention"])
-def test_other_cores_have_no_compiled_form(core):
-    assert CompiledLstm.of(network(2, config(core)), with_values=True) is None
+def test_attention_has_no_compiled_form():
+    assert CompiledNetwork.of(network(2, config("attention")), with_values=True) is None
 
 
-def test_units_that_do_not_fill_a_block_have_no_compiled_form():
-    assert CompiledLstm.of(network(2, config(core_units=18)), with_values=True) is None
+@pytest.mark.parametrize("core", ["lstm", "gru", "mlp"])
+def test_units_that_do_not_fill_a_block_have_no_compiled_form(core):
+    assert CompiledNetwork.of(network(2, config(core, core_units=18)), with_values=True) is None
 
 
 def test_a_dirichlet_with_its_pooled_score_has_no_compiled_form():
     made = network(2, config(), DistributionSpec(kind="dirichlet", num_assets=2))
-    assert CompiledLstm.of(made, with_values=True) is None
+    assert CompiledNetwork.of(made, with_values=True) is None
 
 
 def exported():
