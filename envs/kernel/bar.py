@@ -84,6 +84,7 @@ def charge_financing(
     if rule[BORROW_ON] <= 0.0 and rule[FUNDING_ON] <= 0.0:
         return
     scale = rule[COST_SCALE] * account[COST_FACTOR]
+    cash, borrow_paid, funding_paid = account[CASH], flow[BORROW_PAID], flow[FUNDING_PAID]
     for a in range(positions.shape[0]):
         s = symbols[a]
         position, instrument = positions[a], instruments[s]
@@ -95,14 +96,15 @@ def charge_financing(
             borrow = charge if units < 0.0 else 0.0
         if rule[FUNDING_ON] > 0.0 and bars.shape[1] > FUNDING:
             funding = notional * bars[s, FUNDING] * scale
-        account[CASH] -= borrow + funding
-        flow[BORROW_PAID] += borrow
-        flow[FUNDING_PAID] += funding
+        cash -= borrow + funding
+        borrow_paid += borrow
+        funding_paid += funding
         if rule[TRADE_STATS] > 0.0:
             position[TRADE_PNL] -= borrow + funding
         if decision_log.shape[0] > 0:
             decision_log[a, LOG_BORROW] = borrow
             decision_log[a, LOG_FUNDING] = funding
+    account[CASH], flow[BORROW_PAID], flow[FUNDING_PAID] = cash, borrow_paid, funding_paid
 
 
 @hot

@@ -214,7 +214,7 @@ def step_rows(
     features (T, S * F). wishes (A,), symbols (A,), reasons (A,) are scratch, one set per thread. Returns how many
     episodes ended.
     """
-    mapped = slot.shape[2] > SYMBOL
+    mapped, num_symbols = slot.shape[2] > SYMBOL, bars.shape[1]
     num_ended = 0
     for e in range(first, stop):
         if e + PREFETCH_ROWS < stop:
@@ -229,7 +229,7 @@ def step_rows(
             clear_bar(row_flow, fill_log[row], decision_log[row])
             if mode == NEXT_STEP:
                 reset_row(
-                    rule, windows, row_account, row_counter, positions, slots, below[row], bars.shape[1], seed
+                    rule, windows, row_account, row_counter, positions, slots, below[row], num_symbols, seed
                 )
                 row_symbols(slots, symbols)
         else:
@@ -249,16 +249,8 @@ def step_rows(
                         row_counter, positions, slots, symbols, mapped,
                     )  # fmt: skip
                     reset_row(
-                        rule,
-                        windows,
-                        row_account,
-                        row_counter,
-                        positions,
-                        slots,
-                        below[row],
-                        bars.shape[1],
-                        seed,
-                    )
+                        rule, windows, row_account, row_counter, positions, slots, below[row], num_symbols, seed
+                    )  # fmt: skip
                     row_symbols(slots, symbols)
                 else:
                     row_counter[PENDING_RESET] = 1
