@@ -239,7 +239,7 @@ def test_the_random_configs_hold_every_scheme_with_every_size_rule_and_every_lev
     seen: Counter = Counter()
 
     @given(configs())
-    @settings(max_examples=600, deadline=None, suppress_health_check=QUIET, derandomize=True, database=None)
+    @settings(max_examples=2000, deadline=None, suppress_health_check=QUIET, derandomize=True, database=None)
     def draw(config):
         seen.update(coverage.drawn(config))
 
