@@ -120,9 +120,9 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
 
     def set_logging(self, on: bool) -> None:
         """Allocate or free the per-step fill and decision logs that a recorder reads."""
-        E, A, places = (self.num_envs, self.num_assets, c.NUM_PLACES) if on else (0, 0, 0)
-        self.fill_log = np.zeros((E, A, places, c.NUM_FILL_COLUMNS))
-        self.decision_log = np.zeros((E, A, c.NUM_DECISION_COLUMNS))
+        E, A = self.num_envs, self.num_assets
+        self.fill_log = np.zeros((E, A, c.NUM_PLACES if on else 0, c.NUM_FILL_COLUMNS))
+        self.decision_log = np.zeros((E, A if on else 0, c.NUM_DECISION_COLUMNS))
 
     def _market_arrays(self) -> tuple[NDArray[Any], ...]:
         market = self.market

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import oracle_coverage as coverage
@@ -255,3 +260,19 @@ def test_kernel_equals_oracle_on_thousands_of_random_cases_of_every_rule():
     assert wanted - set(+seen) == set()
     for key in sorted(wanted):
         print(f"{key}: {seen[key]:,}")  # noqa: T201, what the run has covered, shown by pytest -s
+
+
+@pytest.mark.slow
+def test_no_index_of_the_kernel_leaves_its_array(tmp_path):
+    """Compiled code reads and writes where an index points; here each one is compared with its array's length."""
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    python = partial(subprocess.run, env=environment, capture_output=True, text=True, timeout=800)
+    outside = "import numpy; from envs.kernel.jit import inner; inner(lambda a: a[2])(numpy.zeros(2))"
+    assert "IndexError" in python([sys.executable, "-c", outside]).stderr
+    cases = test_kernel_equals_oracle_on_random_markets_configs_and_actions.__name__
+    others = [
+        str(Path(__file__).with_name(name))
+        for name in ("test_by_hand.py", "test_portfolio.py", "test_masks.py")
+    ]
+    result = python([sys.executable, "-m", "pytest", "-q", f"{__file__}::{cases}", *others])
+    assert result.returncode == 0, result.stdout[-2000:]
