@@ -81,7 +81,8 @@ def charge_financing(
 
     years : length of bar t + 1.
     """
-    if rule[BORROW_ON] <= 0.0 and rule[FUNDING_ON] <= 0.0:
+    borrows, funds = rule[BORROW_ON] > 0.0, rule[FUNDING_ON] > 0.0 and bars.shape[1] > FUNDING
+    if not (borrows or funds):
         return
     scale = rule[COST_SCALE] * account[COST_FACTOR]
     cash, borrow_paid, funding_paid = account[CASH], flow[BORROW_PAID], flow[FUNDING_PAID]
@@ -91,10 +92,10 @@ def charge_financing(
         units = position[UNITS]
         notional = units * last_bars[s, MARK] * instrument[MULTIPLIER]
         borrow = funding = 0.0
-        if rule[BORROW_ON] > 0.0:
+        if borrows:
             charge = -notional * instrument[BORROW_RATE] * years * scale
             borrow = charge if units < 0.0 else 0.0
-        if rule[FUNDING_ON] > 0.0 and bars.shape[1] > FUNDING:
+        if funds:
             funding = notional * bars[s, FUNDING] * scale
         cash -= borrow + funding
         borrow_paid += borrow

@@ -22,19 +22,19 @@ from envs.kernel.columns import (
     UNITS,
 )
 from envs.kernel.jit import compiled, inner
-from envs.kernel.orders import decided_target, entries_closed, forced_exit, row_exit
+from envs.kernel.orders import aged_entry, decided_target, entries_closed, forced_exit, row_exit
 from envs.kernel.valuation import var_exceeded
 
 
 @inner
-def allowed_sides(rule, position, slot, latency, fill_bar, row_reason, listens, closed, spent):
+def allowed_sides(rule, position, slot, latency, fill_bar, forced, listens, closed, spent):
     """Allowed sides of one asset slot as bits: 1 short, 2 flat, 4 long. The decided side is allowed unless forced.
 
-    listens : the asset's orders are taken. closed : they may only reduce. spent : no entries are left in the session.
+    forced : it must be flat. listens : its orders are taken. closed : they may only reduce. spent : no entry is left.
     """
     decided = decided_target(position, latency)
     keep = 2 if decided == 0.0 else (4 if decided > 0.0 else 1)
-    if forced_exit(rule, position, slot, fill_bar, row_reason) >= 0:
+    if forced:
         return 2
     if not listens:
         return keep
@@ -58,21 +58,14 @@ def mask_rows(bars, calendar, rule, counter, position, slot, below, out):
         entries = 0 if rolls else counter[e, ENTRIES]
         spent = rule[MAX_ENTRIES] >= 0.0 and entries >= rule[MAX_ENTRIES]
         closed = entries_closed(rule, day, var_exceeded(rule, counter[e], below[e]))
-        row_reason = row_exit(rule, halt, day)
+        row_reason, aged = row_exit(rule, halt, day), aged_entry(rule, fill_bar)
         for a in range(out.shape[1]):
             s = slot[e, a, SYMBOL] if slot.shape[2] > SYMBOL else a
             listens = bars[t, s, TRADABLE] > 0.0 and t + 1 >= counter[e, START]
+            forced = forced_exit(position[e, a], slot[e, a], row_reason, aged) >= 0
             bits = allowed_sides(
-                rule,
-                position[e, a],
-                slot[e, a],
-                counter[e, LATENCY],
-                fill_bar,
-                row_reason,
-                listens,
-                closed,
-                spent,
-            )
+                rule, position[e, a], slot[e, a], counter[e, LATENCY], fill_bar, forced, listens, closed, spent
+            )  # fmt: skip
             if rule[SCHEME] == ORDERS:
                 out[e, a, 0] = 1
                 out[e, a, 1] = (bits >> 2) & 1

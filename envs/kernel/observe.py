@@ -41,7 +41,8 @@ def clip_unit(x):
 
 @hot
 def observe_row(
-    out, features, clock, day, bars, instruments, rule, account, counter, positions, slots, symbols, mapped
+    out, features, clock, day, bars, instruments, rule, account, counter, positions, slots, symbols, mapped,
+    num_features,
 ):  # fmt: skip
     """Write the observation of a row at the close of bar t into out (D,).
 
@@ -49,7 +50,6 @@ def observe_row(
     market's first ones in order, so that their features are not one block.
     """
     num_assets = positions.shape[0]
-    num_features = features.shape[0] // bars.shape[0]
     if mapped:
         for a in range(num_assets):
             place, source = a * num_features, non_negative(symbols[a] * num_features)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from envs.kernel.columns import (
     ALLOW_SHORT,
     ATR,
@@ -153,12 +155,20 @@ def row_exit(rule, halt, day):
 
 
 @hot
-def forced_exit(rule, position, slot, fill_bar, row_reason):
-    """Reason why an asset must be flat by the open of `fill_bar`, or -1; `row_reason` comes from `row_exit`."""
+def aged_entry(rule, fill_bar):
+    """Last entry bar that reaches the time limit by `fill_bar`; before every bar without such a limit."""
+    return fill_bar - np.int64(rule[TIME_LIMIT]) if rule[TIME_LIMIT] > 0.0 else -(2**31)
+
+
+@hot
+def forced_exit(position, slot, row_reason, aged):
+    """Reason why an asset must be flat by the bar that orders fill in, or -1.
+
+    row_reason, aged : from `row_exit` and `aged_entry` for that bar.
+    """
     if row_reason >= 0:
         return row_reason
-    aged = fill_bar - slot[ENTRY_BAR] >= rule[TIME_LIMIT]
-    if rule[TIME_LIMIT] > 0.0 and aged & (position[UNITS] != 0.0):
+    if (slot[ENTRY_BAR] <= aged) & (position[UNITS] != 0.0):
         return BY_TIME
     return -1
 
@@ -222,13 +232,13 @@ def collect_wishes(
 ):  # fmt: skip
     """Write the limited wish and the forced reason (-1: none) of each asset. Returns how many wish a new target."""
     latency = counter[LATENCY]
-    row_reason = row_exit(rule, counter[HALT], day)
+    row_reason, aged = row_exit(rule, counter[HALT], day), aged_entry(rule, fill_bar)
     listens = counter[BAR] + 1 >= counter[START]
     count = 0
     for a in range(positions.shape[0]):
         s = symbols[a]
         bar, position, slot, instrument = bars[s], positions[a], slots[a], instruments[s]
-        reason = forced_exit(rule, position, slot, fill_bar, row_reason)
+        reason = forced_exit(position, slot, row_reason, aged)
         wish = KEEP
         if reason >= 0:
             wish = 0.0

@@ -199,7 +199,7 @@ def reset_rows(
         t = non_negative(counter[e, BAR])
         observe_row(
             out[e], features[t], clock[t], calendar[t], bars[t], instrument, rule, account[e], counter[e],
-            position[e], slot[e], symbols, slot.shape[2] > SYMBOL,
+            position[e], slot[e], symbols, slot.shape[2] > SYMBOL, features.shape[1] // bars.shape[1],
         )  # fmt: skip
 
 
@@ -215,6 +215,7 @@ def step_rows(
     episodes ended.
     """
     mapped, num_symbols = slot.shape[2] > SYMBOL, bars.shape[1]
+    num_features = features.shape[1] // num_symbols
     num_ended = 0
     for e in range(first, stop):
         if e + PREFETCH_ROWS < stop:
@@ -246,7 +247,7 @@ def step_rows(
                     t = non_negative(row_counter[BAR])
                     observe_row(
                         final_out[row], features[t], clock[t], calendar[t], bars[t], instrument, rule, row_account,
-                        row_counter, positions, slots, symbols, mapped,
+                        row_counter, positions, slots, symbols, mapped, num_features,
                     )  # fmt: skip
                     reset_row(
                         rule, windows, row_account, row_counter, positions, slots, below[row], num_symbols, seed
@@ -257,6 +258,6 @@ def step_rows(
         t = non_negative(row_counter[BAR])
         observe_row(
             out[row], features[t], clock[t], calendar[t], bars[t], instrument, rule, row_account,
-            row_counter, positions, slots, symbols, mapped,
+            row_counter, positions, slots, symbols, mapped, num_features,
         )  # fmt: skip
     return num_ended
