@@ -27,6 +27,7 @@ from rayjobs.bench.numpy_env.plain import NumpyPlainEnv
 
 Row = dict[str, Any]
 Step = Callable[[Any], Any]
+TURNS = 10
 
 
 def row(name: str, value: float | None, unit: str, ratio_to: Row | None = None, **settings: Any) -> Row:
@@ -102,9 +103,9 @@ def numpy_rate(env: NumpyFullEnv | NumpyPlainEnv, num_assets: int, seconds: floa
     return steps_per_second(env.step, held_actions(env.num_envs, num_assets), env.num_envs, seconds)
 
 
-def rates_in_turn(*measurements: Callable[[], float], turns: int = 5) -> list[float]:
-    """Best rate of each, measured one after the other in each turn: a load on the machine meets all of them."""
-    rounds = [[measure() for measure in measurements] for _ in range(turns)]
+def rates_in_turn(*measurements: Callable[[], float]) -> list[float]:
+    """Best rate of each, measured one after the other in each turn, so that a load on the machine meets all of them."""
+    rounds = [[measure() for measure in measurements] for _ in range(TURNS)]
     return [max(rates) for rates in zip(*rounds, strict=True)]
 
 
@@ -124,8 +125,8 @@ def rate_rows(seconds: float) -> list[Row]:
             ("spread and fee", plain(), small),
         ):
             ours, theirs = rates_in_turn(
-                partial(our_rate, market, config, num_envs, seconds / 5),
-                partial(numpy_rate, env, 4, seconds / 5),
+                partial(our_rate, market, config, num_envs, seconds / TURNS),
+                partial(numpy_rate, env, 4, seconds / TURNS),
             )
             facts = {"assets": 4, "envs": num_envs, "features": 15, "threads": 1, "action_held_bars": 10}
             peer = row(f"NumPy vector env, {work}, {num_envs} envs", theirs, "env steps/s", **facts)
@@ -138,7 +139,7 @@ def scaling_rows(seconds: float) -> list[Row]:
     market = random_market(num_assets=4, num_features=15)
     counts = (256, 1024, 4096, 8192)
     rates = rates_in_turn(
-        *(partial(our_rate, market, everything_on(), count, seconds / 5) for count in counts)
+        *(partial(our_rate, market, everything_on(), count, seconds / TURNS) for count in counts)
     )
     rows: list[Row] = []
     for count, rate in zip(counts, rates, strict=True):
@@ -146,7 +147,7 @@ def scaling_rows(seconds: float) -> list[Row]:
         rows.append(row(f"{count} envs", 1e9 / rate, "ns per env step", first, assets=4, envs=count))
     counts = (5, 50, 500)
     markets = [random_market(num_assets=count, num_features=5, num_bars=2_000) for count in counts]
-    rates = rates_in_turn(*(partial(our_rate, one, everything_on(), 64, seconds / 5) for one in markets))
+    rates = rates_in_turn(*(partial(our_rate, one, everything_on(), 64, seconds / TURNS) for one in markets))
     first = None
     for count, rate in zip(counts, rates, strict=True):
         rows.append(
