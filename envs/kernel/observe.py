@@ -17,6 +17,7 @@ from envs.kernel.columns import (
     PEAK,
     RETURN_SCALE,
     SESSION_EQUITY,
+    SYMBOL,
     TARGET,
     TRADABLE,
     UNITS,
@@ -41,31 +42,32 @@ def clip_unit(x):
 
 @hot
 def observe_row(
-    out, features, clock, day, bars, instruments, rule, account, counter, positions, slots, symbols, mapped,
+    out, features, clock, calendar, bars, instruments, rule, account, counter, positions, slots, symbols,
     num_features,
 ):  # fmt: skip
-    """Write the observation of a row at the close of bar t into out (D,).
+    """Write the observation of a row at the close of its bar t into out (D,).
 
-    features (S * F,), clock (C,), day (K,) and bars (S, K) are those of bar t. mapped : the row's assets are not the
-    market's first ones in order, so that their features are not one block.
+    features (T, S * F), clock (T, C), calendar (T, K), bars (T, S, K). num_features : F.
     """
+    t = non_negative(counter[BAR])
+    known, day, last_bars = features[t], calendar[t], bars[t]
     num_assets = positions.shape[0]
-    if mapped:
+    if slots.shape[1] > SYMBOL:
         for a in range(num_assets):
             place, source = a * num_features, non_negative(symbols[a] * num_features)
             for f in range(num_features):
-                out[place + f] = features[source + f]
-    else:
+                out[place + f] = known[source + f]
+    else:  # the market's first assets in order: their features are one block
         for f in range(num_assets * num_features):
-            out[f] = features[f]
+            out[f] = known[f]
     k = non_negative(num_assets * num_features)
     equity = account[EQUITY]
     per_cap = 1.0 / (max(equity, 1e-300) * rule[MAX_GROSS])
-    entry_known = counter[BAR] + 1.0
+    entry_known = t + 1.0
     gross = net = 0.0
     for a in range(num_assets):
         s = symbols[a]
-        position, bar = positions[a], bars[s]
+        position, bar = positions[a], last_bars[s]
         units = position[UNITS]
         mark = bar[MARK]
         per_unit = mark * instruments[s, MULTIPLIER] * per_cap
@@ -91,5 +93,5 @@ def observe_row(
     out[k + 4] = 0.0 if counter[HALT] == NOT_HALTED else 1.0
     out[k + 5] = 1.0 / (1.0 + day[BARS_LEFT])
     k = non_negative(k + NUM_ACCOUNT_FEATURES)
-    for c in range(clock.shape[0]):
-        out[k + c] = clock[c]
+    for c in range(clock.shape[1]):
+        out[k + c] = clock[t, c]

@@ -3,9 +3,9 @@
 Entry points: `reset_rows` and `step_rows`. Rows are independent, so any split of rows over threads gives the
 same bits. Axes: T time, S symbol, E env, A asset slot, K column, W window, N bars of the VaR window.
 
-The entry points take arrays of all rows and bars; everything below them takes the parts of one row and one bar, and
-where it treats one asset slot, of that. A part is taken once: an index with three numbers costs more than what most
-expressions compute with it.
+The entry points take arrays of all rows and bars. Below them, functions take the parts of one row and one bar (but
+for the two that look bars up, `decide_row` in the calendar and `observe_row`), and those that treat one asset slot take
+its parts. A part is taken once: an index with three numbers costs more than what most expressions compute with it.
 """
 
 from __future__ import annotations
@@ -191,15 +191,15 @@ def reset_rows(
     mask, out, seed, symbols,
 ):  # fmt: skip
     """Start a new episode in every row where mask (E,) is non-zero and write its first observation."""
+    num_features = features.shape[1] // bars.shape[1]
     for e in range(position.shape[0]):
         if mask[e] == 0:
             continue
         reset_row(rule, windows, account[e], counter[e], position[e], slot[e], below[e], bars.shape[1], seed)
         row_symbols(slot[e], symbols)
-        t = non_negative(counter[e, BAR])
         observe_row(
-            out[e], features[t], clock[t], calendar[t], bars[t], instrument, rule, account[e], counter[e],
-            position[e], slot[e], symbols, slot.shape[2] > SYMBOL, features.shape[1] // bars.shape[1],
+            out[e], features, clock, calendar, bars, instrument, rule, account[e], counter[e], position[e], slot[e],
+            symbols, num_features,
         )  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def step_rows(
     features (T, S * F). wishes (A,), symbols (A,), reasons (A,) are scratch, one set per thread. Returns how many
     episodes ended.
     """
-    mapped, num_symbols = slot.shape[2] > SYMBOL, bars.shape[1]
+    num_symbols = bars.shape[1]
     num_features = features.shape[1] // num_symbols
     num_ended = 0
     for e in range(first, stop):
@@ -244,10 +244,9 @@ def step_rows(
                 flags[row, 1] = truncated
                 write_statistics(rule, row_account, row_counter, ended[row])
                 if mode == SAME_STEP:
-                    t = non_negative(row_counter[BAR])
                     observe_row(
-                        final_out[row], features[t], clock[t], calendar[t], bars[t], instrument, rule, row_account,
-                        row_counter, positions, slots, symbols, mapped, num_features,
+                        final_out[row], features, clock, calendar, bars, instrument, rule, row_account, row_counter,
+                        positions, slots, symbols, num_features,
                     )  # fmt: skip
                     reset_row(
                         rule, windows, row_account, row_counter, positions, slots, below[row], num_symbols, seed
@@ -255,9 +254,8 @@ def step_rows(
                     row_symbols(slots, symbols)
                 else:
                     row_counter[PENDING_RESET] = 1
-        t = non_negative(row_counter[BAR])
         observe_row(
-            out[row], features[t], clock[t], calendar[t], bars[t], instrument, rule, row_account,
-            row_counter, positions, slots, symbols, mapped, num_features,
+            out[row], features, clock, calendar, bars, instrument, rule, row_account, row_counter, positions, slots,
+            symbols, num_features,
         )  # fmt: skip
     return num_ended
