@@ -27,7 +27,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 from rich.logging import RichHandler
@@ -120,7 +120,9 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
         if any(argument.startswith("-") for argument in arguments):
             composed = _composed_by_application(config_name, arguments)
         else:  # without flags one composition does, where Hydra's application takes two
-            composed = _composed(config_name, arguments), list(arguments)
+            config = _composed(config_name, arguments, return_hydra_config=True)
+            with open_dict(config):
+                composed = config, _job_overrides(config.pop("hydra"))
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, CONF, config_name, arguments)) from error
     except yaml.YAMLError as error:
@@ -139,9 +141,7 @@ def _composed_by_application(
     composed: list[tuple[DictConfig, list[str]]] = []
 
     def keep(config: DictConfig) -> None:
-        overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-        assert isinstance(overrides, list)
-        composed.append((config, [str(override) for override in overrides]))
+        composed.append((config, _job_overrides(HydraConfig.get())))
 
     with _hydra_arguments(config_name, arguments):
         try:
@@ -152,9 +152,16 @@ def _composed_by_application(
     return composed[0] if composed else None
 
 
-def _composed(config_name: str, overrides: Sequence[str]) -> DictConfig:
+def _job_overrides(hydra_config: Any) -> list[str]:
+    """The overrides that are not for Hydra itself, as they were given."""
+    overrides = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
+    assert isinstance(overrides, list)
+    return [str(override) for override in overrides]
+
+
+def _composed(config_name: str, overrides: Sequence[str], *, return_hydra_config: bool = False) -> DictConfig:
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        return hydra.compose(config_name=config_name, overrides=list(overrides))
+        return hydra.compose(config_name, list(overrides), return_hydra_config)
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -220,6 +220,12 @@ def test_nothing_is_left_in_the_current_directory(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_hydras_own_settings_are_not_taken_for_unknown_keys_of_the_job():
+    assert compose_command_line("train", ["++hydra.verbose=true", "seed=3"])["seed"] == 3
+    with pytest.raises(ConfigError, match="unknown key"):
+        compose_command_line("train", ["++verbose.x=true"])
+
+
 def test_showing_the_configuration_runs_nothing(capsys):
     def job(config):
         raise AssertionError("the job must not run")
