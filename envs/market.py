@@ -5,8 +5,8 @@ Axes: T time, S symbol, F feature, C clock feature, K column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,13 @@ FloatArray = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
 
 
+PER_BAR = ("bars", "years", "clock", "features")
+"""Fields of a market that lie side by side in memory, in this order, for each bar."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Market:
-    """Immutable arrays of one market; plain NumPy fields, so that an object store shares them without a copy.
+    """Immutable arrays of one market; NumPy arrays in few pieces, so that an object store shares them without a copy.
 
     Attributes
     ----------
@@ -62,16 +66,37 @@ class Market:
     fingerprint: str
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                object.__setattr__(self, field.name, _read_only(value))
+        records = self.records
+        if records is None:
+            T, S, K = self.bars.shape
+            records = allocate_records(T, S, K, self.features.shape[2], self.clock.shape[1])
+            for name in PER_BAR:
+                records[name] = getattr(self, name)
+        self.__setstate__({**self.__dict__, "records": records})
 
     def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        rest = {name: value for name, value in self.__dict__.items() if name not in PER_BAR}
+        return {**rest, "records": self.records}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({k: _read_only(v) if isinstance(v, np.ndarray) else v for k, v in state.items()})
+        records = state["records"].view()
+        parts = {name: value for name, value in state.items() if name != "records"}
+        arrays = {
+            name: np.ascontiguousarray(v).view() for name, v in parts.items() if isinstance(v, np.ndarray)
+        }
+        arrays |= {name: records[name] for name in PER_BAR}
+        for array in (records, *arrays.values()):
+            array.flags.writeable = False
+        self.__dict__.update(parts | arrays)
+
+    @property
+    def records(self) -> NDArray[np.void] | None:
+        """(T,) what belongs to a bar side by side in memory, of which `PER_BAR` are views."""
+        for base in _bases(self.bars):
+            if base.dtype.names == PER_BAR:
+                same = (_place(getattr(self, name)) == _place(base[name]) for name in PER_BAR)
+                return base if all(same) else None
+        return None
 
     @property
     def num_bars(self) -> int:
@@ -140,43 +165,63 @@ class Market:
                 f"features are for {features.asset.shape[:2]} (bars, assets) but the panel has "
                 f"{(panel.num_bars, panel.num_assets)}; compute them from this panel"
             )
-        bars = price_columns(panel, c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS)
-        calendar = calendar_columns(panel.session)
+        records = allocate_records(
+            panel.num_bars, panel.num_assets, c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS,
+            features.asset.shape[2], features.clock.shape[1],
+        )  # fmt: skip
+        write_prices(records["bars"], panel)
+        write_bounded(features.asset, records["features"])
+        write_bounded(features.clock, records["clock"])
+        records["years"] = elapsed_years(panel)
         lengths = np.unique(panel.session, return_counts=True)[1]
         bars_per_session = float(np.median(lengths))
         instrument = instrument_columns(instruments, panel.symbols)
         _set_delisting(instrument, panel, instruments)
         if context is not None:
-            write_context(bars, panel, instruments, context, bars_per_session)
+            write_context(records["bars"], panel, instruments, context, bars_per_session)
         lookback = max(features.lookback_bars, 0 if context is None else context.lookback_bars)
         return cls(
             symbols=panel.symbols, bar_utc=panel.bar_utc, bar_seconds=panel.bar_seconds,
-            periods_per_year=float(panel.periods_per_year), bars_per_session=bars_per_session, bars=bars,
-            features=bounded(features.asset), clock=bounded(features.clock), calendar=calendar,
-            years=elapsed_years(panel), instrument=instrument,
+            periods_per_year=float(panel.periods_per_year), bars_per_session=bars_per_session,
+            calendar=calendar_columns(panel.session), instrument=instrument,
+            **{name: records[name] for name in PER_BAR},
             asset_names=tuple(features.asset_names), clock_names=tuple(features.clock_names),
             first_bar=int(lookback), feature_hash=features.feature_hash, fingerprint=panel.fingerprint,
         )  # fmt: skip
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
+def _bases(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The arrays that `array` is a view of."""
+    base = array.base
+    while isinstance(base, np.ndarray):
+        yield base
+        base = base.base
 
 
-def bounded(features: Float32Array) -> Float32Array:
-    """Return a float32 copy with NaN as 0 and values clipped to +-FEATURE_CLIP."""
-    result = np.nan_to_num(features, nan=0.0, posinf=FEATURE_CLIP, neginf=-FEATURE_CLIP).astype(np.float32)
-    return np.clip(result, -FEATURE_CLIP, FEATURE_CLIP, out=result)
+def _place(array: NDArray[Any]) -> tuple[Any, ...]:
+    return array.__array_interface__["data"][0], array.shape, array.strides
 
 
-def price_columns(panel: Panel, num_columns: int) -> FloatArray:
-    """The kernel's bar array (T, S, `num_columns`) of a panel, price columns filled, later ones zero.
+def allocate_records(
+    num_bars: int, num_symbols: int, num_columns: int, num_features: int, num_clock: int
+) -> NDArray[np.void]:
+    """Zeroed records of T bars. A step reads two neighbouring ones: few pages of memory, whatever the market has."""
+    fields = [
+        ("bars", np.float64, (num_symbols, num_columns)), ("years", np.float64),
+        ("clock", np.float32, (num_clock,)), ("features", np.float32, (num_symbols, num_features)),
+    ]  # fmt: skip
+    return np.zeros(num_bars, np.dtype(fields, align=True))
 
-    A bar without prices repeats the last known close.
-    """
-    bars = np.zeros((panel.num_bars, panel.num_assets, num_columns))
+
+def write_bounded(features: Float32Array, out: Float32Array) -> None:
+    """Write features with NaN as 0 and clipped to +-FEATURE_CLIP."""
+    out[...] = features
+    np.nan_to_num(out, copy=False, nan=0.0, posinf=FEATURE_CLIP, neginf=-FEATURE_CLIP)
+    np.clip(out, -FEATURE_CLIP, FEATURE_CLIP, out=out)
+
+
+def write_prices(bars: FloatArray, panel: Panel) -> None:
+    """Fill the price columns of the kernel's bars (T, S, K). A bar without prices repeats the last known close."""
     mark = np.nan_to_num(panel.last_close(), nan=0.0)
     for column, name in ((c.OPEN, "open"), (c.HIGH, "high"), (c.LOW, "low")):
         prices = getattr(panel, name)
@@ -184,7 +229,6 @@ def price_columns(panel: Panel, num_columns: int) -> FloatArray:
     bars[..., c.MARK] = mark
     bars[..., c.VOLUME] = np.nan_to_num(panel.volume, nan=0.0)
     bars[..., c.TRADABLE] = panel.tradable & np.isfinite(panel.open) & np.isfinite(panel.close)
-    return bars
 
 
 def calendar_columns(session: NDArray[np.int32]) -> NDArray[np.int32]:

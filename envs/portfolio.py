@@ -23,11 +23,12 @@ from envs.actions import action_space
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
+from envs.kernel.lanes import LANES
 from envs.kernel.masks import mask_rows
 from envs.kernel.step import DISABLED, NEXT_STEP, SAME_STEP, reset_rows, step_rows
 from envs.market import Market
 from envs.observations import ObservationLayout
-from envs.rows import RowState, check_market, episode_windows
+from envs.rows import RowState, check_market, desk_arrays, episode_windows, num_blocks, thread_bounds
 from envs.rules import instrument_matrix, rule_vector
 
 _MODES = {
@@ -75,22 +76,21 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.single_action_space = action_space(config.action, self.num_assets)
         self.recorder: Any = None
         self._mode = _MODES[autoreset_mode]
-        self._features = market.features.reshape(market.num_bars, -1)
         self._rule = rule_vector(config, market)
         self._instrument = instrument_matrix(config, market)
-        self._windows = episode_windows(market, config, self.windows)
         self._seed = np.uint64(int(seed) % 2**64)
         self._reward_function = reward
         self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
+        rows = self.rows
+        self._market_and_state = (
+            market.bars, market.features.reshape(market.num_bars, -1), market.clock, market.calendar, market.years,
+            self._instrument, self._rule, episode_windows(market, config, self.windows),
+            rows.account_BKL, rows.counter_BKL, rows.position_BAKL, rows.slot_BAKL, rows.below, rows.flow_BKL,
+        )  # fmt: skip
         self._allocate_outputs()
-        self._bounds = np.linspace(0, self.num_envs, min(max(num_threads, 1), self.num_envs) + 1).astype(int)
-        self._scratch = [
-            (
-                np.zeros(self.num_assets),
-                np.zeros(self.num_assets, np.uint32),
-                np.zeros(self.num_assets, np.int64),
-            )
-            for _ in self._bounds[1:]
+        self._bounds = thread_bounds(self.num_envs, num_threads)
+        self._desks = [
+            desk_arrays(self.num_assets, self.layout.size, self.rows.below.shape[1]) for _ in self._bounds[1:]
         ]
         self._pool = ThreadPoolExecutor(len(self._bounds) - 1) if len(self._bounds) > 2 else None
         self._ended: list[NDArray[np.float64]] = []
@@ -113,8 +113,10 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._actions = np.zeros((E, A, width), dtype=np.float32)
         self._out = np.zeros((E, D), dtype=np.float32)
         self._final = np.zeros((E if self._mode == SAME_STEP else 1, D), dtype=np.float32)
-        self._reward = np.zeros(E)
-        self._flags = np.zeros((E, 2), dtype=np.bool_)
+        self._rewards = np.zeros((num_blocks(E), 1, LANES))
+        self._flags = np.zeros((2, num_blocks(E) * LANES), dtype=np.bool_)
+        self._reward = self._rewards.reshape(-1)[:E]
+        self._terminated, self._truncated = self._flags[:, :E]
         self._ended_rows = np.zeros((E, c.NUM_ENDED_COLUMNS))
         self.set_logging(False)
 
@@ -123,10 +125,6 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         E, A = self.num_envs, self.num_assets
         self.fill_log = np.zeros((E, A, c.NUM_PLACES if on else 0, c.NUM_FILL_COLUMNS))
         self.decision_log = np.zeros((E, A if on else 0, c.NUM_DECISION_COLUMNS))
-
-    def _market_arrays(self) -> tuple[NDArray[Any], ...]:
-        market = self.market
-        return market.bars, self._features, market.clock, market.calendar
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -137,12 +135,16 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
             mask[:] = options["reset_mask"]
         if seed is not None:
             self._seed = np.uint64(int(seed) % 2**64)
-            self.rows.counter[mask != 0, c.EPISODE] = -1
-        rows = self.rows
+            self.rows.put("counter", c.EPISODE, -1, np.flatnonzero(mask))
         reset_rows(
-            *self._market_arrays(), self._instrument, self._rule, self._windows, rows.account, rows.counter,
-            rows.position, rows.slot, rows.below, mask, self._out, self._seed, self._scratch[0][1],
-        )  # fmt: skip
+            *self._market_and_state,
+            self.fill_log,
+            self.decision_log,
+            mask,
+            self._out,
+            self._seed,
+            *self._desks[0],
+        )
         self._started = True
         if self.recorder is not None:
             self.recorder.on_reset(mask)
@@ -170,48 +172,46 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._actions[...] = np.asarray(actions).reshape(self._actions.shape)
         direct = out is None or (out.flags.c_contiguous and out.dtype == np.float32 and out.flags.writeable)
         target = out if out is not None and direct else self._out
-        num_ended = self._run(target)
+        any_ended = self._run(target)
         if out is not None and target is not out:
             out[...] = target
-        infos = self._after_step(num_ended)
-        reward, flags = self._reward, self._flags
+        infos = self._after_step(any_ended)
+        reward, terminated, truncated = self._reward, self._terminated, self._truncated
         if self._copy:
-            reward, flags = reward.copy(), flags.copy()
+            reward, terminated, truncated = reward.copy(), terminated.copy(), truncated.copy()
             infos = {name: values.copy() for name, values in infos.items()}
-        return self._handed(out), reward, flags[:, 0], flags[:, 1], infos
+        return self._handed(out), reward, terminated, truncated, infos
 
     def _handed(self, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if out is not None:
             return out
         return self._out.copy() if self._copy else self._out
 
-    def _run(self, target: NDArray[np.float32]) -> int:
-        market, rows = self.market, self.rows
+    def _run(self, target: NDArray[np.float32]) -> bool:
         arguments = (
-            *self._market_arrays(), market.years, self._instrument, self._rule, self._windows,
-            rows.account, rows.counter, rows.position, rows.slot, rows.below, rows.flow, self.fill_log,
-            self.decision_log, self._actions, target, self._final, self._reward, self._flags,
-            self._ended_rows, self._seed, self._mode,
+            *self._market_and_state, self.fill_log, self.decision_log, self._actions, target, self._final,
+            self._rewards, self._flags, self._ended_rows, self._seed, self._mode,
         )  # fmt: skip
         if self._pool is None:
-            return int(step_rows(*arguments, *self._scratch[0], 0, self.num_envs))
+            return bool(step_rows(*arguments, *self._desks[0], 0, self.num_envs))
         parts = zip(self._bounds[:-1].tolist(), self._bounds[1:].tolist(), strict=True)
         futures = [
-            self._pool.submit(step_rows, *arguments, *scratch, first, stop)
-            for scratch, (first, stop) in zip(self._scratch, parts, strict=True)
+            self._pool.submit(step_rows, *arguments, *desk, first, stop)
+            for desk, (first, stop) in zip(self._desks, parts, strict=True)
         ]
-        return sum(future.result() for future in futures)
+        ended = [future.result() for future in futures]
+        return any(ended)
 
-    def _after_step(self, num_ended: int) -> dict[str, Any]:
+    def _after_step(self, any_ended: bool) -> dict[str, Any]:
         infos: dict[str, Any] = {}
         if self._reward_function is not None:
             self._reward[:] = self._reward_function(self)
-        if not num_ended and self.recorder is None:
+        if not any_ended and self.recorder is None:
             return infos
-        ended = self._flags[:, 0] | self._flags[:, 1]
+        ended = self._terminated | self._truncated
         if self.recorder is not None:
             self.recorder.on_step(ended)
-        if num_ended:
+        if any_ended:
             if len(self._ended) < 65_536:
                 self._ended.append(self._ended_rows[ended])
             if self._mode == SAME_STEP:
@@ -229,8 +229,8 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         out = np.zeros((self.num_envs, self.num_assets, choices), dtype=np.uint8)
         rows = self.rows
         mask_rows(
-            self.market.bars, self.market.calendar, self._rule, rows.counter, rows.position, rows.slot,
-            rows.below, out,
+            self.market.bars, self.market.calendar, self._rule, rows.counter_BKL, rows.position_BAKL,
+            rows.slot_BAKL, rows.below, out,
         )  # fmt: skip
         return out.astype(bool)
 
@@ -254,20 +254,14 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
     def get_state(self) -> dict[str, Any]:
         """Complete state: stepping on after `set_state` gives the same bits."""
         return {
-            "rows": {name: value.copy() for name, value in self.rows.arrays().items()},
+            "rows": self.rows.arrays(),
             "observation": self._out.copy(), "cost_scale": self.cost_scale, "seed": int(self._seed),
             "ended": [rows.copy() for rows in self._ended], "started": self._started,
         }  # fmt: skip
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what `get_state` returned, into an env of the same market and config."""
-        for name, value in self.rows.arrays().items():
-            saved = state["rows"][name]
-            if saved.shape != value.shape:
-                raise ValueError(
-                    f"saved {name} is {saved.shape}, this env's is {value.shape}; build the same env"
-                )
-            value[...] = saved
+        self.rows.restore(state["rows"])
         self._out[...] = state["observation"]
         self.set_cost_scale(state["cost_scale"])
         self._seed = np.uint64(state["seed"])
@@ -286,7 +280,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         """
         rows, assets, places = np.nonzero(self.fill_log[..., c.FILL_UNITS])
         bars = self.current_bar
-        ended = self._flags.any(axis=1)
+        ended = self._terminated | self._truncated
         return [
             {
                 "row": int(e), "asset": int(a), "filled_bar": int(bars[e]), "at_open": bool(place == c.AT_OPEN),

@@ -1,64 +1,145 @@
 """State of the env rows as arrays, and the checks that a market, a config and windows fit together.
 
-Axes: E env row, A asset slot, K column, N bars of the VaR window, W window.
+Axes: E env row, B block of LANES rows, L lane, A asset slot, K column, N bars of the VaR window, W window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
+from envs.kernel.lanes import LANES
 from envs.market import Market
 from envs.rules import needs_context, num_position_columns
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RowState:
-    """Struct-of-arrays state, columns named in envs.kernel.columns.
+    """State of E env rows in blocks of LANES, a column's LANES numbers side by side, as the kernel treats them.
+
+    Columns are named in envs.kernel.columns; the last block may be longer than the rows.
 
     Attributes
     ----------
-    account : (E, K) float64. counter : (E, K) int32. position : (E, A, K) float64. slot : (E, A, K) int32.
+    account_BKL, flow_BKL : float64; flow is what happened in the last bar. counter_BKL : int32.
+    position_BAKL : float64. slot_BAKL : int32.
     below : (E, N) uint8, ring: 1 where a net return of the VaR window lies below minus the limit, N = 0 without that
-        limit. flow : (E, K) float64, the last bar.
+        limit.
     """
 
-    account: NDArray[np.float64]
-    counter: NDArray[np.int32]
-    position: NDArray[np.float64]
-    slot: NDArray[np.int32]
+    num_envs: int
+    account_BKL: NDArray[np.float64]
+    counter_BKL: NDArray[np.int32]
+    position_BAKL: NDArray[np.float64]
+    slot_BAKL: NDArray[np.int32]
     below: NDArray[np.uint8]
-    flow: NDArray[np.float64]
+    flow_BKL: NDArray[np.float64]
 
     @classmethod
     def allocate(
         cls, config: PortfolioEnvConfig, market: Market, num_envs: int, num_assets: int, first_stream: int
     ) -> RowState:
         """Allocate zeroed rows; row e draws from stream `first_stream + e`."""
+        B, A, L = num_blocks(num_envs), num_assets, LANES
         random = config.episode.randomisation
         mapped = random is not None and random.tickers
-        counter = np.zeros((num_envs, c.NUM_COUNTER_COLUMNS), dtype=np.int32)
-        counter[:, c.STREAM] = first_stream + np.arange(num_envs)
-        counter[:, c.EPISODE] = -1
-        return cls(
-            account=np.zeros((num_envs, c.NUM_ACCOUNT_COLUMNS)),
-            counter=counter,
-            position=np.zeros((num_envs, num_assets, num_position_columns(config))),
-            slot=np.zeros((num_envs, num_assets, 2 if mapped else 1), dtype=np.int32),
+        state = cls(
+            num_envs=num_envs,
+            account_BKL=np.zeros((B, c.NUM_ACCOUNT_COLUMNS, L)),
+            counter_BKL=np.zeros((B, c.NUM_COUNTER_COLUMNS, L), dtype=np.int32),
+            position_BAKL=np.zeros((B, A, num_position_columns(config), L)),
+            slot_BAKL=np.zeros((B, A, 2 if mapped else 1, L), dtype=np.int32),
             below=np.zeros((num_envs, 0 if config.risk.max_var is None else config.risk.var_bars), np.uint8),
-            flow=np.zeros((num_envs, c.NUM_FLOW_COLUMNS)),
+            flow_BKL=np.zeros((B, c.NUM_FLOW_COLUMNS, L)),
         )
+        state.put("counter", c.STREAM, first_stream + np.arange(num_envs))
+        state.put("counter", c.EPISODE, -1)
+        return state
+
+    def _by_row(self, array: NDArray) -> NDArray:
+        """(B, ..., L) -> (E, ...), a copy that cannot be written to: a change of it would be lost."""
+        rows = np.array(np.moveaxis(array, -1, 1), order="C").reshape(-1, *array.shape[1:-1])[: self.num_envs]
+        rows.flags.writeable = False
+        return rows
+
+    @property
+    def account(self) -> NDArray[np.float64]:
+        """(E, K), a copy."""
+        return self._by_row(self.account_BKL)
+
+    @property
+    def counter(self) -> NDArray[np.int32]:
+        """(E, K), a copy."""
+        return self._by_row(self.counter_BKL)
+
+    @property
+    def position(self) -> NDArray[np.float64]:
+        """(E, A, K), a copy."""
+        return self._by_row(self.position_BAKL)
+
+    @property
+    def slot(self) -> NDArray[np.int32]:
+        """(E, A, K), a copy."""
+        return self._by_row(self.slot_BAKL)
+
+    @property
+    def flow(self) -> NDArray[np.float64]:
+        """(E, K), a copy."""
+        return self._by_row(self.flow_BKL)
+
+    def put(self, name: str, column: int, values: ArrayLike, rows: ArrayLike | None = None) -> None:
+        """Set a column of `account`, `counter` or `flow` to `values`, of all rows or of `rows` (indices)."""
+        which = np.arange(self.num_envs) if rows is None else np.asarray(rows)
+        getattr(self, f"{name}_BKL")[which // LANES, column, which % LANES] = values
 
     def arrays(self) -> dict[str, NDArray]:
-        """Name -> array, for saving and restoring."""
-        names = ("account", "counter", "position", "slot", "below", "flow")
-        return {name: getattr(self, name) for name in names}
+        """Name -> array with E rows, a copy, for saving."""
+        names = ("account", "counter", "position", "slot", "flow")
+        return {**{name: getattr(self, name) for name in names}, "below": self.below.copy()}
+
+    def restore(self, arrays: Mapping[str, NDArray]) -> None:
+        """Put back what `arrays` returned; ValueError if it is of other rows or another config."""
+        for name, value in self.arrays().items():
+            saved = arrays[name]
+            if saved.shape != value.shape:
+                raise ValueError(
+                    f"saved {name} is {saved.shape}, this env's is {value.shape}; build the same env"
+                )
+        which = np.arange(self.num_envs)
+        for name in ("account", "counter", "flow"):
+            getattr(self, f"{name}_BKL")[which // LANES, :, which % LANES] = arrays[name]
+        for name in ("position", "slot"):
+            getattr(self, f"{name}_BAKL")[which // LANES, :, :, which % LANES] = arrays[name]
+        self.below[...] = arrays["below"]
+
+
+def num_blocks(num_envs: int) -> int:
+    """Blocks of LANES rows that hold `num_envs` rows."""
+    return -(-num_envs // LANES)
+
+
+def thread_bounds(num_envs: int, num_threads: int) -> NDArray[np.int64]:
+    """Rows at which threads begin and end: whole blocks of LANES for each."""
+    blocks = num_blocks(num_envs)
+    bounds = np.linspace(0, blocks, min(max(num_threads, 1), blocks) + 1).astype(np.int64)
+    return np.minimum(bounds * LANES, num_envs)
+
+
+def desk_arrays(num_assets: int, observation_size: int, var_bars: int) -> tuple[NDArray, ...]:
+    """What one thread of the kernel writes on: the fields of `envs.kernel.parts.Desk`."""
+    A, L = num_assets, LANES
+    logged = A * max(c.NUM_DECISION_COLUMNS, c.NUM_PLACES * c.NUM_FILL_COLUMNS)
+    return (
+        np.zeros((A, c.NUM_FACT_COLUMNS, L)), np.repeat(np.arange(A), L).reshape(A, L), np.zeros((A, L), np.int64),
+        np.zeros((3, L), np.int64), np.zeros((1, logged)), np.zeros((1, observation_size), np.float32),
+        np.zeros((1, var_bars), np.uint8),
+    )  # fmt: skip
 
 
 def check_market(market: Market, config: PortfolioEnvConfig, num_envs: int) -> None:

@@ -55,7 +55,6 @@ def _put_costs(rule: NDArray[np.float64], costs: CostConfig) -> None:
     rule[c.PARTICIPATION] = _number(costs.max_participation)
     rule[c.CARRY] = float(costs.remainder == "carry")
     rule[c.LATENCY_BARS] = costs.latency_bars
-    rule[c.BORROW_ON] = float(costs.borrow)
     rule[c.FUNDING_ON] = float(costs.funding)
 
 
@@ -128,6 +127,7 @@ def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float6
     _put_risk(rule, config.risk)
     _put_reward(rule, config.reward, market.bar_seconds)
     _put_episode(rule, config.episode)
+    rule[c.BORROW_ON] = float(config.costs.borrow and market.instrument[:, c.BORROW_RATE].any())
     rule[c.RETURN_SCALE] = config.observation.return_scale
     rule[c.HOLDING_SCALE] = config.observation.holding_scale_bars
     rule[c.YEAR_ROOT] = math.sqrt(market.periods_per_year)

@@ -136,9 +136,9 @@ def _run_episodes(
 
 def _set_conditions(env: PortfolioVectorEnv, scenarios: Sequence[Scenario]) -> None:
     """Give each row its own costs and latency for the episode that has just begun."""
-    env.rows.account[:, c.COST_FACTOR] = [scenario.cost_factor for scenario in scenarios]
+    env.rows.put("account", c.COST_FACTOR, [scenario.cost_factor for scenario in scenarios])
     base = env.config.costs.latency_bars
-    env.rows.counter[:, c.LATENCY] = [base + scenario.extra_latency_bars for scenario in scenarios]
+    env.rows.put("counter", c.LATENCY, [base + scenario.extra_latency_bars for scenario in scenarios])
 
 
 def evaluation_config(

@@ -1,15 +1,11 @@
 """What happens inside bar t + 1: financing, delisting, fills at the open, barriers, liquidation, fills at the close.
 
-Arrays of one env row: `bars` and `last_bars` (S, K) are bars t + 1 and t, `positions` and `slots` (A, K), `fill_log`
-(A, place, K). Their parts for one asset slot are `bar`, `last_bar`, `instrument`, `position`, `slot` (K,) and `fills`
-(place, K).
+Of one block of rows. A phase is worked out for all of them; what happens in it is booked in the rows where it happens.
 """
 
 from __future__ import annotations
 
 import math
-
-import numpy as np
 
 from envs.kernel.columns import (
     AT_CLOSE,
@@ -22,6 +18,7 @@ from envs.kernel.columns import (
     BORROW_RATE,
     BY_DELISTING,
     BY_LIQUIDATION,
+    BY_SESSION_END,
     BY_SIGNAL,
     BY_STOP,
     BY_TARGET,
@@ -41,7 +38,7 @@ from envs.kernel.columns import (
     FUNDING_PAID,
     HIGH,
     INSIDE,
-    LATENCY,
+    LAST_MARK,
     LIQUIDATION_BPS,
     LOG_BORROW,
     LOG_FUNDING,
@@ -52,6 +49,9 @@ from envs.kernel.columns import (
     MAKER_BPS,
     MARK,
     MULTIPLIER,
+    NEXT,
+    NOW,
+    NUM_DECISION_COLUMNS,
     OPEN,
     PARTICIPATION,
     PERCENT,
@@ -69,58 +69,62 @@ from envs.kernel.columns import (
 )
 from envs.kernel.fills import book_fill
 from envs.kernel.jit import hot, inner
-from envs.kernel.orders import cancel_orders
+from envs.kernel.lane_arrays import beside, block, lane_numbers, neighbours, rows_at
+from envs.kernel.lanes import everywhere, first_lanes, lane_bits, where
+from envs.kernel.orders import cancel_orders, queue_length
+from envs.kernel.parts import has_context, instrument_of, is_logged, next_bar
 from envs.kernel.sizes import round_to_lot
 
 
 @hot
-def charge_financing(
-    rule, instruments, last_bars, bars, years, account, positions, flow, decision_log, symbols
-):
-    """Charge borrow and funding on the units held from close t into bar t + 1, at the mark of close t.
-
-    years : length of bar t + 1.
-    """
-    borrows, funds = rule[BORROW_ON] > 0.0, rule[FUNDING_ON] > 0.0 and bars.shape[1] > FUNDING
+def charge_financing(rule, market, book, desk, live):
+    """Charge borrow and funding on the units held from close t into bar t + 1, at the mark of close t."""
+    borrows, funds = rule[BORROW_ON] > 0.0, rule[FUNDING_ON] > 0.0 and has_context(market)
     if not (borrows or funds):
         return
+    account, flow = block(book.account, live), block(book.flow, live)
     scale = rule[COST_SCALE] * account[COST_FACTOR]
     cash, borrow_paid, funding_paid = account[CASH], flow[BORROW_PAID], flow[FUNDING_PAID]
-    for a in range(positions.shape[0]):
-        s = symbols[a]
-        position, instrument = positions[a], instruments[s]
+    for a in range(book.position.shape[0]):
+        position, instrument = block(book.position[a], live), instrument_of(desk, a, live)
         units = position[UNITS]
-        notional = units * last_bars[s, MARK] * instrument[MULTIPLIER]
-        borrow = funding = 0.0
+        notional = units * block(desk.facts[a], live)[LAST_MARK] * instrument[MULTIPLIER]
+        borrow = funding = everywhere(0.0)
         if borrows:
-            charge = -notional * instrument[BORROW_RATE] * years * scale
-            borrow = charge if units < 0.0 else 0.0
+            years = rows_at(market.years, desk.places[NEXT])[0]
+            borrow = where(units < 0.0, -notional * instrument[BORROW_RATE] * years * scale, 0.0)
         if funds:
-            funding = notional * bars[s, FUNDING] * scale
+            funding = notional * next_bar(desk, a, live)[FUNDING] * scale
         cash -= borrow + funding
         borrow_paid += borrow
         funding_paid += funding
         if rule[TRADE_STATS] > 0.0:
-            position[TRADE_PNL] -= borrow + funding
-        if decision_log.shape[0] > 0:
-            decision_log[a, LOG_BORROW] = borrow
-            decision_log[a, LOG_FUNDING] = funding
-    account[CASH], flow[BORROW_PAID], flow[FUNDING_PAID] = cash, borrow_paid, funding_paid
+            last = book.position.shape[1] + TRADE_PNL
+            position[last] = position[last] - (borrow + funding)
+        if is_logged(book):
+            log, k = neighbours(book.decision_log, book.first, live, desk.waste), NUM_DECISION_COLUMNS * a
+            log[k + LOG_BORROW] = borrow
+            log[k + LOG_FUNDING] = funding
+    account[CASH] = cash
+    flow[BORROW_PAID], flow[FUNDING_PAID] = borrow_paid, funding_paid
 
 
 @hot
-def open_quantity(rule, instrument, bar, position):
-    """Signed units that the working order fills at the open of bar t + 1 (participation cap applied)."""
+def working_quantity(position):
+    """Signed units between what is held and the working target."""
     target, held = position[TARGET], position[UNITS]
     quantity = target - held
-    if abs(quantity) <= DUST * max(abs(target), abs(held)):
-        return 0.0
+    return where(abs(quantity) <= DUST * max(abs(target), abs(held)), 0.0, quantity)
+
+
+@hot
+def capped_quantity(rule, instrument, volume, quantity):
+    """What the participation cap leaves of an order for `quantity` units in a bar of that volume."""
     if rule[PARTICIPATION] <= 0.0:
         return quantity
-    room = rule[PARTICIPATION] * bar[VOLUME]
-    if abs(quantity) <= room:
-        return quantity
-    return math.copysign(round_to_lot(room, instrument[LOT_STEP]), quantity)
+    room = rule[PARTICIPATION] * volume
+    part = math.copysign(round_to_lot(room, instrument[LOT_STEP]), quantity)
+    return where(abs(quantity) <= room, quantity, part)
 
 
 @hot
@@ -136,16 +140,15 @@ def barrier_distances(rule, instrument, position):
 @hot
 def stop_level(rule, position, distance, side):
     """Binding stop (fixed or trailing, whichever is nearer) and its reason; reason -1 when there is none."""
-    level = 0.0
-    reason = -1
+    level, reason = everywhere(0.0), everywhere(-1.0)
     if rule[STOP_LOSS] > 0.0:
         level = position[ENTRY_PRICE] - side * rule[STOP_LOSS] * distance
-        reason = BY_STOP
+        reason = everywhere(BY_STOP)
     if rule[TRAILING_STOP] > 0.0:
         trail = position[EXTREME] - side * rule[TRAILING_STOP] * distance
-        nearer = (reason < 0) | (side * (trail - level) > 0.0)
-        level = trail if nearer else level
-        reason = BY_TRAILING if nearer else reason
+        nearer = (reason < 0.0) | (side * (trail - level) > 0.0)
+        level = where(nearer, trail, level)
+        reason = where(nearer, BY_TRAILING, reason)
     return level, reason
 
 
@@ -157,42 +160,43 @@ def barrier_exit(rule, instrument, bar, position, slot, t):
     """
     side = math.copysign(1.0, position[UNITS])
     distance = barrier_distances(rule, instrument, position)
-    if distance <= 0.0:
-        return 0.0, -1
     opened, high, low = bar[OPEN], bar[HIGH], bar[LOW]
-    worst = low if side > 0.0 else high
-    best = high if side > 0.0 else low
-    stop, stop_reason = stop_level(rule, position, distance, side)
-    target = position[ENTRY_PRICE] + side * rule[PROFIT_TARGET] * distance
-    has_target = rule[PROFIT_TARGET] > 0.0
-    if slot[ENTRY_BAR] <= t:
-        if stop_reason >= 0 and side * (opened - stop) <= 0.0:
-            return opened, stop_reason
-        if has_target and side * (opened - target) >= 0.0:
-            return opened, BY_TARGET
-    if stop_reason >= 0 and side * (worst - stop) <= 0.0:
-        return stop, stop_reason
-    if has_target and side * (best - target) >= 0.0:
-        return target, BY_TARGET
-    return 0.0, -1
+    worst, best = where(side > 0.0, low, high), where(side > 0.0, high, low)
+    price, reason = everywhere(0.0), everywhere(-1.0)
+    held_into = slot[ENTRY_BAR] <= t
+    if rule[PROFIT_TARGET] > 0.0:
+        target = position[ENTRY_PRICE] + side * rule[PROFIT_TARGET] * distance
+        reached = side * (best - target) >= 0.0
+        jumped = held_into & (side * (opened - target) >= 0.0)
+        price = where(jumped, opened, target)
+        reason = where(reached | jumped, BY_TARGET, -1.0)
+    else:
+        jumped = first_lanes(0)
+    if (rule[STOP_LOSS] > 0.0) | (rule[TRAILING_STOP] > 0.0):
+        stop, stop_reason = stop_level(rule, position, distance, side)
+        gapped = held_into & (side * (opened - stop) <= 0.0)
+        stopped = gapped | (~jumped & (side * (worst - stop) <= 0.0))
+        price = where(stopped, where(gapped, opened, stop), price)
+        reason = where(stopped, stop_reason, reason)
+    return price, where(distance > 0.0, reason, -1.0)
 
 
 @hot
-def liquidation_path(instruments, bars, account, positions, symbols):
+def liquidation_path(book, desk, live):
     """Share of the way from the open to every position's worst price at which equity meets maintenance.
 
     Equity and maintenance are linear along the path (cross margin, all assets move together: the cautious
     reading of a bar). Returns 0 when the open is already below, 2 when the worst price is still above.
     """
-    equity_open = equity_worst = account[CASH]
-    need_open = need_worst = 0.0
-    for a in range(positions.shape[0]):
-        units = positions[a, UNITS]
-        instrument, bar = instruments[symbols[a]], bars[symbols[a]]
-        point, opened, high, low = instrument[MULTIPLIER], bar[OPEN], bar[HIGH], bar[LOW]
-        worst = low if units > 0.0 else high
-        if bar[TRADABLE] <= 0.0:
-            opened = worst = bar[MARK]
+    equity_open = equity_worst = block(book.account, live)[CASH]
+    need_open = need_worst = everywhere(0.0)
+    for a in range(book.position.shape[0]):
+        units = block(book.position[a], live)[UNITS]
+        instrument, bar = instrument_of(desk, a, live), next_bar(desk, a, live)
+        point = instrument[MULTIPLIER]
+        frozen = bar[TRADABLE] <= 0.0
+        opened = where(frozen, bar[MARK], bar[OPEN])
+        worst = where(frozen, bar[MARK], where(units > 0.0, bar[LOW], bar[HIGH]))
         equity_open += units * opened * point
         equity_worst += units * worst * point
         fixed = abs(units) * instrument[MAINTENANCE_PER_UNIT]
@@ -201,87 +205,86 @@ def liquidation_path(instruments, bars, account, positions, symbols):
         need_worst += fixed + share * worst
     spare_open = equity_open - need_open
     spare_worst = equity_worst - need_worst
-    if need_open <= 0.0 or spare_worst > 0.0:
-        return 2.0
-    if spare_open <= 0.0:
-        return 0.0
-    return spare_open / (spare_open - spare_worst)
+    safe = (need_open <= 0.0) | (spare_worst > 0.0)
+    return where(safe, 2.0, where(spare_open <= 0.0, 0.0, spare_open / (spare_open - spare_worst)))
 
 
 @inner
-def liquidate(
-    rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log, symbols, t, path
-):  # fmt: skip
-    """Close every tradable position at its price `path` of the way from the open to the worst price."""
-    for a in range(positions.shape[0]):
-        s = symbols[a]
-        instrument, bar, position = instruments[s], bars[s], positions[a]
-        units = position[UNITS]
-        if units == 0.0 or bar[TRADABLE] <= 0.0:
-            continue
-        worst = bar[LOW] if units > 0.0 else bar[HIGH]
-        price = bar[OPEN] + path * (worst - bar[OPEN])
-        fee_bps = instrument[TAKER_BPS] + instrument[LIQUIDATION_BPS]
-        book_fill(
-            rule, instrument, last_bars[s], bar, account, counter, position, slots[a], flow, fill_log[a],
-            t, -units, price, fee_bps, np.int64(INSIDE), np.int64(BY_LIQUIDATION),
-        )  # fmt: skip
-        cancel_orders(position, counter[LATENCY])
+def exit_fill(rule, market, book, desk, who, a, price, fee_bps, place, reason):
+    """Close what the rows `who` hold of an asset and cancel its orders. Rare, and so a call of its own."""
+    units = block(book.position[a], who)[UNITS]
+    book_fill(rule, market, book, desk, who & (units != 0.0), a, -units, price, fee_bps, place, reason)
+    cancel_orders(block(book.position[a], who), queue_length(rule, book.position.shape[1]))
 
 
 @hot
-def trade_asset(rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills, t):
-    """Fill at the open and check the barriers of one tradable asset in bar t + 1."""
-    quantity = open_quantity(rule, instrument, bar, position)
-    if quantity != 0.0:
-        book_fill(
-            rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills,
-            t, quantity, bar[OPEN], instrument[TAKER_BPS], np.int64(AT_OPEN), np.int64(BY_SIGNAL),
-        )  # fmt: skip
+def liquidate(rule, market, book, desk, called, path):
+    """Close every tradable position of the `called` rows, its price `path` of the way from the open to its worst."""
+    for a in range(book.position.shape[0]):
+        bar, instrument = next_bar(desk, a, called), instrument_of(desk, a, called)
+        units = block(book.position[a], called)[UNITS]
+        who = called & (units != 0.0) & (bar[TRADABLE] > 0.0)
+        price = bar[OPEN] + path * (where(units > 0.0, bar[LOW], bar[HIGH]) - bar[OPEN])
+        fee_bps = instrument[TAKER_BPS] + instrument[LIQUIDATION_BPS]
+        exit_fill(rule, market, book, desk, who, a, price, fee_bps, INSIDE, everywhere(BY_LIQUIDATION))
+
+
+@hot
+def close_asset(rule, market, book, desk, who, a, reason):
+    """Close what the rows `who` hold of an asset at the mark of bar t + 1 and cancel its orders."""
+    price, fee_bps = next_bar(desk, a, who)[MARK], instrument_of(desk, a, who)[TAKER_BPS]
+    exit_fill(rule, market, book, desk, who, a, price, fee_bps, AT_CLOSE, reason)
+
+
+@hot
+def close_all(rule, market, book, desk, who, reason):
+    """Close every position of the rows `who` at its last known price. `session_end` leaves untradable ones alone."""
+    for a in range(book.position.shape[0]):
+        closes = who & ((reason != BY_SESSION_END) | (next_bar(desk, a, who)[TRADABLE] > 0.0))
+        close_asset(rule, market, book, desk, closes, a, reason)
+
+
+@hot
+def trade_asset(rule, market, book, desk, live, a):
+    """Fill one asset at the open and check its barriers in bar t + 1, in the live rows that can trade it."""
+    bar, instrument = next_bar(desk, a, live), instrument_of(desk, a, live)
+    position = block(book.position[a], live)
+    quantity = working_quantity(position)
+    who = live & (quantity != 0.0)
+    if lane_bits(who) != 0:
+        volume = beside(rows_at(market.bars, desk.places[NEXT]), desk.shifts[a])[VOLUME]
+        quantity = capped_quantity(rule, instrument, volume, quantity)
+        who = who & (quantity != 0.0)
+        fee_bps = instrument[TAKER_BPS]
+        book_fill(rule, market, book, desk, who, a, quantity, bar[OPEN], fee_bps, AT_OPEN, BY_SIGNAL)
     if rule[CARRY] <= 0.0:
         position[TARGET] = position[UNITS]
-    if rule[BARRIERS_ON] > 0.0 and position[UNITS] != 0.0:
-        price, reason = barrier_exit(rule, instrument, bar, position, slot, t)
-        if reason >= 0:
-            fee_bps = instrument[MAKER_BPS] if reason == BY_TARGET else instrument[TAKER_BPS]
-            book_fill(
-                rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills,
-                t, -position[UNITS], price, fee_bps, np.int64(INSIDE), np.int64(reason),
-            )  # fmt: skip
-            cancel_orders(position, counter[LATENCY])
-        else:
-            highest, lowest = max(position[EXTREME], bar[HIGH]), min(position[EXTREME], bar[LOW])
-            position[EXTREME] = highest if position[UNITS] > 0.0 else lowest
-
-
-@inner
-def close_position(
-    rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills, t, reason
-):  # fmt: skip
-    """Close what is held at the mark of bar t + 1 and cancel its orders."""
-    units = position[UNITS]
-    if units != 0.0:
-        book_fill(
-            rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills,
-            t, -units, bar[MARK], instrument[TAKER_BPS], np.int64(AT_CLOSE), np.int64(reason),
-        )  # fmt: skip
-    cancel_orders(position, counter[LATENCY])
+    if rule[BARRIERS_ON] <= 0.0:
+        return
+    held = live & (position[UNITS] != 0.0)
+    if lane_bits(held) == 0:
+        return
+    price, reason = barrier_exit(
+        rule, instrument, bar, position, block(book.slot[a], live), lane_numbers(desk.places[NOW])
+    )
+    hit = held & (reason >= 0.0)
+    extreme = where(
+        position[UNITS] > 0.0, max(position[EXTREME], bar[HIGH]), min(position[EXTREME], bar[LOW])
+    )
+    position[EXTREME] = where(held & ~hit, extreme, position[EXTREME])
+    if lane_bits(hit) != 0:
+        fee_bps = where(reason == BY_TARGET, instrument[MAKER_BPS], instrument[TAKER_BPS])
+        exit_fill(rule, market, book, desk, hit, a, price, fee_bps, INSIDE, reason)
 
 
 @hot
-def trade_bar(
-    rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log, symbols, t
-):
-    """Everything that can trade inside bar t + 1 before its close, all assets of an env row."""
-    for a in range(positions.shape[0]):
-        s = symbols[a]
-        instrument, bar, position, slot = instruments[s], bars[s], positions[a], slots[a]
-        if t + 1 >= instrument[DELIST_BAR]:
-            close_position(
-                rule, instrument, last_bars[s], bar, account, counter, position, slot, flow, fill_log[a],
-                t, np.int64(BY_DELISTING),
-            )  # fmt: skip
-        elif bar[TRADABLE] > 0.0:
-            trade_asset(
-                rule, instrument, last_bars[s], bar, account, counter, position, slot, flow, fill_log[a], t
-            )
+def trade(rule, market, book, desk, live):
+    """Everything that can trade inside bar t + 1 before its close, all assets of the live rows."""
+    after = lane_numbers(desk.places[NEXT])
+    for a in range(book.position.shape[0]):
+        delisted = live & (after >= instrument_of(desk, a, live)[DELIST_BAR])
+        if lane_bits(delisted) != 0:
+            close_asset(rule, market, book, desk, delisted, a, everywhere(BY_DELISTING))
+        trades = live & ~delisted & (next_bar(desk, a, live)[TRADABLE] > 0.0)
+        if lane_bits(trades) != 0:
+            trade_asset(rule, market, book, desk, trades, a)

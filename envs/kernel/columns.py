@@ -35,7 +35,7 @@ SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
 ) = range(16)
 NUM_INSTRUMENT_COLUMNS = 16
 
-# account_EK float64: state of an env row
+# account_BKL float64: state of an env row
 (
     CASH,
     EQUITY,
@@ -52,7 +52,7 @@ NUM_INSTRUMENT_COLUMNS = 16
 ) = range(12)
 NUM_ACCOUNT_COLUMNS = 12
 
-# counter_EK int32: state of an env row
+# counter_BKL int32: state of an env row
 (
     BAR,
     START,
@@ -69,22 +69,23 @@ NUM_ACCOUNT_COLUMNS = 12
     EPISODE_BREACHES,
     EPISODE_FILLS,
     BELOW_VAR,
-) = range(15)
-NUM_COUNTER_COLUMNS = 15
+    VAR_PLACE,
+) = range(16)
+NUM_COUNTER_COLUMNS = 16
 # values of HALT
 NOT_HALTED, HALTED_SESSION, HALTED_EPISODE = range(3)
 
-# position_EAK float64, as many columns as the config needs. The first three always; the next two with barriers or
+# position_BAKL float64, as many columns as the config needs. The first three always; the next two with barriers or
 # latency, and from QUEUE on one per bar of latency; the last two, counted from the end, with Kelly sizing.
 UNITS, ENTRY_PRICE, TARGET, ENTRY_ATR, EXTREME, QUEUE = range(6)
 NUM_POSITION_COLUMNS_MIN = 3
 TRADE_PNL, TRADE_NOTIONAL = -2, -1
 NUM_TRADE_COLUMNS = 2
 
-# slot_EAK int32
+# slot_BAKL int32
 ENTRY_BAR, SYMBOL = range(2)
 
-# flow_EK float64: what happened in the last bar, written anew at each step
+# flow_BKL float64: what happened in the last bar, written anew at each step
 (
     TURNOVER,
     COMMISSION,
@@ -112,6 +113,15 @@ NUM_FILL_COLUMNS = 7
 # the bar; units held at its close and the target decided one close earlier. Recording only.
 INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET = range(6)
 NUM_DECISION_COLUMNS = 6
+
+# Desk.facts_AKL float64: what a block's rows know of an asset slot in a step. First their wish and the reason of a
+# forced exit (-1: none), then of bar t and of bar t + 1 what every step reads, and the instrument.
+WISH, WISH_REASON, LAST_MARK, LAST_TRADABLE, NEXT_BAR = range(5)
+INSTRUMENT = NEXT_BAR + NUM_BAR_COLUMNS
+NUM_FACT_COLUMNS = INSTRUMENT + NUM_INSTRUMENT_COLUMNS
+
+# Desk.places_3L int64: the bar whose close rows know, the one they step through, the one that orders fill in
+NOW, NEXT, FILL = range(3)
 
 # ended_EK float64: statistics of an episode that ended in this step
 (

@@ -49,6 +49,7 @@ from envs.kernel.columns import (
     TRADE_NOTIONAL,
     TRADE_PNL,
     TRADE_STATS,
+    VAR_PLACE,
     WARMUP_BARS,
     WHOLE_EPISODE,
     WINDOW_START,
@@ -122,7 +123,7 @@ def clear_row(rule, account, counter, positions, slots):
             position[TRADE_PNL] = position[TRADE_NOTIONAL] = 0.0
         slots[a, ENTRY_BAR] = -1
     counter[PENDING_RESET] = counter[ENTRIES] = counter[STEPS] = 0
-    counter[WINS] = counter[LOSSES] = counter[BELOW_VAR] = 0
+    counter[WINS] = counter[LOSSES] = counter[BELOW_VAR] = counter[VAR_PLACE] = 0
     counter[EPISODE_BREACHES] = counter[EPISODE_FILLS] = 0
     counter[HALT] = NOT_HALTED
 

@@ -1,7 +1,6 @@
 """Booking a fill: costs, cash, average entry price, realised PnL. One function for every fill in the simulator.
 
-All of one asset slot of one env row: `instrument`, `last_bar` and `bar` (bars t and t + 1), `position` and
-`slot` are its columns (K,), `fills` its part of the fill log (place, K).
+Of one asset slot, in the rows `who` of a block: `terms`, `position` and `slot` are its columns, `before` is bar t.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import math
 from envs.kernel.columns import (
     ADV,
     ATR,
+    BAR,
     BARRIERS_ON,
     BY_VOLUME,
     CASH,
@@ -40,7 +40,10 @@ from envs.kernel.columns import (
     LOSS_SUM,
     LOSSES,
     MULTIPLIER,
+    NEXT,
+    NUM_FILL_COLUMNS,
     NUM_FILLS,
+    NUM_PLACES,
     REALISED,
     SLIPPAGE,
     SLIPPAGE_KIND,
@@ -58,117 +61,131 @@ from envs.kernel.columns import (
     WIN_SUM,
     WINS,
 )
-from envs.kernel.jit import hot, inner
+from envs.kernel.jit import hot
+from envs.kernel.lane_arrays import beside, block, neighbours, rows_at
+from envs.kernel.lanes import everywhere, where
+from envs.kernel.parts import has_context, instrument_of, is_logged, last_bar
 
 
 @hot
-def fill_costs(rule, instrument, last_bar, bar, quantity, price, fee_bps, scale):
+def fill_costs(rule, terms, before, volume, quantity, price, fee_bps, scale, context):
     """Commission, spread, slippage and impact of a fill in bar t + 1, decided with what is known at close t."""
     size = abs(quantity)
-    point = instrument[MULTIPLIER]
+    point = terms[MULTIPLIER]
     notional = size * price * point
-    has_context = last_bar.shape[0] > ATR
-    shares = size / last_bar[SPLIT] if has_context else size
-    tick = shares * point * instrument[TICK_SIZE]
-    commission = shares * instrument[COMMISSION_PER_UNIT] + notional * fee_bps * 1e-4
-    spread = tick * instrument[HALF_SPREAD_TICKS] + notional * instrument[HALF_SPREAD_BPS] * 1e-4
-    slippage = 0.0
+    shares = size / before[SPLIT] if context else size
+    tick = shares * point * terms[TICK_SIZE]
+    commission = shares * terms[COMMISSION_PER_UNIT] + notional * fee_bps * 1e-4
+    spread = tick * terms[HALF_SPREAD_TICKS] + notional * terms[HALF_SPREAD_BPS] * 1e-4
+    slippage = impact = everywhere(0.0)
     kind = rule[SLIPPAGE_KIND]
     if kind == FIXED_BPS:
         slippage = notional * rule[SLIPPAGE_VALUE] * 1e-4
     elif kind == FIXED_TICKS:
         slippage = tick * rule[SLIPPAGE_VALUE]
-    elif kind == BY_VOLUME and bar[VOLUME] > 0.0:
-        slippage = notional * rule[SLIPPAGE_VALUE] / math.sqrt(bar[VOLUME])
-    impact = 0.0
-    if rule[IMPACT_COEFFICIENT] > 0.0 and has_context and last_bar[ADV] > 0.0:
-        sigma_day = last_bar[VOLATILITY] * rule[DAY_ROOT]
-        impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / last_bar[ADV])
+    elif kind == BY_VOLUME:
+        slippage = where(volume > 0.0, notional * rule[SLIPPAGE_VALUE] / math.sqrt(volume), 0.0)
+    if rule[IMPACT_COEFFICIENT] > 0.0 and context:
+        adv, sigma_day = before[ADV], before[VOLATILITY] * rule[DAY_ROOT]
+        impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / adv)
+        impact = where(adv > 0.0, impact, 0.0)
     return scale * commission, scale * spread, scale * slippage, scale * impact
 
 
-@inner
-def close_trade_statistics(account, counter, position):
-    """Count a closed position as win or loss by its net PnL over entry notional (Kelly sizing)."""
-    notional = position[TRADE_NOTIONAL]
-    result = position[TRADE_PNL] / notional if notional > 0.0 else 0.0
-    if result > 0.0:
-        counter[WINS] += 1
-        account[WIN_SUM] += result
-    else:
-        counter[LOSSES] += 1
-        account[LOSS_SUM] -= result
-    position[TRADE_PNL] = 0.0
-    position[TRADE_NOTIONAL] = 0.0
+@hot
+def book_trade(
+    account, counter, position, num_columns, realised, paid, starts, adds, left, entry_share, price, point, quantity
+):  # fmt: skip
+    """Statistics of closed trades (Kelly sizing): net PnL over entry notional, counted as win or loss."""
+    held = position[UNITS]
+    pnl, entered = num_columns + TRADE_PNL, num_columns + TRADE_NOTIONAL
+    result = position[pnl] + (realised - paid * where(left * held < 0.0, 1.0 - entry_share, 1.0))
+    base = position[entered]
+    ends = (held != 0.0) & (left * held <= 0.0)
+    share = where(base > 0.0, result / base, 0.0)
+    won = ends & (share > 0.0)
+    lost = ends & ~won
+    counter[WINS] = counter[WINS] + where(won, 1.0, 0.0)
+    counter[LOSSES] = counter[LOSSES] + where(lost, 1.0, 0.0)
+    account[WIN_SUM] = account[WIN_SUM] + where(won, share, 0.0)
+    account[LOSS_SUM] = account[LOSS_SUM] - where(lost, share, 0.0)
+    result, base = where(ends, 0.0, result), where(ends, 0.0, base)
+    position[pnl] = where(starts & (held != 0.0), -paid * entry_share, result)
+    position[entered] = where(
+        starts, abs(left) * price * point, where(adds, base + abs(quantity) * price * point, base)
+    )
 
 
 @hot
-def book_position(rule, account, counter, position, slot, last_bar, t, quantity, price, point, paid):
+def book_position(
+    rule, account, counter, position, slot, before, num_columns, quantity, price, point, paid, context
+):
     """Move units by `quantity` at `price`: average entry price, realised PnL (returned), trade statistics."""
-    held = position[UNITS]
+    held, entry = position[UNITS], position[ENTRY_PRICE]
     left = held + quantity
-    if abs(left) <= DUST * abs(held):
-        left = 0.0
-    statistics = rule[TRADE_STATS] > 0.0
-    realised = 0.0
-    entry_share = 1.0
-    if held != 0.0 and held * quantity < 0.0:
-        closed = min(abs(quantity), abs(held))
-        realised = math.copysign(closed, held) * (price - position[ENTRY_PRICE]) * point
-        entry_share = 1.0 - closed / abs(quantity)
-    if statistics:
-        position[TRADE_PNL] += realised - paid * (1.0 - entry_share if left * held < 0.0 else 1.0)
-        if held != 0.0 and left * held <= 0.0:
-            close_trade_statistics(account, counter, position)
-    if left != 0.0 and left * held <= 0.0:
-        position[ENTRY_PRICE] = price
-        slot[ENTRY_BAR] = t + 1
-        if rule[BARRIERS_ON] > 0.0:
-            position[EXTREME] = price
-            position[ENTRY_ATR] = last_bar[ATR] if last_bar.shape[0] > ATR else 0.0
-        if statistics:
-            position[TRADE_NOTIONAL] = abs(left) * price * point
-            if held != 0.0:
-                position[TRADE_PNL] = -paid * entry_share
-    elif left != 0.0 and held * quantity > 0.0:
-        position[ENTRY_PRICE] += (price - position[ENTRY_PRICE]) * quantity / left
-        if statistics:
-            position[TRADE_NOTIONAL] += abs(quantity) * price * point
-    elif left == 0.0:
-        position[ENTRY_PRICE] = 0.0
+    left = where(abs(left) <= DUST * abs(held), 0.0, left)
+    reduces = held * quantity < 0.0
+    closed = min(abs(quantity), abs(held))
+    realised = where(reduces, math.copysign(closed, held) * (price - entry) * point, 0.0)
+    starts = (left != 0.0) & (left * held <= 0.0)
+    adds = (left != 0.0) & (held * quantity > 0.0)
+    if rule[TRADE_STATS] > 0.0:
+        entry_share = where(reduces, 1.0 - closed / abs(quantity), 1.0)
+        book_trade(
+            account, counter, position, num_columns, realised, paid, starts, adds, left, entry_share, price, point,
+            quantity,
+        )  # fmt: skip
+    average = where(adds, entry + (price - entry) * quantity / left, entry)
+    position[ENTRY_PRICE] = where(starts, price, where(left == 0.0, 0.0, average))
+    slot[ENTRY_BAR] = where(starts, counter[BAR] + 1.0, slot[ENTRY_BAR])
+    if rule[BARRIERS_ON] > 0.0:
+        position[EXTREME] = where(starts, price, position[EXTREME])
+        atr = before[ATR] if context else everywhere(0.0)
+        position[ENTRY_ATR] = where(starts, atr, position[ENTRY_ATR])
     position[UNITS] = left
     return realised
 
 
-@inner
-def book_fill(
-    rule, instrument, last_bar, bar, account, counter, position, slot, flow, fills,
-    t, quantity, price, fee_bps, place, reason,
-):  # fmt: skip
-    """Fill `quantity` units (signed) at `price` inside bar t + 1 and book all it costs."""
-    scale = rule[COST_SCALE] * account[COST_FACTOR]
+@hot
+def book_fill(rule, market, book, desk, who, a, quantity, price, fee_bps, place, reason):
+    """Fill `quantity` units (signed) of asset slot a at `price` inside bar t + 1 and book all it costs."""
+    account, counter, flow = block(book.account, who), block(book.counter, who), block(book.flow, who)
+    position, slot = block(book.position[a], who), block(book.slot[a], who)
+    terms, before, context = instrument_of(desk, a, who), last_bar(market, desk, a), has_context(market)
+    volume = beside(rows_at(market.bars, desk.places[NEXT]), desk.shifts[a])[VOLUME]
     commission, spread, slippage, impact = fill_costs(
-        rule, instrument, last_bar, bar, quantity, price, fee_bps, scale
+        rule,
+        terms,
+        before,
+        volume,
+        quantity,
+        price,
+        fee_bps,
+        rule[COST_SCALE] * account[COST_FACTOR],
+        context,
     )
     paid = commission + spread + slippage + impact
-    point = instrument[MULTIPLIER]
+    point, num_columns = terms[MULTIPLIER], book.position.shape[1]
     realised = book_position(
-        rule, account, counter, position, slot, last_bar, t, quantity, price, point, paid
+        rule, account, counter, position, slot, before, num_columns, quantity, price, point, paid, context
     )
-    account[CASH] -= quantity * price * point + paid
-    flow[TURNOVER] += abs(quantity) * price * point
-    flow[COMMISSION] += commission
-    flow[SPREAD] += spread
-    flow[SLIPPAGE] += slippage
-    flow[IMPACT] += impact
-    flow[REALISED] += realised
-    flow[NUM_FILLS] += 1.0
-    if fills.shape[0] > 0:
-        fill = fills[place]
-        fill[FILL_UNITS] = quantity
-        fill[FILL_PRICE] = price
-        fill[FILL_COMMISSION] = commission
-        fill[FILL_SPREAD] = spread
-        fill[FILL_SLIPPAGE] = slippage
-        fill[FILL_IMPACT] = impact
-        fill[FILL_REASON] = reason
+    account[CASH] = account[CASH] - (quantity * price * point + paid)
+    flow[TURNOVER] = flow[TURNOVER] + abs(quantity) * price * point
+    flow[COMMISSION] = flow[COMMISSION] + commission
+    flow[SPREAD] = flow[SPREAD] + spread
+    flow[SLIPPAGE] = flow[SLIPPAGE] + slippage
+    flow[IMPACT] = flow[IMPACT] + impact
+    flow[REALISED] = flow[REALISED] + realised
+    flow[NUM_FILLS] = flow[NUM_FILLS] + 1.0
+    if is_logged(book):
+        log, k = (
+            neighbours(book.fill_log, book.first, who, desk.waste),
+            (a * NUM_PLACES + place) * NUM_FILL_COLUMNS,
+        )
+        log[k + FILL_UNITS] = quantity
+        log[k + FILL_PRICE] = price
+        log[k + FILL_COMMISSION] = commission
+        log[k + FILL_SPREAD] = spread
+        log[k + FILL_SLIPPAGE] = slippage
+        log[k + FILL_IMPACT] = impact
+        log[k + FILL_REASON] = reason

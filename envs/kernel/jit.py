@@ -25,12 +25,6 @@ def non_negative(index):
     return np.int64(np.uint32(index))
 
 
-@hot
-def sign(x):
-    """-1, 0 or 1, without a branch: whether a position is long, short or flat no processor can guess."""
-    return int(x > 0.0) - int(x < 0.0)
-
-
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile an entry point of the kernel with an on-disk cache next to its source."""
     dispatcher = numba.njit(function, nogil=True, error_model="numpy", _nrt=False, cache=True)

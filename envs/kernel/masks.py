@@ -22,17 +22,18 @@ from envs.kernel.columns import (
     UNITS,
 )
 from envs.kernel.jit import compiled, inner
-from envs.kernel.orders import aged_entry, decided_target, entries_closed, forced_exit, row_exit
+from envs.kernel.lanes import LANES
+from envs.kernel.orders import aged_entry, decided_target, entries_closed, forced_exit, queue_length, row_exit
 from envs.kernel.valuation import var_exceeded
 
 
 @inner
-def allowed_sides(rule, position, slot, latency, fill_bar, forced, listens, closed, spent):
+def allowed_sides(rule, position, slot, queued, fill_bar, forced, listens, closed, spent):
     """Allowed sides of one asset slot as bits: 1 short, 2 flat, 4 long. The decided side is allowed unless forced.
 
     forced : it must be flat. listens : its orders are taken. closed : they may only reduce. spent : no entry is left.
     """
-    decided = decided_target(position, latency)
+    decided = decided_target(position, queued)
     keep = 2 if decided == 0.0 else (4 if decided > 0.0 else 1)
     if forced:
         return 2
@@ -46,25 +47,29 @@ def allowed_sides(rule, position, slot, latency, fill_bar, forced, listens, clos
 
 
 @compiled
-def mask_rows(bars, calendar, rule, counter, position, slot, below, out):
+def mask_rows(bars, calendar, rule, counters, positions, slots, below, out):
     """Write out (E, A, n) uint8: 1 where the action of scheme `direction` (n = 3) or `orders` (n = 4) is allowed."""
     last = calendar.shape[0] - 1
+    queued = queue_length(rule, positions.shape[2])
     for e in range(out.shape[0]):
-        t = min(counter[e, BAR], last - 1)
-        fill_bar = min(t + 1 + counter[e, LATENCY], last)
+        b, i = e // LANES, e % LANES
+        counter = counters[b, :, i]
+        t = min(counter[BAR], last - 1)
+        fill_bar = min(t + 1 + counter[LATENCY], last)
         day = calendar[fill_bar]
         rolls = calendar[t + 1, SESSION] != calendar[t, SESSION]
-        halt = NOT_HALTED if rolls and counter[e, HALT] == HALTED_SESSION else counter[e, HALT]
-        entries = 0 if rolls else counter[e, ENTRIES]
+        halt = NOT_HALTED if rolls and counter[HALT] == HALTED_SESSION else counter[HALT]
+        entries = 0 if rolls else counter[ENTRIES]
         spent = rule[MAX_ENTRIES] >= 0.0 and entries >= rule[MAX_ENTRIES]
-        closed = entries_closed(rule, day, var_exceeded(rule, counter[e], below[e]))
+        closed = entries_closed(rule, day, var_exceeded(rule, counter, below.shape[1]))
         row_reason, aged = row_exit(rule, halt, day), aged_entry(rule, fill_bar)
         for a in range(out.shape[1]):
-            s = slot[e, a, SYMBOL] if slot.shape[2] > SYMBOL else a
-            listens = bars[t, s, TRADABLE] > 0.0 and t + 1 >= counter[e, START]
-            forced = forced_exit(position[e, a], slot[e, a], row_reason, aged) >= 0
+            s = slots[b, a, SYMBOL, i] if slots.shape[2] > SYMBOL else a
+            position, slot = positions[b, a, :, i], slots[b, a, :, i]
+            listens = bars[t, s, TRADABLE] > 0.0 and t + 1 >= counter[START]
+            forced = forced_exit(position, slot, row_reason, aged) >= 0
             bits = allowed_sides(
-                rule, position[e, a], slot[e, a], counter[e, LATENCY], fill_bar, forced, listens, closed, spent
+                rule, position, slot, queued, fill_bar, forced, listens, closed, spent
             )  # fmt: skip
             if rule[SCHEME] == ORDERS:
                 out[e, a, 0] = 1

@@ -1,4 +1,4 @@
-"""The one observation builder: writes the float32 vector of an env row (layout: envs.observations)."""
+"""The one observation builder: writes the float32 vectors of LANES env rows (layout: envs.observations)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from envs.kernel.columns import (
     MAX_GROSS,
     MULTIPLIER,
     NOT_HALTED,
+    NOW,
     PEAK,
     RETURN_SCALE,
     SESSION_EQUITY,
-    SYMBOL,
     TARGET,
     TRADABLE,
     UNITS,
 )
-from envs.kernel.jit import hot, non_negative, sign
+from envs.kernel.jit import hot, non_negative
+from envs.kernel.lane_arrays import block, copy_entries, neighbours, put_numbers, rows_at
+from envs.kernel.lanes import LANES, everywhere, lane_bits, sign, where
+from envs.kernel.parts import instrument_of, is_mapped, last_bar
 
 NUM_POSITION_FEATURES = 6
 NUM_ACCOUNT_FEATURES = 6
@@ -41,57 +44,59 @@ def clip_unit(x):
 
 
 @hot
-def observe_row(
-    out, features, clock, calendar, bars, instruments, rule, account, counter, positions, slots, symbols,
-    num_features,
-):  # fmt: skip
-    """Write the observation of a row at the close of its bar t into out (D,).
-
-    features (T, S * F), clock (T, C), calendar (T, K), bars (T, S, K). num_features : F.
-    """
-    t = non_negative(counter[BAR])
-    known, day, last_bars = features[t], calendar[t], bars[t]
-    num_assets = positions.shape[0]
-    if slots.shape[1] > SYMBOL:
-        for a in range(num_assets):
-            place, source = a * num_features, non_negative(symbols[a] * num_features)
-            for f in range(num_features):
-                out[place + f] = known[source + f]
+def copy_known(out, market, symbols, mapped, num_features, t):
+    """Write what does not depend on the account: features of the row's symbols (A,) and clock, into out (D,)."""
+    if mapped:
+        for a in range(symbols.shape[0]):
+            copy_entries(out, a * num_features, market.features[t], symbols[a] * num_features, num_features)
     else:  # the market's first assets in order: their features are one block
-        for f in range(num_assets * num_features):
-            out[f] = known[f]
+        copy_entries(out, 0, market.features[t], 0, symbols.shape[0] * num_features)
+    first = non_negative(out.shape[0] - market.clock.shape[1])
+    for c in range(market.clock.shape[1]):
+        out[first + c] = market.clock[t, c]
+
+
+@hot
+def observe(out, wanted, rule, market, book, desk):
+    """Write the observations of the wanted rows at the close of their bar t into out (E, D)."""
+    num_assets = book.position.shape[0]
+    num_features = market.features.shape[1] // market.bars.shape[1]
+    account, counter = block(book.account, wanted), block(book.counter, wanted)
+    t = where(wanted, counter[BAR], 0.0)
+    put_numbers(desk.places[NOW], t)
+    bits = lane_bits(wanted)
+    for i in range(LANES):
+        if (bits >> i) & 1:
+            now = non_negative(desk.places[NOW, i])
+            copy_known(out[book.first + i], market, desk.symbols[:, i], is_mapped(book), num_features, now)
+    row = neighbours(out, book.first, wanted, desk.waste_32)
     k = non_negative(num_assets * num_features)
     equity = account[EQUITY]
     per_cap = 1.0 / (max(equity, 1e-300) * rule[MAX_GROSS])
-    entry_known = t + 1.0
-    gross = net = 0.0
+    gross = net = everywhere(0.0)
     for a in range(num_assets):
-        s = symbols[a]
-        position, bar = positions[a], last_bars[s]
+        bar, position = last_bar(market, desk, a), block(book.position[a], wanted)
         units = position[UNITS]
         mark = bar[MARK]
-        per_unit = mark * instruments[s, MULTIPLIER] * per_cap
+        per_unit = mark * instrument_of(desk, a, wanted)[MULTIPLIER] * per_cap
         gross += abs(units) * per_unit
         net += units * per_unit
-        side = float(sign(units))
+        side = sign(units)
         # soft(side * (mark / entry - 1) / scale), with one division
         move = side * (mark - position[ENTRY_PRICE])
         gain = move / max(abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-300)
-        held = abs(side) * (entry_known - slots[a, ENTRY_BAR])
+        held = abs(side) * (t + 1.0 - block(book.slot[a], wanted)[ENTRY_BAR])
         held /= held + rule[HOLDING_SCALE]
-        out[k] = side
-        out[k + 1] = clip_unit(units * per_unit)
-        out[k + 2] = clip_unit((position[TARGET] - units) * per_unit)
-        out[k + 3] = gain
-        out[k + 4] = held
-        out[k + 5] = bar[TRADABLE]
+        row[k] = side
+        row[k + 1] = clip_unit(units * per_unit)
+        row[k + 2] = clip_unit((position[TARGET] - units) * per_unit)
+        row[k + 3] = gain
+        row[k + 4] = held
+        row[k + 5] = bar[TRADABLE]
         k = non_negative(k + NUM_POSITION_FEATURES)
-    out[k] = min(gross, 1.0)
-    out[k + 1] = clip_unit(net)
-    out[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
-    out[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
-    out[k + 4] = 0.0 if counter[HALT] == NOT_HALTED else 1.0
-    out[k + 5] = 1.0 / (1.0 + day[BARS_LEFT])
-    k = non_negative(k + NUM_ACCOUNT_FEATURES)
-    for c in range(clock.shape[1]):
-        out[k + c] = clock[t, c]
+    row[k] = min(gross, 1.0)
+    row[k + 1] = clip_unit(net)
+    row[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
+    row[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
+    row[k + 4] = where(counter[HALT] == NOT_HALTED, 0.0, 1.0)
+    row[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, desk.places[NOW])[BARS_LEFT])

@@ -1,17 +1,12 @@
 """From an action to working orders: the wish of the policy, then every limit, then the order queue.
 
-Everything here is known at the close of bar t. `wish` is a target in units, or KEEP.
-
-Arrays of one env row: `bars` (S, K) at close t, `day` the calendar columns of the bar that orders fill
-in, `positions` and `slots` (A, K), `actions` (A, columns). Their parts for one asset slot are `bar`,
-`instrument`, `position`, `slot` and `action`.
+Everything here is known at the close of bar t. `wish` is a target in units, or KEEP; `day` the calendar columns of the
+bar that orders fill in.
 """
 
 from __future__ import annotations
 
 import math
-
-import numpy as np
 
 from envs.kernel.columns import (
     ALLOW_SHORT,
@@ -29,6 +24,7 @@ from envs.kernel.columns import (
     ENTRIES,
     ENTRY_BAR,
     EQUITY,
+    FILL,
     FLAT_RULE,
     HALT,
     HALTED_SESSION,
@@ -37,12 +33,13 @@ from envs.kernel.columns import (
     INTENT,
     INTENT_REASON,
     KEEP,
+    LAST_MARK,
     LAST_OPEN,
+    LAST_TRADABLE,
     LATENCY,
     LOG_TARGET,
     LOT_STEP,
     MARGIN_ON,
-    MARK,
     MAX_ENTRIES,
     MAX_GROSS,
     MAX_POSITION,
@@ -51,6 +48,8 @@ from envs.kernel.columns import (
     NO_TRADE_CLOSE,
     NO_TRADE_OPEN,
     NOT_HALTED,
+    NUM_DECISION_COLUMNS,
+    NUM_TRADE_COLUMNS,
     ORDERS,
     QUEUE,
     REBALANCE_BAND,
@@ -58,106 +57,120 @@ from envs.kernel.columns import (
     START,
     TARGET,
     TIME_LIMIT,
-    TRADABLE,
+    TRADE_STATS,
     UNITS,
     VOLATILITY,
     WEIGHTS,
+    WISH,
+    WISH_REASON,
 )
-from envs.kernel.jit import hot, inner, sign
+from envs.kernel.jit import hot
+from envs.kernel.lane_arrays import block, lane_numbers, neighbours, rows_at
+from envs.kernel.lanes import everywhere, first_lanes, is_finite, lane_bits, sign, where
+from envs.kernel.parts import has_context, instrument_of, is_logged, last_bar
 from envs.kernel.sizes import entry_units, round_to_lot
 
 
 @hot
-def decided_target(position, latency):
-    """Target that the decisions so far lead to: the last queued one, else the working target."""
-    for i in range(latency - 1, -1, -1):
-        if position[QUEUE + i] != KEEP:
-            return position[QUEUE + i]
-    return position[TARGET]
+def queue_length(rule, num_columns):
+    """Places of the order queue among the columns of a position."""
+    return max(num_columns - QUEUE - (NUM_TRADE_COLUMNS if rule[TRADE_STATS] > 0.0 else 0), 0)
 
 
 @hot
-def push_intent(position, latency, intent):
+def decided_target(position, queued):
+    """Target that the decisions so far lead to: the last queued one, else the working target."""
+    target = position[TARGET]
+    for i in range(queued):
+        intent = position[QUEUE + i]
+        target = where(intent == KEEP, target, intent)
+    return target
+
+
+@hot
+def push_intent(position, latency, queued, intent):
     """Queue an intent; what leaves the queue becomes the working target."""
     leaving = intent
-    if latency > 0:
-        leaving = position[QUEUE]
-        for i in range(latency - 1):
-            position[QUEUE + i] = position[QUEUE + i + 1]
-        position[QUEUE + latency - 1] = intent
-    target = position[TARGET]
-    position[TARGET] = target if leaving == KEEP else leaving
+    if queued > 0:
+        leaving = where(latency > 0.0, position[QUEUE], intent)
+        for i in range(queued - 1):
+            moved = where(i < latency - 1.0, position[QUEUE + i + 1], position[QUEUE + i])
+            position[QUEUE + i] = where(latency - 1.0 == i, intent, moved)
+        last = QUEUE + queued - 1
+        position[last] = where(latency == queued, intent, position[last])
+    position[TARGET] = where(leaving == KEEP, position[TARGET], leaving)
 
 
-@inner
-def cancel_orders(position, latency):
+@hot
+def cancel_orders(position, queued):
     """Drop every working and queued order: the target is what is held."""
     position[TARGET] = position[UNITS]
-    for i in range(latency):
+    for i in range(queued):
         position[QUEUE + i] = KEEP
 
 
 @hot
 def reduce_only(wish, decided):
     """Nearest target to `wish` that does not add to the decided position and does not change its side."""
-    if wish * decided <= 0.0:
-        return 0.0
-    return wish if abs(wish) < abs(decided) else decided
+    return where(wish * decided <= 0.0, 0.0, where(abs(wish) < abs(decided), wish, decided))
 
 
 @hot
-def wished_units(rule, account, counter, bar, instrument, action, decided):
-    """Target units that the action alone asks for, or KEEP."""
-    first = float(action[0])
-    point = instrument[MULTIPLIER]
-    unit_notional = bar[MARK] * point
-    if not math.isfinite(first) or unit_notional <= 0.0:
-        return KEEP
-    short_allowed = rule[ALLOW_SHORT] > 0.0
-    equity = account[EQUITY]
-    scheme = rule[SCHEME]
-    if scheme == WEIGHTS:
-        weight = min(max(first, -1.0 if short_allowed else 0.0), 1.0)
-        if equity <= 0.0:
-            return 0.0
-        wish = weight * equity / unit_notional
-        return KEEP if abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity else wish
-    size = 1.0
-    held_side = sign(decided)
+def wished_side(rule, first, second, held_side):
+    """Side and share of an entry's size that a discrete action asks for."""
+    size = everywhere(1.0)
     code = math.floor(first + 0.5)
-    if scheme == ORDERS:
-        side = held_side if code <= 0 or code > 3 else (1 if code == 1 else (-1 if code == 2 else 0))
+    if rule[SCHEME] == ORDERS:
+        side = where(code == 1.0, 1.0, where(code == 2.0, -1.0, 0.0))
+        side = where((code <= 0.0) | (code > 3.0), held_side, side)
     else:
-        side = min(max(code, 0), 2) - 1
-        if scheme == DIRECTION_SIZE:
-            second = float(action[1])
-            size = min(max(second, 0.0), 1.0) if math.isfinite(second) else 0.0
-            side = side if size > 0.0 else 0
-    if side < 0 and not short_allowed:
-        side = 0
-    if side == held_side:
-        return KEEP
-    if side == 0:
-        return 0.0
-    atr = bar[ATR] if bar.shape[0] > ATR else 0.0
-    volatility = bar[VOLATILITY] if bar.shape[0] > ATR else 0.0
-    return side * size * entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
+        side = min(max(code, 0.0), 2.0) - 1.0
+        if rule[SCHEME] == DIRECTION_SIZE:
+            size = where(is_finite(second), min(max(second, 0.0), 1.0), 0.0)
+            side = where(size > 0.0, side, 0.0)
+    if rule[ALLOW_SHORT] <= 0.0:
+        side = max(side, 0.0)
+    return side, size
+
+
+@hot
+def wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided):
+    """Target units that the action alone asks for, or KEEP."""
+    point = instrument[MULTIPLIER]
+    unit_notional = mark * point
+    heard = is_finite(first) & (unit_notional > 0.0)
+    equity = account[EQUITY]
+    if rule[SCHEME] == WEIGHTS:
+        weight = min(max(first, where(rule[ALLOW_SHORT] > 0.0, -1.0, 0.0)), 1.0)
+        wish = weight * equity / unit_notional
+        inside = abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity
+        wish = where(equity <= 0.0, 0.0, where(inside, KEEP, wish))
+    else:
+        held_side = sign(decided)
+        side, size = wished_side(rule, first, second, held_side)
+        enters = heard & (side != held_side) & (side != 0.0)
+        wish = where(side == held_side, KEEP, 0.0)
+        if lane_bits(enters) != 0:
+            context = has_context(market)
+            atr = last_bar(market, desk, a)[ATR] if context else everywhere(0.0)
+            volatility = last_bar(market, desk, a)[VOLATILITY] if context else everywhere(0.0)
+            units = entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
+            wish = where(enters, side * size * units, wish)
+    return where(heard, wish, KEEP)
 
 
 @hot
 def row_exit(rule, halt, day):
     """Reason why every asset must be flat by the open of the bar of `day`, or -1."""
-    if halt != NOT_HALTED:
-        return BY_DAILY_LOSS if halt == HALTED_SESSION else BY_DRAWDOWN
-    if rule[FLAT_RULE] == LAST_OPEN and day[BARS_LEFT] == 0:
-        return BY_SESSION_END
-    return -1
+    at_end = (rule[FLAT_RULE] == LAST_OPEN) & (day[BARS_LEFT] == 0)
+    reason = where(halt == HALTED_SESSION, BY_DAILY_LOSS, BY_DRAWDOWN)
+    return where(halt != NOT_HALTED, reason, where(at_end, BY_SESSION_END, -1))
 
 
 @hot
 def aged_entry(rule, fill_bar):
     """Last entry bar that reaches the time limit by `fill_bar`; before every bar without such a limit."""
-    return fill_bar - np.int64(rule[TIME_LIMIT]) if rule[TIME_LIMIT] > 0.0 else -(2**31)
+    return where(rule[TIME_LIMIT] > 0.0, fill_bar - rule[TIME_LIMIT], -(2.0**31))
 
 
 @hot
@@ -166,134 +179,112 @@ def forced_exit(position, slot, row_reason, aged):
 
     row_reason, aged : from `row_exit` and `aged_entry` for that bar.
     """
-    if row_reason >= 0:
-        return row_reason
-    if (slot[ENTRY_BAR] <= aged) & (position[UNITS] != 0.0):
-        return BY_TIME
-    return -1
+    too_old = (slot[ENTRY_BAR] <= aged) & (position[UNITS] != 0.0)
+    return where(row_reason >= 0, row_reason, where(too_old, BY_TIME, -1))
 
 
 @hot
 def entries_closed(rule, day, var_breached):
     """True when orders for the bar of `day` may only reduce."""
-    if var_breached or day[BAR_IN_SESSION] < rule[NO_TRADE_OPEN]:
-        return True
-    return day[BARS_LEFT] < rule[NO_TRADE_CLOSE]
+    near_open = day[BAR_IN_SESSION] < rule[NO_TRADE_OPEN]
+    return var_breached | near_open | (day[BARS_LEFT] < rule[NO_TRADE_CLOSE])
 
 
 @hot
-def exposure_factor(rule, account, bars, instruments, positions, symbols, wishes, latency):
+def exposure_factor(rule, book, desk, live, queued):
     """Factor in [0, 1] that fits the new targets under the gross cap and the initial margin; 0 where that is dust."""
-    kept = wished = kept_margin = wished_margin = 0.0
-    for a in range(positions.shape[0]):
-        s = symbols[a]
-        instrument = instruments[s]
-        new = wishes[a] != KEEP
-        units = abs(wishes[a]) if new else abs(decided_target(positions[a], latency))
-        notional = units * bars[s, MARK] * instrument[MULTIPLIER]
+    kept = wished = kept_margin = wished_margin = everywhere(0.0)
+    for a in range(book.position.shape[0]):
+        facts, instrument = block(desk.facts[a], live), instrument_of(desk, a, live)
+        wish = facts[WISH]
+        new = wish != KEEP
+        units = abs(where(new, wish, decided_target(block(book.position[a], live), queued)))
+        notional = units * facts[LAST_MARK] * instrument[MULTIPLIER]
         margin = units * instrument[INITIAL_PER_UNIT] + notional * instrument[INITIAL_FRACTION]
-        if new:
-            wished += notional
-            wished_margin += margin
-        else:
-            kept += notional
-            kept_margin += margin
-    equity = max(account[EQUITY], 0.0)
-    factor = 1.0
-    if kept + wished > rule[MAX_GROSS] * equity and wished > 0.0:
-        factor = max(rule[MAX_GROSS] * equity - kept, 0.0) / wished
-    if rule[MARGIN_ON] > 0.0 and kept_margin + wished_margin > equity and wished_margin > 0.0:
-        factor = min(factor, max(equity - kept_margin, 0.0) / wished_margin)
-    return factor if factor > DUST else 0.0
+        wished += where(new, notional, 0.0)
+        wished_margin += where(new, margin, 0.0)
+        kept += where(new, 0.0, notional)
+        kept_margin += where(new, 0.0, margin)
+    equity = max(block(book.account, live)[EQUITY], 0.0)
+    over = (kept + wished > rule[MAX_GROSS] * equity) & (wished > 0.0)
+    factor = where(over, max(rule[MAX_GROSS] * equity - kept, 0.0) / wished, 1.0)
+    if rule[MARGIN_ON] > 0.0:
+        over = (kept_margin + wished_margin > equity) & (wished_margin > 0.0)
+        factor = where(over, min(factor, max(equity - kept_margin, 0.0) / wished_margin), factor)
+    return where(factor > DUST, factor, 0.0)
 
 
 @hot
-def limited_wish(rule, account, bar, instrument, position, slot, fill_bar, decided, wish, closed):
+def limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed):
     """Apply the per-asset limits to a wish: minimum holding, closed entries, position cap."""
-    if wish == KEEP:
-        return wish
-    shrinks = wish * decided <= 0.0 or abs(wish) < abs(decided)
-    if position[UNITS] != 0.0 and shrinks and fill_bar - slot[ENTRY_BAR] < rule[MIN_HOLDING]:
-        return KEEP
-    if closed:
-        wish = reduce_only(wish, decided)
+    shrinks = (wish * decided <= 0.0) | (abs(wish) < abs(decided))
+    too_young = (position[UNITS] != 0.0) & shrinks & (fill_bar - slot[ENTRY_BAR] < rule[MIN_HOLDING])
+    limited = where(closed, reduce_only(wish, decided), wish)
     if rule[MAX_POSITION] > 0.0:
-        unit_notional = bar[MARK] * instrument[MULTIPLIER]
+        unit_notional = mark * instrument[MULTIPLIER]
         cap = rule[MAX_POSITION] * max(account[EQUITY], 0.0) / unit_notional
-        if abs(wish) > cap:
-            wish = math.copysign(cap, wish)
-    return wish
+        limited = where(abs(limited) > cap, math.copysign(cap, limited), limited)
+    return where((wish == KEEP) | too_young, KEEP, limited)
 
 
 @hot
-def collect_wishes(
-    rule, bars, day, instruments, account, counter, positions, slots, actions, wishes, reasons, symbols,
-    fill_bar, closed,
-):  # fmt: skip
-    """Write the limited wish and the forced reason (-1: none) of each asset. Returns how many wish a new target."""
-    latency = counter[LATENCY]
-    row_reason, aged = row_exit(rule, counter[HALT], day), aged_entry(rule, fill_bar)
-    listens = counter[BAR] + 1 >= counter[START]
-    count = 0
-    for a in range(positions.shape[0]):
-        s = symbols[a]
-        bar, position, slot, instrument = bars[s], positions[a], slots[a], instruments[s]
-        reason = forced_exit(position, slot, row_reason, aged)
-        wish = KEEP
-        if reason >= 0:
-            wish = 0.0
-        elif listens and bar[TRADABLE] > 0.0:
-            decided = decided_target(position, latency)
-            wish = wished_units(rule, account, counter, bar, instrument, actions[a], decided)
-            wish = limited_wish(
-                rule, account, bar, instrument, position, slot, fill_bar, decided, wish, closed
-            )
-        reasons[a] = reason
-        wishes[a] = wish
-        count += wish != KEEP
-    return count
+def collect_wishes(rule, market, book, desk, live, actions, var_breached, queued):
+    """Write WISH, after its asset's own limits, and WISH_REASON. Returns which rows wish a new target.
 
-
-@hot
-def decide_row(
-    rule, bars, calendar, instruments, account, counter, positions, slots, decision_log,
-    actions, wishes, reasons, symbols, t, var_breached,
-):  # fmt: skip
-    """Turn the action of an env row at the close of bar t into working targets. calendar (T, K)."""
-    latency = counter[LATENCY]
-    fill_bar = min(t + 1 + latency, calendar.shape[0] - 1)
-    day = calendar[fill_bar]
+    actions (E, A, columns).
+    """
+    account, counter = block(book.account, live), block(book.counter, live)
+    day, fill_bar = rows_at(market.calendar, desk.places[FILL]), lane_numbers(desk.places[FILL])
     closed = entries_closed(rule, day, var_breached)
-    count = collect_wishes(
-        rule, bars, day, instruments, account, counter, positions, slots, actions, wishes, reasons,
-        symbols, fill_bar, closed,
-    )  # fmt: skip
-    logged = decision_log.shape[0] > 0
-    if count == 0 and latency == 0 and not logged:
-        return
-    factor = 1.0
-    if count > 0:
-        factor = exposure_factor(rule, account, bars, instruments, positions, symbols, wishes, latency)
-    for a in range(positions.shape[0]):
-        position = positions[a]
-        wish = wishes[a]
-        if wish != KEEP and wish != 0.0:
-            wish = round_to_lot(wish * factor, instruments[symbols[a], LOT_STEP])
-            wish = count_entry(rule, counter, position, latency, wish)
-        push_intent(position, latency, wish)
-        if logged:
-            decision_log[a, INTENT] = wish
-            decision_log[a, INTENT_REASON] = reasons[a] if reasons[a] >= 0 else BY_SIGNAL
-            decision_log[a, LOG_TARGET] = decided_target(position, latency)
+    row_reason, aged = row_exit(rule, counter[HALT], day), aged_entry(rule, fill_bar)
+    listens = counter[BAR] + 1.0 >= counter[START]
+    action, width = neighbours(actions, book.first, live, desk.waste_32), actions.shape[2]
+    any_new = first_lanes(0)
+    for a in range(book.position.shape[0]):
+        facts, instrument = block(desk.facts[a], live), instrument_of(desk, a, live)
+        position, slot, mark = block(book.position[a], live), block(book.slot[a], live), facts[LAST_MARK]
+        decided = decided_target(position, queued)
+        first = action[width * a]
+        second = action[width * a + 1] if rule[SCHEME] == DIRECTION_SIZE else first
+        wish = wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided)
+        wish = limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed)
+        wish = where(listens & (facts[LAST_TRADABLE] > 0.0), wish, KEEP)
+        reason = forced_exit(position, slot, row_reason, aged)
+        wish = where(reason >= 0.0, 0.0, wish)
+        facts[WISH], facts[WISH_REASON] = wish, reason
+        any_new = any_new | (wish != KEEP)
+    return any_new & live
 
 
 @hot
-def count_entry(rule, counter, position, latency, wish):
-    """Count an order that opens or flips a position; beyond the session's maximum it may only reduce."""
-    decided = decided_target(position, latency)
-    if wish == 0.0 or wish * decided > 0.0:
-        return wish
-    if rule[MAX_ENTRIES] >= 0.0 and counter[ENTRIES] >= rule[MAX_ENTRIES]:
-        return 0.0
-    counter[ENTRIES] += 1
-    return wish
+def decide(rule, market, book, desk, live, actions, var_breached):
+    """Turn the actions (E, A, columns) of the live rows at the close of bar t into working targets."""
+    queued = queue_length(rule, book.position.shape[1])
+    any_new = lane_bits(collect_wishes(rule, market, book, desk, live, actions, var_breached, queued)) != 0
+    if not any_new and queued == 0 and not is_logged(book):
+        return
+    factor = exposure_factor(rule, book, desk, live, queued) if any_new else everywhere(1.0)
+    counter = block(book.counter, live)
+    for a in range(book.position.shape[0]):
+        position, facts = block(book.position[a], live), block(desk.facts[a], live)
+        wish = facts[WISH]
+        orders = live & (wish != KEEP) & (wish != 0.0)
+        if lane_bits(orders) != 0:
+            fitted = round_to_lot(wish * factor, instrument_of(desk, a, live)[LOT_STEP])
+            wish = where(orders, count_entry(rule, counter, position, queued, fitted, orders), wish)
+        push_intent(position, counter[LATENCY], queued, wish)
+        if is_logged(book):
+            log, k = neighbours(book.decision_log, book.first, live, desk.waste), NUM_DECISION_COLUMNS * a
+            log[k + INTENT] = wish
+            log[k + INTENT_REASON] = where(facts[WISH_REASON] >= 0.0, facts[WISH_REASON], BY_SIGNAL)
+            log[k + LOG_TARGET] = decided_target(position, queued)
+
+
+@hot
+def count_entry(rule, counter, position, queued, wish, orders):
+    """Count orders that open or flip a position; beyond the session's maximum they may only reduce."""
+    opens = orders & (wish != 0.0) & (wish * decided_target(position, queued) <= 0.0)
+    entries = counter[ENTRIES]
+    spent = opens & ((rule[MAX_ENTRIES] >= 0.0) & (entries >= rule[MAX_ENTRIES]))
+    counter[ENTRIES] = entries + where(opens & ~spent, 1.0, 0.0)
+    return where(spent, 0.0, wish)

@@ -13,15 +13,18 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic
 
-from envs.kernel.columns import BAR
+from envs.kernel.columns import BAR, NEXT
 from envs.kernel.jit import hot, non_negative
+from envs.kernel.lanes import LANES
 
 LINE_BYTES = 64
+# State beyond this is asked for too: below, it waits in some cache, and asking costs a twentieth of a step.
+FAR_BYTES = 3 << 20
 
 
 @intrinsic
 def touch(typingctx: Any, array: Any, offset: Any) -> Any:
-    """Prefetch the cache line that lies `offset` bytes into a C-contiguous array."""
+    """Prefetch the cache line that lies `offset` bytes behind the start of an array."""
     signature = types.void(array, types.int64)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -39,21 +42,49 @@ def touch(typingctx: Any, array: Any, offset: Any) -> Any:
 
 
 @hot
-def touch_rows(array, first, width, count):
-    """Prefetch `count` rows from row `first` on of an array whose rows are `width` bytes long."""
-    start = first * width
-    stop = start + count * width
-    for offset in range(start, stop, LINE_BYTES):
-        touch(array, offset)
-    touch(array, stop - 1)
+def touch_bytes(array, start, count):
+    """Prefetch `count` bytes from byte `start` on of what `array` is a view of."""
+    # The same number of lines wherever they begin, so that the end of the loop can be predicted.
+    for line in range((count + LINE_BYTES - 1) // LINE_BYTES):
+        touch(array, start + line * LINE_BYTES)
+    touch(array, start + count - 1)
 
 
 @hot
-def prefetch_row(bars, features, clock, calendar, years, counter, e):
-    """Prefetch what env row e will read of the market in its next step."""
-    t = non_negative(counter[e, BAR])
-    touch_rows(bars, t, 8 * bars.shape[1] * bars.shape[2], 2)
-    touch_rows(features, t + 1, 4 * features.shape[1], 1)
-    touch_rows(clock, t + 1, 4 * clock.shape[1], 1)
-    touch_rows(calendar, t, 4 * calendar.shape[1], 2)
-    touch(years, 8 * (t + 1))
+def is_far(num_rows, account, position, flow):
+    """True if the state of this many rows is larger than the caches."""
+    block_bytes = account.strides[0] + position.strides[0] + flow.strides[0]
+    return num_rows // LANES * block_bytes > FAR_BYTES
+
+
+@hot
+def touch_quarter(array, b, quarter):
+    """Prefetch one quarter of block b of an array (B, ...)."""
+    share = array.strides[0] // 4
+    touch_bytes(array, b * array.strides[0] + quarter * share, share)
+
+
+@hot
+def prefetch_quarter(market, ahead, quarter):
+    """Prefetch one quarter (0 .. 3) of what is read next: features for the block at work, state and prices of the next.
+
+    Bit by bit between other work: the memory takes some two dozen requests at once, then everything waits.
+    """
+    bars, calendar = market.bars, market.calendar
+    record, prices, share = bars.strides[0], 8 * bars.shape[1] * bars.shape[2], LANES // 4
+    for i in range(quarter * share, (quarter + 1) * share):
+        touch_bytes(bars, ahead.places[NEXT, i] * record + prices, record - prices)
+    if ahead.first == ahead.stop:
+        return
+    b = ahead.first // LANES
+    if ahead.far:
+        touch_quarter(ahead.account, b, quarter)
+        touch_quarter(ahead.counter, b, quarter)
+        touch_quarter(ahead.position, b, quarter)
+        touch_quarter(ahead.slot, b, quarter)
+        touch_quarter(ahead.flow, b, quarter)
+    for e in range(ahead.first + quarter * share, min(ahead.first + (quarter + 1) * share, ahead.stop)):
+        t = non_negative(ahead.counter[b, BAR, e - b * LANES])
+        touch_bytes(bars, t * record, prices)
+        touch_bytes(bars, (t + 1) * record, prices)
+        touch(calendar, 4 * calendar.shape[1] * (t + 1))

@@ -28,38 +28,33 @@ from envs.kernel.columns import (
     YEAR_ROOT,
 )
 from envs.kernel.jit import hot, inner
+from envs.kernel.lanes import everywhere, where
 
 
 @inner
 def kelly_fraction(rule, account, counter):
     """Fraction of equity by Kelly's p - (1 - p) / b from the episode's closed trades."""
-    wins = counter[WINS]
-    losses = counter[LOSSES]
+    wins, losses = counter[WINS], counter[LOSSES]
     closed = wins + losses
-    if closed < rule[SIZE_KELLY_MIN]:
-        return rule[SIZE_FRACTION]
     p = wins / closed
-    if wins == 0:
-        edge = 0.0
-    elif losses == 0 or account[LOSS_SUM] <= 0.0:
-        edge = 1.0
-    else:
-        b = (account[WIN_SUM] / wins) / (account[LOSS_SUM] / losses)
-        edge = p - (1.0 - p) / b
-    return rule[SIZE_KELLY] * min(max(edge, 0.0), rule[SIZE_MAX_FRACTION])
+    b = (account[WIN_SUM] / wins) / (account[LOSS_SUM] / losses)
+    never_lost = (losses == 0.0) | (account[LOSS_SUM] <= 0.0)
+    edge = where(wins == 0.0, 0.0, where(never_lost, 1.0, p - (1.0 - p) / b))
+    fraction = rule[SIZE_KELLY] * min(max(edge, 0.0), rule[SIZE_MAX_FRACTION])
+    return where(closed < rule[SIZE_KELLY_MIN], rule[SIZE_FRACTION], fraction)
 
 
 @inner
 def schedule_notional(rule, equity):
     """Notional of the step of the equity schedule that is in force at `equity`."""
-    steps = int(rule[SCHEDULE])
     multiple = equity / rule[INITIAL_EQUITY]
-    chosen = 0
-    for i in range(1, steps):
-        if multiple >= rule[SCHEDULE + 1 + 3 * i]:
-            chosen = i
-    base = SCHEDULE + 1 + 3 * chosen
-    return min(rule[base + 1] * equity, rule[base + 2])
+    fraction, cap = everywhere(rule[SCHEDULE + 2]), everywhere(rule[SCHEDULE + 3])
+    for i in range(1, int(rule[SCHEDULE])):
+        base = SCHEDULE + 1 + 3 * i
+        reached = multiple >= rule[base]
+        fraction = where(reached, rule[base + 1], fraction)
+        cap = where(reached, rule[base + 2], cap)
+    return min(fraction * equity, cap)
 
 
 @inner
@@ -68,7 +63,7 @@ def entry_units(rule, account, counter, equity, unit_notional, point_value, atr,
     kind = rule[SIZE_RULE]
     wealth = max(equity, 0.0)
     if kind == FIXED_UNITS:
-        return rule[SIZE_UNITS]
+        return everywhere(rule[SIZE_UNITS])
     if kind == FIXED_FRACTION:
         return rule[SIZE_FRACTION] * wealth / unit_notional
     if kind == FRACTIONAL_KELLY:
@@ -78,17 +73,16 @@ def entry_units(rule, account, counter, equity, unit_notional, point_value, atr,
     cap = rule[SIZE_MAX_FRACTION] * wealth / unit_notional
     if kind == ATR_RISK:
         risk = atr * point_value
-        return min(rule[SIZE_RISK] * wealth / risk, cap) if risk > 0.0 else 0.0
+        return where(risk > 0.0, min(rule[SIZE_RISK] * wealth / risk, cap), 0.0)
     if kind == VOLATILITY_TARGET:
         annual = volatility * rule[YEAR_ROOT]
-        return min(rule[SIZE_VOLATILITY] / annual * wealth / unit_notional, cap) if annual > 0.0 else 0.0
-    return 0.0
+        units = min(rule[SIZE_VOLATILITY] / annual * wealth / unit_notional, cap)
+        return where(annual > 0.0, units, 0.0)
+    return everywhere(0.0)
 
 
 @hot
 def round_to_lot(units, lot_step):
     """Round toward zero to a multiple of the lot step (0 = any size); 1e-9 of a lot is forgiven."""
-    if lot_step <= 0.0:
-        return units
     lots = math.floor(abs(units) / lot_step + 1e-9)
-    return math.copysign(lots * lot_step, units)
+    return where(lot_step <= 0.0, units, math.copysign(lots * lot_step, units))

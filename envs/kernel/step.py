@@ -1,20 +1,19 @@
 """The step of many env rows: observe(close t) -> act -> fill(open t + 1) -> bar -> mark(close t + 1) -> reward.
 
-Entry points: `reset_rows` and `step_rows`. Rows are independent, so any split of rows over threads gives the
-same bits. Axes: T time, S symbol, E env, A asset slot, K column, W window, N bars of the VaR window.
-
-The entry points take arrays of all rows and bars. Below them, functions take the parts of one row and one bar (but
-for the two that look bars up, `decide_row` in the calendar and `observe_row`), and those that treat one asset slot take
-its parts. A part is taken once: an index with three numbers costs more than what most expressions compute with it.
+Entry points: `reset_rows` and `step_rows`. A block of LANES rows is treated at once, each in a lane of its own
+(envs.kernel.lanes): rows are independent, and any split of the blocks over threads gives the same bits. Functions take
+the parts of a block (envs.kernel.parts) and the rows they are about: `live`, `wanted` or `who`. Axes as there, and W
+window.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from envs.kernel.bar import charge_financing, close_position, liquidate, liquidation_path, trade_bar
+from envs.kernel.bar import charge_financing, close_all, liquidate, liquidation_path, trade
 from envs.kernel.columns import (
     BAR,
+    BAR_IN_SESSION,
     BARS_LEFT,
     BREACHES,
     BY_RUIN,
@@ -27,23 +26,40 @@ from envs.kernel.columns import (
     EPISODE_TURNOVER,
     EQUITY,
     EQUITY_AFTER,
+    FILL,
     FILL_UNITS,
     FLAT_RULE,
+    FUNDING,
+    FUNDING_ON,
     HALT,
     HALTED_SESSION,
+    HIGH,
     INITIAL_EQUITY,
+    INSTRUMENT,
     LAST_CLOSE,
+    LAST_MARK,
+    LAST_TRADABLE,
+    LATENCY,
     LIQUIDATE,
     LOG_UNITS,
+    LOW,
     MARGIN_ON,
+    MARK,
+    MAX_VAR,
     NET_RETURN,
+    NEXT,
+    NEXT_BAR,
     NOT_HALTED,
+    NOW,
+    NUM_DECISION_COLUMNS,
     NUM_FILLS,
+    NUM_INSTRUMENT_COLUMNS,
+    OPEN,
     PENDING_RESET,
     RUIN,
-    SESSION,
     SESSION_EQUITY,
     START,
+    STEPS,
     STOP,
     SYMBOL,
     TRADABLE,
@@ -51,211 +67,239 @@ from envs.kernel.columns import (
     UNITS,
 )
 from envs.kernel.episode import reset_row, write_statistics
-from envs.kernel.jit import compiled, hot, inner, non_negative
-from envs.kernel.observe import observe_row
-from envs.kernel.orders import decide_row
-from envs.kernel.prefetch import prefetch_row
-from envs.kernel.valuation import (
-    booked_costs,
-    mark_row,
-    remember_return,
-    reward_row,
-    update_limits,
-    var_exceeded,
-)
+from envs.kernel.jit import compiled, hot
+from envs.kernel.lane_arrays import beside, block, from_column, neighbours, put_numbers, rows_at
+from envs.kernel.lanes import LANES, everywhere, first_lanes, lane_bits, where
+from envs.kernel.observe import observe
+from envs.kernel.orders import decide
+from envs.kernel.parts import Ahead, Book, Desk, MarketArrays, has_context, is_logged, is_mapped
+from envs.kernel.prefetch import is_far, prefetch_quarter
+from envs.kernel.valuation import booked_costs, mark, remember_return, reward_of, update_limits, var_exceeded
 
 # Autoreset modes of `step_rows`, as gymnasium names them.
 SAME_STEP, NEXT_STEP, DISABLED = range(3)
-# How many rows ahead market data is asked for.
-PREFETCH_ROWS = 2
 
 
 @hot
-def row_symbols(slots, symbols):
-    """Fill `symbols` (A,) with the market's symbol index of each asset slot of a row."""
-    mapped = slots.shape[1] > SYMBOL
-    for a in range(symbols.shape[0]):
-        symbols[a] = slots[a, SYMBOL] if mapped else a
+def find_instruments(market, book, desk):
+    """Write which symbols the rows' slots hold, where these lie in a bar, and their instruments."""
+    width = market.bars.shape[2]
+    for a in range(book.slot.shape[0]):
+        for i in range(LANES):
+            if is_mapped(book):
+                desk.symbols[a, i] = book.slot[a, SYMBOL, i]
+            desk.shifts[a, i] = desk.symbols[a, i] * width
+        source, facts = rows_at(market.instrument, desk.symbols[a]), block(desk.facts[a], first_lanes(LANES))
+        copied = from_column(facts, INSTRUMENT)
+        for k in range(NUM_INSTRUMENT_COLUMNS):
+            copied[k] = source[k]
 
 
 @hot
-def clear_bar(flow, fill_log, decision_log):
-    """Zero what a row writes anew in each bar."""
-    for k in range(flow.shape[0]):
+def look_up_bars(market, desk, funds):
+    """Gather what every step reads of bars t and t + 1."""
+    before, after = rows_at(market.bars, desk.places[NOW]), rows_at(market.bars, desk.places[NEXT])
+    for a in range(desk.facts.shape[0]):
+        last, new = beside(before, desk.shifts[a]), beside(after, desk.shifts[a])
+        facts = block(desk.facts[a], first_lanes(LANES))
+        facts[LAST_MARK], facts[LAST_TRADABLE] = last[MARK], last[TRADABLE]
+        bar = from_column(facts, NEXT_BAR)
+        bar[OPEN], bar[HIGH], bar[LOW] = new[OPEN], new[HIGH], new[LOW]
+        bar[MARK], bar[TRADABLE] = new[MARK], new[TRADABLE]
+        if funds:
+            bar[FUNDING] = new[FUNDING]
+
+
+@hot
+def clear_block(book, stop):
+    """Zero what the block's rows, those before row `stop`, write anew in each bar."""
+    flow = block(book.flow, first_lanes(LANES))
+    for k in range(book.flow.shape[0]):
         flow[k] = 0.0
-    for a in range(decision_log.shape[0]):
-        for k in range(decision_log.shape[1]):
-            decision_log[a, k] = 0.0
-        for place in range(fill_log.shape[1]):
-            fill_log[a, place, FILL_UNITS] = 0.0
+    if is_logged(book):
+        for e in range(book.first, min(book.first + LANES, stop)):
+            book.decision_log[e] = 0.0
+            book.fill_log[e, :, :, FILL_UNITS] = 0.0
 
 
 @hot
-def roll_session(account, counter):
-    """Start a new session's counters."""
-    account[SESSION_EQUITY] = account[EQUITY]
-    counter[ENTRIES] = 0
-    if counter[HALT] == HALTED_SESSION:
-        counter[HALT] = NOT_HALTED
-
-
-@inner
-def close_all(
-    rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log, symbols, t, reason
-):  # fmt: skip
-    """Close every position at its last known price and mark again. `session_end` leaves untradable ones alone."""
-    for a in range(positions.shape[0]):
-        s = symbols[a]
-        if reason == BY_SESSION_END and bars[s, TRADABLE] <= 0.0:
-            continue
-        close_position(
-            rule, instruments[s], last_bars[s], bars[s], account, counter, positions[a], slots[a], flow, fill_log[a],
-            t, reason,
-        )  # fmt: skip
-    mark_row(account, positions, instruments, bars, flow, symbols)
+def roll_session(account, counter, rolls):
+    """Start a new session's counters where the session rolls."""
+    account[SESSION_EQUITY] = where(rolls, account[EQUITY], account[SESSION_EQUITY])
+    counter[ENTRIES] = where(rolls, 0.0, counter[ENTRIES])
+    counter[HALT] = where(rolls & (counter[HALT] == HALTED_SESSION), NOT_HALTED, counter[HALT])
 
 
 @hot
-def advance_row(
-    rule, market_bars, calendar, years, instruments, account, counter, positions, slots, below,
-    flow, fill_log, decision_log, actions, wishes, reasons, symbols,
-):  # fmt: skip
-    """Carry a row from the close of bar t to the close of bar t + 1. Returns (reward, terminated, truncated)."""
-    t = non_negative(counter[BAR])
-    last_bars, bars = market_bars[t], market_bars[t + 1]
-    day = calendar[t + 1]
+def set_places(market, book, desk, live):
+    """Write which bars the live rows know, step through and have their orders filled in; 0, 1 and 0 for others."""
+    counter, last = block(book.counter, live), market.calendar.shape[0] - 1.0
+    t = where(live, counter[BAR], 0.0)
+    put_numbers(desk.places[NOW], t)
+    put_numbers(desk.places[NEXT], t + 1.0)
+    put_numbers(desk.places[FILL], where(live, min(t + 1.0 + counter[LATENCY], last), 0.0))
+
+
+@hot
+def advance(rule, market, book, desk, live, actions, reward, ahead):
+    """Carry the live rows from the close of bar t to the close of bar t + 1. Returns which are ruined, which truncated.
+
+    actions (E, A, columns), reward (1, L).
+    """
+    account, counter, flow = block(book.account, live), block(book.counter, live), block(book.flow, live)
+    day = rows_at(market.calendar, desk.places[NEXT])
     before = account[EQUITY]
-    clear_bar(flow, fill_log, decision_log)
-    if day[SESSION] != calendar[t, SESSION]:
-        roll_session(account, counter)
-    var_breached = var_exceeded(rule, counter, below)
-    if var_breached:
-        flow[BREACHES] += 1.0
-    decide_row(
-        rule, last_bars, calendar, instruments, account, counter, positions, slots, decision_log,
-        actions, wishes, reasons, symbols, t, var_breached,
-    )  # fmt: skip
-    charge_financing(
-        rule, instruments, last_bars, bars, years[t + 1], account, positions, flow, decision_log,
-        symbols,
-    )  # fmt: skip
-    trade_bar(
-        rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log, symbols, t
-    )
+    look_up_bars(market, desk, rule[FUNDING_ON] > 0.0 and has_context(market))
+    prefetch_quarter(market, ahead, 0)
+    rolls = day[BAR_IN_SESSION] == 0.0
+    if lane_bits(rolls) != 0:
+        roll_session(account, counter, rolls)
+    var_breached = var_exceeded(rule, counter, book.below.shape[1])
+    flow[BREACHES] = where(var_breached, 1.0, 0.0)
+    decide(rule, market, book, desk, live, actions, var_breached)
+    charge_financing(rule, market, book, desk, live)
+    prefetch_quarter(market, ahead, 1)
+    trade(rule, market, book, desk, live)
     if rule[MARGIN_ON] > 0.0:
-        path = liquidation_path(instruments, bars, account, positions, symbols)
-        if path <= 1.0:
-            flow[BREACHES] += 1.0
-            liquidate(
-                rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log,
-                symbols, t, path,
-            )  # fmt: skip
-    mark_row(account, positions, instruments, bars, flow, symbols)
-    if rule[FLAT_RULE] == LAST_CLOSE and day[BARS_LEFT] == 0:
-        close_all(
-            rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log,
-            symbols, t, np.int64(BY_SESSION_END),
-        )  # fmt: skip
-    ruined = account[EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0)
-    ends = t + 1 >= counter[STOP] - 1
-    if ruined or (ends and rule[LIQUIDATE] > 0.0):
-        close_all(
-            rule, instruments, last_bars, bars, account, counter, positions, slots, flow, fill_log,
-            symbols, t, np.int64(BY_RUIN if ruined else BY_WINDOW_END),
-        )  # fmt: skip
+        path = liquidation_path(book, desk, live)
+        called = live & (path <= 1.0)
+        if lane_bits(called) != 0:
+            flow[BREACHES] = flow[BREACHES] + where(called, 1.0, 0.0)
+            liquidate(rule, market, book, desk, called, path)
+    prefetch_quarter(market, ahead, 2)
+    mark(book, desk, live)
+    if rule[FLAT_RULE] == LAST_CLOSE:
+        leaves = live & (day[BARS_LEFT] == 0.0)
+        if lane_bits(leaves) != 0:
+            close_all(rule, market, book, desk, leaves, everywhere(BY_SESSION_END))
+            mark(book, desk, live)
+    ruined = live & (account[EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0))
+    truncated = live & ~ruined & (counter[BAR] + 1.0 >= counter[STOP] - 1.0)
+    leaves = ruined | (truncated & (rule[LIQUIDATE] > 0.0))
+    if lane_bits(leaves) != 0:
+        close_all(rule, market, book, desk, leaves, where(ruined, BY_RUIN, BY_WINDOW_END))
+        mark(book, desk, live)
     flow[EQUITY_AFTER] = account[EQUITY]
-    for a in range(decision_log.shape[0]):
-        decision_log[a, LOG_UNITS] = positions[a, UNITS]
-    counter[BAR] = t + 1
-    reward = settle_row(rule, account, counter, day, below, flow, before)
-    return reward, ruined, ends and not ruined
+    if is_logged(book):
+        log = neighbours(book.decision_log, book.first, live, desk.waste)
+        for a in range(book.position.shape[0]):
+            log[NUM_DECISION_COLUMNS * a + LOG_UNITS] = block(book.position[a], live)[UNITS]
+    counter[BAR] = counter[BAR] + 1.0
+    prefetch_quarter(market, ahead, 3)
+    settle(rule, book, desk, live, before)
+    block(reward, live)[0] = reward_of(rule, account, counter, day, flow, before)
+    return ruined, truncated
 
 
 @hot
-def settle_row(rule, account, counter, day, below, flow, before):
-    """Update limits, episode sums and the return window after the mark; returns the reward."""
-    flow[NET_RETURN] = account[EQUITY] / before - 1.0
-    if counter[BAR] >= counter[START]:
-        remember_return(rule, counter, below, flow[NET_RETURN])
+def settle(rule, book, desk, live, before):
+    """Update limits, episode sums and the return window after the mark."""
+    account, counter, flow = block(book.account, live), block(book.counter, live), block(book.flow, live)
+    net_return = account[EQUITY] / before - 1.0
+    flow[NET_RETURN] = net_return
+    earns = live & (counter[BAR] >= counter[START])
+    counter[STEPS] = counter[STEPS] + where(earns, 1.0, 0.0)
+    if book.below.shape[1] > 0:
+        remember_return(book, desk, earns, net_return < -rule[MAX_VAR])
     update_limits(rule, account, counter, flow)
-    account[EPISODE_TURNOVER] += flow[TURNOVER] / before
-    account[EPISODE_COST] += booked_costs(flow)
-    counter[EPISODE_BREACHES] += int(flow[BREACHES])
-    counter[EPISODE_FILLS] += int(flow[NUM_FILLS])
-    return reward_row(rule, account, counter, day, flow, before)
+    account[EPISODE_TURNOVER] = account[EPISODE_TURNOVER] + flow[TURNOVER] / before
+    account[EPISODE_COST] = account[EPISODE_COST] + booked_costs(flow)
+    counter[EPISODE_BREACHES] = counter[EPISODE_BREACHES] + flow[BREACHES]
+    counter[EPISODE_FILLS] = counter[EPISODE_FILLS] + flow[NUM_FILLS]
+
+
+@hot
+def start_rows(rule, market, book, desk, windows, starting, seed):
+    """Start the next episode of the rows named by the bits of `starting`."""
+    for i in range(LANES):
+        if (starting >> i) & 1:
+            reset_row(
+                rule, windows, book.account[:, i], book.counter[:, i], book.position[:, :, i], book.slot[:, :, i],
+                book.below[book.first + i], market.bars.shape[1], seed,
+            )  # fmt: skip
+    if is_mapped(book):
+        find_instruments(market, book, desk)
+
+
+@hot
+def end_rows(rule, book, over, terminated, flags, ended, waits):
+    """Flag the rows named by the bits of `over` and write their statistics; `waits`: they wait for a reset."""
+    for i in range(LANES):
+        if (over >> i) & 1:
+            e, dead = book.first + i, (terminated >> i) & 1
+            flags[0, e], flags[1, e] = dead, 1 - dead
+            write_statistics(rule, book.account[:, i], book.counter[:, i], ended[e])
+            if waits:
+                book.counter[PENDING_RESET, i] = 1
 
 
 @compiled
 def reset_rows(
-    bars, features, clock, calendar, instrument, rule, windows, account, counter, position, slot, below,
-    mask, out, seed, symbols,
+    bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position, slot, below, flow,
+    fill_log, decision_log, mask, out, seed, facts, symbols, shifts, places, waste, waste_32, waste_8,
 ):  # fmt: skip
     """Start a new episode in every row where mask (E,) is non-zero and write its first observation."""
-    num_features = features.shape[1] // bars.shape[1]
-    for e in range(position.shape[0]):
-        if mask[e] == 0:
-            continue
-        reset_row(rule, windows, account[e], counter[e], position[e], slot[e], below[e], bars.shape[1], seed)
-        row_symbols(slot[e], symbols)
-        observe_row(
-            out[e], features, clock, calendar, bars, instrument, rule, account[e], counter[e], position[e], slot[e],
-            symbols, num_features,
-        )  # fmt: skip
+    market = MarketArrays(bars, features, clock, calendar, years, instrument)
+    desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8)
+    for first in range(0, mask.shape[0], LANES):
+        b, starting, wanted = first // LANES, np.int64(0), first_lanes(0)
+        book = Book(
+            account[b], counter[b], position[b], slot[b], flow[b], first, below, fill_log, decision_log
+        )
+        for i in range(min(LANES, mask.shape[0] - first)):
+            if mask[first + i] != 0:
+                starting |= 1 << i
+                wanted = wanted | (first_lanes(i + 1) & ~first_lanes(i))
+        find_instruments(market, book, desk)
+        start_rows(rule, market, book, desk, windows, starting, seed)
+        observe(out, wanted, rule, market, book, desk)
 
 
 @compiled
 def step_rows(
-    bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position,
-    slot, below, flow, fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
-    wishes, symbols, reasons, first, stop,
+    bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position, slot, below, flow,
+    fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
+    facts, symbols, shifts, places, waste, waste_32, waste_8, start, stop,
 ):  # fmt: skip
-    """Step rows first .. stop - 1. Writes out (E, D), reward (E,), flags (E, 2) terminated and truncated, ended.
+    """Step rows start .. stop - 1, start a multiple of LANES. Returns whether any episode ended.
 
-    features (T, S * F). wishes (A,), symbols (A,), reasons (A,) are scratch, one set per thread. Returns how many
-    episodes ended.
+    State is in blocks, see `envs.rows.RowState`, and so is reward (B, 1, L). Writes out and final_out (E, D), reward,
+    flags (2, E) terminated and truncated, ended (E, K). Logs and scratch: `envs.kernel.parts`.
     """
-    num_symbols = bars.shape[1]
-    num_features = features.shape[1] // num_symbols
-    num_ended = 0
-    for e in range(first, stop):
-        if e + PREFETCH_ROWS < stop:
-            prefetch_row(bars, features, clock, calendar, years, counter, e + PREFETCH_ROWS)
-        row = non_negative(e)
-        row_account, row_counter, row_flow = account[row], counter[row], flow[row]
-        positions, slots = position[row], slot[row]
-        reward[row] = 0.0
-        flags[row, 0] = flags[row, 1] = 0
-        row_symbols(slots, symbols)
-        if row_counter[PENDING_RESET] != 0:
-            clear_bar(row_flow, fill_log[row], decision_log[row])
-            if mode == NEXT_STEP:
-                reset_row(
-                    rule, windows, row_account, row_counter, positions, slots, below[row], num_symbols, seed
-                )
-                row_symbols(slots, symbols)
-        else:
-            reward[row], terminated, truncated = advance_row(
-                rule, bars, calendar, years, instrument, row_account, row_counter, positions, slots,
-                below[row], row_flow, fill_log[row], decision_log[row], actions[row], wishes, reasons, symbols,
-            )  # fmt: skip
-            if terminated or truncated:
-                num_ended += 1
-                flags[row, 0] = terminated
-                flags[row, 1] = truncated
-                write_statistics(rule, row_account, row_counter, ended[row])
+    market = MarketArrays(bars, features, clock, calendar, years, instrument)
+    desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8)
+    any_ended = False
+    far = is_far(stop - start, account, position, flow)
+    for e in range(start, stop):
+        flags[0, e] = False
+    for e in range(start, stop):
+        flags[1, e] = False
+    for first in range(start, stop, LANES):
+        b = first // LANES
+        book = Book(
+            account[b], counter[b], position[b], slot[b], flow[b], first, below, fill_log, decision_log
+        )
+        if first == start or is_mapped(book):
+            find_instruments(market, book, desk)
+        present = first_lanes(stop - first)
+        pending = present & (block(book.counter, present)[PENDING_RESET] != 0.0)
+        live = present & ~pending
+        clear_block(book, stop)
+        block(reward[b], first_lanes(LANES))[0] = 0.0
+        set_places(market, book, desk, live)
+        over = np.int64(0)
+        if lane_bits(live) != 0:
+            next_rows = min(first + LANES, stop), min(first + 2 * LANES, stop)
+            ahead = Ahead(account, counter, position, slot, flow, next_rows[0], next_rows[1], places, far)
+            ruined, truncated = advance(rule, market, book, desk, live, actions, reward[b], ahead)
+            over = lane_bits(ruined | truncated)
+            if over != 0:
+                any_ended = True
+                end_rows(rule, book, over, lane_bits(ruined), flags, ended, mode != SAME_STEP)
                 if mode == SAME_STEP:
-                    observe_row(
-                        final_out[row], features, clock, calendar, bars, instrument, rule, row_account, row_counter,
-                        positions, slots, symbols, num_features,
-                    )  # fmt: skip
-                    reset_row(
-                        rule, windows, row_account, row_counter, positions, slots, below[row], num_symbols, seed
-                    )  # fmt: skip
-                    row_symbols(slots, symbols)
-                else:
-                    row_counter[PENDING_RESET] = 1
-        observe_row(
-            out[row], features, clock, calendar, bars, instrument, rule, row_account, row_counter, positions, slots,
-            symbols, num_features,
-        )  # fmt: skip
-    return num_ended
+                    observe(final_out, ruined | truncated, rule, market, book, desk)
+        starting = over if mode == SAME_STEP else (lane_bits(pending) if mode == NEXT_STEP else np.int64(0))
+        if starting != 0:
+            start_rows(rule, market, book, desk, windows, starting, seed)
+        observe(out, present, rule, market, book, desk)
+    return any_ended

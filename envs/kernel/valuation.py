@@ -1,10 +1,8 @@
-"""Marking at the close of bar t + 1: equity, halts, historical VaR, reward. Arrays are those of one env row."""
+"""Marking at the close of bar t + 1: equity, halts, historical VaR, reward. Of LANES rows at a time."""
 
 from __future__ import annotations
 
 import math
-
-import numpy as np
 
 from envs.kernel.columns import (
     BAR_IN_SESSION,
@@ -18,6 +16,7 @@ from envs.kernel.columns import (
     EDGE_BARS,
     EDGE_FACTOR,
     EQUITY,
+    FILL,
     GROSS,
     HALT,
     HALTED_EPISODE,
@@ -52,9 +51,13 @@ from envs.kernel.columns import (
     STEPS,
     TURNOVER,
     UNITS,
+    VAR_PLACE,
     VAR_RANK,
 )
 from envs.kernel.jit import hot, inner
+from envs.kernel.lane_arrays import beside, block, neighbours, put_numbers
+from envs.kernel.lanes import everywhere, where
+from envs.kernel.parts import instrument_of, next_bar
 
 # Floor of the variance in the differential Sharpe ratio (a standard deviation of 1e-6 a bar), and its clip.
 DSR_VARIANCE_FLOOR = 1e-12
@@ -62,24 +65,24 @@ DSR_CLIP = 10.0
 
 
 @hot
-def mark_row(account, positions, instruments, bars, flow, symbols):
-    """Set EQUITY = cash + sum of marks, GROSS = sum of |marks|, at the close of `bars` (S, K)."""
-    equity = account[CASH]
-    gross = 0.0
-    for a in range(positions.shape[0]):
-        s = symbols[a]
-        notional = positions[a, UNITS] * bars[s, MARK] * instruments[s, MULTIPLIER]
+def mark(book, desk, live):
+    """Set EQUITY = cash + sum of marks, GROSS = sum of |marks|, at the close of bar t + 1."""
+    account = block(book.account, live)
+    equity, gross = account[CASH], everywhere(0.0)
+    for a in range(book.position.shape[0]):
+        units = block(book.position[a], live)[UNITS]
+        notional = units * next_bar(desk, a, live)[MARK] * instrument_of(desk, a, live)[MULTIPLIER]
         equity += notional
         gross += abs(notional)
     account[EQUITY] = equity
-    flow[GROSS] = gross
+    block(book.flow, live)[GROSS] = gross
 
 
 @hot
 def booked_costs(flow):
     """Sum of the six cost parts of the bar."""
-    total = 0.0
-    for column in range(COMMISSION, BORROW_PAID + 1):
+    total = flow[COMMISSION]
+    for column in range(COMMISSION + 1, BORROW_PAID + 1):
         total += flow[column]
     return total
 
@@ -88,40 +91,40 @@ def booked_costs(flow):
 def update_limits(rule, account, counter, flow):
     """Track peak and drawdown; raise the halts that bind from the next decision on."""
     equity = account[EQUITY]
-    account[PEAK] = max(account[PEAK], equity)
-    drawdown = 1.0 - equity / account[PEAK]
+    peak = max(account[PEAK], equity)
+    drawdown = 1.0 - equity / peak
+    account[PEAK] = peak
     account[DEEPEST] = max(account[DEEPEST], drawdown)
-    if rule[MAX_DRAWDOWN] > 0.0 and drawdown >= rule[MAX_DRAWDOWN] and counter[HALT] != HALTED_EPISODE:
-        counter[HALT] = HALTED_EPISODE
-        flow[BREACHES] += 1.0
+    halt, breaches = counter[HALT], flow[BREACHES]
+    fell = (rule[MAX_DRAWDOWN] > 0.0) & (drawdown >= rule[MAX_DRAWDOWN]) & (halt != HALTED_EPISODE)
+    halt = where(fell, HALTED_EPISODE, halt)
     lost = equity <= account[SESSION_EQUITY] * (1.0 - rule[MAX_DAILY_LOSS])
-    if rule[MAX_DAILY_LOSS] > 0.0 and counter[HALT] == NOT_HALTED and lost:
-        counter[HALT] = HALTED_SESSION
-        flow[BREACHES] += 1.0
+    lost = (rule[MAX_DAILY_LOSS] > 0.0) & (halt == NOT_HALTED) & lost
+    counter[HALT] = where(lost, HALTED_SESSION, halt)
+    flow[BREACHES] = breaches + where(fell | lost, 1.0, 0.0)
 
 
 @hot
-def remember_return(rule, counter, below, net_return):
-    """Keep, for each bar of the VaR window, whether its net return was below minus the limit, and their count."""
-    counter[STEPS] += 1
-    if below.shape[0] == 0:
-        return
-    place = (counter[STEPS] - 1) % below.shape[0]
-    now = np.uint8(net_return < -rule[MAX_VAR])
-    counter[BELOW_VAR] += int(now) - int(below[place])
-    below[place] = now
+def remember_return(book, desk, earns, is_below):
+    """Keep whether the net return was below minus the limit, for each bar of the VaR window, and their count."""
+    counter, bars = block(book.counter, earns), book.below.shape[1]
+    at = counter[VAR_PLACE]
+    put_numbers(desk.places[FILL], at)
+    counter[VAR_PLACE] = where(at + 1.0 == bars, 0.0, at + 1.0)
+    oldest = beside(neighbours(book.below, book.first, earns, desk.waste_8), desk.places[FILL])
+    now = where(is_below, 1.0, 0.0)
+    counter[BELOW_VAR] = counter[BELOW_VAR] + (now - oldest[0])
+    oldest[0] = now
 
 
 @hot
-def var_exceeded(rule, counter, below):
-    """True when the historical VaR of the last `var_bars` net returns is above the limit.
+def var_exceeded(rule, counter, bars):
+    """True when the historical VaR of the last `bars` net returns is above the limit.
 
     VaR is minus the (k + 1)-th smallest return, k = floor((1 - level) * n); it exceeds m when more than k
     returns lie below -m. Not evaluated before n returns are known.
     """
-    if rule[MAX_VAR] <= 0.0 or counter[STEPS] < below.shape[0]:
-        return False
-    return counter[BELOW_VAR] > rule[VAR_RANK]
+    return (rule[MAX_VAR] > 0.0) & (counter[STEPS] >= bars) & (counter[BELOW_VAR] > rule[VAR_RANK])
 
 
 @inner
@@ -133,15 +136,13 @@ def differential_sharpe(rule, account, counter, net_return):
     rate = rule[REWARD_DSR_RATE]
     account[MOMENT_1] = first + rate * step_1
     account[MOMENT_2] = second + rate * step_2
-    if counter[STEPS] <= 1:
-        return 0.0
     variance = max(second - first * first, DSR_VARIANCE_FLOOR)
     value = (second * step_1 - 0.5 * first * step_2) / (variance * math.sqrt(variance))
-    return min(max(value, -DSR_CLIP), DSR_CLIP)
+    return where(counter[STEPS] <= 1.0, 0.0, min(max(value, -DSR_CLIP), DSR_CLIP))
 
 
 @hot
-def reward_row(rule, account, counter, day, flow, before):
+def reward_of(rule, account, counter, day, flow, before):
     """Reward of the bar whose calendar columns are `day`; `before` is equity one close earlier."""
     initial = rule[INITIAL_EQUITY]
     after = account[EQUITY]
@@ -155,11 +156,12 @@ def reward_row(rule, account, counter, day, flow, before):
     if rule[REWARD_REALISED] > 0.0:
         total += rule[REWARD_REALISED] * (flow[REALISED] - booked_costs(flow)) / initial
     total -= rule[REWARD_DRAWDOWN] * (1.0 - after / account[PEAK])
-    total -= rule[REWARD_DOWNSIDE] * min(net_return, 0.0) ** 2
+    loss = min(net_return, 0.0)
+    total -= rule[REWARD_DOWNSIDE] * (loss * loss)
     total -= rule[REWARD_TURNOVER] * flow[TURNOVER] / before
     total -= rule[REWARD_HOLDING] * flow[GROSS] / max(after, floor)
     if rule[REWARD_MICRO] > 0.0:
-        edge = day[BAR_IN_SESSION] < rule[EDGE_BARS] or day[BARS_LEFT] < rule[EDGE_BARS]
-        total -= rule[REWARD_MICRO] * flow[NUM_FILLS] * (rule[EDGE_FACTOR] if edge else 1.0)
+        edge = (day[BAR_IN_SESSION] < rule[EDGE_BARS]) | (day[BARS_LEFT] < rule[EDGE_BARS])
+        total -= rule[REWARD_MICRO] * flow[NUM_FILLS] * where(edge, rule[EDGE_FACTOR], 1.0)
     total -= rule[REWARD_BREACH] * flow[BREACHES]
     return rule[REWARD_SCALE] * total

@@ -269,6 +269,14 @@ def test_no_index_of_the_kernel_leaves_its_array(tmp_path):
     python = partial(subprocess.run, env=environment, capture_output=True, text=True, timeout=800)
     outside = "import numpy; from envs.kernel.jit import inner; inner(lambda a: a[2])(numpy.zeros(2))"
     assert "IndexError" in python([sys.executable, "-c", outside]).stderr
+    lanes = (
+        "import numpy, sys; from envs.kernel.jit import inner; from envs.kernel.lanes import *; "
+        "from envs.kernel.lane_arrays import *; a, at = numpy.zeros((2, LANES)), numpy.ones(LANES, numpy.int64); "
+        "inner(lambda a, at, k: lane_bits({index} == 0.0))(a, at, int(sys.argv[1]))"
+    )
+    for index in ("block(a, first_lanes(LANES))[k]", "rows_at(a, at)[LANES // 2 * k]"):
+        assert python([sys.executable, "-c", lanes.format(index=index), "1"]).returncode == 0
+        assert "IndexError" in python([sys.executable, "-c", lanes.format(index=index), "2"]).stderr
     cases = test_kernel_equals_oracle_on_random_markets_configs_and_actions.__name__
     others = [
         str(Path(__file__).with_name(name))

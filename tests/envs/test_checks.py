@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,7 +102,7 @@ def test_a_fill_at_the_decision_bars_close_is_named():
     def fill_at_known_close(market):
         bars = market.bars.copy()
         bars[1:, :, c.OPEN] = bars[:-1, :, c.MARK]
-        return Market(**{**market.__dict__, "bars": bars})
+        return replace(market, bars=bars)
 
     config = with_parts(FULL, barriers=None, costs={"latency_bars": 0}, risk={"margin": False})
     leak_check(factory(config=config), PANEL, num_steps=130)
@@ -143,7 +145,7 @@ def test_money_from_nowhere_fails_conformance():
     class Generous(PortfolioVectorEnv):
         def step(self, actions, out=None):
             result = super().step(actions, out)
-            self.rows.flow[0, c.EQUITY_AFTER] += 1.0
+            self.rows.put("flow", c.EQUITY_AFTER, self.rows.flow[0, c.EQUITY_AFTER] + 1.0, rows=[0])
             return result
 
     market = factory()(PANEL).market

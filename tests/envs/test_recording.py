@@ -92,7 +92,7 @@ def test_a_fill_is_decided_as_many_bars_before_as_its_own_episode_is_late(latenc
     env = PortfolioVectorEnv(market, config, num_envs=8, windows=WINDOW, seed=5)
     recorder = Recorder(env)
     env.reset()
-    env.rows.counter[:, c.LATENCY] = latency
+    env.rows.put("counter", c.LATENCY, latency)
     for step in range(66):
         env.step(np.full((8, 3), step // 8 % 3))
     assert set(env.rows.counter[:, c.LATENCY].tolist()) != {latency}

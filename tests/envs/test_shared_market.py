@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from random_markets import PLAIN, build_market, random_panel, with_parts
 
 from envs.barriers import BarrierConfig
 from envs.episodes import RandomisationConfig, Window
+from envs.market import PER_BAR
 from envs.portfolio import PortfolioVectorEnv
 
 RANDOM = with_parts(PLAIN, episode={"kind": "random", "bars": 16})
@@ -118,3 +120,24 @@ def test_market_arrays_are_read_only_so_that_shared_and_own_ones_use_one_compile
         for array in pickle.loads(pickle.dumps(market)).__dict__.values()
         if isinstance(array, np.ndarray)
     )
+
+
+def test_what_belongs_to_a_bar_is_one_piece_of_memory_that_travels_without_a_copy():
+    market = build_market(random_panel(1, num_bars=400, num_assets=5))
+    pieces = []
+    message = pickle.dumps(market, protocol=5, buffer_callback=pieces.append)
+    assert len(message) < 0.1 * market.records.nbytes
+    loaded = pickle.loads(message, buffers=pieces)
+    assert np.shares_memory(loaded.records, market.records)
+    for name in PER_BAR:
+        assert np.shares_memory(getattr(loaded, name), loaded.records)
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(market, name))
+
+
+def test_a_market_with_one_array_replaced_has_records_of_its_own():
+    market = build_market(random_panel(1))
+    higher = replace(market, bars=2.0 * market.bars)
+    assert not np.shares_memory(higher.records, market.records)
+    np.testing.assert_array_equal(higher.bars, 2.0 * market.bars)
+    np.testing.assert_array_equal(higher.features, market.features)
+    assert higher.features.dtype == np.float32

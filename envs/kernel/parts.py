@@ -1,0 +1,111 @@
+"""What kernel functions are handed: the market, the state of a block of rows, and what one thread writes on.
+
+Axes: T time, S symbol, F feature, C clock feature, E env, B block of LANES rows, L lane, A asset slot, K column, N bars
+of the VaR window, D observation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from envs.kernel.columns import ATR, INSTRUMENT, NEXT_BAR, NOW
+from envs.kernel.jit import hot
+from envs.kernel.lane_arrays import beside, block, from_column, rows_at
+
+
+class MarketArrays(NamedTuple):
+    """bars (T, S, K), features (T, S * F), clock (T, C), calendar (T, K), years (T,), instrument (S, K)."""
+
+    bars: Any
+    features: Any
+    clock: Any
+    calendar: Any
+    years: Any
+    instrument: Any
+
+
+class Book(NamedTuple):
+    """State of one block of rows, the first of which is row `first`; logs and VaR rings of all rows.
+
+    account, counter, flow (K, L), position, slot (A, K, L), below (E, N), fill_log (E, A, place, K),
+    decision_log (E, A, K).
+    """
+
+    account: Any
+    counter: Any
+    position: Any
+    slot: Any
+    flow: Any
+    first: Any
+    below: Any
+    fill_log: Any
+    decision_log: Any
+
+
+class Desk(NamedTuple):
+    """Scratch of one thread; see `envs.rows.desk_arrays`.
+
+    facts (A, K, L) float64, columns in envs.kernel.columns. symbols (A, L) int64, market's symbol of a slot, and shifts
+    (A, L), where its columns begin in a bar. places (3, L) int64, bars of the rows: NOW, NEXT, FILL. waste (1, K)
+    float64, waste_32 (1, D) float32, waste_8 (1, N) uint8 : take what is written for lanes that are not live.
+    """
+
+    facts: Any
+    symbols: Any
+    shifts: Any
+    places: Any
+    waste: Any
+    waste_32: Any
+    waste_8: Any
+
+
+class Ahead(NamedTuple):
+    """What to ask the memory for: state (B, ..., L) with the rows first .. stop - 1 that come next, and the bars (3, L)
+    of the rows that are treated now, as in `Desk.places`. far : the state of all rows is larger than the caches.
+    """
+
+    account: Any
+    counter: Any
+    position: Any
+    slot: Any
+    flow: Any
+    first: Any
+    stop: Any
+    places: Any
+    far: Any
+
+
+@hot
+def has_context(market):
+    """True if bars have columns from FUNDING and ATR on."""
+    return market.bars.shape[2] > ATR
+
+
+@hot
+def is_mapped(book):
+    """True if asset slots say which symbol they hold."""
+    return book.slot.shape[1] > 1
+
+
+@hot
+def is_logged(book):
+    """True if a recorder reads what was decided and filled."""
+    return book.decision_log.shape[1] > 0
+
+
+@hot
+def last_bar(market, desk, a):
+    """Bar t of slot a, every column, gathered at each use."""
+    return beside(rows_at(market.bars, desk.places[NOW]), desk.shifts[a])
+
+
+@hot
+def next_bar(desk, a, live):
+    """Bar t + 1 of slot a, of its columns those that every step reads."""
+    return from_column(block(desk.facts[a], live), NEXT_BAR)
+
+
+@hot
+def instrument_of(desk, a, live):
+    """The instrument of slot a."""
+    return from_column(block(desk.facts[a], live), INSTRUMENT)
