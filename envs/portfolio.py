@@ -83,8 +83,8 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
         rows = self.rows
         self._market_and_state = (
-            market.bars, market.features.reshape(market.num_bars, -1), market.clock, market.calendar, market.years,
-            self._instrument, self._rule, episode_windows(market, config, self.windows),
+            market.bars, market.features.reshape(market.num_bars, -1), _never_empty(market.clock), market.calendar,
+            market.years, self._instrument, self._rule, episode_windows(market, config, self.windows),
             rows.account_BKL, rows.counter_BKL, rows.position_BAKL, rows.slot_BAKL, rows.below, rows.flow_BKL,
         )  # fmt: skip
         self._allocate_outputs()
@@ -300,6 +300,11 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         """Stop the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
+
+
+def _never_empty(clock: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`clock`, or a column that nobody reads: to Numba an array without entries is of another type."""
+    return clock if clock.size else np.broadcast_to(np.zeros((1, 1), np.float32), (len(clock), 1))
 
 
 class PortfolioEnv(gymnasium.Env):

@@ -51,8 +51,9 @@ def copy_known(out, market, symbols, mapped, num_features, t):
             copy_entries(out, a * num_features, market.features[t], symbols[a] * num_features, num_features)
     else:  # the market's first assets in order: their features are one block
         copy_entries(out, 0, market.features[t], 0, symbols.shape[0] * num_features)
-    first = non_negative(out.shape[0] - market.clock.shape[1])
-    for c in range(market.clock.shape[1]):
+    num_assets = symbols.shape[0]
+    first = non_negative(num_assets * (num_features + NUM_POSITION_FEATURES) + NUM_ACCOUNT_FEATURES)
+    for c in range(out.shape[0] - first):
         out[first + c] = market.clock[t, c]
 
 

@@ -14,7 +14,9 @@ from envs.kernel.lane_arrays import beside, block, from_column, rows_at
 
 
 class MarketArrays(NamedTuple):
-    """bars (T, S, K), features (T, S * F), clock (T, C), calendar (T, K), years (T,), instrument (S, K)."""
+    """bars (T, S, K), features (T, S * F), clock (T, C; 1 that nobody reads for 0), calendar (T, K), years (T,),
+    instrument (S, K).
+    """
 
     bars: Any
     features: Any
