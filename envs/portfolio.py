@@ -90,7 +90,10 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._allocate_outputs()
         self._bounds = thread_bounds(self.num_envs, num_threads)
         self._desks = [
-            desk_arrays(self.num_assets, self.layout.size, self.rows.below.shape[1]) for _ in self._bounds[1:]
+            desk_arrays(
+                self._instrument, market.bars.shape[2], self.num_assets, self.layout.size, rows.below.shape[1]
+            )
+            for _ in self._bounds[1:]
         ]
         self._pool = ThreadPoolExecutor(len(self._bounds) - 1) if len(self._bounds) > 2 else None
         self._ended: list[NDArray[np.float64]] = []
@@ -136,15 +139,8 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         if seed is not None:
             self._seed = np.uint64(int(seed) % 2**64)
             self.rows.put("counter", c.EPISODE, -1, np.flatnonzero(mask))
-        reset_rows(
-            *self._market_and_state,
-            self.fill_log,
-            self.decision_log,
-            mask,
-            self._out,
-            self._seed,
-            *self._desks[0],
-        )
+        arguments = (*self._market_and_state, self.fill_log, self.decision_log)
+        reset_rows(*arguments, mask, self._out, self._seed, *self._desks[0])
         self._started = True
         if self.recorder is not None:
             self.recorder.on_reset(mask)

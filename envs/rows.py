@@ -131,14 +131,25 @@ def thread_bounds(num_envs: int, num_threads: int) -> NDArray[np.int64]:
     return np.minimum(bounds * LANES, num_envs)
 
 
-def desk_arrays(num_assets: int, observation_size: int, var_bars: int) -> tuple[NDArray, ...]:
-    """What one thread of the kernel writes on: the fields of `envs.kernel.parts.Desk`."""
+def desk_arrays(
+    instrument: NDArray[np.float64],
+    num_bar_columns: int,
+    num_assets: int,
+    observation_size: int,
+    var_bars: int,
+) -> tuple[NDArray, ...]:
+    """What one thread of the kernel writes on: the fields of `envs.kernel.parts.Desk`.
+
+    Slots hold the first symbols of `instrument` (S, K) in order; rows that draw theirs write over that.
+    """
     A, L = num_assets, LANES
+    symbols = np.repeat(np.arange(A), L).reshape(A, L)
+    facts = np.zeros((A, c.NUM_FACT_COLUMNS, L))
+    facts[:, c.INSTRUMENT :] = instrument[:A, :, None]
     logged = A * max(c.NUM_DECISION_COLUMNS, c.NUM_PLACES * c.NUM_FILL_COLUMNS)
     return (
-        np.zeros((A, c.NUM_FACT_COLUMNS, L)), np.repeat(np.arange(A), L).reshape(A, L), np.zeros((A, L), np.int64),
-        np.zeros((3, L), np.int64), np.zeros((1, logged)), np.zeros((1, observation_size), np.float32),
-        np.zeros((1, var_bars), np.uint8),
+        facts, symbols, symbols * num_bar_columns, np.zeros((3, L), np.int64), np.zeros((1, logged)),
+        np.zeros((1, observation_size), np.float32), np.zeros((1, var_bars), np.uint8),
     )  # fmt: skip
 
 

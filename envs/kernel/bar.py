@@ -34,7 +34,6 @@ from envs.kernel.columns import (
     ENTRY_PRICE,
     EXTREME,
     FUNDING,
-    FUNDING_ON,
     FUNDING_PAID,
     HIGH,
     INSIDE,
@@ -69,17 +68,17 @@ from envs.kernel.columns import (
 )
 from envs.kernel.fills import book_fill
 from envs.kernel.jit import hot, inner
-from envs.kernel.lane_arrays import beside, block, lane_numbers, neighbours, rows_at
+from envs.kernel.lane_arrays import block, lane_numbers, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, lane_bits, where
 from envs.kernel.orders import cancel_orders, queue_length
-from envs.kernel.parts import has_context, instrument_of, is_logged, next_bar
+from envs.kernel.parts import bar_of, decisions, has_funding, instrument_of, is_logged, next_bar
 from envs.kernel.sizes import round_to_lot
 
 
 @hot
 def charge_financing(rule, market, book, desk, live):
     """Charge borrow and funding on the units held from close t into bar t + 1, at the mark of close t."""
-    borrows, funds = rule[BORROW_ON] > 0.0, rule[FUNDING_ON] > 0.0 and has_context(market)
+    borrows, funds = rule[BORROW_ON] > 0.0, has_funding(rule, market)
     if not (borrows or funds):
         return
     account, flow = block(book.account, live), block(book.flow, live)
@@ -102,7 +101,7 @@ def charge_financing(rule, market, book, desk, live):
             last = book.position.shape[1] + TRADE_PNL
             position[last] = position[last] - (borrow + funding)
         if is_logged(book):
-            log, k = neighbours(book.decision_log, book.first, live, desk.waste), NUM_DECISION_COLUMNS * a
+            log, k = decisions(book, desk, live), NUM_DECISION_COLUMNS * a
             log[k + LOG_BORROW] = borrow
             log[k + LOG_FUNDING] = funding
     account[CASH] = cash
@@ -252,7 +251,7 @@ def trade_asset(rule, market, book, desk, live, a):
     quantity = working_quantity(position)
     who = live & (quantity != 0.0)
     if lane_bits(who) != 0:
-        volume = beside(rows_at(market.bars, desk.places[NEXT]), desk.shifts[a])[VOLUME]
+        volume = bar_of(market, desk, a, NEXT)[VOLUME]
         quantity = capped_quantity(rule, instrument, volume, quantity)
         who = who & (quantity != 0.0)
         fee_bps = instrument[TAKER_BPS]

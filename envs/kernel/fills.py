@@ -41,6 +41,7 @@ from envs.kernel.columns import (
     LOSSES,
     MULTIPLIER,
     NEXT,
+    NOW,
     NUM_FILL_COLUMNS,
     NUM_FILLS,
     NUM_PLACES,
@@ -62,9 +63,9 @@ from envs.kernel.columns import (
     WINS,
 )
 from envs.kernel.jit import hot
-from envs.kernel.lane_arrays import beside, block, neighbours, rows_at
+from envs.kernel.lane_arrays import block, neighbours
 from envs.kernel.lanes import everywhere, where
-from envs.kernel.parts import has_context, instrument_of, is_logged, last_bar
+from envs.kernel.parts import bar_of, has_context, instrument_of, is_logged
 
 
 @hot
@@ -151,18 +152,11 @@ def book_fill(rule, market, book, desk, who, a, quantity, price, fee_bps, place,
     """Fill `quantity` units (signed) of asset slot a at `price` inside bar t + 1 and book all it costs."""
     account, counter, flow = block(book.account, who), block(book.counter, who), block(book.flow, who)
     position, slot = block(book.position[a], who), block(book.slot[a], who)
-    terms, before, context = instrument_of(desk, a, who), last_bar(market, desk, a), has_context(market)
-    volume = beside(rows_at(market.bars, desk.places[NEXT]), desk.shifts[a])[VOLUME]
+    terms, before, context = instrument_of(desk, a, who), bar_of(market, desk, a, NOW), has_context(market)
+    volume = bar_of(market, desk, a, NEXT)[VOLUME]
+    scale = rule[COST_SCALE] * account[COST_FACTOR]
     commission, spread, slippage, impact = fill_costs(
-        rule,
-        terms,
-        before,
-        volume,
-        quantity,
-        price,
-        fee_bps,
-        rule[COST_SCALE] * account[COST_FACTOR],
-        context,
+        rule, terms, before, volume, quantity, price, fee_bps, scale, context
     )
     paid = commission + spread + slippage + impact
     point, num_columns = terms[MULTIPLIER], book.position.shape[1]
@@ -178,10 +172,8 @@ def book_fill(rule, market, book, desk, who, a, quantity, price, fee_bps, place,
     flow[REALISED] = flow[REALISED] + realised
     flow[NUM_FILLS] = flow[NUM_FILLS] + 1.0
     if is_logged(book):
-        log, k = (
-            neighbours(book.fill_log, book.first, who, desk.waste),
-            (a * NUM_PLACES + place) * NUM_FILL_COLUMNS,
-        )
+        log = neighbours(book.fill_log, book.first, who, desk.waste)
+        k = (a * NUM_PLACES + place) * NUM_FILL_COLUMNS
         log[k + FILL_UNITS] = quantity
         log[k + FILL_PRICE] = price
         log[k + FILL_COMMISSION] = commission

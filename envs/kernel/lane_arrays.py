@@ -118,6 +118,10 @@ def _written(context: Any, builder: Any, kind: Any, value_kind: Any, value: Any)
     return (builder.fptosi if kind.dtype.signed else builder.fptoui)(lanes, _lane_type(context, kind))
 
 
+def _length(builder: Any, view: Any) -> Any:
+    return cgutils.unpack_tuple(builder, view.shape)[0]
+
+
 # --- blocks: neighbouring rows ---------------------------------------------------------------------------------------
 
 
@@ -130,7 +134,7 @@ def block(typingctx: Any, array: Any, live: Any) -> Any:
         view = context.make_array(sig.args[0])(context, builder, args[0])
         result = cgutils.create_struct_proxy(kind)(context, builder)
         result.data, result.live = builder.bitcast(view.data, _BYTES), args[1]
-        result.count = cgutils.unpack_tuple(builder, view.shape)[0]
+        result.count = _length(builder, view)
         return result._getvalue()
 
     return signature(kind, array, live), generate
@@ -222,7 +226,7 @@ def rows_at(typingctx: Any, array: Any, index: Any) -> Any:
         starts = []
         for lane in range(LANES):
             number = _entry(context, builder, sig.args[1], args[1], lane)
-            _check(context, builder, number, cgutils.unpack_tuple(builder, view.shape)[0])
+            _check(context, builder, number, _length(builder, view))
             starts.append(builder.add(base, builder.mul(number, stride)))
         return _rows(context, builder, kind, starts, _row_length(builder, view.shape))
 
@@ -248,10 +252,6 @@ def neighbours(typingctx: Any, array: Any, first: Any, live: Any, spare: Any) ->
         return _rows(context, builder, kind, starts, _row_length(builder, view.shape))
 
     return signature(kind, array, first, live, spare), generate
-
-
-def _length(builder: Any, view: Any) -> Any:
-    return cgutils.unpack_tuple(builder, view.shape)[0]
 
 
 @intrinsic

@@ -48,6 +48,7 @@ from envs.kernel.columns import (
     NO_TRADE_CLOSE,
     NO_TRADE_OPEN,
     NOT_HALTED,
+    NOW,
     NUM_DECISION_COLUMNS,
     NUM_TRADE_COLUMNS,
     ORDERS,
@@ -67,7 +68,7 @@ from envs.kernel.columns import (
 from envs.kernel.jit import hot
 from envs.kernel.lane_arrays import block, lane_numbers, neighbours, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, is_finite, lane_bits, sign, where
-from envs.kernel.parts import has_context, instrument_of, is_logged, last_bar
+from envs.kernel.parts import bar_of, decisions, has_context, instrument_of, is_logged
 from envs.kernel.sizes import entry_units, round_to_lot
 
 
@@ -151,9 +152,9 @@ def wished_units(rule, market, desk, a, account, counter, mark, instrument, firs
         enters = heard & (side != held_side) & (side != 0.0)
         wish = where(side == held_side, KEEP, 0.0)
         if lane_bits(enters) != 0:
-            context = has_context(market)
-            atr = last_bar(market, desk, a)[ATR] if context else everywhere(0.0)
-            volatility = last_bar(market, desk, a)[VOLATILITY] if context else everywhere(0.0)
+            bar, context = bar_of(market, desk, a, NOW), has_context(market)
+            atr = bar[ATR] if context else everywhere(0.0)
+            volatility = bar[VOLATILITY] if context else everywhere(0.0)
             units = entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
             wish = where(enters, side * size * units, wish)
     return where(heard, wish, KEEP)
@@ -274,7 +275,7 @@ def decide(rule, market, book, desk, live, actions, var_breached):
             wish = where(orders, count_entry(rule, counter, position, queued, fitted, orders), wish)
         push_intent(position, counter[LATENCY], queued, wish)
         if is_logged(book):
-            log, k = neighbours(book.decision_log, book.first, live, desk.waste), NUM_DECISION_COLUMNS * a
+            log, k = decisions(book, desk, live), NUM_DECISION_COLUMNS * a
             log[k + INTENT] = wish
             log[k + INTENT_REASON] = where(facts[WISH_REASON] >= 0.0, facts[WISH_REASON], BY_SIGNAL)
             log[k + LOG_TARGET] = decided_target(position, queued)

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from envs.kernel.columns import ATR, INSTRUMENT, NEXT_BAR, NOW
+from envs.kernel.columns import (
+    ATR,
+    FUNDING_ON,
+    INSTRUMENT,
+    NEXT_BAR,
+    SYMBOL,
+)
 from envs.kernel.jit import hot
-from envs.kernel.lane_arrays import beside, block, from_column, rows_at
+from envs.kernel.lane_arrays import beside, block, from_column, neighbours, rows_at
 
 
 class MarketArrays(NamedTuple):
@@ -86,7 +92,7 @@ def has_context(market):
 @hot
 def is_mapped(book):
     """True if asset slots say which symbol they hold."""
-    return book.slot.shape[1] > 1
+    return book.slot.shape[1] > SYMBOL
 
 
 @hot
@@ -96,9 +102,21 @@ def is_logged(book):
 
 
 @hot
-def last_bar(market, desk, a):
-    """Bar t of slot a, every column, gathered at each use."""
-    return beside(rows_at(market.bars, desk.places[NOW]), desk.shifts[a])
+def has_funding(rule, market):
+    """True if bars have funding rates that are to be charged."""
+    return rule[FUNDING_ON] > 0.0 and has_context(market)
+
+
+@hot
+def bar_of(market, desk, a, place):
+    """Slot a's bar at `place` (NOW: t, NEXT: t + 1), every column, gathered at each use."""
+    return beside(rows_at(market.bars, desk.places[place]), desk.shifts[a])
+
+
+@hot
+def decisions(book, desk, live):
+    """The rows' decision logs; slot a's columns begin at a * NUM_DECISION_COLUMNS."""
+    return neighbours(book.decision_log, book.first, live, desk.waste)
 
 
 @hot

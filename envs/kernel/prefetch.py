@@ -13,7 +13,10 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic
 
-from envs.kernel.columns import BAR, NEXT
+from envs.kernel.columns import (
+    BAR,
+    NEXT,
+)
 from envs.kernel.jit import hot, non_negative
 from envs.kernel.lanes import LANES
 

@@ -30,7 +30,6 @@ from envs.kernel.columns import (
     FILL_UNITS,
     FLAT_RULE,
     FUNDING,
-    FUNDING_ON,
     HALT,
     HALTED_SESSION,
     HIGH,
@@ -68,11 +67,21 @@ from envs.kernel.columns import (
 )
 from envs.kernel.episode import reset_row, write_statistics
 from envs.kernel.jit import compiled, hot
-from envs.kernel.lane_arrays import beside, block, from_column, neighbours, put_numbers, rows_at
+from envs.kernel.lane_arrays import block, from_column, put_numbers, rows_at
 from envs.kernel.lanes import LANES, everywhere, first_lanes, lane_bits, where
 from envs.kernel.observe import observe
 from envs.kernel.orders import decide
-from envs.kernel.parts import Ahead, Book, Desk, MarketArrays, has_context, is_logged, is_mapped
+from envs.kernel.parts import (
+    Ahead,
+    Book,
+    Desk,
+    MarketArrays,
+    bar_of,
+    decisions,
+    has_funding,
+    is_logged,
+    is_mapped,
+)
 from envs.kernel.prefetch import is_far, prefetch_quarter
 from envs.kernel.valuation import booked_costs, mark, remember_return, reward_of, update_limits, var_exceeded
 
@@ -82,12 +91,11 @@ SAME_STEP, NEXT_STEP, DISABLED = range(3)
 
 @hot
 def find_instruments(market, book, desk):
-    """Write which symbols the rows' slots hold, where these lie in a bar, and their instruments."""
+    """Write which symbols the rows' slots hold by now, where these lie in a bar, and their instruments."""
     width = market.bars.shape[2]
     for a in range(book.slot.shape[0]):
         for i in range(LANES):
-            if is_mapped(book):
-                desk.symbols[a, i] = book.slot[a, SYMBOL, i]
+            desk.symbols[a, i] = book.slot[a, SYMBOL, i]
             desk.shifts[a, i] = desk.symbols[a, i] * width
         source, facts = rows_at(market.instrument, desk.symbols[a]), block(desk.facts[a], first_lanes(LANES))
         copied = from_column(facts, INSTRUMENT)
@@ -98,9 +106,8 @@ def find_instruments(market, book, desk):
 @hot
 def look_up_bars(market, desk, funds):
     """Gather what every step reads of bars t and t + 1."""
-    before, after = rows_at(market.bars, desk.places[NOW]), rows_at(market.bars, desk.places[NEXT])
     for a in range(desk.facts.shape[0]):
-        last, new = beside(before, desk.shifts[a]), beside(after, desk.shifts[a])
+        last, new = bar_of(market, desk, a, NOW), bar_of(market, desk, a, NEXT)
         facts = block(desk.facts[a], first_lanes(LANES))
         facts[LAST_MARK], facts[LAST_TRADABLE] = last[MARK], last[TRADABLE]
         bar = from_column(facts, NEXT_BAR)
@@ -149,7 +156,7 @@ def advance(rule, market, book, desk, live, actions, reward, ahead):
     account, counter, flow = block(book.account, live), block(book.counter, live), block(book.flow, live)
     day = rows_at(market.calendar, desk.places[NEXT])
     before = account[EQUITY]
-    look_up_bars(market, desk, rule[FUNDING_ON] > 0.0 and has_context(market))
+    look_up_bars(market, desk, has_funding(rule, market))
     prefetch_quarter(market, ahead, 0)
     rolls = day[BAR_IN_SESSION] == 0.0
     if lane_bits(rolls) != 0:
@@ -181,7 +188,7 @@ def advance(rule, market, book, desk, live, actions, reward, ahead):
         mark(book, desk, live)
     flow[EQUITY_AFTER] = account[EQUITY]
     if is_logged(book):
-        log = neighbours(book.decision_log, book.first, live, desk.waste)
+        log = decisions(book, desk, live)
         for a in range(book.position.shape[0]):
             log[NUM_DECISION_COLUMNS * a + LOG_UNITS] = block(book.position[a], live)[UNITS]
     counter[BAR] = counter[BAR] + 1.0
@@ -250,7 +257,6 @@ def reset_rows(
             if mask[first + i] != 0:
                 starting |= 1 << i
                 wanted = wanted | (first_lanes(i + 1) & ~first_lanes(i))
-        find_instruments(market, book, desk)
         start_rows(rule, market, book, desk, windows, starting, seed)
         observe(out, wanted, rule, market, book, desk)
 
@@ -270,16 +276,13 @@ def step_rows(
     desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8)
     any_ended = False
     far = is_far(stop - start, account, position, flow)
-    for e in range(start, stop):
-        flags[0, e] = False
-    for e in range(start, stop):
-        flags[1, e] = False
+    flags[:, start:stop] = False
     for first in range(start, stop, LANES):
         b = first // LANES
         book = Book(
             account[b], counter[b], position[b], slot[b], flow[b], first, below, fill_log, decision_log
         )
-        if first == start or is_mapped(book):
+        if is_mapped(book):
             find_instruments(market, book, desk)
         present = first_lanes(stop - first)
         pending = present & (block(book.counter, present)[PENDING_RESET] != 0.0)
@@ -289,8 +292,8 @@ def step_rows(
         set_places(market, book, desk, live)
         over = np.int64(0)
         if lane_bits(live) != 0:
-            next_rows = min(first + LANES, stop), min(first + 2 * LANES, stop)
-            ahead = Ahead(account, counter, position, slot, flow, next_rows[0], next_rows[1], places, far)
+            following, after = min(first + LANES, stop), min(first + 2 * LANES, stop)
+            ahead = Ahead(account, counter, position, slot, flow, following, after, places, far)
             ruined, truncated = advance(rule, market, book, desk, live, actions, reward[b], ahead)
             over = lane_bits(ruined | truncated)
             if over != 0:
