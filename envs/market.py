@@ -37,7 +37,7 @@ class Market:
     bars_per_session : median number of bars of a session.
     bars : (T, S, K) float64, columns open, high, low, mark, volume, tradable (1.0 or 0.0). `mark` is the last known
         close; a missing bar repeats the mark in all four prices; before the first known close they are 0. When built
-        with context: then atr, volatility, adv, funding, split.
+        with context: then funding, split, atr, volatility, adv.
     features : (T, S, F) float32, standardised, NaN replaced by 0, clipped to +-FEATURE_CLIP.
     clock : (T, C) float32.
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.
@@ -111,7 +111,7 @@ class Market:
     @property
     def has_context(self) -> bool:
         """True if the market was built with context columns."""
-        return self.bars.shape[2] > c.ATR
+        return self.bars.shape[2] > c.FUNDING
 
     @property
     def open(self) -> FloatArray:

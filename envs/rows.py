@@ -15,6 +15,7 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
 from envs.kernel.lanes import LANES
+from envs.kernel.observe import NUM_ACCOUNT_FEATURES, NUM_POSITION_FEATURES
 from envs.market import Market
 from envs.rules import needs_context, num_position_columns
 
@@ -150,6 +151,7 @@ def desk_arrays(
     return (
         facts, symbols, symbols * num_bar_columns, np.zeros((3, L), np.int64), np.zeros((1, logged)),
         np.zeros((1, observation_size), np.float32), np.zeros((1, var_bars), np.uint8),
+        np.zeros((NUM_POSITION_FEATURES * A + NUM_ACCOUNT_FEATURES, L), np.float32),
     )  # fmt: skip
 
 

@@ -158,8 +158,8 @@ def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
     names = ("open", "high", "low", "mark", "volume", "tradable")
     findings += _array_findings("bars", names, a.bars, b.bars, cut, 0)
     if a.has_context:
-        names = ("atr", "volatility", "adv", "funding", "split")
-        findings += _array_findings("context", names, a.bars[..., c.ATR :], b.bars[..., c.ATR :], cut, 0)
+        names, first = ("funding", "split", "atr", "volatility", "adv"), c.FUNDING
+        findings += _array_findings("context", names, a.bars[..., first:], b.bars[..., first:], cut, 0)
     return findings
 
 

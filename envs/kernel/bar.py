@@ -37,7 +37,6 @@ from envs.kernel.columns import (
     FUNDING_PAID,
     HIGH,
     INSIDE,
-    LAST_MARK,
     LIQUIDATION_BPS,
     LOG_BORROW,
     LOG_FUNDING,
@@ -49,7 +48,6 @@ from envs.kernel.columns import (
     MARK,
     MULTIPLIER,
     NEXT,
-    NOW,
     NUM_DECISION_COLUMNS,
     OPEN,
     PARTICIPATION,
@@ -71,7 +69,7 @@ from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import block, lane_numbers, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, lane_bits, where
 from envs.kernel.orders import cancel_orders, queue_length
-from envs.kernel.parts import bar_of, decisions, has_funding, instrument_of, is_logged, next_bar
+from envs.kernel.parts import decisions, has_funding, instrument_of, is_logged, last_bar, next_bar
 from envs.kernel.sizes import round_to_lot
 
 
@@ -85,15 +83,15 @@ def charge_financing(rule, market, book, desk, live):
     scale = rule[COST_SCALE] * account[COST_FACTOR]
     cash, borrow_paid, funding_paid = account[CASH], flow[BORROW_PAID], flow[FUNDING_PAID]
     for a in range(book.position.shape[0]):
-        position, instrument = block(book.position[a], live), instrument_of(desk, a, live)
+        position, instrument = block(book.position[a], live), instrument_of(desk, a)
         units = position[UNITS]
-        notional = units * block(desk.facts[a], live)[LAST_MARK] * instrument[MULTIPLIER]
+        notional = units * last_bar(desk, a)[MARK] * instrument[MULTIPLIER]
         borrow = funding = everywhere(0.0)
         if borrows:
             years = rows_at(market.years, desk.places[NEXT])[0]
             borrow = where(units < 0.0, -notional * instrument[BORROW_RATE] * years * scale, 0.0)
         if funds:
-            funding = notional * next_bar(desk, a, live)[FUNDING] * scale
+            funding = notional * next_bar(desk, a)[FUNDING] * scale
         cash -= borrow + funding
         borrow_paid += borrow
         funding_paid += funding
@@ -152,8 +150,8 @@ def stop_level(rule, position, distance, side):
 
 
 @hot
-def barrier_exit(rule, instrument, bar, position, slot, t):
-    """Price and reason of the barrier that bar t + 1 touches first; reason -1 when none is touched.
+def barrier_exit(rule, instrument, bar, position, slot, after):
+    """Price and reason of the barrier that bar t + 1 = `after` touches first; reason -1 when none is touched.
 
     Stop before target when both are touched; a level that the open has already passed fills at the open.
     """
@@ -162,7 +160,7 @@ def barrier_exit(rule, instrument, bar, position, slot, t):
     opened, high, low = bar[OPEN], bar[HIGH], bar[LOW]
     worst, best = where(side > 0.0, low, high), where(side > 0.0, high, low)
     price, reason = everywhere(0.0), everywhere(-1.0)
-    held_into = slot[ENTRY_BAR] <= t
+    held_into = slot[ENTRY_BAR] < after
     if rule[PROFIT_TARGET] > 0.0:
         target = position[ENTRY_PRICE] + side * rule[PROFIT_TARGET] * distance
         reached = side * (best - target) >= 0.0
@@ -191,7 +189,7 @@ def liquidation_path(book, desk, live):
     need_open = need_worst = everywhere(0.0)
     for a in range(book.position.shape[0]):
         units = block(book.position[a], live)[UNITS]
-        instrument, bar = instrument_of(desk, a, live), next_bar(desk, a, live)
+        instrument, bar = instrument_of(desk, a), next_bar(desk, a)
         point = instrument[MULTIPLIER]
         frozen = bar[TRADABLE] <= 0.0
         opened = where(frozen, bar[MARK], bar[OPEN])
@@ -220,7 +218,7 @@ def exit_fill(rule, market, book, desk, who, a, price, fee_bps, place, reason):
 def liquidate(rule, market, book, desk, called, path):
     """Close every tradable position of the `called` rows, its price `path` of the way from the open to its worst."""
     for a in range(book.position.shape[0]):
-        bar, instrument = next_bar(desk, a, called), instrument_of(desk, a, called)
+        bar, instrument = next_bar(desk, a), instrument_of(desk, a)
         units = block(book.position[a], called)[UNITS]
         who = called & (units != 0.0) & (bar[TRADABLE] > 0.0)
         price = bar[OPEN] + path * (where(units > 0.0, bar[LOW], bar[HIGH]) - bar[OPEN])
@@ -231,7 +229,7 @@ def liquidate(rule, market, book, desk, called, path):
 @hot
 def close_asset(rule, market, book, desk, who, a, reason):
     """Close what the rows `who` hold of an asset at the mark of bar t + 1 and cancel its orders."""
-    price, fee_bps = next_bar(desk, a, who)[MARK], instrument_of(desk, a, who)[TAKER_BPS]
+    price, fee_bps = next_bar(desk, a)[MARK], instrument_of(desk, a)[TAKER_BPS]
     exit_fill(rule, market, book, desk, who, a, price, fee_bps, AT_CLOSE, reason)
 
 
@@ -239,20 +237,19 @@ def close_asset(rule, market, book, desk, who, a, reason):
 def close_all(rule, market, book, desk, who, reason):
     """Close every position of the rows `who` at its last known price. `session_end` leaves untradable ones alone."""
     for a in range(book.position.shape[0]):
-        closes = who & ((reason != BY_SESSION_END) | (next_bar(desk, a, who)[TRADABLE] > 0.0))
+        closes = who & ((reason != BY_SESSION_END) | (next_bar(desk, a)[TRADABLE] > 0.0))
         close_asset(rule, market, book, desk, closes, a, reason)
 
 
 @hot
-def trade_asset(rule, market, book, desk, live, a):
-    """Fill one asset at the open and check its barriers in bar t + 1, in the live rows that can trade it."""
-    bar, instrument = next_bar(desk, a, live), instrument_of(desk, a, live)
+def trade_asset(rule, market, book, desk, live, a, after):
+    """Fill one asset at the open and check its barriers in bar t + 1 = `after`, in the live rows that can trade it."""
+    bar, instrument = next_bar(desk, a), instrument_of(desk, a)
     position = block(book.position[a], live)
     quantity = working_quantity(position)
     who = live & (quantity != 0.0)
     if lane_bits(who) != 0:
-        volume = bar_of(market, desk, a, NEXT)[VOLUME]
-        quantity = capped_quantity(rule, instrument, volume, quantity)
+        quantity = capped_quantity(rule, instrument, bar[VOLUME], quantity)
         who = who & (quantity != 0.0)
         fee_bps = instrument[TAKER_BPS]
         book_fill(rule, market, book, desk, who, a, quantity, bar[OPEN], fee_bps, AT_OPEN, BY_SIGNAL)
@@ -263,9 +260,7 @@ def trade_asset(rule, market, book, desk, live, a):
     held = live & (position[UNITS] != 0.0)
     if lane_bits(held) == 0:
         return
-    price, reason = barrier_exit(
-        rule, instrument, bar, position, block(book.slot[a], live), lane_numbers(desk.places[NOW])
-    )
+    price, reason = barrier_exit(rule, instrument, bar, position, block(book.slot[a], live), after)
     hit = held & (reason >= 0.0)
     extreme = where(
         position[UNITS] > 0.0, max(position[EXTREME], bar[HIGH]), min(position[EXTREME], bar[LOW])
@@ -281,9 +276,9 @@ def trade(rule, market, book, desk, live):
     """Everything that can trade inside bar t + 1 before its close, all assets of the live rows."""
     after = lane_numbers(desk.places[NEXT])
     for a in range(book.position.shape[0]):
-        delisted = live & (after >= instrument_of(desk, a, live)[DELIST_BAR])
+        delisted = live & (after >= instrument_of(desk, a)[DELIST_BAR])
         if lane_bits(delisted) != 0:
             close_asset(rule, market, book, desk, delisted, a, everywhere(BY_DELISTING))
-        trades = live & ~delisted & (next_bar(desk, a, live)[TRADABLE] > 0.0)
+        trades = live & ~delisted & (next_bar(desk, a)[TRADABLE] > 0.0)
         if lane_bits(trades) != 0:
-            trade_asset(rule, market, book, desk, trades, a)
+            trade_asset(rule, market, book, desk, trades, a, after)

@@ -6,8 +6,9 @@ Plain integers, because Numba compiles module-level integers as constants.
 from __future__ import annotations
 
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
-# From ATR on the context, known at the close of t; these columns are absent when the market was built without it.
-OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE, ATR, VOLATILITY, ADV, FUNDING, SPLIT = range(11)
+# From FUNDING on the context, known at the close of t; these columns are absent when the market was built without it.
+# Bar t + 1 is read up to SPLIT, bar t from MARK on.
+OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV = range(11)
 NUM_PRICE_COLUMNS = 6
 NUM_BAR_COLUMNS = 11
 
@@ -115,8 +116,9 @@ INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET = range(6)
 NUM_DECISION_COLUMNS = 6
 
 # Desk.facts_AKL float64: what a block's rows know of an asset slot in a step. First their wish and the reason of a
-# forced exit (-1: none), then of bar t and of bar t + 1 what every step reads, and the instrument.
-WISH, WISH_REASON, LAST_MARK, LAST_TRADABLE, NEXT_BAR = range(5)
+# forced exit (-1: none), then bar t, bar t + 1 and the instrument.
+WISH, WISH_REASON, LAST_BAR = range(3)
+NEXT_BAR = LAST_BAR + NUM_BAR_COLUMNS
 INSTRUMENT = NEXT_BAR + NUM_BAR_COLUMNS
 NUM_FACT_COLUMNS = INSTRUMENT + NUM_INSTRUMENT_COLUMNS
 

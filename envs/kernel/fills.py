@@ -40,8 +40,6 @@ from envs.kernel.columns import (
     LOSS_SUM,
     LOSSES,
     MULTIPLIER,
-    NEXT,
-    NOW,
     NUM_FILL_COLUMNS,
     NUM_FILLS,
     NUM_PLACES,
@@ -65,7 +63,7 @@ from envs.kernel.columns import (
 from envs.kernel.jit import hot
 from envs.kernel.lane_arrays import block, neighbours
 from envs.kernel.lanes import everywhere, where
-from envs.kernel.parts import bar_of, has_context, instrument_of, is_logged
+from envs.kernel.parts import has_context, instrument_of, is_logged, last_bar, next_bar
 
 
 @hot
@@ -152,8 +150,8 @@ def book_fill(rule, market, book, desk, who, a, quantity, price, fee_bps, place,
     """Fill `quantity` units (signed) of asset slot a at `price` inside bar t + 1 and book all it costs."""
     account, counter, flow = block(book.account, who), block(book.counter, who), block(book.flow, who)
     position, slot = block(book.position[a], who), block(book.slot[a], who)
-    terms, before, context = instrument_of(desk, a, who), bar_of(market, desk, a, NOW), has_context(market)
-    volume = bar_of(market, desk, a, NEXT)[VOLUME]
+    terms, before, context = instrument_of(desk, a), last_bar(desk, a), has_context(market)
+    volume = next_bar(desk, a)[VOLUME]
     scale = rule[COST_SCALE] * account[COST_FACTOR]
     commission, spread, slippage, impact = fill_costs(
         rule, terms, before, volume, quantity, price, fee_bps, scale, context

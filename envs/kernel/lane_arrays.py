@@ -297,6 +297,82 @@ def _scatter(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
+# --- many columns at once ---------------------------------------------------------------------------------------------
+
+
+def _turned(builder: Any, vectors: list[Any]) -> list[Any]:
+    """Vectors turned by 90 degrees: entry i of vector k, of as many entries, becomes entry k of vector i."""
+    count, width = len(vectors), 1
+    while width < count:
+        here = [k & width == 0 for k in range(count)]
+        low = [k if here[k] else count + k - width for k in range(count)]
+        high = [k + width if here[k] else count + k for k in range(count)]
+        masks = [ir.Constant(ir.VectorType(ir.IntType(32), count), order) for order in (low, high)]
+        for k in (k for k in range(count) if here[k]):
+            pair = vectors[k], vectors[k + width]
+            vectors[k], vectors[k + width] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+        width *= 2
+    return vectors
+
+
+@intrinsic
+def _take_quartet(typingctx: Any, columns: Any, rows: Any, first: Any) -> Any:
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointers = _pointers(context, builder, signature(types.none, *sig.args[1:]), args[1:])
+        target, _ = _column(
+            context, builder, signature(types.none, sig.args[0], sig.args[2]), (args[0], args[2])
+        )
+        kind = ir.VectorType(context.get_data_type(sig.args[1].dtype), 4).as_pointer()
+        size, target = _size(sig.args[1]), builder.bitcast(target, kind)
+        for lane in range(0, LANES, 4):
+            quartets = [builder.load(builder.bitcast(p, kind), align=size) for p in pointers[lane : lane + 4]]
+            for k, turned in enumerate(_turned(builder, quartets)):
+                where_to = builder.gep(target, [ir.Constant(WORD, (k * LANES + lane) // 4)])
+                builder.store(turned, where_to, align=size)
+        return context.get_dummy_value()
+
+    return signature(types.none, columns, rows, first), generate
+
+
+@hot
+def take_columns(columns, rows, first, stop):
+    """Write entries first .. stop - 1, at least 4, of the rows into the same columns of a block, of one type."""
+    for k in range(first, stop - 3, 4):
+        _take_quartet(columns, rows, k)
+    if (stop - first) % 4 != 0:
+        _take_quartet(columns, rows, stop - 4)
+
+
+@intrinsic
+def _put_quartet(typingctx: Any, rows: Any, first: Any, columns: Any, start: Any) -> Any:
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        view = context.make_array(sig.args[2])(context, builder, args[2])
+        column = context.cast(builder, args[3], sig.args[3], types.int64)
+        _check(context, builder, builder.add(column, ir.Constant(WORD, 3)), _length(builder, view))
+        kind = ir.VectorType(context.get_data_type(sig.args[0].dtype), 4).as_pointer()
+        data = builder.gep(view.data, [builder.mul(column, ir.Constant(WORD, LANES))])
+        pointers = _pointers(context, builder, sig, args)
+        for lane in range(0, LANES, 4):
+            # Four lanes of a column, as they were stored: a load of more would have to wait for the stores.
+            places = [builder.gep(data, [ir.Constant(WORD, k * LANES + lane)]) for k in range(4)]
+            vectors = [builder.load(builder.bitcast(p, kind), align=_size(sig.args[0])) for p in places]
+            for turned, pointer in zip(_turned(builder, vectors), pointers[lane : lane + 4], strict=True):
+                builder.store(turned, builder.bitcast(pointer, kind), align=_size(sig.args[0]))
+        return context.get_dummy_value()
+
+    return signature(types.none, rows, first, columns, start), generate
+
+
+@hot
+def put_columns(rows, first, columns):
+    """Write an array (K, LANES), K at least 4, as entries first .. first + K - 1 of the rows, of the same type."""
+    count = columns.shape[0]
+    for k in range(0, count - 3, 4):
+        _put_quartet(rows, first + k, columns, k)
+    if count % 4 != 0:
+        _put_quartet(rows, first + count - 4, columns, count - 4)
+
+
 # --- whole numbers, and entries of one row ---------------------------------------------------------------------------
 
 

@@ -23,9 +23,9 @@ from envs.kernel.columns import (
     UNITS,
 )
 from envs.kernel.jit import hot, non_negative
-from envs.kernel.lane_arrays import block, copy_entries, neighbours, put_numbers, rows_at
-from envs.kernel.lanes import LANES, everywhere, lane_bits, sign, where
-from envs.kernel.parts import bar_of, instrument_of, is_mapped
+from envs.kernel.lane_arrays import block, copy_entries, neighbours, put_columns, rows_at
+from envs.kernel.lanes import LANES, everywhere, first_lanes, lane_bits, sign, where
+from envs.kernel.parts import instrument_of, is_mapped, last_bar
 
 NUM_POSITION_FEATURES = 6
 NUM_ACCOUNT_FEATURES = 6
@@ -63,23 +63,22 @@ def observe(out, wanted, rule, market, book, desk):
     num_assets = book.position.shape[0]
     num_features = market.features.shape[1] // market.bars.shape[1]
     account, counter = block(book.account, wanted), block(book.counter, wanted)
-    t = where(wanted, counter[BAR], 0.0)
-    put_numbers(desk.places[NOW], t)
+    t = counter[BAR]
     bits = lane_bits(wanted)
     for i in range(LANES):
         if (bits >> i) & 1:
             now = non_negative(desk.places[NOW, i])
             copy_known(out[book.first + i], market, desk.symbols[:, i], is_mapped(book), num_features, now)
     row = neighbours(out, book.first, wanted, desk.waste_32)
-    k = non_negative(num_assets * num_features)
+    seen, k = block(desk.seen, first_lanes(LANES)), 0
     equity = account[EQUITY]
     per_cap = 1.0 / (max(equity, 1e-300) * rule[MAX_GROSS])
     gross = net = everywhere(0.0)
     for a in range(num_assets):
-        bar, position = bar_of(market, desk, a, NOW), block(book.position[a], wanted)
+        bar, position = last_bar(desk, a), block(book.position[a], wanted)
         units = position[UNITS]
         mark = bar[MARK]
-        per_unit = mark * instrument_of(desk, a, wanted)[MULTIPLIER] * per_cap
+        per_unit = mark * instrument_of(desk, a)[MULTIPLIER] * per_cap
         gross += abs(units) * per_unit
         net += units * per_unit
         side = sign(units)
@@ -88,16 +87,17 @@ def observe(out, wanted, rule, market, book, desk):
         gain = move / max(abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-300)
         held = abs(side) * (t + 1.0 - block(book.slot[a], wanted)[ENTRY_BAR])
         held /= held + rule[HOLDING_SCALE]
-        row[k] = side
-        row[k + 1] = clip_unit(units * per_unit)
-        row[k + 2] = clip_unit((position[TARGET] - units) * per_unit)
-        row[k + 3] = gain
-        row[k + 4] = held
-        row[k + 5] = bar[TRADABLE]
-        k = non_negative(k + NUM_POSITION_FEATURES)
-    row[k] = min(gross, 1.0)
-    row[k + 1] = clip_unit(net)
-    row[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
-    row[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
-    row[k + 4] = where(counter[HALT] == NOT_HALTED, 0.0, 1.0)
-    row[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, desk.places[NOW])[BARS_LEFT])
+        seen[k] = side
+        seen[k + 1] = clip_unit(units * per_unit)
+        seen[k + 2] = clip_unit((position[TARGET] - units) * per_unit)
+        seen[k + 3] = gain
+        seen[k + 4] = held
+        seen[k + 5] = bar[TRADABLE]
+        k += NUM_POSITION_FEATURES
+    seen[k] = min(gross, 1.0)
+    seen[k + 1] = clip_unit(net)
+    seen[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
+    seen[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
+    seen[k + 4] = where(counter[HALT] == NOT_HALTED, 0.0, 1.0)
+    seen[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, desk.places[NOW])[BARS_LEFT])
+    put_columns(row, num_assets * num_features, desk.seen)

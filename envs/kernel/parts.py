@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from envs.kernel.columns import (
-    ATR,
+    FUNDING,
     FUNDING_ON,
     INSTRUMENT,
+    LAST_BAR,
     NEXT_BAR,
     SYMBOL,
 )
 from envs.kernel.jit import hot
-from envs.kernel.lane_arrays import beside, block, from_column, neighbours, rows_at
+from envs.kernel.lane_arrays import block, from_column, neighbours
+from envs.kernel.lanes import LANES, first_lanes
 
 
 class MarketArrays(NamedTuple):
@@ -65,6 +67,7 @@ class Desk(NamedTuple):
     waste: Any
     waste_32: Any
     waste_8: Any
+    seen: Any
 
 
 class Ahead(NamedTuple):
@@ -85,8 +88,8 @@ class Ahead(NamedTuple):
 
 @hot
 def has_context(market):
-    """True if bars have columns from FUNDING and ATR on."""
-    return market.bars.shape[2] > ATR
+    """True if bars have the columns of the context."""
+    return market.bars.shape[2] > FUNDING
 
 
 @hot
@@ -108,24 +111,30 @@ def has_funding(rule, market):
 
 
 @hot
-def bar_of(market, desk, a, place):
-    """Slot a's bar at `place` (NOW: t, NEXT: t + 1), every column, gathered at each use."""
-    return beside(rows_at(market.bars, desk.places[place]), desk.shifts[a])
-
-
-@hot
 def decisions(book, desk, live):
     """The rows' decision logs; slot a's columns begin at a * NUM_DECISION_COLUMNS."""
     return neighbours(book.decision_log, book.first, live, desk.waste)
 
 
 @hot
-def next_bar(desk, a, live):
-    """Bar t + 1 of slot a, of its columns those that every step reads."""
-    return from_column(block(desk.facts[a], live), NEXT_BAR)
+def facts_of(desk, a):
+    """What the rows know of slot a in this step, all lanes."""
+    return block(desk.facts[a], first_lanes(LANES))
 
 
 @hot
-def instrument_of(desk, a, live):
+def last_bar(desk, a):
+    """Bar t of slot a: of its columns MARK and those after it."""
+    return from_column(facts_of(desk, a), LAST_BAR)
+
+
+@hot
+def next_bar(desk, a):
+    """Bar t + 1 of slot a: of its columns those before ATR."""
+    return from_column(facts_of(desk, a), NEXT_BAR)
+
+
+@hot
+def instrument_of(desk, a):
     """The instrument of slot a."""
-    return from_column(block(desk.facts[a], live), INSTRUMENT)
+    return from_column(facts_of(desk, a), INSTRUMENT)

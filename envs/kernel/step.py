@@ -12,6 +12,7 @@ import numpy as np
 
 from envs.kernel.bar import charge_financing, close_all, liquidate, liquidation_path, trade
 from envs.kernel.columns import (
+    ATR,
     BAR,
     BAR_IN_SESSION,
     BARS_LEFT,
@@ -29,19 +30,14 @@ from envs.kernel.columns import (
     FILL,
     FILL_UNITS,
     FLAT_RULE,
-    FUNDING,
     HALT,
     HALTED_SESSION,
-    HIGH,
     INITIAL_EQUITY,
-    INSTRUMENT,
+    LAST_BAR,
     LAST_CLOSE,
-    LAST_MARK,
-    LAST_TRADABLE,
     LATENCY,
     LIQUIDATE,
     LOG_UNITS,
-    LOW,
     MARGIN_ON,
     MARK,
     MAX_VAR,
@@ -67,7 +63,7 @@ from envs.kernel.columns import (
 )
 from envs.kernel.episode import reset_row, write_statistics
 from envs.kernel.jit import compiled, hot
-from envs.kernel.lane_arrays import block, from_column, put_numbers, rows_at
+from envs.kernel.lane_arrays import beside, block, from_column, put_numbers, rows_at, take_columns
 from envs.kernel.lanes import LANES, everywhere, first_lanes, lane_bits, where
 from envs.kernel.observe import observe
 from envs.kernel.orders import decide
@@ -76,11 +72,13 @@ from envs.kernel.parts import (
     Book,
     Desk,
     MarketArrays,
-    bar_of,
     decisions,
-    has_funding,
+    facts_of,
+    instrument_of,
     is_logged,
     is_mapped,
+    last_bar,
+    next_bar,
 )
 from envs.kernel.prefetch import is_far, prefetch_quarter
 from envs.kernel.valuation import booked_costs, mark, remember_return, reward_of, update_limits, var_exceeded
@@ -97,24 +95,47 @@ def find_instruments(market, book, desk):
         for i in range(LANES):
             desk.symbols[a, i] = book.slot[a, SYMBOL, i]
             desk.shifts[a, i] = desk.symbols[a, i] * width
-        source, facts = rows_at(market.instrument, desk.symbols[a]), block(desk.facts[a], first_lanes(LANES))
-        copied = from_column(facts, INSTRUMENT)
-        for k in range(NUM_INSTRUMENT_COLUMNS):
-            copied[k] = source[k]
+        source = rows_at(market.instrument, desk.symbols[a])
+        take_columns(instrument_of(desk, a), source, 0, NUM_INSTRUMENT_COLUMNS)
 
 
 @hot
-def look_up_bars(market, desk, funds):
-    """Gather what every step reads of bars t and t + 1."""
+def look_up(market, desk, place, first_column, first, stop):
+    """Write columns first .. stop - 1 of the bars at desk.places[place] into the facts, as column `first_column` on."""
+    bars = rows_at(market.bars, desk.places[place])
     for a in range(desk.facts.shape[0]):
-        last, new = bar_of(market, desk, a, NOW), bar_of(market, desk, a, NEXT)
-        facts = block(desk.facts[a], first_lanes(LANES))
-        facts[LAST_MARK], facts[LAST_TRADABLE] = last[MARK], last[TRADABLE]
-        bar = from_column(facts, NEXT_BAR)
-        bar[OPEN], bar[HIGH], bar[LOW] = new[OPEN], new[HIGH], new[LOW]
-        bar[MARK], bar[TRADABLE] = new[MARK], new[TRADABLE]
-        if funds:
-            bar[FUNDING] = new[FUNDING]
+        columns = from_column(facts_of(desk, a), first_column)
+        take_columns(columns, beside(bars, desk.shifts[a]), first, stop)
+
+
+@hot
+def look_up_last(market, desk):
+    """Look up bar t. Columns are taken four at a time, and so at least four."""
+    width = market.bars.shape[2]
+    look_up(market, desk, NOW, LAST_BAR, min(MARK, width - 4), width)
+
+
+@hot
+def look_up_next(market, desk):
+    """Look up bar t + 1."""
+    look_up(market, desk, NEXT, NEXT_BAR, OPEN, min(ATR, market.bars.shape[2]))
+
+
+@hot
+def turn_page(desk):
+    """Bar t + 1 is the last bar now; of its columns those that an observation shows."""
+    for a in range(desk.facts.shape[0]):
+        last, new = last_bar(desk, a), next_bar(desk, a)
+        last[MARK], last[TRADABLE] = new[MARK], new[TRADABLE]
+    for i in range(LANES):
+        desk.places[NOW, i] = desk.places[NEXT, i]
+
+
+@hot
+def find_page(market, book, desk, wanted):
+    """Look up the last bar of the wanted rows."""
+    put_numbers(desk.places[NOW], where(wanted, block(book.counter, wanted)[BAR], 0.0))
+    look_up_last(market, desk)
 
 
 @hot
@@ -156,7 +177,8 @@ def advance(rule, market, book, desk, live, actions, reward, ahead):
     account, counter, flow = block(book.account, live), block(book.counter, live), block(book.flow, live)
     day = rows_at(market.calendar, desk.places[NEXT])
     before = account[EQUITY]
-    look_up_bars(market, desk, has_funding(rule, market))
+    look_up_last(market, desk)
+    look_up_next(market, desk)
     prefetch_quarter(market, ahead, 0)
     rolls = day[BAR_IN_SESSION] == 0.0
     if lane_bits(rolls) != 0:
@@ -243,11 +265,11 @@ def end_rows(rule, book, over, terminated, flags, ended, waits):
 @compiled
 def reset_rows(
     bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position, slot, below, flow,
-    fill_log, decision_log, mask, out, seed, facts, symbols, shifts, places, waste, waste_32, waste_8,
+    fill_log, decision_log, mask, out, seed, facts, symbols, shifts, places, waste, waste_32, waste_8, seen,
 ):  # fmt: skip
     """Start a new episode in every row where mask (E,) is non-zero and write its first observation."""
     market = MarketArrays(bars, features, clock, calendar, years, instrument)
-    desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8)
+    desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8, seen)
     for first in range(0, mask.shape[0], LANES):
         b, starting, wanted = first // LANES, np.int64(0), first_lanes(0)
         book = Book(
@@ -258,6 +280,7 @@ def reset_rows(
                 starting |= 1 << i
                 wanted = wanted | (first_lanes(i + 1) & ~first_lanes(i))
         start_rows(rule, market, book, desk, windows, starting, seed)
+        find_page(market, book, desk, wanted)
         observe(out, wanted, rule, market, book, desk)
 
 
@@ -265,7 +288,7 @@ def reset_rows(
 def step_rows(
     bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position, slot, below, flow,
     fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
-    facts, symbols, shifts, places, waste, waste_32, waste_8, start, stop,
+    facts, symbols, shifts, places, waste, waste_32, waste_8, seen, start, stop,
 ):  # fmt: skip
     """Step rows start .. stop - 1, start a multiple of LANES. Returns whether any episode ended.
 
@@ -273,7 +296,7 @@ def step_rows(
     flags (2, E) terminated and truncated, ended (E, K). Logs and scratch: `envs.kernel.parts`.
     """
     market = MarketArrays(bars, features, clock, calendar, years, instrument)
-    desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8)
+    desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8, seen)
     any_ended = False
     far = is_far(stop - start, account, position, flow)
     flags[:, start:stop] = False
@@ -295,6 +318,7 @@ def step_rows(
             following, after = min(first + LANES, stop), min(first + 2 * LANES, stop)
             ahead = Ahead(account, counter, position, slot, flow, following, after, places, far)
             ruined, truncated = advance(rule, market, book, desk, live, actions, reward[b], ahead)
+            turn_page(desk)
             over = lane_bits(ruined | truncated)
             if over != 0:
                 any_ended = True
@@ -304,5 +328,7 @@ def step_rows(
         starting = over if mode == SAME_STEP else (lane_bits(pending) if mode == NEXT_STEP else np.int64(0))
         if starting != 0:
             start_rows(rule, market, book, desk, windows, starting, seed)
+        if starting != 0 or lane_bits(pending) != 0:
+            find_page(market, book, desk, present)
         observe(out, present, rule, market, book, desk)
     return any_ended

@@ -71,7 +71,7 @@ def mark(book, desk, live):
     equity, gross = account[CASH], everywhere(0.0)
     for a in range(book.position.shape[0]):
         units = block(book.position[a], live)[UNITS]
-        notional = units * next_bar(desk, a, live)[MARK] * instrument_of(desk, a, live)[MULTIPLIER]
+        notional = units * next_bar(desk, a)[MARK] * instrument_of(desk, a)[MULTIPLIER]
         equity += notional
         gross += abs(notional)
     account[EQUITY] = equity
