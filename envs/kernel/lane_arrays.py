@@ -404,29 +404,18 @@ def put_numbers(typingctx: Any, numbers: Any, values: Any) -> Any:
 
 
 @intrinsic
-def _copy_eight(typingctx: Any, target: Any, first: Any, source: Any, start: Any) -> Any:
+def copy_entries(typingctx: Any, target: Any, first: Any, source: Any, start: Any, count: Any) -> Any:
+    """target[first : first + count] = source[start : start + count], both contiguous and of one type."""
+
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = ir.VectorType(context.get_data_type(sig.args[0].dtype), 8).as_pointer()
+        numbers = [context.cast(builder, args[k], sig.args[k], types.int64) for k in (1, 3, 4)]
+        last = builder.sub(numbers[2], ir.Constant(WORD, 1))
         pointers = []
-        for array, index in ((0, 1), (2, 3)):
+        for array, number in ((0, numbers[0]), (2, numbers[1])):
             view = context.make_array(sig.args[array])(context, builder, args[array])
-            number = context.cast(builder, args[index], sig.args[index], types.int64)
-            _check(context, builder, builder.add(number, ir.Constant(WORD, 7)), _length(builder, view))
-            pointers.append(builder.bitcast(builder.gep(view.data, [number]), kind))
-        size = _size(sig.args[0])
-        builder.store(builder.load(pointers[1], align=size), pointers[0], align=size)
+            _check(context, builder, builder.add(number, last), _length(builder, view))
+            pointers.append(builder.gep(view.data, [number]))
+        cgutils.raw_memcpy(builder, *pointers, numbers[2], _size(sig.args[0]))
         return context.get_dummy_value()
 
-    return signature(types.none, target, first, source, start), generate
-
-
-@hot
-def copy_entries(target, first, source, start, count):
-    """target[first : first + count] = source[start : start + count], both contiguous and of one type."""
-    for k in range(0, count - 7, 8):
-        _copy_eight(target, first + k, source, start + k)
-    if count >= 8:
-        _copy_eight(target, first + count - 8, source, start + count - 8)
-    else:
-        for k in range(count):
-            target[first + k] = source[start + k]
+    return signature(types.none, target, first, source, start, count), generate

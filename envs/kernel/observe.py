@@ -53,8 +53,7 @@ def copy_known(out, market, symbols, mapped, num_features, t):
         copy_entries(out, 0, market.features[t], 0, symbols.shape[0] * num_features)
     num_assets = symbols.shape[0]
     first = non_negative(num_assets * (num_features + NUM_POSITION_FEATURES) + NUM_ACCOUNT_FEATURES)
-    for c in range(out.shape[0] - first):
-        out[first + c] = market.clock[t, c]
+    copy_entries(out, first, market.clock[t], 0, out.shape[0] - first)
 
 
 @hot
