@@ -45,12 +45,14 @@ def touch(typingctx: Any, array: Any, offset: Any) -> Any:
 
 
 @hot
-def touch_bytes(array, start, count):
-    """Prefetch `count` bytes from byte `start` on of what `array` is a view of."""
+def touch_bytes(array, one, other, count):
+    """Prefetch `count` bytes from byte `one` on, and from byte `other` on, of what `array` is a view of."""
     # The same number of lines wherever they begin, so that the end of the loop can be predicted.
     for line in range((count + LINE_BYTES - 1) // LINE_BYTES):
-        touch(array, start + line * LINE_BYTES)
-    touch(array, start + count - 1)
+        touch(array, one + line * LINE_BYTES)
+        touch(array, other + line * LINE_BYTES)
+    touch(array, one + count - 1)
+    touch(array, other + count - 1)
 
 
 @hot
@@ -64,7 +66,8 @@ def is_far(num_rows, account, position, flow):
 def touch_quarter(array, b, quarter):
     """Prefetch one quarter of block b of an array (B, ...)."""
     share = array.strides[0] // 4
-    touch_bytes(array, b * array.strides[0] + quarter * share, share)
+    start = b * array.strides[0] + quarter * share
+    touch_bytes(array, start, start + share // 2, share // 2)
 
 
 @hot
@@ -75,8 +78,9 @@ def prefetch_quarter(market, ahead, quarter):
     """
     bars, calendar = market.bars, market.calendar
     record, prices, share = bars.strides[0], 8 * bars.shape[1] * bars.shape[2], LANES // 4
-    for i in range(quarter * share, (quarter + 1) * share):
-        touch_bytes(bars, ahead.places[NEXT, i] * record + prices, record - prices)
+    for i in range(quarter * share, (quarter + 1) * share, 2):
+        one, other = ahead.places[NEXT, i] * record, ahead.places[NEXT, i + 1] * record
+        touch_bytes(bars, one + prices, other + prices, record - prices)
     if ahead.first == ahead.stop:
         return
     b = ahead.first // LANES
@@ -86,8 +90,7 @@ def prefetch_quarter(market, ahead, quarter):
         touch_quarter(ahead.position, b, quarter)
         touch_quarter(ahead.slot, b, quarter)
         touch_quarter(ahead.flow, b, quarter)
-    for e in range(ahead.first + quarter * share, min(ahead.first + (quarter + 1) * share, ahead.stop)):
-        t = non_negative(ahead.counter[b, BAR, e - b * LANES])
-        touch_bytes(bars, t * record, prices)
-        touch_bytes(bars, (t + 1) * record, prices)
+    for i in range(quarter * share, (quarter + 1) * share):
+        t = non_negative(ahead.counter[b, BAR, i])
+        touch_bytes(bars, t * record, (t + 1) * record, prices)
         touch(calendar, 4 * calendar.shape[1] * (t + 1))
