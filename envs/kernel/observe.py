@@ -81,16 +81,17 @@ def observe(out, wanted, rule, market, book, desk):
         gross += abs(units) * per_unit
         net += units * per_unit
         side = sign(units)
-        # soft(side * (mark / entry - 1) / scale), with one division
+        # soft(side * (mark / entry - 1) / scale) and bars / (bars + scale), with one division for both
         move = side * (mark - position[ENTRY_PRICE])
-        gain = move / max(abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-300)
-        held = abs(side) * (t + 1.0 - block(book.slot[a], wanted)[ENTRY_BAR])
-        held /= held + rule[HOLDING_SCALE]
+        reach = max(abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-100)
+        bars = abs(side) * (t + 1.0 - block(book.slot[a], wanted)[ENTRY_BAR])
+        span = bars + rule[HOLDING_SCALE]
+        inverse = 1.0 / (reach * span)
         seen[k] = side
         seen[k + 1] = clip_unit(units * per_unit)
         seen[k + 2] = clip_unit((position[TARGET] - units) * per_unit)
-        seen[k + 3] = gain
-        seen[k + 4] = held
+        seen[k + 3] = move * (span * inverse)
+        seen[k + 4] = bars * (reach * inverse)
         seen[k + 5] = bar[TRADABLE]
         k += NUM_POSITION_FEATURES
     seen[k] = min(gross, 1.0)

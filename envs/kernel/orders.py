@@ -222,8 +222,10 @@ def limited_wish(rule, account, mark, instrument, position, slot, fill_bar, deci
     limited = where(closed, reduce_only(wish, decided), wish)
     if rule[MAX_POSITION] > 0.0:
         unit_notional = mark * instrument[MULTIPLIER]
-        cap = rule[MAX_POSITION] * max(account[EQUITY], 0.0) / unit_notional
-        limited = where(abs(limited) > cap, math.copysign(cap, limited), limited)
+        room = rule[MAX_POSITION] * max(account[EQUITY], 0.0)
+        over = (wish != KEEP) & (abs(limited) * unit_notional > room)
+        if lane_bits(over) != 0:
+            limited = where(over, math.copysign(room / unit_notional, limited), limited)
     return where((wish == KEEP) | too_young, KEEP, limited)
 
 

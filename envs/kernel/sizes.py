@@ -61,22 +61,23 @@ def schedule_notional(rule, equity):
 def entry_units(rule, account, counter, equity, unit_notional, point_value, atr, volatility):
     """Units (>= 0) that the size rule gives an entry at mark with notional `unit_notional` per unit."""
     kind = rule[SIZE_RULE]
-    wealth = max(equity, 0.0)
     if kind == FIXED_UNITS:
         return everywhere(rule[SIZE_UNITS])
+    wealth = max(equity, 0.0)
+    affordable = wealth / unit_notional
     if kind == FIXED_FRACTION:
-        return rule[SIZE_FRACTION] * wealth / unit_notional
+        return rule[SIZE_FRACTION] * affordable
     if kind == FRACTIONAL_KELLY:
-        return kelly_fraction(rule, account, counter) * wealth / unit_notional
+        return kelly_fraction(rule, account, counter) * affordable
     if kind == EQUITY_SCHEDULE:
         return schedule_notional(rule, wealth) / unit_notional
-    cap = rule[SIZE_MAX_FRACTION] * wealth / unit_notional
+    cap = rule[SIZE_MAX_FRACTION] * affordable
     if kind == ATR_RISK:
         risk = atr * point_value
         return where(risk > 0.0, min(rule[SIZE_RISK] * wealth / risk, cap), 0.0)
     if kind == VOLATILITY_TARGET:
         annual = volatility * rule[YEAR_ROOT]
-        units = min(rule[SIZE_VOLATILITY] / annual * wealth / unit_notional, cap)
+        units = min(rule[SIZE_VOLATILITY] / annual * affordable, cap)
         return where(annual > 0.0, units, 0.0)
     return everywhere(0.0)
 

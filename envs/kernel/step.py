@@ -215,26 +215,28 @@ def advance(rule, market, book, desk, live, actions, reward, ahead):
             log[NUM_DECISION_COLUMNS * a + LOG_UNITS] = block(book.position[a], live)[UNITS]
     counter[BAR] = counter[BAR] + 1.0
     prefetch_quarter(market, ahead, 3)
-    settle(rule, book, desk, live, before)
-    block(reward, live)[0] = reward_of(rule, account, counter, day, flow, before)
+    drawdown = settle(rule, book, desk, live, before)
+    block(reward, live)[0] = reward_of(rule, account, counter, day, flow, before, drawdown)
     return ruined, truncated
 
 
 @hot
 def settle(rule, book, desk, live, before):
-    """Update limits, episode sums and the return window after the mark."""
+    """Update limits, episode sums and the return window after the mark. Returns the drawdown."""
     account, counter, flow = block(book.account, live), block(book.counter, live), block(book.flow, live)
-    net_return = account[EQUITY] / before - 1.0
+    per_before = 1.0 / before
+    net_return = (account[EQUITY] - before) * per_before
     flow[NET_RETURN] = net_return
     earns = live & (counter[BAR] >= counter[START])
     counter[STEPS] = counter[STEPS] + where(earns, 1.0, 0.0)
     if book.below.shape[1] > 0:
         remember_return(book, desk, earns, net_return < -rule[MAX_VAR])
-    update_limits(rule, account, counter, flow)
-    account[EPISODE_TURNOVER] = account[EPISODE_TURNOVER] + flow[TURNOVER] / before
+    drawdown = update_limits(rule, account, counter, flow)
+    account[EPISODE_TURNOVER] = account[EPISODE_TURNOVER] + flow[TURNOVER] * per_before
     account[EPISODE_COST] = account[EPISODE_COST] + booked_costs(flow)
     counter[EPISODE_BREACHES] = counter[EPISODE_BREACHES] + flow[BREACHES]
     counter[EPISODE_FILLS] = counter[EPISODE_FILLS] + flow[NUM_FILLS]
+    return drawdown
 
 
 @hot
