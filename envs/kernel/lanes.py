@@ -287,8 +287,8 @@ def lane_bits(typingctx: Any, mask: Any) -> Any:
 
 @hot
 def sign(x):
-    """-1, 0 or 1."""
-    return where(x > 0.0, 1.0, where(x < 0.0, -1.0, 0.0))
+    """-1, 0 or 1, of what is not NaN."""
+    return where(x == 0.0, 0.0, math.copysign(1.0, x))
 
 
 @hot
