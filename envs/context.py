@@ -119,13 +119,15 @@ def write_context(
     bars_per_session: float,
 ) -> None:  # fmt: skip
     """Fill the context columns of the kernel's bar array (T, S, K) of a panel from its price columns."""
-    mark = bars[..., c.MARK]
-    bars[..., c.ATR] = rolling_mean(true_range(bars[..., c.HIGH], bars[..., c.LOW], mark), config.atr_bars)
+    mark, known = bars[..., c.MARK], bars[1:]
+    known[..., c.ATR] = rolling_mean(true_range(bars[..., c.HIGH], bars[..., c.LOW], mark), config.atr_bars)[:-1]
     returns = log_returns(mark)
     mean = rolling_mean(returns, config.volatility_bars)
     square = rolling_mean(returns**2, config.volatility_bars)
-    bars[..., c.VOLATILITY] = np.sqrt(np.maximum(square - mean**2, 0.0))
-    bars[..., c.ADV] = rolling_mean(bars[..., c.VOLUME], config.adv_bars) * bars_per_session
+    known[..., c.VOLATILITY] = np.sqrt(np.maximum(square - mean**2, 0.0))[:-1]
+    known[..., c.ADV] = rolling_mean(bars[..., c.VOLUME], config.adv_bars)[:-1] * bars_per_session
     bars[..., c.FUNDING] = funding_rates(panel, instruments)
     split = panel.exogenous.get("split_factor")
-    bars[..., c.SPLIT] = 1.0 if split is None else np.where(np.isfinite(split) & (split > 0), split, 1.0)
+    bars[..., c.SPLIT] = 1.0
+    if split is not None:
+        known[..., c.SPLIT] = np.where(np.isfinite(split) & (split > 0), split, 1.0)[:-1]

@@ -72,6 +72,7 @@ class Market:
             records = allocate_records(T, S, K, self.features.shape[2], self.clock.shape[1])
             for name in PER_BAR:
                 records[name] = getattr(self, name)
+            write_last(records["bars"])
         self.__setstate__({**self.__dict__, "records": records})
 
     def __getstate__(self) -> dict[str, Any]:
@@ -229,6 +230,13 @@ def write_prices(bars: FloatArray, panel: Panel) -> None:
     bars[..., c.MARK] = mark
     bars[..., c.VOLUME] = np.nan_to_num(panel.volume, nan=0.0)
     bars[..., c.TRADABLE] = panel.tradable & np.isfinite(panel.open) & np.isfinite(panel.close)
+    write_last(bars)
+
+
+def write_last(bars: FloatArray) -> None:
+    """Fill the columns of (T, S, K) that repeat the bar before; 0 before the first."""
+    bars[0, :, [c.LAST_MARK, c.LAST_TRADABLE]] = 0.0
+    bars[1:, :, [c.LAST_MARK, c.LAST_TRADABLE]] = bars[:-1, :, [c.MARK, c.TRADABLE]]
 
 
 def calendar_columns(session: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -157,9 +157,9 @@ def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
     findings += _array_findings("feature", a.clock_names, a.clock, b.clock, cut, a.first_bar)
     names = ("open", "high", "low", "mark", "volume", "tradable")
     findings += _array_findings("bars", names, a.bars, b.bars, cut, 0)
-    if a.has_context:
-        names, first = ("funding", "split", "atr", "volatility", "adv"), c.FUNDING
-        findings += _array_findings("context", names, a.bars[..., first:], b.bars[..., first:], cut, 0)
+    names = ("last mark", "last tradable", "funding", "split", "atr", "volatility", "adv")
+    known = (bars[1:, :, c.LAST_MARK :] for bars in (a.bars, b.bars))  # row t: before bar t + 1 opens
+    findings += _array_findings("context", names[: a.bars.shape[2] - c.LAST_MARK], *known, cut, 0)
     return findings
 
 

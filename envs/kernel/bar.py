@@ -37,6 +37,7 @@ from envs.kernel.columns import (
     FUNDING_PAID,
     HIGH,
     INSIDE,
+    LAST_MARK,
     LIQUIDATION_BPS,
     LOG_BORROW,
     LOG_FUNDING,
@@ -69,7 +70,7 @@ from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import block, lane_numbers, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, lane_bits, where
 from envs.kernel.orders import cancel_orders, queue_length
-from envs.kernel.parts import decisions, has_funding, instrument_of, is_logged, last_bar, next_bar
+from envs.kernel.parts import bar_of, decisions, has_funding, instrument_of, is_logged
 from envs.kernel.sizes import round_to_lot
 
 
@@ -85,13 +86,13 @@ def charge_financing(rule, market, book, desk, live):
     for a in range(book.position.shape[0]):
         position, instrument = block(book.position[a], live), instrument_of(desk, a)
         units = position[UNITS]
-        notional = units * last_bar(desk, a)[MARK] * instrument[MULTIPLIER]
+        notional = units * bar_of(desk, a)[LAST_MARK] * instrument[MULTIPLIER]
         borrow = funding = everywhere(0.0)
         if borrows:
             years = rows_at(market.years, desk.places[NEXT])[0]
             borrow = where(units < 0.0, -notional * instrument[BORROW_RATE] * years * scale, 0.0)
         if funds:
-            funding = notional * next_bar(desk, a)[FUNDING] * scale
+            funding = notional * bar_of(desk, a)[FUNDING] * scale
         cash -= borrow + funding
         borrow_paid += borrow
         funding_paid += funding
@@ -189,7 +190,7 @@ def liquidation_path(book, desk, live):
     need_open = need_worst = everywhere(0.0)
     for a in range(book.position.shape[0]):
         units = block(book.position[a], live)[UNITS]
-        instrument, bar = instrument_of(desk, a), next_bar(desk, a)
+        instrument, bar = instrument_of(desk, a), bar_of(desk, a)
         point = instrument[MULTIPLIER]
         frozen = bar[TRADABLE] <= 0.0
         opened = where(frozen, bar[MARK], bar[OPEN])
@@ -218,7 +219,7 @@ def exit_fill(rule, market, book, desk, who, a, price, fee_bps, place, reason):
 def liquidate(rule, market, book, desk, called, path):
     """Close every tradable position of the `called` rows, its price `path` of the way from the open to its worst."""
     for a in range(book.position.shape[0]):
-        bar, instrument = next_bar(desk, a), instrument_of(desk, a)
+        bar, instrument = bar_of(desk, a), instrument_of(desk, a)
         units = block(book.position[a], called)[UNITS]
         who = called & (units != 0.0) & (bar[TRADABLE] > 0.0)
         price = bar[OPEN] + path * (where(units > 0.0, bar[LOW], bar[HIGH]) - bar[OPEN])
@@ -229,7 +230,7 @@ def liquidate(rule, market, book, desk, called, path):
 @hot
 def close_asset(rule, market, book, desk, who, a, reason):
     """Close what the rows `who` hold of an asset at the mark of bar t + 1 and cancel its orders."""
-    price, fee_bps = next_bar(desk, a)[MARK], instrument_of(desk, a)[TAKER_BPS]
+    price, fee_bps = bar_of(desk, a)[MARK], instrument_of(desk, a)[TAKER_BPS]
     exit_fill(rule, market, book, desk, who, a, price, fee_bps, AT_CLOSE, reason)
 
 
@@ -237,14 +238,14 @@ def close_asset(rule, market, book, desk, who, a, reason):
 def close_all(rule, market, book, desk, who, reason):
     """Close every position of the rows `who` at its last known price. `session_end` leaves untradable ones alone."""
     for a in range(book.position.shape[0]):
-        closes = who & ((reason != BY_SESSION_END) | (next_bar(desk, a)[TRADABLE] > 0.0))
+        closes = who & ((reason != BY_SESSION_END) | (bar_of(desk, a)[TRADABLE] > 0.0))
         close_asset(rule, market, book, desk, closes, a, reason)
 
 
 @hot
 def trade_asset(rule, market, book, desk, live, a, after):
     """Fill one asset at the open and check its barriers in bar t + 1 = `after`, in the live rows that can trade it."""
-    bar, instrument = next_bar(desk, a), instrument_of(desk, a)
+    bar, instrument = bar_of(desk, a), instrument_of(desk, a)
     position = block(book.position[a], live)
     quantity = working_quantity(position)
     who = live & (quantity != 0.0)
@@ -279,6 +280,6 @@ def trade(rule, market, book, desk, live):
         delisted = live & (after >= instrument_of(desk, a)[DELIST_BAR])
         if lane_bits(delisted) != 0:
             close_asset(rule, market, book, desk, delisted, a, everywhere(BY_DELISTING))
-        trades = live & ~delisted & (next_bar(desk, a)[TRADABLE] > 0.0)
+        trades = live & ~delisted & (bar_of(desk, a)[TRADABLE] > 0.0)
         if lane_bits(trades) != 0:
             trade_asset(rule, market, book, desk, trades, a, after)

@@ -6,11 +6,11 @@ Plain integers, because Numba compiles module-level integers as constants.
 from __future__ import annotations
 
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
-# From FUNDING on the context, known at the close of t; these columns are absent when the market was built without it.
-# Bar t + 1 is read up to SPLIT, bar t from MARK on.
-OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV = range(11)
-NUM_PRICE_COLUMNS = 6
-NUM_BAR_COLUMNS = 11
+# From LAST_MARK on what is known before the bar opens: mark and tradable of the bar before, funding charged on what is
+# held into the bar, and context of the bar before. Columns from FUNDING on are absent when the market was built without.
+OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE, LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV = range(13)
+NUM_PRICE_COLUMNS = 8
+NUM_BAR_COLUMNS = 13
 
 # calendar_TK int32: session number, bars since its first bar, bars until its last bar.
 SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
@@ -116,10 +116,9 @@ INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET = range(6)
 NUM_DECISION_COLUMNS = 6
 
 # Desk.facts_AKL float64: what a block's rows know of an asset slot in a step. First their wish and the reason of a
-# forced exit (-1: none), then bar t, bar t + 1 and the instrument.
-WISH, WISH_REASON, LAST_BAR = range(3)
-NEXT_BAR = LAST_BAR + NUM_BAR_COLUMNS
-INSTRUMENT = NEXT_BAR + NUM_BAR_COLUMNS
+# forced exit (-1: none), then the bar that is stepped through and the instrument.
+WISH, WISH_REASON, SLOT_BAR = range(3)
+INSTRUMENT = SLOT_BAR + NUM_BAR_COLUMNS
 NUM_FACT_COLUMNS = INSTRUMENT + NUM_INSTRUMENT_COLUMNS
 
 # Desk.places_3L int64: the bar whose close rows know, the one they step through, the one that orders fill in

@@ -63,16 +63,16 @@ from envs.kernel.columns import (
 from envs.kernel.jit import hot
 from envs.kernel.lane_arrays import block, neighbours
 from envs.kernel.lanes import everywhere, where
-from envs.kernel.parts import has_context, instrument_of, is_logged, last_bar, next_bar
+from envs.kernel.parts import bar_of, has_context, instrument_of, is_logged
 
 
 @hot
-def fill_costs(rule, terms, before, volume, quantity, price, fee_bps, scale, context):
+def fill_costs(rule, terms, bar, quantity, price, fee_bps, scale, context):
     """Commission, spread, slippage and impact of a fill in bar t + 1, decided with what is known at close t."""
     size = abs(quantity)
     point = terms[MULTIPLIER]
     notional = size * price * point
-    shares = size / before[SPLIT] if context else size
+    shares = size / bar[SPLIT] if context else size
     tick = shares * point * terms[TICK_SIZE]
     commission = shares * terms[COMMISSION_PER_UNIT] + notional * fee_bps * 1e-4
     spread = tick * terms[HALF_SPREAD_TICKS] + notional * terms[HALF_SPREAD_BPS] * 1e-4
@@ -83,9 +83,9 @@ def fill_costs(rule, terms, before, volume, quantity, price, fee_bps, scale, con
     elif kind == FIXED_TICKS:
         slippage = tick * rule[SLIPPAGE_VALUE]
     elif kind == BY_VOLUME:
-        slippage = where(volume > 0.0, notional * rule[SLIPPAGE_VALUE] / math.sqrt(volume), 0.0)
+        slippage = where(bar[VOLUME] > 0.0, notional * rule[SLIPPAGE_VALUE] / math.sqrt(bar[VOLUME]), 0.0)
     if rule[IMPACT_COEFFICIENT] > 0.0 and context:
-        adv, sigma_day = before[ADV], before[VOLATILITY] * rule[DAY_ROOT]
+        adv, sigma_day = bar[ADV], bar[VOLATILITY] * rule[DAY_ROOT]
         impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / adv)
         impact = where(adv > 0.0, impact, 0.0)
     return scale * commission, scale * spread, scale * slippage, scale * impact
@@ -117,7 +117,7 @@ def book_trade(
 
 @hot
 def book_position(
-    rule, account, counter, position, slot, before, num_columns, quantity, price, point, paid, context
+    rule, account, counter, position, slot, bar, num_columns, quantity, price, point, paid, context
 ):
     """Move units by `quantity` at `price`: average entry price, realised PnL (returned), trade statistics."""
     held, entry = position[UNITS], position[ENTRY_PRICE]
@@ -139,7 +139,7 @@ def book_position(
     slot[ENTRY_BAR] = where(starts, counter[BAR] + 1.0, slot[ENTRY_BAR])
     if rule[BARRIERS_ON] > 0.0:
         position[EXTREME] = where(starts, price, position[EXTREME])
-        atr = before[ATR] if context else everywhere(0.0)
+        atr = bar[ATR] if context else everywhere(0.0)
         position[ENTRY_ATR] = where(starts, atr, position[ENTRY_ATR])
     position[UNITS] = left
     return realised
@@ -150,16 +150,15 @@ def book_fill(rule, market, book, desk, who, a, quantity, price, fee_bps, place,
     """Fill `quantity` units (signed) of asset slot a at `price` inside bar t + 1 and book all it costs."""
     account, counter, flow = block(book.account, who), block(book.counter, who), block(book.flow, who)
     position, slot = block(book.position[a], who), block(book.slot[a], who)
-    terms, before, context = instrument_of(desk, a), last_bar(desk, a), has_context(market)
-    volume = next_bar(desk, a)[VOLUME]
+    terms, bar, context = instrument_of(desk, a), bar_of(desk, a), has_context(market)
     scale = rule[COST_SCALE] * account[COST_FACTOR]
     commission, spread, slippage, impact = fill_costs(
-        rule, terms, before, volume, quantity, price, fee_bps, scale, context
+        rule, terms, bar, quantity, price, fee_bps, scale, context
     )
     paid = commission + spread + slippage + impact
     point, num_columns = terms[MULTIPLIER], book.position.shape[1]
     realised = book_position(
-        rule, account, counter, position, slot, before, num_columns, quantity, price, point, paid, context
+        rule, account, counter, position, slot, bar, num_columns, quantity, price, point, paid, context
     )
     account[CASH] = account[CASH] - (quantity * price * point + paid)
     flow[TURNOVER] = flow[TURNOVER] + abs(quantity) * price * point

@@ -335,12 +335,12 @@ def _take_quartet(typingctx: Any, columns: Any, rows: Any, first: Any) -> Any:
 
 
 @hot
-def take_columns(columns, rows, first, stop):
-    """Write entries first .. stop - 1, at least 4, of the rows into the same columns of a block, of one type."""
-    for k in range(first, stop - 3, 4):
+def take_columns(columns, rows, count):
+    """Write the first `count` entries, at least 4, of the rows into the columns of a block, of the same type."""
+    for k in range(0, count - 3, 4):
         _take_quartet(columns, rows, k)
-    if (stop - first) % 4 != 0:
-        _take_quartet(columns, rows, stop - 4)
+    if count % 4 != 0:
+        _take_quartet(columns, rows, count - 4)
 
 
 @intrinsic

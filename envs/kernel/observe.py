@@ -25,7 +25,7 @@ from envs.kernel.columns import (
 from envs.kernel.jit import hot, non_negative
 from envs.kernel.lane_arrays import block, copy_entries, neighbours, put_columns, rows_at
 from envs.kernel.lanes import LANES, everywhere, first_lanes, lane_bits, sign, where
-from envs.kernel.parts import instrument_of, is_mapped, last_bar
+from envs.kernel.parts import bar_of, instrument_of, is_mapped
 
 NUM_POSITION_FEATURES = 6
 NUM_ACCOUNT_FEATURES = 6
@@ -74,7 +74,7 @@ def observe(out, wanted, rule, market, book, desk):
     per_cap = 1.0 / (max(equity, 1e-300) * rule[MAX_GROSS])
     gross = net = everywhere(0.0)
     for a in range(num_assets):
-        bar, position = last_bar(desk, a), block(book.position[a], wanted)
+        bar, position = bar_of(desk, a), block(book.position[a], wanted)
         units = position[UNITS]
         mark = bar[MARK]
         per_unit = mark * instrument_of(desk, a)[MULTIPLIER] * per_cap

@@ -33,12 +33,13 @@ from envs.kernel.columns import (
     INTENT,
     INTENT_REASON,
     KEEP,
+    LAST_MARK,
     LAST_OPEN,
+    LAST_TRADABLE,
     LATENCY,
     LOG_TARGET,
     LOT_STEP,
     MARGIN_ON,
-    MARK,
     MAX_ENTRIES,
     MAX_GROSS,
     MAX_POSITION,
@@ -56,7 +57,6 @@ from envs.kernel.columns import (
     START,
     TARGET,
     TIME_LIMIT,
-    TRADABLE,
     TRADE_STATS,
     UNITS,
     VOLATILITY,
@@ -67,7 +67,7 @@ from envs.kernel.columns import (
 from envs.kernel.jit import hot
 from envs.kernel.lane_arrays import block, lane_numbers, neighbours, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, is_finite, lane_bits, sign, where
-from envs.kernel.parts import decisions, facts_of, has_context, instrument_of, is_logged, last_bar
+from envs.kernel.parts import bar_of, decisions, facts_of, has_context, instrument_of, is_logged
 from envs.kernel.sizes import entry_units, round_to_lot
 
 
@@ -151,7 +151,7 @@ def wished_units(rule, market, desk, a, account, counter, mark, instrument, firs
         enters = heard & (side != held_side) & (side != 0.0)
         wish = where(side == held_side, KEEP, 0.0)
         if lane_bits(enters) != 0:
-            bar, context = last_bar(desk, a), has_context(market)
+            bar, context = bar_of(desk, a), has_context(market)
             atr = bar[ATR] if context else everywhere(0.0)
             volatility = bar[VOLATILITY] if context else everywhere(0.0)
             units = entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
@@ -199,7 +199,7 @@ def exposure_factor(rule, book, desk, live, queued):
         wish = facts_of(desk, a)[WISH]
         new = wish != KEEP
         units = abs(where(new, wish, decided_target(block(book.position[a], live), queued)))
-        notional = units * last_bar(desk, a)[MARK] * instrument[MULTIPLIER]
+        notional = units * bar_of(desk, a)[LAST_MARK] * instrument[MULTIPLIER]
         margin = units * instrument[INITIAL_PER_UNIT] + notional * instrument[INITIAL_FRACTION]
         wished += where(new, notional, 0.0)
         wished_margin += where(new, margin, 0.0)
@@ -243,14 +243,14 @@ def collect_wishes(rule, market, book, desk, live, actions, var_breached, queued
     action, width = neighbours(actions, book.first, live, desk.waste_32), actions.shape[2]
     any_new = first_lanes(0)
     for a in range(book.position.shape[0]):
-        facts, instrument, bar = facts_of(desk, a), instrument_of(desk, a), last_bar(desk, a)
-        position, slot, mark = block(book.position[a], live), block(book.slot[a], live), bar[MARK]
+        facts, instrument, bar = facts_of(desk, a), instrument_of(desk, a), bar_of(desk, a)
+        position, slot, mark = block(book.position[a], live), block(book.slot[a], live), bar[LAST_MARK]
         decided = decided_target(position, queued)
         first = action[width * a]
         second = action[width * a + 1] if rule[SCHEME] == DIRECTION_SIZE else first
         wish = wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided)
         wish = limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed)
-        wish = where(listens & (bar[TRADABLE] > 0.0), wish, KEEP)
+        wish = where(listens & (bar[LAST_TRADABLE] > 0.0), wish, KEEP)
         reason = forced_exit(position, slot, row_reason, aged)
         wish = where(reason >= 0.0, 0.0, wish)
         facts[WISH], facts[WISH_REASON] = wish, reason

@@ -12,8 +12,7 @@ from envs.kernel.columns import (
     FUNDING,
     FUNDING_ON,
     INSTRUMENT,
-    LAST_BAR,
-    NEXT_BAR,
+    SLOT_BAR,
     SYMBOL,
 )
 from envs.kernel.jit import hot
@@ -123,15 +122,9 @@ def facts_of(desk, a):
 
 
 @hot
-def last_bar(desk, a):
-    """Bar t of slot a: of its columns MARK and those after it."""
-    return from_column(facts_of(desk, a), LAST_BAR)
-
-
-@hot
-def next_bar(desk, a):
-    """Bar t + 1 of slot a: of its columns those before ATR."""
-    return from_column(facts_of(desk, a), NEXT_BAR)
+def bar_of(desk, a):
+    """The bar t + 1 of slot a that the rows step through; once they have, the bar t that they know."""
+    return from_column(facts_of(desk, a), SLOT_BAR)
 
 
 @hot

@@ -17,7 +17,7 @@ from envs.kernel.columns import (
     BAR,
     NEXT,
 )
-from envs.kernel.jit import hot, non_negative
+from envs.kernel.jit import hot
 from envs.kernel.lanes import LANES
 
 LINE_BYTES = 64
@@ -90,7 +90,8 @@ def prefetch_quarter(market, ahead, quarter):
         touch_quarter(ahead.position, b, quarter)
         touch_quarter(ahead.slot, b, quarter)
         touch_quarter(ahead.flow, b, quarter)
-    for i in range(quarter * share, (quarter + 1) * share):
-        t = non_negative(ahead.counter[b, BAR, i])
-        touch_bytes(bars, t * record, (t + 1) * record, prices)
-        touch(calendar, 4 * calendar.shape[1] * (t + 1))
+    for i in range(quarter * share, (quarter + 1) * share, 2):
+        one, other = ahead.counter[b, BAR, i] + 1, ahead.counter[b, BAR, i + 1] + 1
+        touch_bytes(bars, one * record, other * record, prices)
+        touch(calendar, 4 * calendar.shape[1] * one)
+        touch(calendar, 4 * calendar.shape[1] * other)

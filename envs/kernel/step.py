@@ -12,7 +12,6 @@ import numpy as np
 
 from envs.kernel.bar import charge_financing, close_all, liquidate, liquidation_path, trade
 from envs.kernel.columns import (
-    ATR,
     BAR,
     BAR_IN_SESSION,
     BARS_LEFT,
@@ -33,23 +32,19 @@ from envs.kernel.columns import (
     HALT,
     HALTED_SESSION,
     INITIAL_EQUITY,
-    LAST_BAR,
     LAST_CLOSE,
     LATENCY,
     LIQUIDATE,
     LOG_UNITS,
     MARGIN_ON,
-    MARK,
     MAX_VAR,
     NET_RETURN,
     NEXT,
-    NEXT_BAR,
     NOT_HALTED,
     NOW,
     NUM_DECISION_COLUMNS,
     NUM_FILLS,
     NUM_INSTRUMENT_COLUMNS,
-    OPEN,
     PENDING_RESET,
     RUIN,
     SESSION_EQUITY,
@@ -57,13 +52,12 @@ from envs.kernel.columns import (
     STEPS,
     STOP,
     SYMBOL,
-    TRADABLE,
     TURNOVER,
     UNITS,
 )
 from envs.kernel.episode import reset_row, write_statistics
 from envs.kernel.jit import compiled, hot
-from envs.kernel.lane_arrays import beside, block, from_column, put_numbers, rows_at, take_columns
+from envs.kernel.lane_arrays import beside, block, put_numbers, rows_at, take_columns
 from envs.kernel.lanes import LANES, everywhere, first_lanes, lane_bits, where
 from envs.kernel.observe import observe
 from envs.kernel.orders import decide
@@ -72,13 +66,11 @@ from envs.kernel.parts import (
     Book,
     Desk,
     MarketArrays,
+    bar_of,
     decisions,
-    facts_of,
     instrument_of,
     is_logged,
     is_mapped,
-    last_bar,
-    next_bar,
 )
 from envs.kernel.prefetch import is_far, prefetch_quarter
 from envs.kernel.valuation import booked_costs, mark, remember_return, reward_of, update_limits, var_exceeded
@@ -96,46 +88,29 @@ def find_instruments(market, book, desk):
             desk.symbols[a, i] = book.slot[a, SYMBOL, i]
             desk.shifts[a, i] = desk.symbols[a, i] * width
         source = rows_at(market.instrument, desk.symbols[a])
-        take_columns(instrument_of(desk, a), source, 0, NUM_INSTRUMENT_COLUMNS)
+        take_columns(instrument_of(desk, a), source, NUM_INSTRUMENT_COLUMNS)
 
 
 @hot
-def look_up(market, desk, place, first_column, first, stop):
-    """Write columns first .. stop - 1 of the bars at desk.places[place] into the facts, as column `first_column` on."""
+def look_up(market, desk, place):
+    """Write the bars at desk.places[place] into the facts."""
     bars = rows_at(market.bars, desk.places[place])
     for a in range(desk.facts.shape[0]):
-        columns = from_column(facts_of(desk, a), first_column)
-        take_columns(columns, beside(bars, desk.shifts[a]), first, stop)
-
-
-@hot
-def look_up_last(market, desk):
-    """Look up bar t. Columns are taken four at a time, and so at least four."""
-    width = market.bars.shape[2]
-    look_up(market, desk, NOW, LAST_BAR, min(MARK, width - 4), width)
-
-
-@hot
-def look_up_next(market, desk):
-    """Look up bar t + 1."""
-    look_up(market, desk, NEXT, NEXT_BAR, OPEN, min(ATR, market.bars.shape[2]))
+        take_columns(bar_of(desk, a), beside(bars, desk.shifts[a]), market.bars.shape[2])
 
 
 @hot
 def turn_page(desk):
-    """Bar t + 1 is the last bar now; of its columns those that an observation shows."""
-    for a in range(desk.facts.shape[0]):
-        last, new = last_bar(desk, a), next_bar(desk, a)
-        last[MARK], last[TRADABLE] = new[MARK], new[TRADABLE]
+    """Bar t + 1 is bar t from now on."""
     for i in range(LANES):
         desk.places[NOW, i] = desk.places[NEXT, i]
 
 
 @hot
 def find_page(market, book, desk, wanted):
-    """Look up the last bar of the wanted rows."""
+    """Look up bar t of the wanted rows."""
     put_numbers(desk.places[NOW], where(wanted, block(book.counter, wanted)[BAR], 0.0))
-    look_up_last(market, desk)
+    look_up(market, desk, NOW)
 
 
 @hot
@@ -160,10 +135,9 @@ def roll_session(account, counter, rolls):
 
 @hot
 def set_places(market, book, desk, live):
-    """Write which bars the live rows know, step through and have their orders filled in; 0, 1 and 0 for others."""
+    """Write which bars the live rows step through and have their orders filled in; 1 and 0 for others."""
     counter, last = block(book.counter, live), market.calendar.shape[0] - 1.0
     t = where(live, counter[BAR], 0.0)
-    put_numbers(desk.places[NOW], t)
     put_numbers(desk.places[NEXT], t + 1.0)
     put_numbers(desk.places[FILL], where(live, min(t + 1.0 + counter[LATENCY], last), 0.0))
 
@@ -177,8 +151,7 @@ def advance(rule, market, book, desk, live, actions, reward, ahead):
     account, counter, flow = block(book.account, live), block(book.counter, live), block(book.flow, live)
     day = rows_at(market.calendar, desk.places[NEXT])
     before = account[EQUITY]
-    look_up_last(market, desk)
-    look_up_next(market, desk)
+    look_up(market, desk, NEXT)
     prefetch_quarter(market, ahead, 0)
     rolls = day[BAR_IN_SESSION] == 0.0
     if lane_bits(rolls) != 0:

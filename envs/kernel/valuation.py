@@ -57,7 +57,7 @@ from envs.kernel.columns import (
 from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import beside, block, neighbours, put_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
-from envs.kernel.parts import instrument_of, next_bar
+from envs.kernel.parts import bar_of, instrument_of
 
 # Floor of the variance in the differential Sharpe ratio (a standard deviation of 1e-6 a bar), and its clip.
 DSR_VARIANCE_FLOOR = 1e-12
@@ -71,7 +71,7 @@ def mark(book, desk, live):
     equity, gross = account[CASH], everywhere(0.0)
     for a in range(book.position.shape[0]):
         units = block(book.position[a], live)[UNITS]
-        notional = units * next_bar(desk, a)[MARK] * instrument_of(desk, a)[MULTIPLIER]
+        notional = units * bar_of(desk, a)[MARK] * instrument_of(desk, a)[MULTIPLIER]
         equity += notional
         gross += abs(notional)
     account[EQUITY] = equity

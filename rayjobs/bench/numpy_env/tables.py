@@ -90,11 +90,10 @@ class Tables:
 
 
 def _facts(market: Market, config: PortfolioEnvConfig, limits: Limits) -> FloatArray:
-    """(T, A, 6). Context and marks of the bar before stand in the bar's own row."""
+    """(T, A, 6)."""
     bars, costs = market.bars, config.costs
-    known = np.concatenate([bars[:1], bars[:-1]])
-    volume, adv = bars[..., c.VOLUME], known[..., c.ADV]
-    sigma, mark = known[..., c.VOLATILITY], known[..., c.MARK]
+    volume, adv = bars[..., c.VOLUME], bars[..., c.ADV]
+    sigma, mark = bars[..., c.VOLATILITY], bars[..., c.LAST_MARK]
     facts = np.zeros((market.num_bars, market.num_symbols, NUM_FACTS))
     with np.errstate(divide="ignore", invalid="ignore"):
         slippage = costs.slippage_value / np.sqrt(volume)
@@ -106,7 +105,7 @@ def _facts(market: Market, config: PortfolioEnvConfig, limits: Limits) -> FloatA
     facts[..., ROOM] = limits.max_participation * volume
     facts[..., SLIPPAGE] = np.where(volume > 0, slippage, 0.0)
     facts[..., IMPACT] = np.where(adv > 0, impact, 0.0)
-    facts[..., ENTRY_ATR] = known[..., c.ATR]
+    facts[..., ENTRY_ATR] = bars[..., c.ATR]
     return facts
 
 
