@@ -118,12 +118,13 @@ def write_context(
     bars: FloatArray, panel: Panel, instruments: Mapping[str, Instrument], config: ContextConfig,
     bars_per_session: float,
 ) -> None:  # fmt: skip
-    """Fill the context columns of the kernel's bar array (T, S, K) of a panel from its price columns."""
+    """Fill the context columns of the kernel's bar array (T, S, K): in each bar's row what is known before it opens."""
     mark, known = bars[..., c.MARK], bars[1:]
-    known[..., c.ATR] = rolling_mean(true_range(bars[..., c.HIGH], bars[..., c.LOW], mark), config.atr_bars)[:-1]
+    atr = rolling_mean(true_range(bars[..., c.HIGH], bars[..., c.LOW], mark), config.atr_bars)
     returns = log_returns(mark)
     mean = rolling_mean(returns, config.volatility_bars)
     square = rolling_mean(returns**2, config.volatility_bars)
+    known[..., c.ATR] = atr[:-1]
     known[..., c.VOLATILITY] = np.sqrt(np.maximum(square - mean**2, 0.0))[:-1]
     known[..., c.ADV] = rolling_mean(bars[..., c.VOLUME], config.adv_bars)[:-1] * bars_per_session
     bars[..., c.FUNDING] = funding_rates(panel, instruments)

@@ -36,8 +36,9 @@ class Market:
     symbols : S names. bar_utc : (T,) datetime64[ns], opening instants. bar_seconds, periods_per_year : of the bar grid.
     bars_per_session : median number of bars of a session.
     bars : (T, S, K) float64, columns open, high, low, mark, volume, tradable (1.0 or 0.0). `mark` is the last known
-        close; a missing bar repeats the mark in all four prices; before the first known close they are 0. When built
-        with context: then funding, split, atr, volatility, adv.
+        close; a missing bar repeats the mark in all four prices; before the first known close they are 0. Then what is
+        known before the bar opens: last mark, last tradable; when built with context also funding of the bar and
+        split, atr, volatility, adv of the bar before. Last mark and last tradable are always derived from the others.
     features : (T, S, F) float32, standardised, NaN replaced by 0, clipped to +-FEATURE_CLIP.
     clock : (T, C) float32.
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.

@@ -35,6 +35,7 @@ from envs.kernel.columns import (
     EXTREME,
     FUNDING,
     FUNDING_PAID,
+    HERE,
     HIGH,
     INSIDE,
     LAST_MARK,
@@ -48,7 +49,6 @@ from envs.kernel.columns import (
     MAKER_BPS,
     MARK,
     MULTIPLIER,
-    NEXT,
     NUM_DECISION_COLUMNS,
     OPEN,
     PARTICIPATION,
@@ -89,7 +89,7 @@ def charge_financing(rule, market, book, desk, live):
         notional = units * bar_of(desk, a)[LAST_MARK] * instrument[MULTIPLIER]
         borrow = funding = everywhere(0.0)
         if borrows:
-            years = rows_at(market.years, desk.places[NEXT])[0]
+            years = rows_at(market.years, desk.places[HERE])[0]
             borrow = where(units < 0.0, -notional * instrument[BORROW_RATE] * years * scale, 0.0)
         if funds:
             funding = notional * bar_of(desk, a)[FUNDING] * scale
@@ -275,7 +275,7 @@ def trade_asset(rule, market, book, desk, live, a, after):
 @hot
 def trade(rule, market, book, desk, live):
     """Everything that can trade inside bar t + 1 before its close, all assets of the live rows."""
-    after = lane_numbers(desk.places[NEXT])
+    after = lane_numbers(desk.places[HERE])
     for a in range(book.position.shape[0]):
         delisted = live & (after >= instrument_of(desk, a)[DELIST_BAR])
         if lane_bits(delisted) != 0:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
 # From LAST_MARK on what is known before the bar opens: mark and tradable of the bar before, funding charged on what is
-# held into the bar, and context of the bar before. Columns from FUNDING on are absent when the market was built without.
-OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE, LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV = range(13)
+# held into the bar, context of the bar before. Those from FUNDING on are absent when the market was built without.
+OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
+LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV = range(6, 13)
 NUM_PRICE_COLUMNS = 8
 NUM_BAR_COLUMNS = 13
 
@@ -121,8 +122,8 @@ WISH, WISH_REASON, SLOT_BAR = range(3)
 INSTRUMENT = SLOT_BAR + NUM_BAR_COLUMNS
 NUM_FACT_COLUMNS = INSTRUMENT + NUM_INSTRUMENT_COLUMNS
 
-# Desk.places_3L int64: the bar whose close rows know, the one they step through, the one that orders fill in
-NOW, NEXT, FILL = range(3)
+# Desk.places_2L int64: the bar that rows are at (t + 1 in a step, else the known bar t), the one that orders fill in
+HERE, FILL = range(2)
 
 # ended_EK float64: statistics of an episode that ended in this step
 (

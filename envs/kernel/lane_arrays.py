@@ -297,38 +297,54 @@ def _scatter(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return context.get_dummy_value()
 
 
-# --- many columns at once ---------------------------------------------------------------------------------------------
+# --- many columns at once --------------------------------------------------------------------------------------------
 
 
 def _turned(builder: Any, vectors: list[Any]) -> list[Any]:
     """Vectors turned by 90 degrees: entry i of vector k, of as many entries, becomes entry k of vector i."""
     count, width = len(vectors), 1
     while width < count:
-        here = [k & width == 0 for k in range(count)]
-        low = [k if here[k] else count + k - width for k in range(count)]
-        high = [k + width if here[k] else count + k for k in range(count)]
+        stays = [k & width == 0 for k in range(count)]
+        low = [k if stays[k] else count + k - width for k in range(count)]
+        high = [k + width if stays[k] else count + k for k in range(count)]
         masks = [ir.Constant(ir.VectorType(ir.IntType(32), count), order) for order in (low, high)]
-        for k in (k for k in range(count) if here[k]):
-            pair = vectors[k], vectors[k + width]
-            vectors[k], vectors[k + width] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+        for k in range(count):
+            if stays[k]:
+                pair = vectors[k], vectors[k + width]
+                vectors[k], vectors[k + width] = (builder.shuffle_vector(*pair, mask) for mask in masks)
         width *= 2
     return vectors
+
+
+def _move_quartet(context: Any, builder: Any, dtype: Any, sources: list[Any], targets: list[Any]) -> None:
+    """Read four vectors of four entries each, turn them and write them to four places."""
+    kind, size = ir.VectorType(context.get_data_type(dtype), 4).as_pointer(), dtype.bitwidth // 8
+    vectors = [builder.load(builder.bitcast(pointer, kind), align=size) for pointer in sources]
+    for vector_, pointer in zip(_turned(builder, vectors), targets, strict=True):
+        builder.store(vector_, builder.bitcast(pointer, kind), align=size)
+
+
+def _quarter_columns(builder: Any, column: Any, size: int, lane: int) -> list[Any]:
+    """Pointers to lanes lane .. lane + 3 of the four columns from the one at pointer `column` on."""
+    shifts = [size * (k * LANES + lane) for k in range(4)]
+    return [builder.gep(column, [ir.Constant(WORD, shift)]) for shift in shifts]
 
 
 @intrinsic
 def _take_quartet(typingctx: Any, columns: Any, rows: Any, first: Any) -> Any:
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointers = _pointers(context, builder, signature(types.none, *sig.args[1:]), args[1:])
-        target, _ = _column(
-            context, builder, signature(types.none, sig.args[0], sig.args[2]), (args[0], args[2])
-        )
-        kind = ir.VectorType(context.get_data_type(sig.args[1].dtype), 4).as_pointer()
-        size, target = _size(sig.args[1]), builder.bitcast(target, kind)
+        dtype, number = sig.args[1].dtype, sig.args[2]
+        for shift in (3, 0):
+            index = builder.add(args[2], ir.Constant(args[2].type, shift))
+            column, _ = _column(
+                context, builder, signature(types.none, sig.args[0], number), (args[0], index)
+            )
+            entries = _pointers(
+                context, builder, signature(types.none, sig.args[1], number), (args[1], index)
+            )
         for lane in range(0, LANES, 4):
-            quartets = [builder.load(builder.bitcast(p, kind), align=size) for p in pointers[lane : lane + 4]]
-            for k, turned in enumerate(_turned(builder, quartets)):
-                where_to = builder.gep(target, [ir.Constant(WORD, (k * LANES + lane) // 4)])
-                builder.store(turned, where_to, align=size)
+            targets = _quarter_columns(builder, column, _size(sig.args[0]), lane)
+            _move_quartet(context, builder, dtype, entries[lane : lane + 4], targets)
         return context.get_dummy_value()
 
     return signature(types.none, columns, rows, first), generate
@@ -336,7 +352,7 @@ def _take_quartet(typingctx: Any, columns: Any, rows: Any, first: Any) -> Any:
 
 @hot
 def take_columns(columns, rows, count):
-    """Write the first `count` entries, at least 4, of the rows into the columns of a block, of the same type."""
+    """Write the first `count` entries, at least 4, of the rows into the columns of a block of the same type."""
     for k in range(0, count - 3, 4):
         _take_quartet(columns, rows, k)
     if count % 4 != 0:
@@ -346,27 +362,22 @@ def take_columns(columns, rows, count):
 @intrinsic
 def _put_quartet(typingctx: Any, rows: Any, first: Any, columns: Any, start: Any) -> Any:
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        view = context.make_array(sig.args[2])(context, builder, args[2])
-        column = context.cast(builder, args[3], sig.args[3], types.int64)
-        _check(context, builder, builder.add(column, ir.Constant(WORD, 3)), _length(builder, view))
-        kind = ir.VectorType(context.get_data_type(sig.args[0].dtype), 4).as_pointer()
-        data = builder.gep(view.data, [builder.mul(column, ir.Constant(WORD, LANES))])
-        pointers = _pointers(context, builder, sig, args)
+        for shift in (3, 0):
+            entry, index = (builder.add(args[k], ir.Constant(args[k].type, shift)) for k in (1, 3))
+            column, _ = _column(context, builder, signature(types.none, *sig.args[2:]), (args[2], index))
+            entries = _pointers(context, builder, signature(types.none, *sig.args[:2]), (args[0], entry))
         for lane in range(0, LANES, 4):
             # Four lanes of a column, as they were stored: a load of more would have to wait for the stores.
-            places = [builder.gep(data, [ir.Constant(WORD, k * LANES + lane)]) for k in range(4)]
-            vectors = [builder.load(builder.bitcast(p, kind), align=_size(sig.args[0])) for p in places]
-            for turned, pointer in zip(_turned(builder, vectors), pointers[lane : lane + 4], strict=True):
-                builder.store(turned, builder.bitcast(pointer, kind), align=_size(sig.args[0]))
+            sources = _quarter_columns(builder, column, _size(sig.args[2]), lane)
+            _move_quartet(context, builder, sig.args[0].dtype, sources, entries[lane : lane + 4])
         return context.get_dummy_value()
 
     return signature(types.none, rows, first, columns, start), generate
 
 
 @hot
-def put_columns(rows, first, columns):
-    """Write an array (K, LANES), K at least 4, as entries first .. first + K - 1 of the rows, of the same type."""
-    count = columns.shape[0]
+def put_columns(rows, first, columns, count):
+    """Write the first `count` columns, at least 4, of a block as entries first .. of the rows, of the same type."""
     for k in range(0, count - 3, 4):
         _put_quartet(rows, first + k, columns, k)
     if count % 4 != 0:
@@ -404,18 +415,23 @@ def put_numbers(typingctx: Any, numbers: Any, values: Any) -> Any:
 
 
 @intrinsic
-def copy_entries(typingctx: Any, target: Any, first: Any, source: Any, start: Any, count: Any) -> Any:
-    """target[first : first + count] = source[start : start + count], both contiguous and of one type."""
-
+def _copy_entries(typingctx: Any, target: Any, first: Any, source: Any, start: Any, count: Any) -> Any:
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        numbers = [context.cast(builder, args[k], sig.args[k], types.int64) for k in (1, 3, 4)]
-        last = builder.sub(numbers[2], ir.Constant(WORD, 1))
+        one, two, length = (context.cast(builder, args[k], sig.args[k], types.int64) for k in (1, 3, 4))
         pointers = []
-        for array, number in ((0, numbers[0]), (2, numbers[1])):
+        for array, index in ((0, one), (2, two)):
             view = context.make_array(sig.args[array])(context, builder, args[array])
-            _check(context, builder, builder.add(number, last), _length(builder, view))
-            pointers.append(builder.gep(view.data, [number]))
-        cgutils.raw_memcpy(builder, *pointers, numbers[2], _size(sig.args[0]))
+            last = builder.sub(builder.add(index, length), ir.Constant(WORD, 1))
+            _check(context, builder, last, _length(builder, view))
+            pointers.append(builder.gep(view.data, [index]))
+        cgutils.raw_memcpy(builder, *pointers, length, _size(sig.args[0]))
         return context.get_dummy_value()
 
     return signature(types.none, target, first, source, start, count), generate
+
+
+@hot
+def copy_entries(target, first, source, start, count):
+    """target[first : first + count] = source[start : start + count], both contiguous and of one type."""
+    if count > 0:
+        _copy_entries(target, first, source, start, count)

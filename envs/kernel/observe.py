@@ -9,12 +9,12 @@ from envs.kernel.columns import (
     ENTRY_PRICE,
     EQUITY,
     HALT,
+    HERE,
     HOLDING_SCALE,
     MARK,
     MAX_GROSS,
     MULTIPLIER,
     NOT_HALTED,
-    NOW,
     PEAK,
     RETURN_SCALE,
     SESSION_EQUITY,
@@ -66,7 +66,7 @@ def observe(out, wanted, rule, market, book, desk):
     bits = lane_bits(wanted)
     for i in range(LANES):
         if (bits >> i) & 1:
-            now = non_negative(desk.places[NOW, i])
+            now = non_negative(desk.places[HERE, i])
             copy_known(out[book.first + i], market, desk.symbols[:, i], is_mapped(book), num_features, now)
     row = neighbours(out, book.first, wanted, desk.waste_32)
     seen, k = block(desk.seen, first_lanes(LANES)), 0
@@ -83,7 +83,9 @@ def observe(out, wanted, rule, market, book, desk):
         side = sign(units)
         # soft(side * (mark / entry - 1) / scale) and bars / (bars + scale), with one division for both
         move = side * (mark - position[ENTRY_PRICE])
-        reach = max(abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-100)
+        reach = max(
+            abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-100
+        )  # not 0 without a position
         bars = abs(side) * (t + 1.0 - block(book.slot[a], wanted)[ENTRY_BAR])
         span = bars + rule[HOLDING_SCALE]
         inverse = 1.0 / (reach * span)
@@ -99,5 +101,5 @@ def observe(out, wanted, rule, market, book, desk):
     seen[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
     seen[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
     seen[k + 4] = where(counter[HALT] == NOT_HALTED, 0.0, 1.0)
-    seen[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, desk.places[NOW])[BARS_LEFT])
-    put_columns(row, num_assets * num_features, desk.seen)
+    seen[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, desk.places[HERE])[BARS_LEFT])
+    put_columns(row, num_assets * num_features, seen, desk.seen.shape[0])

@@ -55,22 +55,23 @@ class Desk(NamedTuple):
     """Scratch of one thread; see `envs.rows.desk_arrays`.
 
     facts (A, K, L) float64, columns in envs.kernel.columns. symbols (A, L) int64, market's symbol of a slot, and shifts
-    (A, L), where its columns begin in a bar. places (3, L) int64, bars of the rows: NOW, NEXT, FILL. waste (1, K)
-    float64, waste_32 (1, D) float32, waste_8 (1, N) uint8 : take what is written for lanes that are not live.
+    (A, L), where its columns begin in a bar. places (2, L) int64, bars of the rows: HERE, where they are at, and FILL.
+    seen (K, L) float32, what is observed of positions and account. waste (1, K) float64, waste_32 (1, D) float32,
+    waste_8 (1, N) uint8 : take what is written for lanes that are not live.
     """
 
     facts: Any
     symbols: Any
     shifts: Any
     places: Any
+    seen: Any
     waste: Any
     waste_32: Any
     waste_8: Any
-    seen: Any
 
 
 class Ahead(NamedTuple):
-    """What to ask the memory for: state (B, ..., L) with the rows first .. stop - 1 that come next, and the bars (3, L)
+    """What to ask the memory for: state (B, ..., L) with the rows first .. stop - 1 that come next, and the bars (2, L)
     of the rows that are treated now, as in `Desk.places`. far : the state of all rows is larger than the caches.
     """
 
@@ -123,7 +124,7 @@ def facts_of(desk, a):
 
 @hot
 def bar_of(desk, a):
-    """The bar t + 1 of slot a that the rows step through; once they have, the bar t that they know."""
+    """The bar of slot a that the rows are at: t + 1 in a step, which is the known bar t when it ends."""
     return from_column(facts_of(desk, a), SLOT_BAR)
 
 

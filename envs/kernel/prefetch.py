@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from envs.kernel.columns import (
     BAR,
-    NEXT,
+    HERE,
 )
 from envs.kernel.jit import hot
 from envs.kernel.lanes import LANES
@@ -79,7 +79,7 @@ def prefetch_quarter(market, ahead, quarter):
     bars, calendar = market.bars, market.calendar
     record, prices, share = bars.strides[0], 8 * bars.shape[1] * bars.shape[2], LANES // 4
     for i in range(quarter * share, (quarter + 1) * share, 2):
-        one, other = ahead.places[NEXT, i] * record, ahead.places[NEXT, i + 1] * record
+        one, other = ahead.places[HERE, i] * record, ahead.places[HERE, i + 1] * record
         touch_bytes(bars, one + prices, other + prices, record - prices)
     if ahead.first == ahead.stop:
         return

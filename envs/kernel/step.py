@@ -31,6 +31,7 @@ from envs.kernel.columns import (
     FLAT_RULE,
     HALT,
     HALTED_SESSION,
+    HERE,
     INITIAL_EQUITY,
     LAST_CLOSE,
     LATENCY,
@@ -39,9 +40,7 @@ from envs.kernel.columns import (
     MARGIN_ON,
     MAX_VAR,
     NET_RETURN,
-    NEXT,
     NOT_HALTED,
-    NOW,
     NUM_DECISION_COLUMNS,
     NUM_FILLS,
     NUM_INSTRUMENT_COLUMNS,
@@ -92,25 +91,18 @@ def find_instruments(market, book, desk):
 
 
 @hot
-def look_up(market, desk, place):
-    """Write the bars at desk.places[place] into the facts."""
-    bars = rows_at(market.bars, desk.places[place])
+def look_up(market, desk):
+    """Write the bars that the rows are at into the facts."""
+    bars = rows_at(market.bars, desk.places[HERE])
     for a in range(desk.facts.shape[0]):
         take_columns(bar_of(desk, a), beside(bars, desk.shifts[a]), market.bars.shape[2])
 
 
 @hot
-def turn_page(desk):
-    """Bar t + 1 is bar t from now on."""
-    for i in range(LANES):
-        desk.places[NOW, i] = desk.places[NEXT, i]
-
-
-@hot
-def find_page(market, book, desk, wanted):
-    """Look up bar t of the wanted rows."""
-    put_numbers(desk.places[NOW], where(wanted, block(book.counter, wanted)[BAR], 0.0))
-    look_up(market, desk, NOW)
+def look_up_known(market, book, desk, wanted):
+    """Put the wanted rows at the bar t that they know and look it up."""
+    put_numbers(desk.places[HERE], where(wanted, block(book.counter, wanted)[BAR], 0.0))
+    look_up(market, desk)
 
 
 @hot
@@ -135,10 +127,10 @@ def roll_session(account, counter, rolls):
 
 @hot
 def set_places(market, book, desk, live):
-    """Write which bars the live rows step through and have their orders filled in; 1 and 0 for others."""
+    """Put the live rows at bar t + 1, and note in which their orders fill; others at bar 1."""
     counter, last = block(book.counter, live), market.calendar.shape[0] - 1.0
     t = where(live, counter[BAR], 0.0)
-    put_numbers(desk.places[NEXT], t + 1.0)
+    put_numbers(desk.places[HERE], t + 1.0)
     put_numbers(desk.places[FILL], where(live, min(t + 1.0 + counter[LATENCY], last), 0.0))
 
 
@@ -149,9 +141,9 @@ def advance(rule, market, book, desk, live, actions, reward, ahead):
     actions (E, A, columns), reward (1, L).
     """
     account, counter, flow = block(book.account, live), block(book.counter, live), block(book.flow, live)
-    day = rows_at(market.calendar, desk.places[NEXT])
+    day = rows_at(market.calendar, desk.places[HERE])
     before = account[EQUITY]
-    look_up(market, desk, NEXT)
+    look_up(market, desk)
     prefetch_quarter(market, ahead, 0)
     rolls = day[BAR_IN_SESSION] == 0.0
     if lane_bits(rolls) != 0:
@@ -240,11 +232,11 @@ def end_rows(rule, book, over, terminated, flags, ended, waits):
 @compiled
 def reset_rows(
     bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position, slot, below, flow,
-    fill_log, decision_log, mask, out, seed, facts, symbols, shifts, places, waste, waste_32, waste_8, seen,
+    fill_log, decision_log, mask, out, seed, facts, symbols, shifts, places, seen, waste, waste_32, waste_8,
 ):  # fmt: skip
     """Start a new episode in every row where mask (E,) is non-zero and write its first observation."""
     market = MarketArrays(bars, features, clock, calendar, years, instrument)
-    desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8, seen)
+    desk = Desk(facts, symbols, shifts, places, seen, waste, waste_32, waste_8)
     for first in range(0, mask.shape[0], LANES):
         b, starting, wanted = first // LANES, np.int64(0), first_lanes(0)
         book = Book(
@@ -255,7 +247,7 @@ def reset_rows(
                 starting |= 1 << i
                 wanted = wanted | (first_lanes(i + 1) & ~first_lanes(i))
         start_rows(rule, market, book, desk, windows, starting, seed)
-        find_page(market, book, desk, wanted)
+        look_up_known(market, book, desk, wanted)
         observe(out, wanted, rule, market, book, desk)
 
 
@@ -263,7 +255,7 @@ def reset_rows(
 def step_rows(
     bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position, slot, below, flow,
     fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
-    facts, symbols, shifts, places, waste, waste_32, waste_8, seen, start, stop,
+    facts, symbols, shifts, places, seen, waste, waste_32, waste_8, start, stop,
 ):  # fmt: skip
     """Step rows start .. stop - 1, start a multiple of LANES. Returns whether any episode ended.
 
@@ -271,7 +263,7 @@ def step_rows(
     flags (2, E) terminated and truncated, ended (E, K). Logs and scratch: `envs.kernel.parts`.
     """
     market = MarketArrays(bars, features, clock, calendar, years, instrument)
-    desk = Desk(facts, symbols, shifts, places, waste, waste_32, waste_8, seen)
+    desk = Desk(facts, symbols, shifts, places, seen, waste, waste_32, waste_8)
     any_ended = False
     far = is_far(stop - start, account, position, flow)
     flags[:, start:stop] = False
@@ -293,7 +285,6 @@ def step_rows(
             following, after = min(first + LANES, stop), min(first + 2 * LANES, stop)
             ahead = Ahead(account, counter, position, slot, flow, following, after, places, far)
             ruined, truncated = advance(rule, market, book, desk, live, actions, reward[b], ahead)
-            turn_page(desk)
             over = lane_bits(ruined | truncated)
             if over != 0:
                 any_ended = True
@@ -304,6 +295,6 @@ def step_rows(
         if starting != 0:
             start_rows(rule, market, book, desk, windows, starting, seed)
         if starting != 0 or lane_bits(pending) != 0:
-            find_page(market, book, desk, present)
+            look_up_known(market, book, desk, present)
         observe(out, present, rule, market, book, desk)
     return any_ended

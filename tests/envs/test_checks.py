@@ -110,6 +110,16 @@ def test_a_fill_at_the_decision_bars_close_is_named():
         leak_check(factory(config=config, cheat=fill_at_known_close), PANEL, num_steps=130)
 
 
+def test_context_of_the_bar_that_is_traded_in_is_named():
+    def one_bar_early(market):
+        bars = market.bars.copy()
+        bars[:-1, :, c.ATR :] = bars[1:, :, c.ATR :]
+        return replace(market, bars=bars)
+
+    with pytest.raises(LeakError, match="context 'atr'"):
+        leak_check(factory(config=FULL, cheat=one_bar_early), PANEL, num_steps=130)
+
+
 def test_a_reward_that_sees_the_next_return_is_named():
     def next_return(env):
         mark, bar = env.market.mark, np.minimum(env.current_bar + 1, env.market.num_bars - 1)

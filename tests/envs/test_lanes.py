@@ -26,10 +26,13 @@ from envs.kernel.lane_arrays import (
     from_column,
     lane_numbers,
     neighbours,
+    put_columns,
     put_numbers,
     rows_at,
+    take_columns,
 )
 from envs.kernel.lanes import LANES, everywhere, first_lanes, is_finite, lane_bits, sign, where
+from envs.kernel.valuation import log_growth
 from envs.portfolio import PortfolioVectorEnv
 
 NUM_RESULTS, FLOOR = 24, 6
@@ -150,6 +153,55 @@ def test_entries_are_copied_and_no_more_than_these(count):
     expected = np.full(80, -1, np.float32)
     expected[3 : 3 + count] = source[11 : 11 + count]
     np.testing.assert_array_equal(target, expected)
+
+
+@numba.njit
+def move_columns(table, index, shift, taken, out, first, spare, count, live, where_live):
+    columns = block(taken, first_lanes(LANES))
+    take_columns(columns, beside(rows_at(table, index), shift), count)
+    put_columns(neighbours(out, where_live, first_lanes(live), spare), first, columns, count)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("count", "live"), [(4, LANES), (5, 3), (8, 0), (11, LANES), (13, 5)])
+def test_many_columns_of_a_row_are_moved_as_one_by_one(dtype, count, live):
+    rng = np.random.default_rng(count)
+    table = rng.normal(size=(9, 20)).astype(dtype)
+    index, shift = rng.integers(0, 9, LANES), rng.integers(0, 21 - count, LANES)
+    taken, out, spare = (
+        np.full((15, LANES), 7, dtype),
+        np.zeros((LANES + 3, 18), dtype),
+        np.zeros((1, 18), dtype),
+    )
+    move_columns(table, index, shift, taken, out, 2, spare, count, live, 1)
+    entries = np.stack([table[i, s : s + count] for i, s in zip(index, shift, strict=True)])
+    np.testing.assert_array_equal(taken[:count], entries.T)
+    assert (taken[count:] == 7).all()
+    expected = np.zeros_like(out)
+    expected[1 : 1 + live, 2 : 2 + count] = entries[:live]
+    np.testing.assert_array_equal(out, expected)
+
+
+@numba.njit
+def log_growth_of(growth, least, out):
+    result = log_growth(block(growth, first_lanes(LANES))[0], everywhere(least))
+    block(out, first_lanes(LANES))[0] = result
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.floats(-0.07, 0.07), st.floats(-2.0, 3.0), st.just(0.0)), min_size=LANES, max_size=LANES
+    ),
+    st.sampled_from([1e-12, 0.9, 1.0, 1.5]),
+)
+def test_the_logarithm_of_growth_is_exact_in_every_lane_whatever_its_neighbours(growth, least):
+    numbers, out, alone = np.array([growth]), np.zeros((1, LANES)), np.zeros((1, LANES))
+    log_growth_of(numbers, least, out)
+    expected = [math.log1p(x) if 1.0 + x >= least else math.log(least) for x in growth]
+    np.testing.assert_allclose(out[0], expected, rtol=4e-16, atol=2e-16)
+    log_growth_of(np.full((1, LANES), growth[0]), least, alone)
+    assert alone[0, 0] == out[0, 0]
 
 
 def digest_of_a_run() -> str:

@@ -13,6 +13,7 @@ from random_markets import PLAIN, build_market, random_panel, with_parts
 
 from envs.barriers import BarrierConfig
 from envs.episodes import RandomisationConfig, Window
+from envs.kernel import columns as c
 from envs.market import PER_BAR
 from envs.portfolio import PortfolioVectorEnv
 
@@ -141,3 +142,13 @@ def test_a_market_with_one_array_replaced_has_records_of_its_own():
     np.testing.assert_array_equal(higher.bars, 2.0 * market.bars)
     np.testing.assert_array_equal(higher.features, market.features)
     assert higher.features.dtype == np.float32
+
+
+def test_a_bar_knows_how_the_bar_before_closed_even_where_prices_were_replaced():
+    market = build_market(random_panel(1))
+    bars = market.bars.copy()
+    bars[7, :, c.MARK] += 1.0
+    for known in (market, replace(market, bars=bars)):
+        np.testing.assert_array_equal(known.bars[1:, :, c.LAST_MARK], known.mark[:-1])
+        np.testing.assert_array_equal(known.bars[1:, :, c.LAST_TRADABLE], known.tradable[:-1])
+        assert (known.bars[0, :, [c.LAST_MARK, c.LAST_TRADABLE]] == 0.0).all()

@@ -20,6 +20,8 @@ class NumpyPlainEnv:
 
     def __init__(self, market: Market, config: PortfolioEnvConfig, *, num_envs: int) -> None:
         self.market, self.config, self.num_envs = market, config, num_envs
+        self.mark, self.open, self.clock = market.mark.copy(), market.open.copy(), market.clock.copy()
+        self.features = market.features.reshape(market.num_bars, -1).copy()
         self.rng = np.random.default_rng(0)
         self.cost = (market.instrument[:, c.TAKER_BPS] + market.instrument[:, c.HALF_SPREAD_BPS]) * 1e-4
 
@@ -40,8 +42,7 @@ class NumpyPlainEnv:
 
     def step(self, actions: NDArray[np.int64]) -> tuple[Any, ...]:
         """Fill direction changes at the next open, mark at its close."""
-        market, before = self.market, self.equity
-        mark, opened = market.mark[self.bar], market.open[self.bar + 1]
+        before, mark, opened = self.equity, self.mark[self.bar], self.open[self.bar + 1]
         side = actions - 1.0
         change = side != np.sign(self.units)
         size = self.config.sizing.fraction * self.equity[:, None] / mark
@@ -54,7 +55,7 @@ class NumpyPlainEnv:
         self.units = target
         self.bar += 1
         self.age += 1
-        self.equity = self.cash + (self.units * market.mark[self.bar]).sum(axis=1)
+        self.equity = self.cash + (self.units * self.mark[self.bar]).sum(axis=1)
         self.peak = np.maximum(self.peak, self.equity)
         reward = self.config.reward.scale * (self.equity / before - 1.0)
         truncated = self.age >= self.config.episode.bars
@@ -73,7 +74,7 @@ class NumpyPlainEnv:
         self.units[ended] = self.entry[ended] = self.held[ended] = 0.0
 
     def _observe(self) -> NDArray[np.float32]:
-        mark = self.market.mark[self.bar]
+        mark = self.mark[self.bar]
         exposure = self.units * mark / self.equity[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
             gain = np.where(self.units != 0, np.sign(self.units) * (mark / self.entry - 1.0), 0.0) / 0.02
@@ -85,7 +86,6 @@ class NumpyPlainEnv:
             [np.abs(exposure).sum(axis=1), exposure.sum(axis=1), 1.0 - self.equity / self.peak], axis=-1
         )
         parts = [
-            self.market.features[self.bar].reshape(self.num_envs, -1),
-            position.reshape(self.num_envs, -1), account, self.market.clock[self.bar],
+            self.features[self.bar], position.reshape(self.num_envs, -1), account, self.clock[self.bar],
         ]  # fmt: skip
         return np.concatenate(parts, axis=1).astype(np.float32)

@@ -78,7 +78,7 @@ class Tables:
             facts=_facts(market, config, limits).reshape(T * market.num_symbols, NUM_FACTS),
             funding=bars[..., c.FUNDING].copy(),
             funded=(bars[..., c.FUNDING] != 0.0).any(axis=1),
-            years=market.years,
+            years=market.years.copy(),
             new_session=np.diff(session, prepend=session[0]) != 0,
             flat=left[fill_bar] == 0,
             closed=(since[fill_bar] < risk.no_trade_open_bars) | (left[fill_bar] < risk.no_trade_close_bars),
