@@ -9,6 +9,8 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -28,8 +30,7 @@ def explain(error: Exception, conf: Path, config_name: str, arguments: Sequence[
     if isinstance(error, MissingConfigException):
         return _unknown_choice(error, conf)
     if isinstance(error, OverrideParseException):
-        bad = error.override or first_line(error)
-        return f"the override {bad!r} was not understood; write key=value, and quote values with special characters"
+        return _not_understood(error.override or first_line(error))
     message = first_line(error)
     if message.startswith("Ambiguous value for argument"):
         override = message.split("'")[1]
@@ -52,6 +53,28 @@ def unreadable(error: yaml.YAMLError) -> str:
 
 def first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _not_understood(override: str) -> str:
+    return f"the override {override!r} was not understood; write key=value, and quote values with special characters"
+
+
+def unnamed_choice(conf: Path, arguments: Sequence[str]) -> str | None:
+    """One sentence about the first override that has no key, or does not name one choice of a group (`policy=3`).
+
+    Hydra merges all names of a list, and answers to others with a ValueError.
+    """
+    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
+    for override in OverridesParser.create().parse_overrides(overrides):
+        group, value = override.key_or_group, override.value()
+        if not group:
+            return _not_understood(str(override.input_line))
+        named = isinstance(value, str | QuotedString) or (override.is_delete() and value is None)
+        if (conf / group).is_dir() and not named:
+            given = override.get_value_string()
+            names = ", ".join(sorted(path.stem for path in (conf / group).glob("*.yaml")))
+            return f"{group} is chosen by one name, not by {given}; known: {names}"
+    return None
 
 
 def _unknown_choice(error: MissingConfigException, conf: Path) -> str:

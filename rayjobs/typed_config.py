@@ -28,7 +28,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     match = nearest(name, known)
     if match is not None:
         return f"did you mean {match}?"
-    return f"known: {', '.join(sorted(known))}" if known else "there is none"
+    return f"known: {', '.join(sorted(set(known)))}" if known else "there is none"
 
 
 def build_dataclass(cls: type[DataclassT], values: Any, path: str = "") -> DataclassT:
