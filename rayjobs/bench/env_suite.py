@@ -114,15 +114,17 @@ def rate_rows(seconds: float) -> list[Row]:
 
     NumPy pays per expression, whatever the number of rows: 256 is what an env runner has by default.
     """
-    market = random_market(num_assets=4, num_features=15)
-    window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
+    rich, bare = (
+        random_market(config, num_assets=4, num_features=15) for config in (everything_on(), plain())
+    )
+    window = Window(start_bar=rich.first_bar + 1, stop_bar=rich.num_bars)
     rows = []
     for num_envs in (1024, 256):
-        full = NumpyFullEnv(market, everything_on(), num_envs=num_envs, window=window)
-        small = NumpyPlainEnv(market, plain(), num_envs=num_envs)
-        for work, config, env in (
-            ("everything on", everything_on(), full),
-            ("spread and fee", plain(), small),
+        full = NumpyFullEnv(rich, everything_on(), num_envs=num_envs, window=window)
+        small = NumpyPlainEnv(bare, plain(), num_envs=num_envs)
+        for work, market, config, env in (
+            ("everything on", rich, everything_on(), full),
+            ("spread and fee", bare, plain(), small),
         ):
             ours, theirs = rates_in_turn(
                 partial(our_rate, market, config, num_envs, seconds / TURNS),
@@ -136,7 +138,7 @@ def rate_rows(seconds: float) -> list[Row]:
 
 def scaling_rows(seconds: float) -> list[Row]:
     """Cost of an env step by number of envs, and of an asset step by number of assets; the first is what 1 x is."""
-    market = random_market(num_assets=4, num_features=15)
+    market = random_market(everything_on(), num_assets=4, num_features=15)
     counts = (256, 1024, 4096, 8192)
     rates = rates_in_turn(
         *(partial(our_rate, market, everything_on(), count, seconds / TURNS) for count in counts)
@@ -146,7 +148,9 @@ def scaling_rows(seconds: float) -> list[Row]:
         first = rows[0] if rows else None
         rows.append(row(f"{count} envs", 1e9 / rate, "ns per env step", first, assets=4, envs=count))
     counts = (5, 50, 500)
-    markets = [random_market(num_assets=count, num_features=5, num_bars=2_000) for count in counts]
+    markets = [
+        random_market(everything_on(), num_assets=count, num_features=5, num_bars=2_000) for count in counts
+    ]
     rates = rates_in_turn(*(partial(our_rate, one, everything_on(), 64, seconds / TURNS) for one in markets))
     first = None
     for count, rate in zip(counts, rates, strict=True):
@@ -161,8 +165,8 @@ def memory_rows() -> list[Row]:
     """Bytes of one more env row at 4 and at 50 assets; its observation comes on top."""
     rows = []
     for num_assets in (4, 50):
-        market = random_market(num_assets=num_assets, num_features=60, num_bars=500)
         for name, config in (("plain", plain()), ("everything on", everything_on())):
+            market = random_market(config, num_assets=num_assets, num_features=60, num_bars=500)
             size = bytes_per_env(market, config)
             rows.append(
                 row(f"state of one env row, {num_assets} assets, {name}", size, "bytes", assets=num_assets)
@@ -191,9 +195,9 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
 
 def _peer_comparison(seconds: float, cache_dir: str) -> list[Row]:
     rows = []
-    one = random_market(num_assets=1, num_features=50)
-    thirty = random_market(num_assets=30, num_features=8)
-    bare = random_market(num_assets=1, num_features=1)
+    one = random_market(plain(), num_assets=1, num_features=50)
+    thirty = random_market(plain(), num_assets=30, num_features=8)
+    bare = random_market(impact(), num_assets=1, num_features=1)
     ours = {
         "TorchTrade": (our_rate(one, plain(), 1024, seconds), 1024),
         "FinRL": (our_rate(thirty, plain(), 256, seconds), 256),

@@ -19,11 +19,14 @@ from envs.market import Market
 from envs.observations import ObservationConfig
 from envs.rewards import REWARD_TERMS, RewardConfig
 from envs.risk import RiskConfig
+from envs.rules import context_in_use
 from envs.sizing import SizingConfig
 
 
-def random_market(*, num_assets: int, num_features: int, num_bars: int = 20_000) -> Market:
-    """Perpetuals on a random walk of 30-minute bars, with noise features and full context."""
+def random_market(
+    config: PortfolioEnvConfig, *, num_assets: int, num_features: int, num_bars: int = 20_000
+) -> Market:
+    """Perpetuals on a random walk of 30-minute bars, with noise features and the context that `config` reads."""
     rng = np.random.default_rng(0)
     shape = (num_bars, num_assets)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 1e-3, shape), axis=0))
@@ -41,8 +44,9 @@ def random_market(*, num_assets: int, num_features: int, num_bars: int = 20_000)
         asset_names=tuple(f"noise_{index}" for index in range(num_features)),
         clock_names=("a", "b", "c", "d"), lookback_bars=48, feature_hash="noise",
     )  # fmt: skip
+    instruments = dict.fromkeys(symbols, CATALOGUE["crypto_perpetual"])
     context = ContextConfig(atr_bars=14, volatility_bars=48, adv_bars=48)
-    return Market.build(panel, features, dict.fromkeys(symbols, CATALOGUE["crypto_perpetual"]), context)
+    return Market.build(panel, features, instruments, context_in_use(context, config, panel, instruments))
 
 
 def plain() -> PortfolioEnvConfig:

@@ -95,7 +95,8 @@ def best_in_turn(measures: Mapping[str, Callable[[], float]], repetitions: int) 
 
 def rows_for(units: int, bars: int, repetitions: int) -> list[Row]:
     """Rates of one size of policy."""
-    market = random_market(num_assets=NUM_ASSETS, num_features=NUM_FEATURES, num_bars=NUM_FOLDS * bars + 101)
+    num_bars = NUM_FOLDS * bars + 101
+    market = random_market(plain(), num_assets=NUM_ASSETS, num_features=NUM_FEATURES, num_bars=num_bars)
     windows = [
         Window(start_bar=100 + fold * bars, stop_bar=100 + (fold + 1) * bars) for fold in range(NUM_FOLDS)
     ]

@@ -78,7 +78,7 @@ class TrainWorkload:
 @cache
 def bench_market(num_assets: int):
     """Random walk with 16 noise features per asset."""
-    return random_market(num_assets=num_assets, num_features=16)
+    return random_market(plain(), num_assets=num_assets, num_features=16)
 
 
 def bench_env(
