@@ -1,6 +1,7 @@
 """Booking a fill: costs, cash, average entry price, realised PnL. One function for every fill in the simulator.
 
-Of one asset slot, in the rows `who` of a block: `terms`, `position` and `slot` are its columns, `before` is bar t.
+Of one asset slot, in the rows `who` of a block: `terms`, `position` and `slot` are its columns, `bar` is bar t + 1
+with what was known before it opened.
 """
 
 from __future__ import annotations

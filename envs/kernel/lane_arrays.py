@@ -2,6 +2,7 @@
 
 - `Block`: columns of LANES neighbouring rows, an array (K, LANES): `block[K]` loads, `block[K] = x` stores where live.
 - `Rows`: one row of an array for each lane, wherever it stands: `rows[K]` gathers, `rows[K] = x` scatters.
+- `take_columns` and `put_columns` move many columns between the two at once.
 
 Whole numbers become float64 in a lane, which holds those below 2**53. With NUMBA_BOUNDSCHECK, indices are checked here
 too: those of blocks and of rows, and that a column lies in its row.

@@ -1,7 +1,7 @@
 """From an action to working orders: the wish of the policy, then every limit, then the order queue.
 
-Everything here is known at the close of bar t. `wish` is a target in units, or KEEP; `day` the calendar columns of the
-bar that orders fill in.
+Everything here is known at the close of bar t: of the bar at hand, t + 1, only the columns from LAST_MARK on. `wish` is
+a target in units, or KEEP; `day` the calendar columns of the bar that orders fill in.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from data.features.compute import FeatureSet
 from envs.checks import ConformanceError, LeakError, conformance_check, leak_check
 from envs.episodes import RandomisationConfig, Window
 from envs.kernel import columns as c
+from envs.kernel import orders, sizes
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 
@@ -108,6 +109,11 @@ def test_a_fill_at_the_decision_bars_close_is_named():
     leak_check(factory(config=config), PANEL, num_steps=130)
     with pytest.raises(LeakError, match="fill at the decision bar"):
         leak_check(factory(config=config, cheat=fill_at_known_close), PANEL, num_steps=130)
+
+
+@pytest.mark.parametrize("module", [orders, sizes])
+def test_what_decides_cannot_name_a_price_of_the_bar_that_is_traded_in(module):
+    assert not {"OPEN", "HIGH", "LOW", "MARK", "VOLUME", "TRADABLE"} & set(vars(module))
 
 
 def test_context_of_the_bar_that_is_traded_in_is_named():
