@@ -331,21 +331,24 @@ def _quarter_columns(builder: Any, column: Any, size: int, lane: int) -> list[An
     return [builder.gep(column, [ir.Constant(WORD, shift)]) for shift in shifts]
 
 
+def _four(find: Any, context: Any, builder: Any, kinds: tuple[Any, Any], holder: Any, first: Any) -> Any:
+    """What `find`, `_column` or `_pointers`, says of entry `first`, after entry first + 3 was looked for too."""
+    sig = signature(types.none, *kinds)
+    find(context, builder, sig, (holder, builder.add(first, ir.Constant(first.type, 3))))
+    return find(context, builder, sig, (holder, first))
+
+
 @intrinsic
 def _take_quartet(typingctx: Any, columns: Any, rows: Any, first: Any) -> Any:
+    if columns.dtype != rows.dtype:
+        return None
+
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        dtype, number = sig.args[1].dtype, sig.args[2]
-        for shift in (3, 0):
-            index = builder.add(args[2], ir.Constant(args[2].type, shift))
-            column, _ = _column(
-                context, builder, signature(types.none, sig.args[0], number), (args[0], index)
-            )
-            entries = _pointers(
-                context, builder, signature(types.none, sig.args[1], number), (args[1], index)
-            )
+        column, _ = _four(_column, context, builder, (columns, first), args[0], args[2])
+        entries = _four(_pointers, context, builder, (rows, first), args[1], args[2])
         for lane in range(0, LANES, 4):
-            targets = _quarter_columns(builder, column, _size(sig.args[0]), lane)
-            _move_quartet(context, builder, dtype, entries[lane : lane + 4], targets)
+            targets = _quarter_columns(builder, column, _size(columns), lane)
+            _move_quartet(context, builder, rows.dtype, entries[lane : lane + 4], targets)
         return context.get_dummy_value()
 
     return signature(types.none, columns, rows, first), generate
@@ -362,15 +365,16 @@ def take_columns(columns, rows, count):
 
 @intrinsic
 def _put_quartet(typingctx: Any, rows: Any, first: Any, columns: Any, start: Any) -> Any:
+    if columns.dtype != rows.dtype:
+        return None
+
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        for shift in (3, 0):
-            entry, index = (builder.add(args[k], ir.Constant(args[k].type, shift)) for k in (1, 3))
-            column, _ = _column(context, builder, signature(types.none, *sig.args[2:]), (args[2], index))
-            entries = _pointers(context, builder, signature(types.none, *sig.args[:2]), (args[0], entry))
+        column, _ = _four(_column, context, builder, (columns, start), args[2], args[3])
+        entries = _four(_pointers, context, builder, (rows, first), args[0], args[1])
         for lane in range(0, LANES, 4):
             # Four lanes of a column, as they were stored: a load of more would have to wait for the stores.
-            sources = _quarter_columns(builder, column, _size(sig.args[2]), lane)
-            _move_quartet(context, builder, sig.args[0].dtype, sources, entries[lane : lane + 4])
+            sources = _quarter_columns(builder, column, _size(columns), lane)
+            _move_quartet(context, builder, rows.dtype, sources, entries[lane : lane + 4])
         return context.get_dummy_value()
 
     return signature(types.none, rows, first, columns, start), generate
