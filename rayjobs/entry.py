@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from data.schema import DataError
-from rayjobs.override_errors import explain, unnamed_choice, unreadable
+from rayjobs.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.run_directory import JobFailed, original
 from rayjobs.typed_config import ConfigError, did_you_mean
 
@@ -117,9 +117,7 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
             "--multirun is not supported; use python -m rayjobs.sweep, which can prune and resume"
         )
     try:
-        unnamed = unnamed_choice(CONF, arguments)
-        if unnamed:
-            raise ConfigError(unnamed)
+        refuse_unnamed_choices(CONF, arguments)
         if any(argument.startswith("-") for argument in arguments):
             composed = _composed_by_application(config_name, arguments)
         else:  # without flags one composition does, where Hydra's application takes two

@@ -15,7 +15,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rayjobs.typed_config import did_you_mean, nearest
+from rayjobs.typed_config import ConfigError, did_you_mean, nearest
 
 _NO_SUCH_KEY = re.compile(r"Could not (?:override|delete from config)[ .:]*'?([^'\s]+)'?")
 
@@ -59,8 +59,8 @@ def _not_understood(override: str) -> str:
     return f"the override {override!r} was not understood; write key=value, and quote values with special characters"
 
 
-def unnamed_choice(conf: Path, arguments: Sequence[str]) -> str | None:
-    """One sentence about the first override that has no key, or does not name one choice of a group (`policy=3`).
+def refuse_unnamed_choices(conf: Path, arguments: Sequence[str]) -> None:
+    """Raise ConfigError for an override that has no key, or does not name one choice of a group (`policy=3`).
 
     Hydra merges all names of a list, and answers to others with a ValueError.
     """
@@ -68,13 +68,12 @@ def unnamed_choice(conf: Path, arguments: Sequence[str]) -> str | None:
     for override in OverridesParser.create().parse_overrides(overrides):
         group, value = override.key_or_group, override.value()
         if not group:
-            return _not_understood(str(override.input_line))
+            raise ConfigError(_not_understood(str(override.input_line)))
         named = isinstance(value, str | QuotedString) or (override.is_delete() and value is None)
         if (conf / group).is_dir() and not named:
             given = override.get_value_string()
             names = ", ".join(sorted(path.stem for path in (conf / group).glob("*.yaml")))
-            return f"{group} is chosen by one name, not by {given}; known: {names}"
-    return None
+            raise ConfigError(f"{group} is chosen by one name, not by {given}; known: {names}")
 
 
 def _unknown_choice(error: MissingConfigException, conf: Path) -> str:

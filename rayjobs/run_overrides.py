@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from rayjobs.entry import CONF, compose
-from rayjobs.override_errors import explain
+from rayjobs.override_errors import explain, refuse_unnamed_choices
 from rayjobs.typed_config import ConfigError, did_you_mean
 
 CHANGEABLE = ("data", "instruments", "costs", "gate", "scoring", "walk_forward")
@@ -35,6 +35,7 @@ def changed_values(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     """
     changed = deepcopy(dict(values))
     try:
+        refuse_unnamed_choices(CONF, overrides)
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         chosen = {o.key_or_group for o in parsed if "." not in o.key_or_group}
         lines = [str(o.input_line) for o in parsed if _root(o) in chosen]

@@ -99,6 +99,11 @@ def test_one_policy_on_every_bar_of_another_kind_of_data(finished, tmp_path):
         (["fold=5"], "fold=5: the run has the folds 0, 1"),
         (["cost_factor=-1"], "cost_factor is -1.0; it must not be negative"),
         (["data.sede=3"], "data.sede: unknown key; did you mean seed?"),
+        (["data=3"], "data is chosen by one name, not by 3; known: crypto_30m, files"),
+        (
+            ["costs=[venue,flat_2bps]"],
+            "costs is chosen by one name, not by [venue,flat_2bps]; known: flat_2bps",
+        ),
         (["data=nose"], "there is no data 'nose'; did you mean noise?"),
         (["cost_facto=2"], "cost_facto: unknown key; did you mean cost_factor?"),
         (["data.num_bars=600"], "one fold needs"),
