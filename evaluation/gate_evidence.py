@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,8 +67,38 @@ class GateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GateEvidence:
-    """What the gate looks at; None for what was not measured. All returns are net of costs and out of sample.
+class SupportingEvidence:
+    """What the gate is told beside the folds themselves; None for what was not measured.
+
+    Attributes
+    ----------
+    num_trials : trials recorded for this study, failed ones included; may be an effective number.
+    trial_sharpe_variance : variance across trials of the per-bar Sharpe ratio; None when fewer than two trials have
+        one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
+    seeds : seed -> (T,) returns of the same configuration trained with other seeds.
+    overfitting : CSCV's probability of loss over the study's trials (`evaluation.overfitting.cscv`), padded with
+        placebo strategies where there are few (`evaluation.search_evidence.padded_overfitting`). The probability of
+        backtest overfitting as published is near one half for trials of equal skill, however good, so it cannot be a
+        threshold; docs/evaluation.md has the calibration.
+    overfitting_published : the probability as published, for the sentence only.
+    leak_check : report of the leak check of the study's features, normaliser, market and env.
+    placebo_rate : share of placebo markets on which the policy class, trained again, passed (`evaluation.placebo`).
+    num_placebos : on how many.
+    """
+
+    num_trials: float = 1
+    trial_sharpe_variance: float | None = None
+    seeds: Mapping[int, FloatArray] | None = None
+    overfitting: float | None = None
+    overfitting_published: float | None = None
+    leak_check: LeakReport | None = None
+    placebo_rate: float | None = None
+    num_placebos: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateEvidence(SupportingEvidence):
+    """What the gate looks at: the record of the folds, net of costs and out of sample, and what supports it.
 
     Attributes
     ----------
@@ -78,20 +107,8 @@ class GateEvidence:
     periods_per_year : of the data's calendar.
     num_trades : closed trades.
     baselines : name -> (T,) returns on the same bars.
-    num_trials : trials recorded for this study, failed ones included; may be an effective number.
-    trial_sharpe_variance : variance across trials of the per-bar Sharpe ratio; None when fewer than two trials have
-        one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
     stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
-    seeds : seed -> (T,) returns of the same configuration trained with other seeds.
-    overfitting : CSCV's probability of loss over the study's trials (`evaluation.overfitting.cscv`), padded with
-        placebo strategies where there are few (`evaluation.search_evidence.padded_overfitting`). The probability of
-        backtest overfitting as published is near one half for trials of equal skill, however good, so it cannot be a
-        threshold; docs/evaluation.md has the calibration.
-    overfitting_published : the probability as published, for the sentence only.
-    leak_check : report of the leak check of the study's features, normaliser, market and env.
     cost_factor : multiple of all costs at which `net_return` was earned; below 1 costs were left out.
-    placebo_rate : share of placebo markets on which the policy class, trained again, passed (`evaluation.placebo`).
-    num_placebos : on how many.
     """
 
     net_return: FloatArray
@@ -99,34 +116,19 @@ class GateEvidence:
     periods_per_year: float
     num_trades: int
     baselines: Mapping[str, FloatArray]
-    num_trials: float = 1
-    trial_sharpe_variance: float | None = None
     stressed: FloatArray | None = None
     stressed_baselines: Mapping[str, FloatArray] | None = None
-    seeds: Mapping[int, FloatArray] | None = None
-    overfitting: float | None = None
-    overfitting_published: float | None = None
-    leak_check: LeakReport | None = None
     cost_factor: float | None = None
-    placebo_rate: float | None = None
-    num_placebos: int = 0
 
     @classmethod
-    def of(cls, result: WalkForwardResult, **known: Any) -> GateEvidence:
-        """The evidence that a study itself holds; `known` adds the rest (num_trials, seeds, leak_check, ...).
+    def of(cls, result: WalkForwardResult, supporting: SupportingEvidence) -> GateEvidence:
+        """The evidence of a study: the record that its folds hold, and what supports it.
 
         The oracle of a synthetic market is a reference and no baseline: it is left out.
         """
         rivals = [name for name in result.baseline_names if name != ORACLE]
         stressed = result.stressed_return()
-        if stressed is not None:
-            rivals_stressed = [
-                n for n in rivals if all(n in fold.stressed_baselines for fold in result.folds)
-            ]
-            known.setdefault(
-                "stressed_baselines",
-                {name: result.stressed_baseline_return(name) for name in rivals_stressed},
-            )
+        stressed_rivals = [n for n in rivals if all(n in fold.stressed_baselines for fold in result.folds)]
         return cls(
             net_return=result.net_return,
             bar_utc=result.panel.bar_utc[result.bar],
@@ -134,8 +136,11 @@ class GateEvidence:
             num_trades=sum(int(closed_mask(fold.recording).sum()) for fold in result.folds),
             baselines={name: result.baseline_return(name) for name in rivals},
             stressed=stressed,
+            stressed_baselines=None
+            if stressed is None
+            else {name: result.stressed_baseline_return(name) for name in stressed_rivals},
             cost_factor=min(fold.cost_factor for fold in result.folds),
-            **known,
+            **{field.name: getattr(supporting, field.name) for field in fields(SupportingEvidence)},
         )
 
     def __post_init__(self) -> None:

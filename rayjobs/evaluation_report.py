@@ -51,7 +51,7 @@ def report_evaluation(
     """Write every file of a run directory, compare with the recorded numbers, and ask the gate."""
     config = plan.study.config
     with tracker(config.tracking, run_directory=directory, experiment="evaluations", values={}) as nowhere:
-        verdict = report_study(plan.study, plan.hygiene, outcomes, directory, nowhere, **deflation(run))
+        verdict = report_study(plan.study, plan.hygiene, outcomes, directory, nowhere, deflation(run))
     if settings.tearsheet:
         from evaluation.tearsheet import write_tearsheet
 

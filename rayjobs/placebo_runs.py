@@ -7,26 +7,30 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from data.features import compute_features
 from data.schema import Panel
 from envs.checks.leaks import LeakReport
-from evaluation.gate import GateEvidence
+from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from evaluation.placebo import placebo_pass_rate
 from evaluation.splits import Fold
 from rayjobs.fold_job import Study
 from rayjobs.fold_tasks import run_folds
-from rayjobs.study_evidence import chained, complete_evidence
+from rayjobs.study_evidence import chained, completed
 from rayjobs.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
 
 
-def placebo_evidence(
-    study: Study, folds: Sequence[Fold], leaks: LeakReport, run: Path, tracker: Tracker
-) -> dict[str, Any]:
-    """The rate at which the gate passes placebo markets, as evidence; nothing where no run was asked for.
+def with_placebos(
+    evidence: SupportingEvidence,
+    study: Study,
+    folds: Sequence[Fold],
+    leaks: LeakReport,
+    run: Path,
+    tracker: Tracker,
+) -> SupportingEvidence:
+    """Add the rate at which the gate passes placebo markets; unchanged where no run was asked for.
 
     Parameters
     ----------
@@ -35,7 +39,7 @@ def placebo_evidence(
     """
     scoring = study.config.scoring
     if not scoring.placebo_runs:
-        return {}
+        return evidence
     directory = run / "placebo"
 
     def score(panel: Panel, number: int) -> GateEvidence:
@@ -45,7 +49,7 @@ def placebo_evidence(
             result = chained(short, run_folds(short, folds, directory, tracker))
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        return GateEvidence.of(result, **complete_evidence(short, result, {"leak_check": leaks}))
+        return GateEvidence.of(result, completed(short, result, SupportingEvidence(leak_check=leaks)))
 
     rate = placebo_pass_rate(
         study.panel,
@@ -55,7 +59,7 @@ def placebo_evidence(
         block_bars=scoring.placebo_block_bars,
         seed=study.config.seed,
     )
-    return {"placebo_rate": rate, "num_placebos": scoring.placebo_runs}
+    return replace(evidence, placebo_rate=rate, num_placebos=scoring.placebo_runs)
 
 
 def placebo_study(study: Study, panel: Panel) -> Study:

@@ -14,6 +14,7 @@ from data.features import Standardiser, compute_features
 from data.hygiene import HygieneReport
 from data.sources import load
 from envs.observations import ObservationLayout
+from evaluation.gate_evidence import SupportingEvidence
 from evaluation.splits import Fold
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TrainConfig, build_train_config
@@ -174,9 +175,9 @@ def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:
     return outcomes
 
 
-def deflation(run: FinishedRun) -> dict[str, Any]:
+def deflation(run: FinishedRun) -> SupportingEvidence:
     """The number of trials that the run was deflated for, and the variance of their Sharpe ratios."""
-    return {
-        "num_trials": run.summary.get("num_trials", 1),
-        "trial_sharpe_variance": run.summary.get("trial_sharpe_variance"),
-    }
+    return SupportingEvidence(
+        num_trials=run.summary.get("num_trials", 1),
+        trial_sharpe_variance=run.summary.get("trial_sharpe_variance"),
+    )

@@ -116,7 +116,12 @@ class RunAudit:
             return [REPRODUCTION.skips("policies", "the bars are not those of the run")]
         outcomes = rescore(plan, self.run)
         result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
-        summary = summarise(result, **deflation(self.run))
+        known_trials = deflation(self.run)
+        summary = summarise(
+            result,
+            num_trials=known_trials.num_trials,
+            trial_sharpe_variance=known_trials.trial_sharpe_variance,
+        )
         known = {name: value for name, value in self.run.summary.items() if name in summary}
         found = differences(known, summary, relative=1e-6)
         again = result.net_return

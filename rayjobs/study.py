@@ -14,7 +14,8 @@ from data.features import compute_features
 from data.hygiene import HygieneReport
 from data.sources import load
 from evaluation.artefacts import write_artefacts, write_csv
-from evaluation.gate import GateEvidence, Verdict, judge
+from evaluation.gate import Verdict, judge
+from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from evaluation.report import write_report
 from evaluation.splits import Fold
 from evaluation.summary import summarise
@@ -23,7 +24,7 @@ from rayjobs.build import TrainConfig
 from rayjobs.fold_job import FoldOutcome, Study, lookback_bars, training_windows
 from rayjobs.leak_audit import check_simulator
 from rayjobs.result_tables import print_paths, print_table, print_verdict
-from rayjobs.study_evidence import chained, complete_evidence
+from rayjobs.study_evidence import chained, completed
 from rayjobs.tracking import Tracker
 
 
@@ -64,23 +65,19 @@ def report_study(
     outcomes: Sequence[FoldOutcome],
     run: Path,
     tracker: Tracker,
-    *,
-    num_trials: float = 1,
-    trial_sharpe_variance: float | None = None,
-    **evidence: Any,
+    evidence: SupportingEvidence,
 ) -> Verdict:
     """Chain the folds, ask the gate, write every file of the run directory and print the tables.
 
     Parameters
     ----------
-    num_trials, trial_sharpe_variance, evidence : what a search adds to the gate's evidence, see `GateEvidence`; what
-        the study itself can show is measured where it is missing, see `complete_evidence`.
+    evidence : what the gate is told beside the folds; what the study itself can show is measured where it is missing.
     """
     result = chained(study, outcomes)
-    searched = {"num_trials": num_trials, "trial_sharpe_variance": trial_sharpe_variance}
-    summary = summarise(result, **searched) | {"cost_factor": study.config.scoring.cost_factor}
-    evidence = complete_evidence(study, result, evidence)
-    verdict = judge(study.config.gate, GateEvidence.of(result, **searched, **evidence))
+    summary = summarise(
+        result, num_trials=evidence.num_trials, trial_sharpe_variance=evidence.trial_sharpe_variance
+    ) | {"cost_factor": study.config.scoring.cost_factor}
+    verdict = judge(study.config.gate, GateEvidence.of(result, completed(study, result, evidence)))
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
     paths = write_artefacts(run, result, summary, verdict)

@@ -7,6 +7,7 @@ Go on after a crash: python -m rayjobs.train resume=runs/crypto_portfolio/RUN_ID
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 from rayjobs.entry import ExitCode, reading_input, run_entry_point
@@ -25,11 +26,11 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.dry_run import folds_plan, print_plan
     from rayjobs.fold_tasks import cpus_per_fold, run_seeds
     from rayjobs.leak_audit import leak_check
-    from rayjobs.placebo_runs import placebo_evidence
+    from rayjobs.placebo_runs import with_placebos
     from rayjobs.placement import live_nodes
     from rayjobs.run_directory import RunDirectory
     from rayjobs.study import load_study, report_study
-    from rayjobs.study_evidence import gate_evidence
+    from rayjobs.study_evidence import trial_evidence
     from rayjobs.tracking import tracker
     from rayjobs.train_trial import train_trial
 
@@ -55,11 +56,9 @@ def train(values: dict[str, Any]) -> ExitCode:
         with train_trial(study, values, run.path) as trial:
             leaks = leak_check(study, folds[0])
             seeds = run_seeds(study, folds, run.path, log)
-            evidence = gate_evidence(study, seeds, trial)
-        evidence |= placebo_evidence(study, folds, leaks, run.path, log)
-        verdict = report_study(
-            study, hygiene, seeds[config.seed], run.path, log, leak_check=leaks, **evidence
-        )
+            evidence = replace(trial_evidence(study, seeds, trial), leak_check=leaks)
+        evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
+        verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence)
     return ExitCode.GATE_SAID_NO if config.enforce_gate and not verdict.passed else ExitCode.DONE
 
 

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 
 from data.hygiene import HygieneReport
 from evaluation.gate import Verdict
+from evaluation.gate_evidence import SupportingEvidence
 from evaluation.ledger import HoldoutOpenedError, Ledger
 from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
@@ -105,11 +106,13 @@ def judge_winner(
         outcomes,
         directory,
         tracker,
-        num_trials=significance.num_trials,
-        trial_sharpe_variance=significance.sharpe_variance,
-        overfitting=significance.probability_of_loss,
-        # The first seed is the headline; the others show the spread, and never replace it.
-        seeds=seeds if len(seeds) > 1 else None,
+        SupportingEvidence(
+            num_trials=significance.num_trials,
+            trial_sharpe_variance=significance.sharpe_variance,
+            overfitting=significance.probability_of_loss,
+            # The first seed is the headline; the others show the spread, and never replace it.
+            seeds=seeds if len(seeds) > 1 else None,
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from scoring_settings import scoring_config
 from evaluation import metrics
 from evaluation.artefacts import plain, replacing, write_artefacts
 from evaluation.gate import GateConfig, GateEvidence, judge
+from evaluation.gate_evidence import SupportingEvidence
 from evaluation.report import write_report
 from evaluation.scoring import score_fold
 from evaluation.splits import WalkForward
@@ -50,7 +51,7 @@ def run(signal_world, tmp_path_factory):
     )  # fmt: skip
     directory = tmp_path_factory.mktemp("run")
     summary = summarise(study, num_trials=4, trial_sharpe_variance=1e-4)
-    verdict = judge(GATE, GateEvidence.of(study, num_trials=4))
+    verdict = judge(GATE, GateEvidence.of(study, SupportingEvidence(num_trials=4)))
     write_artefacts(directory, study, summary, verdict)
     write_report(directory / "report.html", study, summary, verdict, title="Test", provenance={"seed": "3"})
     return directory, study
@@ -212,6 +213,6 @@ def test_the_report_is_one_file_that_asks_for_nothing_else(run):
 def test_writing_again_gives_the_same_bytes(run, tmp_path):
     directory, study = run
     summary = summarise(study, num_trials=4, trial_sharpe_variance=1e-4)
-    write_artefacts(tmp_path, study, summary, judge(GATE, GateEvidence.of(study, num_trials=4)))
+    write_artefacts(tmp_path, study, summary, judge(GATE, GateEvidence.of(study, SupportingEvidence(num_trials=4))))
     for path in sorted(p for p in tmp_path.rglob("*") if p.is_file()):
         assert path.read_bytes() == (directory / path.relative_to(tmp_path)).read_bytes(), path.name

@@ -17,6 +17,7 @@ from evaluation.charts import (
     nice_ticks,
 )
 from evaluation.gate import GateConfig, GateEvidence, judge
+from evaluation.gate_evidence import SupportingEvidence
 from evaluation.report import write_report
 from evaluation.scoring import score_fold
 from evaluation.splits import WalkForward
@@ -99,7 +100,7 @@ def test_policies_that_never_trade_or_are_ruined_get_a_report_too(action, word, 
         lambda fold: score_fold(fold, Always(action), world.panel, world.market, config, scoring, seed=1),
     )
     summary = summarise(study)
-    verdict = judge(GATE, GateEvidence.of(study))
+    verdict = judge(GATE, GateEvidence.of(study, SupportingEvidence()))
     assert not verdict.passed
     path = write_report(tmp_path / "r.html", study, summary, verdict, title="x", provenance={})
     page = path.read_text()

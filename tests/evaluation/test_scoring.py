@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scoring_settings import FIT, scoring_config
 
-from evaluation.gate import GateEvidence
+from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from evaluation.scoring import score_fold
 from evaluation.search_evidence import padded_overfitting
 from evaluation.splits import Fold
@@ -65,7 +65,7 @@ def test_costs_are_multiplied_for_policy_and_baselines_alike(noise_world):
 def test_without_costs_the_record_says_so_to_the_gate(noise_world):
     free = scored(noise_world, script(noise_world, "flip"), cost_factor=0.0)
     assert np.asarray(free.recording.costs).sum() == 0.0
-    evidence = GateEvidence.of(WalkForwardResult(panel=noise_world.panel, folds=(free,)))
+    evidence = GateEvidence.of(WalkForwardResult(panel=noise_world.panel, folds=(free,)), SupportingEvidence())
     assert evidence.cost_factor == 0.0
 
 

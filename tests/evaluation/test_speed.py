@@ -12,6 +12,7 @@ from envs.recording import Recording
 from envs.trades import Fills, Trades
 from evaluation.artefacts import write_artefacts
 from evaluation.gate import GateConfig, GateEvidence, judge
+from evaluation.gate_evidence import SupportingEvidence
 from evaluation.report import write_report
 from evaluation.rollout import Track
 from evaluation.splits import Fold
@@ -81,7 +82,7 @@ def test_a_million_bars_of_metrics_artefacts_and_report_take_under_20_seconds_of
     study = WalkForwardResult(panel=random_panel(random), folds=tuple(results))
     started = time.process_time()
     summary = summarise(study)
-    verdict = judge(GATE, GateEvidence.of(study))
+    verdict = judge(GATE, GateEvidence.of(study, SupportingEvidence()))
     write_artefacts(tmp_path, study, summary, verdict)
     write_report(tmp_path / "report.html", study, summary, verdict, title="Speed", provenance={})
     assert time.process_time() - started < 20.0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from evaluation.gate_evidence import SupportingEvidence
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TRAIN_KEYS, build_train_config
 from rayjobs.entry import compose
@@ -39,8 +40,9 @@ def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> 
         tracker(config.tracking, run_directory=run.path, experiment="small", values={}) as log,
     ):
         score = untrained if config.script is None else scripted
+        evidence = SupportingEvidence(num_trials=3, trial_sharpe_variance=1e-4)
         outcomes = [score(study, fold, run.path) for fold in folds]
-        report_study(study, hygiene, outcomes, run.path, log, num_trials=3, trial_sharpe_variance=1e-4)
+        report_study(study, hygiene, outcomes, run.path, log, evidence)
     return directory.path
 
 
