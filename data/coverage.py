@@ -140,7 +140,10 @@ class Coverage:
             if not len(inside):
                 continue
             start, stop = int(inside[0]), int(inside[-1]) + 1
-            if (start, stop) not in given:  # the bars in common alone, so that a few days are compared within the day
+            if (
+                start,
+                stop,
+            ) not in given:  # the bars in common alone, so that a few days are compared within the day
                 given[start, stop] = Coverage.of(panel, slice(start, stop), source=source)
             common = given[start, stop]
             for another in common.symbols:
