@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
-from policies.compiled_inference import CompiledNetwork
+from policies.compiled.inference import CompiledNetwork
 from policies.distributions import rule_out
 from policies.networks import AttentionConfig, NetworkConfig
 from policies.protocol import State

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from policies.pointwise_kernels import draw_choices
+from policies.compiled.pointwise_kernels import draw_choices
 
 #: Continuous actions keep this distance from their bounds, as a share of the range; densities are finite there.
 MARGIN = 1e-6

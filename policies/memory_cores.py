@@ -14,11 +14,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from policies.activations import has_kernels, tanh_
-from policies.compiled_sequence import compiled_lstm
-from policies.layers import dense
+from policies.compiled.activations import has_kernels, tanh_
+from policies.compiled.sequence import compiled_lstm
+from policies.compiled.dense import dense
 from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
-from policies.small_products import COLUMNS
+from policies.compiled.small_products import COLUMNS
 
 State = dict[str, Tensor]
 

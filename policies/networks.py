@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from envs.observations import ObservationLayout
-from policies.layers import dense
+from policies.compiled.dense import dense
 from policies.memory_cores import CoreInputs, GruMemory, LstmMemory, MemoryCore, NoMemory, State
 from policies.window_attention import WindowAttention
 

@@ -6,7 +6,7 @@ Shapes: L sequence length, R rows (sequences x assets), H hidden units. Sequence
 ways out (one call per step, or sequences cut at each episode end and padded) cost speed or waste work. Here
 the backward pass is written out by hand: the recurrent matrix products are the only work inside the loop over
 time, and the weight gradients are one large product after it. These are torch's operations, for GPUs and double
-precision; on a CPU in single precision training takes `policies.compiled_sequence`.
+precision; on a CPU in single precision training takes `policies.compiled.sequence`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from policies.activations import has_kernels
-from policies.pointwise_kernels import lstm_advance
+from policies.compiled.activations import has_kernels
+from policies.compiled.pointwise_kernels import lstm_advance
 
 
 class _LstmSequence(torch.autograd.Function):

@@ -41,7 +41,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
-from policies.compiled_inference import CompiledNetwork
+from policies.compiled.inference import CompiledNetwork
 from policies.distributions import rule_out
 from policies.episode_log import EpisodeLog
 from policies.fragment import Fragment, generalised_advantages

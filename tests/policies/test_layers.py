@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from policies.layers import dense
+from policies.compiled.dense import dense
 
 
 def draws(*shapes):

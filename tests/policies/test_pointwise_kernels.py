@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from policies.activations import has_kernels, tanh_
+from policies.compiled.activations import has_kernels, tanh_
 from policies.recurrent_cells import lstm_step
 
 H = 13  # no multiple of what a vector register holds

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.pointwise_kernels import add_row, copy_row, inner, lstm_backward, lstm_forward
-from policies.small_products import add_product, compiled, panels
+from policies.compiled.pointwise_kernels import add_row, copy_row, inner, lstm_backward, lstm_forward
+from policies.compiled.small_products import add_product, compiled, panels
 
 
 @inner

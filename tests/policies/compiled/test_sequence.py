@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from policies.compiled_sequence import compiled_lstm
+from policies.compiled.sequence import compiled_lstm
 from policies.recurrent_cells import lstm_sequence
 
 L, M, H = 9, 32, 16

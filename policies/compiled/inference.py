@@ -5,7 +5,7 @@ what lies between the products does not stay in the cache. Each env row is compu
 depend on how many rows stand beside it.
 
 Shapes: E env rows, A assets, K inputs, M encoder units, H hidden units, S scores per asset, P panels. Widths are
-filled up with zeros to what `policies.small_products` takes.
+filled up with zeros to what `policies.compiled.small_products` takes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from policies.memory_cores import GruMemory, LstmMemory, NoMemory
 from policies.networks import NetworkOutput, PortfolioNetwork
-from policies.pointwise_kernels import (
+from policies.compiled.pointwise_kernels import (
     add_row,
     copy_row,
     fill_rows,
@@ -29,7 +29,7 @@ from policies.pointwise_kernels import (
     lstm_advance,
     tanh_inplace,
 )
-from policies.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
+from policies.compiled.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
 
 Float32Array = NDArray[np.float32]
 
@@ -148,7 +148,7 @@ def _padded(values: Tensor, *shape: int) -> Float32Array:
 
 
 class _Weights(NamedTuple):
-    """Of the network; matrices as `policies.small_products.panels`, all widths filled up."""
+    """Of the network; matrices as `policies.compiled.small_products.panels`, all widths filled up."""
 
     encoder: Float32Array
     asset_bias: Float32Array
@@ -272,7 +272,7 @@ class CompiledNetwork:
     @classmethod
     def of(cls, network: nn.Module, *, with_values: bool) -> CompiledNetwork | None:
         """The compiled form of a network, or None where there is none: attention, pooled scores, not float32 on a CPU,
-        or a core whose inputs are not a multiple of `policies.small_products.COLUMNS`.
+        or a core whose inputs are not a multiple of `policies.compiled.small_products.COLUMNS`.
 
         Parameters
         ----------

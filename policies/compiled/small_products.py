@@ -22,8 +22,8 @@ from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
 from envs.kernel.jit import inner, without_stale_cache
-from policies import pointwise_kernels
-from policies.pointwise_kernels import entry
+from policies.compiled import pointwise_kernels
+from policies.compiled.pointwise_kernels import entry
 
 Float32Array = NDArray[np.float32]
 COLUMNS = 16

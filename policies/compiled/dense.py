@@ -1,7 +1,7 @@
 """Dense layers of the policy network: a sum of products, a bias and maybe a tanh, without joining what goes in.
 
 In training, on a CPU in single precision, a block of rows goes through all of it in the cache
-(`policies.small_products`), where torch would copy the bias, join the inputs and pass over the result again; elsewhere
+(`policies.compiled.small_products`), where torch would copy the bias, join the inputs and pass over the result again; elsewhere
 it is torch's operations.
 
 Shapes: R rows (whatever stands before the last axis), K inputs of a part, N outputs, A biases that rows take in turn.
@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.activations import has_kernels, tanh_
-from policies.pointwise_kernels import add_row, copy_row, tanh_inplace, tanh_slope
-from policies.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
+from policies.compiled.activations import has_kernels, tanh_
+from policies.compiled.pointwise_kernels import add_row, copy_row, tanh_inplace, tanh_slope
+from policies.compiled.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
 
 
 @compiled

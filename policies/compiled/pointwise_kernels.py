@@ -1,7 +1,7 @@
 """Fused pointwise arithmetic of the network on a CPU, in single precision: LSTM gates, tanh and draws, one pass each.
 
 Between two matrix products torch makes a pass over memory per operation, and its tanh takes eight times as long as
-this one. Products are `policies.small_products`' or torch's. A value that is not a number stays one.
+this one. Products are `policies.compiled.small_products`' or torch's. A value that is not a number stays one.
 
 Shapes: L time, R rows (sequences x assets), H hidden units; gates lie in the order i, f, o, g.
 """

@@ -9,7 +9,7 @@ import torch
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
 from policies.checkpoint import PolicyContract, TrainedPolicy
-from policies.compiled_inference import CompiledNetwork
+from policies.compiled.inference import CompiledNetwork
 from policies.networks import AttentionConfig, NetworkConfig, PortfolioNetwork
 
 # Of these the input gates fill whole blocks.

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from policies.pointwise_kernels import tanh_inplace, tanh_slope
+from policies.compiled.pointwise_kernels import tanh_inplace, tanh_slope
 
 
 def has_kernels(*tensors: Tensor) -> bool:
-    """Whether `policies.pointwise_kernels` can work on these tensors."""
+    """Whether `policies.compiled.pointwise_kernels` can work on these tensors."""
     return all(
         tensor.device.type == "cpu" and tensor.dtype == torch.float32 and tensor.is_contiguous()
         for tensor in tensors
