@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
-from policies.compiled.inference import CompiledNetwork
+from policies.compiled.inference import acting_form
 from policies.distributions import rule_out
 from policies.networks import AttentionConfig, NetworkConfig
 from policies.protocol import State
@@ -102,7 +102,7 @@ class TrainedPolicy:
         except RuntimeError as error:
             raise ValueError(f"the weights do not fit the network of their contract: {error}") from error
         self._network.eval()
-        self._compiled = CompiledNetwork.of(self._network, with_values=False)
+        self._acting = acting_form(self._network, with_values=False)
 
     @property
     def policy_hash(self) -> str:
@@ -149,8 +149,7 @@ class TrainedPolicy:
                 "give it the observations of an env with the same symbols and features"
             )
         with torch.inference_mode():
-            network = self._compiled or self._network
-            scores, _, after = network.step(torch.from_numpy(seen), state)
+            scores, _, after = self._acting.step(torch.from_numpy(seen), state)
             scores = scores if allowed is None else rule_out(scores, torch.from_numpy(allowed))
             actions = self.contract.actions.distribution(scores).deterministic()
         return actions.numpy(), after

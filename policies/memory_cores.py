@@ -9,16 +9,13 @@ Shapes: L time, R rows (sequences or envs x assets), H units.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from policies.compiled.activations import has_kernels, tanh_
-from policies.compiled.sequence import compiled_lstm
-from policies.compiled.dense import dense
-from policies.recurrent_cells import gru_sequence, gru_step, lstm_sequence, lstm_step
-from policies.compiled.small_products import COLUMNS
+from policies.arithmetic import CoreInputs, TorchArithmetic
+from policies.recurrent_cells import gru_sequence, gru_step
 
 State = dict[str, Tensor]
 
@@ -30,28 +27,6 @@ def forget_biases(units: int, longest_bars: int) -> Tensor:
     With the usual bias of 1 a state halves every other bar, and what paid 8 bars ago leaves hardly a gradient.
     """
     return torch.linspace(1.0, longest_bars - 1.0, units).log()
-
-
-class CoreInputs(NamedTuple):
-    """What goes into a core over a sequence, not yet multiplied: some cores do that step by step, in the cache.
-
-    Attributes
-    ----------
-    asset : (L, B, A, M), embedded assets.
-    layer : from M to the core's ``input_units``.
-    common : (L, B, input_units), added to all assets of a sequence; None for nothing.
-    """
-
-    asset: Tensor
-    layer: nn.Linear
-    common: Tensor | None
-
-    def multiplied(self) -> Tensor:
-        """The inputs (L, R, input_units)."""
-        inputs = dense([self.asset], [self.layer.weight], self.layer.bias)
-        if self.common is not None:
-            inputs = inputs.add_(self.common.unsqueeze(-2))  # in place: it is the largest array
-        return inputs.flatten(1, 2)
 
 
 class MemoryCore(Protocol):
@@ -73,8 +48,9 @@ class MemoryCore(Protocol):
 class NoMemory(nn.Module):
     """A plain layer: what a policy that sees only the last bar can do."""
 
-    def __init__(self, units: int) -> None:
+    def __init__(self, units: int, arithmetic: TorchArithmetic) -> None:
         super().__init__()
+        self._arithmetic = arithmetic
         self.input_units = units
         self.state_units: dict[str, int] = {}
 
@@ -82,17 +58,18 @@ class NoMemory(nn.Module):
         pass
 
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        return tanh_(inputs), {}
+        return self._arithmetic.tanh_(inputs), {}
 
     def sequence(self, inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
-        return tanh_(inputs.multiplied()), {}
+        return self._arithmetic.tanh_(self._arithmetic.core_inputs(inputs)), {}
 
 
 class LstmMemory(nn.Module):
     """Long short-term memory; see :func:`policies.recurrent_cells.lstm_sequence`."""
 
-    def __init__(self, units: int, initial_memory_bars: int) -> None:
+    def __init__(self, units: int, initial_memory_bars: int, arithmetic: TorchArithmetic) -> None:
         super().__init__()
+        self._arithmetic = arithmetic
         self.input_units = 4 * units
         self.initial_memory_bars = initial_memory_bars
         self.state_units = {"hidden": units, "cell": units}
@@ -106,29 +83,25 @@ class LstmMemory(nn.Module):
         input_bias[units : 2 * units] = biases
 
     def step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        hidden, cell = lstm_step(inputs, self.recurrent.weight, state["hidden"], state["cell"])
+        hidden, cell = self._arithmetic.lstm_step(
+            inputs, self.recurrent.weight, state["hidden"], state["cell"]
+        )
         return hidden, {"hidden": hidden, "cell": cell}
 
     def sequence(self, inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
-        weight, hidden, cell = self.recurrent.weight, state["hidden"].contiguous(), state["cell"].contiguous()
-        asset = inputs.asset.flatten(1, 2)
-        whole = asset.shape[-1] % COLUMNS == 0 and weight.shape[1] % COLUMNS == 0
-        if whole and has_kernels(asset, weight, hidden, cell, keep):
-            common = asset.new_empty(len(asset), 0, len(weight)) if inputs.common is None else inputs.common
-            layer = inputs.layer
-            outputs, hidden, cell = compiled_lstm(
-                asset, common.contiguous(), layer.weight, layer.bias, weight, hidden, cell, keep.squeeze(-1)
-            )
-        else:
-            outputs, hidden, cell = lstm_sequence(inputs.multiplied(), weight, hidden, cell, keep)
+        hidden, cell = state["hidden"].contiguous(), state["cell"].contiguous()
+        outputs, hidden, cell = self._arithmetic.lstm_sequence(
+            inputs, self.recurrent.weight, hidden, cell, keep
+        )
         return outputs, {"hidden": hidden, "cell": cell}
 
 
 class GruMemory(nn.Module):
     """Gated recurrent unit; see :func:`policies.recurrent_cells.gru_step`."""
 
-    def __init__(self, units: int, initial_memory_bars: int) -> None:
+    def __init__(self, units: int, initial_memory_bars: int, arithmetic: TorchArithmetic) -> None:
         super().__init__()
+        self._arithmetic = arithmetic
         self.input_units = 3 * units
         self.initial_memory_bars = initial_memory_bars
         self.state_units = {"hidden": units}
@@ -145,6 +118,10 @@ class GruMemory(nn.Module):
 
     def sequence(self, inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
         outputs, hidden = gru_sequence(
-            inputs.multiplied(), self.recurrent.weight, self.recurrent.bias, state["hidden"], keep
+            self._arithmetic.core_inputs(inputs),
+            self.recurrent.weight,
+            self.recurrent.bias,
+            state["hidden"],
+            keep,
         )
         return outputs, {"hidden": hidden}

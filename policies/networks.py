@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from envs.observations import ObservationLayout
-from policies.compiled.dense import dense
-from policies.memory_cores import CoreInputs, GruMemory, LstmMemory, MemoryCore, NoMemory, State
+from policies.arithmetic import CoreInputs, TorchArithmetic
+from policies.compiled.arithmetic import CompiledArithmetic
+from policies.memory_cores import GruMemory, LstmMemory, MemoryCore, NoMemory, State
 from policies.window_attention import WindowAttention
 
 CORES: tuple[str, ...] = ("mlp", "lstm", "gru", "attention")
 WEIGHTS_DISTRIBUTIONS: tuple[str, ...] = ("squashed_gaussian", "dirichlet")
+COMPILED: tuple[str, ...] = ("auto", "off")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,8 @@ class NetworkConfig:
     weights_distribution : distribution of continuous actions (scheme ``weights``): ``squashed_gaussian``, or
         ``dirichlet`` for long-only weights that sum to at most one, the rest being cash.
     action_masks : give no probability to choices that a limit would change (``env.action_masks()``).
+    compiled : ``auto`` computes with kernels where there are any (on a CPU, in single precision), ``off`` with plain
+        torch everywhere; numbers differ by rounding.
     """
 
     core: Literal["mlp", "lstm", "gru", "attention"]
@@ -70,9 +74,11 @@ class NetworkConfig:
     attention: AttentionConfig | None
     weights_distribution: Literal["squashed_gaussian", "dirichlet"]
     action_masks: bool
+    compiled: Literal["auto", "off"]
 
     def __post_init__(self) -> None:
-        for name, known in (("core", CORES), ("weights_distribution", WEIGHTS_DISTRIBUTIONS)):
+        choices = (("core", CORES), ("weights_distribution", WEIGHTS_DISTRIBUTIONS), ("compiled", COMPILED))
+        for name, known in choices:
             if getattr(self, name) not in known:
                 raise ValueError(f"policy.{name} is {getattr(self, name)!r}; choose {', '.join(known)}")
         for name in ("encoder_units", "core_units", "value_units"):
@@ -123,6 +129,7 @@ class PortfolioNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self._arithmetic = CompiledArithmetic() if config.compiled == "auto" else TorchArithmetic()
         self.num_assets = max(layout.num_assets, 1)
         structured = layout.num_assets > 0
         slices = layout.slices
@@ -137,7 +144,7 @@ class PortfolioNetwork(nn.Module):
         self.symbols = (
             nn.Parameter(torch.zeros(self.num_assets, encoder)) if config.symbol_embedding else None
         )
-        memory = _memory_core(config)
+        memory = _memory_core(config, self._arithmetic)
         self.core_from_asset = nn.Linear(encoder, memory.input_units)
         self.core_from_context = nn.Linear(encoder, memory.input_units, bias=False) if structured else None
         self.memory = memory
@@ -178,7 +185,7 @@ class PortfolioNetwork(nn.Module):
     def step(self, observation: Tensor, state: Mapping[str, Tensor]) -> NetworkOutput:
         """Advance by one decision: ``observation`` (B, D) and ``state`` (B, A, width)."""
         asset, context = self._encode(observation)
-        rows = self._core_inputs(asset.unsqueeze(0), context.unsqueeze(0)).multiplied().squeeze(0)
+        rows = self._arithmetic.core_inputs(self._core_inputs(asset.unsqueeze(0), context.unsqueeze(0))).squeeze(0)
         flat = {name: value.reshape(rows.shape[0], -1) for name, value in state.items()}
         outputs, after = self.memory.step(rows, flat)
         scores, values = self._heads(asset, context, outputs.unflatten(0, asset.shape[:2]))
@@ -206,34 +213,31 @@ class PortfolioNetwork(nn.Module):
         parts = [observation[..., part].unflatten(-1, (self.num_assets, -1)) for part in self._per_asset]
         encoder, bias = self.encode_asset, self.encode_asset.bias
         bias = bias if self.symbols is None else bias + self.symbols
-        asset = dense(
+        asset = self._arithmetic.dense(
             [torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]], [encoder.weight], bias, tanh=True
         )
         if self.encode_context is None:
             return asset, observation[..., :0]
-        context = _dense_on([_pooled(asset), observation[..., self._context]], self.encode_context, tanh=True)
+        context = self._arithmetic.layer(
+            [_pooled(asset), observation[..., self._context]], self.encode_context, tanh=True
+        )
         return asset, context
 
     def _core_inputs(self, asset: Tensor, context: Tensor) -> CoreInputs:
         common = None
         if self.core_from_context is not None:
-            common = _dense_on([context], self.core_from_context)
+            common = self._arithmetic.layer([context], self.core_from_context)
         return CoreInputs(asset, self.core_from_asset, common)
 
     def _heads(self, asset: Tensor, context: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
+        arithmetic = self._arithmetic
         weights = [self.score_from_core.weight, self.score_from_asset.weight]
-        scores = dense([core, asset], weights, self.score_from_core.bias).flatten(-2)
+        scores = arithmetic.dense([core, asset], weights, self.score_from_core.bias).flatten(-2)
         pooled = [_pooled(core), _pooled(asset), *([] if self.encode_context is None else [context])]
         if self.score_from_pool is not None:
-            scores = torch.cat([scores, _dense_on(pooled, self.score_from_pool)], dim=-1)
-        values = _dense_on([_dense_on(pooled, self.value_hidden, tanh=True)], self.value).squeeze(-1)
+            scores = torch.cat([scores, arithmetic.layer(pooled, self.score_from_pool)], dim=-1)
+        values = arithmetic.layer([arithmetic.layer(pooled, self.value_hidden, tanh=True)], self.value).squeeze(-1)
         return scores, values
-
-
-def _dense_on(parts: list[Tensor], layer: nn.Linear, *, tanh: bool = False) -> Tensor:
-    """The layer on the parts as if they were joined."""
-    weights = layer.weight.split([part.shape[-1] for part in parts], dim=1)
-    return dense(parts, weights, layer.bias, tanh=tanh)
 
 
 def _pooled(asset: Tensor) -> Tensor:
@@ -244,14 +248,15 @@ def _pooled(asset: Tensor) -> Tensor:
     return asset.squeeze(-2) if asset.shape[-2] == 1 else asset.sum(dim=-2) / asset.shape[-2]
 
 
-def _memory_core(config: NetworkConfig) -> MemoryCore:
+def _memory_core(config: NetworkConfig, arithmetic: TorchArithmetic) -> MemoryCore:
     if config.core == "attention":
         assert config.attention is not None
-        return WindowAttention(config.core_units, config.attention.heads, config.attention.window_bars)
+        heads, window = config.attention.heads, config.attention.window_bars
+        return WindowAttention(config.core_units, heads, window, arithmetic)
     if config.core == "lstm":
-        return LstmMemory(config.core_units, config.initial_memory_bars)
+        return LstmMemory(config.core_units, config.initial_memory_bars, arithmetic)
     return (
-        GruMemory(config.core_units, config.initial_memory_bars)
+        GruMemory(config.core_units, config.initial_memory_bars, arithmetic)
         if config.core == "gru"
-        else NoMemory(config.core_units)
+        else NoMemory(config.core_units, arithmetic)
     )

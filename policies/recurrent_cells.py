@@ -5,8 +5,8 @@ Shapes: L sequence length, R rows (sequences x assets), H hidden units. Sequence
 ``torch.nn.LSTM`` cannot reset its state in the middle of a sequence, which is where episodes end. The usual
 ways out (one call per step, or sequences cut at each episode end and padded) cost speed or waste work. Here
 the backward pass is written out by hand: the recurrent matrix products are the only work inside the loop over
-time, and the weight gradients are one large product after it. These are torch's operations, for GPUs and double
-precision; on a CPU in single precision training takes `policies.compiled.sequence`.
+time, and the weight gradients are one large product after it. These are torch's operations, for every device and
+precision.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from policies.compiled.activations import has_kernels
-from policies.compiled.pointwise_kernels import lstm_advance
 
 
 class _LstmSequence(torch.autograd.Function):
@@ -111,10 +108,6 @@ def lstm_step(gates_in: Tensor, weight: Tensor, hidden: Tensor, cell: Tensor) ->
     For acting only: it works in place, ``gates_in`` included, so no gradient can be taken through it.
     """
     gates = gates_in.addmm_(hidden, weight.t())
-    if has_kernels(gates, cell):
-        cell_after, outputs = torch.empty_like(cell), torch.empty_like(cell)
-        lstm_advance(*(part.detach().numpy() for part in (gates, cell, cell_after, outputs)))
-        return outputs, cell_after
     i, f, o, g = _activate(gates)
     cell = torch.mul(f, cell).addcmul_(i, g)
     return o * _tanh(cell), cell

@@ -41,7 +41,7 @@ from ray.rllib.utils.metrics import (
 )
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
-from policies.compiled.inference import CompiledNetwork
+from policies.compiled.inference import acting_form
 from policies.distributions import rule_out
 from policies.episode_log import EpisodeLog
 from policies.fragment import Fragment, generalised_advantages
@@ -158,9 +158,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
 
     def _sample_fragment(self) -> Fragment:
         network = self.module.network
-        self._network = (
-            CompiledNetwork.of(network, with_values=True) or network
-        )  # packs the weights as they are now
+        self._network = acting_form(network, with_values=True)  # packs the weights as they are now
         length = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
         sequence = self.config.sequence_length
         shape = (length, self.env.num_envs)

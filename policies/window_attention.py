@@ -14,7 +14,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from policies.memory_cores import CoreInputs, State
+from policies.arithmetic import CoreInputs, TorchArithmetic
+from policies.memory_cores import State
 
 
 class WindowAttention(nn.Module):
@@ -25,8 +26,9 @@ class WindowAttention(nn.Module):
     units : H. heads : N, divides H. window_bars : W, at least 1.
     """
 
-    def __init__(self, units: int, heads: int, window_bars: int) -> None:
+    def __init__(self, units: int, heads: int, window_bars: int, arithmetic: TorchArithmetic) -> None:
         super().__init__()
+        self._arithmetic = arithmetic
         self.input_units = units
         self.heads, self.window = heads, window_bars
         past = window_bars - 1
@@ -69,7 +71,7 @@ class WindowAttention(nn.Module):
 
     def sequence(self, core_inputs: CoreInputs, state: State, keep: Tensor) -> tuple[Tensor, State]:
         """Outputs (L, R, H); ``keep`` (L, R, 1) is 0.0 where an episode starts at that step."""
-        inputs = core_inputs.multiplied()
+        inputs = self._arithmetic.core_inputs(core_inputs)
         length, rows, units = inputs.shape
         past = self.window - 1
         query, key, value = self._project(inputs)

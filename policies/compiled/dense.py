@@ -1,8 +1,7 @@
 """Dense layers of the policy network: a sum of products, a bias and maybe a tanh, without joining what goes in.
 
-In training, on a CPU in single precision, a block of rows goes through all of it in the cache
-(`policies.compiled.small_products`), where torch would copy the bias, join the inputs and pass over the result again; elsewhere
-it is torch's operations.
+A block of rows goes through all of it in the cache (`policies.compiled.small_products`), where torch would copy the
+bias, join the inputs and pass over the result again.
 
 Shapes: R rows (whatever stands before the last axis), K inputs of a part, N outputs, A biases that rows take in turn.
 """
@@ -16,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.compiled.activations import has_kernels, tanh_
 from policies.compiled.pointwise_kernels import add_row, copy_row, tanh_inplace, tanh_slope
 from policies.compiled.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
 
@@ -96,29 +94,6 @@ class _CompiledDense(torch.autograd.Function):
         return grad_bias, None, *grad_parts, *grad_weights
 
 
-def dense(
-    parts: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor | None, *, tanh: bool = False
-) -> Tensor:
-    """The sum of ``part @ weight.T`` over the parts, plus the bias; its tanh if asked for.
-
-    Parameters
-    ----------
-    parts : each (..., K), alike but for K.
-    weights : each (N, K).
-    bias : (N,), or (A, N) where the axis before the last has A entries, one each; None for none.
-
-    Returns
-    -------
-    (..., N).
-    """
-    bias = weights[0].new_zeros(weights[0].shape[0]) if bias is None else bias
-    parts = [part.contiguous() for part in parts]
-    # For acting, a few rows at a time, packing the weights would take longer than the products.
-    if torch.is_grad_enabled() and has_kernels(*parts, bias):
-        return _CompiledDense.apply(bias if bias.dim() == 2 else bias.unsqueeze(0), tanh, *parts, *weights)
-    joined, weight = parts[0], weights[0]
-    if len(parts) > 1:
-        joined, weight = torch.cat(parts, dim=-1), torch.cat(list(weights), dim=1)
-    total = torch.nn.functional.linear(joined, weight, bias if bias.dim() == 1 else None)
-    total = total if bias.dim() == 1 else total + bias
-    return tanh_(total) if tanh else total
+def compiled_dense(parts: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor, *, tanh: bool) -> Tensor:
+    """`policies.arithmetic.TorchArithmetic.dense` of contiguous parts, with a bias (N,) or (A, N)."""
+    return _CompiledDense.apply(bias if bias.dim() == 2 else bias.unsqueeze(0), tanh, *parts, *weights)

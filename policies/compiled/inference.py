@@ -11,15 +11,13 @@ filled up with zeros to what `policies.compiled.small_products` takes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from policies.memory_cores import GruMemory, LstmMemory, NoMemory
-from policies.networks import NetworkOutput, PortfolioNetwork
 from policies.compiled.pointwise_kernels import (
     add_row,
     copy_row,
@@ -30,6 +28,8 @@ from policies.compiled.pointwise_kernels import (
     tanh_inplace,
 )
 from policies.compiled.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
+from policies.memory_cores import GruMemory, LstmMemory, NoMemory
+from policies.networks import NetworkOutput, PortfolioNetwork
 
 Float32Array = NDArray[np.float32]
 
@@ -233,6 +233,19 @@ class _Room(NamedTuple):
     scores: Float32Array
     core: Float32Array
     value_hidden: Float32Array
+
+
+def acting_form(network: nn.Module, *, with_values: bool) -> Any:
+    """What decides fastest with a network's weights as they are now: its compiled form, or itself without one.
+
+    Parameters
+    ----------
+    network : a `PortfolioNetwork`, or any module with its ``step``.
+    with_values : give the values too; without, those of a compiled form are empty.
+    """
+    if isinstance(network, PortfolioNetwork) and network.config.compiled == "off":
+        return network
+    return CompiledNetwork.of(network, with_values=with_values) or network
 
 
 class CompiledNetwork:

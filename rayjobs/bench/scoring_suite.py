@@ -36,6 +36,7 @@ def random_policy(market: Market, units: int) -> TrainedPolicy:
     network = NetworkConfig(
         core="lstm", encoder_units=units, core_units=units, value_units=units, initial_memory_bars=32,
         symbol_embedding=True, attention=None, weights_distribution="squashed_gaussian", action_masks=False,
+        compiled="auto",
     )  # fmt: skip
     env = PortfolioEnv(market, plain(), windows=[Window(start_bar=100, stop_bar=market.num_bars)], seed=0)
     spec = DistributionSpec.for_space(action_space(plain().action, NUM_ASSETS), network.weights_distribution)

@@ -69,6 +69,7 @@ def bench_network(workload: TrainWorkload) -> NetworkConfig:
         attention=None,
         weights_distribution="squashed_gaussian",
         action_masks=False,
+        compiled="auto",
     )
 
 

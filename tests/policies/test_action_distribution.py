@@ -24,6 +24,7 @@ CONFIG = NetworkConfig(
     attention=None,
     weights_distribution="squashed_gaussian",
     action_masks=False,
+    compiled="auto",
 )
 
 

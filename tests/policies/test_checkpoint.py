@@ -37,6 +37,7 @@ def policy_of(
         attention=AttentionConfig(window_bars=3, heads=2) if core == "attention" else None,
         weights_distribution=weights,
         action_masks=False,
+        compiled="auto",
     )
     actions = ActionConfig(scheme=scheme, allow_short=weights != "dirichlet", rebalance_band=0.0)
     contract = PolicyContract(

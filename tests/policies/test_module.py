@@ -32,6 +32,7 @@ def module_of(
         attention=AttentionConfig(window_bars=3, heads=2) if core == "attention" else None,
         weights_distribution="squashed_gaussian",
         action_masks=action_masks,
+        compiled="auto",
     )
     torch.manual_seed(0)
     return PortfolioModule(

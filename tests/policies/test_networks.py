@@ -28,7 +28,7 @@ def config_of(core: str, **changes) -> NetworkConfig:
         "initial_memory_bars": 8,
         "symbol_embedding": False,
     }
-    choices = {"weights_distribution": "squashed_gaussian", "action_masks": False}
+    choices = {"weights_distribution": "squashed_gaussian", "action_masks": False, "compiled": "auto"}
     facts = {"core": core, "attention": attention, **choices, **sizes}
     return NetworkConfig(**facts | changes)
 

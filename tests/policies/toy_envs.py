@@ -91,6 +91,7 @@ def small_network(core: str = "lstm", units: int = 8) -> NetworkConfig:
         attention=None,
         weights_distribution="squashed_gaussian",
         action_masks=False,
+        compiled="auto",
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
 from policies.checkpoint import PolicyContract, TrainedPolicy
-from policies.compiled.inference import CompiledNetwork
+from policies.compiled.inference import CompiledNetwork, acting_form
 from policies.networks import AttentionConfig, NetworkConfig, PortfolioNetwork
 
 # Of these the input gates fill whole blocks.
@@ -21,7 +21,7 @@ def config(core="lstm", **changes):
         "core": core, "encoder_units": 24, "core_units": UNITS[core], "value_units": 8, "initial_memory_bars": 8,
         "symbol_embedding": True,
         "attention": AttentionConfig(window_bars=4, heads=2) if core == "attention" else None,
-        "weights_distribution": "squashed_gaussian", "action_masks": False,
+        "weights_distribution": "squashed_gaussian", "action_masks": False, "compiled": "auto",
     }  # fmt: skip
     return NetworkConfig(**{**facts, **changes})
 
@@ -128,6 +128,40 @@ def test_a_dirichlet_with_its_pooled_score_has_no_compiled_form():
     assert CompiledNetwork.of(made, with_values=True) is None
 
 
+@pytest.mark.parametrize("core", ["lstm", "gru", "mlp"])
+def test_switched_off_it_is_torch_alone_with_the_same_numbers(core):
+    kernels, plain = network(2, config(core)), network(2, config(core, compiled="off"))
+    plain.load_state_dict(kernels.state_dict())
+    assert isinstance(acting_form(kernels, with_values=True), CompiledNetwork)
+    assert acting_form(plain, with_values=True) is plain
+    observation, _ = inputs(5, 2)
+    state = plain.initial_state(5)
+    sequences = observation.unsqueeze(0).repeat(3, 1, 1)
+    keep = torch.ones(3, 5)
+    ours, theirs = (made.sequence(sequences, state, keep) for made in (kernels, plain))
+    torch.testing.assert_close(ours.scores, theirs.scores, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(ours.values, theirs.values, rtol=1e-4, atol=1e-5)
+    for made in (kernels, plain):
+        (made.sequence(sequences, state, keep).values.sum()).backward()
+    for (name, one), other in zip(kernels.named_parameters(), plain.parameters(), strict=True):
+        if one.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_without_kernels_no_function_of_this_room_is_called(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a kernel was called")
+
+    for module in ("activations.tanh_inplace", "dense._run_layer", "sequence._forward", "inference._step"):
+        monkeypatch.setattr(f"policies.compiled.{module}", refuse)
+    plain = network(2, config("lstm", compiled="off"))
+    observation, _ = inputs(5, 2)
+    state = plain.initial_state(5)
+    plain.sequence(observation.unsqueeze(0), state, torch.ones(1, 5)).values.sum().backward()
+    with torch.inference_mode():
+        acting_form(plain, with_values=True).step(observation, state)
+
+
 def exported():
     """A policy for three assets, as it is loaded for acting."""
     spec = DistributionSpec(kind="categorical", num_assets=3, choices=3)
@@ -143,7 +177,7 @@ def test_an_exported_policy_acts_by_the_compiled_form_and_as_torch_would():
     observation, state = inputs(64, 3)
     observation = observation.numpy()
     actions, _ = policy.act(observation, state)
-    policy._compiled = None
+    policy._acting = policy._network
     expected, _ = policy.act(observation, state)
     np.testing.assert_array_equal(actions, expected)
     assert len(np.unique(actions)) == 3

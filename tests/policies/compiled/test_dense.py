@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from policies.compiled.dense import dense
+from policies.compiled.arithmetic import CompiledArithmetic
+
+dense = CompiledArithmetic().dense
 
 
 def draws(*shapes):
