@@ -27,7 +27,7 @@ from evaluation.rollout import (
 )
 from evaluation.splits import Fold
 from evaluation.stress import cost_name, stress_scenarios
-from evaluation.supervised import MODELS, SupervisedConfig, fit_schedule
+from evaluation.supervised import MODELS, SupervisedConfig, fit_schedule, require_packages
 from evaluation.walk_forward import ORACLE, FoldResult
 from policies.baselines import Schedule, standard_baselines
 from policies.protocol import Policy
@@ -83,6 +83,7 @@ class ScoringConfig:
         for model in self.supervised:
             if model not in MODELS:
                 raise ValueError(f"scoring.supervised names {model!r}; known models are {', '.join(MODELS)}")
+        require_packages(self.supervised)
 
 
 def scored_window(fold: Fold) -> Window:

@@ -7,8 +7,9 @@ become directions by a threshold, so that doubt means no position. Axes: T time,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,19 @@ from policies.baselines import Schedule
 FloatArray = NDArray[np.float64]
 Predict = Callable[[FloatArray], FloatArray]
 MODELS = ("ridge", "logistic", "boosting")
+PACKAGES = {"boosting": "lightgbm"}
+"""Model -> the package that it needs beyond Rayfold's own; the extra `supervised` brings it."""
+
+
+def require_packages(models: Sequence[str]) -> None:
+    """Raise ValueError if a model needs a package that is not installed, before anything is trained."""
+    for model in models:
+        package = PACKAGES.get(model)
+        if package is not None and find_spec(package) is None:
+            raise ValueError(
+                f"scoring.supervised names {model!r}, which needs the package {package}: "
+                "pip install -c requirements.lock -e '.[supervised]', or leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +122,8 @@ def fit_logistic(design: FloatArray, rises: NDArray[np.bool_], penalty: float, s
 
 
 def _boosting(design: FloatArray, rises: NDArray[np.bool_], seed: int) -> Predict:
-    try:
-        import lightgbm
-    except ImportError as error:
-        raise ValueError(
-            "the baseline 'boosting' needs the package lightgbm; install it or leave it out"
-        ) from error
+    import lightgbm
+
     settings: dict[str, Any] = {
         "objective": "binary", "num_leaves": 15, "learning_rate": 0.05, "min_data_in_leaf": 200,
         "feature_fraction": 0.7, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 1.0, "seed": seed,

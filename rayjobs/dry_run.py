@@ -81,8 +81,9 @@ def fragment_bytes(study: Study, contract: PolicyContract) -> int:
     Per env step of A assets and D observed numbers: observation 4 D, actions 8 A, scores 4 x 3 A, five float32 or bool
     columns 17; and per sequence the recurrent state of each asset.
     """
-    algo, policy, assets = study.config.algo, study.config.policy, contract.layout.num_assets
-    states = {"lstm": 2, "gru": 1}.get(policy.core, 0) * 4 * assets * policy.core_units
+    algo, assets = study.config.algo, contract.layout.num_assets
+    network = contract.actions.network(contract.layout, contract.network)
+    states = sum(part.numel() * part.element_size() for part in network.initial_state(1).values())
     per_step = 4 * contract.layout.size + 20 * assets + 17 + states / algo.sequence_bars
     return int(algo.num_envs * algo.fragment_bars * per_step)
 

@@ -42,7 +42,8 @@ def make_sampler(config: SamplerConfig, seed: int, trials_so_far: int) -> optuna
         if config.kind == "cmaes":
             if find_spec("cmaes") is None:
                 raise ConfigError(
-                    "search.sampler.kind is cmaes, which needs a package: pip install cmaes; or use gp or tpe"
+                    "search.sampler.kind is cmaes, which needs a package: pip install -c requirements.lock "
+                    "-e '.[search]'; or use gp or tpe"
                 )
             return optuna.samplers.CmaEsSampler(
                 seed=seed, n_startup_trials=max(1, config.startup_trials), warn_independent_sampling=False

@@ -15,6 +15,7 @@ from evaluation.supervised import (
     fit_logistic,
     fit_ridge,
     fit_schedule,
+    require_packages,
     training_rows,
 )
 from policies.baselines import Schedule
@@ -27,8 +28,6 @@ TRAIN = slice(0, 1200)
 
 @pytest.mark.parametrize("model", ["ridge", "logistic", "boosting"])
 def test_the_planted_sign_is_found_and_earns_most_of_what_the_oracle_earns(model, signal_world):
-    if model == "boosting":
-        pytest.importorskip("lightgbm")
     world = signal_world
     schedules = {
         model: fit_schedule(model, world.panel, world.market, TRAIN, CONFIG),
@@ -93,3 +92,10 @@ def test_unknown_models_and_settings_out_of_range_are_refused(noise_world):
         replace(CONFIG, trade_share=0.0)
     with pytest.raises(ValueError, match="horizon_bars"):
         replace(CONFIG, horizon_bars=0)
+
+
+def test_a_model_without_its_package_is_refused_with_the_extra_that_brings_it(monkeypatch):
+    monkeypatch.setattr("evaluation.supervised.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"'boosting', which needs the package lightgbm: .*\[supervised\]"):
+        require_packages(["ridge", "boosting"])
+    require_packages(["ridge", "logistic"])

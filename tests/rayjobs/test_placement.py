@@ -139,11 +139,13 @@ def test_a_fragment_is_as_large_as_a_dry_run_says(tmp_path):
     from rayjobs.training import build_algorithm
 
     small = ["+experiment=planted_signal", "algo.num_envs=16", "algo.minibatch_steps=256"]
-    config = build_train_config(compose("train", small))
     with ray_session(ClusterConfig.here(num_cpus=1, object_store_mb=100)):
-        study, _, folds = load_study(config)
-        market, contract = fold_market(study, folds[0])
-        algorithm = build_algorithm(training_spec(config, folds[0], ray.put(market), contract, tmp_path))
-        fragment = algorithm.env_runner.sample(cost_scale=1.0)
-        algorithm.stop()
-    assert fragment_bytes(study, contract) == pytest.approx(array_bytes(fragment), rel=0.01)
+        for core in ("lstm", "gru", "mlp", "attention"):
+            config = build_train_config(compose("train", [*small, f"policy={core}"]))
+            study, _, folds = load_study(config)
+            market, contract = fold_market(study, folds[0])
+            spec = training_spec(config, folds[0], ray.put(market), contract, tmp_path / core)
+            algorithm = build_algorithm(spec)
+            fragment = algorithm.env_runner.sample(cost_scale=1.0)
+            algorithm.stop()
+            assert fragment_bytes(study, contract) == pytest.approx(array_bytes(fragment), rel=0.01), core
