@@ -3,14 +3,14 @@
 Bars that a policy was trained on, or a trial was scored on, must be recognised when they come again under another
 name, in another order, one bar later, cut to a subset, or at another bar length. So a coverage holds, for each symbol,
 the span of its bars and a few hundred closes at instants that every bar length shares. Two symbols are the same
-instrument when the returns between the closes that they have in common agree.
+instrument when the returns between the closes that they have in common agree. A few hundred shapes of bars are kept as
+well, which do not depend on time: so that bars are known again that were given other dates.
 
 Axes: T time (bars of a panel), A asset.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,25 +19,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import FloatArray, Panel
+from data.price_sketch import (
+    FEW_SESSIONS,
+    MIN_COMMON_RETURNS,
+    MIN_SHAPES,
+    MOVED_SHARE,
+    SKETCH_SIZE,
+    SURE_COMMON_RETURNS,
+    Marks,
+    bar_shapes,
+    common_returns,
+    correlation,
+    intraday_marks,
+    plain_name,
+    returns_agree,
+    rounded,
+    sketched,
+    thinned,
+)
+from data.schema import Panel
 
 BoolArray = NDArray[np.bool_]
-Marks = Mapping[int, float]
-
-MAX_MARKS = 512
-"""Closes that are kept of a symbol, at most."""
-FEW_SESSIONS = 24
-"""With fewer sessions than this, closes within the day are kept as well."""
-INTRADAY_STEPS = (60, 300, 900, 1800, 3600, 7200, 14_400, 43_200)
-"""Seconds between closes within the day; each divides the next, so that two bar lengths have instants in common."""
-MIN_COMMON_RETURNS = 8
-"""Returns in common from which prices, and not names, tell whether two symbols are one instrument."""
-SURE_COMMON_RETURNS = 30
-"""Returns in common from which prices can tell apart two symbols of one name."""
-TOLERANCE = 0.2
-"""Two returns agree when they differ by less than this share of the median absolute return."""
-MIN_AGREEMENT = 0.8
-"""Share of returns that agree, from which two symbols are one instrument; independent ones agree in about a tenth."""
 SYNTHETIC = "synthetic"
 """How the source of a market begins that was drawn from a seed."""
 
@@ -52,6 +54,7 @@ class SymbolCoverage:
     first_utc, last_utc : datetime64[s], the first bar's open and the last bar's close; all bars between count.
     session_marks : session id -> last known close of that session. At most `MAX_MARKS`, thinned by powers of two.
     intraday_marks : seconds from 1970 -> close known then; empty unless there are few sessions.
+    shapes : hash of a bar's shape -> its place among the bars, for the smallest hashes; at most `SKETCH_SIZE`.
     """
 
     symbol: str
@@ -59,6 +62,7 @@ class SymbolCoverage:
     last_utc: np.datetime64
     session_marks: Marks
     intraday_marks: Marks
+    shapes: Mapping[int, int]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -67,6 +71,7 @@ class SymbolCoverage:
             "last_utc": f"{self.last_utc}Z",
             "session_marks": {str(key): value for key, value in self.session_marks.items()},
             "intraday_marks": {str(key): value for key, value in self.intraday_marks.items()},
+            "shapes": {str(key): place for key, place in self.shapes.items()},
         }
 
     @classmethod
@@ -77,6 +82,7 @@ class SymbolCoverage:
             last_utc=np.datetime64(facts["last_utc"].removesuffix("Z"), "s"),
             session_marks={int(key): float(value) for key, value in facts["session_marks"].items()},
             intraday_marks={int(key): float(value) for key, value in facts["intraday_marks"].items()},
+            shapes={int(key): int(place) for key, place in facts["shapes"].items()},
         )
 
 
@@ -149,6 +155,31 @@ class Coverage:
             for another in common.symbols:
                 if self.same_instrument(one, common, another):
                     found[start:stop, panel.symbols.index(another.symbol)] = True
+        if panel.bar_seconds == self.bar_seconds:
+            found |= self._moved(panel)
+        return found
+
+    def _moved(self, panel: Panel) -> BoolArray:
+        """(T, A) True for bars that are here under other dates: the shapes of a sketch, as far apart."""
+        found = np.zeros(panel.close.shape, dtype=np.bool_)
+        for asset in range(panel.num_assets):
+            shapes = bar_shapes(panel, slice(0, panel.num_bars), asset)
+            for one in self.symbols:
+                sketch = np.array(list(one.shapes), dtype=np.int64)
+                if len(sketch) < MIN_SHAPES:
+                    continue
+                # A sketch that is not full is of few bars: then all of their shapes are in it.
+                limit = sketch.max() if len(sketch) == SKETCH_SIZE else np.iinfo(np.int64).max
+                asked = np.flatnonzero((shapes >= 0) & (shapes <= limit))
+                known = asked[np.isin(shapes[asked], sketch)]
+                offset = known - np.array([one.shapes[int(key)] for key in shapes[known]], dtype=np.int64)
+                values, counts = np.unique(offset, return_counts=True)
+                if not len(counts) or counts.max() < MIN_SHAPES:
+                    continue
+                known = known[offset == values[counts.argmax()]]
+                inside = (asked >= known[0]) & (asked <= known[-1])
+                if len(known) >= MOVED_SHARE * inside.sum():
+                    found[known[0] : known[-1] + 1, asset] = True
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -181,45 +212,17 @@ def same_instrument(one: SymbolCoverage, another: SymbolCoverage) -> bool:
     Under one name prices must plainly contradict (`SURE_COMMON_RETURNS` returns that hardly correlate) before two
     symbols are told apart, so that another vendor's or adjusted prices of one instrument stay one.
     """
-    ours, theirs = _common_returns(one.session_marks, another.session_marks)
+    ours, theirs = common_returns(one.session_marks, another.session_marks)
     if len(ours) < MIN_COMMON_RETURNS:
-        ours, theirs = _common_returns(one.intraday_marks, another.intraday_marks)
+        ours, theirs = common_returns(one.intraday_marks, another.intraday_marks)
     named_alike = plain_name(one.symbol) == plain_name(another.symbol)
     if len(ours) < MIN_COMMON_RETURNS:
         return named_alike
     if named_alike:
-        return len(ours) < SURE_COMMON_RETURNS or _correlation(ours, theirs) > 0.5 or _agree(ours, theirs)
-    return _agree(ours, theirs)
-
-
-def plain_name(symbol: str) -> str:
-    """A symbol without separators, case and quote currency: BTC, btc-usd and BTC/USDT are one name."""
-    letters = re.sub(r"[^A-Z0-9]", "", symbol.upper())
-    return re.sub(r"(?<=.)(USDT|USDC|USD)$", "", letters)
-
-
-def _agree(ours: FloatArray, theirs: FloatArray) -> bool:
-    size = float(np.median(np.abs(np.concatenate([ours, theirs]))))
-    if size == 0.0:  # prices that hardly ever move tell nothing
-        return False
-    return float(np.mean(np.abs(ours - theirs) <= TOLERANCE * size)) >= MIN_AGREEMENT
-
-
-def _correlation(ours: FloatArray, theirs: FloatArray) -> float:
-    if ours.std() == 0.0 or theirs.std() == 0.0:
-        return 0.0
-    return float(np.corrcoef(ours, theirs)[0, 1])
-
-
-def _common_returns(ours: Marks, theirs: Marks) -> tuple[FloatArray, FloatArray]:
-    """Log returns between the instants that both have a mark at."""
-    common = sorted(ours.keys() & theirs.keys())
-    if len(common) < 2:
-        return np.zeros(0), np.zeros(0)
-    return (
-        np.diff(np.log([ours[key] for key in common])),
-        np.diff(np.log([theirs[key] for key in common])),
-    )
+        return (
+            len(ours) < SURE_COMMON_RETURNS or correlation(ours, theirs) > 0.5 or returns_agree(ours, theirs)
+        )
+    return returns_agree(ours, theirs)
 
 
 def _symbol_coverage(panel: Panel, bars: slice, asset: int) -> SymbolCoverage | None:
@@ -232,33 +235,12 @@ def _symbol_coverage(panel: Panel, bars: slice, asset: int) -> SymbolCoverage | 
     last = np.flatnonzero(np.append(sessions[1:] != sessions[:-1], True))
     intraday: Marks = {}
     if len(last) < FEW_SESSIONS:
-        intraday = _intraday_marks(closes[rows].astype(np.int64), price, panel.bar_seconds)
+        intraday = intraday_marks(closes[rows].astype(np.int64), price, panel.bar_seconds)
     return SymbolCoverage(
         symbol=panel.symbols[asset],
         first_utc=panel.bar_utc[rows[0]].astype("datetime64[s]"),
         last_utc=closes[rows[-1]],
-        session_marks=_thinned({int(sessions[at]): _rounded(price[at]) for at in last}, 1),
+        session_marks=thinned({int(sessions[at]): rounded(price[at]) for at in last}),
         intraday_marks=intraday,
+        shapes=sketched(bar_shapes(panel, bars, asset)),
     )
-
-
-def _intraday_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_seconds: int) -> Marks:
-    """The close known at each instant that is a whole multiple of a step and lies at a bar's close."""
-    for step in INTRADAY_STEPS:
-        if step < bar_seconds:
-            continue
-        at = np.flatnonzero(close_seconds % step == 0)
-        if len(at) <= MAX_MARKS:
-            return {int(close_seconds[i]): _rounded(price[i]) for i in at}
-    return {}
-
-
-def _thinned(marks: Marks, step: int) -> Marks:
-    """Marks whose key is a multiple of the smallest power of two that leaves few enough: sets that nest."""
-    while sum(key % step == 0 for key in marks) > MAX_MARKS:
-        step *= 2
-    return {key: value for key, value in marks.items() if key % step == 0}
-
-
-def _rounded(price: float) -> float:
-    return float(f"{price:.9g}")

@@ -8,15 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.coverage import Coverage, SymbolCoverage, plain_name, same_instrument
+from data.coverage import Coverage, SymbolCoverage, same_instrument
+from data.price_sketch import plain_name
 from data.schema import Panel
 
 DAY = 86_400
 
 
-def walk(
-    seed: int, num_bars: int, bar_seconds: int, symbols=("BTC", "ETH"), start="2020-01-01"
-) -> Panel:
+def walk(seed: int, num_bars: int, bar_seconds: int, symbols=("BTC", "ETH"), start="2020-01-01") -> Panel:
     random = np.random.default_rng(seed)
     steps = 0.002 * random.standard_normal((num_bars, len(symbols)))
     close = 100.0 * np.exp(np.cumsum(steps, axis=0))
@@ -24,9 +23,13 @@ def walk(
 
 
 def panel_of(close, bar_seconds, symbols, start) -> Panel:
+    """Bars that open at the last close and reach a little beyond both."""
+    opened = np.concatenate([close[:1] * 1.001, close[:-1]])
+    wick = 1.0 + 0.001 * np.abs(np.sin(close * 1e4))
     bar_utc = np.datetime64(start, "ns") + np.arange(len(close)) * np.timedelta64(bar_seconds, "s")
     return Panel(
-        symbols=symbols, bar_utc=bar_utc, open=close, high=close, low=close, close=close,
+        symbols=symbols, bar_utc=bar_utc, open=opened, high=np.maximum(opened, close) * wick,
+        low=np.minimum(opened, close) / wick, close=close,
         volume=np.ones_like(close), tradable=np.ones(close.shape, dtype=bool),
         session=bar_utc.astype("datetime64[D]").astype(np.int32), calendar="24/7", bar_seconds=bar_seconds,
     )  # fmt: skip
@@ -34,9 +37,8 @@ def panel_of(close, bar_seconds, symbols, start) -> Panel:
 
 def coarser(panel: Panel, factor: int) -> Panel:
     """Every `factor` bars as one; the closes are those of the last of them."""
-    return panel_of(
-        panel.close[factor - 1 :: factor], panel.bar_seconds * factor, panel.symbols, panel.bar_utc[0]
-    )
+    closes = panel.close[factor - 1 :: factor]
+    return panel_of(closes, panel.bar_seconds * factor, panel.symbols, panel.bar_utc[0])
 
 
 def renamed(panel: Panel, *symbols: str) -> Panel:
@@ -67,7 +69,14 @@ def test_a_panel_is_covered_exactly_where_its_bars_were_looked_at():
         FINE.select(["ETH"]),
         FINE.select(["ETH", "BTC"]),
     ],
-    ids=["other names", "names exchanged", "another unit of price", "a bar later", "a subset", "another order"],
+    ids=[
+        "other names",
+        "names exchanged",
+        "another unit of price",
+        "a bar later",
+        "a subset",
+        "another order",
+    ],
 )
 def test_the_same_bars_in_another_dress_are_known_again(panel):
     first = int(np.flatnonzero(panel.bar_utc == FINE.bar_utc[480])[0])
@@ -87,7 +96,11 @@ def test_another_bar_length_of_the_same_instrument_is_known_again(factor):
 def test_a_stretch_of_few_days_is_known_again_by_its_closes_within_the_day(days):
     minutes = walk(3, 1440 * 30, 60, symbols=("SPY",), start="2021-03-01")
     seen = Coverage.of(minutes, slice(0, 1440 * days), source="files: a")
-    for panel in (renamed(minutes, "Q"), renamed(coarser(minutes, 5), "Q"), renamed(coarser(minutes, 30), "Q")):
+    for panel in (
+        renamed(minutes, "Q"),
+        renamed(coarser(minutes, 5), "Q"),
+        renamed(coarser(minutes, 30), "Q"),
+    ):
         covered = seen.covered(panel, source="files: b")
         assert covered.sum() == 1440 * days * 60 // panel.bar_seconds
 
@@ -95,8 +108,8 @@ def test_a_stretch_of_few_days_is_known_again_by_its_closes_within_the_day(days)
 def test_other_instruments_and_other_times_are_not_covered():
     other = walk(2, FINE.num_bars, 1800, symbols=("X", "Y"))
     assert not SEEN.covered(other, source="files: b").any()
-    later = walk(1, 4000, 1800, start="2020-03-01")
-    assert not SEEN.covered(later, source="files: b").any()
+    assert not SEEN.covered(FINE.slice_bars(2400, FINE.num_bars), source="files: b").any()
+    assert not SEEN.covered(FINE.slice_bars(0, 480), source="files: b").any()
 
 
 def test_one_name_is_one_instrument_unless_many_prices_contradict():
@@ -122,7 +135,7 @@ def test_daily_bars_of_sessions_end_where_the_next_begins():
 def test_a_coverage_survives_being_written_down():
     again = Coverage.from_json(json.loads(json.dumps(SEEN.to_json())))
     assert again == SEEN
-    assert len(json.dumps(SEEN.to_json())) < 40_000
+    assert len(json.dumps(SEEN.to_json())) < 60_000
 
 
 def test_marks_stay_few_over_twenty_years_and_are_still_compared():
@@ -135,10 +148,9 @@ def test_marks_stay_few_over_twenty_years_and_are_still_compared():
 def test_symbols_without_a_bar_there_are_left_out():
     close = FINE.close.copy()
     close[:2400, 1] = np.nan
-    late = replace(
-        FINE, open=close, high=close, low=close, close=close, volume=np.where(np.isnan(close), 0.0, 1.0),
-        tradable=np.isfinite(close),
-    )  # fmt: skip
+    known = np.isfinite(close)
+    prices = {n: np.where(known, getattr(FINE, n), np.nan) for n in ("open", "high", "low", "close")}
+    late = replace(FINE, **prices, volume=known.astype(float), tradable=known)
     assert Coverage.of(late, slice(480, 2400), source="a").names == ("BTC",)
 
 
@@ -152,8 +164,45 @@ def test_with_too_few_prices_in_common_the_name_decides():
     def one(symbol):
         return SymbolCoverage(
             symbol=symbol, first_utc=np.datetime64("2020-01-01", "s"), last_utc=np.datetime64("2020-02-01", "s"),
-            session_marks={1: 10.0}, intraday_marks={},
+            session_marks={1: 10.0}, intraday_marks={}, shapes={},
         )  # fmt: skip
 
     assert same_instrument(one("ES"), one("es"))
     assert not same_instrument(one("ES"), one("NQ"))
+
+
+@pytest.mark.parametrize("days", [0.5 / 24, 1.0, 365.25])
+def test_bars_under_other_dates_are_known_again_by_their_shapes(days):
+    bar_utc = FINE.bar_utc + np.timedelta64(round(days * 86_400), "s")
+    prices = {name: 3.0 * getattr(FINE, name) for name in ("open", "high", "low", "close")}
+    session = bar_utc.astype("datetime64[D]").astype(np.int32)
+    moved = replace(renamed(FINE, "X", "Y"), bar_utc=bar_utc, session=session, **prices)
+    covered = covered_bars(moved)
+    assert covered[540:2340].all()
+    assert not covered[:480].any() or days < 1.0  # by half an hour, time itself tells of the bars at the edge
+    assert covered[2450:].sum() == 0
+
+
+def test_flat_bars_have_no_shape_to_be_known_by():
+    flat = np.full((500, 1), 10.0)
+    still = replace(panel_of(flat, 1800, ("X",), "2020-01-01"), open=flat, high=flat, low=flat)
+    assert Coverage.of(still, slice(0, 500), source="a").symbols[0].shapes == {}
+
+
+@pytest.mark.parametrize("price", [2.0, 10.0, 250.0])
+def test_prices_of_few_ticks_do_not_look_like_bars_of_another_year(price):
+    # A stock of two dollars moves by a cent or not at all: single bars repeat themselves all the time.
+    for seed in range(5):
+        random = np.random.default_rng(seed)
+        close = np.maximum(price + 0.01 * np.cumsum(random.integers(-1, 2, size=(20_000, 1)), axis=0), 0.05)
+        opened = np.concatenate([close[:1], close[:-1]])
+        ticks = 0.01 * random.integers(0, 2, size=close.shape)
+        prices = {
+            "open": opened,
+            "high": np.maximum(opened, close) + ticks,
+            "low": np.minimum(opened, close),
+            "close": close,
+        }
+        panel = replace(panel_of(close, 60, ("X",), "2020-01-01"), **prices)
+        seen = Coverage.of(panel, slice(0, 10_000), source="a")
+        assert not seen.covered(panel.slice_bars(10_000, 20_000), source="b").any()

@@ -1,0 +1,135 @@
+"""A sketch of one symbol's prices, by which its bars are known again in other data: closes, and shapes of bars.
+
+Closes lie at instants that every bar length shares (the ends of sessions; whole multiples of a step within the day),
+so that returns between them can be compared with those of another bar length, vendor or unit of price. Shapes of bars
+do not depend on time: by them bars are known again that were given other dates.
+
+Axes: N bars of one symbol.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.schema import FloatArray, Panel
+
+Marks = Mapping[int, float]
+
+MAX_MARKS = 512
+"""Closes that are kept of a symbol, at most."""
+FEW_SESSIONS = 24
+"""With fewer sessions than this, closes within the day are kept as well."""
+INTRADAY_STEPS = (60, 300, 900, 1800, 3600, 7200, 14_400, 43_200)
+"""Seconds between closes within the day; each divides the next, so that two bar lengths have instants in common."""
+MIN_COMMON_RETURNS = 8
+"""Returns in common from which prices, and not names, tell whether two symbols are one instrument."""
+SURE_COMMON_RETURNS = 30
+"""Returns in common from which prices can tell apart two symbols of one name."""
+TOLERANCE = 0.2
+"""Two returns agree when they differ by less than this share of the median absolute return."""
+MIN_AGREEMENT = 0.8
+"""Share of returns that agree, from which two symbols are one instrument; independent ones agree in about a tenth."""
+BARS_OF_A_SHAPE = 4
+"""Bars in a row whose shape is hashed."""
+SKETCH_SIZE = 256
+"""Shapes that are kept of a symbol: those with the smallest hashes, a random sample that two data sets share."""
+MIN_SHAPES = 20
+"""Shapes that a stretch must have in common with a sketch, as far apart as there."""
+MOVED_SHARE = 0.2
+"""Share of a stretch's shapes that are in a sketch, from which its bars are those of the sketch at other dates."""
+
+
+def plain_name(symbol: str) -> str:
+    """A symbol without separators, case and quote currency: BTC, btc-usd and BTC/USDT are one name."""
+    letters = re.sub(r"[^A-Z0-9]", "", symbol.upper())
+    return re.sub(r"(?<=.)(USDT|USDC|USD)$", "", letters)
+
+
+def returns_agree(ours: FloatArray, theirs: FloatArray) -> bool:
+    """Whether two series of returns (N,) over the same spans are those of one instrument."""
+    size = float(np.median(np.abs(np.concatenate([ours, theirs]))))
+    if size == 0.0:  # prices that hardly ever move tell nothing
+        return False
+    return float(np.mean(np.abs(ours - theirs) <= TOLERANCE * size)) >= MIN_AGREEMENT
+
+
+def correlation(ours: FloatArray, theirs: FloatArray) -> float:
+    """Pearson's, 0 where one of them never moves."""
+    if ours.std() == 0.0 or theirs.std() == 0.0:
+        return 0.0
+    return float(np.corrcoef(ours, theirs)[0, 1])
+
+
+def common_returns(ours: Marks, theirs: Marks) -> tuple[FloatArray, FloatArray]:
+    """Log returns between the instants that both have a mark at."""
+    common = sorted(ours.keys() & theirs.keys())
+    if len(common) < 2:
+        return np.zeros(0), np.zeros(0)
+    return (
+        np.diff(np.log([ours[key] for key in common])),
+        np.diff(np.log([theirs[key] for key in common])),
+    )
+
+
+def bar_shapes(panel: Panel, bars: slice, asset: int) -> NDArray[np.int64]:
+    """(N,) a hash in [0, 2^53) of the shape of each bar and the three before it; -1 where there is none.
+
+    The shape is how far open, high and low lie from the close: it does not change with time, name or unit of price. A
+    bar that is unknown, or whose prices are all equal, has none. Bars of few ticks look alike; four in a row seldom.
+    """
+    close = panel.close[bars, asset]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = [np.log(getattr(panel, name)[bars, asset] / close) for name in ("open", "high", "low")]
+    known = np.all(np.isfinite(ratios), axis=0) & (ratios[1] > ratios[2])
+    single = np.zeros(len(close), dtype=np.uint64)
+    for ratio in ratios:
+        single = _mixed(single ^ np.rint(np.where(known, ratio, 0.0) * 1e8).astype(np.int64).view(np.uint64))
+    digest, whole = np.zeros(len(close), dtype=np.uint64), np.ones(len(close), dtype=np.bool_)
+    for back in range(BARS_OF_A_SHAPE):
+        digest = _mixed(digest ^ np.roll(single, back))
+        whole &= np.roll(known, back)
+    whole[: BARS_OF_A_SHAPE - 1] = False
+    return np.where(whole, (digest >> np.uint64(11)).astype(np.int64), -1)
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): every bit of the result depends on every bit given."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def sketched(shapes: NDArray[np.int64]) -> dict[int, int]:
+    """The smallest hashes of `bar_shapes`, each with the place of its bar."""
+    hashes, places = np.unique(shapes, return_index=True)
+    kept = hashes >= 0
+    return {int(key): int(at) for key, at in zip(hashes[kept][:SKETCH_SIZE], places[kept][:SKETCH_SIZE])}
+
+
+def intraday_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_seconds: int) -> Marks:
+    """The close known at each instant that is a whole multiple of a step and lies at a bar's close."""
+    for step in INTRADAY_STEPS:
+        if step < bar_seconds:
+            continue
+        at = np.flatnonzero(close_seconds % step == 0)
+        if len(at) <= MAX_MARKS:
+            return {int(close_seconds[i]): rounded(price[i]) for i in at}
+    return {}
+
+
+def thinned(marks: Marks) -> Marks:
+    """Marks whose key is a multiple of the smallest power of two that leaves few enough: sets that nest."""
+    step = 1
+    while sum(key % step == 0 for key in marks) > MAX_MARKS:
+        step *= 2
+    return {key: value for key, value in marks.items() if key % step == 0}
+
+
+def rounded(price: float) -> float:
+    """To nine digits."""
+    return float(f"{price:.9g}")
