@@ -37,12 +37,13 @@ class Criterion:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The gate's decision. `headline` is one sentence."""
+    """The gate's decision. `headline` is one sentence; `lowered` says what less than the standard gate demands."""
 
     passed: bool
     headline: str
     criteria: tuple[Criterion, ...]
     num_trials: float
+    lowered: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """The content of verdict.json."""
@@ -54,12 +55,18 @@ class Verdict:
             "pass": self.passed,
             "headline": self.headline,
             "num_trials": self.num_trials,
+            "lowered": list(self.lowered),
             "criteria": rows,
         }
 
 
-def judge(config: GateConfig, evidence: GateEvidence) -> Verdict:
-    """Measure every criterion and decide: passed when every enforced one holds."""
+def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...] = ()) -> Verdict:
+    """Measure every criterion and decide: passed when every enforced one holds.
+
+    Parameters
+    ----------
+    lowered : what is demanded less of than by the standard gate (`evaluation.gate_standard`): an approval names it.
+    """
     outcomes = tuple(
         _outcome(name, label, measure(config, evidence), config, evidence)
         for name, (label, measure) in CRITERIA.items()
@@ -70,9 +77,19 @@ def judge(config: GateConfig, evidence: GateEvidence) -> Verdict:
         headline = f"Refused: {failed[0].reason[0].lower()}{failed[0].reason[1:]}"
         if len(failed) > 1:
             headline = f"{headline[:-1]} ({len(failed)} of {len(enforced)} criteria fail)."
+    elif lowered:
+        headline = (
+            f"Approved under lowered criteria: {'; '.join(lowered)}; the {len(enforced)} that are enforced hold."
+        )
     else:
         headline = f"Approved: all {len(enforced)} criteria hold out of sample and net of costs."
-    return Verdict(passed=not failed, headline=headline, criteria=outcomes, num_trials=evidence.num_trials)
+    return Verdict(
+        passed=not failed,
+        headline=headline,
+        criteria=outcomes,
+        num_trials=evidence.num_trials,
+        lowered=lowered,
+    )
 
 
 def _outcome(

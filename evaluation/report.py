@@ -82,7 +82,8 @@ def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdic
     first, last = summary["first_bar_utc"][:10], summary["last_bar_utc"][:10]
     trials = f"{summary['num_trials']:g} trial{'' if summary['num_trials'] == 1 else 's'}"
     failed = [] if verdict is None else [c for c in verdict.criteria if c.enforced and not c.passed]
-    beneath = "It may be deployed." if verdict and verdict.passed else "It must not be deployed."
+    approved = bool(verdict and verdict.passed and not verdict.lowered)
+    beneath = "It may be deployed." if approved else "It must not be deployed."
     if verdict is not None and len(failed) > 1:
         beneath = f"{beneath} Also failing: {', '.join(c.label.split(',')[0].lower() for c in failed[1:])}."
     headline = "No gate was asked." if verdict is None else verdict.headline.split(": ", 1)[-1]
@@ -91,8 +92,8 @@ def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdic
     return {
         "subtitle": f"{', '.join(result.panel.symbols)} · {first} to {last} · {summary['num_bars']:,} bars in "
         f"{summary['num_folds']} fold{'' if summary['num_folds'] == 1 else 's'} · {trials}",
-        "passed": bool(verdict and verdict.passed),
-        "word": "Not judged" if verdict is None else ("Approved" if verdict.passed else "Refused"),
+        "passed": approved,
+        "word": "Not judged" if verdict is None else verdict.headline.split(": ", 1)[0],
         "headline": headline[0].upper() + headline[1:],
         "beneath": "" if verdict is None else beneath,
         "tiles": _tiles(result, summary),

@@ -24,7 +24,7 @@ from rayjobs.build import TrainConfig
 from rayjobs.fold_job import FoldOutcome, Study, lookback_bars, training_windows
 from rayjobs.leak_audit import check_simulator
 from rayjobs.result_tables import print_paths, print_table, print_verdict
-from rayjobs.study_evidence import chained, completed
+from rayjobs.study_evidence import chained, completed, lowered_criteria
 from rayjobs.tracking import Tracker
 
 
@@ -77,7 +77,10 @@ def report_study(
     summary = summarise(
         result, num_trials=evidence.num_trials, trial_sharpe_variance=evidence.trial_sharpe_variance
     ) | {"cost_factor": study.config.scoring.cost_factor}
-    verdict = judge(study.config.gate, GateEvidence.of(result, completed(study, result, evidence)))
+    evidence = completed(study, result, evidence)
+    verdict = judge(
+        study.config.gate, GateEvidence.of(result, evidence), lowered=lowered_criteria(study.config)
+    )
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
     paths = write_artefacts(run, result, summary, verdict)

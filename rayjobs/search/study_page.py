@@ -85,10 +85,10 @@ def _head(view: StudyView) -> dict[str, str]:
             "headline": "No winner has met the holdout yet.",
             "beneath": beneath,
         }
-    text = verdict["headline"].split(": ", 1)[-1]
+    word, text = verdict["headline"].split(": ", 1)
     return {
-        "style": "pass" if verdict["pass"] else "fail",
-        "word": "Approved" if verdict["pass"] else "Refused",
+        "style": "pass" if verdict["pass"] and not verdict.get("lowered") else "fail",
+        "word": word,
         "headline": text[0].upper() + text[1:],
         "beneath": "The winner, retrained and run once on the sealed holdout; its own report: winner/report.html.",
     }

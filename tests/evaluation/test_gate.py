@@ -189,3 +189,12 @@ def test_returns_that_do_not_cover_the_bars_are_refused():
 
 def test_every_criterion_that_can_be_enforced_is_measured():
     assert tuple(CRITERIA) == CRITERION_NAMES
+
+
+def test_an_approval_under_lowered_criteria_says_so_and_a_refusal_gives_its_reason():
+    verdict = judge(CONFIG, good_evidence(), lowered=("min_sharpe is 0.1 instead of 1",))
+    assert verdict.passed
+    assert verdict.headline.startswith("Approved under lowered criteria: min_sharpe is 0.1 instead of 1; the ")
+    assert verdict.to_dict()["lowered"] == ["min_sharpe is 0.1 instead of 1"]
+    refused = judge(CONFIG, replace(good_evidence(), num_trades=3), lowered=("x",))
+    assert refused.headline.startswith("Refused: ")

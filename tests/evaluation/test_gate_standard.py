@@ -1,0 +1,42 @@
+"""An approval under lowered criteria names what was lowered; a stricter gate is no lower one."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from evaluation.gate_evidence import GateConfig
+from evaluation.gate_standard import STRICTER, lowered_thresholds
+from rayjobs.build import build_train_config
+from rayjobs.entry import compose
+
+STANDARD = build_train_config(compose("train")).gate
+NO_THRESHOLD = {"enforced"}
+
+
+def test_every_threshold_of_the_gate_has_a_direction():
+    assert {field.name for field in fields(GateConfig)} - NO_THRESHOLD == set(STRICTER)
+
+
+def test_the_standard_gate_is_not_lowered():
+    assert lowered_thresholds(STANDARD, STANDARD) == ()
+
+
+@pytest.mark.parametrize("name", sorted(STRICTER))
+def test_each_threshold_is_named_when_it_is_lowered_and_not_when_it_is_raised(name):
+    value = getattr(STANDARD, name)
+    if value is None:
+        pytest.skip("a threshold without a number has its own test")
+    step = 0.01 if 0.0 < abs(value) < 1.0 else 0.1 * abs(value)
+    step = max(1, round(step)) if isinstance(value, int) else step
+    lower = replace(STANDARD, **{name: value - STRICTER[name] * step})
+    higher = replace(STANDARD, **{name: value + STRICTER[name] * step})
+    (phrase,) = lowered_thresholds(lower, STANDARD)
+    assert phrase.startswith(f"{name} is ")
+    assert lowered_thresholds(higher, STANDARD) == ()
+
+
+def test_a_criterion_that_no_longer_decides_is_named():
+    rest = tuple(name for name in STANDARD.enforced if name != "overfitting")
+    assert lowered_thresholds(replace(STANDARD, enforced=rest), STANDARD) == ("overfitting is not enforced",)
