@@ -96,6 +96,16 @@ def oracle_fraction(result: WalkForwardResult) -> float:
     return float(result.net_return.sum()) / earned if earned > 0.0 else math.nan
 
 
+def _baseline(result: WalkForwardResult, name: str) -> dict[str, float]:
+    """The same metrics of a baseline, and how much it trades."""
+    periods, turnover = result.panel.periods_per_year, result.baseline_turnover(name)
+    return {
+        **performance(result.baseline_return(name), periods),
+        "turnover": turnover,
+        "annual_turnover": turnover / (len(result.bar) / periods),
+    }
+
+
 def details(result: WalkForwardResult) -> dict[str, Any]:
     """Stress, regimes, hours and capacity: what the report shows below the headline."""
     return {
@@ -126,9 +136,7 @@ def summarise(
         "first_bar_utc": f"{bars[0].astype('datetime64[s]')}Z",
         "last_bar_utc": f"{bars[-1].astype('datetime64[s]')}Z",
         "periods_per_year": periods,
-        "baselines": {
-            name: performance(result.baseline_return(name), periods) for name in result.baseline_names
-        },
+        "baselines": {name: _baseline(result, name) for name in result.baseline_names},
     }
     summary["information_ratio"] = {
         name: metrics.information_ratio(
