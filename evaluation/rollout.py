@@ -265,7 +265,7 @@ def run_scenarios(
     batches: dict[PortfolioEnvConfig, list[tuple[str, int]]] = {}
     for key, plan in plans.items():
         batches.setdefault(plan.config, []).append(key)
-    tracks = {}
+    tracks: dict[tuple[int, str, int], Track] = {}
     for shared, keys in batches.items():
         scored = evaluation_config(shared)
         policy = planned_policy([plans[key] for key in keys], scored, len(scenarios))

@@ -117,9 +117,9 @@ def by_hand(panel: Panel, instruments: dict, equity: float, start: int, stop: in
         wanted, before, traded = decide(t, wealth, list(held)), wealth, 0.0
         working = [new if new is not None else old for new, old in zip(wanted, working)]
         for a, term in enumerate(terms):
-            if term.funding_hours and (panel.bar_utc[t + 1].astype("datetime64[h]").astype(int) % 8 == 0):
-                if panel.bar_utc[t + 1] == panel.bar_utc[t + 1].astype("datetime64[h]"):
-                    cash -= cost_factor * term.funding_rate * held[a] * marks[t, a] * term.multiplier
+            seconds = int(panel.bar_utc[t + 1].astype("datetime64[s]").astype(np.int64))
+            if term.funding_hours and seconds % (3600 * int(term.funding_hours)) == 0:
+                cash -= cost_factor * term.funding_rate * held[a] * marks[t, a] * term.multiplier
             if working[a] is not None and panel.tradable[t + 1, a] and working[a] != held[a]:
                 units, price = working[a] - held[a], panel.open[t + 1, a]
                 cash -= units * price * term.multiplier + fee(term, units, price, cost_factor)
