@@ -44,7 +44,8 @@ def performance(net_return: FloatArray, periods_per_year: float) -> dict[str, fl
 def trading(result: WalkForwardResult) -> dict[str, Any]:
     """Trades, turnover, exposure and costs of the policy over all test windows.
 
-    `turnover` is traded notional over equity, summed over all bars; costs are in account currency.
+    `turnover` is traded notional over equity, summed over all bars; costs are in account currency. Exposure and time in
+    the market are means over all bars, those after an account has ended included.
     """
     recordings = [fold.recording for fold in result.folds]
     pnl = np.concatenate([r.trades.pnl[closed_mask(r)] for r in recordings])
@@ -59,8 +60,8 @@ def trading(result: WalkForwardResult) -> dict[str, Any]:
         "num_trades": int(pnl.size),
         "turnover": turnover,
         "annual_turnover": turnover / years,
-        "mean_gross_exposure": float(gross.mean()),
-        "time_in_market": float(np.mean(gross > 0.0)),
+        "mean_gross_exposure": float(gross.sum() / len(result.bar)),
+        "time_in_market": float(np.count_nonzero(gross) / len(result.bar)),
         "total_cost": float(costs.sum()),
         "costs": {name: float(value) for name, value in zip(COST_NAMES, costs)},
     }

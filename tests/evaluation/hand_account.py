@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from conftest import plain_env
+from plain_env import plain_env
 
 from data.features.compute import FeatureSet
 from data.schema import Panel
