@@ -255,6 +255,39 @@ def test_a_winner_is_not_sold():
     assert (np.diff(recorded.units[:-1], axis=0) == 0).all()
 
 
+def test_each_window_has_its_own_members_and_shares():
+    panel = without(random_panel("coins"), 1, slice(0, 600))
+    instruments, windows = instruments_of(panel, "coins"), [WINDOW, Window(start_bar=901, stop_bar=1_100)]
+    tracks = run_schedules(
+        {"held": SCRIPTED["buy_and_hold"](panel)}, market_of(panel, "coins"), hostile("weights"), windows
+    )["held"]
+    agrees(tracks[0], *by_hand(panel, instruments, 2e7, START, STOP, holding(panel, instruments, [0, 2]))[:2])
+    agrees(tracks[1], *by_hand(panel, instruments, 2e7, 901, 1_100, holding(panel, instruments, [0, 1, 2]))[:2])
+
+
+def test_warm_up_bars_change_nothing_and_latency_moves_the_purchase():
+    panel, env = random_panel("stocks"), hostile("direction")
+    warm = replace(env, episode=replace(env.episode, warmup_bars=30))
+    late = replace(env, costs=replace(env.costs, latency_bars=2))
+    names = ["buy_and_hold", "equal_weight"]
+    plain, warmed = scored(panel, "stocks", env, names), scored(panel, "stocks", warm, names)
+    for name in names:
+        np.testing.assert_array_equal(plain[name][0].net_return, warmed[name][0].net_return)
+        np.testing.assert_array_equal(plain[name][0].turnover, warmed[name][0].turnover)
+    (moved,) = scored(panel, "stocks", late, ["buy_and_hold"])["buy_and_hold"]
+    assert np.flatnonzero(moved.turnover).tolist() == [2, STOP - START - 1]
+
+
+def test_an_asset_that_lists_after_the_purchase_may_not_move_what_was_bought():
+    # The future of a listing is not known when shares are given out.
+    panel = random_panel("coins")
+    late = without(panel, 1, slice(0, 600))
+    never = without(panel, 1, slice(0, None))
+    env = hostile("weights")
+    runs = [scored(p, "coins", env, ["buy_and_hold"])["buy_and_hold"][0] for p in (late, never)]
+    np.testing.assert_array_equal(runs[0].net_return, runs[1].net_return)
+
+
 def test_fills_are_carried_on_where_a_bar_holds_too_little_volume():
     panel = replace(random_panel("coins"), volume=np.full((1_200, 3), 400.0))
     env = venue_env("direction")
