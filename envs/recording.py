@@ -27,6 +27,7 @@ class Recording:
     Attributes
     ----------
     symbols : (A,) indices of the row's assets in the market. start_bar : first bar whose return may be earned.
+    multiplier : (A,) account currency per unit and price point of each asset.
     bar : (N,) int64, bar marked. equity : (N + 1,), first entry initial. net_return : (N,).
     units : (N, A) held after the bar. target_units : (N, A) in force after the decision at the close of bar - 1.
     exposure : (N, A), notional over equity at the close. turnover : (N,), traded notional over equity before the bar.
@@ -35,6 +36,7 @@ class Recording:
     """
 
     symbols: NDArray[np.int64]
+    multiplier: FloatArray
     start_bar: int
     bar: NDArray[np.int64]
     equity: FloatArray
@@ -184,7 +186,7 @@ class Recorder:
         with np.errstate(divide="ignore", invalid="ignore"):
             exposure = np.where(equity[1:, None] > 0, notional / equity[1:, None], 0.0)
         return Recording(
-            symbols=symbols, start_bar=int(self._start[row]), bar=bar, equity=equity,
+            symbols=symbols, multiplier=point, start_bar=int(self._start[row]), bar=bar, equity=equity,
             net_return=flow[:, c.NET_RETURN], units=units, target_units=decisions[:, :, c.LOG_TARGET],
             exposure=exposure, turnover=flow[:, c.TURNOVER] / equity[:-1],
             costs=flow[:, c.COMMISSION : c.COMMISSION + len(COST_NAMES)], reward=tape.reward[part, row],

@@ -106,7 +106,8 @@ def impact_rate(result: WalkForwardResult, *, impact_coefficient: float = 1.0) -
             return math.nan
         size = np.abs(fills.units)
         notional_share = _traded_share(
-            recording.turnover, recording.bar, fills.filled_bar, size * fills.price
+            recording.turnover, recording.bar, fills.filled_bar,
+            size * fills.price * recording.multiplier[fills.asset],
         )
         paid += float(
             np.sum(notional_share * impact_coefficient * daily_A[slot] * np.sqrt(size / volume_A[slot]))
@@ -115,7 +116,7 @@ def impact_rate(result: WalkForwardResult, *, impact_coefficient: float = 1.0) -
 
 
 def _traded_share(turnover_N: FloatArray, bar_N: Any, filled_bar: Any, notional: FloatArray) -> FloatArray:
-    """Each fill's notional over equity: the bar's turnover shared out by notional (exact for any point value)."""
+    """(R,) each fill's notional over equity: the bar's turnover shared out by notional."""
     if not len(filled_bar):
         return np.zeros(0)
     step = np.searchsorted(bar_N, filled_bar)

@@ -49,13 +49,16 @@ def signed(value: Any, text: str) -> Cell:
 
 
 def comparison_table(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Policy and baselines: return, risk and their ratios."""
-    rows = [{"name": "this policy", "cells": _performance_cells(summary)}]
-    rows += [
-        {"name": name.replace("_", " "), "cells": _performance_cells(values)}
-        for name, values in summary["baselines"].items()
+    """Policy and baselines: return, risk, their ratios, and how many times a year equity is traded."""
+    values = {"this policy": summary, **summary["baselines"]}
+    rows = [
+        {
+            "name": name.replace("_", " "),
+            "cells": [*_performance_cells(one), {"text": number(one["annual_turnover"], 1), "style": ""}],
+        }
+        for name, one in values.items()
     ]
-    return {"columns": PERFORMANCE_COLUMNS, "rows": rows}
+    return {"columns": (*PERFORMANCE_COLUMNS, "Turnover a year"), "rows": rows}
 
 
 def stress_rows(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ With `EpisodeConfig.warmup_bars` the state is warmed up on bars before the windo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
@@ -20,10 +21,12 @@ from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.recording import Recorder, Recording
+from evaluation.allocations import WindowPlan, plan_window
 from evaluation.entry_delay import EntryDelay
 from policies.baselines import Schedule, ScheduledPolicy
 from policies.protocol import Policy, restart_rows
 
+LOG = logging.getLogger(__name__)
 Scheme = Literal["direction", "orders", "direction_size", "weights"]
 
 
@@ -46,6 +49,8 @@ class Scenario:
 
 
 AS_CONFIGURED = Scenario(name="as configured")
+FLOWS = [c.NET_RETURN, c.TURNOVER, c.EQUITY_AFTER]
+"""What a track is made of, see `Track`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +61,12 @@ class Track:
     ----------
     bar : (N,) panel index of the bars marked.
     net_return : (N,) per-bar returns, net of costs.
+    turnover : (N,) traded notional over equity before the bar; None where it was not measured.
     """
 
     bar: NDArray[np.int64]
     net_return: NDArray[np.float64]
+    turnover: NDArray[np.float64] | None = None
 
 
 def rollout(policy: Policy, env: PortfolioVectorEnv) -> list[Recording]:
@@ -110,28 +117,37 @@ def _run_episodes(
     if scenarios is not None and any(scenario.entry_delay_bars for scenario in scenarios):
         delay = EntryDelay(np.array([scenario.entry_delay_bars for scenario in scenarios]))
     length_E = np.zeros(env.num_envs, dtype=np.int64)
-    returns = []
+    steps = []
     while not length_E.all():
         masks = {"allowed": env.action_masks()} if getattr(policy, "masks_actions", False) else {}
         actions, state = policy.act(observation, state, **masks)
         if delay is not None:
             actions = delay.apply(actions)
         observation, _, terminated, truncated, _ = env.step(actions)
-        returns.append(env.rows.flow[:, c.NET_RETURN].copy())
+        steps.append(env.rows.flow[:, FLOWS])
         ended = terminated | truncated
         if ended.any():
-            length_E = np.where(ended & (length_E == 0), len(returns), length_E)
+            length_E = np.where(ended & (length_E == 0), len(steps), length_E)
             state = restart_rows(state, policy.initial_state(env.num_envs), ended)
-    return_NE = np.stack(returns)
+    flow_NEK = np.stack(steps)
+    equity_NE = np.vstack([np.full((1, env.num_envs), env.config.initial_equity), flow_NEK[:-1, :, 2]])
     return [
         Track(
             bar=np.arange(max(earning, first), first + length),
-            net_return=return_NE[max(earning - first, 0) : length, row].copy(),
+            net_return=flow_NEK[max(earning - first, 0) : length, row, 0].copy(),
+            turnover=_over(flow_NEK, equity_NE, slice(max(earning - first, 0), length), row),
         )
         for row, (first, earning, length) in enumerate(
             zip(first_E.tolist(), earning_E.tolist(), length_E.tolist())
         )
     ]
+
+
+def _over(
+    flow_NEK: NDArray[np.float64], equity_NE: NDArray[np.float64], bars: slice, row: int
+) -> NDArray[np.float64]:
+    """(N,) traded notional of a row over its equity before each bar."""
+    return np.asarray(flow_NEK[bars, row, 1] / equity_NE[bars, row])
 
 
 def _set_conditions(env: PortfolioVectorEnv, scenarios: Sequence[Scenario]) -> None:
@@ -206,24 +222,92 @@ def run_schedules(
     *,
     cost_factor: float = 1.0,
     extra_latency_bars: int = 0,
+    rebalance_sessions: int | None = None,
 ) -> dict[str, list[Track]]:
-    """Run named schedules over the windows under one config's costs and limits, as one batch per action scheme.
+    """Run named schedules over the windows under one config's costs.
 
     Returns
     -------
     name -> one track per window.
     """
-    tracks: dict[str, list[Track]] = {}
-    for scheme in {schedule.scheme for schedule in schedules.values()}:
-        names = [name for name, schedule in schedules.items() if schedule.scheme == scheme]
-        scored = evaluation_config(
-            config, scheme=scheme, cost_factor=cost_factor, extra_latency_bars=extra_latency_bars
+    condition = Scenario(name="", cost_factor=cost_factor, extra_latency_bars=extra_latency_bars)
+    return run_scenarios(
+        schedules, market, config, windows, [condition], rebalance_sessions=rebalance_sessions
+    )[0]
+
+
+def run_scenarios(
+    schedules: Mapping[str, Schedule],
+    market: Market,
+    config: PortfolioEnvConfig,
+    windows: Sequence[Window],
+    scenarios: Sequence[Scenario],
+    *,
+    rebalance_sessions: int | None = None,
+) -> list[dict[str, list[Track]]]:
+    """Run named schedules over the windows under each scenario; what needs the same env is one batch.
+
+    Parameters
+    ----------
+    config : the policy's; allocations have limits of their own, see `evaluation.allocations`.
+    rebalance_sessions : of schedules that are rebalanced.
+
+    Returns
+    -------
+    For each scenario: name -> one track per window.
+    """
+    plans = {
+        (name, place): plan_window(schedule, market, config, window, rebalance_sessions)
+        for name, schedule in schedules.items()
+        for place, window in enumerate(windows)
+    }
+    _tell_larger_accounts(plans, config)
+    batches: dict[PortfolioEnvConfig, list[tuple[str, int]]] = {}
+    for key, plan in plans.items():
+        batches.setdefault(plan.config, []).append(key)
+    tracks: dict[tuple[int, str, int], Track] = {}
+    for shared, keys in batches.items():
+        scored = evaluation_config(shared)
+        policy = planned_policy([plans[key] for key in keys], scored, len(scenarios))
+        conditions = [scenario for scenario in scenarios for _ in keys]
+        places = [windows[place] for _, place in keys] * len(scenarios)
+        env = scenario_env(market, scored, places, conditions)
+        rows = iter(record_rows(policy, env, (), conditions)[1])
+        tracks |= {(number, *key): next(rows) for number in range(len(scenarios)) for key in keys}
+    return [
+        {name: [tracks[number, name, place] for place in range(len(windows))] for name in schedules}
+        for number in range(len(scenarios))
+    ]
+
+
+def _tell_larger_accounts(
+    plans: Mapping[tuple[str, int], WindowPlan], config: PortfolioEnvConfig
+) -> None:
+    larger = {
+        name: plan.config.initial_equity
+        for (name, _), plan in plans.items()
+        if plan.config.initial_equity != config.initial_equity
+    }
+    if larger:
+        LOG.warning(
+            "an account of %s does not pay for one lot of each asset; baselines are scored with a larger one: %s",
+            f"{config.initial_equity:,.0f}",
+            ", ".join(f"{name} with {equity:,.0f}" for name, equity in larger.items()),
         )
-        policy = stacked_policy([schedules[name] for name in names], scored, windows)
-        rows = record_rows(policy, whole_window_env(market, scored, list(windows) * len(names)), ())[1]
-        for index, name in enumerate(names):
-            tracks[name] = rows[index * len(windows) : (index + 1) * len(windows)]
-    return {name: tracks[name] for name in schedules}
+
+
+def planned_policy(
+    plans: Sequence[WindowPlan], config: PortfolioEnvConfig, repetitions: int = 1
+) -> ScheduledPolicy:
+    """One schedule made of the plans laid end to end, so that one batch runs them all, `repetitions` times over."""
+    lengths = [len(plan.target_NA) for plan in plans]
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    return ScheduledPolicy(
+        target_TA=np.concatenate([plan.target_NA for plan in plans]),
+        first_bar_E=np.tile(starts, repetitions),
+        scheme=config.action.scheme,
+        unknown="keep",
+    )
 
 
 def run_schedule(
@@ -231,21 +315,14 @@ def run_schedule(
     market: Market,
     config: PortfolioEnvConfig,
     windows: Sequence[Window],
+    *,
+    rebalance_sessions: int | None = None,
     **changes: float,
 ) -> list[Recording]:
     """Record one schedule over the windows; `changes` are those of `evaluation_config`."""
-    scored = evaluation_config(config, scheme=schedule.scheme, **changes)  # type: ignore[arg-type]
-    return run_policy(stacked_policy([schedule], scored, windows), market, scored, windows)
-
-
-def stacked_policy(
-    schedules: Sequence[Schedule], config: PortfolioEnvConfig, windows: Sequence[Window]
-) -> ScheduledPolicy:
-    """One schedule made of several laid end to end, so that one batch runs them all."""
-    size = len(schedules[0].target_TA)
-    first = np.array([window.start_bar - 1 - config.episode.warmup_bars for window in windows])
-    return ScheduledPolicy(
-        target_TA=np.concatenate([schedule.target_TA for schedule in schedules]),
-        first_bar_E=np.concatenate([first + index * size for index in range(len(schedules))]),
-        scheme=config.action.scheme,
-    )
+    recordings = []
+    for window in windows:
+        plan = plan_window(schedule, market, config, window, rebalance_sessions)
+        scored = evaluation_config(plan.config, **changes)  # type: ignore[arg-type]
+        recordings += run_policy(planned_policy([plan], scored), market, scored, [window])
+    return recordings

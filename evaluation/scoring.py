@@ -14,16 +14,18 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.recording import Recording
+from evaluation.allocations import plan_window
 from evaluation.placebo_strategies import placebo_returns, random_targets
 from evaluation.rollout import (
     AS_CONFIGURED,
     Scenario,
     Track,
     evaluation_config,
+    planned_policy,
     record_rows,
+    run_scenarios,
     run_schedules,
     scenario_env,
-    stacked_policy,
 )
 from evaluation.splits import Fold
 from evaluation.stress import cost_name, stress_scenarios
@@ -45,6 +47,8 @@ class ScoringConfig:
     Attributes
     ----------
     momentum_bars, hold_bars : lookback and holding period of the momentum and mean-reversion baselines, bars.
+    rebalance_sessions : sessions between two rebalancings of the allocations (equal weight and its like).
+    target_volatility : annual, of the baseline that holds it, fraction.
     stress_cost_factor : multiple of all costs for the stressed comparison; 1.0 leaves it out.
     in_sample : score the policy on its own training window too.
     cost_factor : multiple of all costs at which policy and baselines are scored; the gate refuses less than 1.
@@ -57,6 +61,8 @@ class ScoringConfig:
 
     momentum_bars: int
     hold_bars: int
+    rebalance_sessions: int
+    target_volatility: float
     stress_cost_factor: float
     in_sample: bool
     cost_factor: float
@@ -70,6 +76,14 @@ class ScoringConfig:
     def __post_init__(self) -> None:
         if self.momentum_bars < 1 or self.hold_bars < 1:
             raise ValueError("scoring.momentum_bars and scoring.hold_bars must be at least 1 bar")
+        if self.rebalance_sessions < 1:
+            raise ValueError(
+                f"scoring.rebalance_sessions is {self.rebalance_sessions}; it must be 1 session or more"
+            )
+        if not self.target_volatility > 0.0:
+            raise ValueError(
+                f"scoring.target_volatility is {self.target_volatility}; it must be above 0 (0.1 = 10 % a year)"
+            )
         if self.stress_cost_factor < 1.0:
             raise ValueError(
                 f"scoring.stress_cost_factor is {self.stress_cost_factor}; it must be at least 1"
@@ -130,37 +144,32 @@ def score_fold(
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
     more_baselines : further schedules to be beaten.
     """
-    scheme = policy.scheme if isinstance(policy, Schedule) else None
-    scored, test = evaluation_config(config, scheme=scheme), scored_window(fold)
-    scenarios = _scenarios(scoring, scored.action.scheme)
-    inside = training_windows(fold, market, scored) if scoring.in_sample else []
-    windows = [test] * len(scenarios) + inside
-    conditions = scenarios + scenarios[:1] * len(inside)
-    env = scenario_env(market, scored, windows, conditions)
+    test = scored_window(fold)
     if isinstance(policy, Schedule):
-        policy = stacked_policy([policy], scored, windows)
-    (recording,), tracks = record_rows(policy, env, [0], conditions)
-    stress = {s.name: track for s, track in zip(scenarios[1:], tracks[1:])}
-    in_sample = tracks[len(scenarios) :]
+        scored, recording, tracks, in_sample = _run_script(fold, policy, market, config, scoring)
+    else:
+        scored = evaluation_config(config)
+        inside = training_windows(fold, market, scored) if scoring.in_sample else []
+        recording, tracks, in_sample = _run_scenarios(policy, market, scored, scoring, test, inside)
     schedules = _schedules(fold, recording, panel, market, scored, scoring, seed) | dict(more_baselines or {})
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
-    runs = run_schedules(schedules, market, config, [test], cost_factor=scoring.cost_factor)
-    stressed_runs: dict[str, list[Track]] = {}
-    if scoring.stress_cost_factor > 1.0:
-        factor = scoring.cost_factor * scoring.stress_cost_factor
-        stressed_runs = run_schedules(schedules, market, config, [test], cost_factor=factor)
+    factors = [1.0] if scoring.stress_cost_factor == 1.0 else [1.0, scoring.stress_cost_factor]
+    costs = [Scenario(name=cost_name(f), cost_factor=scoring.cost_factor * f) for f in factors]
+    runs, *stressed_runs = run_scenarios(
+        schedules, market, config, [test], costs, rebalance_sessions=scoring.rebalance_sessions
+    )
     placebos = placebo_returns(
-        recording, market, replace(config, action=scored.action), test, count=scoring.placebo_strategies,
+        recording, market, scored, test, count=scoring.placebo_strategies,
         seed=[seed % 2**63, fold.index, 1], cost_factor=scoring.cost_factor,
     ) if scoring.placebo_strategies else None  # fmt: skip
     return FoldResult(
         fold=fold,
         recording=recording,
         baselines={name: rows[0] for name, rows in runs.items()},
-        stressed=stress.get(cost_name(scoring.stress_cost_factor)),
-        stressed_baselines={name: rows[0] for name, rows in stressed_runs.items()},
-        stress=stress,
+        stressed=tracks.get(cost_name(scoring.stress_cost_factor)),
+        stressed_baselines={name: rows[0] for again in stressed_runs for name, rows in again.items()},
+        stress=tracks,
         in_sample_return=np.concatenate([r.net_return for r in in_sample]) if in_sample else None,
         parameters=dict(parameters or {}),
         policy_hash=policy_hash,
@@ -168,6 +177,45 @@ def score_fold(
         cost_factor=scoring.cost_factor,
         placebo_return=placebos,
     )
+
+
+def _run_scenarios(
+    policy: Policy,
+    market: Market,
+    scored: PortfolioEnvConfig,
+    scoring: ScoringConfig,
+    test: Window,
+    inside: Sequence[Window],
+) -> tuple[Recording, dict[str, Track], list[Track]]:
+    """One batch: the test window recorded, the same under each scenario of stress by name, and windows in sample."""
+    scenarios = _scenarios(scoring, scored.action.scheme)
+    conditions = scenarios + scenarios[:1] * len(inside)
+    env = scenario_env(market, scored, [test] * len(scenarios) + list(inside), conditions)
+    (recording,), tracks = record_rows(policy, env, [0], conditions)
+    stress = {s.name: track for s, track in zip(scenarios[1:], tracks[1:])}
+    return recording, stress, tracks[len(scenarios) :]
+
+
+def _run_script(
+    fold: Fold, script: Schedule, market: Market, config: PortfolioEnvConfig, scoring: ScoringConfig
+) -> tuple[PortfolioEnvConfig, Recording, dict[str, Track], list[Track]]:
+    """A scripted policy: the config that it is scored under, and the same. An allocation's depends on the window."""
+    test = scored_window(fold)
+    plan = plan_window(script, market, config, test, scoring.rebalance_sessions)
+    if plan.config.initial_equity != config.initial_equity:
+        raise ValueError(
+            f"env.initial_equity is {config.initial_equity:,.0f}, which does not pay for one lot of every asset that "
+            f"the scripted policy holds in fold {fold.index}; give {plan.config.initial_equity:,.0f}"
+        )
+    scored = evaluation_config(plan.config)
+    policy = planned_policy([plan], scored, len(_scenarios(scoring, scored.action.scheme)))
+    recording, stress, _ = _run_scenarios(policy, market, scored, scoring, test, [])
+    inside = training_windows(fold, market, scored) if scoring.in_sample else []
+    in_sample = run_schedules(
+        {"script": script}, market, config, inside, cost_factor=scoring.cost_factor,
+        rebalance_sessions=scoring.rebalance_sessions,
+    )  # fmt: skip
+    return scored, recording, stress, in_sample["script"]
 
 
 def _scenarios(scoring: ScoringConfig, scheme: str) -> list[Scenario]:
@@ -186,7 +234,10 @@ def _schedules(
     seed: int,
 ) -> dict[str, Schedule]:
     """The baselines to be beaten: rules, a random one with the policy's turnover, and fitted models."""
-    schedules = standard_baselines(panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars)
+    schedules = standard_baselines(
+        panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars,
+        rebalance_sessions=scoring.rebalance_sessions, target_volatility=scoring.target_volatility,
+    )  # fmt: skip
     random = np.random.default_rng([seed % 2**63, fold.index])
     target = random_targets(recording, panel.num_bars, scored.action.scheme, random)
     schedules["random"] = Schedule(target_TA=target, scheme=scored.action.scheme)

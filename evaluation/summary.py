@@ -44,7 +44,8 @@ def performance(net_return: FloatArray, periods_per_year: float) -> dict[str, fl
 def trading(result: WalkForwardResult) -> dict[str, Any]:
     """Trades, turnover, exposure and costs of the policy over all test windows.
 
-    `turnover` is traded notional over equity, summed over all bars; costs are in account currency.
+    `turnover` is traded notional over equity, summed over all bars; costs are in account currency. Exposure and time in
+    the market are means over all bars, those after an account has ended included.
     """
     recordings = [fold.recording for fold in result.folds]
     pnl = np.concatenate([r.trades.pnl[closed_mask(r)] for r in recordings])
@@ -59,8 +60,8 @@ def trading(result: WalkForwardResult) -> dict[str, Any]:
         "num_trades": int(pnl.size),
         "turnover": turnover,
         "annual_turnover": turnover / years,
-        "mean_gross_exposure": float(gross.mean()),
-        "time_in_market": float(np.mean(gross > 0.0)),
+        "mean_gross_exposure": float(gross.sum() / len(result.bar)),
+        "time_in_market": float(np.count_nonzero(gross) / len(result.bar)),
         "total_cost": float(costs.sum()),
         "costs": {name: float(value) for name, value in zip(COST_NAMES, costs)},
     }
@@ -96,6 +97,16 @@ def oracle_fraction(result: WalkForwardResult) -> float:
     return float(result.net_return.sum()) / earned if earned > 0.0 else math.nan
 
 
+def _baseline(result: WalkForwardResult, name: str) -> dict[str, float]:
+    """The same metrics of a baseline, and how much it trades."""
+    periods, turnover = result.panel.periods_per_year, result.baseline_turnover(name)
+    return {
+        **performance(result.baseline_return(name), periods),
+        "turnover": turnover,
+        "annual_turnover": turnover / (len(result.bar) / periods),
+    }
+
+
 def details(result: WalkForwardResult) -> dict[str, Any]:
     """Stress, regimes, hours and capacity: what the report shows below the headline."""
     return {
@@ -126,9 +137,7 @@ def summarise(
         "first_bar_utc": f"{bars[0].astype('datetime64[s]')}Z",
         "last_bar_utc": f"{bars[-1].astype('datetime64[s]')}Z",
         "periods_per_year": periods,
-        "baselines": {
-            name: performance(result.baseline_return(name), periods) for name in result.baseline_names
-        },
+        "baselines": {name: _baseline(result, name) for name in result.baseline_names},
     }
     summary["information_ratio"] = {
         name: metrics.information_ratio(

@@ -83,7 +83,7 @@ def _fold_trades(result: WalkForwardResult, fold: FoldResult) -> pd.DataFrame:
     units, entry_price, pnl = trades.units[closed], trades.entry_price[closed], trades.pnl[closed]
     costs = {COST_COLUMNS[name]: trades.costs[closed, index] for index, name in enumerate(COST_NAMES)}
     window = fold.fold.test
-    notional = np.abs(units) * entry_price
+    notional = np.abs(units) * entry_price * fold.recording.multiplier[trades.asset[closed]]
     table = pd.DataFrame(
         {
             "ticker": symbol_names(result, fold.recording)[trades.asset[closed]],
@@ -111,7 +111,10 @@ def _fold_trades(result: WalkForwardResult, fold: FoldResult) -> pd.DataFrame:
 
 
 def trades_table(result: WalkForwardResult) -> pd.DataFrame:
-    """A row per closed trade, in the order of their exits; `return_pct` is the net gain over the entry notional."""
+    """A row per closed trade, in the order of their exits.
+
+    `return_pct` is the net gain in per cent of the entry notional: units x entry price x multiplier.
+    """
     table = pd.concat([_fold_trades(result, fold) for fold in result.folds], ignore_index=True)
     table = table.sort_values(["exit_time", "entry_time", "ticker"], kind="stable", ignore_index=True)
     table["trade_id"] = np.arange(len(table))

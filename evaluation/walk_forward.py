@@ -34,7 +34,7 @@ class FoldResult:
     ----------
     fold : its windows.
     recording : the policy on the test window.
-    baselines : name -> the baseline on the same window, costs and limits.
+    baselines : name -> the baseline on the same window and costs; its limits: docs/evaluation.md.
     stressed, stressed_baselines : the same with the gate's multiple of all costs; None and empty if not measured.
     stress : name of a scenario of costs or latency -> the policy under it.
     in_sample_return : per-bar net returns of the policy on its own training window; None if not measured.
@@ -137,6 +137,11 @@ class WalkForwardResult:
     def baseline_return(self, name: str) -> FloatArray:
         """(N,) per-bar net returns of a baseline on the same bars."""
         return np.concatenate([window_return(r.baselines[name], r.fold.test) for r in self.folds])
+
+    def baseline_turnover(self, name: str) -> float:
+        """Traded notional over equity of a baseline, summed over all bars; nan where it was not measured."""
+        parts = [r.baselines[name].turnover for r in self.folds]
+        return float(sum(part.sum() if part is not None else np.nan for part in parts))
 
     def stressed_return(self) -> FloatArray | None:
         """(N,) returns of the policy under the gate's costs; None unless every fold measured them."""

@@ -2,14 +2,15 @@
 
 A schedule is an array (T, A) of targets in [-1, 1]: row t is decided at the close of bar t from bars up to t. In the
 action schemes with directions only the sign counts and the env's size rule sizes it; in the scheme `weights` the
-number is the target weight. Axes: T time, E env row, A asset.
+number is the target weight. An allocation (`Schedule.timing`) trades at a window's start alone, or at stated instants
+(`evaluation.allocations`). Axes: T time, E env row, A asset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ from data.schema import Panel
 
 FloatArray = NDArray[np.float64]
 SHORT, FLAT, LONG = 0, 1, 2
+LISTED_SESSIONS = 5
+"""An asset counts as listed while it has traded in this session or in one of the four before it."""
+LEAST_VOLATILITY_BARS = 20
+"""Fewer bars do not make a volatility."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +31,16 @@ class ScheduledPolicy:
 
     Attributes
     ----------
-    target_TA : (T, A) targets in [-1, 1]; NaN stands for 0 (nothing known yet).
+    target_TA : (T, A) targets in [-1, 1].
     first_bar_E : (E,) bar index of each row's first decision (`Window.start_bar - 1`, less the warm-up bars).
     scheme : action scheme of the env: "direction", "orders", "direction_size" or "weights".
+    unknown : what a NaN among the targets stands for: 0 (nothing known yet), or keeping what is held.
     """
 
     target_TA: FloatArray
     first_bar_E: NDArray[np.int64]
     scheme: str = "direction"
+    unknown: Literal["flat", "keep"] = "flat"
 
     def __post_init__(self) -> None:
         first = np.atleast_1d(np.asarray(self.first_bar_E, dtype=np.int64))
@@ -42,7 +49,11 @@ class ScheduledPolicy:
                 f"first decisions at bars {first.tolist()} lie outside the schedule's {len(self.target_TA)} bars"
             )
         object.__setattr__(self, "first_bar_E", first)
-        object.__setattr__(self, "action_TA", encode_targets(self.target_TA, self.scheme))
+        actions = encode_targets(self.target_TA, self.scheme)
+        if self.unknown == "keep":  # to the env, an action that is not finite means "keep"
+            actions = actions.astype(np.float32)
+            actions[np.isnan(self.target_TA)] = np.nan
+        object.__setattr__(self, "action_TA", actions)
 
     def initial_state(self, num_envs: int) -> NDArray[np.int64]:
         if num_envs != len(self.first_bar_E):
@@ -89,15 +100,48 @@ def flat(panel: Panel) -> FloatArray:
     return np.zeros(panel.close.shape)
 
 
+def listed(panel: Panel) -> NDArray[np.bool_]:
+    """(T, A) True where an asset has traded in the last `LISTED_SESSIONS` sessions: listed, and not ended."""
+    session = np.unique(panel.session, return_inverse=True)[1].reshape(-1, 1)
+    traded = panel.tradable & np.isfinite(panel.close)
+    last = np.maximum.accumulate(np.where(traded, session, -LISTED_SESSIONS), axis=0)
+    return session - last < LISTED_SESSIONS
+
+
 def buy_and_hold(panel: Panel) -> FloatArray:
-    """Long every asset from its first known close on; in a direction scheme the units are kept."""
-    return np.where(np.isfinite(panel.last_close()), 1.0, 0.0)
+    """Long every listed asset; its `Schedule` buys those listed when a window begins, once."""
+    return np.where(listed(panel), 1.0, 0.0)
 
 
 def equal_weight(panel: Panel) -> FloatArray:
-    """Hold the known assets at equal weights that sum to one; rebalanced at each bar under the scheme `weights`."""
-    known = np.isfinite(panel.last_close())
+    """The listed assets at equal weights that sum to one."""
+    known = listed(panel)
     return known / np.maximum(known.sum(axis=1, keepdims=True), 1)
+
+
+def volatility_targeted(panel: Panel, *, target_volatility: float, window_sessions: int) -> FloatArray:
+    """Equal weights, all scaled by one factor so that their volatility is the wanted one; cash before it is known.
+
+    The factor is `target_volatility` over the annual volatility that the last `window_sessions` sessions show (root
+    mean square of the mean return of the listed assets, at least `LEAST_VOLATILITY_BARS` bars), and at most 1: nothing
+    is borrowed. After Moreira and Muir (2017), who take the volatility of the last month for the next.
+    """
+    if not target_volatility > 0.0 or window_sessions < 1:
+        raise ValueError(
+            f"target_volatility {target_volatility} must be positive and window_sessions {window_sessions} at least 1"
+        )
+    close, known = panel.last_close(), listed(panel)
+    bars_per_session = float(np.median(np.unique(panel.session, return_counts=True)[1]))
+    window = max(round(window_sessions * bars_per_session), LEAST_VOLATILITY_BARS)
+    square = np.zeros(len(close))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = np.where(known[1:], np.nan_to_num(close[1:] / close[:-1] - 1.0, posinf=0.0), 0.0)
+    square[1:] = (change.sum(axis=1) / np.maximum(known[1:].sum(axis=1), 1)) ** 2
+    total = np.cumsum(square)
+    factor = np.zeros((len(close), 1))
+    annual = np.sqrt(np.maximum(total[window:] - total[:-window], 0.0) * panel.periods_per_year / window)
+    factor[window:, 0] = np.minimum(target_volatility / np.maximum(annual, 1e-9), 1.0)
+    return factor * equal_weight(panel)
 
 
 def momentum(panel: Panel, *, lookback_bars: int, hold_bars: int = 1) -> FloatArray:
@@ -187,35 +231,57 @@ def random_matched_turnover(like_NA: NDArray[Any], num_bars: int, random: np.ran
     return schedule
 
 
+Timing = Literal["each_bar", "once", "periodic"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """A named baseline: its targets and the action scheme it needs (None: the one of the env at hand)."""
+    """A named baseline: its targets, the action scheme it needs (None: that of the env at hand), and when it trades.
+
+    Attributes
+    ----------
+    timing : "each_bar": the targets are a policy's wishes, under the env's own sizes, exits and limits. The others are
+        allocations, which `evaluation.allocations` runs free of limits that would sell: "once" buys equal shares of
+        equity of what is positive when a window begins, and holds; "periodic" holds the targets as weights,
+        rebalanced every so many sessions.
+    """
 
     target_TA: FloatArray
     scheme: str | None = None
+    timing: Timing = "each_bar"
 
 
 Script = Callable[[Panel], Schedule]
 
 SCRIPTED: Mapping[str, Script] = {
     "flat": lambda panel: Schedule(target_TA=flat(panel)),
-    "buy_and_hold": lambda panel: Schedule(target_TA=buy_and_hold(panel)),
-    "equal_weight": lambda panel: Schedule(target_TA=equal_weight(panel), scheme="weights"),
+    "buy_and_hold": lambda panel: Schedule(target_TA=buy_and_hold(panel), scheme="direction", timing="once"),
+    "equal_weight": lambda panel: _periodic(equal_weight(panel)),
     "flip": lambda panel: Schedule(target_TA=flip(panel)),
     "momentum_sign": lambda panel: Schedule(target_TA=momentum_sign(panel)),
 }
 """Policies without parameters that can be run in place of a trained one."""
 
 
-def standard_baselines(panel: Panel, *, momentum_bars: int, hold_bars: int) -> dict[str, Schedule]:
+def _periodic(weight_TA: FloatArray) -> Schedule:
+    return Schedule(target_TA=weight_TA, scheme="weights", timing="periodic")
+
+
+def standard_baselines(
+    panel: Panel, *, momentum_bars: int, hold_bars: int, rebalance_sessions: int, target_volatility: float
+) -> dict[str, Schedule]:
     """The baselines that every trained policy is compared with (the random one needs the policy's own turnover)."""
     return {
-        "flat": Schedule(target_TA=flat(panel)),
-        "buy_and_hold": Schedule(target_TA=buy_and_hold(panel)),
-        "equal_weight": Schedule(target_TA=equal_weight(panel), scheme="weights"),
-        "minimum_variance": Schedule(
-            target_TA=minimum_variance(panel, lookback_bars=5 * momentum_bars + 2, hold_bars=momentum_bars),
-            scheme="weights",
+        "flat": SCRIPTED["flat"](panel),
+        "buy_and_hold": SCRIPTED["buy_and_hold"](panel),
+        "equal_weight": SCRIPTED["equal_weight"](panel),
+        "volatility_targeted": _periodic(
+            volatility_targeted(
+                panel, target_volatility=target_volatility, window_sessions=rebalance_sessions
+            )
+        ),
+        "minimum_variance": _periodic(
+            minimum_variance(panel, lookback_bars=5 * momentum_bars + 2, hold_bars=momentum_bars)
         ),
         "momentum": Schedule(target_TA=momentum(panel, lookback_bars=momentum_bars, hold_bars=hold_bars)),
         "mean_reversion": Schedule(

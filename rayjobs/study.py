@@ -136,6 +136,7 @@ def _print(policy: str, summary: Mapping[str, Any], verdict: Verdict, paths: Seq
         "sharpe": "+.2f",
         "sortino": "+.2f",
         "max_drawdown": ".2%",
+        "annual_turnover": ",.1f",
     }
     rows = [{"policy": policy, **summary}]
     rows += [{"policy": name.replace("_", " "), **numbers} for name, numbers in summary["baselines"].items()]

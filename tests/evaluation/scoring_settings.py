@@ -14,6 +14,7 @@ FIT = SupervisedConfig(
 
 def scoring_config(**asked: Any) -> ScoringConfig:
     nothing = {
+        "rebalance_sessions": 5, "target_volatility": 0.1,
         "cost_factor": 1.0, "placebo_strategies": 0, "supervised": (), "supervised_fit": FIT,
         "placebo_runs": 0, "placebo_block_bars": 1, "placebo_env_steps": 1,
     }  # fmt: skip

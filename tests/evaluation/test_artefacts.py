@@ -14,6 +14,7 @@ from evaluation.artefacts import plain, replacing, write_artefacts
 from evaluation.gate import GateConfig, GateEvidence, judge
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.report import write_report
+from evaluation.report_tables import comparison_table
 from evaluation.scoring import score_fold
 from evaluation.splits import WalkForward
 from evaluation.summary import summarise
@@ -208,6 +209,22 @@ def test_the_report_is_one_file_that_asks_for_nothing_else(run):
     for forbidden in ("http://", "https://", "<script", "<link", "src="):
         assert forbidden not in page
     assert len(page) < 400_000
+
+
+def test_each_baselines_turnover_is_told_in_the_summary_and_shown_in_the_report(run):
+    directory, study = run
+    summary, page = read_summary(directory), (directory / "report.html").read_text()
+    assert "Turnover a year" in page
+    years = len(study.bar) / study.panel.periods_per_year
+    for name, numbers in summary["baselines"].items():
+        moved = sum(fold.baselines[name].turnover.sum() for fold in study.folds)
+        assert numbers["turnover"] == pytest.approx(moved)
+        assert numbers["annual_turnover"] == pytest.approx(moved / years)
+    # Bought and sold once in each window, two assets at half of equity each.
+    assert summary["baselines"]["buy_and_hold"]["turnover"] == pytest.approx(2 * len(study.folds), rel=0.1)
+    assert summary["baselines"]["flat"]["turnover"] == 0.0
+    (row,) = [row for row in comparison_table(summary)["rows"] if row["name"] == "momentum"]
+    assert row["cells"][-1]["text"] == f"{summary['baselines']['momentum']['annual_turnover']:,.1f}"
 
 
 def test_writing_again_gives_the_same_bytes(run, tmp_path):

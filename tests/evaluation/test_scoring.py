@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hand_account import empty_features
 from scoring_settings import FIT, scoring_config
 
+from envs.instruments import CRYPTO_SPOT
+from envs.market import Market
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from evaluation.scoring import score_fold
 from evaluation.search_evidence import padded_overfitting
@@ -116,9 +119,33 @@ def test_fitted_baselines_run_beside_the_rules(signal_world):
     assert {"ridge", "logistic"} <= set(result.stressed_baselines)
 
 
+@pytest.mark.parametrize("name", ["buy_and_hold", "equal_weight"])
+@pytest.mark.parametrize("scheme", ["orders", "direction_size", "weights"])
+def test_a_scripted_allocation_is_its_baseline_under_every_scheme_and_stress(noise_world, name, scheme):
+    config = replace(noise_world.config, action=replace(noise_world.config.action, scheme=scheme))
+    world = replace(noise_world, config=config)
+    result = scored(world, script(world, name), in_sample=True, placebo_strategies=2)
+    np.testing.assert_array_equal(result.recording.net_return, result.baselines[name].net_return)
+    np.testing.assert_allclose(result.recording.turnover, result.baselines[name].turnover, rtol=1e-12)
+    np.testing.assert_array_equal(result.stressed.net_return, result.stressed_baselines[name].net_return)
+    assert np.isfinite(result.in_sample_return).all()
+    assert result.placebo_return.shape == (800, 2)
+
+
+def test_a_script_that_cannot_buy_one_lot_is_refused_with_the_account_that_could(noise_world):
+    lots = replace(CRYPTO_SPOT, lot_step=1.0, multiplier=10_000.0)
+    panel = noise_world.panel
+    market = Market.build(panel, empty_features(panel), dict.fromkeys(panel.symbols, lots))
+    world = replace(noise_world, market=market)
+    with pytest.raises(ValueError, match="does not pay for one lot of every asset"):
+        scored(world, script(world, "buy_and_hold"))
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
+        ({"rebalance_sessions": 0}, "must be 1 session or more"),
+        ({"target_volatility": 0.0}, "must be above 0"),
         ({"supervised": ("rigde",)}, "names 'rigde'"),
         ({"cost_factor": -1.0}, "must be 0 or more"),
         ({"placebo_strategies": -1}, "must be 0 or more"),

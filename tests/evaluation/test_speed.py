@@ -59,7 +59,7 @@ def random_recording(fold: Fold, random: np.random.Generator) -> Recording:
     )  # fmt: skip
     wide = random.normal(0.0, 0.2, size=(size, NUM_ASSETS))
     return Recording(
-        symbols=np.arange(NUM_ASSETS), start_bar=fold.test.start, bar=bar,
+        symbols=np.arange(NUM_ASSETS), multiplier=np.ones(NUM_ASSETS), start_bar=fold.test.start, bar=bar,
         equity=1e5 * np.concatenate([[1.0], np.cumprod(1.0 + returns)]), net_return=returns, units=wide,
         target_units=wide, exposure=wide, turnover=np.full(size, 0.1), costs=np.ones((size, 6)), reward=returns,
         complete=True, fills=fills, trades=trades,

@@ -92,6 +92,56 @@ def test_no_schedule_moves_when_the_future_is_poisoned(name):
 
 
 @pytest.mark.parametrize(
+    "name", ["buy_and_hold", "equal_weight", "volatility_targeted", "minimum_variance", "momentum", "mean_reversion"]
+)
+def test_no_baseline_moves_when_the_future_is_poisoned(name):
+    random = np.random.default_rng(0)
+    close = np.exp(np.cumsum(random.normal(0, 0.01, size=(200, 3)), axis=0))
+    close[:70, 1] = np.nan  # lists later
+    poisoned = close.copy()
+    poisoned[120:] *= random.uniform(0.5, 2.0, size=(80, 3))
+    poisoned[120:, 2] = np.nan
+    asked = {"momentum_bars": 5, "hold_bars": 2, "rebalance_sessions": 1, "target_volatility": 0.1}
+    honest = baselines.standard_baselines(panel_of(close.tolist()), **asked)[name].target_TA
+    after = baselines.standard_baselines(panel_of(poisoned.tolist()), **asked)[name].target_TA
+    np.testing.assert_array_equal(honest[:120], after[:120])
+    assert (honest[100:120] != 0).any()
+
+
+def test_an_asset_is_listed_while_it_has_traded_in_the_last_five_sessions():
+    close = np.ones((48 * 9, 2))
+    close[:60, 0] = np.nan
+    close[48 * 2 + 1 :, 1] = np.nan  # last bar: the first of session 2
+    known = baselines.listed(panel_of(close.tolist()))
+    assert np.flatnonzero(known[:, 0])[0] == 60
+    assert np.flatnonzero(known[:, 1])[-1] == 48 * 7 - 1  # sessions 2 to 6
+
+
+def test_targeted_volatility_is_the_wanted_share_of_what_was_seen():
+    # One asset that moves by 1 % up and down at every bar: 17,520 or so bars a year.
+    close = np.where(np.arange(300) % 2 == 0, 1.0, 1.01)[:, None]
+    panel = panel_of(close.tolist())
+    weights = baselines.volatility_targeted(panel, target_volatility=0.1, window_sessions=1)
+    assert (weights[:48] == 0.0).all()
+    assert weights[200, 0] == pytest.approx(0.1 / (0.00995 * panel.periods_per_year**0.5), rel=1e-3)
+    bold = baselines.volatility_targeted(panel, target_volatility=9.0, window_sessions=1)
+    assert bold[200, 0] == 1.0
+    with pytest.raises(ValueError, match="must be positive"):
+        baselines.volatility_targeted(panel, target_volatility=0.0, window_sessions=1)
+
+
+@pytest.mark.parametrize("scheme", ["direction", "orders", "weights", "direction_size"])
+def test_what_is_not_known_is_flat_or_kept_as_asked(scheme):
+    target = np.array([[np.nan, 1.0]])
+    start = {"target_TA": target, "first_bar_E": np.array([0]), "scheme": scheme}
+    flat, _ = baselines.ScheduledPolicy(**start).act(np.zeros((1, 1), np.float32), np.array([0]))
+    kept, _ = baselines.ScheduledPolicy(**start, unknown="keep").act(np.zeros((1, 1), np.float32), np.array([0]))
+    assert np.isfinite(flat).all()
+    assert np.isnan(kept[0, 0]).all()
+    np.testing.assert_array_equal(flat[0, 1], kept[0, 1])
+
+
+@pytest.mark.parametrize(
     ("scheme", "expected"),
     [
         ("direction", [[0, 1, 2]]),
