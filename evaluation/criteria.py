@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from evaluation.charged_costs import ChargedCost, in_total
 from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
 from evaluation.significance import (
@@ -172,9 +173,33 @@ def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
 
 
 def _costs(config: GateConfig, evidence: GateEvidence) -> Measured:
-    if evidence.cost_factor is None:
+    factor, charged = evidence.cost_factor, evidence.charged
+    if factor is None or charged is None:
         return _missing(1.0, ">=", "The share of costs charged")
-    return _measured(evidence.cost_factor, 1.0, ">=", "The multiple of the configured costs charged", ".2f")
+    total = in_total(charged)
+    least = min([total, *charged], key=lambda one: one.share)
+    value = min(factor, least.share)
+    if factor < 1.0:
+        reason = f"The multiple of the configured costs charged is {factor:.2f}; at least 1.00 is required."
+    elif not total.notional > 0.0:
+        reason = f"Nothing was traded, so that no cost was due (all costs x{factor:g})."
+    else:
+        reason = _charge_sentence(total, least, by_kind=config.min_cost_bps is None)
+    return Measured(value=value, threshold=1.0, comparison=">=", passed=value >= 1.0, reason=reason)
+
+
+def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -> str:
+    whose = "" if by_kind else " by gate.min_cost_bps"
+    short = least.share < 1.0
+    place = f" on {least.symbol}" if short and least is not total else ""
+    shown = least if place else total
+    reason = (
+        f"The cost charged{place} is {shown.bps:.2f} bps of the notional traded; at least {shown.minimum_bps:.2f} bps is "
+        f"required{whose}"
+    )
+    if place:
+        reason += f" ({total.bps:.2f} bps over all symbols, where {total.minimum_bps:.2f} is)"
+    return reason + (": charge fee, spread and slippage of a market order there." if short else ".")
 
 
 def _placebo(config: GateConfig, evidence: GateEvidence) -> Measured:
@@ -197,7 +222,7 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "all_seeds_positive": ("Worst seed, net return", _seeds),
     "overfitting": ("Overfitting: loss after selection", _overfitting),
     "leak_check": ("Leak check", _leak_check),
-    "full_costs": ("Multiple of costs charged", _costs),
+    "full_costs": ("Share of the least cost charged", _costs),
     "placebo": ("Passes on placebo markets", _placebo),
 }
 """Name of each criterion -> its label and the function that measures it."""

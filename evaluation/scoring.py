@@ -14,6 +14,7 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.recording import Recording
+from evaluation.charged_costs import dearer
 from evaluation.placebo_strategies import placebo_returns, random_targets
 from evaluation.rollout import (
     AS_CONFIGURED,
@@ -117,6 +118,7 @@ def score_fold(
     policy_hash: str = "",
     oracle_direction: NDArray[np.int8] | None = None,
     more_baselines: Mapping[str, Schedule] | None = None,
+    least_cost_bps: Mapping[str, float] | None = None,
 ) -> FoldResult:
     """Run everything that the fold's row and the gate need.
 
@@ -128,6 +130,7 @@ def score_fold(
     seed : of the training run; the random baseline draws from it and the fold's index.
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
     more_baselines : further schedules to be beaten.
+    least_cost_bps : symbol -> least trading cost per unit of turnover that the stressed comparison multiplies.
     """
     scheme = policy.scheme if isinstance(policy, Schedule) else None
     scored, test = evaluation_config(config, scheme=scheme), scored_window(fold)
@@ -136,19 +139,25 @@ def score_fold(
     windows = [test] * len(scenarios) + inside
     conditions = scenarios + scenarios[:1] * len(inside)
     env = scenario_env(market, scored, windows, conditions)
-    if isinstance(policy, Schedule):
-        policy = stacked_policy([policy], scored, windows)
-    (recording,), tracks = record_rows(policy, env, [0], conditions)
+    actor = stacked_policy([policy], scored, windows) if isinstance(policy, Schedule) else policy
+    (recording,), tracks = record_rows(actor, env, [0], conditions)
     stress = {s.name: track for s, track in zip(scenarios[1:], tracks[1:])}
     in_sample = tracks[len(scenarios) :]
     schedules = _schedules(fold, recording, panel, market, scored, scoring, seed) | dict(more_baselines or {})
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
     runs = run_schedules(schedules, market, config, [test], cost_factor=scoring.cost_factor)
+    stressed = stress.get(cost_name(scoring.stress_cost_factor))
     stressed_runs: dict[str, list[Track]] = {}
     if scoring.stress_cost_factor > 1.0:
         factor = scoring.cost_factor * scoring.stress_cost_factor
-        stressed_runs = run_schedules(schedules, market, config, [test], cost_factor=factor)
+        raised = dearer(market, scored, recording, least_cost_bps or {}, cost_factor=scoring.cost_factor)
+        if raised is not None:
+            stressed = _stressed_track(policy, *raised, test, factor)
+            market_charged, config_charged = raised[0], replace(config, costs=raised[1].costs)
+        else:
+            market_charged, config_charged = market, config
+        stressed_runs = run_schedules(schedules, market_charged, config_charged, [test], cost_factor=factor)
     placebos = placebo_returns(
         recording, market, replace(config, action=scored.action), test, count=scoring.placebo_strategies,
         seed=[seed % 2**63, fold.index, 1], cost_factor=scoring.cost_factor,
@@ -157,7 +166,7 @@ def score_fold(
         fold=fold,
         recording=recording,
         baselines={name: rows[0] for name, rows in runs.items()},
-        stressed=stress.get(cost_name(scoring.stress_cost_factor)),
+        stressed=stressed,
         stressed_baselines={name: rows[0] for name, rows in stressed_runs.items()},
         stress=stress,
         in_sample_return=np.concatenate([r.net_return for r in in_sample]) if in_sample else None,
@@ -167,6 +176,15 @@ def score_fold(
         cost_factor=scoring.cost_factor,
         placebo_return=placebos,
     )
+
+
+def _stressed_track(
+    policy: Policy | Schedule, market: Market, scored: PortfolioEnvConfig, test: Window, factor: float
+) -> Track:
+    """The policy on the test window at `factor` times the costs of `market` and `scored`."""
+    scenario = [Scenario(name=cost_name(factor), cost_factor=factor)]
+    actor = stacked_policy([policy], scored, [test]) if isinstance(policy, Schedule) else policy
+    return record_rows(actor, scenario_env(market, scored, [test], scenario), (), scenario)[1][0]
 
 
 def _scenarios(scoring: ScoringConfig, scheme: str) -> list[Scenario]:

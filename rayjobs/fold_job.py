@@ -31,6 +31,7 @@ from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from rayjobs.build import TrainConfig
+from rayjobs.least_costs import least_costs
 from rayjobs.training import TrainingSpec, train_policy
 
 
@@ -117,6 +118,7 @@ def score_policy(
         parameters=fold_parameters(config),
         policy_hash=policy_hash,
         oracle_direction=study.oracle_direction,
+        least_cost_bps=least_costs(config, study.panel),
     )
 
 

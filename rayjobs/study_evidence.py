@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from evaluation.charged_costs import ChargedCost, charged_costs
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.search_evidence import padded_overfitting
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.fold_job import FoldOutcome, Study
 from rayjobs.leak_audit import leak_report
+from rayjobs.least_costs import least_costs
 from rayjobs.train_trial import TrainTrial
 
 MIN_COLUMNS = 5
@@ -58,7 +60,9 @@ def with_overfitting(
 
 
 def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvidence) -> SupportingEvidence:
-    """Measure what is missing: a leak check, the one seed there is, overfitting against placebos alone."""
+    """Measure what is missing: a leak check, costs charged, the one seed there is, overfitting against placebos alone."""
+    if evidence.charged is None:
+        evidence = replace(evidence, charged=study_charges(study, result))
     if evidence.leak_check is None:
         evidence = replace(evidence, leak_check=leak_report(study, result.folds[0].fold))
     if evidence.seeds is None:
@@ -66,3 +70,14 @@ def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvide
     if evidence.overfitting is None:
         evidence = with_overfitting(evidence, result, result.net_return[:, None])
     return evidence
+
+
+def study_charges(study: Study, result: WalkForwardResult) -> Sequence[ChargedCost]:
+    """What the scored trades of every fold were charged, symbol by symbol."""
+    instruments = study.config.instruments.for_symbols(study.panel.symbols)
+    return charged_costs(
+        (fold.recording for fold in result.folds),
+        study.panel.symbols,
+        {symbol: one.multiplier for symbol, one in instruments.items()},
+        least_costs(study.config, study.panel),
+    )
