@@ -118,8 +118,9 @@ MINIMUM_COST_BPS: Mapping[str, float] = MappingProxyType(
 )
 """Kind -> least trading cost a side that a record net of costs must have paid, basis points of the notional traded.
 
-Retail orders in liquid futures and large stocks cost about a basis point once spread, fee and slippage are added; the taker
-fee alone of the large crypto venues is 4 to 10. A fact of a kind of market, not of `Instrument`: nobody may set it per symbol.
+Retail orders in liquid futures and large stocks cost about a basis point once spread, fee and slippage are added; the
+taker fee alone of the large crypto venues is 4 to 10. A fact of a kind of market, not of `Instrument`: nobody may set
+it per symbol.
 """
 
 

@@ -1,7 +1,7 @@
-"""What was charged: trading costs per unit of turnover, symbol by symbol, against the least that such a market charges.
+"""What was charged: trading costs per unit of turnover, symbol by symbol, against the least that its market charges.
 
-Trading costs are commission, spread, slippage and impact; funding and borrow are financing, which is owed for holding and
-not for trading, and counts neither way. Turnover is notional traded, account currency, both sides of a round trip.
+Trading costs are commission, spread, slippage and impact; funding and borrow are financing, which is owed for holding
+and not for trading, and counts neither way. Turnover is notional traded, account currency, both sides of a round trip.
 A maker rebate lowers what was charged like any other discount. Axes: A asset, R fills.
 """
 
@@ -49,7 +49,8 @@ class ChargedCost:
         """Multiple of the minimum that was charged; inf where nothing was traded or nothing is asked."""
         if not self.notional > 0.0 or not self.minimum_bps > 0.0:
             return np.inf
-        return round(self.bps / self.minimum_bps, 9)  # a fee at the minimum itself is enough, whatever its last bit
+        # A fee at the minimum itself is enough, whatever its last bit.
+        return round(self.bps / self.minimum_bps, 9)
 
 
 def charged_costs(
@@ -103,8 +104,8 @@ def dearer(
 ) -> tuple[Market, PortfolioEnvConfig] | None:
     """The market and env in which every symbol is charged its minimum at least; None where it is already.
 
-    What a symbol lacks is added to its fees. It is what the policy's own fills were charged too little; where the policy
-    did not trade a symbol, what a market order of one unit would be.
+    What a symbol lacks is added to its fees. It is what the policy's own fills were charged too little; where the
+    policy did not trade a symbol, what a market order of one unit would be.
 
     Parameters
     ----------

@@ -194,8 +194,8 @@ def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -
     place = f" on {least.symbol}" if short and least is not total else ""
     shown = least if place else total
     reason = (
-        f"The cost charged{place} is {shown.bps:.2f} bps of the notional traded; at least {shown.minimum_bps:.2f} bps is "
-        f"required{whose}"
+        f"The cost charged{place} is {shown.bps:.2f} bps of the notional traded; "
+        f"at least {shown.minimum_bps:.2f} bps is required{whose}"
     )
     if place:
         reason += f" ({total.bps:.2f} bps over all symbols, where {total.minimum_bps:.2f} is)"

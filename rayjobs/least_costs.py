@@ -13,7 +13,7 @@ from rayjobs.build import TrainConfig
 SYNTHETIC_BPS = min(MINIMUM_COST_BPS.values())
 """Of a market that is drawn from a law: no kind of instrument, so the least of any kind."""
 SATURDAY_SHARE = 0.05
-"""Share of tradable bars on Saturdays from which a symbol trades around the clock (one seventh) and not in sessions (none)."""
+"""Share of tradable bars on Saturdays that tells around the clock (one seventh) from sessions (none)."""
 
 
 def is_synthetic(config: TrainConfig) -> bool:

@@ -12,6 +12,7 @@ import yaml
 
 from data.features import compute_features
 from data.hygiene import HygieneReport
+from data.known_columns import check_statements, statements_of
 from data.sources import load
 from evaluation.artefacts import write_artefacts, write_csv
 from evaluation.gate import Verdict, judge
@@ -53,6 +54,9 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
             f"env.episode.num_assets is {asked} but the data have {dataset.panel.num_assets} symbols, and a policy "
             "is scored on all of them: leave it at null, or choose symbols with data.symbols"
         )
+    check_statements(
+        statements_of(config.data), dataset.panel, (*features.asset_names, *features.clock_names)
+    )
     for fold in folds:
         training_windows(config, fold, lookback_bars(study))
     check_simulator(study, folds[0])

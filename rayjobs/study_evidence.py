@@ -60,7 +60,7 @@ def with_overfitting(
 
 
 def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvidence) -> SupportingEvidence:
-    """Measure what is missing: a leak check, costs charged, the one seed there is, overfitting against placebos alone."""
+    """Measure what is missing: costs, a leak check, the one seed there is, overfitting against placebos alone."""
     if evidence.charged is None:
         evidence = replace(evidence, charged=study_charges(study, result))
     if evidence.leak_check is None:

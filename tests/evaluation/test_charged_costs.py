@@ -1,4 +1,4 @@
-"""What was charged: costs per unit of turnover, symbol by symbol, and the stressed comparison that multiplies the least."""
+"""What was charged: costs per unit of turnover, symbol by symbol, and the stress that multiplies the least."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def test_flat_costs_of_two_basis_points_are_charged_as_two_basis_points(noise_wo
 
 def test_turnover_counts_the_contract_multiplier(noise_world):
     # 50 a point: a contract at 100 is 5,000 of notional; 1 bp of it and 0.5 a contract are 1 + 1 bps.
-    future = replace(CATALOGUE["ES"], commission_per_unit=0.5, half_spread_ticks=0.0, half_spread_bps=1.0, lot_step=0.0)
+    future = replace(
+        CATALOGUE["ES"], commission_per_unit=0.5, half_spread_ticks=0.0, half_spread_bps=1.0, lot_step=0.0
+    )
     market = replace(noise_world.market, instrument=_matrix(noise_world, future))
     recording = scored(noise_world, market=market, half_spread_bps=None, fee_bps=None).recording
     charged = charged_costs([recording], ("SYN0", "SYN1"), {"SYN0": 50.0, "SYN1": 50.0}, ONE_BP)
@@ -107,7 +109,8 @@ def test_a_rebate_of_makers_lowers_what_was_charged():
 
 
 def test_a_policy_that_never_trades_owes_nothing_and_crashes_nothing(noise_world):
-    result = scored(noise_world, Schedule(target_TA=np.zeros((2000, 2))), least=ONE_BP, fee_bps=0.0, half_spread_bps=0.0)
+    nothing = Schedule(target_TA=np.zeros((2000, 2)))
+    result = scored(noise_world, nothing, least=ONE_BP, fee_bps=0.0, half_spread_bps=0.0)
     charged = charged_costs([result.recording], ("SYN0", "SYN1"), POINT, ONE_BP)
     found = criterion(charged)
     assert found.passed
@@ -145,8 +148,14 @@ def test_only_the_free_symbol_is_raised(noise_world):
     free = replace(CRYPTO_SPOT, taker_fee_bps=0.0, maker_fee_bps=0.0, half_spread_bps=0.0)
     market = replace(noise_world.market, instrument=_matrix(noise_world, free, CRYPTO_SPOT))
     assert isinstance(market, Market)
-    config = replace(noise_world.config, costs=replace(noise_world.config.costs, half_spread_bps=None, fee_bps=None))
+    config = replace(
+        noise_world.config, costs=replace(noise_world.config.costs, half_spread_bps=None, fee_bps=None)
+    )
     recording = scored(noise_world, market=market, half_spread_bps=None, fee_bps=None).recording
-    raised, _ = dearer(market, evaluation_config(config), recording, {"SYN0": 5.0, "SYN1": 5.0}, cost_factor=1.0)
-    np.testing.assert_allclose(raised.instrument[:, 4], [5.0, 5.0])  # taker fee: raised by 5; 5 + 1 spread is enough
+    raised, _ = dearer(
+        market, evaluation_config(config), recording, {"SYN0": 5.0, "SYN1": 5.0}, cost_factor=1.0
+    )
+    np.testing.assert_allclose(
+        raised.instrument[:, 4], [5.0, 5.0]
+    )  # taker fee: raised by 5; 5 + 1 spread is enough
     np.testing.assert_array_equal(raised.instrument[1], market.instrument[1])
