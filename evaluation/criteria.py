@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from evaluation.charged_costs import ChargedCost, in_total
 from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
+from evaluation.plausibility import MAX_SHARE_LOST, in_doubt, suspicion
 from evaluation.significance import (
     expected_maximum_sharpe,
     minimum_track_record_length,
@@ -202,6 +203,36 @@ def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -
     return reason + (": charge fee, spread and slippage of a market order there." if short else ".")
 
 
+def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
+    value, most = sharpe_ratio(evidence.net_return, periods_per_year=evidence.periods_per_year), math.nan
+    losses, stated = evidence.delay_losses, evidence.known_after
+    written = "".join(f" Stated: {name} is known after {after}." for name, after in stated.items())
+    if evidence.synthetic:
+        reason = "The market is drawn from a law and says so: no result is too good for it."
+        return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)
+    most = config.max_plausible_sharpe
+    if losses is None:
+        return _missing(most, "<=", "What is lost when one input is a bar late")
+    doubted = in_doubt(losses, stated)
+    if value > most:
+        hangs = f" Of it, a delay by one bar of {suspicion(losses)}." if losses else ""
+        reason = f"The annual Sharpe ratio of {value:.2f} is too good for real bars; at most {most:.2f} is believed."
+        reason += f"{hangs}{written}"
+    elif doubted:
+        value, most = max(loss.share_lost for loss in doubted), MAX_SHARE_LOST
+        reason = (
+            f"Too much hangs on one bar: of the score, a delay by one bar of {suspicion(doubted)}. When is it known? "
+            f"State it in the data config, as data.columns.{doubted[0].names[0]}.known_after: 0 bars (at the close of "
+            f"its own bar), or 1 bar and more, by which a column is then delayed.{written}"
+        )
+    else:
+        held = f" Of it, a delay by one bar of {suspicion(losses)}, as stated." if losses else ""
+        shown = "is not defined" if math.isnan(value) else f"is {value:.2f}"
+        reason = f"The annual Sharpe ratio {shown}; at most {most:.2f} is believed.{held}{written}"
+        return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)
+    return Measured(value=value, threshold=most, comparison="<=", passed=False, reason=reason)
+
+
 def _placebo(config: GateConfig, evidence: GateEvidence) -> Measured:
     if evidence.placebo_rate is None:
         return _missing(config.max_placebo_rate, "<=", "The rate of passing placebo markets")
@@ -224,5 +255,6 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "leak_check": ("Leak check", _leak_check),
     "full_costs": ("Share of the least cost charged", _costs),
     "placebo": ("Passes on placebo markets", _placebo),
+    "plausibility": ("Plausible: not too good, no input foreknown", _plausibility),
 }
 """Name of each criterion -> its label and the function that measures it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from envs.checks.leaks import LeakReport
 from evaluation.charged_costs import ChargedCost
 from evaluation.metrics import as_returns
+from evaluation.plausibility import DelayLoss
 from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
 
 FloatArray = NDArray[np.float64]
 CRITERION_NAMES = (
     "sharpe", "max_drawdown", "deflated_sharpe", "beats_baselines", "beats_baselines_stressed", "num_trades",
     "track_record", "all_seeds_positive", "overfitting", "leak_check", "full_costs", "placebo",
+    "plausibility",
 )  # fmt: skip
 
 
@@ -96,6 +98,9 @@ class SupportingEvidence:
     placebo_rate : share of placebo markets on which the policy class, trained again, passed (`evaluation.placebo`).
     num_placebos : on how many.
     charged : what the trades of each symbol were charged, beside the least that it must be.
+    synthetic : the market is drawn from a law by `data.synthetic`, whose best policy may be as good as it likes.
+    delay_losses : inputs whose delay by a bar takes more than half of the score (`evaluation.plausibility`).
+    known_after : column or feature -> when the user states that it is known.
     """
 
     num_trials: float = 1
@@ -107,6 +112,9 @@ class SupportingEvidence:
     placebo_rate: float | None = None
     num_placebos: int = 0
     charged: Sequence[ChargedCost] | None = None
+    synthetic: bool = False
+    delay_losses: Sequence[DelayLoss] | None = None
+    known_after: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

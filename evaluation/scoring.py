@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,8 @@ from envs.episodes import Window
 from envs.market import Market
 from envs.recording import Recording
 from evaluation.charged_costs import dearer
+from evaluation.delayed_inputs import delayed_tracks, promising
+from evaluation.exposures import Exposure
 from evaluation.placebo_strategies import placebo_returns, random_targets
 from evaluation.rollout import (
     AS_CONFIGURED,
@@ -119,6 +121,7 @@ def score_fold(
     oracle_direction: NDArray[np.int8] | None = None,
     more_baselines: Mapping[str, Schedule] | None = None,
     least_cost_bps: Mapping[str, float] | None = None,
+    find_exposures: Callable[[], Sequence[Exposure]] | None = None,
 ) -> FoldResult:
     """Run everything that the fold's row and the gate need.
 
@@ -131,6 +134,7 @@ def score_fold(
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
     more_baselines : further schedules to be beaten.
     least_cost_bps : symbol -> least trading cost per unit of turnover that the stressed comparison multiplies.
+    find_exposures : inputs to hold back by a bar, one at a time, where the score is promising; None measures no delay.
     """
     scheme = policy.scheme if isinstance(policy, Schedule) else None
     scored, test = evaluation_config(config, scheme=scheme), scored_window(fold)
@@ -162,6 +166,13 @@ def score_fold(
         recording, market, replace(config, action=scored.action), test, count=scoring.placebo_strategies,
         seed=[seed % 2**63, fold.index, 1], cost_factor=scoring.cost_factor,
     ) if scoring.placebo_strategies else None  # fmt: skip
+    delayed: dict[tuple[str, ...], Track] | None = None
+    if find_exposures is not None:
+        ask = promising(np.asarray(recording.net_return))
+        factor = scoring.cost_factor
+        delayed = (
+            delayed_tracks(policy, market, scored, test, find_exposures, cost_factor=factor) if ask else {}
+        )
     return FoldResult(
         fold=fold,
         recording=recording,
@@ -175,6 +186,7 @@ def score_fold(
         seed=seed,
         cost_factor=scoring.cost_factor,
         placebo_return=placebos,
+        delayed=delayed,
     )
 
 

@@ -89,7 +89,7 @@ def report_screening(
     """Write summary.md, screening.csv and importances.csv, print the consensus, and return it."""
     agreed = consensus(table, confidence=settings.confidence)
     labels = data.panel.bar_utc.astype("datetime64[m]")
-    notes = (
+    notes: tuple[str, ...] = (
         f"{', '.join(data.panel.symbols)}: {data.panel.num_bars:,} bars, {labels[0]} to {labels[-1]} UTC "
         f"({'before the first test window' if settings.bars == 'training' else 'all bars'})",
         f"{settings.num_folds} purged expanding folds, label: net return over {settings.horizon_bars} bars from the "

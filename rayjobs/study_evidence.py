@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from data.known_columns import statements_of
 from evaluation.charged_costs import ChargedCost, charged_costs
 from evaluation.gate_evidence import SupportingEvidence
+from evaluation.plausibility import delay_losses
 from evaluation.search_evidence import padded_overfitting
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.fold_job import FoldOutcome, Study
 from rayjobs.leak_audit import leak_report
-from rayjobs.least_costs import least_costs
+from rayjobs.least_costs import is_synthetic, least_costs
 from rayjobs.train_trial import TrainTrial
 
 MIN_COLUMNS = 5
@@ -61,8 +63,15 @@ def with_overfitting(
 
 def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvidence) -> SupportingEvidence:
     """Measure what is missing: costs, a leak check, the one seed there is, overfitting against placebos alone."""
-    if evidence.charged is None:
-        evidence = replace(evidence, charged=study_charges(study, result))
+    evidence = replace(
+        evidence,
+        charged=study_charges(study, result),
+        synthetic=is_synthetic(study.config),
+        delay_losses=delay_losses(result),
+        known_after={
+            name: str(stated.known_after) for name, stated in statements_of(study.config.data).items()
+        },
+    )
     if evidence.leak_check is None:
         evidence = replace(evidence, leak_check=leak_report(study, result.folds[0].fold))
     if evidence.seeds is None:

@@ -13,6 +13,7 @@ from evaluation.artefacts import plain
 from evaluation.charged_costs import ChargedCost
 from evaluation.gate import CRITERIA, GateConfig, GateEvidence, judge
 from evaluation.gate_evidence import CRITERION_NAMES
+from evaluation.plausibility import DelayLoss
 
 CONFIG = GateConfig(
     enforced=tuple(CRITERIA), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=30,
@@ -49,6 +50,7 @@ def good_evidence() -> GateEvidence:
         leak_check=CLEAN,
         cost_factor=1.0,
         charged=(ChargedCost(symbol="X", notional=1e6, cost=200.0, minimum_bps=1.0),),
+        delay_losses=(),
         placebo_rate=0.0,
         num_placebos=20,
     )
@@ -63,7 +65,7 @@ def outcome(name: str, **changed):
 def test_a_record_that_meets_every_criterion_is_approved():
     verdict = judge(CONFIG, good_evidence())
     assert verdict.passed
-    assert verdict.headline.startswith("Approved: all 12 criteria hold")
+    assert verdict.headline.startswith("Approved: all 13 criteria hold")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,8 @@ def test_a_record_that_meets_every_criterion_is_approved():
         ("leak_check", {"leak_check": replace(CLEAN, findings=(LEAK,))}),
         ("full_costs", {"cost_factor": 0.5}),
         ("placebo", {"placebo_rate": 0.1}),
+        ("plausibility", {"net_return": good_evidence().net_return + 0.004}),
+        ("plausibility", {"delay_losses": (DelayLoss(names=("vendor_score",), share_lost=0.9, t=5.0),)}),
     ],
 )
 def test_each_criterion_alone_refuses(name, changed):
@@ -109,6 +113,7 @@ def test_a_record_shorter_than_the_minimum_track_record_is_refused():
         {"leak_check": None},
         {"cost_factor": None},
         {"charged": None},
+        {"delay_losses": None},
         {"placebo_rate": None},
     ],
 )
