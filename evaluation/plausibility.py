@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from evaluation.walk_forward import WalkForwardResult, window_return
 FloatArray = NDArray[np.float64]
 MAX_SHARE_LOST = 0.5
 """Largest share of the Sharpe ratio that may hang on one bar of one input."""
+PARTY_SHARE = 0.05
+"""Share that one of several late inputs takes alone, above which it is named among those that must be explained."""
 SIGNIFICANCE = 0.01
 """Of the score, and of a loss after Bonferroni's correction for the number of inputs."""
 NUM_BLOCKS = 50
@@ -50,16 +52,27 @@ def delay_losses(result: WalkForwardResult) -> tuple[DelayLoss, ...] | None:
     if not score * math.sqrt(len(result.net_return)) > stats.norm.ppf(1.0 - SIGNIFICANCE):
         return ()
     names = list(dict.fromkeys(name for fold in result.folds for name in fold.delayed or ()))
-    found = []
+    measured = {}
     for name in names:
         late = _late_return(result, name)
         sharpe = sharpe_ratio(late)
         share = 1.0 - (0.0 if math.isnan(sharpe) else sharpe) / score
         t, blocks = _block_t(result.net_return - late)
         beyond_chance = t > stats.t.ppf(1.0 - SIGNIFICANCE / len(names), blocks - 1)
-        if share > MAX_SHARE_LOST and beyond_chance:
-            found.append(DelayLoss(names=name, share_lost=share, t=t))
+        measured[name] = DelayLoss(names=name, share_lost=share, t=t if beyond_chance else 0.0)
+    found = [
+        replace(loss, names=_parties(name, measured))
+        for name, loss in measured.items()
+        if loss.share_lost > MAX_SHARE_LOST and loss.t > 0.0
+    ]
     return tuple(sorted(found, key=lambda loss: (len(loss.names), -loss.share_lost)))
+
+
+def _parties(names: tuple[str, ...], measured: Mapping[tuple[str, ...], DelayLoss]) -> tuple[str, ...]:
+    """Of inputs that were late together those that take part in the loss, by what the delay of each alone takes."""
+    alone = {name: measured[(name,)].share_lost if (name,) in measured else 0.0 for name in names}
+    taking = tuple(sorted((n for n in names if alone[n] > PARTY_SHARE), key=lambda n: -alone[n]))
+    return taking or names
 
 
 def _late_return(result: WalkForwardResult, name: tuple[str, ...]) -> FloatArray:

@@ -11,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evaluation.gate_evidence import SupportingEvidence
+from data.hygiene import HygieneReport
+from envs.checks.leaks import LeakReport
+from evaluation.gate import Criterion, judge
+from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TRAIN_KEYS, build_train_config
 from rayjobs.entry import compose
 from rayjobs.fold_job import FoldOutcome, Study, fold_market, score_policy
 from rayjobs.run_directory import RunConfig, RunDirectory
 from rayjobs.study import load_study, report_study
+from rayjobs.study_evidence import chained, completed
 from rayjobs.tracking import tracker
 
 SETTINGS = (
@@ -57,18 +61,32 @@ def taught(study: Study, fold, run: Path, weights: dict[str, float]) -> FoldOutc
     return FoldOutcome(result=result, iterations=(), policy=place_of)
 
 
+def taught_study(*overrides: str) -> tuple[dict, Study, HygieneReport, list]:
+    """Values, study, hygiene and folds."""
+    values = {k: v for k, v in compose("train", [*SETTINGS, *overrides]).items() if k in TRAIN_KEYS}
+    return values, *load_study(build_train_config(values))
+
+
+def taught_criteria(root: Path, *overrides: str, rule: dict[str, float]) -> dict[str, Criterion]:
+    """What the gate finds on the first fold of a policy that follows a rule; nothing is written but the policy."""
+    _, study, _, folds = taught_study("walk_forward.only_fold=0", *overrides)
+    outcomes = [taught(study, fold, root, rule) for fold in folds]
+    result = chained(study, outcomes)
+    known = SupportingEvidence(leak_check=LeakReport(cut_bars=(1,), bars_compared=1, findings=()))
+    verdict = judge(study.config.gate, GateEvidence.of(result, completed(study, result, known)))
+    return {criterion.name: criterion for criterion in verdict.criteria}
+
+
 def taught_run(root: Path, *overrides: str, rule: dict[str, float]) -> Path:
     """Write a run below ``root`` whose policy follows a rule, and return its directory."""
-    values = {k: v for k, v in compose("train", [*SETTINGS, *overrides]).items() if k in TRAIN_KEYS}
-    config = build_train_config(values)
-    study, hygiene, folds = load_study(config)
+    values, study, hygiene, folds = taught_study(*overrides)
     directory = RunDirectory.create(
-        RunConfig(experiment="taught", directory=str(root)), values, seed=config.seed,
+        RunConfig(experiment="taught", directory=str(root)), values, seed=study.config.seed,
         data_fingerprint=study.panel.fingerprint,
     )  # fmt: skip
     with (
         directory as run,
-        tracker(config.tracking, run_directory=run.path, experiment="taught", values={}) as log,
+        tracker(study.config.tracking, run_directory=run.path, experiment="taught", values={}) as log,
     ):
         outcomes = [taught(study, fold, run.path, rule) for fold in folds]
         report_study(study, hygiene, outcomes, run.path, log, SupportingEvidence(num_trials=1))
