@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ MIN_BARS = 20
 """Bars of a part with both numbers known, below which nothing is said."""
 MIN_CORRELATION = 0.1
 """What a form other than the column itself must reach as well: a lagged price over the close is honest, and bounces."""
+MAX_BARS_AHEAD = 3
 EVERY_SYMBOL = "all symbols"
 
 
@@ -40,17 +41,22 @@ class Foreknown:
     column, symbol : names; `symbol` may be `EVERY_SYMBOL`.
     form : "" for the column as it is, else what was made of it.
     weakest_t : the t statistic of the part in which it is smallest in size.
+    bars_ahead : which bar's return it ranks; 1 is the next.
     """
 
     column: str
     symbol: str
     form: str
     weakest_t: float
+    bars_ahead: int = 1
 
     def __str__(self) -> str:
         what = f"{self.form} of " if self.form else ""
+        whose = (
+            "the next bar's return" if self.bars_ahead == 1 else f"the return {self.bars_ahead} bars ahead"
+        )
         return (
-            f"{what}column {self.column!r} ({self.symbol}) ranks the next bar's return with |t| of "
+            f"{what}column {self.column!r} ({self.symbol}) ranks {whose} with |t| of "
             f"{abs(self.weakest_t):.0f} or more in every part: known at the close?"
         )
 
@@ -58,10 +64,10 @@ class Foreknown:
 def foreknown_columns(
     panel: Panel, statements: Mapping[str, ColumnStatement] | None = None
 ) -> tuple[Foreknown, ...]:
-    """Suspects among the exogenous columns of a panel, in four equal parts; those with a statement are left out.
+    """Suspects among the exogenous columns and the volume of a panel, in four equal parts; stated ones are left out.
 
     A column is looked at as it is, by its change, and over the close: a forecast of the next price gives itself away by
-    the distance to this one.
+    the distance to this one. It is asked for the next bar first, and for the few after it.
     """
     parts = [
         slice(int(p[0]), int(p[-1]) + 1)
@@ -69,36 +75,51 @@ def foreknown_columns(
         if len(p)
     ]
     found = []
-    for name, values in panel.exogenous.items():
+    for name, values in {**panel.exogenous, "volume": panel.volume}.items():
         if statements and name in statements:
             continue
-        for form, made in _forms(values, panel).items():
-            suspects = suspected(name, made, panel, parts, form=form)
-            if suspects:
-                found += suspects
-                break
+        forms = _forms(values, panel)
+        looks = ((form, bars) for form in forms for bars in range(1, MAX_BARS_AHEAD + 1))
+        suspects = (
+            suspected(name, forms[form], panel, parts, form=form, bars_ahead=bars) for form, bars in looks
+        )
+        found += next((some for some in suspects if some), [])
     return tuple(found)
 
 
 def suspected(
-    name: str, values: FloatArray, panel: Panel, parts: Sequence[slice], *, form: str = ""
+    name: str,
+    values: FloatArray,
+    panel: Panel,
+    parts: Sequence[slice],
+    *,
+    form: str = "",
+    bars_ahead: int = 1,
 ) -> list[Foreknown]:
     """The symbols, or all of them together, of which (T, A) values rank the next return with |t| > 10 in every part."""
-    ahead = next_return(panel)
-    t_PA = np.array(
-        [[_rank_t(values[p, a], ahead[p, a], form) for a in range(panel.num_assets)] for p in parts]
-    )
-    weakest = np.abs(t_PA).min(axis=0)  # nan where a part says nothing
-    found = [
-        Foreknown(column=name, symbol=symbol, form=form, weakest_t=float(weakest[a]))
-        for a, symbol in enumerate(panel.symbols)
-        if weakest[a] > MAX_T
+    ahead = future_return(panel, bars_ahead)
+
+    def found(symbol: str, weakest_t: float) -> Foreknown:
+        return Foreknown(column=name, symbol=symbol, form=form, weakest_t=weakest_t, bars_ahead=bars_ahead)
+
+    weakest = [
+        _weakest_t(_rank_t(values[p, a], ahead[p, a], form) for p in parts) for a in range(panel.num_assets)
     ]
-    if not found and panel.num_assets > 1:
-        together = min((abs(_pooled_t(values[p], ahead[p], form)) for p in parts), key=_nan_first)
-        if together > MAX_T:
-            found.append(Foreknown(column=name, symbol=EVERY_SYMBOL, form=form, weakest_t=together))
-    return found
+    suspects = [found(symbol, t) for symbol, t in zip(panel.symbols, weakest) if t > MAX_T]
+    if suspects or panel.num_assets == 1:
+        return suspects
+    together = _weakest_t(_pooled_t(values[p], ahead[p], form) for p in parts)
+    return [found(EVERY_SYMBOL, together)] if together > MAX_T else []
+
+
+def _weakest_t(t_of_parts: Iterable[float]) -> float:
+    """Smallest |t|; 0 as soon as a part says nothing or too little, so that the others need not be looked at."""
+    weakest = np.inf
+    for t in t_of_parts:
+        if not abs(t) > MAX_T:
+            return 0.0
+        weakest = min(weakest, abs(t))
+    return float(weakest)
 
 
 def warn_of_foreknowledge(panel: Panel, statements: Mapping[str, ColumnStatement]) -> None:
@@ -113,10 +134,10 @@ def warn_of_foreknowledge(panel: Panel, statements: Mapping[str, ColumnStatement
         )
 
 
-def next_return(panel: Panel) -> FloatArray:
-    """(T, A) log return of the next bar, close to close; NaN where one of the two closes is missing."""
+def future_return(panel: Panel, bars_ahead: int) -> FloatArray:
+    """(T, A) log return of one bar, close to close, some bars ahead; NaN where one of its two closes is missing."""
     ahead = np.full(panel.close.shape, np.nan)
-    ahead[:-1] = np.diff(np.log(panel.close), axis=0)
+    ahead[:-bars_ahead] = np.diff(np.log(panel.close), axis=0)[bars_ahead - 1 :]
     return ahead
 
 
@@ -128,10 +149,6 @@ def _forms(values: FloatArray, panel: Panel) -> dict[str, FloatArray]:
     if known.size and (known > 0.0).all():
         forms["the distance to the close"] = np.log(values) - np.log(panel.close)
     return forms
-
-
-def _nan_first(value: float) -> float:
-    return -np.inf if np.isnan(value) else value
 
 
 def _scores(values: FloatArray, ahead: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]] | None:

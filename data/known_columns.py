@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.schema import DataError, FloatArray, Panel, nearest_name
+from data.schema import BAR_COLUMNS, DataError, FloatArray, Panel, nearest_name
 
 KNOWN_AFTER = re.compile(r"(\d{1,6}) bars?")
 CLOSE = "close"
@@ -92,7 +92,7 @@ def check_statements(
     statements: Mapping[str, ColumnStatement], panel: Panel, feature_names: Sequence[str]
 ) -> None:
     """Raise DataError for a statement about something that is neither a column of the data nor a feature."""
-    known = [*panel.exogenous, *feature_names, CLOSE]
+    known = [*panel.exogenous, *feature_names, *BAR_COLUMNS]
     for name in statements:
         if name not in known:
             raise DataError(
