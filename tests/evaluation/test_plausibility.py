@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import COMMON, World, make_world
 from scoring_settings import scoring_config
 from test_gate import CONFIG, good_evidence
 
@@ -30,7 +29,7 @@ TEST = Window(start_bar=1100, stop_bar=1900)
 class Follows:
     """Holds the sign of a weighted sum of each asset's features: a policy that is trained by being told."""
 
-    def __init__(self, world: World, **weights: float) -> None:
+    def __init__(self, world, **weights: float) -> None:
         self.weights = np.array([weights.get(name, 0.0) for name in world.market.asset_names])
         self.shape = (world.market.num_symbols, len(self.weights))
 
@@ -42,11 +41,11 @@ class Follows:
         return np.sign(market @ self.weights).astype(int) + 1, state
 
 
-def inputs(world: World) -> list[Exposure]:
+def inputs(world) -> list[Exposure]:
     return [Exposure(names=(name,), asset=(k,)) for k, name in enumerate(world.market.asset_names)]
 
 
-def scored(world: World, policy, fold: Fold = FOLD):
+def scored(world, policy, fold: Fold = FOLD):
     return score_fold(
         fold,
         policy,
@@ -59,13 +58,12 @@ def scored(world: World, policy, fold: Fold = FOLD):
     )
 
 
-def losses(world: World, *results):
+def losses(world, *results):
     return delay_losses(WalkForwardResult(panel=world.panel, folds=results))
 
 
-def with_future(seed: int, law=NoiseConfig, **more) -> World:
-    """A world whose feature `noise_00` is the next bar's return, in standard deviations."""
-    world = make_world(law(seed=seed, num_bars=2000, **COMMON | more))
+def with_future(world):
+    """The world with the next bar's return, in standard deviations, as its feature `noise_00`."""
     close = world.panel.close
     ahead = np.vstack([close[1:] / close[:-1] - 1.0, np.zeros((1, close.shape[1]))]) / 0.002
     features = np.array(world.market.features)
@@ -73,7 +71,7 @@ def with_future(seed: int, law=NoiseConfig, **more) -> World:
     return replace(world, market=replace(world.market, features=features))
 
 
-def track(world: World, policy, market=None):
+def track(world, policy, market=None):
     scenario = [Scenario(name="late")]
     env = scenario_env(market or world.market, evaluation_config(world.config), [TEST], scenario)
     return record_rows(policy, env, (), scenario)[1][0]
@@ -123,23 +121,23 @@ def test_a_late_schedule_decides_a_bar_later(noise_world):
     np.testing.assert_array_equal(late["close",].net_return, plain.recording.net_return)
 
 
-def test_a_policy_that_follows_the_next_return_is_found_by_the_columns_name():
-    world = with_future(11)
+def test_a_policy_that_follows_the_next_return_is_found_by_the_columns_name(draw_world):
+    world = with_future(draw_world(NoiseConfig, seed=11))
     (found,) = losses(world, scored(world, Follows(world, noise_00=1.0)))
     assert found.names == ("noise_00",)
     assert found.share_lost > 0.9
 
 
-@pytest.mark.parametrize("world", [{"flip_probability": 0.05}, {"flip_probability": 0.1}])
-def test_an_honest_persistent_edge_keeps_most_of_its_score(world):
-    honest = make_world(PlantedSignalConfig(seed=12, num_bars=2000, drift=5e-4, **COMMON, **world))
+@pytest.mark.parametrize("flips", [0.05, 0.1])
+def test_an_honest_persistent_edge_keeps_most_of_its_score(draw_world, flips):
+    honest = draw_world(PlantedSignalConfig, seed=12, drift=5e-4, flip_probability=flips)
     result = scored(honest, Follows(honest, signal=1.0))
     assert set(result.delayed) == {("noise_00",), ("signal",)}
     assert losses(honest, result) == ()
 
 
-def test_a_foreknown_column_beside_an_honest_edge_is_told_from_it():
-    world = with_future(13, PlantedSignalConfig, drift=5e-4, flip_probability=0.05)
+def test_a_foreknown_column_beside_an_honest_edge_is_told_from_it(draw_world):
+    world = with_future(draw_world(PlantedSignalConfig, seed=13, drift=5e-4, flip_probability=0.05))
     (found,) = losses(world, scored(world, Follows(world, signal=0.2, noise_00=1.0)))
     assert found.names == ("noise_00",)
 
@@ -158,8 +156,8 @@ def test_a_fold_that_was_not_measured_leaves_all_of_them_unmeasured(noise_world)
     assert losses(noise_world, plain) is None
 
 
-def test_a_loss_in_one_fold_only_counts_where_it_carries_the_score():
-    world = with_future(14)
+def test_a_loss_in_one_fold_only_counts_where_it_carries_the_score(draw_world):
+    world = with_future(draw_world(NoiseConfig, seed=14))
     early = Fold(index=0, train=slice(0, 200), test=slice(300, 900))
     folds = [scored(world, Follows(world, noise_00=1.0), fold) for fold in (early, FOLD)]
     quiet = replace(folds[0], delayed={})  # not run again: nothing is counted as lost there
