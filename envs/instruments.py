@@ -113,6 +113,16 @@ CATALOGUE: Mapping[str, Instrument] = MappingProxyType(
     }
 )
 
+MINIMUM_COST_BPS: Mapping[str, float] = MappingProxyType(
+    {"ES": 1.0, "MES": 1.0, "MNQ": 1.0, "us_stock": 1.0, "crypto_spot": 5.0, "crypto_perpetual": 5.0}
+)
+"""Kind -> least trading cost a side that a record net of costs must have paid, basis points of the notional traded.
+
+Retail orders in liquid futures and large stocks cost about a basis point once spread, fee and slippage are added; the
+taker fee alone of the large crypto venues is 4 to 10. A fact of a kind of market, not of `Instrument`: nobody may set
+it per symbol.
+"""
+
 
 def instrument_of_kind(kind: str) -> Instrument:
     """Return the catalogue's instrument; an unknown kind is a ValueError that names the nearest one."""

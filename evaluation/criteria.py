@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from evaluation.charged_costs import ChargedCost, in_total
 from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
+from evaluation.plausibility import MAX_SHARE_LOST, in_doubt, suspicion
 from evaluation.significance import (
     expected_maximum_sharpe,
     minimum_track_record_length,
@@ -172,9 +174,63 @@ def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
 
 
 def _costs(config: GateConfig, evidence: GateEvidence) -> Measured:
-    if evidence.cost_factor is None:
+    factor, charged = evidence.cost_factor, evidence.charged
+    if factor is None or charged is None:
         return _missing(1.0, ">=", "The share of costs charged")
-    return _measured(evidence.cost_factor, 1.0, ">=", "The multiple of the configured costs charged", ".2f")
+    total = in_total(charged)
+    least = min([total, *charged], key=lambda one: one.share)
+    value = min(factor, least.share)
+    if factor < 1.0:
+        reason = f"The multiple of the configured costs charged is {factor:.2f}; at least 1.00 is required."
+    elif not total.notional > 0.0:
+        reason = f"Nothing was traded, so that no cost was due (all costs x{factor:g})."
+    else:
+        reason = _charge_sentence(total, least, by_kind=config.min_cost_bps is None)
+    return Measured(value=value, threshold=1.0, comparison=">=", passed=value >= 1.0, reason=reason)
+
+
+def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -> str:
+    whose = "" if by_kind else " by gate.min_cost_bps"
+    short = least.share < 1.0
+    place = f" on {least.symbol}" if short and least is not total else ""
+    shown = least if place else total
+    reason = (
+        f"The cost charged{place} is {shown.bps:.2f} bps of the notional traded; "
+        f"at least {shown.minimum_bps:.2f} bps is required{whose}"
+    )
+    if place:
+        reason += f" ({total.bps:.2f} bps over all symbols, where {total.minimum_bps:.2f} is)"
+    return reason + (": charge fee, spread and slippage of a market order there." if short else ".")
+
+
+def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
+    value, most = sharpe_ratio(evidence.net_return, periods_per_year=evidence.periods_per_year), math.nan
+    losses, stated = evidence.delay_losses, evidence.known_after
+    written = "".join(f" Stated: {name} is known after {after}." for name, after in stated.items())
+    if evidence.synthetic:
+        reason = "The market is drawn from a law and says so: no result is too good for it."
+        return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)
+    most = config.max_plausible_sharpe
+    if losses is None:
+        return _missing(most, "<=", "What is lost when one input is a bar late")
+    doubted = in_doubt(losses, stated)
+    if value > most:
+        hangs = f" Of it, a delay by one bar of {suspicion(losses)}." if losses else ""
+        reason = f"The annual Sharpe ratio of {value:.2f} is too good for real bars; at most {most:.2f} is believed."
+        reason += f"{hangs}{written}"
+    elif doubted:
+        value, most = max(loss.share_lost for loss in doubted), MAX_SHARE_LOST
+        reason = (
+            f"Too much hangs on one bar: of the score, a delay by one bar of {suspicion(doubted)}. When is it known? "
+            f"State it in the data config, as data.columns.{doubted[0].names[0]}.known_after: 0 bars (at the close of "
+            f"its own bar), or 1 bar and more, by which a column is then delayed.{written}"
+        )
+    else:
+        held = f" Of it, a delay by one bar of {suspicion(losses)}, as stated." if losses else ""
+        shown = "is not defined" if math.isnan(value) else f"is {value:.2f}"
+        reason = f"The annual Sharpe ratio {shown}; at most {most:.2f} is believed.{held}{written}"
+        return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)
+    return Measured(value=value, threshold=most, comparison="<=", passed=False, reason=reason)
 
 
 def _placebo(config: GateConfig, evidence: GateEvidence) -> Measured:
@@ -197,7 +253,8 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "all_seeds_positive": ("Worst seed, net return", _seeds),
     "overfitting": ("Overfitting: loss after selection", _overfitting),
     "leak_check": ("Leak check", _leak_check),
-    "full_costs": ("Multiple of costs charged", _costs),
+    "full_costs": ("Share of the least cost charged", _costs),
     "placebo": ("Passes on placebo markets", _placebo),
+    "plausibility": ("Plausible: not too good, no input foreknown", _plausibility),
 }
 """Name of each criterion -> its label and the function that measures it."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.checks.leaks import LeakReport
+from evaluation.charged_costs import ChargedCost
 from evaluation.metrics import as_returns
+from evaluation.plausibility import DelayLoss
 from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
 
 FloatArray = NDArray[np.float64]
 CRITERION_NAMES = (
     "sharpe", "max_drawdown", "deflated_sharpe", "beats_baselines", "beats_baselines_stressed", "num_trades",
     "track_record", "all_seeds_positive", "overfitting", "leak_check", "full_costs", "placebo",
+    "plausibility",
 )  # fmt: skip
 
 
@@ -34,6 +37,8 @@ class GateConfig:
     stress_cost_factor : multiple of all costs under which the baselines must still be beaten.
     max_overfitting : largest probability that the best trial of one half of the bars loses in the other, 0 to 1.
     max_placebo_rate : largest share of placebo markets on which the same gate may pass, 0 to 1.
+    min_cost_bps : least trading cost per unit of turnover, basis points a side; None takes that of each symbol's kind.
+    max_plausible_sharpe : annual Sharpe ratio above which a record on real bars is not believed.
     """
 
     enforced: tuple[str, ...]
@@ -45,6 +50,8 @@ class GateConfig:
     stress_cost_factor: float
     max_overfitting: float
     max_placebo_rate: float
+    min_cost_bps: float | None
+    max_plausible_sharpe: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "enforced", tuple(self.enforced))
@@ -64,6 +71,12 @@ class GateConfig:
                 raise ValueError(f"gate.{name} is {getattr(self, name)}; it is a probability between 0 and 1")
         if not 0.5 <= self.track_record_confidence < 1.0:
             raise ValueError(f"gate.track_record_confidence is {self.track_record_confidence}; use 0.5 to 1")
+        if self.min_cost_bps is not None and not 0.0 <= self.min_cost_bps < 1e4:
+            raise ValueError(
+                f"gate.min_cost_bps is {self.min_cost_bps}; give basis points from 0, or null for each kind's own"
+            )
+        if not self.max_plausible_sharpe > 0.0:
+            raise ValueError(f"gate.max_plausible_sharpe is {self.max_plausible_sharpe}; it must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +97,10 @@ class SupportingEvidence:
     leak_check : report of the leak check of the study's features, normaliser, market and env.
     placebo_rate : share of placebo markets on which the policy class, trained again, passed (`evaluation.placebo`).
     num_placebos : on how many.
+    charged : what the trades of each symbol were charged, beside the least that it must be.
+    synthetic : the market is drawn from a law by `data.synthetic`, whose best policy may be as good as it likes.
+    delay_losses : inputs whose delay by a bar takes more than half of the score (`evaluation.plausibility`).
+    known_after : column or feature -> when the user states that it is known.
     """
 
     num_trials: float = 1
@@ -94,6 +111,10 @@ class SupportingEvidence:
     leak_check: LeakReport | None = None
     placebo_rate: float | None = None
     num_placebos: int = 0
+    charged: Sequence[ChargedCost] | None = None
+    synthetic: bool = False
+    delay_losses: Sequence[DelayLoss] | None = None
+    known_after: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

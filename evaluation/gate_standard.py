@@ -16,6 +16,8 @@ STRICTER: Mapping[str, int] = {
     "stress_cost_factor": 1,
     "max_overfitting": -1,
     "max_placebo_rate": -1,
+    "min_cost_bps": 1,
+    "max_plausible_sharpe": -1,
 }
 """Threshold -> whether a larger value (1) or a smaller one (-1) is stricter; a drawdown is negative."""
 
@@ -27,6 +29,8 @@ def lowered_thresholds(config: GateConfig, standard: GateConfig) -> tuple[str, .
         if field.name not in STRICTER:
             continue
         ours, theirs = getattr(config, field.name), getattr(standard, field.name)
-        if STRICTER[field.name] * (ours - theirs) < 0.0:
+        if theirs is None:  # by the instrument's kind: any one number is lower for some
+            found += [] if ours is None else [f"{field.name} is {ours:g} instead of the kind's own"]
+        elif ours is None or STRICTER[field.name] * (ours - theirs) < 0.0:
             found.append(f"{field.name} is {ours:g} instead of {theirs:g}")
     return tuple(found)

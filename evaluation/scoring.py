@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,9 @@ from envs.episodes import Window
 from envs.market import Market
 from envs.recording import Recording
 from evaluation.allocations import plan_window
+from evaluation.charged_costs import dearer
+from evaluation.delayed_inputs import delayed_tracks, promising
+from evaluation.exposures import Exposure
 from evaluation.placebo_strategies import placebo_returns, random_targets
 from evaluation.rollout import (
     AS_CONFIGURED,
@@ -23,7 +26,6 @@ from evaluation.rollout import (
     evaluation_config,
     planned_policy,
     record_rows,
-    run_scenarios,
     run_schedules,
     scenario_env,
 )
@@ -132,6 +134,8 @@ def score_fold(
     policy_hash: str = "",
     oracle_direction: NDArray[np.int8] | None = None,
     more_baselines: Mapping[str, Schedule] | None = None,
+    least_cost_bps: Mapping[str, float] | None = None,
+    find_exposures: Callable[[], Sequence[Exposure]] | None = None,
 ) -> FoldResult:
     """Run everything that the fold's row and the gate need.
 
@@ -143,6 +147,8 @@ def score_fold(
     seed : of the training run; the random baseline draws from it and the fold's index.
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
     more_baselines : further schedules to be beaten.
+    least_cost_bps : symbol -> least trading cost per unit of turnover that the stressed comparison multiplies.
+    find_exposures : inputs to hold back by a bar, one at a time, where the score is promising; None measures no delay.
     """
     test = scored_window(fold)
     if isinstance(policy, Schedule):
@@ -154,21 +160,41 @@ def score_fold(
     schedules = _schedules(fold, recording, panel, market, scored, scoring, seed) | dict(more_baselines or {})
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
-    factors = [1.0] if scoring.stress_cost_factor == 1.0 else [1.0, scoring.stress_cost_factor]
-    costs = [Scenario(name=cost_name(f), cost_factor=scoring.cost_factor * f) for f in factors]
-    runs, *stressed_runs = run_scenarios(
-        schedules, market, config, [test], costs, rebalance_sessions=scoring.rebalance_sessions
-    )
+    runs = run_schedules(
+        schedules, market, config, [test], cost_factor=scoring.cost_factor,
+        rebalance_sessions=scoring.rebalance_sessions,
+    )  # fmt: skip
+    stressed, stressed_runs = None, {}
+    if scoring.stress_cost_factor > 1.0:
+        stressed = tracks[cost_name(scoring.stress_cost_factor)]
+        raised = dearer(market, scored, recording, least_cost_bps or {}, cost_factor=scoring.cost_factor)
+        charged = (market, config) if raised is None else (raised[0], replace(config, costs=raised[1].costs))
+        if raised is not None:
+            stressed = _stressed_track(policy, *charged, test, scoring)
+        stressed_runs = run_schedules(
+            schedules, *charged, [test], cost_factor=scoring.cost_factor * scoring.stress_cost_factor,
+            rebalance_sessions=scoring.rebalance_sessions,
+        )  # fmt: skip
     placebos = placebo_returns(
         recording, market, scored, test, count=scoring.placebo_strategies,
         seed=[seed % 2**63, fold.index, 1], cost_factor=scoring.cost_factor,
     ) if scoring.placebo_strategies else None  # fmt: skip
+    delayed: dict[tuple[str, ...], Track] | None = None
+    if find_exposures is not None:
+        ask = promising(np.asarray(recording.net_return))
+        factor = scoring.cost_factor
+        delayed = (
+            delayed_tracks(
+                policy, market, config, test, find_exposures, cost_factor=factor,
+                rebalance_sessions=scoring.rebalance_sessions,
+            ) if ask else {}
+        )
     return FoldResult(
         fold=fold,
         recording=recording,
         baselines={name: rows[0] for name, rows in runs.items()},
-        stressed=tracks.get(cost_name(scoring.stress_cost_factor)),
-        stressed_baselines={name: rows[0] for again in stressed_runs for name, rows in again.items()},
+        stressed=stressed,
+        stressed_baselines={name: rows[0] for name, rows in stressed_runs.items()},
         stress=tracks,
         in_sample_return=np.concatenate([r.net_return for r in in_sample]) if in_sample else None,
         parameters=dict(parameters or {}),
@@ -176,6 +202,7 @@ def score_fold(
         seed=seed,
         cost_factor=scoring.cost_factor,
         placebo_return=placebos,
+        delayed=delayed,
     )
 
 
@@ -216,6 +243,22 @@ def _run_script(
         rebalance_sessions=scoring.rebalance_sessions,
     )  # fmt: skip
     return scored, recording, stress, in_sample["script"]
+
+
+def _stressed_track(
+    policy: Policy | Schedule, market: Market, config: PortfolioEnvConfig, test: Window, scoring: ScoringConfig
+) -> Track:
+    """The policy on the test window at the gate's multiple of the costs of `market` and `config`."""
+    factor = scoring.cost_factor * scoring.stress_cost_factor
+    if isinstance(policy, Schedule):
+        runs = run_schedules(
+            {"script": policy}, market, config, [test], cost_factor=factor,
+            rebalance_sessions=scoring.rebalance_sessions,
+        )  # fmt: skip
+        return runs["script"][0]
+    scenario = [Scenario(name=cost_name(factor), cost_factor=factor)]
+    env = scenario_env(market, evaluation_config(config), [test], scenario)
+    return record_rows(policy, env, (), scenario)[1][0]
 
 
 def _scenarios(scoring: ScoringConfig, scheme: str) -> list[Scenario]:

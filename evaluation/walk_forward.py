@@ -43,6 +43,8 @@ class FoldResult:
     seed : of the training run.
     cost_factor : multiple of all costs, baselines' included, at which everything here was measured.
     placebo_return : (N, K) returns of K placebo strategies on the test window (`evaluation.placebo_strategies`).
+    delayed : names of inputs -> the policy with these a bar late (`evaluation.delayed_inputs`), empty where the fold's
+        score is nothing to be suspicious of; None if not measured.
     """
 
     fold: Fold
@@ -57,6 +59,7 @@ class FoldResult:
     seed: int = 0
     cost_factor: float = 1.0
     placebo_return: FloatArray | None = None
+    delayed: Mapping[tuple[str, ...], Track] | None = None
 
 
 def closed_mask(recording: Recording) -> NDArray[np.bool_]:

@@ -94,9 +94,13 @@ class InstrumentsConfig:
                 raise ConfigError(f"instruments.symbols.{symbol}: the data have no such symbol; {hint}")
         return {symbol: self._of(symbol) for symbol in symbols}
 
+    def kind_of(self, symbol: str) -> str:
+        """Catalogue entry that the symbol's facts start from."""
+        return str(self.symbols.get(symbol, {}).get("kind", self.kind))
+
     def _of(self, symbol: str) -> Instrument:
-        facts = dict(self.symbols.get(symbol, {}))
-        base = instrument_of_kind(str(facts.pop("kind", self.kind)))
+        facts = {key: value for key, value in self.symbols.get(symbol, {}).items() if key != "kind"}
+        base = instrument_of_kind(self.kind_of(symbol))
         return build_dataclass(
             Instrument, {**dataclasses.asdict(base), **facts}, f"instruments.symbols.{symbol}"
         )

@@ -33,6 +33,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from data.schema import DataError
+from rayjobs.column_keys import with_new_columns
 from rayjobs.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.run_directory import JobFailed, original
 from rayjobs.typed_config import ConfigError, did_you_mean
@@ -116,6 +117,7 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
         raise ConfigError(
             "--multirun is not supported; use python -m rayjobs.sweep, which can prune and resume"
         )
+    arguments = with_new_columns(arguments)
     try:
         refuse_unnamed_choices(CONF, arguments)
         if any(argument.startswith("-") for argument in arguments):
@@ -167,7 +169,7 @@ def _composed(config_name: str, overrides: Sequence[str], *, return_hydra_config
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Compose without a command line, for tests, tools and other entry points; errors are Hydra's own."""
-    return plain(_composed(config_name, overrides))
+    return plain(_composed(config_name, with_new_columns(overrides)))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -5,15 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from data.features import FeatureSet, compute_features
+from data.foreknowledge import Foreknown, suspected
+from data.known_columns import statements_of
 from data.schema import Panel
 from data.sources import load
 from evaluation.artefacts import write_csv
-from evaluation.screening import ScreeningConfig, check_folds, cost_per_side, screen_features
+from evaluation.screening import (
+    ScreeningConfig,
+    check_folds,
+    cost_per_side,
+    screen_features,
+    screening_folds,
+)
 from evaluation.screening_summary import consensus, finding, model_scores, summary_markdown
 from rayjobs.build import TrainConfig
+from rayjobs.least_costs import is_synthetic
 from rayjobs.result_tables import print_paths, print_sentence, print_table
 from rayjobs.run_directory import write_atomically
 
@@ -23,10 +33,14 @@ SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenedData:
-    """The bars that a screening may see, and their features (not standardised)."""
+    """The bars that a screening may see, their features (not standardised), and the features that know too much.
+
+    A synthetic market plants what predicts, so that nothing is suspected there.
+    """
 
     panel: Panel
     features: FeatureSet
+    suspects: tuple[Foreknown, ...] = ()
 
 
 def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedData:
@@ -43,7 +57,23 @@ def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedDat
     features = compute_features(panel, config.features.enabled)
     config.instruments.for_symbols(panel.symbols)
     check_folds(settings, panel.num_bars, features.lookback_bars)
-    return ScreenedData(panel=panel, features=features)
+    stated = statements_of(config.data)
+    suspects = () if is_synthetic(config) else foreknown_features(panel, features, settings)
+    suspects = tuple(suspect for suspect in suspects if suspect.column not in stated)
+    return ScreenedData(panel=panel, features=features, suspects=suspects)
+
+
+def foreknown_features(
+    panel: Panel, features: FeatureSet, settings: ScreeningConfig
+) -> tuple[Foreknown, ...]:
+    """Features whose rank correlation with the next bar's return has |t| > 10 in every fold's test window."""
+    windows = [fold.test for fold in screening_folds(settings, panel.num_bars)]
+    assets = zip(features.asset_names, np.moveaxis(features.asset.astype(np.float64), 2, 0))
+    clocks = zip(features.clock_names, features.clock.T.astype(np.float64))
+    shared = ((name, np.repeat(values[:, None], panel.num_assets, axis=1)) for name, values in clocks)
+    return tuple(
+        found for name, values in (*assets, *shared) for found in suspected(name, values, panel, windows)
+    )
 
 
 def run_screening(config: TrainConfig, settings: ScreeningConfig, data: ScreenedData) -> pd.DataFrame:
@@ -59,12 +89,13 @@ def report_screening(
     """Write summary.md, screening.csv and importances.csv, print the consensus, and return it."""
     agreed = consensus(table, confidence=settings.confidence)
     labels = data.panel.bar_utc.astype("datetime64[m]")
-    notes = (
+    notes: tuple[str, ...] = (
         f"{', '.join(data.panel.symbols)}: {data.panel.num_bars:,} bars, {labels[0]} to {labels[-1]} UTC "
         f"({'before the first test window' if settings.bars == 'training' else 'all bars'})",
         f"{settings.num_folds} purged expanding folds, label: net return over {settings.horizon_bars} bars from the "
         "next open",
     )
+    notes += tuple(str(suspect) for suspect in data.suspects)
     write_csv(run / "screening.csv", agreed)
     write_csv(run / "importances.csv", table)
     write_atomically(run / "summary.md", summary_markdown(table, agreed, notes))
@@ -77,5 +108,7 @@ def report_screening(
     columns = {"model": "", "net_bps": "+.3f", "t": "+.1f"}
     print_table("Models", scores.to_dict("records"), columns=columns)
     print_sentence(finding(agreed))
+    for suspect in data.suspects:
+        print_sentence(str(suspect))
     print_paths([run / name for name in ("importances.csv", "screening.csv", "summary.md")])
     return agreed

@@ -17,6 +17,7 @@ import ray
 from numpy.typing import NDArray
 
 from data.features import FeatureSet, Standardiser
+from data.known_columns import statements_of
 from data.schema import Panel
 from envs.actions import action_space
 from envs.context import ContextConfig
@@ -24,6 +25,7 @@ from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ObservationLayout
 from envs.rules import context_in_use
+from evaluation.exposures import Exposure, exposures
 from evaluation.scoring import score_fold
 from evaluation.splits import Fold
 from evaluation.walk_forward import FoldResult
@@ -31,6 +33,7 @@ from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from rayjobs.build import TrainConfig
+from rayjobs.least_costs import is_synthetic, least_costs
 from rayjobs.training import TrainingSpec, train_policy
 
 
@@ -106,6 +109,14 @@ def score_policy(
 ) -> FoldResult:
     """Score a policy, or a script's schedule, on ``fold.test``, beside the baselines."""
     config = study.config
+    bars = slice(fold.test.start - 1 - config.env.episode.warmup_bars, fold.test.stop)
+
+    def find_exposures() -> tuple[Exposure, ...]:
+        assert isinstance(policy, TrainedPolicy)
+        standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
+        stated = statements_of(config.data)
+        return exposures(study.panel, config.features.enabled, standardiser, bars, stated=stated)
+
     return score_fold(
         fold,
         policy,
@@ -117,6 +128,8 @@ def score_policy(
         parameters=fold_parameters(config),
         policy_hash=policy_hash,
         oracle_direction=study.oracle_direction,
+        least_cost_bps=least_costs(config, study.panel),
+        find_exposures=None if is_synthetic(config) else find_exposures,
     )
 
 

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from rayjobs.column_keys import STATED
 from rayjobs.entry import CONF, compose
 from rayjobs.override_errors import explain, refuse_unnamed_choices
 from rayjobs.typed_config import ConfigError, did_you_mean
@@ -21,7 +22,7 @@ CHANGEABLE = ("data", "instruments", "costs", "gate", "scoring", "walk_forward")
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Changes to the run's configuration, and what is the entry point's own."""
-    changes = [a for a in arguments if "=" in a and a.split("=")[0].split(".")[0] in CHANGEABLE]
+    changes = [a for a in arguments if "=" in a and a.split("=")[0].lstrip("+").split(".")[0] in CHANGEABLE]
     return changes, [argument for argument in arguments if argument not in changes]
 
 
@@ -56,6 +57,13 @@ def _root(override: Override) -> str:
 def _replace(values: dict[str, Any], key: str, value: Any) -> None:
     *path, last = key.split(".")
     group: Any = values
+    if f"{key}.".startswith(
+        STATED
+    ):  # names of columns are the user's; a run of before statements has no group for them
+        for part in path:
+            group = group.setdefault(part, {})
+        group[last] = value
+        return
     for part in [*path, last]:
         if not isinstance(group, dict) or part not in group:
             known = list(group) if isinstance(group, dict) else []

@@ -11,7 +11,9 @@ import pandas as pd
 import yaml
 
 from data.features import compute_features
+from data.foreknowledge import foreknown_columns
 from data.hygiene import HygieneReport
+from data.known_columns import check_statements, statements_of
 from data.sources import load
 from evaluation.artefacts import write_artefacts, write_csv
 from evaluation.gate import Verdict, judge
@@ -23,6 +25,7 @@ from evaluation.walk_forward import ordered_folds
 from rayjobs.build import TrainConfig
 from rayjobs.fold_job import FoldOutcome, Study, lookback_bars, training_windows
 from rayjobs.leak_audit import check_simulator
+from rayjobs.least_costs import is_synthetic
 from rayjobs.result_tables import print_paths, print_table, print_verdict
 from rayjobs.study_evidence import chained, completed, lowered_criteria
 from rayjobs.tracking import Tracker
@@ -53,6 +56,9 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
             f"env.episode.num_assets is {asked} but the data have {dataset.panel.num_assets} symbols, and a policy "
             "is scored on all of them: leave it at null, or choose symbols with data.symbols"
         )
+    check_statements(
+        statements_of(config.data), dataset.panel, (*features.asset_names, *features.clock_names)
+    )
     for fold in folds:
         training_windows(config, fold, lookback_bars(study))
     check_simulator(study, folds[0])
@@ -108,6 +114,11 @@ def _conditions(study: Study) -> dict[str, str]:
     rows = {}
     if study.config.scoring.cost_factor != 1.0:
         rows["costs charged"] = f"x{study.config.scoring.cost_factor:g} of those configured"
+    for name, stated in statements_of(study.config.data).items():
+        rows[f"column {name}"] = f"stated to be known after {stated.known_after}"
+    if not is_synthetic(study.config):
+        suspects = foreknown_columns(study.panel, statements_of(study.config.data))
+        rows |= {f"column {suspect.column}, {suspect.symbol}": str(suspect) for suspect in suspects}
     if study.config.script is not None:
         rows["policy"] = f"scripted: {study.config.script}; nothing was trained"
     return rows

@@ -8,14 +8,18 @@ from functools import cache
 
 import numpy as np
 
+from data.known_columns import statements_of
+from evaluation.charged_costs import ChargedCost, charged_costs
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.gate_standard import lowered_thresholds
+from evaluation.plausibility import delay_losses
 from evaluation.search_evidence import padded_overfitting
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.entry import compose
 from rayjobs.fold_job import FoldOutcome, Study
 from rayjobs.leak_audit import leak_report
+from rayjobs.least_costs import is_synthetic, least_costs
 from rayjobs.train_trial import TrainTrial
 
 MIN_COLUMNS = 5
@@ -77,7 +81,16 @@ def with_overfitting(
 
 
 def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvidence) -> SupportingEvidence:
-    """Measure what is missing: a leak check, the one seed there is, overfitting against placebos alone."""
+    """Measure what is missing: costs, a leak check, the one seed there is, overfitting against placebos alone."""
+    evidence = replace(
+        evidence,
+        charged=study_charges(study, result),
+        synthetic=is_synthetic(study.config),
+        delay_losses=delay_losses(result),
+        known_after={
+            name: str(stated.known_after) for name, stated in statements_of(study.config.data).items()
+        },
+    )
     if evidence.leak_check is None:
         evidence = replace(evidence, leak_check=leak_report(study, result.folds[0].fold))
     if evidence.seeds is None:
@@ -85,3 +98,14 @@ def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvide
     if evidence.overfitting is None:
         evidence = with_overfitting(evidence, result, result.net_return[:, None])
     return evidence
+
+
+def study_charges(study: Study, result: WalkForwardResult) -> Sequence[ChargedCost]:
+    """What the scored trades of every fold were charged, symbol by symbol."""
+    instruments = study.config.instruments.for_symbols(study.panel.symbols)
+    return charged_costs(
+        (fold.recording for fold in result.folds),
+        study.panel.symbols,
+        {symbol: one.multiplier for symbol, one in instruments.items()},
+        least_costs(study.config, study.panel),
+    )

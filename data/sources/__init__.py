@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.coverage import SYNTHETIC
+from data.foreknowledge import warn_of_foreknowledge
 from data.hygiene import HygieneReport
+from data.known_columns import delayed_columns
 from data.schema import Panel
 from data.sources.files import FilesConfig, load_files
 from data.sources.samples import SamplesConfig, load_samples
@@ -75,11 +77,10 @@ def load(config: SourceConfig) -> Dataset:
     data.schema.DataError
         If the data cannot be used; one sentence says what was found and what to do.
     """
-    if isinstance(config, SamplesConfig):
-        panel, hygiene = load_samples(config)
-        return Dataset(panel=panel, hygiene=hygiene, oracle_direction=None)
-    if isinstance(config, FilesConfig):
-        panel, hygiene = load_files(config)
+    if isinstance(config, SamplesConfig | FilesConfig):
+        panel, hygiene = load_samples(config) if isinstance(config, SamplesConfig) else load_files(config)
+        panel = delayed_columns(panel, config.columns)
+        warn_of_foreknowledge(panel, config.columns)
         return Dataset(panel=panel, hygiene=hygiene, oracle_direction=None)
     market = make_market(config)
     rows = tuple((symbol, market.panel.num_bars) for symbol in market.panel.symbols)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 
 from data.alignment import AlignedBars, align
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds, check_calendar
+from data.known_columns import ColumnStatement
 from data.schema import BAR_COLUMNS, DataError, nearest_name, one_line
 from data.sources.timestamps import check_time_zone, to_utc
 
@@ -31,6 +33,7 @@ class FilesConfig:
     bar_seconds : length of a bar, seconds.
     timezone : IANA zone of times that are written without an offset.
     start_utc, stop_utc : window [start, stop) of bar labels; None means all.
+    columns : column or feature -> when it is known, see `data.known_columns`; runs of before this key have none.
     """
 
     path: str
@@ -40,6 +43,7 @@ class FilesConfig:
     timezone: str
     start_utc: str | None
     stop_utc: str | None
+    columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))

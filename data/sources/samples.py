@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
 
 from data.alignment import AlignedBars, align
+from data.known_columns import ColumnStatement
 from data.schema import DataError, nearest_name
 
 SAMPLES_DIR = Path(__file__).parent.parent / "samples"
@@ -40,12 +41,14 @@ class SamplesConfig:
     sample : name of the sample, a key of `SAMPLES`.
     symbols : which, in the order of the asset axis; empty means all.
     start_utc, stop_utc : window [start, stop) of bar labels; None means all.
+    columns : feature -> when it is known, see `data.known_columns`; runs of before this key have none.
     """
 
     sample: str
     symbols: tuple[str, ...]
     start_utc: str | None
     stop_utc: str | None
+    columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))

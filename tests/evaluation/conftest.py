@@ -61,3 +61,9 @@ def signal_world() -> World:
 def noise_world() -> World:
     """Two assets with independent returns: nothing can be earned."""
     return make_world(NoiseConfig(seed=6, num_bars=2000, **COMMON))
+
+
+@pytest.fixture(scope="session")
+def draw_world():
+    """Draws a further world: the law and the facts in which it differs."""
+    return lambda law, **facts: make_world(law(**{"num_bars": 2000, **COMMON, **facts}))

@@ -14,6 +14,7 @@ GATE = GateConfig(
     ),
     min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=30, track_record_confidence=0.95,
     stress_cost_factor=2.0, max_overfitting=0.05, max_placebo_rate=0.05,
+    min_cost_bps=None, max_plausible_sharpe=6.0,
 )  # fmt: skip
 NOISE = StudyLaw(num_bars=2500, num_trials=20, annual_sharpe=0.0)
 EDGE = StudyLaw(num_bars=2500, num_trials=20, annual_sharpe=2.0)

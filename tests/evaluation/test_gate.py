@@ -10,12 +10,15 @@ import pytest
 
 from envs.checks.leaks import LeakFinding, LeakReport
 from evaluation.artefacts import plain
+from evaluation.charged_costs import ChargedCost
 from evaluation.gate import CRITERIA, GateConfig, GateEvidence, judge
 from evaluation.gate_evidence import CRITERION_NAMES
+from evaluation.plausibility import DelayLoss
 
 CONFIG = GateConfig(
     enforced=tuple(CRITERIA), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=30,
     track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.05, max_placebo_rate=0.05,
+    min_cost_bps=None, max_plausible_sharpe=6.0,
 )  # fmt: skip
 CLEAN = LeakReport(cut_bars=(5,), bars_compared=100, findings=())
 LEAK = LeakFinding(
@@ -46,6 +49,8 @@ def good_evidence() -> GateEvidence:
         overfitting=0.01,
         leak_check=CLEAN,
         cost_factor=1.0,
+        charged=(ChargedCost(symbol="X", notional=1e6, cost=200.0, minimum_bps=1.0),),
+        delay_losses=(),
         placebo_rate=0.0,
         num_placebos=20,
     )
@@ -60,7 +65,7 @@ def outcome(name: str, **changed):
 def test_a_record_that_meets_every_criterion_is_approved():
     verdict = judge(CONFIG, good_evidence())
     assert verdict.passed
-    assert verdict.headline.startswith("Approved: all 12 criteria hold")
+    assert verdict.headline.startswith("Approved: all 13 criteria hold")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +82,8 @@ def test_a_record_that_meets_every_criterion_is_approved():
         ("leak_check", {"leak_check": replace(CLEAN, findings=(LEAK,))}),
         ("full_costs", {"cost_factor": 0.5}),
         ("placebo", {"placebo_rate": 0.1}),
+        ("plausibility", {"net_return": good_evidence().net_return + 0.004}),
+        ("plausibility", {"delay_losses": (DelayLoss(names=("vendor_score",), share_lost=0.9, t=5.0),)}),
     ],
 )
 def test_each_criterion_alone_refuses(name, changed):
@@ -105,6 +112,8 @@ def test_a_record_shorter_than_the_minimum_track_record_is_refused():
         {"overfitting": None},
         {"leak_check": None},
         {"cost_factor": None},
+        {"charged": None},
+        {"delay_losses": None},
         {"placebo_rate": None},
     ],
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from exported_market import next_return, noise, write_files
 
+from data.synthetic import make_market
 from rayjobs.entry import ExitCode, run_entry_point
 from rayjobs.screen import screen
 
@@ -52,3 +54,24 @@ def test_bad_input_is_one_sentence_and_code_2(tmp_path, capsys, overrides, sente
     assert run_screen(tmp_path, "+experiment=noise", *overrides) is ExitCode.BAD_INPUT
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert sentence in line
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_feature_that_knows_the_next_bar_is_named_unless_it_is_stated(tmp_path, capsys, stated):
+    law = noise(num_bars=3000)
+    bars = write_files(law, tmp_path / "bars", vendor_score=next_return(make_market(law).panel))
+    small = [override for override in SMALL if not override.startswith("data.")]
+    statement = ["data.columns.vendor_score.known_after=0 bars"] if stated else []
+    arguments = [
+        *small,
+        "features=exogenous",
+        f"run.directory={tmp_path}",
+        "run.experiment=own",
+        *bars,
+        *statement,
+    ]
+    assert run_entry_point(screen, "screen", arguments) is ExitCode.DONE
+    said = "column 'vendor_score' (SYN0) ranks the next bar's return with |t| of"
+    (run,) = (tmp_path / "own" / "screenings").iterdir()
+    assert (said in " ".join(capsys.readouterr().out.split())) is not stated
+    assert (said in (run / "summary.md").read_text()) is not stated

@@ -1,0 +1,193 @@
+"""Foreknowledge: columns that rank the next bar's return better than anything that is known at the close can.
+
+For each column and symbol, and for all symbols together, the rank correlation with the return of the next bar is
+measured in each of several parts of the bars. A t statistic beyond 10 in every part is no edge that a market leaves
+lying about: the column was written after the fact, or labelled a bar early. It is found and said; nothing is changed.
+
+Axes: T time, A asset, N bars of a part.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from data.known_columns import ColumnStatement
+from data.schema import FloatArray, Panel
+
+LOG = logging.getLogger(__name__)
+MAX_T = 10.0
+NUM_PARTS = 4
+MIN_BARS = 20
+"""Bars of a part with both numbers known, below which nothing is said."""
+MIN_CORRELATION = 0.1
+"""What a form other than the column itself must reach as well: a lagged price over the close is honest, and bounces."""
+MAX_BARS_AHEAD = 3
+EVERY_SYMBOL = "all symbols"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreknown:
+    """A column under suspicion.
+
+    Attributes
+    ----------
+    column, symbol : names; `symbol` may be `EVERY_SYMBOL`.
+    form : "" for the column as it is, else what was made of it.
+    weakest_t : the t statistic of the part in which it is smallest in size.
+    bars_ahead : which bar's return it ranks; 1 is the next.
+    """
+
+    column: str
+    symbol: str
+    form: str
+    weakest_t: float
+    bars_ahead: int = 1
+
+    def __str__(self) -> str:
+        what = f"{self.form} of " if self.form else ""
+        whose = (
+            "the next bar's return" if self.bars_ahead == 1 else f"the return {self.bars_ahead} bars ahead"
+        )
+        return (
+            f"{what}column {self.column!r} ({self.symbol}) ranks {whose} with |t| of "
+            f"{abs(self.weakest_t):.0f} or more in every part: known at the close?"
+        )
+
+
+def foreknown_columns(
+    panel: Panel, statements: Mapping[str, ColumnStatement] | None = None
+) -> tuple[Foreknown, ...]:
+    """Suspects among the exogenous columns and the volume of a panel, in four equal parts; stated ones are left out.
+
+    A column is looked at as it is, by its change, and over the close: a forecast of the next price gives itself away by
+    the distance to this one. It is asked for the next bar first, and for the few after it.
+    """
+    parts = [
+        slice(int(p[0]), int(p[-1]) + 1)
+        for p in np.array_split(np.arange(panel.num_bars), NUM_PARTS)
+        if len(p)
+    ]
+    found = []
+    for name, values in {**panel.exogenous, "volume": panel.volume}.items():
+        if statements and name in statements:
+            continue
+        forms = _forms(values, panel)
+        looks = ((form, bars) for form in forms for bars in range(1, MAX_BARS_AHEAD + 1))
+        suspects = (
+            suspected(name, forms[form], panel, parts, form=form, bars_ahead=bars) for form, bars in looks
+        )
+        found += next((some for some in suspects if some), [])
+    return tuple(found)
+
+
+def suspected(
+    name: str,
+    values: FloatArray,
+    panel: Panel,
+    parts: Sequence[slice],
+    *,
+    form: str = "",
+    bars_ahead: int = 1,
+) -> list[Foreknown]:
+    """The symbols, or all of them together, of which (T, A) values rank the next return with |t| > 10 in every part."""
+    ahead = future_return(panel, bars_ahead)
+
+    def found(symbol: str, weakest_t: float) -> Foreknown:
+        return Foreknown(column=name, symbol=symbol, form=form, weakest_t=weakest_t, bars_ahead=bars_ahead)
+
+    weakest = [
+        _weakest_t(_rank_t(values[p, a], ahead[p, a], form) for p in parts) for a in range(panel.num_assets)
+    ]
+    suspects = [found(symbol, t) for symbol, t in zip(panel.symbols, weakest) if t > MAX_T]
+    if suspects or panel.num_assets == 1:
+        return suspects
+    together = _weakest_t(_pooled_t(values[p], ahead[p], form) for p in parts)
+    return [found(EVERY_SYMBOL, together)] if together > MAX_T else []
+
+
+def _weakest_t(t_of_parts: Iterable[float]) -> float:
+    """Smallest |t|; 0 as soon as a part says nothing or too little, so that the others need not be looked at."""
+    weakest = np.inf
+    for t in t_of_parts:
+        if not abs(t) > MAX_T:
+            return 0.0
+        weakest = min(weakest, abs(t))
+    return float(weakest)
+
+
+def warn_of_foreknowledge(panel: Panel, statements: Mapping[str, ColumnStatement]) -> None:
+    """Log a line for each suspect; how to state when a column is known is said once."""
+    found = foreknown_columns(panel, statements)
+    for suspect in found:
+        LOG.warning("%s", suspect)
+    if found:
+        LOG.warning(
+            "state when it is known in the data config, such as data.columns.%s.known_after: 1 bar",
+            found[0].column,
+        )
+
+
+def future_return(panel: Panel, bars_ahead: int) -> FloatArray:
+    """(T, A) log return of one bar, close to close, some bars ahead; NaN where one of its two closes is missing."""
+    ahead = np.full(panel.close.shape, np.nan)
+    ahead[:-bars_ahead] = np.diff(np.log(panel.close), axis=0)[bars_ahead - 1 :]
+    return ahead
+
+
+def _forms(values: FloatArray, panel: Panel) -> dict[str, FloatArray]:
+    change = np.full(values.shape, np.nan)
+    change[1:] = np.diff(values, axis=0)
+    forms = {"": values, "the change": change}
+    known = values[np.isfinite(values)]
+    if known.size and (known > 0.0).all():
+        forms["the distance to the close"] = np.log(values) - np.log(panel.close)
+    return forms
+
+
+def _scores(values: FloatArray, ahead: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]] | None:
+    """Average ranks of (N,) values and returns, standardised, and where both are known; None if they say nothing."""
+    known = np.isfinite(values) & np.isfinite(ahead)
+    if known.sum() < MIN_BARS:
+        return None
+    ranks = [rankdata(values[known]), rankdata(ahead[known])]  # ties share their mean rank
+    spread = [rank.std() for rank in ranks]
+    if min(spread) <= 0.0:
+        return None
+    first, second = ((rank - rank.mean()) / width for rank, width in zip(ranks, spread))
+    return first, second, known
+
+
+def _rank_t(values: FloatArray, ahead: FloatArray, form: str) -> float:
+    """Student's t of Spearman's rank correlation; nan where it is not defined."""
+    scores = _scores(values, ahead)
+    if scores is None:
+        return np.nan
+    count = len(scores[0])
+    correlation = float(np.mean(scores[0] * scores[1]))
+    if form and abs(correlation) < MIN_CORRELATION:
+        return 0.0
+    return correlation * np.sqrt((count - 2) / max(1.0 - correlation**2, 1e-12))
+
+
+def _pooled_t(values_NA: FloatArray, ahead_NA: FloatArray, form: str) -> float:
+    """The t statistic of the mean product of ranks, a bar counting once: symbols that move together are one look."""
+    products = np.full(values_NA.shape, np.nan)
+    for a in range(values_NA.shape[1]):
+        scores = _scores(values_NA[:, a], ahead_NA[:, a])
+        if scores is not None:
+            products[scores[2], a] = scores[0] * scores[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a bar without any symbol
+        mean_N = np.nanmean(products, axis=1)
+    mean_N = mean_N[np.isfinite(mean_N)]
+    if len(mean_N) < MIN_BARS or (form and abs(mean_N.mean()) < MIN_CORRELATION):
+        return np.nan
+    spread = mean_N.std(ddof=1)
+    return float(mean_N.mean() / (spread / np.sqrt(len(mean_N)))) if spread > 0.0 else np.nan

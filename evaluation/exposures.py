@@ -1,0 +1,113 @@
+"""What a trained policy looks at, one input at a time: the columns and features that can be held back by a bar.
+
+Built-in clock features are left out: the published calendar is known years ahead. Built-in asset features are functions
+of the bars alone. Exogenous columns and the user's own features come from outside; beside each alone there is all of
+them together, because what two columns say twice is not missed when one of them is late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.features import FeatureSpec, Standardiser, compute_features, resolve_feature
+from data.features.outputs import FeatureOutputs, feature_outputs
+from data.schema import FloatArray, Panel
+from envs.market import write_bounded
+
+Float32Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Exposure:
+    """One input, and what the policy sees when it is a bar late.
+
+    Attributes
+    ----------
+    names : of the columns or features; more than one where several are late together.
+    asset, clock : places on the two feature axes whose values are those of the bar before.
+    recomputed : (N, A, F) all asset features of the bars from `first_bar` on, computed from the late column; None where
+        no feature of the user's reads it.
+    """
+
+    names: tuple[str, ...]
+    asset: tuple[int, ...] = ()
+    clock: tuple[int, ...] = ()
+    recomputed: Float32Array | None = None
+    first_bar: int = 0
+
+
+def exposures(
+    panel: Panel,
+    specs: Sequence[FeatureSpec],
+    standardiser: Standardiser,
+    bars: slice,
+    *,
+    stated: Collection[str] = (),
+) -> tuple[Exposure, ...]:
+    """Every input of a policy that reads these features.
+
+    Parameters
+    ----------
+    panel, specs, standardiser : the bars, the features, and how the policy's features were standardised.
+    bars : at whose closes it decides.
+    stated : names of which the user states when they are known; not among those that are late together.
+    """
+    groups = feature_outputs(panel, specs)
+    handed_on = {name: place for g in groups if g.columns for name, place in zip(g.names, g.places)}
+    own = [group for group in groups if group.own]
+    late = _recomputed(panel, specs, standardiser, bars) if own else {}
+    found = [
+        Exposure(
+            names=(name,), asset=(handed_on[name],) if name in handed_on else (), recomputed=late.get(name),
+            first_bar=bars.start,
+        )
+        for name in panel.exogenous
+        if name in handed_on or name in late
+    ]  # fmt: skip
+    found += [
+        _of_group(group) for group in groups if not group.columns and (group.own or group.kind == "asset")
+    ]
+    handed_on = {name: place for name, place in handed_on.items() if name not in stated}
+    own = [group for group in own if group.name not in stated]
+    from_outside = (*handed_on, *(group.name for group in own))
+    if len(from_outside) > 1:
+        places = (*handed_on.values(), *(p for g in own if g.kind == "asset" for p in g.places))
+        clock = tuple(p for g in own if g.kind == "clock" for p in g.places)
+        found.append(Exposure(names=from_outside, asset=places, clock=clock))
+    return tuple(found)
+
+
+def _of_group(group: FeatureOutputs) -> Exposure:
+    if group.kind == "asset":
+        return Exposure(names=(group.name,), asset=group.places)
+    return Exposure(names=(group.name,), clock=group.places)
+
+
+def _recomputed(
+    panel: Panel, specs: Sequence[FeatureSpec], standardiser: Standardiser, bars: slice
+) -> dict[str, Float32Array]:
+    """Column -> features computed from it a bar late, for the columns that the user's own features read."""
+    own = [spec for spec in specs if ":" in spec.name]
+    lookback = max(int(resolve_feature(spec.name).lookback_bars(spec.params)) for spec in specs)
+    start = max(bars.start - lookback - 1, 0)
+    part = panel.slice_bars(start, bars.stop)
+    as_known = compute_features(part, own).asset
+    found = {}
+    for name, values in part.exogenous.items():
+        moved = replace(part, exogenous={**part.exogenous, name: _one_late(values)})
+        if np.array_equal(compute_features(moved, own).asset, as_known, equal_nan=True):
+            continue
+        features = standardiser.transform(compute_features(moved, specs)).asset
+        bounded = np.empty(features.shape, dtype=np.float32)
+        write_bounded(features, bounded)
+        found[name] = bounded[bars.start - start :]
+    return found
+
+
+def _one_late(values: FloatArray) -> FloatArray:
+    """(T, A) values a row later; the first row stays, so that a feature meets nothing that it does not know."""
+    return np.concatenate([values[:1], values[:-1]])
