@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
+from evaluation.seen_shares import SeenShares
 from evaluation.significance import (
     expected_maximum_sharpe,
     minimum_track_record_length,
@@ -185,6 +186,15 @@ def _placebo(config: GateConfig, evidence: GateEvidence) -> Measured:
     return _measured(evidence.placebo_rate, config.max_placebo_rate, "<=", subject, ".0%")
 
 
+def _unseen(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.exposure is None:
+        return _missing(0.0, "<=", "What the policy had seen of the scored bars")
+    shares = SeenShares.of(evidence.exposure)
+    return Measured(
+        value=shares.total, threshold=0.0, comparison="<=", passed=shares.total <= 0.0, reason=shares.sentence
+    )
+
+
 Measure = Callable[[GateConfig, GateEvidence], Measured]
 CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "sharpe": ("Sharpe ratio, annual, net", _sharpe),
@@ -199,5 +209,6 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "leak_check": ("Leak check", _leak_check),
     "full_costs": ("Multiple of costs charged", _costs),
     "placebo": ("Passes on placebo markets", _placebo),
+    "unseen": ("Scored bars that the policy had seen", _unseen),
 }
 """Name of each criterion -> its label and the function that measures it."""

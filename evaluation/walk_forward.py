@@ -19,6 +19,7 @@ from envs.recording import Recording
 from envs.trades import OPEN_REASON
 from evaluation.rollout import Track
 from evaluation.splits import Fold
+from policies.origin import Exposure
 
 FloatArray = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -43,6 +44,8 @@ class FoldResult:
     seed : of the training run.
     cost_factor : multiple of all costs, baselines' included, at which everything here was measured.
     placebo_return : (N, K) returns of K placebo strategies on the test window (`evaluation.placebo_strategies`).
+    exposure : (N,) int8 what the policy had seen of each scored bar (`policies.origin`); None when it is not known.
+    contract_hash : digest of the policy's contract, which says what it has seen; "" for a script.
     """
 
     fold: Fold
@@ -57,6 +60,8 @@ class FoldResult:
     seed: int = 0
     cost_factor: float = 1.0
     placebo_return: FloatArray | None = None
+    exposure: Exposure | None = None
+    contract_hash: str = ""
 
 
 def closed_mask(recording: Recording) -> NDArray[np.bool_]:
@@ -160,6 +165,12 @@ class WalkForwardResult:
         if len(found) < len(self.folds) or len({part.shape[1] for part in found}) != 1:
             return np.zeros((len(self.bar), 0))
         return np.concatenate(found)
+
+    @cached_property
+    def exposure(self) -> Exposure | None:
+        """(N,) int8 what the policies had seen of each bar, as `FoldResult.exposure`; None unless every fold knows."""
+        found = [r.exposure for r in self.folds if r.exposure is not None]
+        return np.concatenate(found) if len(found) == len(self.folds) else None
 
     def stressed_baseline_return(self, name: str) -> FloatArray:
         """(N,) returns of a baseline under the gate's costs."""
