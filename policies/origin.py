@@ -8,6 +8,8 @@ Axes: T time (bars of a panel).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -81,6 +83,13 @@ class Origin:
                 found[(opens < span[1]) & (found == UNSEEN)] = EARLIER
             found[covered] = SEEN
         return found
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of the bars, whatever they were used for: equal for trainings on the same bars."""
+        stretches = sorted({json.dumps(entry.coverage.to_json(), sort_keys=True) for entry in self.seen})
+        facts = {"data": self.data_fingerprint, "symbols": self.symbols, "seen": stretches}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def misfit(self, symbols: tuple[str, ...], bar_seconds: int) -> str | None:
         """Why the policy cannot act on these bars, as the rest of a sentence; None if it can."""
