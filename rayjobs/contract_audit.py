@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from data.coverage import Coverage
 from evaluation.audit.findings import Check, Section
 from evaluation.splits import Fold
 from policies.checkpoint import TrainedPolicy
@@ -63,7 +64,9 @@ def _difference(found: Origin | None, expected: Origin, searched: bool) -> str |
     for name in ("symbols", "bar_seconds", "data_fingerprint"):
         if getattr(found, name) != getattr(expected, name):
             return f"its {name} is {getattr(found, name)}, the run's {getattr(expected, name)}"
-    named = {entry.role: entry.coverage for entry in found.seen if entry.role != "selection"}
+    named: dict[str, Coverage] = {
+        entry.role: entry.coverage for entry in found.seen if entry.role != "selection"
+    }
     for entry in expected.seen:
         coverage = named.get(entry.role)
         # A file may have been moved since: where it lay is not compared.

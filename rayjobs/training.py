@@ -123,7 +123,9 @@ def train_policy(spec: TrainingSpec, report: Callable[[dict[str, Any]], None]) -
 class PolicyTraining:
     """One policy's training, which may pause after any iteration; a context manager that ends RLlib's algorithm.
 
-    Raises ValueError where the checkpoint to go on from is of a training on other bars. Pausing changes nothing: the policy at the end is the one of a training that never paused. With samplers in
+    Raises ValueError where the checkpoint to go on from is of a training on other bars.
+
+    Pausing changes nothing: the policy at the end is the one of a training that never paused. With samplers in
     this process, neither does a crash: the newest checkpoint holds everything that decides the next iteration.
 
     Attributes

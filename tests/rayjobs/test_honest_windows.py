@@ -98,7 +98,12 @@ def test_no_splitter_lets_training_or_the_choice_of_a_checkpoint_reach_a_test_wi
 ):
     panel = daily_panel(2000)
     splitter = WalkForward(
-        train_bars=train, test_bars=test, step_bars=step, horizon_bars=horizon, embargo_bars=embargo, anchored=anchored
+        train_bars=train,
+        test_bars=test,
+        step_bars=step,
+        horizon_bars=horizon,
+        embargo_bars=embargo,
+        anchored=anchored,
     )
     config = replace(
         CONFIG, walk_forward=splitter, trainer=replace(CONFIG.trainer, validation_fraction=share)
@@ -139,4 +144,9 @@ def test_early_stopping_is_named_where_it_is_on():
     study = study_of(config)
     fold = config.walk_forward.folds(study.panel.num_bars)[0]
     origin = with_origin(CONTRACT, study, fold, LOOKBACK_BARS, Path("nowhere")).origin
-    assert [entry.role for entry in origin.seen] == ["standardiser", "training", "validation", "early_stopping"]
+    assert [entry.role for entry in origin.seen] == [
+        "standardiser",
+        "training",
+        "validation",
+        "early_stopping",
+    ]

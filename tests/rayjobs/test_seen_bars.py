@@ -57,7 +57,9 @@ def whole(start: str, stop: str, fold: int) -> tuple[str, ...]:
 def written(path: Path, start: str, stop: str, change=lambda table: table, **names: str) -> Path:
     """One CSV per symbol, of bundled bars: name -> the symbol whose bars it holds."""
     for name, symbol in names.items():
-        panel = load(SamplesConfig(sample="crypto_30min", symbols=(symbol,), start_utc=start, stop_utc=stop)).panel
+        panel = load(
+            SamplesConfig(sample="crypto_30min", symbols=(symbol,), start_utc=start, stop_utc=stop)
+        ).panel
         columns = {c: getattr(panel, c)[:, 0] for c in ("open", "high", "low", "close", "volume")}
         table = pd.DataFrame({"timestamp": panel.bar_utc, **columns}).dropna()
         path.mkdir(exist_ok=True)
@@ -74,7 +76,9 @@ def test_a_run_on_its_own_test_windows_has_seen_none_of_them(finished, folds, tm
     assert (folds["hindsight_share"] == 0.0).all()
 
 
-def test_a_window_inside_the_training_window_is_in_sample_and_refused_whatever_is_enforced(finished, tmp_path, capsys):
+def test_a_window_inside_the_training_window_is_in_sample_and_refused_whatever_is_enforced(
+    finished, tmp_path, capsys
+):
     returns, verdict = scored(finished, tmp_path, *whole("2018-02-20", "2018-03-05", 1))
     assert returns["in_sample"].all()
     assert len(returns) == 13 * 48
@@ -120,25 +124,35 @@ def test_a_window_of_later_bars_is_scored_as_in_the_walk_forward_to_the_bit(fini
     # Warm-up bars come from before data.start_utc, so that the first bar asked for is the first one scored.
     fold = folds.loc[0]
     stop = pd.Timestamp(fold["test_last_utc"]) + pd.Timedelta(minutes=30)
-    returns, verdict = scored(finished, tmp_path, *whole(fold["test_first_utc"], f"{stop:%Y-%m-%dT%H:%M}Z", 0))
+    returns, verdict = scored(
+        finished, tmp_path, *whole(fold["test_first_utc"], f"{stop:%Y-%m-%dT%H:%M}Z", 0)
+    )
     own = pd.read_parquet(finished / "walk_forward" / "returns.parquet").query("fold == 0")
     pd.testing.assert_frame_equal(returns, own.reset_index(drop=True))
     assert verdict["pass"] is True
 
 
-def test_whole_windows_work_at_their_defaults_and_fit_the_supervised_baselines_on_the_bars_before(finished, tmp_path):
-    returns, _ = scored(finished, tmp_path, "windows=whole", "data.start_utc=2018-06-01", "data.stop_utc=2018-07-01")
+def test_whole_windows_work_at_their_defaults_and_fit_the_supervised_baselines_on_the_bars_before(
+    finished, tmp_path
+):
+    returns, _ = scored(
+        finished, tmp_path, "windows=whole", "data.start_utc=2018-06-01", "data.stop_utc=2018-07-01"
+    )
     assert returns["bar_utc"].iloc[0] == pd.Timestamp("2018-06-01", tz="UTC")
     assert len(returns) == 30 * 48
     assert not returns["in_sample"].any()
-    summary = json.loads((max((tmp_path / "evaluations").iterdir()) / "backtest" / "summary.json").read_text())
+    summary = json.loads(
+        (max((tmp_path / "evaluations").iterdir()) / "backtest" / "summary.json").read_text()
+    )
     assert {"ridge", "logistic"} <= set(summary["baselines"])
 
 
 def test_where_no_earlier_bars_exist_scoring_starts_after_the_lookback(finished, tmp_path, capsys):
     bars = written(tmp_path / "bars", "2018-08-01", "2018-09-01", BTC="BTC", ETH="ETH")
     returns, _ = scored(finished, tmp_path, "data=files", f"data.path={bars}", "windows=whole")
-    assert returns["bar_utc"].iloc[0] > pd.Timestamp("2018-08-08", tz="UTC")  # a week of returns is the longest window
+    assert returns["bar_utc"].iloc[0] > pd.Timestamp(
+        "2018-08-08", tz="UTC"
+    )  # a week of returns is the longest window
     assert not returns["in_sample"].any()
     err = capsys.readouterr().err
     assert "fill the features' lookback and are not scored" in err
@@ -164,7 +178,15 @@ def shifted(by: str):
         ({"BTC": "BTC", "ETH": "ETH"}, shifted("30min")),
         ({"BTC": "BTC", "ETH": "ETH"}, shifted("-2h")),
     ],
-    ids=["a copy", "names exchanged", "one of two", "another unit", "other volumes", "a bar later", "another clock"],
+    ids=[
+        "a copy",
+        "names exchanged",
+        "one of two",
+        "another unit",
+        "other volumes",
+        "a bar later",
+        "another clock",
+    ],
 )
 def test_copies_of_seen_bars_in_files_are_known_again(finished, tmp_path, names, change):
     bars = written(tmp_path / "bars", "2018-02-10", "2018-03-10", change, **names)
@@ -176,7 +198,9 @@ def test_copies_of_seen_bars_in_files_are_known_again(finished, tmp_path, names,
 
 def mirrored(table: pd.DataFrame) -> pd.DataFrame:
     """Another instrument: every return with the other sign."""
-    return table.assign(open=1 / table["open"], high=1 / table["low"], low=1 / table["high"], close=1 / table["close"])
+    return table.assign(
+        open=1 / table["open"], high=1 / table["low"], low=1 / table["high"], close=1 / table["close"]
+    )
 
 
 def test_other_prices_under_the_same_names_and_times_are_no_way_out(finished, tmp_path):
@@ -201,7 +225,10 @@ def test_other_symbols_are_refused_and_both_lists_are_named(finished, capsys, sy
 def test_renamed_symbols_are_refused_and_both_lists_are_named(finished, tmp_path, capsys):
     bars = written(tmp_path / "bars", "2018-08-01", "2018-09-01", AAA="BTC", BBB="ETH")
     assert main([f"run={finished}", "data=files", f"data.path={bars}", "windows=whole"]) is ExitCode.BAD_INPUT
-    assert "was trained on the symbols BTC, ETH, in this order, and is given AAA, BBB;" in capsys.readouterr().err
+    assert (
+        "was trained on the symbols BTC, ETH, in this order, and is given AAA, BBB;"
+        in capsys.readouterr().err
+    )
 
 
 def test_bars_of_another_length_are_refused_and_both_lengths_are_named(finished, tmp_path, capsys):
@@ -252,7 +279,9 @@ def test_a_standardiser_or_a_policy_of_another_run_is_refused(finished, tmp_path
     run = tampered(finished, tmp_path, lambda facts: facts.update(standardiser=statistics))
     assert main([f"run={run}"]) is ExitCode.BAD_INPUT
     assert "does not hold the contract that was scored" in capsys.readouterr().err
-    shutil.copytree(other / place, run / place, dirs_exist_ok=True)  # trained on later data, the same random weights
+    shutil.copytree(
+        other / place, run / place, dirs_exist_ok=True
+    )  # trained on later data, the same random weights
     assert main([f"run={run}"]) is ExitCode.BAD_INPUT
     assert "does not hold the contract that was scored" in capsys.readouterr().err
 
@@ -275,7 +304,9 @@ def test_equal_trainings_of_two_runs_have_equal_contracts_but_for_the_runs_id(fi
     assert ours.contract_hash == theirs.contract_hash
     assert ours.contract.origin.run_id == finished.name
     assert theirs.contract.origin.run_id == again.name
-    assert (again / "walk_forward/folds.csv").read_bytes() == (finished / "walk_forward/folds.csv").read_bytes()
+    assert (again / "walk_forward/folds.csv").read_bytes() == (
+        finished / "walk_forward/folds.csv"
+    ).read_bytes()
 
 
 def test_the_contract_names_what_it_was_made_of(finished, folds):
@@ -285,7 +316,9 @@ def test_the_contract_names_what_it_was_made_of(finished, folds):
     assert origin.source == "samples: crypto_30min"
     spans = {entry.role: entry.coverage.span for entry in origin.seen}
     assert list(spans) == ["standardiser", "training", "validation"]
-    first, last = (pd.Timestamp(folds.loc[1, f"train_{end}_utc"]).tz_localize(None) for end in ("first", "last"))
+    first, last = (
+        pd.Timestamp(folds.loc[1, f"train_{end}_utc"]).tz_localize(None) for end in ("first", "last")
+    )
     assert spans["standardiser"] == (np.datetime64(first), np.datetime64(last + pd.Timedelta(minutes=30)))
     assert spans["training"][1] < spans["validation"][0]  # the gap lies between
     assert spans["validation"][1] == spans["standardiser"][1]
