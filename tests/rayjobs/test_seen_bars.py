@@ -212,6 +212,17 @@ def test_other_prices_under_the_same_names_and_times_are_no_way_out(finished, tm
     assert refused_as_seen(verdict)
 
 
+def test_a_script_has_seen_nothing_wherever_it_is_scored(tmp_path):
+    run = make_run(tmp_path, "policy=flip", base=BASE)
+    bars = written(tmp_path / "bars", "2018-02-10", "2018-03-10", BTC="BTC", ETH="ETH")
+    for data in (
+        ["data.start_utc=2018-02-10", "data.stop_utc=2018-03-10"], ["data=files", f"data.path={bars}"]
+    ):  # fmt: skip
+        returns, verdict = scored(run, tmp_path, "windows=whole", *data, *LENIENT)
+        assert not (returns["in_sample"] | returns["hindsight"]).any()
+        assert verdict["pass"] is True
+
+
 @pytest.mark.parametrize(
     "symbols", ["[ETH,BTC]", "[LTC,XRP]", "[BTC]", "[BTC,ETH,LTC]"], ids=["order", "others", "fewer", "more"]
 )
