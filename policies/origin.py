@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from data.coverage import SYNTHETIC, Coverage
 from data.schema import Panel
+from data.shifted_copies import shifted_copies
 
 Role = Literal[
     "training", "validation", "standardiser", "selection", "early_stopping", "feature_pruning", "warm_start"
@@ -67,8 +69,9 @@ class Origin:
         """(T,) int8 `SEEN`, `EARLIER` or `UNSEEN` for each bar of a panel.
 
         A bar is seen where one symbol's bar there is. A bar that opens before the last one that was seen is earlier:
-        the policy knows what came after it. Time means nothing between two synthetic markets of another law or seed,
-        or a synthetic and a real one.
+        the policy knows what came after it. Time means nothing between two synthetic markets of another seed, or a
+        synthetic and a real one; one seed drawn under other dates is one market, all of whose bars count as earlier.
+        Copies under dates that were moved by whole days are seen, too.
 
         Parameters
         ----------
@@ -81,7 +84,9 @@ class Origin:
             span = entry.coverage.span
             if span is not None and (covered.any() or _share_time(entry.coverage.source, source)):
                 found[(opens < span[1]) & (found == UNSEEN)] = EARLIER
-            found[covered] = SEEN
+            if _drawn_under_other_dates(entry.coverage.source, source):
+                found[found == UNSEEN] = EARLIER
+            found[covered | shifted_copies(entry.coverage, panel)] = SEEN
         return found
 
     @property
@@ -141,3 +146,18 @@ def duration(seconds: int) -> str:
 
 def _share_time(one: str, another: str) -> bool:
     return one == another or not (one.startswith(SYNTHETIC) or another.startswith(SYNTHETIC))
+
+
+def _drawn_under_other_dates(one: str, another: str) -> bool:
+    """Whether two synthetic markets were drawn from one seed with another first bar."""
+    if not (one.startswith(SYNTHETIC) and another.startswith(SYNTHETIC)):
+        return False
+    (seed, start), (other_seed, other_start) = _draw(one), _draw(another)
+    return seed is not None and seed == other_seed and start != other_start
+
+
+def _draw(source: str) -> tuple[str | None, str | None]:
+    """Seed and first bar of a synthetic market's line."""
+    found = [re.search(rf"\b{name}=([^,]*)", source) for name in ("seed", "start_utc")]
+    seed, start = (match and match.group(1) for match in found)
+    return seed, start

@@ -96,6 +96,24 @@ def test_a_synthetic_market_written_to_files_or_drawn_longer_is_the_same_market(
         assert runs(made.exposure(drawn, source=source)) == [(EARLIER, 480), (SEEN, 720), (UNSEEN, 1200)]
 
 
+def test_one_seed_drawn_under_other_dates_is_no_other_market():
+    drawn = panel_of(3, symbols=("SYN0", "SYN1"))
+    made = origin_of(drawn, "synthetic: noise, seed=3, start_utc=2020-01-01", training=slice(480, 1200))
+    later = replace(drawn, bar_utc=drawn.bar_utc + np.timedelta64(12_345, "h"))
+    assert (made.exposure(later, source="synthetic: noise, seed=3, start_utc=2021-05-29") == EARLIER).all()
+    other = panel_of(4, symbols=("SYN0", "SYN1"), start="2021-05-29")
+    assert (made.exposure(other, source="synthetic: noise, seed=4, start_utc=2021-05-29") == UNSEEN).all()
+
+
+@pytest.mark.parametrize("days", [1, 28, 364, -90])
+def test_copies_under_other_dates_are_seen(days):
+    moved = replace(
+        REAL, bar_utc=REAL.bar_utc + np.timedelta64(days, "D"), session=(REAL.session + days).astype(np.int32)
+    )
+    labels = ORIGIN.exposure(moved, source="files: b")
+    assert (labels[480:1200] == SEEN).all()
+
+
 def test_what_was_seen_survives_being_written_down():
     assert Origin.from_json(json.loads(json.dumps(ORIGIN.to_json()))) == ORIGIN
 

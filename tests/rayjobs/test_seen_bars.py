@@ -177,6 +177,7 @@ def shifted(by: str):
         ({"BTC": "BTC", "ETH": "ETH"}, lambda table: table.assign(volume=1.0)),
         ({"BTC": "BTC", "ETH": "ETH"}, shifted("30min")),
         ({"BTC": "BTC", "ETH": "ETH"}, shifted("-2h")),
+        ({"BTC": "BTC", "ETH": "ETH"}, shifted("364d")),
     ],
     ids=[
         "a copy",
@@ -186,6 +187,7 @@ def shifted(by: str):
         "other volumes",
         "a bar later",
         "another clock",
+        "a year later",
     ],
 )
 def test_copies_of_seen_bars_in_files_are_known_again(finished, tmp_path, names, change):
