@@ -177,7 +177,7 @@ def shifted(by: str):
         ({"BTC": "BTC", "ETH": "ETH"}, lambda table: table.assign(volume=1.0)),
         ({"BTC": "BTC", "ETH": "ETH"}, shifted("30min")),
         ({"BTC": "BTC", "ETH": "ETH"}, shifted("-2h")),
-        ({"BTC": "BTC", "ETH": "ETH"}, shifted("364d")),
+        ({"BTC": "BTC", "ETH": "ETH"}, shifted("364D")),
     ],
     ids=[
         "a copy",
