@@ -225,6 +225,8 @@ def folds_table(result: WalkForwardResult) -> pd.DataFrame:
         shares = None if item.exposure is None else SeenShares.of(item.exposure)
         row["in_sample_share"] = np.nan if shares is None else shares.in_sample
         row["hindsight_share"] = np.nan if shares is None else shares.hindsight
+        first, last = item.trained_on or (np.datetime64("NaT", "s"), np.datetime64("NaT", "s"))
+        row |= {"policy_trained_from_utc": first, "policy_trained_until_utc": last}
         row |= _window_metrics(item.recording, test, periods)
         row |= {
             "num_trades": int(closed_mask(item.recording).sum()),

@@ -46,6 +46,8 @@ class FoldResult:
     placebo_return : (N, K) returns of K placebo strategies on the test window (`evaluation.placebo_strategies`).
     exposure : (N,) int8 what the policy had seen of each scored bar (`policies.origin`); None when it is not known.
     contract_hash : digest of the policy's contract, which says what it has seen; "" for a script.
+    trained_on : first open and last close of the bars that the policy was trained on, whatever `fold` says (another
+        data set is scored); None for a script, or where it is not known.
     """
 
     fold: Fold
@@ -62,6 +64,7 @@ class FoldResult:
     placebo_return: FloatArray | None = None
     exposure: Exposure | None = None
     contract_hash: str = ""
+    trained_on: tuple[np.datetime64, np.datetime64] | None = None
 
 
 def closed_mask(recording: Recording) -> NDArray[np.bool_]:

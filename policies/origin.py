@@ -90,6 +90,13 @@ class Origin:
         return found
 
     @property
+    def trained_on(self) -> tuple[np.datetime64, np.datetime64] | None:
+        """First open and last close of all bars but those that a search chose on, datetime64[s]; None without any."""
+        spans = [entry.coverage.span for entry in self.seen if entry.role != "selection"]
+        known = [span for span in spans if span is not None]
+        return (min(first for first, _ in known), max(last for _, last in known)) if known else None
+
+    @property
     def digest(self) -> str:
         """sha256 (hex) of the bars, whatever they were used for: equal for trainings on the same bars."""
         stretches = sorted({json.dumps(entry.coverage.to_json(), sort_keys=True) for entry in self.seen})

@@ -128,8 +128,13 @@ def score_policy(
         policy_hash=policy_hash,
         oracle_direction=study.oracle_direction,
     )
-    contract_hash = policy.contract_hash if isinstance(policy, TrainedPolicy) else ""
-    return replace(scored, exposure=scored_exposure(study, fold, policy), contract_hash=contract_hash)
+    scored = replace(scored, exposure=scored_exposure(study, fold, policy))
+    if not isinstance(policy, TrainedPolicy):
+        return scored
+    origin = policy.contract.origin
+    return replace(
+        scored, contract_hash=policy.contract_hash, trained_on=None if origin is None else origin.trained_on
+    )
 
 
 def scored_exposure(study: Study, fold: Fold, policy: TrainedPolicy | Schedule) -> Exposure | None:
