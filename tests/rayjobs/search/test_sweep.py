@@ -81,6 +81,18 @@ def test_a_resumed_study_keeps_what_its_trials_were_scored_with(tmp_path):
         resumed_values(compose("sweep", ["algo.gamma=0.5"]), tmp_path)
 
 
+def test_a_study_does_not_go_on_with_other_bars_than_its_trials_were_chosen_on(tmp_path, capsys):
+    study = tmp_path / "20260101T000000Z-aaaaaa"
+    study.mkdir()
+    stored = compose("sweep", [*SMALL, "data.num_bars=3100", f"run.directory={tmp_path}"])
+    provenance = {"run_id": study.name, "data_fingerprint": "0" * 64}
+    (study / "config.yaml").write_text(yaml.safe_dump({**stored, "provenance": provenance}))
+    (study / "status.json").write_text(json.dumps({"status": "interrupted", "host": "elsewhere", "pid": 1}))
+    assert run_entry_point(sweep, "sweep", [f"resume={study}"]) is ExitCode.BAD_INPUT
+    assert "put the old data back or start a new run" in capsys.readouterr().err
+    assert json.loads((study / "status.json").read_text())["status"] == "interrupted"
+
+
 def test_a_holdout_is_opened_for_one_trial_only(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
     study = ledger.study("s")
