@@ -37,7 +37,7 @@ from data.price_sketch import (
     sketched,
     thinned,
 )
-from data.schema import Panel
+from data.schema import FloatArray, Panel
 
 BoolArray = NDArray[np.bool_]
 SYNTHETIC = "synthetic"
@@ -125,10 +125,14 @@ class Coverage:
         return min(one.first_utc for one in self.symbols), max(one.last_utc for one in self.symbols)
 
     def same_instrument(self, one: SymbolCoverage, other: Coverage, another: SymbolCoverage) -> bool:
-        """Whether a symbol of this coverage and one of another are the same instrument, as far as can be told."""
-        synthetic = self.source.startswith(SYNTHETIC) and other.source.startswith(SYNTHETIC)
-        if synthetic and self.source != other.source:
-            return False
+        """Whether a symbol of this coverage and one of another are the same instrument, as far as can be told.
+
+        Synthetic markets all have the same names, so between two laws or seeds prices alone tell: one drawn with more
+        bars or another cost is the same market still.
+        """
+        drawn_twice = self.source.startswith(SYNTHETIC) and other.source.startswith(SYNTHETIC)
+        if drawn_twice and self.source != other.source:
+            return same_prices(one, another)
         return same_instrument(one, another)
 
     def covered(self, panel: Panel, *, source: str) -> BoolArray:
@@ -212,9 +216,7 @@ def same_instrument(one: SymbolCoverage, another: SymbolCoverage) -> bool:
     Under one name prices must plainly contradict (`SURE_COMMON_RETURNS` returns that hardly correlate) before two
     symbols are told apart, so that another vendor's or adjusted prices of one instrument stay one.
     """
-    ours, theirs = common_returns(one.session_marks, another.session_marks)
-    if len(ours) < MIN_COMMON_RETURNS:
-        ours, theirs = common_returns(one.intraday_marks, another.intraday_marks)
+    ours, theirs = _shared_returns(one, another)
     named_alike = plain_name(one.symbol) == plain_name(another.symbol)
     if len(ours) < MIN_COMMON_RETURNS:
         return named_alike
@@ -223,6 +225,20 @@ def same_instrument(one: SymbolCoverage, another: SymbolCoverage) -> bool:
             len(ours) < SURE_COMMON_RETURNS or correlation(ours, theirs) > 0.5 or returns_agree(ours, theirs)
         )
     return returns_agree(ours, theirs)
+
+
+def same_prices(one: SymbolCoverage, another: SymbolCoverage) -> bool:
+    """Whether two symbols are one instrument by their prices alone; False where too few are in common."""
+    ours, theirs = _shared_returns(one, another)
+    return len(ours) >= MIN_COMMON_RETURNS and returns_agree(ours, theirs)
+
+
+def _shared_returns(one: SymbolCoverage, another: SymbolCoverage) -> tuple[FloatArray, FloatArray]:
+    """Returns in common between sessions, or within the day where there are few sessions."""
+    ours, theirs = common_returns(one.session_marks, another.session_marks)
+    if len(ours) < MIN_COMMON_RETURNS:
+        return common_returns(one.intraday_marks, another.intraday_marks)
+    return ours, theirs
 
 
 def _symbol_coverage(panel: Panel, bars: slice, asset: int) -> SymbolCoverage | None:

@@ -10,6 +10,7 @@ from evaluation.charged_costs import ChargedCost, in_total
 from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
 from evaluation.plausibility import MAX_SHARE_LOST, in_doubt, suspicion
+from evaluation.seen_shares import SeenShares
 from evaluation.significance import (
     expected_maximum_sharpe,
     minimum_track_record_length,
@@ -241,6 +242,15 @@ def _placebo(config: GateConfig, evidence: GateEvidence) -> Measured:
     return _measured(evidence.placebo_rate, config.max_placebo_rate, "<=", subject, ".0%")
 
 
+def _unseen(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.exposure is None:
+        return _missing(0.0, "<=", "What the policy had seen of the scored bars")
+    shares = SeenShares.of(evidence.exposure)
+    return Measured(
+        value=shares.total, threshold=0.0, comparison="<=", passed=shares.total <= 0.0, reason=shares.sentence
+    )
+
+
 Measure = Callable[[GateConfig, GateEvidence], Measured]
 CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "sharpe": ("Sharpe ratio, annual, net", _sharpe),
@@ -256,5 +266,6 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "full_costs": ("Share of the least cost charged", _costs),
     "placebo": ("Passes on placebo markets", _placebo),
     "plausibility": ("Plausible: not too good, no input foreknown", _plausibility),
+    "unseen": ("Scored bars that the policy had seen", _unseen),
 }
 """Name of each criterion -> its label and the function that measures it."""

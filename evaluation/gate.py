@@ -14,8 +14,10 @@ from evaluation.gate_evidence import GateConfig, GateEvidence
 __all__ = ["CRITERIA", "Criterion", "GateConfig", "GateEvidence", "Verdict", "judge"]
 
 
-INVALID_RECORD = ("leak_check", "full_costs")
+INVALID_RECORD = ("unseen", "leak_check", "full_costs")
 """Criteria whose failure makes every other number void: the headline names them first."""
+ALWAYS_DECIDES = ("unseen",)
+"""Criteria that decide where they are measured and fail, whatever `gate.enforced` names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...
         for name, (label, measure) in CRITERIA.items()
     )
     enforced = [c for c in outcomes if c.enforced]
-    failed = sorted((c for c in enforced if not c.passed), key=lambda c: c.name not in INVALID_RECORD)
+    failed = sorted((c for c in enforced if not c.passed), key=_order_of_failure)
     if failed:
         headline = f"Refused: {failed[0].reason[0].lower()}{failed[0].reason[1:]}"
         if len(failed) > 1:
@@ -99,9 +101,15 @@ def _outcome(
     return Criterion(
         name=name,
         label=label,
-        enforced=name in config.enforced,
+        enforced=name in config.enforced or (name in ALWAYS_DECIDES and measured.passed is False),
         first_bar_utc=f"{bars[0]}Z" if len(bars) else "",
         last_bar_utc=f"{bars[-1]}Z" if len(bars) else "",
         num_bars=len(bars),
         **asdict(measured),
     )
+
+
+def _order_of_failure(criterion: Criterion) -> int:
+    """Place in the headline: what makes the record void first."""
+    names = INVALID_RECORD
+    return names.index(criterion.name) if criterion.name in names else len(names)

@@ -13,12 +13,14 @@ from evaluation.charged_costs import ChargedCost
 from evaluation.metrics import as_returns
 from evaluation.plausibility import DelayLoss
 from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
+from policies.origin import SeenLabels
 
 FloatArray = NDArray[np.float64]
 CRITERION_NAMES = (
     "sharpe", "max_drawdown", "deflated_sharpe", "beats_baselines", "beats_baselines_stressed", "num_trades",
     "track_record", "all_seeds_positive", "overfitting", "leak_check", "full_costs", "placebo",
     "plausibility",
+    "unseen",
 )  # fmt: skip
 
 
@@ -130,6 +132,7 @@ class GateEvidence(SupportingEvidence):
     baselines : name -> (T,) returns on the same bars.
     stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
     cost_factor : multiple of all costs at which `net_return` was earned; below 1 costs were left out.
+    exposure : (T,) int8 what the policy had seen of each bar (`policies.origin`); None when it is not known.
     """
 
     net_return: FloatArray
@@ -140,6 +143,7 @@ class GateEvidence(SupportingEvidence):
     stressed: FloatArray | None = None
     stressed_baselines: Mapping[str, FloatArray] | None = None
     cost_factor: float | None = None
+    exposure: SeenLabels | None = None
 
     @classmethod
     def of(cls, result: WalkForwardResult, supporting: SupportingEvidence) -> GateEvidence:
@@ -161,6 +165,7 @@ class GateEvidence(SupportingEvidence):
             if stressed is None
             else {name: result.stressed_baseline_return(name) for name in stressed_rivals},
             cost_factor=min(fold.cost_factor for fold in result.folds),
+            exposure=result.exposure,
             **{field.name: getattr(supporting, field.name) for field in fields(SupportingEvidence)},
         )
 
@@ -171,3 +176,7 @@ class GateEvidence(SupportingEvidence):
                 raise ValueError(
                     f"{name} has {len(values)} returns for {len(self.bar_utc)} bars; give one per bar"
                 )
+        if self.exposure is not None and len(self.exposure) != len(self.bar_utc):
+            raise ValueError(
+                f"exposure has {len(self.exposure)} values for {len(self.bar_utc)} bars; give one per bar"
+            )

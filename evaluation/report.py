@@ -26,6 +26,7 @@ from evaluation.report_tables import (
     trade_rows,
     training_rows,
 )
+from evaluation.seen_shares import record_title, record_warning
 from evaluation.summary import ORACLE
 from evaluation.tables import folds_table, history_table, trades_table
 from evaluation.walk_forward import WalkForwardResult
@@ -34,7 +35,7 @@ HERE = Path(__file__).parent
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 COUNTED = {"num_trades", "track_record"}
 BASELINE_STYLES = ("s1", "s2", "s3", "s4", "s5", "s6", "s8", "s9", "s10")
-FRACTIONS = {"max_drawdown", "all_seeds_positive"}
+FRACTIONS = {"max_drawdown", "all_seeds_positive", "unseen"}
 
 
 def write_report(
@@ -69,7 +70,7 @@ def write_report(
         periods=f"{result.panel.periods_per_year:,.0f}",
         **_head(result, summary, verdict),
         **_equity(result),
-        **_gate(verdict),
+        **_gate(verdict, record_title(result.exposure)),
         **_tables(result, summary),
         **_trading(result, summary),
     )
@@ -96,6 +97,8 @@ def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdic
         "word": "Not judged" if verdict is None else verdict.headline.split(": ", 1)[0],
         "headline": headline[0].upper() + headline[1:],
         "beneath": "" if verdict is None else beneath,
+        "record_title": record_title(result.exposure),
+        "record_warning": record_warning(result.exposure),
         "tiles": _tiles(result, summary),
     }
 
@@ -176,12 +179,12 @@ def _equity(result: WalkForwardResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _gate(verdict: Verdict | None) -> dict[str, Any]:
+def _gate(verdict: Verdict | None, record: str) -> dict[str, Any]:
     if verdict is None:
         return {"gate_rows": [], "gate_note": ""}
     bars = verdict.criteria[0]
     note = (
-        f"All on {bars.num_bars:,} out-of-sample bars, {bars.first_bar_utc[:10]} to {bars.last_bar_utc[:10]}, net of "
+        f"All on {bars.num_bars:,} bars, {record}, {bars.first_bar_utc[:10]} to {bars.last_bar_utc[:10]}, net of "
         "costs. Criteria marked 'info' are shown but do not decide."
     )
     return {"gate_rows": [_gate_row(c) for c in verdict.criteria], "gate_note": note}

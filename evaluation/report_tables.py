@@ -94,7 +94,7 @@ def folds_rows(folds: pd.DataFrame, baselines: Sequence[str]) -> dict[str, Any]:
         rows.append(
             [
                 {"text": str(fold["fold"]), "style": ""},
-                {"text": _days(fold["train_first_utc"], fold["train_last_utc"]), "style": "left"},
+                {"text": _trained_on(fold), "style": "left"},
                 {"text": _days(fold["test_first_utc"], fold["test_last_utc"]), "style": "left"},
                 {"text": number(fold["in_sample_sharpe"]), "style": ""},
                 signed(fold["sharpe"], number(fold["sharpe"])),
@@ -123,6 +123,13 @@ def training_rows(training: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[d
         for fold, rows in sorted(training.items())
         if rows
     ]
+
+
+def _trained_on(fold: Mapping[str, Any]) -> str:
+    """Days of the policy's own training; those of the fold's window where the policy does not say (a script)."""
+    if pd.isna(fold["policy_trained_from_utc"]):
+        return _days(fold["train_first_utc"], fold["train_last_utc"])
+    return _days(fold["policy_trained_from_utc"], fold["policy_trained_until_utc"])
 
 
 def _days(first: Any, last: Any) -> str:

@@ -12,6 +12,7 @@ from envs.costs import COST_NAMES
 from evaluation import metrics
 from evaluation.bootstrap import sharpe_interval
 from evaluation.breakdown import by_hour, by_regime, capacity
+from evaluation.seen_shares import SeenShares
 from evaluation.significance import (
     deflated_sharpe_ratio,
     minimum_track_record_length,
@@ -149,6 +150,9 @@ def summarise(
         result.net_return, np.random.default_rng(0), num_draws=500, periods_per_year=periods
     )
     summary["sharpe_interval_95"] = [interval.low, interval.high]
+    shares = None if result.exposure is None else SeenShares.of(result.exposure)
+    summary["in_sample_share"] = math.nan if shares is None else shares.in_sample
+    summary["hindsight_share"] = math.nan if shares is None else shares.hindsight
     if ORACLE in result.baseline_names:
         summary["oracle_fraction"] = oracle_fraction(result)
     return summary | details(result)

@@ -12,7 +12,9 @@ from envs.costs import COST_NAMES
 from envs.recording import Recording
 from evaluation import metrics
 from evaluation.rollout import Track
+from evaluation.seen_shares import SeenShares
 from evaluation.walk_forward import FoldResult, WalkForwardResult, closed_mask, window_return
+from policies.origin import EARLIER, SEEN
 
 COST_COLUMNS = dict(
     zip(
@@ -39,8 +41,12 @@ def symbol_names(result: WalkForwardResult, recording: Recording) -> NDArray[np.
 
 
 def returns_table(result: WalkForwardResult) -> pd.DataFrame:
-    """fold, bar_utc, net_return, equity: what every headline number is computed from."""
-    return pd.DataFrame(
+    """fold, bar_utc, net_return, equity: what every headline number is computed from.
+
+    Where it is known what the policy has seen, in_sample is true for bars that it was trained or selected on, and
+    hindsight for other bars before such ones.
+    """
+    table = pd.DataFrame(
         {
             "fold": result.fold_index,
             "bar_utc": utc(result, result.bar),
@@ -48,6 +54,9 @@ def returns_table(result: WalkForwardResult) -> pd.DataFrame:
             "equity": metrics.equity_curve(result.net_return)[1:],
         }
     )
+    if result.exposure is not None:
+        table["in_sample"], table["hindsight"] = result.exposure == SEEN, result.exposure == EARLIER
+    return table
 
 
 def _per_bar(result: WalkForwardResult, column: Any) -> NDArray[np.float64]:
@@ -215,7 +224,12 @@ def folds_table(result: WalkForwardResult) -> pd.DataFrame:
         row: dict[str, Any] = {"fold": item.fold.index}
         row |= dict(zip(("train_first_utc", "train_last_utc", "test_first_utc", "test_last_utc"), labels))
         row |= {"train_bars": train.stop - train.start, "test_bars": test.stop - test.start}
-        row |= {"seed": item.seed, "policy_hash": item.policy_hash}
+        row |= {"seed": item.seed, "policy_hash": item.policy_hash, "contract_hash": item.contract_hash}
+        shares = None if item.exposure is None else SeenShares.of(item.exposure)
+        row["in_sample_share"] = np.nan if shares is None else shares.in_sample
+        row["hindsight_share"] = np.nan if shares is None else shares.hindsight
+        first, last = item.trained_on or (np.datetime64("NaT", "s"), np.datetime64("NaT", "s"))
+        row |= {"policy_trained_from_utc": first, "policy_trained_until_utc": last}
         row |= _window_metrics(item.recording, test, periods)
         row |= {
             "num_trades": int(closed_mask(item.recording).sum()),

@@ -19,6 +19,7 @@ from envs.recording import Recording
 from envs.trades import OPEN_REASON
 from evaluation.rollout import Track
 from evaluation.splits import Fold
+from policies.origin import SeenLabels
 
 FloatArray = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -45,6 +46,10 @@ class FoldResult:
     placebo_return : (N, K) returns of K placebo strategies on the test window (`evaluation.placebo_strategies`).
     delayed : names of inputs -> the policy with these a bar late (`evaluation.delayed_inputs`), empty where the fold's
         score is nothing to be suspicious of; None if not measured.
+    exposure : (N,) int8 what the policy had seen of each scored bar (`policies.origin`); None when it is not known.
+    contract_hash : digest of the policy's contract, which says what it has seen; "" for a script.
+    trained_on : first open and last close of the bars that the policy was trained on, whatever `fold` says (another
+        data set is scored); None for a script, or where it is not known.
     """
 
     fold: Fold
@@ -60,6 +65,9 @@ class FoldResult:
     cost_factor: float = 1.0
     placebo_return: FloatArray | None = None
     delayed: Mapping[tuple[str, ...], Track] | None = None
+    exposure: SeenLabels | None = None
+    contract_hash: str = ""
+    trained_on: tuple[np.datetime64, np.datetime64] | None = None
 
 
 def closed_mask(recording: Recording) -> NDArray[np.bool_]:
@@ -168,6 +176,12 @@ class WalkForwardResult:
         if len(found) < len(self.folds) or len({part.shape[1] for part in found}) != 1:
             return np.zeros((len(self.bar), 0))
         return np.concatenate(found)
+
+    @cached_property
+    def exposure(self) -> SeenLabels | None:
+        """(N,) int8 what the policies had seen of each bar, as `FoldResult.exposure`; None unless every fold knows."""
+        found = [r.exposure for r in self.folds if r.exposure is not None]
+        return np.concatenate(found) if len(found) == len(self.folds) else None
 
     def stressed_baseline_return(self, name: str) -> FloatArray:
         """(N,) returns of a baseline under the gate's costs."""

@@ -2,8 +2,8 @@
 
 RLlib's own checkpoints are pickles, which run code when loaded; use them only to resume a job of one's own.
 What is evaluated, handed on and deployed is this export. It refuses to act on observations of another make:
-the contract names every entry of the observation, the features behind them, and the statistics they were
-standardised with. Both files are checked against recorded hashes.
+the contract names every entry of the observation, the features behind them, the statistics they were
+standardised with, and every bar that the policy has seen. Both files are checked against recorded hashes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from policies.action_distribution import DistributionSpec
 from policies.compiled.inference import acting_form
 from policies.distributions import rule_out
 from policies.networks import AttentionConfig, NetworkConfig
+from policies.origin import Origin
 from policies.protocol import State
 
 CONTRACT_FILE, WEIGHTS_FILE = "policy.json", "weights.safetensors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,8 @@ class PolicyContract:
     action_scheme : name of the action scheme, such as ``direction``; "" for foreign envs.
     actions : distribution of the actions.
     network : sizes of the network.
+    origin : symbols, bars and run that the policy comes from; None when they are not known (foreign envs), and then
+        nothing that is scored with it can be approved.
     """
 
     layout: ObservationLayout
@@ -52,6 +55,23 @@ class PolicyContract:
     action_scheme: str
     actions: DistributionSpec
     network: NetworkConfig
+    origin: Origin | None = None
+
+    def check_fits(self, layout: ObservationLayout | None, feature_hash: str | None) -> None:
+        """Refuse an env with other observations than the policy was trained on; None skips a check.
+
+        Raises
+        ------
+        ValueError
+            If the entries or the features behind them differ.
+        """
+        if layout is not None and layout.schema_hash != self.layout.schema_hash:
+            raise ValueError(_difference(self.layout, layout))
+        if feature_hash is not None and feature_hash != self.feature_hash:
+            raise ValueError(
+                "the policy was trained on features defined otherwise (other definitions or parameters); "
+                "use the features config of its run"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The contract, and for whoever reads it the state that must be carried between decisions."""
@@ -68,6 +88,7 @@ class PolicyContract:
                 "shapes": {name: list(value.shape[1:]) for name, value in state.items()},
                 "start": "zeros at the first bar of an episode, then carried from decision to decision",
             },
+            "origin": None if self.origin is None else self.origin.to_json(),
         }
 
     @classmethod
@@ -82,6 +103,7 @@ class PolicyContract:
             action_scheme=facts["action_scheme"],
             actions=DistributionSpec(**facts["actions"]),
             network=NetworkConfig(**network | {"attention": attention}),
+            origin=facts["origin"] and Origin.from_json(facts["origin"]),
         )
 
 
@@ -112,6 +134,18 @@ class TrainedPolicy:
             digest.update(name.encode())
             digest.update(value.numpy().tobytes())
         return digest.hexdigest()
+
+    @property
+    def contract_hash(self) -> str:
+        """sha256 over the contract, with the hash of the weights but without the run's id, so that equal trainings
+        have equal hashes."""
+        facts = self._facts()
+        if facts["origin"] is not None:
+            facts["origin"] = {**facts["origin"], "run_id": ""}
+        return _hash(facts)
+
+    def _facts(self) -> dict[str, Any]:
+        return self.contract.to_json() | {"policy_hash": self.policy_hash}
 
     def initial_state(self, num_envs: int) -> State:
         return self._network.initial_state(num_envs)
@@ -157,7 +191,7 @@ class TrainedPolicy:
     def save(self, directory: Path) -> None:
         """Write the contract and the weights into ``directory``, which is made if need be."""
         directory.mkdir(parents=True, exist_ok=True)
-        facts = self.contract.to_json() | {"policy_hash": self.policy_hash}
+        facts = self._facts()
         text = json.dumps(facts | {"contract_hash": _hash(facts)}, indent=2, allow_nan=False)
         weights, contract = directory / WEIGHTS_FILE, directory / CONTRACT_FILE
         # Whole files or none: a full disk leaves what was there before.
@@ -186,14 +220,11 @@ class TrainedPolicy:
             if not (directory / name).is_file():
                 raise ValueError(f"{directory} holds no {name}; it is not an exported policy")
         facts = _read_contract(directory / CONTRACT_FILE)
-        contract = PolicyContract.from_json(facts)
-        if layout is not None and layout.schema_hash != contract.layout.schema_hash:
-            raise ValueError(_difference(contract.layout, layout))
-        if feature_hash is not None and feature_hash != contract.feature_hash:
-            raise ValueError(
-                "the policy was trained on features defined otherwise (other definitions or parameters); "
-                "use the features config of its run"
-            )
+        try:
+            contract = PolicyContract.from_json(facts)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(_damaged(directory / CONTRACT_FILE)) from error
+        contract.check_fits(layout, feature_hash)
         damaged = f"the weights in {directory} do not match their recorded hash; the export is damaged"
         try:
             policy = cls(contract, load_file(directory / WEIGHTS_FILE))
@@ -205,7 +236,7 @@ class TrainedPolicy:
 
 
 def _read_contract(path: Path) -> dict[str, Any]:
-    damaged = f"{path} is damaged (it does not match its recorded hash); export the policy again"
+    damaged = _damaged(path)
     try:
         facts = json.loads(path.read_text())
     except ValueError as error:
@@ -215,11 +246,16 @@ def _read_contract(path: Path) -> dict[str, Any]:
     if facts.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {facts.get('format_version')}, "
-            f"this release reads {FORMAT_VERSION}; export the policy again"
+            f"this release reads {FORMAT_VERSION}; export the policy again, by training it: from version 2 on an "
+            "export says which bars its policy has seen"
         )
     if facts.pop("contract_hash", None) != _hash(facts):
         raise ValueError(damaged)
     return facts
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged (it does not match its recorded hash); export the policy again"
 
 
 def _hash(facts: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ OWN = ("checks", "leak_cuts")
 RUN_CHECKS = (
     "data",
     "normalisation",
+    "contract",
     "execution",
     "costs",
     "ppo",

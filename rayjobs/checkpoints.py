@@ -35,6 +35,7 @@ class TrainingRecord:
     validations_since_best : validations since then.
     validations_since_cut : validations since the best one or the last cut of the learning rate on a plateau.
     finished : nothing is left to train.
+    origin : digest of the bars that it was trained on (`policies.origin`); "" when they are not known.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -42,6 +43,7 @@ class TrainingRecord:
     validations_since_best: int
     validations_since_cut: int
     finished: bool
+    origin: str = ""
 
 
 class CheckpointFolder:

@@ -60,11 +60,15 @@ def report_evaluation(
     summary = json.loads((directory / "backtest" / "summary.json").read_text())
     rows = [{"": "recorded", **run.summary}, {"": "now", **summary}]
     print_table(f"Against {run.path}", rows, columns={"": "", **SHOWN})
-    print_sentence(_comparison(run, summary, plan.same_bars))
+    print_sentence(_comparison(run, summary, plan.same_bars, settings))
     return verdict
 
 
-def _comparison(run: FinishedRun, summary: Mapping[str, Any], same_bars: bool) -> str:
+def _comparison(
+    run: FinishedRun, summary: Mapping[str, Any], same_bars: bool, settings: EvaluateConfig
+) -> str:
+    if settings.windows == "whole":
+        return "Scored on every bar that was asked for, not on the run's own test windows."
     if not same_bars:
         return "Scored on other bars than the run's own."
     found = differences(run.summary, summary)

@@ -67,6 +67,11 @@ class FinishedRun:
         """Digest of the weights that were scored, as ``folds.csv`` has it."""
         return str(self.folds_table.set_index("fold").loc[fold, "policy_hash"])
 
+    def contract_hash(self, fold: int) -> str:
+        """Digest of the contract that was scored with, as ``folds.csv`` has it; "" where it names none."""
+        table = self.folds_table.set_index("fold")
+        return str(table.loc[fold, "contract_hash"]) if "contract_hash" in table else ""
+
     def folds(self, panel: Panel) -> list[Fold]:
         """The folds as they were trained and tested, as bars of a panel.
 

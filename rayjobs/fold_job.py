@@ -7,8 +7,9 @@ order, alone or side by side.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
+from data.coverage import Coverage
 from data.features import FeatureSet, Standardiser
 from data.known_columns import statements_of
 from data.schema import Panel
+from data.sources import describe
 from envs.actions import action_space
 from envs.context import ContextConfig
 from envs.episodes import Window
@@ -32,9 +35,13 @@ from evaluation.walk_forward import FoldResult
 from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
 from policies.checkpoint import PolicyContract, TrainedPolicy
+from policies.origin import UNSEEN, Origin, Role, SeenBars, SeenLabels
 from rayjobs.build import TrainConfig
 from rayjobs.least_costs import is_synthetic, least_costs
 from rayjobs.training import TrainingSpec, train_policy
+
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+"""How a run's directory is named (`rayjobs.run_directory`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +53,14 @@ class Study:
     config : the whole job.
     panel, features : the bars, and what was computed from them (not standardised).
     oracle_direction : (T, A) best position decided at each close, of a synthetic market; else None.
+    selection : bars on which a search chose this configuration: its policies have seen them too.
     """
 
     config: TrainConfig
     panel: Panel
     features: FeatureSet
     oracle_direction: NDArray[np.int8] | None
+    selection: tuple[slice, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +90,7 @@ def run_fold(
         result = score_policy(study, fold, schedule, market, policy_hash=digest)
         return FoldOutcome(result=result, iterations=(), policy=None)
     training, validation = training_windows(config, fold, market.first_bar)
+    contract = with_origin(contract, study, fold, market.first_bar, directory)
     trained = train_policy(
         TrainingSpec(
             label=f"fold {fold.index}",
@@ -117,7 +127,7 @@ def score_policy(
         stated = statements_of(config.data)
         return exposures(study.panel, config.features.enabled, standardiser, bars, stated=stated)
 
-    return score_fold(
+    scored = score_fold(
         fold,
         policy,
         study.panel,
@@ -131,6 +141,27 @@ def score_policy(
         least_cost_bps=least_costs(config, study.panel),
         find_exposures=None if is_synthetic(config) else find_exposures,
     )
+    scored = replace(scored, exposure=scored_exposure(study, fold, policy))
+    if not isinstance(policy, TrainedPolicy):
+        return scored
+    origin = policy.contract.origin
+    return replace(
+        scored, contract_hash=policy.contract_hash, trained_on=None if origin is None else origin.trained_on
+    )
+
+
+def scored_exposure(study: Study, fold: Fold, policy: TrainedPolicy | Schedule) -> SeenLabels | None:
+    """(N,) what the policy had seen of each bar of ``fold.test``; a script has seen nothing.
+
+    None for a policy whose contract does not say what it has seen.
+    """
+    if not isinstance(policy, TrainedPolicy):
+        return np.full(fold.test.stop - fold.test.start, UNSEEN, dtype=np.int8)
+    origin = policy.contract.origin
+    if origin is None:
+        return None
+    scored = study.panel.slice_bars(fold.test.start, fold.test.stop)
+    return origin.exposure(scored, source=describe(study.config.data))
 
 
 def fold_market(
@@ -203,6 +234,43 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
             "lengthen walk_forward.train_bars or shorten env.episode.bars"
         )
     return Window(start_bar=start, stop_bar=stop), validation
+
+
+def with_origin(
+    contract: PolicyContract, study: Study, fold: Fold, first_bar: int, directory: Path
+) -> PolicyContract:
+    """The contract of a fold's policy with every stretch of bars that has a say in it.
+
+    Parameters
+    ----------
+    first_bar : as `training_windows` takes it. directory : of the fold's checkpoints; its run is named.
+    """
+    config, source = study.config, describe(study.config.data)
+    training, validation = training_windows(config, fold, first_bar)
+    bars: list[tuple[Role, slice]] = [("selection", part) for part in study.selection]
+    bars += [("standardiser", fold.train), ("training", slice(training.start_bar, training.stop_bar))]
+    if validation is not None:
+        chosen_on = slice(validation.start_bar, validation.stop_bar)
+        bars.append(("validation", chosen_on))
+        if config.algo.early_stop_validations is not None:
+            bars.append(("early_stopping", chosen_on))
+    seen = [
+        SeenBars(role=role, coverage=Coverage.of(study.panel, part, source=source)) for role, part in bars
+    ]
+    origin = Origin(
+        run_id=run_id_of(directory),
+        source=source,
+        data_fingerprint=study.panel.fingerprint,
+        symbols=study.panel.symbols,
+        bar_seconds=study.panel.bar_seconds,
+        seen=tuple(seen),
+    )
+    return replace(contract, origin=origin)
+
+
+def run_id_of(directory: Path) -> str:
+    """The run that a directory of checkpoints belongs to, by its name; "" outside one."""
+    return next((part.name for part in directory.absolute().parents if RUN_ID.fullmatch(part.name)), "")
 
 
 def fold_parameters(config: TrainConfig) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from evaluation.splits import Fold
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.finished_run import FinishedRun
-from rayjobs.fold_job import FoldOutcome, Study, fold_market, lookback_bars, run_fold, score_policy
+from rayjobs.fold_job import FoldOutcome, Study, fold_market, run_fold, score_policy
 from rayjobs.typed_config import ConfigError
+from rayjobs.whole_window import load_with_earlier, whole_window
 
 LOG = logging.getLogger(__name__)
 
@@ -69,12 +70,15 @@ class Rescoring:
     same_bars: bool
 
 
-def plan_rescoring(run: FinishedRun, values: Mapping[str, Any], settings: EvaluateConfig) -> Rescoring:
+def plan_rescoring(
+    run: FinishedRun, values: Mapping[str, Any], settings: EvaluateConfig, *, as_recorded: bool = True
+) -> Rescoring:
     """Load the bars and the policies, and check that they belong together.
 
     Parameters
     ----------
     values : the run's configuration, perhaps with other data or costs.
+    as_recorded : refuse a contract that is not the one that was scored; an audit says so itself, and goes on.
 
     Raises
     ------
@@ -82,10 +86,16 @@ def plan_rescoring(run: FinishedRun, values: Mapping[str, Any], settings: Evalua
         If the bars cannot be used, hold no window, or a policy is missing, damaged or made for other observations.
     """
     config = _under(build_train_config(values), settings)
-    dataset = load(config.data)
-    same = dataset.panel.fingerprint == run.provenance["data_fingerprint"]
-    if not same:  # the training windows of these bars are not what the policies were trained on
-        LOG.warning("these are not the bars of %s: its policies meet bars they may not have seen", run.path)
+    whole = settings.windows == "whole"
+    dataset, first_bar = load_with_earlier(config.data) if whole else (load(config.data), 0)
+    asked_for = dataset.panel.slice_bars(first_bar, dataset.panel.num_bars)
+    same = asked_for.fingerprint == run.provenance["data_fingerprint"]
+    if same and whole:
+        raise ConfigError(
+            "windows=whole would score policies on bars that they were trained on; name other data or other bars of "
+            "them (data.start_utc), or leave it out"
+        )
+    if not same:  # the training windows of these folds are not what the policies were trained on
         config = replace(config, scoring=replace(config.scoring, in_sample=False))
     study = Study(
         config=config,
@@ -93,9 +103,14 @@ def plan_rescoring(run: FinishedRun, values: Mapping[str, Any], settings: Evalua
         features=compute_features(dataset.panel, config.features.enabled),
         oracle_direction=dataset.oracle_direction,
     )
-    folds = _folds(run, study, settings, same)
+    chosen = _chosen(run, settings)
     scripted = config.script is not None
-    policies = {} if scripted else {fold.index: open_policy(run, fold.index, study) for fold in folds}
+    policies = {} if scripted else {i: open_policy(run, i, study, as_recorded=as_recorded) for i in chosen}
+    if whole:
+        study, folds = whole_window(study, chosen[-1], first_bar)
+        policies = {index: policy for index, policy in policies.items() if index == chosen[-1]}
+    else:
+        folds = _folds(run, study, chosen, same)
     return Rescoring(
         study=study, hygiene=dataset.hygiene, folds=tuple(folds), policies=policies, same_bars=same
     )
@@ -109,24 +124,18 @@ def _under(config: TrainConfig, settings: EvaluateConfig) -> TrainConfig:
     return replace(config, env=env, scoring=replace(config.scoring, cost_factor=factor))
 
 
-def _folds(run: FinishedRun, study: Study, settings: EvaluateConfig, same: bool) -> list[Fold]:
+def _chosen(run: FinishedRun, settings: EvaluateConfig) -> list[int]:
+    """The folds whose policies are scored."""
     trained = run.fold_indices
-    if settings.fold is not None and settings.fold not in trained:
+    if settings.fold is None:
+        return trained[-1:] if settings.windows == "whole" else trained
+    if settings.fold not in trained:
         raise ConfigError(f"fold={settings.fold}: the run has the folds {', '.join(map(str, trained))}")
-    if settings.windows == "whole":
-        if same:
-            raise ConfigError(
-                "windows=whole would score policies on bars that they were trained on; name other data, or leave it out"
-            )
-        first = lookback_bars(study) + study.config.env.episode.warmup_bars + 1
-        if first >= study.panel.num_bars:
-            raise ConfigError(
-                f"the data have {study.panel.num_bars} bars, no more than the features' lookback of {first}"
-            )
-        index = trained[-1] if settings.fold is None else settings.fold
-        return [Fold(index=index, train=slice(0, first), test=slice(first, study.panel.num_bars))]
+    return [settings.fold]
+
+
+def _folds(run: FinishedRun, study: Study, wanted: list[int], same: bool) -> list[Fold]:
     folds = run.folds(study.panel) if same else study.config.walk_forward.folds(study.panel.num_bars)
-    wanted = trained if settings.fold is None else [settings.fold]
     chosen = [fold for fold in folds if fold.index in wanted]
     if not chosen:
         raise ConfigError(
@@ -136,24 +145,34 @@ def _folds(run: FinishedRun, study: Study, settings: EvaluateConfig, same: bool)
     return chosen
 
 
-def open_policy(run: FinishedRun, fold: int, study: Study) -> TrainedPolicy:
+def open_policy(run: FinishedRun, fold: int, study: Study, *, as_recorded: bool = True) -> TrainedPolicy:
     """A fold's exported policy, checked against the study's observations and against what was scored.
 
     Raises
     ------
     ValueError
-        If it is missing or damaged, was trained on other observations, or is not the one that was scored.
+        If it is missing or damaged, is not the one that was scored, or was trained on other symbols, in another order,
+        on bars of another length, or on other observations.
     """
-    assets = study.config.env.episode.num_assets or study.panel.num_assets
-    policy = TrainedPolicy.load(
-        run.policy(fold),
-        layout=ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
-        feature_hash=study.features.feature_hash,
-    )
+    policy = TrainedPolicy.load(run.policy(fold))
     if policy.policy_hash != run.policy_hash(fold):
         raise ConfigError(
             f"{run.policy(fold)} does not hold the weights that were scored: folds.csv records another hash"
         )
+    if as_recorded and policy.contract_hash != run.contract_hash(fold):
+        raise ConfigError(
+            f"{run.policy(fold)} does not hold the contract that was scored (its statistics, and what the policy has "
+            "seen): folds.csv records another hash; put the file of this run back"
+        )
+    contract = policy.contract
+    misfit = contract.origin and contract.origin.misfit(study.panel.symbols, study.panel.bar_seconds)
+    if misfit:
+        raise ConfigError(f"the policy of fold {fold} {misfit}")
+    assets = study.config.env.episode.num_assets or study.panel.num_assets
+    contract.check_fits(
+        ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
+        study.features.feature_hash,
+    )
     return policy
 
 

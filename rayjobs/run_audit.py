@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data.features import compute_features
 from data.hygiene import HygieneReport
 from data.sources import load
@@ -25,9 +27,11 @@ from evaluation.audit.windows import check_windows
 from evaluation.reproduction import differences
 from evaluation.splits import Fold
 from evaluation.summary import summarise
+from evaluation.tables import returns_table
 from evaluation.walk_forward import WalkForwardResult
 from policies.checkpoint import CONTRACT_FILE
 from rayjobs.build import build_train_config
+from rayjobs.contract_audit import check_contracts
 from rayjobs.entry import compose
 from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import Study
@@ -86,6 +90,10 @@ class RunAudit:
         exported = {fold.index: self._standardiser(fold.index) for fold in trained}
         return check_normalisation(self.study.features, trained, exported, self.study.config.features.clip)
 
+    def contract(self) -> list[Check]:
+        trained = [fold for fold in self.folds if fold.index in self.run.fold_indices]
+        return check_contracts(self.run, self.study, trained, searched=self.searched)
+
     def execution(self) -> list[Check]:
         return check_execution(self.recorded, self.study.panel, self.study.config.env.costs.latency_bars)
 
@@ -109,7 +117,7 @@ class RunAudit:
         """Score the exported policies again; they must earn what was recorded."""
         try:
             settings = build_dataclass(EvaluateConfig, {**compose_evaluate(), "run": str(self.run.path)}, "")
-            plan = plan_rescoring(self.run, self.run.values, settings)
+            plan = plan_rescoring(self.run, self.run.values, settings, as_recorded=False)
         except ValueError as error:
             return [REPRODUCTION.fails("policies", str(error))]
         if not plan.same_bars:
@@ -132,6 +140,7 @@ class RunAudit:
                 "returns", moved <= 1e-9, "the exported policies, run again, earn the recorded return on every bar",
                 f"the exported policies, run again, earn returns that differ from the recorded ones by {moved:.2e}",
             ),
+            _seen_again(result, self.recorded),
             REPRODUCTION.judges(
                 "summary", not found, "summary.json follows from them",
                 f"{len(found)} entries of summary.json differ, first {found[0] if found else ''}",
@@ -176,6 +185,19 @@ class RunAudit:
             return None
 
 
+def _seen_again(result: WalkForwardResult, recorded: RecordedRun) -> Check:
+    """Whether each bar is labelled in sample, or with hindsight, as the policies' contracts give it."""
+    again = returns_table(result)
+    names = [name for name in ("in_sample", "hindsight") if name in again]
+    same = len(again) == len(recorded.returns) and all(
+        name in recorded.returns and np.array_equal(again[name], recorded.returns[name]) for name in names
+    )
+    return REPRODUCTION.judges(
+        "seen bars", same, "in_sample and hindsight of returns.parquet follow from the contracts",
+        "in_sample and hindsight of returns.parquet are not what the contracts of the policies give",
+    )  # fmt: skip
+
+
 def compose_evaluate() -> dict[str, Any]:
     """The defaults of ``conf/evaluate.yaml``."""
     return compose("evaluate", ["run=."])
@@ -192,6 +214,7 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = 3) -> A
     audit = RunAudit.of(run)
     sections: dict[str, Callable[[], list[Check]]] = {
         "data": audit.data, "leak": lambda: audit.leak(leak_cuts), "normalisation": audit.normalisation,
+        "contract": audit.contract,
         "execution": audit.execution, "costs": audit.costs, "metrics": audit.metrics,
         "reproduction": audit.reproduction, "ppo": audit.ppo, "callbacks": audit.callbacks,
         "warnings": audit.warnings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from evaluation.artefacts import write_artefacts, write_csv
 from evaluation.gate import Verdict, judge
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from evaluation.report import write_report
+from evaluation.seen_shares import record_title, record_warning
 from evaluation.splits import Fold
 from evaluation.summary import summarise
 from evaluation.walk_forward import ordered_folds
@@ -29,6 +31,8 @@ from rayjobs.least_costs import is_synthetic
 from rayjobs.result_tables import print_paths, print_table, print_verdict
 from rayjobs.study_evidence import chained, completed, lowered_criteria
 from rayjobs.tracking import Tracker
+
+LOG = logging.getLogger(__name__)
 
 
 def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
@@ -105,7 +109,10 @@ def report_study(
     )
     tracker.summary({name: value for name, value in summary.items() if not isinstance(value, Mapping)})
     tracker.attach([*paths, report])
-    _print(study.config.script or "trained", summary, verdict, [*paths, run / "progress.csv", report])
+    title, warning = record_title(result.exposure), record_warning(result.exposure)
+    if warning:
+        LOG.warning("%s", warning)
+    _print(study.config.script or "trained", title, summary, verdict, [*paths, run / "progress.csv", report])
     return verdict
 
 
@@ -138,7 +145,9 @@ def provenance_rows(provenance: Mapping[str, Any], hygiene: HygieneReport) -> di
     return rows
 
 
-def _print(policy: str, summary: Mapping[str, Any], verdict: Verdict, paths: Sequence[Path]) -> None:
+def _print(
+    policy: str, title: str, summary: Mapping[str, Any], verdict: Verdict, paths: Sequence[Path]
+) -> None:
     columns = {
         "policy": "",
         "total_return": "+.2%",
@@ -151,7 +160,7 @@ def _print(policy: str, summary: Mapping[str, Any], verdict: Verdict, paths: Seq
     }
     rows = [{"policy": policy, **summary}]
     rows += [{"policy": name.replace("_", " "), **numbers} for name, numbers in summary["baselines"].items()]
-    print_table("Out of sample, net of costs", rows, columns=columns)
+    print_table(f"{title[0].upper()}{title[1:]}, net of costs", rows, columns=columns)
     if "oracle_fraction" in summary:
         print_table("", [{"oracle fraction": summary["oracle_fraction"], "trades": summary["num_trades"]}])
     print_verdict(verdict)

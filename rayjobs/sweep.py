@@ -25,6 +25,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     from rayjobs.cluster import ray_session
     from rayjobs.dry_run import print_plan, trials_plan
     from rayjobs.placement import live_nodes
+    from rayjobs.resume import check_same_data
     from rayjobs.run_directory import RunDirectory
     from rayjobs.search.sweep_data import describe, load_sweep
     from rayjobs.search.sweep_job import run_sweep
@@ -37,11 +38,12 @@ def sweep(values: dict[str, Any]) -> ExitCode:
         with ray_session(config.train.cluster):
             trials = trials_plan(data.sealed, data.windows.folds, config.search.num_trials)
             return print_plan(trials, live_nodes())
-    run = (
-        create_directory(values, config, data.full.panel.fingerprint)
-        if earlier is None
-        else RunDirectory.resume(earlier)
-    )
+    fingerprint = data.full.panel.fingerprint
+    if earlier is None:
+        run = create_directory(values, config, fingerprint)
+    else:  # trials were chosen on the old bars: a holdout cut from others could lie among them
+        check_same_data(earlier, fingerprint)
+        run = RunDirectory.resume(earlier)
     # One group per study: the winner's run and those of the trials.
     tracking = replace(config.train.tracking, group=config.train.tracking.group or run.run_id)
     try:

@@ -123,6 +123,8 @@ def train_policy(spec: TrainingSpec, report: Callable[[dict[str, Any]], None]) -
 class PolicyTraining:
     """One policy's training, which may pause after any iteration; a context manager that ends RLlib's algorithm.
 
+    Raises ValueError where the checkpoint to go on from is of a training on other bars.
+
     Pausing changes nothing: the policy at the end is the one of a training that never paused. With samplers in
     this process, neither does a crash: the newest checkpoint holds everything that decides the next iteration.
 
@@ -138,6 +140,7 @@ class PolicyTraining:
         # Whole batches only, and never more env steps than asked for, unless a single batch is more.
         self._num_iterations = max(1, spec.trainer.total_env_steps // spec.ppo.batch_steps)
         self._folder = CheckpointFolder(spec.directory)
+        self._origin = "" if spec.contract.origin is None else spec.contract.origin.digest
         self._selection = Selection(spec.ppo)
         self._algorithm: PortfolioPPO | None = None
         self.rows: list[dict[str, Any]] = []
@@ -146,7 +149,14 @@ class PolicyTraining:
         self._nudges = NudgeInbox(spec.directory, spec.fold)
         checkpoint = self._folder.newest()
         if checkpoint is not None:
-            self._take_over(self._folder.read_record(checkpoint))
+            record = self._folder.read_record(checkpoint)
+            if record.origin != self._origin:
+                raise ValueError(
+                    f"{spec.label}: the checkpoint {checkpoint} was not trained on the bars of this training, so "
+                    "going on from it would hide what the policy has seen; put this run's own back, or remove it to "
+                    "begin anew"
+                )
+            self._take_over(record)
         else:
             self._nudges.take(0)  # those sent before the start were meant for others
         if not self.finished:
@@ -270,6 +280,7 @@ class PolicyTraining:
             validations_since_best=self._selection.since_best,
             validations_since_cut=self._selection.since_cut,
             finished=self.finished,
+            origin=self._origin,
         )
 
 

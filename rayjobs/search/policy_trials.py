@@ -24,7 +24,7 @@ from evaluation.scoring import scored_window
 from evaluation.splits import Fold
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from rayjobs.build import TrainConfig, build_train_config
-from rayjobs.fold_job import Study, fold_market, training_windows
+from rayjobs.fold_job import Study, fold_market, training_windows, with_origin
 from rayjobs.search.chunked_scoring import score_window
 from rayjobs.search.objective import FoldScore, measure
 from rayjobs.search.settings import TrialScoringConfig
@@ -171,6 +171,7 @@ class _FoldTraining:
         self._seconds = [0.0, 0.0]
         started = time.perf_counter()
         self._bars: Market = ray.get(market)
+        contract = with_origin(contract, study, fold, self._bars.first_bar, directory)
         self._training = PolicyTraining(training_spec(study.config, fold, market, contract, directory))
         self._seconds[1] += time.perf_counter() - started
 

@@ -23,7 +23,7 @@ from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import build_train_config
 from rayjobs.finished_run import WINNER_OF
-from rayjobs.fold_job import FoldOutcome, Study, fold_market
+from rayjobs.fold_job import FoldOutcome, Study, fold_market, with_origin
 from rayjobs.fold_tasks import run_folds
 from rayjobs.run_directory import write_atomically
 from rayjobs.search.leaderboard import StudySignificance
@@ -90,6 +90,7 @@ def judge_winner(
     origin = {**provenance, WINNER_OF: {"study": provenance["run_id"], "trial": trials[-1].number}}
     text = yaml.safe_dump({**values, "provenance": origin}, sort_keys=False, allow_unicode=True)
     write_atomically(directory / "config.yaml", text)
+    study = replace(study, selection=tuple(fold.test for fold in windows.folds))
     chosen = replace(study, config=build_train_config(values))
     _replay(config, trials, study, windows, directory / "checkpoints")
     outcomes = run_folds(chosen, windows.holdout_folds, directory, tracker)
@@ -159,6 +160,7 @@ def _train_segments(
     for values, fraction in segments:
         chosen = replace(study, config=build_train_config(values))
         market, contract = fold_market(chosen, fold)
+        contract = with_origin(contract, chosen, fold, market.first_bar, directory)
         spec = training_spec(chosen.config, fold, ray.put(market), contract, directory)
         with PolicyTraining(spec) as training:
             training.advance(fraction, lambda row: None)

@@ -126,6 +126,12 @@ def test_markets_of_two_seeds_are_two_markets_however_short():
     assert seen.covered(short, source="synthetic: noise, seed=1").all()
 
 
+def test_a_synthetic_market_drawn_with_more_bars_or_another_cost_is_the_same_market():
+    seen = Coverage.of(FINE, slice(480, 2400), source="synthetic: noise, cost_bps=2.0, num_bars=5760, seed=1")
+    for source in ("synthetic: noise, cost_bps=2.0, num_bars=9000, seed=1", "synthetic: noise, cost_bps=2.1, seed=1"):
+        assert seen.covered(FINE, source=source).all(axis=1).sum() == 1920
+
+
 def test_daily_bars_of_sessions_end_where_the_next_begins():
     panel = walk(5, 400, DAY)
     seen = Coverage.of(panel, slice(0, 100), source="a")

@@ -14,6 +14,7 @@ from evaluation.charged_costs import ChargedCost
 from evaluation.gate import CRITERIA, GateConfig, GateEvidence, judge
 from evaluation.gate_evidence import CRITERION_NAMES
 from evaluation.plausibility import DelayLoss
+from policies.origin import EARLIER, SEEN, UNSEEN
 
 CONFIG = GateConfig(
     enforced=tuple(CRITERIA), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=30,
@@ -53,6 +54,7 @@ def good_evidence() -> GateEvidence:
         delay_losses=(),
         placebo_rate=0.0,
         num_placebos=20,
+        exposure=np.full(1000, UNSEEN, dtype=np.int8),
     )
 
 
@@ -65,7 +67,7 @@ def outcome(name: str, **changed):
 def test_a_record_that_meets_every_criterion_is_approved():
     verdict = judge(CONFIG, good_evidence())
     assert verdict.passed
-    assert verdict.headline.startswith("Approved: all 13 criteria hold")
+    assert verdict.headline.startswith("Approved: all 14 criteria hold")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,8 @@ def test_a_record_that_meets_every_criterion_is_approved():
         ("placebo", {"placebo_rate": 0.1}),
         ("plausibility", {"net_return": good_evidence().net_return + 0.004}),
         ("plausibility", {"delay_losses": (DelayLoss(names=("vendor_score",), share_lost=0.9, t=5.0),)}),
+        ("unseen", {"exposure": np.where(np.arange(1000) == 999, SEEN, UNSEEN).astype(np.int8)}),
+        ("unseen", {"exposure": np.where(np.arange(1000) == 0, EARLIER, UNSEEN).astype(np.int8)}),
     ],
 )
 def test_each_criterion_alone_refuses(name, changed):
@@ -96,11 +100,28 @@ def test_a_record_shorter_than_the_minimum_track_record_is_refused():
     short = {"bar_utc": good_evidence().bar_utc[:40], "net_return": good_evidence().net_return[:40]}
     random = np.random.default_rng(1).normal(0.001, 0.01, 40)
     _, criterion = outcome(
-        "track_record", **short | {"net_return": random}, baselines={}, stressed=None, seeds=None
+        "track_record",
+        **short | {"net_return": random},
+        baselines={},
+        stressed=None,
+        seeds=None,
+        exposure=None,
     )
     assert criterion.passed is False
     assert criterion.value == 40
     assert criterion.threshold > 40
+
+
+def test_bars_that_were_seen_decide_whatever_is_enforced_and_the_headline_names_them_first():
+    exposure = np.repeat([EARLIER, SEEN, UNSEEN], [100, 250, 650]).astype(np.int8)
+    evidence = replace(good_evidence(), exposure=exposure, cost_factor=0.5)
+    verdict = judge(replace(CONFIG, enforced=("sharpe",)), evidence)
+    assert not verdict.passed
+    assert next(c for c in verdict.criteria if c.name == "unseen").value == pytest.approx(0.35)
+    for config in (CONFIG, replace(CONFIG, enforced=("sharpe",))):
+        assert judge(config, evidence).headline.startswith(
+            "Refused: 250 of the 1,000 scored bars are in sample"
+        )
 
 
 @pytest.mark.parametrize(
@@ -115,6 +136,7 @@ def test_a_record_shorter_than_the_minimum_track_record_is_refused():
         {"charged": None},
         {"delay_losses": None},
         {"placebo_rate": None},
+        {"exposure": None},
     ],
 )
 def test_missing_evidence_refuses_what_is_enforced(missing):

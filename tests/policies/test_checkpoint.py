@@ -166,7 +166,7 @@ def test_another_release_is_asked_for_a_new_export(tmp_path):
     policy_of().save(tmp_path)
     facts = json.loads((tmp_path / CONTRACT_FILE).read_text()) | {"format_version": 99}
     (tmp_path / CONTRACT_FILE).write_text(json.dumps(facts))
-    with pytest.raises(ValueError, match=r"format version 99, this release reads 1; export the policy again"):
+    with pytest.raises(ValueError, match=r"format version 99, this release reads 2; export the policy again"):
         TrainedPolicy.load(tmp_path)
 
 

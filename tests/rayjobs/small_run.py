@@ -11,7 +11,7 @@ from evaluation.gate_evidence import SupportingEvidence
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TRAIN_KEYS, build_train_config
 from rayjobs.entry import compose
-from rayjobs.fold_job import FoldOutcome, Study, fold_market, run_fold, score_policy
+from rayjobs.fold_job import FoldOutcome, Study, fold_market, run_fold, score_policy, with_origin
 from rayjobs.run_directory import RunConfig, RunDirectory
 from rayjobs.study import load_study, report_study
 from rayjobs.tracking import tracker
@@ -53,11 +53,12 @@ def scripted(study: Study, fold, run: Path) -> FoldOutcome:
 def untrained(study: Study, fold, run: Path) -> FoldOutcome:
     """A policy with random weights, large enough to trade, exported where a training leaves it."""
     market, contract = fold_market(study, fold)
+    place = run / "checkpoints" / f"fold_{fold.index:02d}" / "best"
+    contract = with_origin(contract, study, fold, market.first_bar, place)
     network = contract.actions.network(contract.layout, contract.network)
     random = torch.Generator().manual_seed(fold.index)
     weights = {k: 2.0 * torch.randn(v.shape, generator=random) for k, v in network.state_dict().items()}
     policy = TrainedPolicy(contract, weights)
-    place = run / "checkpoints" / f"fold_{fold.index:02d}" / "best"
     policy.save(place)
     result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
     return FoldOutcome(result=result, iterations=progress(study), policy=place)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from small_run import make_run
 
-from policies.checkpoint import _hash
+from policies.checkpoint import TrainedPolicy, _hash
 from rayjobs.audit import main
 from rayjobs.entry import ExitCode
 
@@ -120,13 +120,61 @@ def test_other_bars_than_the_recorded_ones_are_found(run):
     assert {"data and splits, fingerprint", "execution, prices", "costs, equity"} <= set(found)
 
 
-def rewritten_standardiser(run: Path, change) -> None:
-    """Change the statistics of fold 0's export and sign it anew, as one who hides something would."""
+def rewritten_contract(run: Path, change) -> None:
+    """Change fold 0's contract and sign it anew, as one who hides something would."""
     path = run / "checkpoints" / "fold_00" / "best" / "policy.json"
     facts = json.loads(path.read_text())
     facts.pop("contract_hash")
-    change(facts["standardiser"])
+    change(facts)
     path.write_text(json.dumps(facts | {"contract_hash": _hash(facts)}))
+
+
+def rewritten_standardiser(run: Path, change) -> None:
+    rewritten_contract(run, lambda facts: change(facts["standardiser"]))
+
+
+def shortened(facts) -> None:
+    """The training bars end a day earlier than they did."""
+    for entry in facts["origin"]["seen"]:
+        for one in entry["coverage"]["symbols"]:
+            one["last_utc"] = "2020-01-09T00:00:00Z"
+
+
+def emptied(facts) -> None:
+    facts["origin"]["seen"] = []
+
+
+def unknown(facts) -> None:
+    facts["origin"] = None
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (shortened, "its standardiser bars are not those of the fold's windows"),
+        (emptied, "its standardiser bars are not those of the fold's windows"),
+        (unknown, "does not say what the policy has seen"),
+    ],
+)
+def test_a_contract_that_hides_what_was_seen_is_found_even_with_its_hash_in_folds_csv(run, change, sentence):
+    rewritten_contract(run, change)
+    found = failures(run, "contract")
+    assert sentence in found["contract, seen bars, fold 0"]
+    assert "it was changed, or comes from another run" in found["contract, recorded, fold 0"]
+    policy = TrainedPolicy.load(run / "checkpoints" / "fold_00" / "best")
+    change_table(
+        run / "walk_forward" / "folds.csv", lambda t: t.__setitem__("contract_hash", t["contract_hash"].where(
+            t["fold"] != 0, policy.contract_hash)),
+    )  # fmt: skip
+    assert list(failures(run, "contract")) == ["contract, seen bars, fold 0"]
+
+
+def test_labels_of_returns_parquet_that_do_not_follow_from_the_contracts_are_found(run):
+    def change(table):
+        table.loc[5, "in_sample"] = True
+
+    change_table(run / "walk_forward" / "returns.parquet", change)
+    assert list(failures(run, "reproduction")) == ["reproduction, seen bars"]
 
 
 def test_a_changed_standardiser_is_found_and_its_column_named(run):

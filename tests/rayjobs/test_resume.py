@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 import os
 import socket
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
+from data.schema import Panel
+from data.synthetic import NoiseConfig, make_market
 from rayjobs.resume import check_same_data, run_to_resume
+from rayjobs.training import PolicyTraining
 from rayjobs.typed_config import ConfigError
+
+MARKET = NoiseConfig(
+    seed=1, num_bars=60, num_assets=2, bar_seconds=1800, start_utc="2020-01-01", volatility=0.002, noise_features=1,
+    cost_bps=2.0,
+)  # fmt: skip
 
 
 def a_run(root, name, status, *, pid=0, fingerprint="a" * 64):
@@ -64,3 +75,43 @@ def test_other_bars_than_the_run_was_started_with_are_refused(tmp_path):
     check_same_data(run, "a" * 64)
     with pytest.raises(ConfigError, match="put the old data back or start a new run"):
         check_same_data(run, "b" * 64)
+
+
+def changed_market() -> dict[str, Panel]:
+    """The same bars with one thing changed, by its name."""
+    panel = make_market(MARKET).panel
+    moved = panel.close.copy()
+    moved[-1, 0] = panel.high[-1, 0]
+    return {
+        "one close": replace(panel, close=moved),
+        "a bar less": panel.slice_bars(0, panel.num_bars - 1),
+        "a bar later": panel.slice_bars(1, panel.num_bars),
+        "another clock": replace(panel, bar_utc=panel.bar_utc + np.timedelta64(30, "m")),
+        "another order": panel.select(panel.symbols[::-1]),
+        "fewer symbols": panel.select(panel.symbols[:1]),
+        "other names": replace(panel, symbols=("A", "B")),
+        "other volumes": replace(panel, volume=panel.volume + 1.0),
+        "an exogenous column": replace(panel, exogenous={k: v + 1.0 for k, v in panel.exogenous.items()}),
+        "another bar length": replace(panel, bar_seconds=60),
+    }
+
+
+@pytest.mark.parametrize("kind", list(changed_market()))
+def test_a_run_does_not_go_on_with_bars_that_were_changed_in_any_way(tmp_path, kind):
+    run = a_run(tmp_path, EARLIER, "failed", fingerprint=make_market(MARKET).panel.fingerprint)
+    check_same_data(run, make_market(MARKET).panel.fingerprint)
+    with pytest.raises(ConfigError, match="put the old data back or start a new run"):
+        check_same_data(run, changed_market()[kind].fingerprint)
+
+
+def test_a_training_does_not_go_on_from_a_checkpoint_of_other_bars(tmp_path):
+    record = {"rows": [], "best_score": None, "validations_since_best": 0, "validations_since_cut": 0,
+              "finished": True, "origin": "0" * 64}  # fmt: skip
+    (tmp_path / "iteration_000010").mkdir()
+    (tmp_path / "iteration_000010" / "training.json").write_text(json.dumps(record))
+    spec = SimpleNamespace(
+        label="fold 0", directory=tmp_path, fold=0, contract=SimpleNamespace(origin=None),
+        trainer=SimpleNamespace(total_env_steps=100), ppo=SimpleNamespace(batch_steps=10),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="was not trained on the bars of this training"):
+        PolicyTraining(spec)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from evaluation.ledger import Ledger
+from policies.checkpoint import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.compare import split_arguments
@@ -80,6 +81,18 @@ def test_a_resumed_study_keeps_what_its_trials_were_scored_with(tmp_path):
         resumed_values(compose("sweep", ["algo.gamma=0.5"]), tmp_path)
 
 
+def test_a_study_does_not_go_on_with_other_bars_than_its_trials_were_chosen_on(tmp_path, capsys):
+    study = tmp_path / "20260101T000000Z-aaaaaa"
+    study.mkdir()
+    stored = compose("sweep", [*SMALL, "data.num_bars=3100", f"run.directory={tmp_path}"])
+    provenance = {"run_id": study.name, "data_fingerprint": "0" * 64}
+    (study / "config.yaml").write_text(yaml.safe_dump({**stored, "provenance": provenance}))
+    (study / "status.json").write_text(json.dumps({"status": "interrupted", "host": "elsewhere", "pid": 1}))
+    assert run_entry_point(sweep, "sweep", [f"resume={study}"]) is ExitCode.BAD_INPUT
+    assert "put the old data back or start a new run" in capsys.readouterr().err
+    assert json.loads((study / "status.json").read_text())["status"] == "interrupted"
+
+
 def test_a_holdout_is_opened_for_one_trial_only(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
     study = ledger.study("s")
@@ -139,6 +152,7 @@ def test_a_sweep_ends_with_a_ranking_a_verdict_and_a_page(tmp_path, capsys):
     assert len(list((study / "tracking").glob("*/sent"))) == 4
     assert len(list((study / "tracking").glob("*/wandb/offline-run-*"))) == 4
     _holdout_stays_out_of_the_search(study, facts)
+    _winner_has_seen_the_validation_bars(study, facts)
     assert compare([str(study), "sort=-score", "top=2"]) == ExitCode.DONE
     assert "of 4 trials" in capsys.readouterr().out
     assert compare([str(study / "winner"), f"output={tmp_path / 'page.html'}"]) == ExitCode.DONE
@@ -146,6 +160,16 @@ def test_a_sweep_ends_with_a_ranking_a_verdict_and_a_page(tmp_path, capsys):
     assert "the folds are those of a search's holdout" in (study / "winner" / "audit_report.md").read_text()
     assert (tmp_path / "page.html").is_file()
     assert compare([str(study), "sort=scor"]) == ExitCode.BAD_INPUT
+
+
+def _winner_has_seen_the_validation_bars(study: Path, facts: dict) -> None:
+    (policy, *_) = sorted((study / "winner" / "checkpoints").glob("fold_*/best"))
+    origin = TrainedPolicy.load(policy).contract.origin
+    chosen_on = [entry.coverage.span for entry in origin.seen if entry.role == "selection"]
+    assert [f"{first}" for first, _ in chosen_on] == [w[0][:19] for w in facts["validation_windows"]]
+    assert origin.run_id == study.name
+    returns = pd.read_parquet(study / "winner" / "walk_forward" / "returns.parquet")
+    assert not (returns["in_sample"] | returns["hindsight"]).any()
 
 
 def _holdout_stays_out_of_the_search(study: Path, facts: dict) -> None:

@@ -1,0 +1,102 @@
+"""Bars that were looked at and come again under other dates: found by their returns from session to session.
+
+Axes: T time (bars of a panel).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from math import log
+
+import numpy as np
+
+from data.coverage import MIN_COMMON_RETURNS, BoolArray, Coverage, Marks, bar_closes
+from data.schema import Panel
+
+Places = dict[tuple[int, float], list[int]]
+DECIMALS = 7
+"""Log returns are compared to so many decimals: copies agree, other bars of an instrument do not."""
+MIN_AGREEMENT = 0.8
+"""Share of returns that must agree under one shift."""
+
+
+def shifted_copies(coverage: Coverage, panel: Panel) -> BoolArray:
+    """(T,) True for the panel's bars that are copies of covered ones, moved by whole days.
+
+    At least `MIN_COMMON_RETURNS` returns between sessions must agree, in as many different values: fewer sessions, or
+    a shift by part of a day, cannot be told from other bars.
+    """
+    opens, closes = panel.bar_utc.astype("datetime64[s]"), bar_closes(panel)
+    found = np.zeros(panel.num_bars, dtype=np.bool_)
+    gaps = {b - a for one in coverage.symbols for a, b in _pairs(one.session_marks)}
+    given = [session_closes(panel, asset) for asset in range(panel.num_assets)]
+    places = [places_of_returns(marks, gaps) for marks in given]
+    for one in coverage.symbols:
+        for marks, at in zip(given, places):
+            days = shift_between(one.session_marks, marks, at)
+            if days is not None:
+                by = np.timedelta64(days, "D")
+                found |= (opens < one.last_utc + by) & (closes > one.first_utc + by)
+    return found
+
+
+def session_closes(panel: Panel, asset: int) -> Marks:
+    """Session -> last known close of that session."""
+    known = np.flatnonzero(np.isfinite(panel.close[:, asset]))
+    sessions = panel.session[known]
+    last = known[np.append(sessions[1:] != sessions[:-1], True)] if len(known) else known
+    return dict(zip(panel.session[last].tolist(), panel.close[last, asset].tolist()))
+
+
+def places_of_returns(marks: Marks, gaps: Iterable[int]) -> Places:
+    """Days between two sessions, and the return between them -> the first sessions of those that have it."""
+    found: Places = {}
+    for gap in gaps:
+        for session, close in marks.items():
+            if session + gap in marks:
+                value = round(log(marks[session + gap] / close), DECIMALS)
+                found.setdefault((gap, value), []).append(session)
+    return found
+
+
+def shift_between(seen: Marks, given: Marks, places: Places | None = None) -> int | None:
+    """Days by which the given closes are the seen ones moved; None where no such number but 0 is found.
+
+    Parameters
+    ----------
+    places : `places_of_returns` of the given closes, if it is at hand.
+    """
+    pairs = _pairs(seen)
+    if places is None:
+        places = places_of_returns(given, {b - a for a, b in pairs})
+    votes: Counter[int] = Counter()
+    for a, b in pairs:
+        value = round(log(seen[b] / seen[a]), DECIMALS)
+        votes.update(session - a for session in places.get((b - a, value), ()))
+    del votes[0]
+    for days, count in votes.most_common(1):
+        if count >= MIN_COMMON_RETURNS and _holds(pairs, seen, given, days):
+            return days
+    return None
+
+
+def _pairs(marks: Marks) -> list[tuple[int, int]]:
+    """Neighbouring sessions between which the close moved."""
+    keys = sorted(marks)
+    return [(a, b) for a, b in zip(keys, keys[1:]) if marks[a] != marks[b]]
+
+
+def _holds(pairs: list[tuple[int, int]], seen: Marks, given: Marks, days: int) -> bool:
+    """Whether most returns that both have agree under this shift, in enough different values."""
+    agreeing: set[float] = set()
+    compared = agreed = 0
+    for a, b in pairs:
+        if a + days not in given or b + days not in given:
+            continue
+        ours, theirs = log(seen[b] / seen[a]), log(given[b + days] / given[a + days])
+        compared += 1
+        if abs(ours - theirs) <= 10.0**-DECIMALS:
+            agreed += 1
+            agreeing.add(round(ours, DECIMALS))
+    return len(agreeing) >= MIN_COMMON_RETURNS and agreed >= MIN_AGREEMENT * compared
