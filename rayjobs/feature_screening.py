@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from data.features import FeatureSet, compute_features
 from data.schema import Panel
 from data.sources import load
 from evaluation.artefacts import write_csv
+from evaluation.data_notes import data_notes, tell
 from evaluation.screening import ScreeningConfig, check_folds, cost_per_side, screen_features
 from evaluation.screening_summary import consensus, finding, model_scores, summary_markdown
 from rayjobs.build import TrainConfig
 from rayjobs.result_tables import print_paths, print_sentence, print_table
 from rayjobs.run_directory import write_atomically
 
+LOG = logging.getLogger(__name__)
 SHOWN = 20
 """Features that the table on the terminal shows; the files hold all."""
 
@@ -37,11 +40,13 @@ def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedDat
     ValueError
         If the bars cannot be used, or are too few for the folds.
     """
-    panel = load(config.data).panel
+    dataset = load(config.data)
+    panel = dataset.panel
+    instruments = config.instruments.for_symbols(panel.symbols)
+    tell(data_notes(panel, dataset.hygiene, (), config.env, instruments), LOG)
     if settings.bars == "training":
         panel = panel.slice_bars(0, config.walk_forward.folds(panel.num_bars)[0].train.stop)
     features = compute_features(panel, config.features.enabled)
-    config.instruments.for_symbols(panel.symbols)
     check_folds(settings, panel.num_bars, features.lookback_bars)
     return ScreenedData(panel=panel, features=features)
 

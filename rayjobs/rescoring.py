@@ -14,12 +14,15 @@ from data.features import Standardiser, compute_features
 from data.hygiene import HygieneReport
 from data.sources import load
 from envs.observations import ObservationLayout
+from evaluation.data_notes import tell
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.splits import Fold
 from policies.checkpoint import TrainedPolicy
+from rayjobs.bar_length_match import require_trained_bar_length
 from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.finished_run import FinishedRun
 from rayjobs.fold_job import FoldOutcome, Study, fold_market, lookback_bars, run_fold, score_policy
+from rayjobs.study import notes_on
 from rayjobs.typed_config import ConfigError
 
 LOG = logging.getLogger(__name__)
@@ -83,6 +86,8 @@ def plan_rescoring(run: FinishedRun, values: Mapping[str, Any], settings: Evalua
     """
     config = _under(build_train_config(values), settings)
     dataset = load(config.data)
+    if config.script is None:
+        require_trained_bar_length(run, dataset.panel)
     same = dataset.panel.fingerprint == run.provenance["data_fingerprint"]
     if not same:  # the training windows of these bars are not what the policies were trained on
         LOG.warning("these are not the bars of %s: its policies meet bars they may not have seen", run.path)
@@ -94,6 +99,7 @@ def plan_rescoring(run: FinishedRun, values: Mapping[str, Any], settings: Evalua
         oracle_direction=dataset.oracle_direction,
     )
     folds = _folds(run, study, settings, same)
+    tell(notes_on(study, dataset.hygiene, folds), LOG)
     scripted = config.script is not None
     policies = {} if scripted else {fold.index: open_policy(run, fold.index, study) for fold in folds}
     return Rescoring(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from data.features import compute_features
 from data.hygiene import HygieneReport
 from data.sources import load
 from evaluation.artefacts import write_artefacts, write_csv
+from evaluation.data_notes import DataNote, data_notes, tell
 from evaluation.gate import Verdict, judge
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from evaluation.report import write_report
@@ -27,9 +29,11 @@ from rayjobs.result_tables import print_paths, print_table, print_verdict
 from rayjobs.study_evidence import chained, completed
 from rayjobs.tracking import Tracker
 
+LOG = logging.getLogger(__name__)
+
 
 def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
-    """Load the bars, compute the features and cut the folds.
+    """Load the bars, compute the features, cut the folds, and tell what should be known of the bars.
 
     Raises
     ------
@@ -55,8 +59,16 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         )
     for fold in folds:
         training_windows(config, fold, lookback_bars(study))
+    tell(notes_on(study, dataset.hygiene, folds), LOG)
     check_simulator(study, folds[0])
     return study, dataset.hygiene, folds
+
+
+def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tuple[DataNote, ...]:
+    """What should be known of a study's bars: see `evaluation.data_notes`."""
+    config = study.config
+    instruments = config.instruments.for_symbols(study.panel.symbols)
+    return data_notes(study.panel, hygiene, folds, config.env, instruments)
 
 
 def report_study(
@@ -90,6 +102,7 @@ def report_study(
         title=f"{study.config.run.experiment} · {run.name}",
         training={outcome.result.fold.index: outcome.iterations for outcome in outcomes},
         provenance=provenance_rows(configuration["provenance"], hygiene) | _conditions(study),
+        notes=notes_on(study, hygiene, [outcome.result.fold for outcome in outcomes]),
         settings=yaml.safe_dump(
             {k: v for k, v in configuration.items() if k != "provenance"}, sort_keys=False
         ),
