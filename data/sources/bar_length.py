@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds
+from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds, sessions_between
 from data.schema import DataError, TimeArray
 
 IntArray = NDArray[np.int64]
@@ -30,6 +30,7 @@ FEW_STEPS, FEW_ROWS = 20, 8
 LONG_RUN = 20
 """Equal steps in a row that a thin symbol does not have by chance."""
 _SECOND = 10**9
+_NIGHT = 6 * 3600 * _SECOND
 _DAY = np.timedelta64(1, "D")
 _NAMES = {60: "one minute", 3600: "one hour", DAY_SECONDS: "one day", 7 * DAY_SECONDS: "one week"}
 
@@ -68,8 +69,9 @@ def check_bar_length(bars: Mapping[str, pd.DataFrame], calendar: str, bar_second
     ascending = {s: at for s, at in labels.items() if len(at) > 1 and (np.diff(at) > np.timedelta64(0)).all()}
     if not ascending:
         return []
-    expected = _expected_step(calendar, bar_seconds, min(at[0] for at in ascending.values()))
-    others = {symbol: _other_spacing(at, expected) for symbol, at in ascending.items()}
+    steps = _expected_steps(calendar, bar_seconds, min(at[0] for at in ascending.values()))
+    expected = steps[0]
+    others = {symbol: _other_spacing(at, steps) for symbol, at in ascending.items()}
     fitting = [symbol for symbol, spacing in others.items() if spacing is None and len(ascending[symbol]) > 2]
     remarks = []
     for symbol, at in ascending.items():
@@ -77,7 +79,7 @@ def check_bar_length(bars: Mapping[str, pd.DataFrame], calendar: str, bar_second
         thin = spacing is not None and spacing > expected and len(at) < FEW_ROWS
         if spacing is not None and not thin:
             raise DataError(_sentence(symbol, at, spacing, fitting, calendar, bar_seconds))
-        remarks += _stretches(symbol, at, expected)
+        remarks += _told_stretches(symbol, at, steps)
     return remarks
 
 
@@ -89,26 +91,37 @@ def spelled(seconds: float) -> str:
     return f"{seconds:.10g} s" + (f" ({name})" if name else "")
 
 
-def _expected_step(calendar: str, bar_seconds: int, first: np.datetime64) -> int:
-    """Return the commonest step, ns, of the calendar's own grid: a day for bars as long as a session."""
+def _expected_steps(calendar: str, bar_seconds: int, first: np.datetime64) -> tuple[int, ...]:
+    """Return the commonest steps, ns, between the openings and between the closes of the calendar's own bars.
+
+    They are a day where bars are as long as sessions, and differ where the close cuts every second bar short.
+    """
+    length = bar_seconds * _SECOND
     if calendar == ALWAYS_OPEN:
-        return bar_seconds * _SECOND
-    grid = bar_grid(calendar, bar_seconds, first, first + 60 * _DAY).bar_utc
-    return commonest_step(grid).step if len(grid) > 1 else bar_seconds * _SECOND
+        return (length,)
+    opens = bar_grid(calendar, bar_seconds, first, first + 60 * _DAY).bar_utc
+    if len(opens) < 2:
+        return (length,)
+    sessions = sessions_between(calendar, opens[0], opens[-1] + _DAY)
+    ends = np.sort(np.concatenate([sessions.close_utc, sessions.break_start_utc]))  # NaT last
+    ends = ends[~np.isnat(ends)]
+    cut = ends[np.minimum(np.searchsorted(ends, opens, side="right"), len(ends) - 1)]
+    closes = cut if bar_seconds == DAY_SECONDS else np.minimum(opens + np.timedelta64(length, "ns"), cut)
+    return commonest_step(opens).step, commonest_step(closes).step
 
 
-def _other_spacing(labels: TimeArray, expected: int) -> int | None:
+def _other_spacing(labels: TimeArray, expected: tuple[int, ...]) -> int | None:
     """Return the step of rows that are bars of another length than expected, ns; None if they may be of this one."""
     steps = np.diff(labels).astype(np.int64)
     found = commonest_step(labels).step
-    if found == expected:
+    if found in expected:
         return None
-    if found < expected:
-        return found if (steps < expected).mean() > FINER_SHARE else None
+    if found < expected[0]:
+        return found if (steps < min(expected)).mean() > FINER_SHARE else None
     multiples = float((steps % found == 0).mean())
     if multiples >= (1.0 if len(steps) < FEW_STEPS else COARSER_SHARE):
         return found
-    months = np.median(steps) > 4 * DAY_SECONDS * _SECOND > expected and len(steps) >= 4
+    months = np.median(steps) > 4 * DAY_SECONDS * _SECOND > expected[0] and len(steps) >= 4
     return found if months else None
 
 
@@ -138,30 +151,58 @@ def _sentence(
     return f"{asked}; set data.bar_seconds={int(seconds)}, or give the bars that were meant{exchange}."
 
 
-def _stretches(symbol: str, labels: TimeArray, expected: int) -> list[str]:
-    """Find runs of rows of another length inside rows of the expected one; refuse where they are many."""
-    steps = np.diff(labels).astype(np.int64)
-    inside = np.flatnonzero(steps < max(6 * 3600 * _SECOND, 2 * expected + 1))  # not nights, nor weekends
-    if not len(inside):
-        return []
-    kept = steps[inside]
-    edges = np.flatnonzero(np.diff(kept)) + 1
-    starts, stops = np.append(0, edges), np.append(edges, len(kept))
-    runs = [
-        (int(i), int(j))
-        for i, j in zip(starts, stops, strict=True)
-        if kept[i] != expected and j - i >= LONG_RUN
-    ]
-    if not runs:
-        return []
+class _Stretch(NamedTuple):
+    """Rows [first, last] that are `step` ns apart."""
+
+    first: int
+    last: int
+    step: int
+
+
+def _told_stretches(symbol: str, labels: TimeArray, expected: tuple[int, ...]) -> list[str]:
+    """Say where rows of another length lie among those of the expected one; refuse where they are many."""
+    found = _stretches(labels, expected) + (_daily_stretches(labels) if expected[0] < _NIGHT else [])
     told = [
-        f"{symbol}: from {_minute(labels[inside[i]])} to {_minute(labels[inside[j - 1] + 1])} the rows are "
-        f"{spelled(int(kept[i]) / _SECOND)} apart, elsewhere {spelled(expected / _SECOND)}"
-        for i, j in runs
+        f"{symbol}: from {_minute(labels[part.first])} to {_minute(labels[part.last])} the rows are "
+        f"{spelled(part.step / _SECOND)} apart, elsewhere {spelled(expected[0] / _SECOND)}"
+        for part in found
     ]
-    if sum(j - i for i, j in runs) > FINER_SHARE * len(steps):
+    if sum(part.last - part.first for part in found) > FINER_SHARE * len(labels):
         raise DataError(f"{told[0]}; give bars of one length, or the part that has one.")
     return told
+
+
+def _stretches(labels: TimeArray, expected: tuple[int, ...]) -> list[_Stretch]:
+    """Find `LONG_RUN` equal steps in a row, nights and weekends left aside."""
+    steps = np.diff(labels).astype(np.int64)
+    inside = np.flatnonzero(steps < max(_NIGHT, 2 * expected[0] + 1))
+    kept = steps[inside]
+    return [
+        _Stretch(int(inside[i]), int(inside[j - 1]) + 1, int(kept[i]))
+        for i, j in _runs(kept)
+        if kept[i] not in expected
+    ]
+
+
+def _daily_stretches(labels: TimeArray) -> list[_Stretch]:
+    """Find `LONG_RUN` days in a row, of those that have rows, with one row each at the same time of day."""
+    days, first, counts = np.unique(labels.astype("datetime64[D]"), return_index=True, return_counts=True)
+    time_of_day = (labels[first] - days).astype(np.int64)
+    alone = np.where(counts == 1, time_of_day, -1)
+    return [
+        _Stretch(int(first[i]), int(first[j - 1]), DAY_SECONDS * _SECOND)
+        for i, j in _runs(alone)
+        if alone[i] >= 0
+    ]
+
+
+def _runs(values: IntArray) -> list[tuple[int, int]]:
+    """Return [start, stop) of each run of at least `LONG_RUN` equal values."""
+    if not len(values):
+        return []
+    edges = np.flatnonzero(np.diff(values)) + 1
+    starts, stops = np.append(0, edges), np.append(edges, len(values))
+    return [(int(i), int(j)) for i, j in zip(starts, stops, strict=True) if j - i >= LONG_RUN]
 
 
 def _minute(instant: np.datetime64) -> str:

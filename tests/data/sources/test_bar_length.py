@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.calendars import bar_grid
+from data.calendars import bar_grid, sessions_between
 from data.schema import DataError
 from data.sources.bar_length import check_bar_length, spelled
 
@@ -102,6 +102,28 @@ def test_a_stretch_of_another_length_is_said_and_much_of_it_is_refused():
     more = half_hours[-1] + np.arange(1, 301) * np.timedelta64(3600, "s")
     with pytest.raises(DataError, match="give bars of one length"):
         check_bar_length({"X": rows_at(np.concatenate([half_hours, more]))}, "24/7", 1800)
+
+
+def test_days_before_the_half_hours_of_a_file_are_said_or_refused():
+    half_hours = np.datetime64("2024-01-01", "ns") + np.arange(2000) * np.timedelta64(1800, "s")
+    days = pd.bdate_range(end="2023-12-30", periods=400).to_numpy("datetime64[ns]")
+    with pytest.raises(
+        DataError, match=r"86400 s \(one day\) apart, elsewhere 1800 s; give bars of one length"
+    ):
+        check_bar_length({"X": rows_at(np.concatenate([days, half_hours]))}, "24/7", 1800)
+    (remark,) = check_bar_length({"X": rows_at(np.concatenate([days[-40:], half_hours]))}, "24/7", 1800)
+    assert "86400 s (one day) apart" in remark
+
+
+@pytest.mark.parametrize("calendar", ["NYSE", "XHKG"])
+def test_closing_labels_fit_too_where_the_close_cuts_bars_short(calendar):
+    # Bars of four hours end at 13:30 and, cut short, at 16:00 in New York: 2.5 hours apart.
+    grid = bar_grid(calendar, 14400, np.datetime64("2019-02-01"), np.datetime64("2019-04-15")).bar_utc
+    sessions = sessions_between(calendar, grid[0], grid[-1] + np.timedelta64(1, "D"))
+    ends = np.sort(np.concatenate([sessions.close_utc, sessions.break_start_utc]))
+    cut = ends[np.searchsorted(ends, grid, side="right")]
+    closes = np.minimum(grid + np.timedelta64(4, "h"), cut)
+    assert check_bar_length({"X": rows_at(closes)}, calendar, 14400) == []
 
 
 def test_lengths_are_spelled_as_people_read_them():
