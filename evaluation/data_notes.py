@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.calendars import ALWAYS_OPEN, minute
+from data.clock_shift import ClockShift, clock_shifts
 from data.hygiene import Finding, HygieneReport
 from data.schema import BoolArray, Panel
 from envs.config import PortfolioEnvConfig
@@ -60,6 +61,7 @@ def data_notes(
     env, instruments : what an order of the configured size is worth, against a lot.
     """
     rows, twins = dict(hygiene.rows), _twins(panel)
+    shifts = {shift.symbol: shift for shift in clock_shifts(panel)}
     notes = []
     for a, symbol in enumerate(panel.symbols):
         found = [f for f in hygiene.findings if f.symbol == symbol]
@@ -70,6 +72,8 @@ def data_notes(
         if symbol in twins:
             same = f"has the prices of {twins[symbol]} in every bar: is it one instrument?"
             facts.append(_Fact(text=same, loud=True))
+        if symbol in shifts:
+            facts.append(_Fact(text=_shift(shifts[symbol], panel.bar_seconds), loud=True))
         for tell_reach in (lot_fact, fill_fact):
             reach = tell_reach(panel, a, env, instruments[symbol])
             if reach is not None:
@@ -149,6 +153,16 @@ def _twins(panel: Panel) -> dict[str, str]:
         if seen.setdefault(digest, symbol) != symbol:
             twins[symbol] = seen[digest]
     return twins
+
+
+def _shift(shift: ClockShift, bar_seconds: int) -> str:
+    bars = abs(shift.lag_bars)
+    side = "behind" if shift.lag_bars > 0 else "before"
+    return (
+        f"its returns are {bars:,} bar{'' if bars == 1 else 's'} {side} those of the others (correlation "
+        f"{shift.correlation:.2f} there, {shift.same_bar:.2f} in the same bar): are its labels closes, or its clock "
+        f"{bars * bar_seconds:,} s off?"
+    )
 
 
 def _end(panel: Panel, last: int, folds: Sequence[Fold]) -> str:

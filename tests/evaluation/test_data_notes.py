@@ -109,6 +109,16 @@ def test_two_names_of_one_series_are_told():
     assert (note.text, note.loud) == ("REST: has the prices of XYZ in every bar: is it one instrument?", True)
 
 
+def test_a_symbol_one_bar_behind_the_others_is_told():
+    late = rows_of(seed=1)
+    late = late.iloc[:-1].set_axis(late.index[1:])
+    notes = notes_of(late)
+    assert any(
+        "XYZ: its returns are 1 bar behind those of the others (correlation 1.00" in n.text for n in notes
+    )
+    assert all(note.loud for note in notes if "its clock 1,800 s off?" in note.text)
+
+
 def test_a_calendar_without_weekends_is_doubted_where_no_bar_lies_on_one():
     weekdays = (TIMES.astype("datetime64[D]").astype(int) + 3) % 7 < 5
     (note,) = notes_of(rows_of(TIMES[weekdays]))
