@@ -93,7 +93,9 @@ def test_a_policy_is_not_scored_on_bars_of_another_length(overrides, seconds):
 
 def test_an_evaluation_of_a_trained_policy_on_shorter_bars_ends_with_one_sentence(tmp_path, capsys):
     run = make_run(tmp_path)
-    assert main([f"run={run}", f"directory={tmp_path / 'again'}", "data.bar_seconds=900"]) is ExitCode.BAD_INPUT
+    assert (
+        main([f"run={run}", f"directory={tmp_path / 'again'}", "data.bar_seconds=900"]) is ExitCode.BAD_INPUT
+    )
     said = " ".join(capsys.readouterr().err.split())
     assert "were trained on bars of 1800 s, but these bars are 900 s long" in said
     assert not (tmp_path / "again").exists()
