@@ -11,16 +11,26 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid, bar_grid, check_window_covered, sessions_between
+from data.calendars import (
+    ALWAYS_OPEN,
+    DAY_SECONDS,
+    BarGrid,
+    bar_grid,
+    check_window_covered,
+    minute,
+    sessions_between,
+)
+from data.grid_fit import require_fit
 from data.hygiene import (
     Finding,
     HygieneReport,
+    clip_rounding,
     find_runs,
     inconsistent_rows,
-    jumping_rows,
     require_usable,
     sorted_findings,
 )
+from data.jumps import find_jumps
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, DataError, Panel, TimeArray, utc_instant
 
 
@@ -50,8 +60,8 @@ def align(
     Raises
     ------
     DataError
-        If bars cannot be used (see `data.hygiene`), the window reaches outside the data, or most bars lie off
-        the grid.
+        If bars cannot be used (see `data.hygiene`), the window reaches outside the data, most bars lie off
+        the grid, or a symbol has no bar in which an order could be filled.
     """
     for symbol, rows in bars.items():
         require_usable(symbol, rows)
@@ -63,7 +73,11 @@ def align(
             raise DataError(
                 f"{symbol} has no bar between {start} and {stop}; it has bars from {first} to {last}."
             )
+    clipped = {symbol: clip_rounding(rows) for symbol, rows in kept.items()}
+    kept = {symbol: rows for symbol, (rows, _) in clipped.items()}
     grid = bar_grid(calendar, bar_seconds, start, stop)
+    for symbol, rows in kept.items() if len(grid.bar_utc) else ():
+        require_fit(symbol, rows.index.to_numpy("datetime64[ns]"), grid, calendar, bar_seconds)
     if start_utc is None or stop_utc is None:
         grid = _trim(grid, kept, start_utc is None, stop_utc is None)
     if not len(grid.bar_utc):
@@ -73,11 +87,16 @@ def align(
     findings: list[Finding] = []
     for symbol, rows in kept.items():
         findings += _inspect(symbol, rows, grid, calendar, bar_seconds)
+        labels = rows.index.to_numpy("datetime64[ns]")
+        findings += find_runs(symbol, "rounded", labels, clipped[symbol][1])
+    panel = _panel(kept, grid, calendar, bar_seconds)
+    _require_tradable(panel, kept)
+    findings += _ends(panel)
     report = HygieneReport(
         rows=tuple((symbol, len(rows)) for symbol, rows in kept.items()),
         findings=sorted_findings(findings, list(kept)),
     )
-    return AlignedBars(_panel(kept, grid, calendar, bar_seconds), report)
+    return AlignedBars(panel, report)
 
 
 def _window(
@@ -114,19 +133,47 @@ def _inspect(
     labels = rows.index.to_numpy("datetime64[ns]")
     on_grid = np.isin(labels, grid.bar_utc)
     closed = ~on_grid & ~_in_session(labels, calendar)
-    if on_grid.mean() < 0.5:
-        raise DataError(
-            f"{symbol}: {int((~on_grid).sum())} of {len(rows)} bars (the first at {labels[~on_grid][0]} UTC) "
-            f"are not bars of calendar {calendar!r} at {bar_seconds} s; set calendar, bar_seconds and timezone "
-            "to those of the file."
-        )
     findings = find_runs(symbol, "missing", grid.bar_utc, ~np.isin(grid.bar_utc, labels))
     findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
     findings += find_runs(symbol, "zero_volume", labels, rows["volume"].to_numpy() == 0.0)
-    findings += find_runs(symbol, "jump", labels, jumping_rows(rows))
+    findings += find_jumps(symbol, labels, rows)
     findings += find_runs(symbol, "outside_session", labels, closed)
     findings += find_runs(symbol, "off_grid", labels, ~on_grid & ~closed)
     return findings + _shifted_sessions(symbol, labels, calendar, bar_seconds)
+
+
+def _require_tradable(panel: Panel, kept: Mapping[str, pd.DataFrame]) -> None:
+    """Raise DataError if an order for a symbol could not be filled in any bar."""
+    for a, symbol in enumerate(panel.symbols):
+        if panel.tradable[:, a].any():
+            continue
+        rows = kept[symbol]
+        idle = (rows["volume"] == 0.0).mean()
+        cause = (
+            "volume is 0 in every row, and without volume no order can be filled: give a file with volumes (a count of "
+            "ticks serves)"
+            if idle == 1.0
+            else "each of its rows is inconsistent, off the calendar's grid or without volume: correct the source"
+        )
+        raise DataError(
+            f"{symbol} can never be traded from {minute(panel.bar_utc[0])} to {minute(panel.bar_utc[-1])}: {cause}, or "
+            "leave it out with data.symbols."
+        )
+
+
+def _ends(panel: Panel) -> list[Finding]:
+    """Find symbols whose last tradable bar lies before the last session of the panel."""
+    found = []
+    for a, symbol in enumerate(panel.symbols):
+        last = int(np.flatnonzero(panel.tradable[:, a])[-1])
+        if panel.session[last] < panel.session[-1]:
+            found.append(
+                Finding(
+                    symbol=symbol, kind="ends", first_utc=panel.bar_utc[last], last_utc=panel.bar_utc[-1],
+                    bars=panel.num_bars - 1 - last,
+                )
+            )  # fmt: skip
+    return found
 
 
 def _in_session(labels: TimeArray, calendar: str) -> np.ndarray:

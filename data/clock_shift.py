@@ -45,14 +45,19 @@ class ClockShift:
     correlation: float
     shifted_correlation: float
 
-    def __str__(self) -> str:
+    @property
+    def fact(self) -> str:
+        """What was found, of the symbol, without its name."""
         against = self.others[0] if len(self.others) == 1 else f"the other {len(self.others)} symbols"
         count = f"{abs(self.bars)} bar{'s' if abs(self.bars) != 1 else ''}"
         return (
-            f"{self.symbol}: its clock seems {count} {'late' if self.bars > 0 else 'early'} against {against} (returns "
+            f"its clock seems {count} {'late' if self.bars > 0 else 'early'} against {against} (returns "
             f"correlate by {self.correlation:.2f} as labelled and by {self.shifted_correlation:.2f} when moved); "
             "whoever is early shows the others their future, so check data.timezone and what the labels mean"
         )
+
+    def __str__(self) -> str:
+        return f"{self.symbol}: {self.fact}"
 
 
 def clock_shifts(panel: Panel) -> list[ClockShift]:

@@ -7,12 +7,15 @@ raise `DataError`. Those that real feeds have are findings, and each has one sta
 |-----------------|---------------------------------------------|-------------------------------------|
 | missing         | bars that the calendar expects are absent   | NaN prices, volume 0, not tradable  |
 | inconsistent    | high or low does not bound open and close   | as missing                          |
+| rounded         | the same by no more than rounding, 1e-9     | high or low moved to the bound      |
 | zero_volume     | the bar has prices but no volume            | prices kept as mark, not tradable   |
 | jump            | a price beyond 1.5 times, or below 1 / 1.5  | kept: look for a split or a bad     |
 |                 | of, the one it should be near               | tick, and correct the source        |
 | outside_session | bars while the calendar is closed           | left out                            |
 | off_grid        | labels between those of the bar grid        | left out                            |
 | shifted_session | sessions that run one hour early or late    | nothing moved: correct the offsets  |
+| ends            | nothing tradable in the last session or     | as missing: a symbol that stops     |
+|                 | more, after first_utc, the last bar         | inside the data                     |
 """
 
 from __future__ import annotations
@@ -26,9 +29,14 @@ from numpy.typing import NDArray
 
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, BoolArray, DataError, TimeArray
 
-KINDS = ("missing", "inconsistent", "zero_volume", "jump", "outside_session", "off_grid", "shifted_session")
+KINDS = (
+    "missing", "inconsistent", "rounded", "zero_volume", "jump", "outside_session", "off_grid", "shifted_session",
+    "ends",
+)  # fmt: skip
 
 JUMP_RATIO = 1.5
+ROUNDING = 1e-9
+"""Relative distance by which high or low may miss open or close for no other reason than arithmetic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,7 @@ class Finding:
     symbol, kind : whose bars, and which of `KINDS`.
     first_utc, last_utc : labels of the first and last bar of the run.
     bars : number of bars (sessions, for shifted_session).
+    note : more of the first bar of the run, such as the ratio of a jump; may be empty.
     """
 
     symbol: str
@@ -47,6 +56,7 @@ class Finding:
     first_utc: np.datetime64
     last_utc: np.datetime64
     bars: int
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +67,12 @@ class HygieneReport:
     ----------
     rows : (symbol, number of rows inspected), in asset order.
     findings : by symbol, kind and time.
+    remarks : sentences on the reading itself: files that were joined or not read, labels that were moved.
     """
 
     rows: tuple[tuple[str, int], ...]
     findings: tuple[Finding, ...]
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = {f.kind for f in self.findings} - set(KINDS)
@@ -110,6 +122,24 @@ def inconsistent_rows(rows: pd.DataFrame) -> BoolArray:
     return (high < np.maximum(opened, close)) | (low > np.minimum(opened, close))
 
 
+def clip_rounding(rows: pd.DataFrame) -> tuple[pd.DataFrame, BoolArray]:
+    """Move high and low that miss open or close by no more than `ROUNDING` to them.
+
+    Vendors multiply prices by an adjustment factor, and then a close at the day's high may lie 1e-16 above it.
+
+    Returns
+    -------
+    The rows, a copy if any was moved, and (N,) True where one was.
+    """
+    opened, high, low, close = (rows[name].to_numpy() for name in PRICE_COLUMNS)
+    top, bottom = np.maximum(opened, close), np.minimum(opened, close)
+    below = (high < top) & (high >= top * (1.0 - ROUNDING))
+    above = (low > bottom) & (low <= bottom * (1.0 + ROUNDING))
+    if not (below | above).any():
+        return rows, below
+    return rows.assign(high=np.where(below, top, high), low=np.where(above, bottom, low)), below | above
+
+
 def jumping_rows(rows: pd.DataFrame) -> BoolArray:
     """Return (N,) True where a price is more than `JUMP_RATIO` away from the one it should be near.
 
@@ -153,6 +183,9 @@ def _require_values(symbol: str, name: str, index: pd.Index, values: NDArray[np.
         "a bar that is not known must be left out, not written as NaN"
         if np.isnan(value)
         else "correct the source"
+        if name == "volume" or value == 0.0 or not np.isfinite(value)
+        else "prices must be positive, as their returns are not defined otherwise: correct the source, or leave the "
+        "symbol out where its price did go below 0"
     )
     others = int(bad.sum()) - 1
     more = f", and in {others:,} more {'row' if others == 1 else 'rows'} it is no better" if others else ""

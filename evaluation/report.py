@@ -14,6 +14,7 @@ import pandas as pd
 from envs.costs import COST_NAMES
 from evaluation import charts, metrics
 from evaluation.artefacts import replacing
+from evaluation.data_notes import DataNote
 from evaluation.gate import Criterion, Verdict
 from evaluation.report_tables import (
     amount,
@@ -48,6 +49,7 @@ def write_report(
     provenance: Mapping[str, str],
     settings: str = "",
     training: Mapping[int, Sequence[Mapping[str, Any]]] | None = None,
+    notes: Sequence[DataNote] = (),
 ) -> Path:
     """Write the report and return its path.
 
@@ -58,6 +60,7 @@ def write_report(
     provenance : rows of the last table, such as commit, seed, data fingerprint, versions.
     settings : the resolved configuration as text.
     training : fold -> its rows of progress.csv; None or no rows where nothing was trained.
+    notes : what should be known of the bars, shown below the verdict.
     """
     loader = jinja2.FileSystemLoader(HERE)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
@@ -66,6 +69,7 @@ def write_report(
         css=(HERE / "report.css").read_text(encoding="utf-8"),
         settings=settings,
         provenance=list(provenance.items()),
+        notes=notes,
         training=training_rows(training or {}),
         periods=f"{result.panel.periods_per_year:,.0f}",
         **_head(result, summary, verdict),

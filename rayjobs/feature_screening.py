@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from data.known_columns import statements_of
 from data.schema import Panel
 from data.sources import load
 from evaluation.artefacts import write_csv
+from evaluation.data_notes import data_notes, tell
 from evaluation.screening import (
     ScreeningConfig,
     check_folds,
@@ -27,6 +29,7 @@ from rayjobs.least_costs import is_synthetic
 from rayjobs.result_tables import print_paths, print_sentence, print_table
 from rayjobs.run_directory import write_atomically
 
+LOG = logging.getLogger(__name__)
 SHOWN = 20
 """Features that the table on the terminal shows; the files hold all."""
 
@@ -51,11 +54,13 @@ def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedDat
     ValueError
         If the bars cannot be used, or are too few for the folds.
     """
-    panel = load(config.data).panel
+    dataset = load(config.data)
+    panel = dataset.panel
+    instruments = config.instruments.for_symbols(panel.symbols)
+    tell(data_notes(panel, dataset.hygiene, (), config.env, instruments), LOG)
     if settings.bars == "training":
         panel = panel.slice_bars(0, config.walk_forward.folds(panel.num_bars)[0].train.stop)
     features = compute_features(panel, config.features.enabled)
-    config.instruments.for_symbols(panel.symbols)
     check_folds(settings, panel.num_bars, features.lookback_bars)
     stated = statements_of(config.data)
     suspects = () if is_synthetic(config) else foreknown_features(panel, features, settings)

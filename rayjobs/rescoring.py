@@ -14,12 +14,14 @@ from data.features import Standardiser, compute_features
 from data.hygiene import HygieneReport
 from data.sources import load
 from envs.observations import ObservationLayout
+from evaluation.data_notes import tell
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.splits import Fold
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.finished_run import FinishedRun
 from rayjobs.fold_job import FoldOutcome, Study, fold_market, run_fold, score_policy
+from rayjobs.study import notes_on
 from rayjobs.typed_config import ConfigError
 from rayjobs.whole_window import load_with_earlier, whole_window
 
@@ -111,6 +113,7 @@ def plan_rescoring(
         policies = {index: policy for index, policy in policies.items() if index == chosen[-1]}
     else:
         folds = _folds(run, study, chosen, same)
+    tell(notes_on(study, dataset.hygiene, folds), LOG)
     return Rescoring(
         study=study, hygiene=dataset.hygiene, folds=tuple(folds), policies=policies, same_bars=same
     )

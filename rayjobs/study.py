@@ -17,6 +17,7 @@ from data.hygiene import HygieneReport
 from data.known_columns import check_statements, statements_of
 from data.sources import load
 from evaluation.artefacts import write_artefacts, write_csv
+from evaluation.data_notes import DataNote, data_notes, tell
 from evaluation.gate import Verdict, judge
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from evaluation.report import write_report
@@ -36,7 +37,7 @@ LOG = logging.getLogger(__name__)
 
 
 def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
-    """Load the bars, compute the features and cut the folds.
+    """Load the bars, compute the features, cut the folds, and tell what should be known of the bars.
 
     Raises
     ------
@@ -65,8 +66,16 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     )
     for fold in folds:
         training_windows(config, fold, lookback_bars(study))
+    tell(notes_on(study, dataset.hygiene, folds), LOG)
     check_simulator(study, folds[0])
     return study, dataset.hygiene, folds
+
+
+def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tuple[DataNote, ...]:
+    """What should be known of a study's bars: see `evaluation.data_notes`."""
+    config = study.config
+    instruments = config.instruments.for_symbols(study.panel.symbols)
+    return data_notes(study.panel, hygiene, folds, config.env, instruments)
 
 
 def report_study(
@@ -103,6 +112,7 @@ def report_study(
         title=f"{study.config.run.experiment} · {run.name}",
         training={outcome.result.fold.index: outcome.iterations for outcome in outcomes},
         provenance=provenance_rows(configuration["provenance"], hygiene) | _conditions(study),
+        notes=notes_on(study, hygiene, [outcome.result.fold for outcome in outcomes]),
         settings=yaml.safe_dump(
             {k: v for k, v in configuration.items() if k != "provenance"}, sort_keys=False
         ),

@@ -1,22 +1,38 @@
-"""The user's own bars: CSV (plain or gzip) or Parquet, one file per symbol or one long file."""
+"""The user's own bars: CSV (plain or gzip) or Parquet, one file per symbol, its parts, or one long file.
+
+What each step of the reading does lies beside this file: `tables` (a file as a table), `dialect` (shapes that are not
+read), `timestamps`, `part_files`, `symbol_names`, `bar_length` and `label_instants`.
+"""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from data.alignment import AlignedBars, align
-from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds, check_calendar
+from data.calendars import check_bar_seconds, check_calendar
 from data.known_columns import ColumnStatement
-from data.schema import BAR_COLUMNS, DataError, nearest_name, one_line
+from data.schema import DataError, nearest_name, one_line
+from data.sources.bar_length import check_bar_length
+from data.sources.dialect import TICKERS
+from data.sources.label_instants import check_labels, labels_remark, opening_labels
+from data.sources.part_files import Group, group_parts, join_parts
+from data.sources.symbol_names import require_one_symbol
+from data.sources.tables import SUFFIXES, Table, read_table, suffix_of
 from data.sources.timestamps import check_time_zone, to_utc
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
+OTHER_BARS = (
+    ".zip", ".feather", ".arrow", ".xlsx", ".xls", ".h5", ".hdf5", ".json", ".jsonl", ".tsv", ".parq", ".pq", ".pkl",
+    ".pickle", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz", ".orc", ".avro", ".dbn", ".db", ".sqlite", ".dat", ".gz",
+)  # fmt: skip
+"""Suffixes of files that may hold bars and are not read."""
+
+BarTables = dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +41,13 @@ class FilesConfig:
 
     Parameters
     ----------
-    path : a directory with one file per symbol (`BTC.csv`, `ETH.parquet`, ...), or one file with a `symbol`
-        column, or one file of one symbol, named after it. Columns: timestamp, open, high, low, close, volume;
-        further numeric columns become exogenous.
+    path : a directory with one file per symbol (`BTC.csv`, `ETH.parquet`, ...) or its parts (`BTC-2024-01.csv`, ...),
+        or one file with a `symbol` column, or one file of one symbol, named after it. Columns: timestamp, open, high,
+        low, close, volume; further numeric columns become exogenous.
     symbols : which, in the order of the asset axis; empty means all, by name.
     calendar : "24/7" or a name of pandas_market_calendars, such as "NYSE".
-    bar_seconds : length of a bar, seconds.
+    bar_seconds : length of a bar, seconds; the rows are checked against it.
+    labels : "open" or "close", the instant of its bar that a row is labelled by.
     timezone : IANA zone of times that are written without an offset.
     start_utc, stop_utc : window [start, stop) of bar labels; None means all.
     columns : column or feature -> when it is known, see `data.known_columns`; runs of before this key have none.
@@ -44,12 +61,21 @@ class FilesConfig:
     start_utc: str | None
     stop_utc: str | None
     columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
+    labels: str = "open"  # what configurations that were recorded before this key existed meant
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))
         check_calendar(self.calendar)
         check_bar_seconds(self.calendar, self.bar_seconds)
+        check_labels(self.labels)
         check_time_zone(self.timezone)
+
+
+class _Read(NamedTuple):
+    """Rows per symbol, indexed by label as written (UTC), and what should be said of the reading."""
+
+    bars: BarTables
+    remarks: list[str]
 
 
 def load_files(config: FilesConfig) -> AlignedBars:
@@ -58,69 +84,137 @@ def load_files(config: FilesConfig) -> AlignedBars:
     Raises
     ------
     DataError
-        If a file, column or symbol is missing or bars cannot be used.
+        If a file, column or symbol is missing, bars cannot be used, or they are of another length than configured.
     """
     path = Path(config.path).expanduser()
     if not path.exists():
         raise DataError(f"{path} does not exist; give the directory or the file that holds the bars.")
-    tables = _read_directory(path, config.symbols) if path.is_dir() else _split_file(path, config.symbols)
-    bars = {symbol: _bars(table, config, f"{path.name}: {symbol}") for symbol, table in tables.items()}
-    return align(
+    read = _read_directory(path, config) if path.is_dir() else _read_long_file(path, config)
+    remarks = read.remarks + check_bar_length(read.bars, config.calendar, config.bar_seconds)
+    bars: BarTables = {}
+    for symbol, rows in read.bars.items():
+        remark = labels_remark(
+            symbol, rows.index.to_numpy("datetime64[ns]"), config.calendar, config.bar_seconds, config.labels
+        )
+        remarks += [remark] if remark else []
+        opened = opening_labels(
+            pd.DatetimeIndex(rows.index),
+            labels=config.labels,
+            calendar=config.calendar,
+            bar_seconds=config.bar_seconds,
+            timezone=config.timezone,
+            where=f"{path.name}: {symbol}",
+        )
+        bars[symbol] = rows.set_axis(opened, axis=0)
+    aligned = align(
         bars,
         calendar=config.calendar,
         bar_seconds=config.bar_seconds,
         start_utc=config.start_utc,
         stop_utc=config.stop_utc,
     )
+    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=tuple(remarks)))
 
 
-def _suffix(path: Path) -> str | None:
-    return next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
+def _read_directory(path: Path, config: FilesConfig) -> _Read:
+    """Read a directory of one file per symbol, or of parts of such files."""
+    files = _bar_files(path)
+    others = sorted(
+        f.name for f in path.iterdir()
+        if not f.name.startswith(".") and suffix_of(f) is None
+        and ((f.is_dir() and f.name != "__MACOSX") or f.suffix.lower() in OTHER_BARS)
+    )  # fmt: skip
+    unread = f"{', '.join(others)} in {path} {'was' if len(others) == 1 else 'were'} not read"
+    if not files:
+        hint = f" ({unread}: convert or unpack)" if others else ""
+        raise DataError(f"{path} holds no bars; put one {_listed()} file per symbol there{hint}.")
+    read = _Read({}, _not_read(unread, others))
+    tables = (
+        {stem: read_table(file, config.timezone) for stem, file in files.items()} if len(files) == 1 else {}
+    )
+    if any(table.rows.get("symbol", pd.Series(dtype=str)).nunique() > 1 for table in tables.values()):
+        (stem,) = files
+        return _split(tables[stem], files[stem], stem, config, read)
+    groups = {group.name: group for group in group_parts(list(files), path.resolve().name)}
+    single = {stem: Group(stem, (stem,), False) for stem in files}
+    known = groups | {s: single[s] for s in config.symbols if s in single and s not in groups}
+    for name in _wanted(
+        config.symbols, list(groups), list(known), f"{path}{f' ({unread})' if others else ''}"
+    ):
+        parts: BarTables = {}
+        for stem in known[name].stems:
+            table = tables.get(stem) or read_table(files[stem], config.timezone)
+            rows = require_one_symbol(table.rows, stem, files[stem], name)
+            parts[stem], said = _bars(rows, config, f"{path.name}: {stem}")
+            read.remarks.extend([*table.remarks, *said])
+        joined, said = join_parts(known[name], parts)
+        read.bars.update(joined if config.symbols else {s: joined[s] for s in files if s in joined} or joined)
+        read.remarks.extend(said)
+    return read
 
 
-def _read_directory(path: Path, symbols: tuple[str, ...]) -> dict[str, pd.DataFrame]:
+def _not_read(unread: str, others: Sequence[str]) -> list[str]:
+    return (
+        [f"{unread}: only {_listed()} files of the directory itself are; convert or unpack them"]
+        if others
+        else []
+    )
+
+
+def _bar_files(path: Path) -> dict[str, Path]:
+    """Return stem -> file of a directory; files that begin with a dot (`._BTC.csv` of a Mac) hold no bars."""
     found: dict[str, Path] = {}
+    by_case: dict[str, str] = {}
     for file in sorted(path.iterdir()):
-        suffix = _suffix(file)
-        if suffix is None:
+        suffix = suffix_of(file)
+        if suffix is None or file.name.startswith(".") or file.is_dir():
             continue
-        symbol = file.name[: -len(suffix)]
-        if symbol in found:
+        stem = file.name[: -len(suffix)].strip()
+        other = by_case.setdefault(stem.casefold(), stem)
+        if other != stem:
             raise DataError(
-                f"{path} has two files for {symbol}: {found[symbol].name} and {file.name}; keep one."
+                f"{path} has {found[other].name} and {file.name}, which differ in case only; keep one, or rename."
             )
-        found[symbol] = file
-    if not found:
-        raise DataError(f"{path} holds no bars; put one .csv, .csv.gz or .parquet file per symbol there.")
-    wanted = _wanted(symbols, list(found), str(path))
-    return {symbol: _without_symbol(_read(found[symbol])) for symbol in wanted}
+        if stem in found:
+            raise DataError(f"{path} has two files for {stem}: {found[stem].name} and {file.name}; keep one.")
+        found[stem] = file
+    return found
 
 
-def _without_symbol(table: pd.DataFrame) -> pd.DataFrame:
-    """Drop a `symbol` column that says the same in every row of a file that holds one symbol."""
-    if "symbol" in table.columns and table["symbol"].nunique(dropna=False) == 1:
-        return table.drop(columns="symbol")
-    return table
-
-
-def _split_file(path: Path, symbols: tuple[str, ...]) -> dict[str, pd.DataFrame]:
-    suffix = _suffix(path)
+def _read_long_file(path: Path, config: FilesConfig) -> _Read:
+    """Read one file: of one symbol, named after it, or with a column `symbol`."""
+    suffix = suffix_of(path)
     if suffix is None:
-        raise DataError(f"{path} is not a .csv, .csv.gz or .parquet file; convert it to one of these.")
-    table = _read(path)
-    if "symbol" not in table.columns:
-        symbol = path.name[: -len(suffix)]
-        return dict.fromkeys(_wanted(symbols, [symbol], str(path)), table)
-    if table["symbol"].isna().any():
-        row = int(table["symbol"].isna().to_numpy().argmax()) + 1
-        raise DataError(f"{path}: row {row} has no symbol; fill it in or drop the row.")
-    groups = {str(s): g.drop(columns="symbol") for s, g in table.groupby("symbol", sort=True, observed=True)}
-    return {symbol: groups[symbol] for symbol in _wanted(symbols, list(groups), str(path))}
+        raise DataError(f"{path} is not a {_listed()} file; convert it to one of these.")
+    stem = path.name[: -len(suffix)].strip()
+    return _split(read_table(path, config.timezone), path, stem, config, _Read({}, []))
 
 
-def _wanted(symbols: tuple[str, ...], found: list[str], where: str) -> tuple[str, ...]:
+def _split(table: Table, path: Path, stem: str, config: FilesConfig, read: _Read) -> _Read:
+    """Add the symbols of one file to what was read."""
+    tables = _by_symbol(table, path, stem)
+    read.remarks.extend(table.remarks)
+    for symbol in _wanted(config.symbols, list(tables), list(tables), str(path)):
+        read.bars[symbol], said = _bars(tables[symbol], config, f"{path.name}: {symbol}")
+        read.remarks.extend(said)
+    return read
+
+
+def _by_symbol(table: Table, path: Path, stem: str) -> BarTables:
+    rows = table.rows
+    if "symbol" not in rows.columns:
+        return {stem: rows}
+    groups = {str(s): part.drop(columns="symbol") for s, part in rows.groupby("symbol", sort=True)}
+    if len(groups) == 1 and stem.isupper():  # a name such as bars.csv says nothing; BTC.csv does
+        require_one_symbol(rows, stem, path)
+    return groups
+
+
+def _wanted(
+    symbols: tuple[str, ...], found: Sequence[str], known: Sequence[str], where: str
+) -> tuple[str, ...]:
     for symbol in symbols:
-        if symbol not in found:
+        if symbol not in known:
             raise DataError(
                 f"Symbol {symbol!r} is not in {where}{nearest_name(symbol, found)}; "
                 f"it has {', '.join(found)}."
@@ -128,68 +222,30 @@ def _wanted(symbols: tuple[str, ...], found: list[str], where: str) -> tuple[str
     return symbols or tuple(found)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path) if path.name.lower().endswith(".parquet") else pd.read_csv(path)
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path} is empty; give a file with a header and rows.") from error
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} cannot be read ({one_line(error)}); check that it is the CSV or Parquet file it is named as."
-        ) from error
-    if isinstance(table.index, pd.DatetimeIndex):
-        table = table.rename_axis("timestamp").reset_index()
-    table.columns = [str(c).strip().lower() for c in table.columns]
-    missing = [c for c in ("timestamp", *BAR_COLUMNS) if c not in table.columns]
-    if missing:
-        raise DataError(
-            f"{path} has no column {missing[0]!r}{_rename(missing[0], list(table.columns))}; it needs timestamp, "
-            f"open, high, low, close, volume and has {', '.join(table.columns)}."
-        )
-    if not len(table):
-        raise DataError(f"{path} is empty; give a file with rows.")
-    return table
-
-
-def _rename(name: str, columns: list[str]) -> str:
-    """Say which column is probably meant by `name`, in brackets, or nothing."""
-    times = [c for c in columns if c.startswith(("date", "time", "ts", "unix"))]
-    if name == "timestamp" and times:
-        return f" (rename {times[0]!r}?)"
-    return nearest_name(name, columns).replace("did you mean", "rename")
-
-
-def _bars(table: pd.DataFrame, config: FilesConfig, where: str) -> pd.DataFrame:
+def _bars(table: pd.DataFrame, config: FilesConfig, where: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of one symbol as numbers by time, and a remark if they were written newest first."""
     labels = to_utc(table["timestamp"], config.timezone, where)
-    if config.bar_seconds == DAY_SECONDS and config.calendar != ALWAYS_OPEN:
-        labels = _session_opens(labels, config, where)
     columns: dict[str, np.ndarray] = {}
     for name in table.columns.drop("timestamp"):
-        values = table[name]
-        if not pd.api.types.is_numeric_dtype(values):
-            try:
-                values = pd.to_numeric(values)
-            except (ValueError, TypeError) as error:
-                raise DataError(
-                    f"{where}: column {name!r} is not numeric ({one_line(error)}); correct or remove it."
-                ) from error
-        columns[name] = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return pd.DataFrame(columns, index=labels)
+        columns[name] = _numbers(table[name], name, where)
+    rows = pd.DataFrame(columns, index=labels)
+    if len(rows) > 1 and (np.diff(labels.to_numpy("datetime64[ns]")) < np.timedelta64(0)).all():
+        return rows.iloc[::-1], [f"{where}: the rows were newest first, and were turned round"]
+    return rows, []
 
 
-def _session_opens(labels: pd.DatetimeIndex, config: FilesConfig, where: str) -> pd.DatetimeIndex:
-    """Turn daily bars that are labelled by their date into bars labelled by the open of that session."""
-    local = labels.tz_localize("UTC").tz_convert(config.timezone).tz_localize(None)
-    if not len(labels) or (local != local.normalize()).any():
-        return labels
-    day = np.timedelta64(1, "D")
-    grid = bar_grid(config.calendar, DAY_SECONDS, labels.min() - 2 * day, labels.max() + 2 * day)
-    dates = local.to_numpy("datetime64[D]").astype(np.int32)
-    at = np.searchsorted(grid.session, dates)
-    here = (at < len(grid.session)) & (grid.session[np.minimum(at, len(grid.session) - 1)] == dates)
-    if not here.all():
-        raise DataError(
-            f"{where}: {local[~here][0].date()} is no session of calendar {config.calendar!r}; drop that row "
-            "or choose the calendar of the file."
-        )
-    return pd.DatetimeIndex(grid.bar_utc[at])
+def _numbers(values: pd.Series, name: str, where: str) -> np.ndarray:
+    if not pd.api.types.is_numeric_dtype(values):
+        try:
+            values = pd.to_numeric(values)
+        except (ValueError, TypeError) as error:
+            cure = "rename it to symbol if it says which asset a row is of, or remove it"
+            raise DataError(
+                f"{where}: column {name!r} is not numeric ({one_line(error)}); "
+                f"{cure if name in TICKERS else 'correct or remove it'}."
+            ) from error
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _listed() -> str:
+    return f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"

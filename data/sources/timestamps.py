@@ -7,10 +7,16 @@ import zoneinfo
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from data.schema import DataError, one_line
 
-_OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
+# An offset of two digits (Postgres writes +01) or four stands behind a time of day; a date alone ends in none.
+_OFFSET = re.compile(r"[T ]\d{2}.*?\s*(Z|[+-]\d{2}(?::?\d{2})?)$")
+_UNITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf))
+"""Units of Unix time, and the size at which the next one begins: 1e11 s is the year 5138, 1e11 ms is 1973."""
+_PLAUSIBLE = (np.datetime64("1980-01-01", "ns"), np.datetime64("2100-01-01", "ns"))
+"""Times that a file of several units may hold."""
 
 
 def check_time_zone(name: str) -> None:
@@ -53,10 +59,15 @@ def to_utc(times: pd.Series, timezone: str, where: str) -> pd.DatetimeIndex:
 
 
 def _from_unix(times: pd.Series, where: str) -> pd.DatetimeIndex:
-    size = float(np.abs(times).median())
-    if 19_000_101 <= size <= 21_001_231:
-        raise DataError(f"{where}: times such as {int(size)} look like dates; write them as 2018-01-31.")
-    unit = next((u for u, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if size < limit), "ns")
+    size = np.abs(times.to_numpy(dtype=np.float64))
+    _refuse_written_dates(size, where)
+    units = np.searchsorted([limit for _, limit in _UNITS[:-1]], size, side="right")
+    if (units != units[0]).any():
+        return _from_mixed_unix(times, units, where)
+    return _unix(times, _UNITS[units[0]][0], where)
+
+
+def _unix(times: pd.Series, unit: str, where: str) -> pd.DatetimeIndex:
     try:
         utc = pd.to_datetime(times, unit=unit)  # type: ignore[call-overload]
         return pd.DatetimeIndex(utc).as_unit("ns")
@@ -65,6 +76,46 @@ def _from_unix(times: pd.Series, where: str) -> pd.DatetimeIndex:
             f"{where}: times cannot be read as Unix time in {unit} ({one_line(error)}); "
             "write them as 2018-01-31T14:30:00Z."
         ) from error
+
+
+def _refuse_written_dates(size: NDArray[np.float64], where: str) -> None:
+    """Refuse numbers such as 20180131 or 201801311430, which are no counts of seconds but dates."""
+    for digits, example in ((8, "2018-01-31"), (12, "2018-01-31T14:30"), (14, "2018-01-31T14:30:00")):
+        year = size // 10 ** (digits - 4)
+        if not ((year >= 1900) & (year <= 2100)).all() or (size % 1.0).any():
+            continue
+        written = pd.to_datetime(
+            pd.Series(size.astype(np.int64).astype(str)), format="%Y%m%d%H%M%S"[: digits - 2], errors="coerce"
+        )
+        if written.notna().all():
+            raise DataError(
+                f"{where}: times such as {int(size[0])} look like dates written without separators; write them as "
+                f"{example}."
+            )
+
+
+def _from_mixed_unix(times: pd.Series, units: NDArray[np.intp], where: str) -> pd.DatetimeIndex:
+    """Read each time by its own size, if that gives one series from old to new (or new to old)."""
+    utc = np.empty(len(times), dtype="datetime64[ns]")
+    names = [_UNITS[u][0] for u in np.unique(units)]
+    try:
+        for unit in np.unique(units):
+            here = units == unit
+            utc[here] = _unix(times[here], _UNITS[unit][0], where).to_numpy("datetime64[ns]")
+        steps = np.diff(utc)
+        zero = np.timedelta64(0, "ns")
+        ordered = bool((steps >= zero).all() or (steps <= zero).all())
+        plausible = bool(utc.min() >= _PLAUSIBLE[0] and utc.max() < _PLAUSIBLE[1])
+    except DataError:
+        ordered = plausible = False
+    if not (ordered and plausible):
+        row = int((units != units[0]).argmax())
+        raise DataError(
+            f"{where}: by their size the times are Unix times in different units ({', '.join(names)}; row 1 is "
+            f"{times.iloc[0]}, row {row + 1} is {times.iloc[row]}), which do not make one series in order of time; "
+            "write all of them in one unit."
+        )
+    return pd.DatetimeIndex(utc)
 
 
 def _from_wall_clock(times: pd.DatetimeIndex, timezone: str, where: str) -> pd.DatetimeIndex:
@@ -79,8 +130,7 @@ def _from_wall_clock(times: pd.DatetimeIndex, timezone: str, where: str) -> pd.D
 
 
 def _from_text(text: pd.Series, timezone: str, where: str) -> pd.DatetimeIndex:
-    # A date such as 2018-01-05 ends in "-05" but has no colon, so it is not taken for an offset.
-    offsets = text.str.extract(_OFFSET, expand=False).where(text.str.len() > len("2018-01-05"))
+    offsets = text.str.extract(_OFFSET, expand=False)
     aware = offsets.notna()
     if aware.any() and not aware.all():
         row = int((aware != aware.iloc[0]).argmax()) + 1
@@ -98,11 +148,25 @@ def _from_text(text: pd.Series, timezone: str, where: str) -> pd.DatetimeIndex:
             "write times as 2018-01-31T14:30:00Z."
         ) from error
     if not aware.any():
+        _require_no_offset(text, where)
         return _from_wall_clock(utc.tz_localize(None), timezone, where)
-    distinct = sorted({"+0000" if o == "Z" else o.replace(":", "") for o in offsets.unique()})
+    distinct = sorted({"+0000" if o == "Z" else o.replace(":", "").ljust(5, "0") for o in offsets.unique()})
     if len(distinct) > 1:
         _require_offsets_of(utc, offsets, timezone, distinct, where)
     return utc.tz_localize(None)
+
+
+def _require_no_offset(text: pd.Series, where: str) -> None:
+    """Refuse times whose offset `_OFFSET` does not know but pandas does, or it would be applied twice."""
+    try:
+        known = pd.api.types.is_datetime64_dtype(pd.to_datetime(text, format="ISO8601"))
+    except ValueError:
+        known = False
+    if not known:
+        raise DataError(
+            f"{where}: the offset of times such as {text.iloc[0]!r} is not understood; write them as "
+            "2018-01-31T14:30:00+01:00."
+        )
 
 
 def _require_offsets_of(
@@ -122,5 +186,5 @@ def _require_offsets_of(
 def _minutes(offset: str) -> int:
     if offset == "Z":
         return 0
-    digits = offset[1:].replace(":", "")
+    digits = offset[1:].replace(":", "").ljust(4, "0")
     return (-1 if offset[0] == "-" else 1) * (60 * int(digits[:2]) + int(digits[2:]))

@@ -72,7 +72,7 @@ def test_a_clean_series_has_a_clean_report():
     assert report.to_frame().empty
     assert report.table().to_dict("records") == [
         {"symbol": "X", "rows": 60, "gaps": 0, "missing": 0, "inconsistent": 0, "zero_volume": 0, "jump": 0}
-        | {"outside_session": 0, "off_grid": 0, "shifted_session": 0}
+        | {"rounded": 0, "outside_session": 0, "off_grid": 0, "shifted_session": 0, "ends": 0}
     ]
 
 
@@ -200,3 +200,154 @@ def test_a_report_knows_its_kinds():
     finding = Finding(symbol="X", kind="odd", first_utc=half_hours(1)[0], last_utc=half_hours(1)[0], bars=1)
     with pytest.raises(ValueError, match="odd"):
         HygieneReport(rows=(("X", 1),), findings=(finding,))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    moved=st.sets(st.integers(0, 59), max_size=20), size=st.floats(1e-16, 9e-10), seed=st.integers(0, 1000)
+)
+def test_a_high_or_low_that_misses_by_rounding_is_moved_and_counted(moved, size, seed):
+    rows = rows_on(half_hours(60), seed)
+    rows["high"], rows["low"] = rows[["open", "close"]].max(axis=1), rows[["open", "close"]].min(axis=1)
+    exact = rows.copy()
+    for i in sorted(moved):
+        rows.iloc[i, 1] *= 1.0 - size
+        rows.iloc[i, 2] *= 1.0 + size
+    panel, report = crypto({"X": rows})
+    touched = (rows[["high", "low"]] != exact[["high", "low"]]).any(axis=1)
+    assert report.bars("rounded") == touched.sum()
+    assert report.bars("inconsistent") == report.bars("missing") == 0
+    np.testing.assert_array_equal(panel.high[:, 0], exact["high"])
+    np.testing.assert_array_equal(panel.low[:, 0], exact["low"])
+
+
+def test_a_high_that_misses_by_more_than_rounding_is_inconsistent():
+    rows = rows_on(half_hours(10))
+    rows.iloc[4, 1] = rows[["open", "close"]].max(axis=1).iloc[4] * (1.0 - 2e-9)
+    _, report = crypto({"X": rows})
+    assert (report.bars("rounded"), report.bars("inconsistent")) == (0, 1)
+
+
+def test_an_asset_without_any_volume_is_refused_as_never_tradable():
+    with pytest.raises(
+        DataError, match="^Y can never be traded from 2020-01-01 00:00 .* volume is 0 in every row"
+    ):
+        crypto({"X": rows_on(half_hours(60)), "Y": rows_on(half_hours(60)).assign(volume=0.0)})
+
+
+def test_an_asset_whose_volume_lies_outside_the_window_is_refused():
+    rows = rows_on(half_hours(96))
+    rows.iloc[:48, rows.columns.get_loc("volume")] = 0.0
+    assert crypto({"X": rows}).panel.tradable.sum() == 48
+    with pytest.raises(DataError, match="X can never be traded from 2020-01-01 00:00 to 2020-01-01 23:30"):
+        crypto({"X": rows}, stop_utc="2020-01-02")
+
+
+def test_an_asset_that_is_inconsistent_wherever_it_has_volume_is_refused():
+    rows = rows_on(half_hours(60)).assign(high=1.0)
+    with pytest.raises(DataError, match="X can never be traded.*each of its rows is inconsistent"):
+        crypto({"X": rows})
+
+
+def test_a_symbol_that_stops_before_the_last_session_ends():
+    times = half_hours(48 * 5)
+    idle = rows_on(times)
+    idle.iloc[100:, idle.columns.get_loc("volume")] = 0.0  # the vendor goes on with the last price
+    late = rows_on(times[: 48 * 4 + 1])  # its last bar is the first one of the last session
+    _, report = crypto({"X": rows_on(times), "Y": rows_on(times[:100]), "Z": idle, "W": late})
+    ends = [f for f in report.findings if f.kind == "ends"]
+    assert [(f.symbol, f.first_utc, f.last_utc, f.bars) for f in ends] == [
+        (symbol, times[99], times[-1], 140) for symbol in "YZ"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [(0.25, "4:1"), (0.5, "2:1"), (2 / 3, "3:2"), (0.8, "5:4"), (10.0, "1:10"), (0.3, None)],
+)
+def test_an_unadjusted_split_is_noted_by_its_ratio(ratio, said):
+    times = half_hours(200)
+    close = 100.0 * np.exp(np.cumsum(0.002 * np.random.default_rng(5).standard_normal(200)))
+    close[120:] *= ratio
+    opened = np.concatenate([[100.0], close[:-1]])
+    opened[120] = close[120]
+    rows = pd.DataFrame(
+        {
+            "open": opened,
+            "high": np.maximum(opened, close),
+            "low": np.minimum(opened, close),
+            "close": close,
+            "volume": 1.0,
+        },
+        index=pd.DatetimeIndex(times),
+    )
+    _, report = crypto({"X": rows})
+    (jump,) = [f for f in report.findings if f.kind == "jump"]
+    assert jump.first_utc == times[120]
+    assert jump.note.startswith(f"x{opened[120] / close[119]:.3g} from the last close")
+    assert ("split" in jump.note) == (said is not None)
+    assert said is None or f"as where a {said} split is not adjusted for" in jump.note
+
+
+def test_a_wick_is_no_move_to_another_level():
+    rows = rows_on(half_hours(20))
+    rows.iloc[15, rows.columns.get_loc("low")] /= 10.0
+    (jump,) = crypto({"X": rows}).hygiene.findings
+    assert jump.note.startswith("wick: low 9.")
+
+
+def test_returns_that_are_merely_large_are_no_jumps():
+    rng = np.random.default_rng(9)
+    close = 100.0 * np.exp(np.cumsum(0.05 * rng.standard_t(4, 500) / 3.0))
+    opened = np.concatenate([[100.0], close[:-1]]) * np.exp(0.02 * rng.standard_normal(500))
+    rows = pd.DataFrame(
+        {
+            "open": opened,
+            "high": np.maximum(opened, close),
+            "low": np.minimum(opened, close),
+            "close": close,
+            "volume": 1.0,
+        },
+        index=pd.DatetimeIndex(half_hours(500)),
+    )
+    assert crypto({"X": rows}).hygiene.bars("jump") == 0
+
+
+def test_bars_beside_the_regular_hours_are_left_out_however_many_they_are():
+    grid = bar_grid(
+        "NYSE", 1800, np.datetime64("2019-07-08", "ns"), np.datetime64("2019-07-13", "ns")
+    ).bar_utc
+    half = np.timedelta64(1800, "s")
+    days = [np.arange(day[0] - 11 * half, day[0] + 21 * half, half) for day in grid.reshape(5, 13)]
+    panel, report = align({"X": rows_on(np.concatenate(days))}, calendar="NYSE", bar_seconds=1800)
+    assert panel.num_bars == 5 * 13
+    assert report.bars("missing") == 0
+    assert report.bars("outside_session") == 5 * (32 - 13)
+
+
+@pytest.mark.parametrize(
+    ("shift", "calendar", "bar_seconds", "said"),
+    [
+        (
+            57600,
+            "24/7",
+            86400,
+            "each lies 57600 s after the beginning of a bar of the grid.*daily bars by their date",
+        ),
+        (600, "24/7", 1800, "each lies 600 s after.*whole multiples of 1800 s"),
+        (1799, "24/7", 1800, "each lies 1799 s after.*a moment before the close"),
+        (
+            1800,
+            "NYSE",
+            3600,
+            "each lies 1800 s after.*straddle the open, which no setting cures; give bars of 1800 s",
+        ),
+    ],
+)
+def test_bars_that_lie_beside_the_grid_by_one_shift_are_told_which(shift, calendar, bar_seconds, said):
+    grid = bar_grid(
+        calendar, bar_seconds, np.datetime64("2019-07-08", "ns"), np.datetime64("2019-07-20", "ns")
+    )
+    labels = grid.bar_utc + np.timedelta64(shift, "s")
+    with pytest.raises(DataError, match=said):
+        align({"X": rows_on(labels)}, calendar=calendar, bar_seconds=bar_seconds)

@@ -10,7 +10,14 @@ from data.schema import BAR_COLUMNS, DataError
 from data.sources import FilesConfig, load
 
 CONFIG = FilesConfig(
-    path="", symbols=(), calendar="24/7", bar_seconds=1800, timezone="UTC", start_utc=None, stop_utc=None
+    path="",
+    symbols=(),
+    calendar="24/7",
+    bar_seconds=1800,
+    labels="open",
+    timezone="UTC",
+    start_utc=None,
+    stop_utc=None,
 )
 
 
@@ -143,7 +150,7 @@ BAD_TABLES = {
     "is empty; give a file with rows": lambda t: t.iloc[:0],
     "close is nan": lambda t: edited(t, "close", 2, np.nan),
     "low is -9.0": lambda t: edited(t, "low", 2, -9.0),
-    "not sorted": lambda t: t.iloc[::-1],
+    "not sorted": lambda t: t.iloc[[0, 2, 1, 3, 4, 5]],
     "occurs more than once": lambda t: pd.concat([t.iloc[:3], t.iloc[2:]]),
     "some have none": lambda t: edited(t, "timestamp", 3, "2020-01-01T01:30:00+00:00"),
     "different offsets": lambda t: t.assign(

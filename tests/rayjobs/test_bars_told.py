@@ -1,0 +1,86 @@
+"""What was read is told before a job trains on it, and at the top of its report; policies keep to their bars."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_run import make_run
+
+from rayjobs.build import build_train_config
+from rayjobs.entry import ExitCode, compose, reading_input
+from rayjobs.evaluate import main
+from rayjobs.study import load_study
+from rayjobs.typed_config import ConfigError
+
+SMALL = (
+    "data=files", "+policy.script=flip", "features.specs.return_336=null", "features.specs.volatility_336=null",
+    "walk_forward.train_bars=500", "walk_forward.test_bars=200", "env.episode.bars=48", "scoring.supervised=[]",
+    "scoring.placebo_strategies=0",
+)  # fmt: skip
+
+
+def write_bars(folder, *, step="30min", num_rows=1000, split_at=None, symbol="XYZ"):
+    rng = np.random.default_rng(4)
+    close = 100.0 * np.exp(np.cumsum(0.002 * rng.standard_normal(num_rows)))
+    opened = np.concatenate([[100.0], close[:-1]])
+    table = pd.DataFrame(
+        {
+            "timestamp": pd.date_range("2024-01-01", periods=num_rows, freq=step).strftime("%Y-%m-%d %H:%M:%S"),
+            "open": opened, "high": np.maximum(opened, close), "low": np.minimum(opened, close), "close": close,
+            "volume": 1e5,
+        }
+    )  # fmt: skip
+    if split_at is not None:
+        table.loc[split_at:, ["open", "high", "low", "close"]] /= 4.0
+    table.to_csv(folder / f"{symbol}.csv", index=False)
+    return f"data.path={folder}"
+
+
+def load_with(*overrides):
+    with reading_input():
+        return load_study(build_train_config(compose("train", [*SMALL, *overrides])))
+
+
+def test_the_readmes_command_on_daily_bars_is_refused_with_what_to_set(tmp_path):
+    given = write_bars(tmp_path, step="1D")
+    with pytest.raises(
+        ConfigError,
+        match=r"86400 s \(one day\) apart, but data.bar_seconds is 1800; set data.bar_seconds=86400",
+    ):
+        load_with(given)
+
+
+def test_a_split_is_said_before_training(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        load_with(write_bars(tmp_path, split_at=300))
+    (warning,) = [r for r in caplog.records if r.levelname == "WARNING" and "data:" in r.getMessage()]
+    assert "XYZ: jumps on 7 January 2024" in warning.getMessage()
+    assert "4:1 split" in warning.getMessage()
+
+
+def test_what_was_read_stands_above_the_numbers_of_the_report(tmp_path):
+    bars = tmp_path / "bars"
+    bars.mkdir()
+    given = write_bars(bars, split_at=300)
+    pd.read_csv(bars / "XYZ.csv").iloc[:850].to_csv(bars / "XYZ.csv", index=False)
+    write_bars(bars, symbol="ABC")
+    page = (make_run(tmp_path / "runs", given, base=SMALL) / "report.html").read_text()
+    at = page.index("What should be known of the bars")
+    assert at < page.index("Net Sharpe, annual")
+    said = page[at : page.index("</section>", at)]
+    assert "XYZ: ends on 18 January 2024 inside fold 1" in said
+    assert "as where a 4:1 split is not adjusted for" in said
+    assert 'class="loud"' in said
+
+
+def test_an_evaluation_of_a_trained_policy_on_shorter_bars_ends_with_one_sentence(tmp_path, capsys):
+    run = make_run(tmp_path)
+    assert (
+        main([f"run={run}", f"directory={tmp_path / 'again'}", "data.bar_seconds=900"]) is ExitCode.BAD_INPUT
+    )
+    said = " ".join(capsys.readouterr().err.split())
+    assert "trained on bars of 30 minutes and is given bars of 15 minutes" in said
+    assert not (tmp_path / "again").exists()
