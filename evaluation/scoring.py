@@ -152,11 +152,11 @@ def score_fold(
     """
     test = scored_window(fold)
     if isinstance(policy, Schedule):
-        scored, recording, tracks, in_sample = _run_script(fold, policy, market, config, scoring)
+        scored, recording, stress, in_sample = _run_script(fold, policy, market, config, scoring)
     else:
         scored = evaluation_config(config)
         inside = training_windows(fold, market, scored) if scoring.in_sample else []
-        recording, tracks, in_sample = _run_scenarios(policy, market, scored, scoring, test, inside)
+        recording, stress, in_sample = _run_scenarios(policy, market, scored, scoring, test, inside)
     schedules = _schedules(fold, recording, panel, market, scored, scoring, seed) | dict(more_baselines or {})
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
@@ -166,7 +166,7 @@ def score_fold(
     )  # fmt: skip
     stressed, stressed_runs = None, {}
     if scoring.stress_cost_factor > 1.0:
-        stressed = tracks[cost_name(scoring.stress_cost_factor)]
+        stressed = stress[cost_name(scoring.stress_cost_factor)]
         raised = dearer(market, scored, recording, least_cost_bps or {}, cost_factor=scoring.cost_factor)
         charged = (market, config) if raised is None else (raised[0], replace(config, costs=raised[1].costs))
         if raised is not None:
@@ -195,7 +195,7 @@ def score_fold(
         baselines={name: rows[0] for name, rows in runs.items()},
         stressed=stressed,
         stressed_baselines={name: rows[0] for name, rows in stressed_runs.items()},
-        stress=tracks,
+        stress=stress,
         in_sample_return=np.concatenate([r.net_return for r in in_sample]) if in_sample else None,
         parameters=dict(parameters or {}),
         policy_hash=policy_hash,
