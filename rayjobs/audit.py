@@ -18,6 +18,7 @@ LEAK = "leak"
 OWN = ("checks", "leak_cuts")
 """Settings of the audit itself."""
 RUN_CHECKS = (
+    "manifest",
     "data",
     "normalisation",
     "execution",

@@ -16,6 +16,7 @@ from rayjobs.fold_job import FoldOutcome
 from rayjobs.rescoring import EvaluateConfig, Rescoring, deflation
 from rayjobs.result_tables import print_paths, print_sentence, print_table
 from rayjobs.run_directory import RunConfig, RunDirectory
+from rayjobs.run_seal import seal_run
 from rayjobs.study import report_study
 from rayjobs.tracking import tracker
 
@@ -61,6 +62,7 @@ def report_evaluation(
     rows = [{"": "recorded", **run.summary}, {"": "now", **summary}]
     print_table(f"Against {run.path}", rows, columns={"": "", **SHOWN})
     print_sentence(_comparison(run, summary, plan.same_bars))
+    seal_run(directory, config)
     return verdict
 
 

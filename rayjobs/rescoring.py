@@ -144,17 +144,22 @@ def open_policy(run: FinishedRun, fold: int, study: Study) -> TrainedPolicy:
     ValueError
         If it is missing or damaged, was trained on other observations, or is not the one that was scored.
     """
-    assets = study.config.env.episode.num_assets or study.panel.num_assets
-    policy = TrainedPolicy.load(
-        run.policy(fold),
-        layout=ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
-        feature_hash=study.features.feature_hash,
-    )
+    policy = load_policy(run, fold, study)
     if policy.policy_hash != run.policy_hash(fold):
         raise ConfigError(
             f"{run.policy(fold)} does not hold the weights that were scored: folds.csv records another hash"
         )
     return policy
+
+
+def load_policy(run: FinishedRun, fold: int, study: Study) -> TrainedPolicy:
+    """As `open_policy`, whatever folds.csv says."""
+    assets = study.config.env.episode.num_assets or study.panel.num_assets
+    return TrainedPolicy.load(
+        run.policy(fold),
+        layout=ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
+        feature_hash=study.features.feature_hash,
+    )
 
 
 def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import yaml
 from data.features import compute_features
 from data.hygiene import HygieneReport
 from data.sources import load
-from evaluation.artefacts import write_artefacts, write_csv
+from evaluation.artefacts import write_artefacts, write_csv, write_json
 from evaluation.gate import Verdict, judge
-from evaluation.gate_evidence import GateEvidence, SupportingEvidence
+from evaluation.gate_evidence import GateEvidence, SupportingEvidence, evidence_record
 from evaluation.report import write_report
 from evaluation.splits import Fold
 from evaluation.summary import summarise
@@ -26,6 +27,9 @@ from rayjobs.leak_audit import check_simulator
 from rayjobs.result_tables import print_paths, print_table, print_verdict
 from rayjobs.study_evidence import chained, completed
 from rayjobs.tracking import Tracker
+
+EVIDENCE_FILE = "evidence.json"
+"""What the gate was told beside the record of the folds."""
 
 
 def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
@@ -59,15 +63,26 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     return study, dataset.hygiene, folds
 
 
-def report_study(
+@dataclass(frozen=True, kw_only=True)
+class WrittenStudy:
+    """The results of a study as they were written; ``paths`` are those of the files for a reader."""
+
+    summary: Mapping[str, Any]
+    verdict: Verdict
+    paths: tuple[Path, ...]
+
+
+def write_study(
     study: Study,
     hygiene: HygieneReport,
     outcomes: Sequence[FoldOutcome],
     run: Path,
-    tracker: Tracker,
     evidence: SupportingEvidence,
-) -> Verdict:
-    """Chain the folds, ask the gate, write every file of the run directory and print the tables.
+) -> WrittenStudy:
+    """Chain the folds, ask the gate and write every result into the run directory, which holds its config.yaml.
+
+    An audit writes a run's results again with this very function and compares every entry of every file, so a result
+    that is written here is audited.
 
     Parameters
     ----------
@@ -77,9 +92,11 @@ def report_study(
     summary = summarise(
         result, num_trials=evidence.num_trials, trial_sharpe_variance=evidence.trial_sharpe_variance
     ) | {"cost_factor": study.config.scoring.cost_factor}
-    verdict = judge(study.config.gate, GateEvidence.of(result, completed(study, result, evidence)))
+    evidence = completed(study, result, evidence)
+    verdict = judge(study.config.gate, GateEvidence.of(result, evidence))
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
+    write_json(run / EVIDENCE_FILE, evidence_record(evidence))
     paths = write_artefacts(run, result, summary, verdict)
     configuration = yaml.safe_load((run / "config.yaml").read_text())
     report = write_report(
@@ -94,10 +111,25 @@ def report_study(
             {k: v for k, v in configuration.items() if k != "provenance"}, sort_keys=False
         ),
     )
+    return WrittenStudy(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
+
+
+def report_study(
+    study: Study,
+    hygiene: HygieneReport,
+    outcomes: Sequence[FoldOutcome],
+    run: Path,
+    tracker: Tracker,
+    evidence: SupportingEvidence,
+) -> Verdict:
+    """Write every file of the run directory (see `write_study`), hand them to the tracker and print the tables."""
+    written = write_study(study, hygiene, outcomes, run, evidence)
+    summary = written.summary
     tracker.summary({name: value for name, value in summary.items() if not isinstance(value, Mapping)})
-    tracker.attach([*paths, report])
-    _print(study.config.script or "trained", summary, verdict, [*paths, run / "progress.csv", report])
-    return verdict
+    tracker.attach(written.paths)
+    paths = [*written.paths[:-1], run / "progress.csv", written.paths[-1]]
+    _print(study.config.script or "trained", summary, written.verdict, paths)
+    return written.verdict
 
 
 def _conditions(study: Study) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from small_run import make_run
+from sealed_run import make_sealed_run as make_run
 
 from policies.checkpoint import _hash
 from rayjobs.audit import main
