@@ -23,6 +23,7 @@ RUN_CHECKS = (
     "normalisation",
     "execution",
     "costs",
+    "trades",
     "ppo",
     "callbacks",
     "metrics",

@@ -20,6 +20,7 @@ from evaluation.audit.normalisation import NORMALISATION, check_normalisation
 from evaluation.audit.recorded_metrics import check_metrics
 from evaluation.audit.recorded_run import RecordedRun, read_recorded
 from evaluation.audit.seal import check_seal
+from evaluation.audit.trade_records import check_trades
 from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
 from evaluation.audit.windows import check_windows
 from evaluation.splits import Fold
@@ -125,6 +126,10 @@ class RunAudit:
             self.recorded, self.study.panel, config.env, instruments, config.scoring.cost_factor
         )
 
+    def trades(self) -> list[Check]:
+        instruments = self.study.config.instruments.for_symbols(self.study.panel.symbols)
+        return check_trades(self.recorded, self.study.panel, instruments)
+
     def ppo(self) -> list[Check]:
         return check_training(self.recorded, self._plan())
 
@@ -213,7 +218,7 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = 3) -> A
     sections: dict[str, Callable[[], list[Check]]] = {
         "manifest": audit.manifest, "data": audit.data, "leak": lambda: audit.leak(leak_cuts),
         "normalisation": audit.normalisation,
-        "execution": audit.execution, "costs": audit.costs, "metrics": audit.metrics,
+        "execution": audit.execution, "costs": audit.costs, "trades": audit.trades, "metrics": audit.metrics,
         "reproduction": audit.reproduction, "ppo": audit.ppo, "callbacks": audit.callbacks,
         "warnings": audit.warnings,
     }  # fmt: skip

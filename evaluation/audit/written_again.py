@@ -70,9 +70,9 @@ def _check(name: str, recorded: Path, again: Path, section: Section, same_releas
     detail = f"{name}: " + "; ".join(f"{m.entry}: {m.found}" for m in found[:SHOWN])
     if len(found) > SHOWN:
         detail += f"; and {len(found) - SHOWN} more: {', '.join(m.entry for m in found[SHOWN : SHOWN + 12])}"
-    old = not same_release and all(m.shape for m in found)
-    if old:
+    if not same_release:
         detail += " (the run was made by another release)"
+    old = not same_release and all(m.shape for m in found)
     return section.warns(name, detail) if old else section.fails(name, detail)
 
 

@@ -48,7 +48,11 @@ def _edit_json(content: Any, random: np.random.Generator) -> str:
         if not isinstance(at[key], (dict, list)) or not at[key]:
             break
         at = at[key]
-    kind = random.choice(["change", "change", "remove", "add"]) if isinstance(at, dict) and key != "name" else "change"
+    kind = (
+        random.choice(["change", "change", "remove", "add"])
+        if isinstance(at, dict) and key != "name"
+        else "change"
+    )
     if kind == "remove":
         del at[key]
     elif kind == "add":
