@@ -20,12 +20,10 @@ def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
     from rayjobs.evaluation_report import evaluation_directory, report_evaluation
     from rayjobs.finished_run import open_run
     from rayjobs.rescoring import EvaluateConfig, plan_rescoring, rescore
-    from rayjobs.run_seal import warn_of_changes
     from rayjobs.typed_config import build_dataclass
 
     settings = build_dataclass(EvaluateConfig, values, "")
     run = open_run(settings.run)
-    warn_of_changes(run.path)
     changed = changed_values(run.values, changes)
     with reading_input():
         plan = plan_rescoring(run, changed, settings)

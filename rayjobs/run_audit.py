@@ -92,12 +92,6 @@ class RunAudit:
         """Whether the folds are not those of the configuration alone: of a search's winner, or of an evaluation."""
         return WINNER_OF in self.run.provenance or self.audited.evaluates
 
-    def manifest(self) -> list[Check]:
-        """The files against their manifest, and its root against the ledger."""
-        place = self.study.config.ledger
-        ledger, run = existing_ledger(place), run_identity(self.run.path)
-        return check_seal(self.run.path, run, None if ledger is None else ledger.seals(run), place)
-
     def data(self) -> list[Check]:
         return check_windows(
             self.recorded, self.study.panel, self.study.config.walk_forward,
@@ -183,6 +177,13 @@ class RunAudit:
             return None
 
 
+def manifest_checks(run: FinishedRun) -> list[Check]:
+    """The files against their manifest, and its root against the ledger."""
+    place = str(run.values["ledger"])
+    ledger, name = existing_ledger(place), run_identity(run.path)
+    return check_seal(run.path, name, None if ledger is None else ledger.seals(name), place)
+
+
 def evaluation_of(run: FinishedRun) -> EvaluateConfig | None:
     """What an evaluation was asked for, and of which run; None for a run of its own."""
     asked = RunDirectory(run.path).config().get("evaluation")
@@ -214,9 +215,13 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = 3) -> A
     ValueError
         If the run's files or bars cannot be read.
     """
-    audit = RunAudit.of(run)
+    try:
+        audit = RunAudit.of(run)
+    except ValueError as error:  # the manifest may know which file is not what it was
+        broken = [check.detail for check in manifest_checks(run) if check.outcome == "fail"]
+        raise ValueError("; ".join([str(error), *broken])) from error
     sections: dict[str, Callable[[], list[Check]]] = {
-        "manifest": audit.manifest, "data": audit.data, "leak": lambda: audit.leak(leak_cuts),
+        "manifest": lambda: manifest_checks(run), "data": audit.data, "leak": lambda: audit.leak(leak_cuts),
         "normalisation": audit.normalisation,
         "execution": audit.execution, "costs": audit.costs, "trades": audit.trades, "metrics": audit.metrics,
         "reproduction": audit.reproduction, "ppo": audit.ppo, "callbacks": audit.callbacks,

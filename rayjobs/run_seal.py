@@ -5,7 +5,6 @@ The manifest lies in the run directory, its root in the ledger: see `evaluation.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from evaluation.manifest import MANIFEST_FILE, changes, read_manifest, write_man
 from rayjobs.build import TrainConfig
 from rayjobs.finished_run import WINNER_OF
 from rayjobs.storage import fetch, ledger_file, local_directory, uri_of
-
-LOG = logging.getLogger(__name__)
 
 
 def run_identity(directory: Path) -> str:
@@ -73,11 +70,3 @@ def seal_warning(directory: Path, only: Iterable[str] | None = None) -> str | No
         return f"{directory} has no {MANIFEST_FILE}: nothing says that its files are those that the run wrote"
     found = changes(directory, manifest, only)
     return f"files of {directory} are not those that the run wrote ({found}): {audit}" if found else None
-
-
-def warn_of_changes(directory: Path, only: Iterable[str] | None = None) -> str | None:
-    """Log what `seal_warning` says, and return it."""
-    sentence = seal_warning(directory, only)
-    if sentence is not None:
-        LOG.warning("%s", sentence)
-    return sentence

@@ -24,10 +24,12 @@ from evaluation.audit.recorded_run import RecordedRun, bars_of
 
 TRADES = Section(name="trades")
 RELATIVE = 1e-6
+SHOWN = 3
+"""Entries that a finding names."""
 FLAT = 1e-9
 """Share of what was entered below which nothing is held."""
 FINANCING = ("funding_cost", "borrow_cost")
-"""Costs that are booked bar by bar and asset by asset; trades.csv alone tells whose they were, so their sum is checked."""
+"""Costs that are booked bar by bar; only trades.csv tells whose they were, so their sum is checked."""
 
 
 @dataclass
@@ -73,7 +75,8 @@ def check_trades(run: RecordedRun, panel: Panel, instruments: Mapping[str, Instr
         TRADES.judges(
             "rows", not problems,
             f"every column of {len(run.trades):,} trades follows from {len(run.fills):,} fills and the bars",
-            f"trades.csv: {len(problems)} entries do not follow from fills and bars, first {problems[0] if problems else ''}",
+            f"trades.csv: {len(problems)} entries do not follow from fills and bars, first "
+            f"{'; '.join(problems[:SHOWN])}",
         ),
         _order(run),
         *_financing(run),
@@ -81,8 +84,8 @@ def check_trades(run: RecordedRun, panel: Panel, instruments: Mapping[str, Instr
 
 
 def _groups(run: RecordedRun) -> dict[tuple[Any, Any], tuple[pd.DataFrame, pd.DataFrame]]:
-    fills = {key: rows for key, rows in run.fills.groupby(["fold", "symbol"], observed=True)}
-    trades = {key: rows for key, rows in run.trades.groupby(["fold", "ticker"])}
+    fills: dict[Any, pd.DataFrame] = dict(iter(run.fills.groupby(["fold", "symbol"], observed=True)))
+    trades: dict[Any, pd.DataFrame] = dict(iter(run.trades.groupby(["fold", "ticker"])))
     return {
         key: (fills.get(key, run.fills.iloc[:0]), trades.get(key, run.trades.iloc[:0]))
         for key in dict.fromkeys([*fills, *trades])
@@ -235,7 +238,8 @@ def _order(run: RecordedRun) -> Check:
     ordered = np.array_equal(run.trades["trade_id"], np.arange(len(run.trades)))
     return TRADES.judges(
         "numbers", ordered and run.trades["exit_time"].is_monotonic_increasing,
-        "trades are numbered in the order of their exits", "trade_id does not count the trades in the order of their exits",
+        "trades are numbered in the order of their exits",
+        "trades.csv: trade_id does not count the trades in the order of their exits",
     )  # fmt: skip
 
 

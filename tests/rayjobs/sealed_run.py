@@ -13,7 +13,7 @@ from rayjobs.checkpoints import RECORD_FILE, TrainingRecord
 from rayjobs.entry import compose
 from rayjobs.fold_job import FoldOutcome, Study
 from rayjobs.leak_audit import leak_check
-from rayjobs.run_directory import RunConfig, RunDirectory
+from rayjobs.run_directory import RunDirectory
 from rayjobs.run_seal import seal_run
 from rayjobs.study import load_study, report_study
 from rayjobs.study_evidence import trial_evidence
@@ -23,22 +23,13 @@ from rayjobs.train_trial import train_trial
 
 def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:
     """Write a run below ``root``, whose ledger lies in ``root/ledger.sqlite``, and return its directory."""
-    given = [
-        *base,
-        *overrides,
-        f"ledger={root}/ledger.sqlite",
-        f"run.directory={root}",
-        "run.experiment=small",
-    ]
+    where = (f"ledger={root}/ledger.sqlite", f"run.directory={root}", "run.experiment=small")
+    given = [*base, *where, *overrides]
     values = {key: value for key, value in compose("train", given).items() if key in TRAIN_KEYS}
     config = build_train_config(values)
     study, hygiene, folds = load_study(config)
-    directory = RunDirectory.create(
-        RunConfig(experiment="small", directory=str(root)),
-        values,
-        seed=config.seed,
-        data_fingerprint=study.panel.fingerprint,
-    )
+    fingerprint = study.panel.fingerprint
+    directory = RunDirectory.create(config.run, values, seed=config.seed, data_fingerprint=fingerprint)
     with (
         directory as run,
         tracker(config.tracking, run_directory=run.path, experiment="small", values={}) as log,

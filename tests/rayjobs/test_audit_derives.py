@@ -1,4 +1,4 @@
-"""Nothing that a run recorded is taken on trust: an edit of any entry of any result is found, and the entry is named."""
+"""Nothing that a run recorded is taken on trust: an edit of any entry of any result is found and named."""
 
 from __future__ import annotations
 
@@ -66,8 +66,11 @@ def test_every_result_of_an_honest_run_is_derived_again(honest):
     assert set(RESULTS) | {"progress.csv", "report.html"} <= set(found)
 
 
-@pytest.mark.parametrize("name", ["track_record", "beats_baselines", "beats_baselines_stressed", "overfitting",
-                                  "leak_check", "full_costs", "all_seeds_positive", "max_drawdown", "sharpe"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["track_record", "beats_baselines", "beats_baselines_stressed", "overfitting", "leak_check", "full_costs",
+     "all_seeds_positive", "max_drawdown", "sharpe"],
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("key", "value"),
     [("value", 1.23), ("threshold", -5.0), ("pass", None), ("reason", "All is well."), ("comparison", "<"),
@@ -121,12 +124,17 @@ def test_a_random_edit_is_found_by_the_whole_audit(run, seed):
 
 @pytest.mark.parametrize(
     ("column", "change"),
-    [("mfe", lambda x: x * 2), ("return_pct", lambda x: x / 50), ("mae", lambda x: x * 0.5), ("run_seed", lambda x: x + 1),
-     ("exit_reason", lambda x: "signal_"), ("window_start", lambda x: "2020-01-01T00:00:00Z"), ("impact_cost", lambda x: 1.0)],
+    [("mfe", lambda x: x * 2), ("return_pct", lambda x: x / 50), ("mae", lambda x: x * 0.5 - 1),
+     ("run_seed", lambda x: x + 1), ("exit_reason", lambda x: "signal_"), ("impact_cost", lambda x: 1.0),
+     ("window_start", lambda x: "2020-01-01T00:00:00Z"), ("pnl", lambda x: x + 1), ("units", lambda x: 2 * x),
+     ("entry_price", lambda x: x * 1.01), ("duration_bars", lambda x: x + 1), ("direction", lambda x: "short_")],
 )  # fmt: skip
 def test_an_edited_column_of_the_trades_is_found(run, column, change):
     change_csv(run / "backtest" / "trades.csv", lambda t: t.__setitem__(column, t[column].map(change)))
-    assert f"column {column}, row 0" in lies(run)["backtest/trades.csv"]
+    found = lies(run, "reproduction,trades")
+    assert f"column {column}, row 0" in found["backtest/trades.csv"]
+    assert found["rows"].startswith("trades.csv:")  # without the policy as well: from fills and bars
+    assert f"{column} of trade" in found["rows"]
 
 
 def test_a_nested_entry_of_the_summary_is_found(run):
