@@ -111,7 +111,7 @@ def _outcomes(
     plan = Rescoring(
         study=study, hygiene=audited.hygiene, folds=tuple(folds), policies=policies, same_bars=True
     )
-    outcomes = rescore(plan, policies_of)
+    outcomes = sorted(rescore(plan, policies_of), key=lambda outcome: outcome.result.fold.index)
     if scripted or policies_of.path != audited.source.path:
         return outcomes
     return [_with_iterations(outcome, policies_of, audited, checks) for outcome in outcomes]
@@ -179,7 +179,7 @@ def _from_ledger(
     audited: AuditedRun, outcomes: Sequence[FoldOutcome], recorded: dict[str, object]
 ) -> Derived:
     place = audited.study.config.ledger
-    ledger = existing_ledger(place)
+    ledger = existing_ledger(place, audited.run.path)
     if ledger is None:
         reason = f"there is no ledger at {place}"
         names = ("num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")

@@ -180,8 +180,10 @@ class RunAudit:
 def manifest_checks(run: FinishedRun) -> list[Check]:
     """The files against their manifest, and its root against the ledger."""
     place = str(run.values["ledger"])
-    ledger, name = existing_ledger(place), run_identity(run.path)
-    return check_seal(run.path, name, None if ledger is None else ledger.seals(name), place)
+    ledger, name = existing_ledger(place, run.path), run_identity(run.path)
+    if ledger is None:
+        return check_seal(run.path, name, None, place)
+    return check_seal(run.path, name, ledger.seals(name), str(ledger.path))
 
 
 def evaluation_of(run: FinishedRun) -> EvaluateConfig | None:

@@ -14,7 +14,10 @@ from evaluation.ledger import Ledger
 from evaluation.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
 from rayjobs.build import TrainConfig
 from rayjobs.finished_run import WINNER_OF
-from rayjobs.storage import fetch, ledger_file, local_directory, uri_of
+from rayjobs.storage import LEDGER, fetch, is_uri, ledger_file, local_directory, uri_of
+
+LEVELS = 4
+"""Folders from a search's winner up to where the ledger of all runs lies."""
 
 
 def run_identity(directory: Path) -> str:
@@ -48,10 +51,15 @@ def seal_run(directory: Path, config: TrainConfig) -> None:
     Ledger(ledger_file(config.ledger)).seal(run, manifest.root)
 
 
-def existing_ledger(place: str) -> Ledger | None:
-    """The ledger at a place; None where there is none, and none is made."""
-    path = ledger_file(place)
-    return Ledger(path) if path.is_file() else None
+def existing_ledger(place: str, run: Path) -> Ledger | None:
+    """The ledger of a run: at the configured place, or in a folder above the run if the runs were moved with it.
+
+    None where there is none, and none is made.
+    """
+    places = [ledger_file(place)]
+    if not is_uri(place):
+        places += [parent / LEDGER for parent in run.absolute().parents[:LEVELS]]
+    return next((Ledger(path) for path in places if path.is_file()), None)
 
 
 def seal_warning(directory: Path, only: Iterable[str] | None = None) -> str | None:
