@@ -6,7 +6,7 @@ What a ledger cannot give is taken as recorded in evidence.json, and named: noth
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +30,6 @@ from rayjobs.train_trial import identity, sharpe_variance
 
 FROM_LEDGER = ("num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")
 """Fields of the evidence that other trials decide."""
-FROM_STUDY = ("seeds", "leak_check")
-"""Fields that the run's own policies, bars and configuration decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +49,28 @@ def recorded_evidence(run: FinishedRun) -> dict[str, Any]:
         return {name: run.summary.get(name) for name in ("num_trials", "trial_sharpe_variance")}
 
 
-def as_recorded(recorded: Mapping[str, Any], derived: Derived) -> Derived:
-    """Add what nothing gives: as evidence.json has it where it is a plain value, and named in any case."""
-    values, reasons = dict(derived.values), dict(derived.not_derived)
-    for entry in fields(SupportingEvidence):
-        value = recorded.get(entry.name)
-        if entry.name in (*values, *FROM_STUDY) or value is None or value == entry.default:
-            continue
-        if not isinstance(value, (Mapping, list)):
-            values[entry.name] = value
-        reasons.setdefault(entry.name, "it is in no ledger, policy or bars")
-    return Derived(values=values, not_derived=reasons, wrong=derived.wrong)
+def as_recorded(recorded: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The named fields as evidence.json has them, where they are plain values."""
+    found = {name: recorded.get(name) for name in names}
+    return {
+        name: value
+        for name, value in found.items()
+        if value is not None and not isinstance(value, (Mapping, list))
+    }
+
+
+def not_measured(evidence: SupportingEvidence, recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Fields that the gate was told and nothing measures again, each with the reason."""
+    return {
+        entry.name: "it is in no ledger, policy or bars"
+        for entry in fields(SupportingEvidence)
+        if _is_default(getattr(evidence, entry.name), entry.default)
+        and not _is_default(recorded.get(entry.name), entry.default)
+    }
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and value == default)
 
 
 def from_ledger(

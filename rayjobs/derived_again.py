@@ -21,7 +21,15 @@ from evaluation.audit.recorded_run import RecordedRun
 from evaluation.audit.written_again import check_written_again
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.splits import Fold
-from rayjobs.audit_evidence import Derived, as_recorded, from_ledger, recorded_evidence, seed_directories
+from rayjobs.audit_evidence import (
+    FROM_LEDGER,
+    Derived,
+    as_recorded,
+    from_ledger,
+    not_measured,
+    recorded_evidence,
+    seed_directories,
+)
 from rayjobs.checkpoints import RECORD_FILE
 from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import FoldOutcome, Study
@@ -30,7 +38,7 @@ from rayjobs.rescoring import Rescoring, deflation, load_policy, rescore
 from rayjobs.run_directory import git_commit
 from rayjobs.run_seal import existing_ledger
 from rayjobs.study import write_study
-from rayjobs.study_evidence import chained
+from rayjobs.study_evidence import chained, completed
 
 REPRODUCTION = Section(name="reproduction")
 RETURN_TOLERANCE = 1e-9
@@ -159,20 +167,27 @@ def _evidence(
         derived = Derived(values={**trials, "overfitting": None, "overfitting_published": None})
     else:
         derived = _from_ledger(audited, outcomes, recorded)
-    for sentence in derived.wrong:
-        told = REPRODUCTION.fails if audited.same_release else REPRODUCTION.warns
-        checks.append(told("ledger's trial", sentence))
-    derived = as_recorded(recorded, derived)
+    reasons = dict(derived.not_derived)
+    finding = REPRODUCTION.fails if audited.same_release else REPRODUCTION.warns
+    checks += [finding("ledger's trial", sentence) for sentence in derived.wrong]
     seeds = {audited.study.config.seed: result.net_return}
     if not audited.evaluates:
         seeds |= _other_seeds(audited, recorded, checks)
-    for name, reason in derived.not_derived.items():
+    told = SupportingEvidence(
+        **{
+            **derived.values,
+            **as_recorded(recorded, reasons),
+            "seeds": seeds,
+            "leak_check": leak_report(audited.study, _checked_fold(audited)),
+        }
+    )
+    evidence = completed(audited.study, result, told)
+    missing = not_measured(evidence, recorded)
+    for name, reason in (reasons | missing).items():
         checks.append(
             REPRODUCTION.skips(f"evidence, {name}", f"not derived: {name} is taken as recorded, for {reason}")
         )
-    return SupportingEvidence(
-        **{**derived.values, "seeds": seeds, "leak_check": leak_report(audited.study, _checked_fold(audited))}
-    )
+    return replace(evidence, **as_recorded(recorded, missing))
 
 
 def _from_ledger(
@@ -182,8 +197,7 @@ def _from_ledger(
     ledger = existing_ledger(place, audited.run.path)
     if ledger is None:
         reason = f"there is no ledger at {place}"
-        names = ("num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")
-        return Derived(not_derived=dict.fromkeys(names, reason))
+        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, reason))
     return from_ledger(audited.run, audited.study, chained(audited.study, outcomes), recorded, ledger)
 
 
@@ -193,7 +207,7 @@ def _other_seeds(
     """seed -> returns of the policies trained with the other seeds."""
     config, found = audited.study.config, seed_directories(audited.run.path)
     given = recorded.get("seeds")
-    named = {int(seed) for seed in given} if isinstance(given, dict) else set()
+    named = {int(seed) for seed in given if str(seed).isdigit()} if isinstance(given, dict) else set()
     asked = set() if config.script else set(range(config.seed + 1, config.seed + config.trainer.num_seeds))
     if WINNER_OF in audited.run.provenance:  # the seeds are those of the search
         asked = (named | set(found)) - {config.seed}
