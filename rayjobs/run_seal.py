@@ -48,7 +48,8 @@ def seal_run(directory: Path, config: TrainConfig) -> None:
         fetch(uri, directory, lambda name: "/best/" in name and not (directory / name).exists())
     run = run_identity(directory)
     manifest = write_manifest(directory, run)
-    Ledger(ledger_file(config.ledger)).seal(run, manifest.root)
+    ledger = existing_ledger(config.ledger, directory) or Ledger(ledger_file(config.ledger))
+    ledger.seal(run, manifest.root)
 
 
 def existing_ledger(place: str, run: Path) -> Ledger | None:
