@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.checks.leaks import LeakReport
 from evaluation.charged_costs import ChargedCost
-from evaluation.metrics import as_returns
+from evaluation.metrics import as_returns, total_return
 from evaluation.plausibility import DelayLoss
 from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
 from policies.origin import SeenLabels
@@ -180,3 +181,20 @@ class GateEvidence(SupportingEvidence):
             raise ValueError(
                 f"exposure has {len(self.exposure)} values for {len(self.bar_utc)} bars; give one per bar"
             )
+
+
+def evidence_record(evidence: SupportingEvidence) -> dict[str, Any]:
+    """The content of evidence.json: every field; of a series of returns its length and total return."""
+    return {one.name: _recorded(getattr(evidence, one.name)) for one in fields(SupportingEvidence)}
+
+
+def _recorded(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return {"num_bars": len(value), "total_return": total_return(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _recorded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_recorded(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _recorded(getattr(value, one.name)) for one in fields(value)}
+    return value if value is None or isinstance(value, (str, int, float, np.generic)) else str(value)

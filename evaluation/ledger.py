@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluation.artefacts import plain
-from evaluation.ledger_records import SCHEMA, FinishedTrial, LedgerTrial, TrialCount
+from evaluation.ledger_records import SCHEMA, FinishedTrial, LedgerTrial, TrialCount, TrialSpan
 from evaluation.metrics import as_returns, sharpe_ratio, total_return
 
 FloatArray = NDArray[np.float64]
-__all__ = ["FinishedTrial", "HoldoutOpenedError", "Ledger", "LedgerTrial", "TrialCount"]
+__all__ = ["FinishedTrial", "HoldoutOpenedError", "Ledger", "LedgerTrial", "TrialCount", "TrialSpan"]
 
 
 class HoldoutOpenedError(ValueError):
@@ -249,6 +249,46 @@ class Ledger:
             )
             for number, config, blob in rows
         ]
+
+    def spans_on_data(self, data_fingerprint: str) -> list[TrialSpan]:
+        """When the trials of every study on these data ran, so that an audit can count as of a moment."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT id, started_utc, finished_utc FROM trial WHERE data_fingerprint = ? ORDER BY id",
+                (data_fingerprint,),
+            ).fetchall()
+        return [TrialSpan(number=row[0], started_utc=row[1], finished_utc=row[2]) for row in rows]
+
+    def known_study(self, name: str) -> int | None:
+        """Number of a study that is there; None where there is none, and none is entered."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT id FROM study WHERE name = ?", (name,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def seal(self, run: str, root: str) -> None:
+        """Record the root of a finished run's manifest (`evaluation.manifest`); the same root again adds nothing.
+
+        Parameters
+        ----------
+        run : identity of the run. root : hash over all of its files.
+        """
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            last = connection.execute(
+                "SELECT root FROM run_seal WHERE run = ? ORDER BY id DESC LIMIT 1", (run,)
+            ).fetchone()
+            if last is None or last[0] != root:
+                connection.execute(
+                    "INSERT INTO run_seal (run, root, sealed_utc) VALUES (?, ?, ?)", (run, root, _now())
+                )
+
+    def seals(self, run: str) -> list[str]:
+        """Every root that was recorded for a run, the latest last; an honest run has one."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT root FROM run_seal WHERE run = ? ORDER BY id", (run,)
+            ).fetchall()
+        return [str(row[0]) for row in rows]
 
     def open_holdout(
         self,

@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS holdout_opening (
     id INTEGER PRIMARY KEY, study INTEGER NOT NULL UNIQUE REFERENCES study(id), opened_utc TEXT NOT NULL,
     data_fingerprint TEXT NOT NULL, first_bar_utc TEXT NOT NULL, last_bar_utc TEXT NOT NULL, code_commit TEXT NOT NULL,
     purpose TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS run_seal (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, root TEXT NOT NULL, sealed_utc TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS seal_of_run ON run_seal(run);
 CREATE INDEX IF NOT EXISTS trial_of_study ON trial(study);
 CREATE INDEX IF NOT EXISTS trial_of_data ON trial(data_fingerprint);
 """
@@ -50,6 +53,15 @@ class LedgerTrial:
     number: int
     status: str
     config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpan:
+    """When a trial was entered and when it was last finished (None: never), ISO times in UTC."""
+
+    number: int
+    started_utc: str
+    finished_utc: str | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

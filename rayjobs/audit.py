@@ -18,11 +18,13 @@ LEAK = "leak"
 OWN = ("checks", "leak_cuts")
 """Settings of the audit itself."""
 RUN_CHECKS = (
+    "manifest",
     "data",
     "normalisation",
     "contract",
     "execution",
     "costs",
+    "trades",
     "ppo",
     "callbacks",
     "metrics",

@@ -16,6 +16,7 @@ from rayjobs.fold_job import FoldOutcome
 from rayjobs.rescoring import EvaluateConfig, Rescoring, deflation
 from rayjobs.result_tables import print_paths, print_sentence, print_table
 from rayjobs.run_directory import RunConfig, RunDirectory
+from rayjobs.run_seal import seal_run, seal_warning
 from rayjobs.study import report_study
 from rayjobs.tracking import tracker
 
@@ -32,7 +33,8 @@ def evaluation_directory(
     root = settings.directory or str(Path(run.path).absolute().parent)
     if settings.directory is not None:
         values = {**values, "run": {**values["run"], "directory": root}}
-    content = {**values, "evaluation": {**dataclasses.asdict(settings), "run": str(run.path)}}
+    of = {"run": str(run.path), "warning": seal_warning(run.path)}
+    content = {**values, "evaluation": {**dataclasses.asdict(settings), **of}}
     return RunDirectory.create(
         RunConfig(experiment="evaluations", directory=root),
         content,
@@ -61,6 +63,10 @@ def report_evaluation(
     rows = [{"": "recorded", **run.summary}, {"": "now", **summary}]
     print_table(f"Against {run.path}", rows, columns={"": "", **SHOWN})
     print_sentence(_comparison(run, summary, plan.same_bars, settings))
+    warning = seal_warning(run.path)
+    if warning is not None:
+        print_sentence(f"Warning: {warning}")
+    seal_run(directory, config)
     return verdict
 
 

@@ -179,6 +179,16 @@ def open_policy(run: FinishedRun, fold: int, study: Study, *, as_recorded: bool 
     return policy
 
 
+def load_policy(run: FinishedRun, fold: int, study: Study) -> TrainedPolicy:
+    """As `open_policy`, whatever folds.csv says."""
+    assets = study.config.env.episode.num_assets or study.panel.num_assets
+    return TrainedPolicy.load(
+        run.policy(fold),
+        layout=ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
+        feature_hash=study.features.feature_hash,
+    )
+
+
 def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:
     """Score every fold, one after another, in this process."""
     outcomes = []

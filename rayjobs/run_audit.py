@@ -10,38 +10,35 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from data.features import compute_features
-from data.hygiene import HygieneReport
 from data.sources import load
 from evaluation.artefacts import write_json
 from evaluation.audit.accounts import check_costs
 from evaluation.audit.execution import check_execution
 from evaluation.audit.findings import AuditReport, Check, Section
-from evaluation.audit.normalisation import check_normalisation
+from evaluation.audit.normalisation import NORMALISATION, check_normalisation
 from evaluation.audit.recorded_metrics import check_metrics
 from evaluation.audit.recorded_run import RecordedRun, read_recorded
+from evaluation.audit.seal import check_seal
+from evaluation.audit.trade_records import check_trades
 from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
 from evaluation.audit.windows import check_windows
-from evaluation.reproduction import differences
 from evaluation.splits import Fold
-from evaluation.summary import summarise
-from evaluation.tables import returns_table
-from evaluation.walk_forward import WalkForwardResult
+from evaluation.walk_forward import ordered_folds
 from policies.checkpoint import CONTRACT_FILE
 from rayjobs.build import build_train_config
-from rayjobs.contract_audit import check_contracts
-from rayjobs.entry import compose
-from rayjobs.finished_run import WINNER_OF, FinishedRun
+from rayjobs.contract_audit import CONTRACT, check_contracts
+from rayjobs.derived_again import AuditedRun, check_reproduction
+from rayjobs.finished_run import WINNER_OF, FinishedRun, open_run
 from rayjobs.fold_job import Study
 from rayjobs.leak_audit import leak_report
-from rayjobs.rescoring import EvaluateConfig, deflation, plan_rescoring, rescore
-from rayjobs.run_directory import read_status, write_atomically
+from rayjobs.rescoring import EvaluateConfig, plan_rescoring
+from rayjobs.run_directory import RunDirectory, read_status, write_atomically
+from rayjobs.run_seal import existing_ledger, run_identity
+from rayjobs.search.windows import search_windows
 from rayjobs.typed_config import build_dataclass
 
 LOG = logging.getLogger(__name__)
-REPRODUCTION = Section(name="reproduction")
 LEAK = Section(name="leak")
 
 
@@ -49,14 +46,21 @@ LEAK = Section(name="leak")
 class RunAudit:
     """A finished run, its files as tables, and its bars and features loaded again."""
 
-    run: FinishedRun
-    recorded: RecordedRun
-    study: Study
-    hygiene: HygieneReport
+    audited: AuditedRun
 
     @classmethod
     def of(cls, run: FinishedRun) -> RunAudit:
         """Read the files and load the bars; ValueError if they cannot be read."""
+        recorded, scoring = read_recorded(run.path), evaluation_of(run)
+        if scoring is not None:
+            source = open_run(scoring.run)
+            plan = plan_rescoring(source, run.values, scoring)
+            return cls(
+                AuditedRun(
+                    run=run, recorded=recorded, source=source, study=plan.study, hygiene=plan.hygiene,
+                    folds=plan.folds,
+                )
+            )  # fmt: skip
         config = build_train_config(run.values)
         dataset = load(config.data)
         study = Study(
@@ -65,19 +69,29 @@ class RunAudit:
             features=compute_features(dataset.panel, config.features.enabled),
             oracle_direction=dataset.oracle_direction,
         )
-        return cls(run, read_recorded(run.path), study, dataset.hygiene)
+        return cls(
+            AuditedRun(
+                run=run, recorded=recorded, source=run, study=study, hygiene=dataset.hygiene,
+                folds=configured_folds(run, study),
+            )
+        )  # fmt: skip
+
+    @property
+    def run(self) -> FinishedRun:
+        return self.audited.run
+
+    @property
+    def recorded(self) -> RecordedRun:
+        return self.audited.recorded
+
+    @property
+    def study(self) -> Study:
+        return self.audited.study
 
     @cached_property
     def searched(self) -> bool:
-        """Whether the run is the winner of a search: its folds are those of the holdout."""
-        return WINNER_OF in self.run.provenance
-
-    @cached_property
-    def folds(self) -> list[Fold]:
-        """The folds as the configuration gives them, or as recorded where a search chose them."""
-        if self.searched:
-            return self.run.folds(self.study.panel)
-        return self.study.config.walk_forward.folds(self.study.panel.num_bars)
+        """Whether the folds are not those of the configuration alone: of a search's winner, or of an evaluation."""
+        return WINNER_OF in self.run.provenance or self.audited.evaluates
 
     def data(self) -> list[Check]:
         return check_windows(
@@ -86,12 +100,21 @@ class RunAudit:
         )  # fmt: skip
 
     def normalisation(self) -> list[Check]:
-        trained = [fold for fold in self.folds if fold.index in self.run.fold_indices]
-        exported = {fold.index: self._standardiser(fold.index) for fold in trained}
-        return check_normalisation(self.study.features, trained, exported, self.study.config.features.clip)
+        if self.audited.evaluates:
+            return [
+                NORMALISATION.skips(
+                    "statistics", "nothing was fitted: they are those of the run scored again"
+                )
+            ]
+        exported = {fold.index: self._standardiser(fold.index) for fold in self.audited.folds}
+        return check_normalisation(
+            self.study.features, self.audited.folds, exported, self.study.config.features.clip
+        )
 
     def contract(self) -> list[Check]:
-        trained = [fold for fold in self.folds if fold.index in self.run.fold_indices]
+        if self.audited.evaluates:
+            return [CONTRACT.skips("contracts", "they are those of the run that was scored again")]
+        trained = [fold for fold in self.audited.folds if fold.index in self.run.fold_indices]
         return check_contracts(self.run, self.study, trained, searched=self.searched)
 
     def execution(self) -> list[Check]:
@@ -104,6 +127,10 @@ class RunAudit:
             self.recorded, self.study.panel, config.env, instruments, config.scoring.cost_factor
         )
 
+    def trades(self) -> list[Check]:
+        instruments = self.study.config.instruments.for_symbols(self.study.panel.symbols)
+        return check_trades(self.recorded, self.study.panel, instruments)
+
     def ppo(self) -> list[Check]:
         return check_training(self.recorded, self._plan())
 
@@ -114,38 +141,8 @@ class RunAudit:
         return check_metrics(self.recorded, self.study.panel.periods_per_year, self.study.config.gate)
 
     def reproduction(self) -> list[Check]:
-        """Score the exported policies again; they must earn what was recorded."""
-        try:
-            settings = build_dataclass(EvaluateConfig, {**compose_evaluate(), "run": str(self.run.path)}, "")
-            plan = plan_rescoring(self.run, self.run.values, settings, as_recorded=False)
-        except ValueError as error:
-            return [REPRODUCTION.fails("policies", str(error))]
-        if not plan.same_bars:
-            return [REPRODUCTION.skips("policies", "the bars are not those of the run")]
-        outcomes = rescore(plan, self.run)
-        result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
-        known_trials = deflation(self.run)
-        summary = summarise(
-            result,
-            num_trials=known_trials.num_trials,
-            trial_sharpe_variance=known_trials.trial_sharpe_variance,
-        )
-        known = {name: value for name, value in self.run.summary.items() if name in summary}
-        found = differences(known, summary, relative=1e-6)
-        again = result.net_return
-        moved = abs(again - self.recorded.returns["net_return"].to_numpy()).max() if len(again) == len(
-            self.recorded.returns) else float("inf")  # fmt: skip
-        return [
-            REPRODUCTION.judges(
-                "returns", moved <= 1e-9, "the exported policies, run again, earn the recorded return on every bar",
-                f"the exported policies, run again, earn returns that differ from the recorded ones by {moved:.2e}",
-            ),
-            _seen_again(result, self.recorded),
-            REPRODUCTION.judges(
-                "summary", not found, "summary.json follows from them",
-                f"{len(found)} entries of summary.json differ, first {found[0] if found else ''}",
-            ),
-        ]  # fmt: skip
+        """Score the exported policies again and compare every entry of every result."""
+        return check_reproduction(self.audited)
 
     def leak(self, cuts: int) -> list[Check]:
         report = leak_report(self.study, num_cuts=cuts)
@@ -155,7 +152,9 @@ class RunAudit:
 
     def warnings(self) -> list[Check]:
         status = (read_status(self.run.path) or {}).get("status")
-        rows = [{str(k): v for k, v in row.items()} for row in self.hygiene.table().to_dict("records")]
+        rows = [
+            {str(k): v for k, v in row.items()} for row in self.audited.hygiene.table().to_dict("records")
+        ]
         return warnings_of(self.recorded, self.run.provenance, status, rows)
 
     def _plan(self) -> TrainingPlan:
@@ -185,22 +184,36 @@ class RunAudit:
             return None
 
 
-def _seen_again(result: WalkForwardResult, recorded: RecordedRun) -> Check:
-    """Whether each bar is labelled in sample, or with hindsight, as the policies' contracts give it."""
-    again = returns_table(result)
-    names = [name for name in ("in_sample", "hindsight") if name in again]
-    same = len(again) == len(recorded.returns) and all(
-        name in recorded.returns and np.array_equal(again[name], recorded.returns[name]) for name in names
-    )
-    return REPRODUCTION.judges(
-        "seen bars", same, "in_sample and hindsight of returns.parquet follow from the contracts",
-        "in_sample and hindsight of returns.parquet are not what the contracts of the policies give",
-    )  # fmt: skip
+def manifest_checks(run: FinishedRun) -> list[Check]:
+    """The files against their manifest, and its root against the ledger."""
+    place = str(run.values["ledger"])
+    ledger, name = existing_ledger(place, run.path), run_identity(run.path)
+    if ledger is None:
+        return check_seal(run.path, name, None, place)
+    return check_seal(run.path, name, ledger.seals(name), str(ledger.path))
 
 
-def compose_evaluate() -> dict[str, Any]:
-    """The defaults of ``conf/evaluate.yaml``."""
-    return compose("evaluate", ["run=."])
+def evaluation_of(run: FinishedRun) -> EvaluateConfig | None:
+    """What an evaluation was asked for, and of which run; None for a run of its own."""
+    asked = RunDirectory(run.path).config().get("evaluation")
+    if asked is None:
+        return None
+    known = {name: value for name, value in asked.items() if name in EvaluateConfig.__dataclass_fields__}
+    return build_dataclass(EvaluateConfig, known, "evaluation")
+
+
+def configured_folds(run: FinishedRun, study: Study) -> list[Fold]:
+    """The folds in the order they were run, from the configuration; of a search's winner from that of the search."""
+    config = study.config
+    if WINNER_OF not in run.provenance:
+        folds = config.walk_forward.folds(study.panel.num_bars)
+        return ordered_folds(folds, only_fold=config.only_fold, fold_order=config.fold_order)
+    try:
+        holdout = RunDirectory(run.path.parent).config()["search"]["holdout_bars"]
+    except (OSError, KeyError, TypeError):
+        LOG.warning("the search that %s won is not beside it; its windows are taken from folds.csv", run.path)
+        return run.folds(study.panel)
+    return list(search_windows(config.walk_forward, study.panel.num_bars, holdout).holdout_folds)
 
 
 def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = 3) -> AuditReport:
@@ -211,11 +224,15 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = 3) -> A
     ValueError
         If the run's files or bars cannot be read.
     """
-    audit = RunAudit.of(run)
+    try:
+        audit = RunAudit.of(run)
+    except ValueError as error:  # the manifest may know which file is not what it was
+        broken = [check.detail for check in manifest_checks(run) if check.outcome == "fail"]
+        raise ValueError("; ".join([str(error), *broken])) from error
     sections: dict[str, Callable[[], list[Check]]] = {
-        "data": audit.data, "leak": lambda: audit.leak(leak_cuts), "normalisation": audit.normalisation,
-        "contract": audit.contract,
-        "execution": audit.execution, "costs": audit.costs, "metrics": audit.metrics,
+        "manifest": lambda: manifest_checks(run), "data": audit.data, "leak": lambda: audit.leak(leak_cuts),
+        "normalisation": audit.normalisation, "contract": audit.contract,
+        "execution": audit.execution, "costs": audit.costs, "trades": audit.trades, "metrics": audit.metrics,
         "reproduction": audit.reproduction, "ppo": audit.ppo, "callbacks": audit.callbacks,
         "warnings": audit.warnings,
     }  # fmt: skip

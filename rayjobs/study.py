@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from data.foreknowledge import foreknown_columns
 from data.hygiene import HygieneReport
 from data.known_columns import check_statements, statements_of
 from data.sources import load
-from evaluation.artefacts import write_artefacts, write_csv
+from evaluation.artefacts import write_artefacts, write_csv, write_json
 from evaluation.data_notes import DataNote, data_notes, tell
 from evaluation.gate import Verdict, judge
-from evaluation.gate_evidence import GateEvidence, SupportingEvidence
+from evaluation.gate_evidence import GateEvidence, SupportingEvidence, evidence_record
 from evaluation.report import write_report
 from evaluation.seen_shares import record_title, record_warning
 from evaluation.splits import Fold
@@ -34,6 +35,8 @@ from rayjobs.study_evidence import chained, completed, lowered_criteria
 from rayjobs.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
+EVIDENCE_FILE = "evidence.json"
+"""What the gate was told beside the record of the folds."""
 
 
 def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
@@ -78,15 +81,26 @@ def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tup
     return data_notes(study.panel, hygiene, folds, config.env, instruments)
 
 
-def report_study(
+@dataclass(frozen=True, kw_only=True)
+class WrittenStudy:
+    """The results of a study as they were written; ``paths`` are those of the files for a reader."""
+
+    summary: Mapping[str, Any]
+    verdict: Verdict
+    paths: tuple[Path, ...]
+
+
+def write_study(
     study: Study,
     hygiene: HygieneReport,
     outcomes: Sequence[FoldOutcome],
     run: Path,
-    tracker: Tracker,
     evidence: SupportingEvidence,
-) -> Verdict:
-    """Chain the folds, ask the gate, write every file of the run directory and print the tables.
+) -> WrittenStudy:
+    """Chain the folds, ask the gate and write every result into the run directory, which holds its config.yaml.
+
+    An audit writes a run's results again with this very function and compares every entry of every file, so a result
+    that is written here is audited.
 
     Parameters
     ----------
@@ -102,6 +116,7 @@ def report_study(
     )
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
+    write_json(run / EVIDENCE_FILE, evidence_record(evidence))
     paths = write_artefacts(run, result, summary, verdict)
     configuration = yaml.safe_load((run / "config.yaml").read_text())
     report = write_report(
@@ -117,13 +132,29 @@ def report_study(
             {k: v for k, v in configuration.items() if k != "provenance"}, sort_keys=False
         ),
     )
+    return WrittenStudy(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
+
+
+def report_study(
+    study: Study,
+    hygiene: HygieneReport,
+    outcomes: Sequence[FoldOutcome],
+    run: Path,
+    tracker: Tracker,
+    evidence: SupportingEvidence,
+) -> Verdict:
+    """Write every file of the run directory (see `write_study`), hand them to the tracker and print the tables."""
+    written = write_study(study, hygiene, outcomes, run, evidence)
+    summary = written.summary
     tracker.summary({name: value for name, value in summary.items() if not isinstance(value, Mapping)})
-    tracker.attach([*paths, report])
-    title, warning = record_title(result.exposure), record_warning(result.exposure)
+    tracker.attach(written.paths)
+    exposure = chained(study, outcomes).exposure
+    warning = record_warning(exposure)
     if warning:
         LOG.warning("%s", warning)
-    _print(study.config.script or "trained", title, summary, verdict, [*paths, run / "progress.csv", report])
-    return verdict
+    paths = [*written.paths[:-1], run / "progress.csv", written.paths[-1]]
+    _print(study.config.script or "trained", record_title(exposure), summary, written.verdict, paths)
+    return written.verdict
 
 
 def _conditions(study: Study) -> dict[str, str]:

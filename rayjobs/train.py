@@ -29,6 +29,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.placebo_runs import with_placebos
     from rayjobs.placement import live_nodes
     from rayjobs.run_directory import RunDirectory
+    from rayjobs.run_seal import seal_run
     from rayjobs.study import load_study, report_study
     from rayjobs.study_evidence import trial_evidence
     from rayjobs.tracking import tracker
@@ -59,6 +60,7 @@ def train(values: dict[str, Any]) -> ExitCode:
             evidence = replace(trial_evidence(study, seeds, trial), leak_check=leaks)
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
         verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence)
+        seal_run(run.path, config)
     return ExitCode.GATE_SAID_NO if config.enforce_gate and not verdict.passed else ExitCode.DONE
 
 

@@ -86,12 +86,12 @@ class TrainTrial:
         returns = np.column_stack([own, *(trial.net_return for trial in others)])
         return TrialEvidence(
             num_trials=self._ledger.count_on_data(self._data),
-            sharpe_variance=_sharpe_variance(returns),
+            sharpe_variance=sharpe_variance(returns),
             returns_TN=returns,
         )
 
 
-def _sharpe_variance(returns_TN: FloatArray) -> float | None:
+def sharpe_variance(returns_TN: FloatArray) -> float | None:
     """Variance (ddof=1) of the trials' Sharpe ratios; at least that of trials without skill, 1 / (T - 1)."""
     sharpes = np.array([sharpe_ratio(column) for column in returns_TN.T])
     sharpes = sharpes[np.isfinite(sharpes)]

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 Outcome = Literal["pass", "fail", "warn", "skip"]
+NOT_DERIVED = "not derived:"
+"""Start of the sentence on what is taken as recorded because nothing is left to derive it from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,10 @@ class AuditReport:
             outcome: sum(c.outcome == outcome for c in self.checks) for outcome in ("pass", "warn", "skip")
         }
         tail = f"{count['pass']} checks passed, {count['warn']} warnings, {count['skip']} skipped"
+        open_ones = [c.name for c in self.checks if c.detail.startswith(NOT_DERIVED)]
+        if self.passed and open_ones:
+            found = f"Nothing wrong was found in what could be derived again: {tail}"
+            return f"{found}; not derived: {', '.join(open_ones)}."
         if self.passed:
             return f"Nothing wrong was found: {tail}."
         first = self.failed[0]

@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from rayjobs.result_tables import print_paths, print_table
+from rayjobs.result_tables import print_paths, print_sentence, print_table
+from rayjobs.run_seal import seal_warning
 from rayjobs.search.leaderboard import FORMS, PARAM, print_trials
 from rayjobs.search.run_page import write_run_page
-from rayjobs.search.run_view import SHOWN, differences, run_rows, view_run
+from rayjobs.search.run_view import READ, SHOWN, differences, run_rows, view_run
 from rayjobs.search.study_page import write_study_page
 from rayjobs.search.study_view import view_study
 from rayjobs.typed_config import ConfigError, did_you_mean
@@ -59,6 +60,7 @@ def compare_study(directory: Path, config: CompareConfig) -> None:
 def compare_runs(directories: Sequence[Path], config: CompareConfig) -> None:
     """Print the numbers of finished runs and the settings that differ, and write a page of them."""
     runs = [view_run(directory) for directory in directories]
+    warnings = [seal_warning(directory, READ) for directory in directories]
     rows = select(pd.DataFrame(run_rows(runs)), config)
     columns = _known(config.columns or ("run", "verdict", *SHOWN), rows)
     print_table(
@@ -66,6 +68,9 @@ def compare_runs(directories: Sequence[Path], config: CompareConfig) -> None:
         rows.head(config.top).to_dict("records"),
         columns={name: FORMS.get(name, "") for name in columns},
     )
+    for sentence in warnings:
+        if sentence is not None:
+            print_sentence(f"Warning: {sentence}")
     kept = [run for run in runs if run.name in set(rows["run"].head(config.top))]
     order: Mapping[str, int] = {name: place for place, name in enumerate(rows["run"])}
     kept.sort(key=lambda run: order[run.name])

@@ -27,6 +27,8 @@ SHOWN = (
     "annual_turnover",
     "total_cost",
 )
+READ = ("config.yaml", "verdict.json", "backtest/summary.json", "walk_forward/returns.parquet")
+"""Files of a run that are read here."""
 IGNORED = ("run", "resume", "tracking", "cluster")
 """Groups of the configuration that do not make runs differ."""
 

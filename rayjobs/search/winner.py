@@ -26,6 +26,7 @@ from rayjobs.finished_run import WINNER_OF
 from rayjobs.fold_job import FoldOutcome, Study, fold_market, with_origin
 from rayjobs.fold_tasks import run_folds
 from rayjobs.run_directory import write_atomically
+from rayjobs.run_seal import seal_run
 from rayjobs.search.leaderboard import StudySignificance
 from rayjobs.search.policy_trials import training_spec
 from rayjobs.search.space import with_values
@@ -101,7 +102,7 @@ def judge_winner(
         seeds[seed] = _net_return(study, run_folds(other, windows.holdout_folds, place, tracker))
     for outcome in outcomes:
         tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
-    return report_study(
+    verdict = report_study(
         chosen,
         hygiene,
         outcomes,
@@ -115,6 +116,8 @@ def judge_winner(
             seeds=seeds if len(seeds) > 1 else None,
         ),
     )
+    seal_run(directory, chosen.config)
+    return verdict
 
 
 def _net_return(study: Study, outcomes: Sequence[FoldOutcome]) -> NDArray[np.float64]:

@@ -26,7 +26,8 @@ OVERRIDES = (
 
 def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:
     """Write a run below ``root`` and return its directory; two folds of the small market unless told otherwise."""
-    values = {key: value for key, value in compose("train", [*base, *overrides]).items() if key in TRAIN_KEYS}
+    given = [*base, f"ledger={root}/ledger.sqlite", *overrides]
+    values = {key: value for key, value in compose("train", given).items() if key in TRAIN_KEYS}
     config = build_train_config(values)
     study, hygiene, folds = load_study(config)
     directory = RunDirectory.create(

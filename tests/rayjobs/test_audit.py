@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from small_run import make_run
+from sealed_run import make_sealed_run as make_run
 
 from policies.checkpoint import TrainedPolicy, _hash
 from rayjobs.audit import main
@@ -174,7 +174,7 @@ def test_labels_of_returns_parquet_that_do_not_follow_from_the_contracts_are_fou
         table.loc[5, "in_sample"] = True
 
     change_table(run / "walk_forward" / "returns.parquet", change)
-    assert list(failures(run, "reproduction")) == ["reproduction, seen bars"]
+    assert list(failures(run, "reproduction")) == ["reproduction, walk_forward/returns.parquet"]
 
 
 def test_a_changed_standardiser_is_found_and_its_column_named(run):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from evaluation.ledger import Ledger
+from rayjobs.audit import main as audit
 from rayjobs.cluster import ClusterConfig, ray_session
 from rayjobs.entry import ExitCode, compose
 from rayjobs.train import train
@@ -136,3 +137,10 @@ def test_a_failed_training_counts_as_a_trial(tmp_path):
         job(tmp_path, *SHORT, "algo.kl_limit=1e-12")
     assert Ledger(tmp_path / "ledger.sqlite").count(1).failed == 1
     assert read(job(tmp_path, *SHORT), "backtest/summary.json")["num_trials"] == 2
+
+
+def test_a_training_of_two_seeds_in_another_order_of_folds_is_derived_again_to_the_last_entry(tmp_path):
+    run = job(tmp_path, *SHORT, "trainer.num_seeds=2", "walk_forward.fold_order=[2,0,1]")
+    assert audit([f"run={run}", "checks=[manifest,data,trades,metrics,reproduction]"]) is ExitCode.DONE
+    checks = read(run, "audit_report.json")["checks"]
+    assert {check["outcome"] for check in checks} == {"pass"}

@@ -157,7 +157,10 @@ def test_a_sweep_ends_with_a_ranking_a_verdict_and_a_page(tmp_path, capsys):
     assert "of 4 trials" in capsys.readouterr().out
     assert compare([str(study / "winner"), f"output={tmp_path / 'page.html'}"]) == ExitCode.DONE
     assert audit([f"run={study / 'winner'}"]) == ExitCode.DONE
-    assert "the folds are those of a search's holdout" in (study / "winner" / "audit_report.md").read_text()
+    told = (study / "winner" / "audit_report.md").read_text()
+    assert "the folds are those of a search's holdout" in told
+    assert "is the one that the ledger sealed" in told
+    assert "not derived" not in told
     assert (tmp_path / "page.html").is_file()
     assert compare([str(study), "sort=scor"]) == ExitCode.BAD_INPUT
 
