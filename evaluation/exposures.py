@@ -78,7 +78,7 @@ def exposures(
     found += [
         _of_group(group) for group in groups if not group.columns and (group.own or group.kind == "asset")
     ]
-    places = {name: (place,) for name, place in handed_on.items()}
+    places: dict[str, tuple[int, ...]] = {name: (place,) for name, place in handed_on.items()}
     places |= {group.name: group.places for group in own if group.kind == "asset"}
     outside = {name: at for name, at in places.items() if name not in stated}
     for names in _alike(outside, market.features[bars]):
