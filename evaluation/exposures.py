@@ -1,24 +1,29 @@
 """What a trained policy looks at, one input at a time: the columns and features that can be held back by a bar.
 
 Built-in clock features are left out: the published calendar is known years ahead. Built-in asset features are functions
-of the bars alone. Exogenous columns and the user's own features come from outside; beside each alone there is all of
-them together, because what two columns say twice is not missed when one of them is late.
+of the bars alone. Exogenous columns and the user's own features come from outside; beside each alone those that are
+like each other are late together, because what two columns say twice is not missed when one of them is late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from data.features import FeatureSpec, Standardiser, compute_features, resolve_feature
 from data.features.outputs import FeatureOutputs, feature_outputs
 from data.schema import FloatArray, Panel
-from envs.market import write_bounded
+from envs.market import Market, write_bounded
 
 Float32Array = NDArray[np.float32]
+MIN_CORRELATION = 0.1
+"""Of two inputs that may say the same; noisy copies of one thing have one, too."""
+CHANCE_SPREADS = 4.0
+"""Standard deviations of the correlation of independent numbers, above which a link is no chance in short windows."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +49,7 @@ def exposures(
     panel: Panel,
     specs: Sequence[FeatureSpec],
     standardiser: Standardiser,
+    market: Market,
     bars: slice,
     *,
     stated: Collection[str] = (),
@@ -53,8 +59,9 @@ def exposures(
     Parameters
     ----------
     panel, specs, standardiser : the bars, the features, and how the policy's features were standardised.
+    market : with those features.
     bars : at whose closes it decides.
-    stated : names of which the user states when they are known; not among those that are late together.
+    stated : names of which the user states when they are known; they are late alone only.
     """
     groups = feature_outputs(panel, specs)
     handed_on = {name: place for g in groups if g.columns for name, place in zip(g.names, g.places)}
@@ -71,14 +78,36 @@ def exposures(
     found += [
         _of_group(group) for group in groups if not group.columns and (group.own or group.kind == "asset")
     ]
-    handed_on = {name: place for name, place in handed_on.items() if name not in stated}
-    own = [group for group in own if group.name not in stated]
-    from_outside = (*handed_on, *(group.name for group in own))
-    if len(from_outside) > 1:
-        places = (*handed_on.values(), *(p for g in own if g.kind == "asset" for p in g.places))
-        clock = tuple(p for g in own if g.kind == "clock" for p in g.places)
-        found.append(Exposure(names=from_outside, asset=places, clock=clock))
+    places: dict[str, tuple[int, ...]] = {name: (place,) for name, place in handed_on.items()}
+    places |= {group.name: group.places for group in own if group.kind == "asset"}
+    outside = {name: at for name, at in places.items() if name not in stated}
+    for names in _alike(outside, market.features[bars]):
+        found.append(Exposure(names=names, asset=tuple(p for name in names for p in outside[name])))
     return tuple(found)
+
+
+def _alike(places: Mapping[str, tuple[int, ...]], features: Float32Array) -> list[tuple[str, ...]]:
+    """Groups of two and more inputs, each correlated with another of its group.
+
+    Parameters
+    ----------
+    places : name -> places on the feature axis. features : (N, A, F), standardised.
+    """
+    names = list(places)
+    if len(names) < 2:
+        return []
+    flat = features.reshape(-1, features.shape[2]).astype(np.float64)
+    deviation = flat - flat.mean(axis=0)
+    spread = np.sqrt((deviation**2).mean(axis=0))
+    scaled = deviation / np.where(spread > 0.0, spread, np.inf)
+    correlation_FF = np.abs(scaled.T @ scaled) / len(scaled)
+    limit = max(MIN_CORRELATION, CHANCE_SPREADS / np.sqrt(len(features)))
+    linked = np.array(
+        [[correlation_FF[np.ix_(places[a], places[b])].max() > limit for b in names] for a in names]
+    )
+    groups = connected_components(linked, directed=False)[1]
+    members = [tuple(name for name, of in zip(names, groups) if of == group) for group in np.unique(groups)]
+    return [group for group in members if len(group) > 1]
 
 
 def _of_group(group: FeatureOutputs) -> Exposure:

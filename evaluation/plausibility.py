@@ -18,7 +18,7 @@ MAX_SHARE_LOST = 0.5
 """Largest share of the Sharpe ratio that may hang on one bar of one input."""
 PARTY_SHARE = 0.05
 """Share that one of several late inputs takes alone, above which it is named among those that must be explained."""
-SIGNIFICANCE = 0.01
+SIGNIFICANCE = 0.005
 """Of the score, and of a loss after Bonferroni's correction for the number of inputs."""
 NUM_BLOCKS = 50
 """Blocks of time of the paired test, so that neighbouring bars that are held alike count as one."""

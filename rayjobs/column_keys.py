@@ -9,4 +9,5 @@ STATED = "data.columns."
 
 def with_new_columns(arguments: Sequence[str]) -> list[str]:
     """The arguments with ``data.columns.NAME.known_after=...`` as an addition, which Hydra wants to be told."""
-    return [f"++{argument}" if argument.startswith(STATED) else argument for argument in arguments]
+    stated = (STATED, f"{STATED[:-1]}=")
+    return [f"++{argument}" if argument.startswith(stated) else argument for argument in arguments]

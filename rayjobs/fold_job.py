@@ -125,7 +125,7 @@ def score_policy(
         assert isinstance(policy, TrainedPolicy)
         standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
         stated = statements_of(config.data)
-        return exposures(study.panel, config.features.enabled, standardiser, bars, stated=stated)
+        return exposures(study.panel, config.features.enabled, standardiser, market, bars, stated=stated)
 
     scored = score_fold(
         fold,
