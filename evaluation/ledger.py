@@ -12,7 +12,7 @@ import hashlib
 import json
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from data.coverage import Coverage
 from evaluation.artefacts import plain
 from evaluation.ledger_migration import import_old
 from evaluation.ledger_records import (
+    KINDS,
     FloatArray,
     Look,
     LookEntry,
@@ -75,6 +76,21 @@ class LedgerState:
         return Counter(run for look in self.looks for run in look.runs)
 
 
+def merged_looks(states: Sequence[LedgerState]) -> list[Look]:
+    """The looks of several ledgers, each once: what one machine's ledger has, another's may have as well."""
+    merged: dict[tuple[str, str, str], Look] = {}
+    for state in states:
+        for look in state.looks:
+            place = (look.key, look.returns, look.instants)
+            if place in merged:
+                one = merged[place]
+                runs, bars = (*one.runs, *look.runs), (*one.coverages, *look.coverages)
+                look = replace(one, runs=tuple(dict.fromkeys(runs)), coverages=tuple(dict.fromkeys(bars)))
+            merged[place] = look
+    finished = {look.key for look in merged.values() if look.status == "finished"}
+    return [look for look in merged.values() if look.returns or look.key not in finished]
+
+
 class Ledger:
     """Access to one ledger.
 
@@ -92,6 +108,7 @@ class Ledger:
     def __init__(self, place: Path | str) -> None:
         self._store = Store(place)
         self.place = shown(str(place))
+        self.beside: Callable[[], list[Ledger]] = list  # ledgers of other machines, whose looks count as well
         if not self._store.server:
             import_old(self._store)
 
@@ -288,7 +305,9 @@ def _coverage(coverage: Coverage) -> bytes:
 
 def _status(events: Sequence[Event]) -> Status:
     """How a look stands: finished for good if it ever was, else by its last event."""
-    statuses: list[Status] = [e.facts["status"] if e.what == "close" else "running" for e in events]
+    statuses: list[Status] = [
+        e.facts.get("status", "failed") if e.what == "close" else "running" for e in events
+    ]
     return "finished" if "finished" in statuses else statuses[-1]
 
 
@@ -305,15 +324,17 @@ def _looks(events: Sequence[Event]) -> list[Look]:
 
 
 def _outcomes(number: int, events: Sequence[Event]) -> list[Look]:
-    """One look, or one for each of the different returns that it gave."""
+    """One look, or one for each of the different returns that it gave. What an edited event lacks is left empty."""
     seen = [event.facts for event in events if event.what in ("enter", "again")]
     entry = seen[0]
     look = Look(
-        number=number, kind=entry["kind"], study=entry["study"], data_fingerprint=entry["data_fingerprint"],
-        runs=tuple(dict.fromkeys(facts["run"] for facts in seen if facts["run"])),
-        coverages=tuple(dict.fromkeys(facts["coverage"] for facts in seen if facts["coverage"])),
-        status=_status(events),
+        number=number, kind=entry["kind"] if entry.get("kind") in KINDS else "training",
+        study=str(entry.get("study")), data_fingerprint=str(entry.get("data_fingerprint")),
+        runs=tuple(dict.fromkeys(str(facts["run"]) for facts in seen if facts.get("run"))),
+        coverages=tuple(dict.fromkeys(str(facts["coverage"]) for facts in seen if facts.get("coverage"))),
+        status=_status(events), key=events[0].key or "",
     )  # fmt: skip
-    closes = [e.facts for e in events if e.what == "close" and e.facts["status"] == "finished"]
+    closes = [e.facts for e in events if e.what == "close" and e.facts.get("status") == "finished"]
     names = ("sharpe", "num_bars", "bar_seconds", "returns", "instants", "sketch")
-    return [replace(look, **{name: facts[name] for name in names}) for facts in closes] or [look]
+    outcomes = [replace(look, **{name: facts[name] for name in names if name in facts}) for facts in closes]
+    return outcomes or [look]

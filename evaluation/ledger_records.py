@@ -88,6 +88,7 @@ class Look:
     status : how it ended, finished if it ever did.
     sharpe : per bar; None where undefined or not known.
     returns, instants, sketch : hashes of their contents; "" where there are none.
+    key : what the same look has in common in every ledger; "" of one that only a run shows.
     """
 
     number: int
@@ -103,6 +104,7 @@ class Look:
     returns: str = ""
     instants: str = ""
     sketch: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

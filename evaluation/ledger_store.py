@@ -271,7 +271,7 @@ class Store:
                 hashes.append(previous)
                 try:
                     events.append(_event(values))
-                except ValueError:  # facts that are no JSON any more
+                except (ValueError, TypeError):  # facts that are no JSON object any more
                     broken = broken or len(hashes)
         return Chain(
             ledger=self.id, created_utc=self.created_utc, events=events, hashes=hashes, broken_at=broken
@@ -279,9 +279,12 @@ class Store:
 
 
 def _event(values: Mapping[str, Any]) -> Event:
+    facts = json.loads(values["facts"])
+    if not isinstance(facts, dict):
+        raise TypeError("the facts of an event are an object")
     return Event(
         number=int(values["number"]), at_utc=str(values["at_utc"]), what=str(values["what"]), look=values["look"],
-        key=values["key"], facts=json.loads(values["facts"]),
+        key=values["key"], facts=facts,
     )  # fmt: skip
 
 

@@ -127,6 +127,17 @@ def entered(
         raise
 
 
+def enter_shown(ledger: Ledger, entry: LookEntry, run: Path) -> int:
+    """Enter a look that earns nothing of its own (a screening), before it is shown; returns its number."""
+    head = ledger.head()
+    number = ledger.enter(replace(entry, run=run_id(run)))
+    note_look(
+        run, kind=entry.kind, study=entry.study, data_fingerprint=entry.data_fingerprint, coverage=entry.coverage,
+        head=head,
+    )  # fmt: skip
+    return number
+
+
 @contextmanager
 def trained_look(
     study: Study, values: Mapping[str, Any], folds: Sequence[Fold], run: Path, ledger: Ledger

@@ -9,36 +9,66 @@ from typing import Any
 
 from evaluation.ledger import Ledger, LedgerUnusable
 from evaluation.ledger_store import is_server, shown
-from rayjobs.storage import is_uri
+from rayjobs.storage import (
+    LEDGER,
+    LEDGERS,
+    fetch,
+    is_ledger,
+    is_uri,
+    ledger_of_machine,
+    local_directory,
+    split_uri,
+)
 from rayjobs.typed_config import ConfigError
 
 _PASSWORD = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^:/@\s]*):[^@\s]*@")
 
 
-def open_ledger(place: str) -> Ledger:
+def open_ledger(place: str, run_directory: str | None = None) -> Ledger:
     """Open a ledger, made where it is new.
 
     Parameters
     ----------
-    place : ``ledger`` of the configuration: a file, or ``postgresql://USER@HOST:PORT/DATABASE``.
+    place : ``ledger`` of the configuration: a file, ``postgresql://USER@HOST:PORT/DATABASE``, or a file at the URI of
+        object storage. There each machine has a file of its own, which no other writes, and all of them count.
+    run_directory : ``run.directory``, directly below which a ledger in object storage must lie.
 
     Raises
     ------
     ConfigError
-        If it cannot be used, or lies in object storage, where two machines would overwrite each other's entries.
+        If it cannot be used.
     """
     try:
         if is_server(place):
             return Ledger(place)
         if is_uri(place):
-            raise ConfigError(
-                f"ledger is {place}: a ledger in object storage cannot be written to by two machines at once, so looks "
-                "would be lost; give ledger=PATH on a disk of this machine or one that is shared, or "
-                "ledger=postgresql://USER@HOST:PORT/DATABASE"
-            )
+            if run_directory is not None and split_uri(place)[0] != run_directory:
+                raise ConfigError(
+                    f"ledger is {place}, but object storage keeps only the ledger beside its runs, "
+                    "ledger=${run.directory}/ledger.sqlite; give that, a file, or "
+                    "ledger=postgresql://USER@HOST:PORT/DATABASE"
+                )
+            return _at_uri(place)
         return Ledger(Path(place).expanduser())
     except LedgerUnusable as error:
         raise ConfigError(str(error)) from None
+
+
+def _at_uri(place: str) -> Ledger:
+    """This machine's ledger below a URI; `storage_mirror.mirrored` copies it there while a job runs."""
+    folder, _ = split_uri(place)
+    own = ledger_of_machine(folder)
+    ledger = Ledger(own)
+
+    def beside() -> list[Ledger]:
+        local = local_directory(folder)
+        wanted = lambda name: is_ledger(name) and local / name != own  # noqa: E731
+        fetch(folder, local, wanted)
+        others = [local / LEDGER, *sorted((local / LEDGERS).glob("*.sqlite"))]
+        return [Ledger(path) for path in others if path.is_file() and path != own]
+
+    ledger.beside = beside
+    return ledger
 
 
 def without_password(values: Mapping[str, Any]) -> dict[str, Any]:

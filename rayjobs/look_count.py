@@ -6,14 +6,16 @@ as what it shows, and where the ledger's chain does not hold, every run on the d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from data.coverage import Coverage
 from data.schema import Panel
 from data.sources import SourceConfig, describe
-from evaluation.ledger import Ledger, LedgerState, record_hashes
-from evaluation.ledger_records import Look, Record
+from evaluation.ledger import Ledger, LedgerState, merged_looks, record_hashes
+from evaluation.ledger_records import FloatArray, Look, Record
 from evaluation.looks import Counted, Looks, count_looks, looks_at, overlaps
 from evaluation.return_sketch import Sketch
 from rayjobs.looks_on_disk import RunOnDisk, runs_below
@@ -38,6 +40,38 @@ class JudgedBars:
     run: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What the ledgers know: all that a job counts in, that of its own machine first."""
+
+    ledgers: Sequence[Ledger]
+    states: Sequence[LedgerState]
+    looks: Sequence[Look]
+    runs: Counter[str]
+
+    @classmethod
+    def read(cls, ledger: Ledger) -> _Known:
+        ledgers = [ledger, *ledger.beside()]
+        states = [one.state() for one in ledgers]
+        looks = merged_looks(states)
+        return cls(
+            ledgers=ledgers, states=states, looks=looks, runs=Counter(run for look in looks for run in look.runs)
+        )
+
+    @property
+    def place(self) -> str:
+        return self.ledgers[0].place
+
+    def coverages(self, hashes: Sequence[str]) -> dict[str, Coverage]:
+        return {name: c for one in self.ledgers for name, c in one.coverages(hashes).items()}
+
+    def sketches(self, hashes: Sequence[str]) -> dict[str, Sketch]:
+        return {name: s for one in self.ledgers for name, s in one.sketches(hashes).items()}
+
+    def returns(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
+        return {name: r for one in self.ledgers for name, r in one.returns(hashes).items()}
+
+
 def count_at(ledger: Ledger, judged: JudgedBars, own: Record) -> Counted:
     """Looks at the judged bars.
 
@@ -45,77 +79,79 @@ def count_at(ledger: Ledger, judged: JudgedBars, own: Record) -> Counted:
     ----------
     own : what is judged; its look is in the ledger, finished.
     """
-    state = ledger.state()
-    disk = runs_below(judged.roots)
-    known, missing, notes = _reconciled(ledger, state, disk, judged.run)
-    coverages = dict(ledger.coverages([name for look in known for name in look.coverages]))
+    known = _Known.read(ledger)
+    kept, missing, notes = _reconciled(known, runs_below(judged.roots), judged.run)
+    coverages = known.coverages([name for look in kept for name in look.coverages])
+    unknown = {name for look in kept for name in look.coverages} - set(coverages)
     for run in missing:
         coverage = run.coverage()
         if coverage is not None:
             coverages[_name(run)] = coverage
     covering = overlaps(coverages, judged.panel, judged.bars, source=describe(judged.data))
-    unknown = {name for look in known for name in look.coverages} - set(coverages)
     if unknown:  # taken out or changed since: such a look counts wherever it was
         covering |= unknown
-        notes = notes or [f"The ledger {ledger.place} was changed: it lacks the bars of some looks, which are counted."]
-    looks = looks_at(known, covering, judged.panel.fingerprint)
-    sketches = ledger.sketches([look.sketch for look in looks])
+        notes = notes or [f"The ledger {known.place} was changed: it lacks the bars of some looks, which are counted."]
+    looks = looks_at(kept, covering, judged.panel.fingerprint)
+    sketches = known.sketches([look.sketch for look in looks])
     lacking = 0
     for run in missing:
-        found, shown = _shown(run, state, judged, covering)
+        found, shown = _shown(run, known, judged, covering)
         found = [look for look in found if not _is_repetition(look, looks)]
         looks, sketches, lacking = [*looks, *found], sketches | shown, lacking + len(found)
     if lacking and not notes:
-        notes = [_lacks(ledger, state, lacking, missing)]
+        notes = [_lacks(known, lacking, missing)]
     returns, instants = record_hashes(own)
     return count_looks(
-        looks, own, sketches, ledger.returns, own_returns=returns, own_instants=instants, notes=notes
+        looks, own, sketches, known.returns, own_returns=returns, own_instants=instants, notes=notes
     )
 
 
 def _reconciled(
-    ledger: Ledger, state: LedgerState, disk: Sequence[RunOnDisk], own: str
+    known: _Known, disk: Sequence[RunOnDisk], own: str
 ) -> tuple[list[Look], list[RunOnDisk], list[str]]:
     """The ledger's looks that can be relied on, the runs that count as what they show, and what is wrong."""
-    heads = [(run, head) for run in disk for head in run.heads if head.ledger == state.chain.ledger]
-    strayed = {run.run for run, head in heads if not state.chain.holds(head)}
+    chains = {state.chain.ledger: state.chain for state in known.states}
+    heads = [(run, head) for run in disk for head in run.heads if head.ledger in chains]
+    strayed = {run.run for run, head in heads if not chains[head.ledger].holds(head)}
+    broken = [chain.broken_at for chain in chains.values() if chain.broken_at is not None]
     notes = []
-    if state.chain.broken_at is not None:
+    if broken:
         notes.append(
-            f"The ledger {ledger.place} was changed after it was written (its chain of hashes does not hold from entry "
-            f"{state.chain.broken_at} on), so runs on the disk are counted as they show."
+            f"The ledger {known.place} was changed after it was written (its chain of hashes does not hold from entry "
+            f"{broken[0]} on), so runs on the disk are counted as they show."
         )
     elif strayed:
         saw = "1 run" if len(strayed) == 1 else f"{len(strayed)} runs"
         notes.append(
-            f"The ledger {ledger.place} is not what {saw} on the disk saw (its chain of hashes is shorter than theirs, "
+            f"The ledger {known.place} is not what {saw} on the disk saw (its chain of hashes is shorter than theirs, "
             "or another), so runs on the disk are counted as they show."
         )
     if notes:
         shown = {run.run for run in disk} - {own}
-        kept = [look for look in state.looks if not shown.intersection(look.runs)]
+        kept = [look for look in known.looks if not shown.intersection(look.runs)]
         return kept, [run for run in disk if run.run != own], notes
-    lacking = [run for run in disk if run.run != own and state.runs[run.run] < _at_least(run, state)]
-    return list(state.looks), lacking, notes
+    lacking = [run for run in disk if run.run != own and known.runs[run.run] < _at_least(run, known)]
+    return list(known.looks), lacking, notes
 
 
-def _at_least(run: RunOnDisk, state: LedgerState) -> int:
+def _at_least(run: RunOnDisk, known: _Known) -> int:
     """Entries that a run must have; for one of an earlier release an imported entry, which names no run, stands."""
-    imported = {look.data_fingerprint for look in state.looks if not look.runs}
+    imported = {look.data_fingerprint for look in known.looks if not look.runs}
     if not run.heads and run.data_fingerprint in imported:
         return 0
     return run.num_looks()
 
 
 def _shown(
-    run: RunOnDisk, state: LedgerState, judged: JudgedBars, covering: set[str]
+    run: RunOnDisk, known: _Known, judged: JudgedBars, covering: set[str]
 ) -> tuple[list[Look], dict[str, Sketch]]:
     """The looks at the judged bars that a run shows beyond what the ledger has of it."""
     name = _name(run)
     if name not in covering and run.data_fingerprint != judged.panel.fingerprint:
         return [], {}
     looks, sketches = run.looks(name)
-    have = sum(run.run in look.runs and name in covering for look in state.looks)
+    trusted = not any(state.chain.broken_at is not None for state in known.states)
+    have = known.runs[run.run] if trusted else 0
     return looks[have if have < len(looks) else 0 :], sketches
 
 
@@ -129,17 +165,17 @@ def _name(run: RunOnDisk) -> str:
     return f"disk {run.run}"
 
 
-def _lacks(ledger: Ledger, state: LedgerState, lacking: int, missing: Iterable[RunOnDisk]) -> str:
-    runs = list(missing)
+def _lacks(known: _Known, lacking: int, runs: Sequence[RunOnDisk]) -> str:
     reasons = []
-    if any(head.ledger != state.chain.ledger for run in runs for head in run.heads):
+    chains = {state.chain.ledger: state.chain for state in known.states}
+    if any(head.ledger not in chains for run in runs for head in run.heads):
         reasons.append("they were recorded in another one")
-    made = state.chain.created_utc.replace("-", "").replace(":", "")[:15]
+    made = known.states[0].chain.created_utc.replace("-", "").replace(":", "")[:15]
     if any(run.run[:15] < made for run in runs):
         reasons.append("it is younger than they are")
     looks = f"{lacking} look{'s' if lacking != 1 else ''}"
     why = f" ({' and '.join(reasons)})" if reasons else ""
-    return f"The ledger {ledger.place} lacks {looks} that runs on the disk show{why}; they are counted."
+    return f"The ledger {known.place} lacks {looks} that runs on the disk show{why}; they are counted."
 
 
 def at_least(counted: Looks, recorded: Looks | None) -> Looks:

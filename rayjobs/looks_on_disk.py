@@ -65,6 +65,11 @@ class RunOnDisk:
             listed = int(trials["repeat_of"].isna().sum()) if "repeat_of" in trials else len(trials)
         return max(listed, len(_trial_files(self.path)))
 
+    def records(self) -> list[Record | None]:
+        """What each of its looks earned; None for one that left no returns."""
+        records = _trial_records(self.path) if self.is_sweep else [_record(self.path)]
+        return records + [None] * (self.num_looks() - len(records))
+
     def coverage(self) -> Coverage | None:
         """The bars that it scored; of a run of an earlier release by names and instants alone."""
         try:
@@ -79,10 +84,8 @@ class RunOnDisk:
         ----------
         name : under which the coverage is known.
         """
-        records = _trial_records(self.path) if self.is_sweep else [_record(self.path)]
-        records += [None] * (self.num_looks() - len(records))
         looks, sketches = [], {}
-        for number, record in enumerate(records):
+        for number, record in enumerate(self.records()):
             sketch = None if record is None else Sketch.of(record)
             key = f"{self.run} {number}" if sketch is not None else ""
             if sketch is not None:
@@ -140,7 +143,7 @@ def runs_below(roots: Iterable[Path]) -> list[RunOnDisk]:
     for root in roots:
         for path in _run_directories(root):
             key = path.resolve()
-            if key not in found and (run := _read(path)) is not None:
+            if key not in found and (run := read_run(path)) is not None:
                 found[key] = run
     return sorted(found.values(), key=lambda run: run.run)
 
@@ -163,7 +166,8 @@ def _folders(path: Path) -> list[Path]:
         return []
 
 
-def _read(path: Path) -> RunOnDisk | None:
+def read_run(path: Path) -> RunOnDisk | None:
+    """A run directory, if it looked at bars."""
     try:
         facts = json.loads((path / LOOK_FILE).read_text())
         return RunOnDisk(

@@ -22,7 +22,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     if earlier is not None:
         values = resumed_values(values, earlier)
     config = build_sweep_config(values)
-    ledger = None if config.train.cluster.dry_run else open_ledger(config.train.ledger)
+    ledger = None if config.train.cluster.dry_run else open_ledger(config.train.ledger, config.train.run.directory)
     values = without_password(values)
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session

@@ -36,7 +36,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.study_evidence import trial_evidence
     from rayjobs.tracking import tracker
 
-    ledger = None if config.cluster.dry_run else open_ledger(config.ledger)
+    ledger = None if config.cluster.dry_run else open_ledger(config.ledger, config.run.directory)
     with reading_input():
         study, hygiene, folds = load_study(config)
     if ledger is None:

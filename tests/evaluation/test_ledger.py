@@ -16,7 +16,7 @@ import sqlalchemy as sql
 from evaluation.holdout import SealedHoldout
 from evaluation.ledger import HoldoutOpenedError, Ledger, LedgerUnusable, LookEntry
 from evaluation.ledger_records import Record
-from evaluation.ledger_store import TABLES, Store, shown
+from evaluation.ledger_store import SETTINGS, TABLES, Store, shown
 
 ENTRY = LookEntry(
     kind="training", study="crypto", identity={"lr": 0.1}, seed=0, data_fingerprint="d1", code_commit="c0"
@@ -29,7 +29,7 @@ def place(request, tmp_path):
     if request.param == "file":
         return str(tmp_path / "ledger.sqlite")
     url = request.getfixturevalue("postgres")
-    engine = sql.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    engine = sql.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), connect_args=SETTINGS)
     TABLES.drop_all(engine)
     engine.dispose()
     return url
@@ -250,8 +250,8 @@ def test_content_that_was_changed_is_not_given_out(place, noise_world):
     entered(ledger, coverage=coverage)
     (name,) = ledger.state().looks[0].coverages
     assert ledger.coverages([name])[name] == coverage
-    changed(place, f"UPDATE ledger_content SET content = (SELECT content FROM ledger_content WHERE hash <> '{name}' LIMIT 1)"
-            f" WHERE hash = '{name}'")  # fmt: skip
+    other = f"(SELECT content FROM ledger_content WHERE hash <> '{name}' LIMIT 1)"
+    changed(place, f"UPDATE ledger_content SET content = {other} WHERE hash = '{name}'")
     assert ledger.coverages([name]) == {}
 
 
@@ -281,8 +281,8 @@ def old_ledger(path):
 
         blob = zlib.compress(np.array([0.1, 0.2, -0.1]).tobytes())
         connection.execute(
-            "INSERT INTO trial VALUES (3, 1, 'a', 'b', 'finished', 1, '{\"job\": \"train\", \"script\": \"flip\"}', 'd1', "
-            "'c0', 1.0, 0.4, 3, 50, ?, NULL)", (blob,),
+            "INSERT INTO trial VALUES (3, 1, 'a', 'b', 'finished', 1, '{\"job\": \"train\", \"script\": \"flip\"}', "
+            "'d1', 'c0', 1.0, 0.4, 3, 50, ?, NULL)", (blob,),
         )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import torch
 
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TRAIN_KEYS, build_train_config
-from rayjobs.entry import compose
 from rayjobs.entered_look import trained_look
+from rayjobs.entry import compose
 from rayjobs.fold_job import FoldOutcome, Study, fold_market, run_fold, score_policy
 from rayjobs.ledger_place import open_ledger
 from rayjobs.run_directory import RunDirectory
