@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.return_sketch import Sketch
+from evaluation.return_sketch import BASE_SECONDS, Sketch, coarser
 from evaluation.trial_count import (
     MIN_COMMON,
     FloatArray,
@@ -28,6 +28,8 @@ from evaluation.trial_count import (
 MANY = 1000
 """Looks at the same times from which sketches are compared more coarsely."""
 FEW_BUCKETS = 512
+BARS_PER_BUCKET = 32
+"""Of the longer bars, where looks at bars of two lengths are compared."""
 
 
 @dataclass(eq=False)
@@ -37,18 +39,15 @@ class _Group:
     members: list[int]
     level: int
     first: int
+    bar_seconds: int
     sums: FloatArray
     _coarser: dict[int, tuple[int, FloatArray]] = field(default_factory=dict)
 
     def at(self, level: int) -> tuple[int, FloatArray]:
         """First bucket and sums at a coarser level, without the two at the ends, which may be covered in part."""
         if level not in self._coarser:
-            rows = [
-                Sketch(level=self.level, first=self.first, sums=row.astype(np.float32)).at(level)
-                for row in self.sums
-            ]
-            inner = np.array([row.sums[1:-1] for row in rows], dtype=np.float64)
-            self._coarser[level] = rows[0].first + 1, inner
+            first, sums = coarser(self.first, self.sums, level - self.level)
+            self._coarser[level] = first + 1, sums[:, 1:-1]
         return self._coarser[level]
 
 
@@ -60,9 +59,9 @@ def cluster_looks(sketches: Sequence[Sketch]) -> tuple[IntArray, FloatArray]:
     sketches : in the order in which the looks were entered.
     """
     leader, correlation = np.arange(len(sketches)), np.ones(len(sketches))
-    by_times: dict[tuple[int, int, bytes], list[int]] = {}
+    by_times: dict[tuple[int, int, int, bytes], list[int]] = {}
     for place, sketch in enumerate(sketches):
-        times = (sketch.level, sketch.first, np.isfinite(sketch.sums).tobytes())
+        times = (sketch.level, sketch.first, sketch.bar_seconds, np.isfinite(sketch.sums).tobytes())
         by_times.setdefault(times, []).append(place)
     groups: list[_Group] = []
     for members in by_times.values():
@@ -81,12 +80,12 @@ def cluster_looks(sketches: Sequence[Sketch]) -> tuple[IntArray, FloatArray]:
 
 
 def _grouped(sketches: Sequence[Sketch], members: list[int]) -> _Group:
-    chosen = [sketches[k] for k in members]
-    if len(chosen) > MANY:
-        while len(chosen[0].sums) > FEW_BUCKETS:
-            chosen = [one.at(one.level + 1) for one in chosen]
-    sums = np.array([one.sums for one in chosen], dtype=np.float64)
-    return _Group(members=members, level=chosen[0].level, first=chosen[0].first, sums=sums)
+    head = sketches[members[0]]
+    level, first, sums = head.level, head.first, np.array([sketches[k].sums for k in members], dtype=np.float64)
+    while len(members) > MANY and sums.shape[1] > FEW_BUCKETS:
+        first, sums = coarser(first, sums, 1)
+        level += 1
+    return _Group(members=members, level=level, first=first, bar_seconds=head.bar_seconds, sums=sums)
 
 
 def _joined(group: _Group, earlier: Sequence[_Group], leader: IntArray) -> list[tuple[int, int, float]]:
@@ -102,6 +101,9 @@ def _joined(group: _Group, earlier: Sequence[_Group], leader: IntArray) -> list[
 
 def _similar(one: _Group, other: _Group) -> list[tuple[int, int, float]]:
     level = max(one.level, other.level)
+    if one.bar_seconds != other.bar_seconds:  # bars that lie across the ends of buckets must not matter
+        while BASE_SECONDS << level < BARS_PER_BUCKET * max(one.bar_seconds, other.bar_seconds):
+            level += 1
     first, sums = one.at(level)
     other_first, other_sums = other.at(level)
     start = max(first, other_first)

@@ -20,7 +20,7 @@ from evaluation.ledger_records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.look_clusters import cluster_looks
 from evaluation.metrics import sharpe_ratio
 from evaluation.return_sketch import Sketch
-from evaluation.trial_count import effective_number
+from evaluation.trial_count import effective_number, whole_number
 
 PLURALS: Mapping[LookKind, str] = {
     "training": "trainings", "sweep trial": "sweep trials", "single fold": "single folds", "re-scoring": "re-scorings",
@@ -162,7 +162,11 @@ def count_looks(
     leading = [known[k] for k in np.flatnonzero(leader == np.arange(len(known)))]
     rivals = [look for look in leading if look.kind not in NO_RIVALS or look.returns == own_returns]
     mine = Sketch.of(own)
-    beside = [look for look in rivals if _comparable(look, own, sketches.get(look.sketch), mine)]
+    close: dict[str, bool] = {own_instants: True}
+    for look in rivals:
+        if look.instants not in close:
+            close[look.instants] = _comparable(look, own, sketches.get(look.sketch), mine)
+    beside = [look for look in rivals if look.instants and close[look.instants]]
     others = [look.returns for look in rivals if look.instants == own_instants and look.returns != own_returns]
     others = others[:: -(-len(others) // max_rivals)] if len(others) > max_rivals else others
     contents = returns(others)
@@ -171,7 +175,7 @@ def count_looks(
     return Counted(
         looks=Looks(
             kinds={kind: kinds[kind] for kind in KINDS if kinds[kind]},
-            effective=max(round(effective), 1),
+            effective=whole_number(effective),
             sharpe_variance=sharpe_variance([look.sharpe for look in beside], len(own.net_return)),
             notes=tuple(notes),
         ),

@@ -8,8 +8,8 @@ Axes: D buckets, N looks.
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,13 @@ class Sketch:
     ----------
     level : a bucket is ``60 * 2 ** level`` seconds wide.
     first : index of the first bucket, from 1970.
+    bar_seconds : length of the record's bars.
     sums : (D,) sum of the returns of the bars that open in it; nan where none does.
     """
 
     level: int
     first: int
+    bar_seconds: int
     sums: Float32Array
 
     @classmethod
@@ -52,27 +54,34 @@ class Sketch:
         place = bucket - bucket.min()
         sums = np.bincount(place, weights=record.net_return).astype(np.float32)
         sums[np.bincount(place) == 0] = np.nan
-        return cls(level=level, first=int(bucket.min()), sums=sums)
+        return cls(level=level, first=int(bucket.min()), bar_seconds=record.bar_seconds, sums=sums)
 
     def at(self, level: int) -> Sketch:
         """The same at a coarser level."""
         if level < self.level:
             raise ValueError(f"a sketch of level {self.level} cannot be made finer, {level}")
-        step = level - self.level
-        if not step:
-            return self
-        place = ((self.first + np.arange(len(self.sums))) >> step) - (self.first >> step)
-        known = np.isfinite(self.sums)
-        sums = np.bincount(place, weights=np.where(known, self.sums, 0.0)).astype(np.float32)
-        sums[np.bincount(place, weights=known) == 0] = np.nan
-        return Sketch(level=level, first=self.first >> step, sums=sums)
+        first, sums = coarser(self.first, self.sums[None, :], level - self.level)
+        return replace(self, level=level, first=first, sums=sums[0].astype(np.float32))
 
     def to_bytes(self) -> bytes:
-        head = np.array([self.level, self.first], dtype=np.int64).tobytes()
-        return zlib.compress(head + self.sums.tobytes(), 1)
+        head = np.array([self.level, self.first, self.bar_seconds], dtype=np.int64)
+        return head.tobytes() + self.sums.tobytes()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Sketch:
-        raw = zlib.decompress(content)
-        level, first = np.frombuffer(raw[:16], dtype=np.int64)
-        return cls(level=int(level), first=int(first), sums=np.frombuffer(raw[16:], dtype=np.float32))
+        level, first, bar_seconds = (int(value) for value in np.frombuffer(content[:24], dtype=np.int64))
+        sums = np.frombuffer(content[24:], dtype=np.float32)
+        return cls(level=level, first=first, bar_seconds=bar_seconds, sums=sums)
+
+
+def coarser(first: int, sums_ND: NDArray[Any], step: int) -> tuple[int, NDArray[np.float64]]:
+    """Bring sketches that begin together to buckets ``2 ** step`` times as wide; returns their first bucket and sums.
+
+    A bucket is known (not nan) where any of its parts is; the rows have the same ones.
+    """
+    place = (first + np.arange(sums_ND.shape[1])) >> step
+    starts = np.flatnonzero(np.append(True, place[1:] != place[:-1]))
+    known = np.isfinite(sums_ND[0])
+    sums = np.add.reduceat(np.where(known, sums_ND, 0.0).astype(np.float64), starts, axis=1)
+    sums[:, np.add.reduceat(known.astype(np.int64), starts) == 0] = np.nan
+    return first >> step, sums

@@ -119,9 +119,14 @@ def effective_number(leader_N: IntArray, correlation_N: FloatArray) -> float:
     return total
 
 
+def whole_number(effective: float) -> int:
+    """A sum of effective sizes as a number of looks: rounded up from a fifth on, at least 1."""
+    return max(math.ceil(effective - 0.2), 1)
+
+
 def effective_number_of_trials(returns_TN: ArrayLike) -> int:
     """Effective number of trials on the same bars, between 1 and N. Trials that left no returns: add their number."""
     returns = np.asarray(returns_TN, dtype=np.float64)
     if returns.ndim != 2 or returns.shape[1] < 1 or not np.isfinite(returns).all():
         raise ValueError(f"returns_TN has shape {returns.shape} or holds NaN; give (T bars, N >= 1 trials)")
-    return max(round(effective_number(*leader_clusters(returns.T))), 1)
+    return whole_number(effective_number(*leader_clusters(returns.T)))
