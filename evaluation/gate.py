@@ -75,6 +75,8 @@ def judge(config: GateConfig, evidence: GateEvidence) -> Verdict:
             headline = f"{headline[:-1]} ({len(failed)} of {len(enforced)} criteria fail)."
     else:
         headline = f"Approved: all {len(enforced)} criteria hold out of sample and net of costs."
+    for note in () if evidence.looks is None else evidence.looks.notes:
+        headline = headline if note[:-1] in headline else f"{headline} {note}"
     return Verdict(
         passed=not failed, headline=headline, criteria=outcomes, num_trials=evidence.num_trials, looks=evidence.looks
     )

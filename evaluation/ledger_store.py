@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -297,7 +298,9 @@ def _file_engine(path: Path) -> Engine:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LedgerUnusable(f"cannot make the folder of the ledger {path}: {error.strerror}") from error
+        raise LedgerUnusable(
+            f"cannot make the folder of the ledger {path}: {error.strerror}; give another path with ledger=PATH"
+        ) from error
     engine = sql.create_engine(
         URL.create("sqlite", database=str(path)), poolclass=NullPool, connect_args={"timeout": PATIENCE_S}
     )
@@ -305,7 +308,7 @@ def _file_engine(path: Path) -> Engine:
     @sql.event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below
-        connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(connection)
 
     @sql.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -314,6 +317,19 @@ def _file_engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Set the journal's mode; SQLite does not wait here while another process that made the file does the same."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def _server_engine(place: str) -> Engine:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evaluation.ledger import Ledger, LedgerUnusable
-from evaluation.ledger_store import is_server, shown
 from rayjobs.storage import (
     LEDGER,
     LEDGERS,
@@ -20,6 +18,9 @@ from rayjobs.storage import (
     split_uri,
 )
 from rayjobs.typed_config import ConfigError
+
+if TYPE_CHECKING:  # the database's library is slow to import; a mistake in the configuration is told before
+    from evaluation.ledger import Ledger
 
 _PASSWORD = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^:/@\s]*):[^@\s]*@")
 
@@ -38,6 +39,9 @@ def open_ledger(place: str, run_directory: str | None = None) -> Ledger:
     ConfigError
         If it cannot be used.
     """
+    from evaluation.ledger import Ledger, LedgerUnusable
+    from evaluation.ledger_store import is_server
+
     try:
         if is_server(place):
             return Ledger(place)
@@ -56,6 +60,8 @@ def open_ledger(place: str, run_directory: str | None = None) -> Ledger:
 
 def _at_uri(place: str) -> Ledger:
     """This machine's ledger below a URI; `storage_mirror.mirrored` copies it there while a job runs."""
+    from evaluation.ledger import Ledger
+
     folder, _ = split_uri(place)
     own = ledger_of_machine(folder)
     ledger = Ledger(own)
@@ -74,7 +80,14 @@ def _at_uri(place: str) -> Ledger:
 def without_password(values: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as it may be printed, written and sent on."""
     place = values.get("ledger")
-    return {**values, "ledger": shown(place)} if isinstance(place, str) else dict(values)
+    if not isinstance(place, str) or not is_uri(place):
+        return dict(values)
+    from evaluation.ledger_store import LedgerUnusable, shown
+
+    try:
+        return {**values, "ledger": shown(place)}
+    except LedgerUnusable as error:
+        raise ConfigError(str(error)) from None
 
 
 def hidden(argument: str) -> str:

@@ -79,8 +79,9 @@ def count_at(ledger: Ledger, judged: JudgedBars, own: Record) -> Counted:
     ----------
     own : what is judged; its look is in the ledger, finished.
     """
+    disk = runs_below(judged.roots)  # before the ledger: what another job notes in between is in the ledger then
     known = _Known.read(ledger)
-    kept, missing, notes = _reconciled(known, runs_below(judged.roots), judged.run)
+    kept, missing, notes = _reconciled(known, disk, judged.run)
     coverages = known.coverages([name for look in kept for name in look.coverages])
     unknown = {name for look in kept for name in look.coverages} - set(coverages)
     for run in missing:

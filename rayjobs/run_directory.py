@@ -24,17 +24,19 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from data.schema import DataError
-from evaluation.ledger_store import Head
 from rayjobs.ledger_place import hidden, without_password
 from rayjobs.log_context import log_as
 from rayjobs.storage import local_directory
 from rayjobs.storage_mirror import mirrored
 from rayjobs.typed_config import ConfigError
+
+if TYPE_CHECKING:  # the database's library is slow to import
+    from evaluation.ledger_store import Head
 
 Status = Literal["running", "failed", "interrupted", "done"]
 

@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evaluation.ledger_store import Head, shown
 from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.entry import compose
 from rayjobs.ledger_place import without_password
@@ -19,6 +18,9 @@ from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space, value_of, with_values
 from rayjobs.storage import is_uri, join, local_copy, local_directory, newest_remote
 from rayjobs.typed_config import ConfigError, build_dataclass
+
+if TYPE_CHECKING:
+    from evaluation.ledger_store import Head
 
 SWEEPS = "sweeps"
 """Folder of the studies among the runs of an experiment."""
@@ -136,7 +138,7 @@ def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     default = compose("sweep")
     changed: dict[str, Any] = {}
     for key, value in _leaves(given):
-        if key == "ledger" and shown(str(value)) == _get(stored, key):
+        if key == "ledger" and without_password({key: value})[key] == _get(stored, key):
             changed[key] = value  # with the password, which is not stored
             continue
         if key == "resume" or _get(default, key) == value or _get(stored, key) == value:

@@ -198,3 +198,16 @@ def test_comparing_runs_that_the_ledger_lacks_enters_them(tmp_path, capsys):
     found = Ledger(tmp_path / "other.sqlite").state().looks
     assert [look.kind for look in found] == ["comparison", "comparison"]
     assert all(look.status == "finished" and look.coverages for look in found)
+
+
+def test_a_team_shares_a_ledger_on_a_server_and_the_password_stands_nowhere(postgres, tmp_path, monkeypatch):
+    password = postgres.split(":")[2].split("@")[0]
+    mine = make_run(tmp_path / "mine", f"ledger={postgres}")
+    theirs = make_run(tmp_path / "theirs", f"ledger={postgres}", "algo.gamma=0.5")
+    assert looks(mine)["all"] == 1
+    assert looks(theirs)["all"] == 2  # runs that lie elsewhere, counted in the same ledger
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or password.encode() not in file.read_bytes(), file
+    assert main([f"run={mine}", f"directory={tmp_path}"]) is ExitCode.BAD_INPUT  # it is asked for
+    monkeypatch.setenv("PGPASSWORD", password)
+    assert looks(evaluated(mine, tmp_path))["kinds"] == {"training": 2}
