@@ -32,7 +32,7 @@ def ray_running():
 @pytest.fixture(autouse=True)
 def one_commit(monkeypatch):
     """Two runs of a test count as runs of one code, though somebody may commit between them."""
-    monkeypatch.setattr("rayjobs.train_trial.code_version", lambda provenance: "c0")
+    monkeypatch.setattr("rayjobs.entered_look.code_version", lambda provenance: "c0")
 
 
 def job(directory: Path, *overrides: str) -> Path:
