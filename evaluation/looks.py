@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.coverage import Coverage
+from data.coverage import Coverage, bar_closes
 from data.schema import Panel
 from evaluation.ledger_records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.look_clusters import cluster_looks
@@ -112,7 +112,23 @@ def overlaps(coverages: Mapping[str, Coverage], panel: Panel, bars: slice, *, so
     source : where the panel comes from (`data.sources.describe`).
     """
     judged = panel.slice_bars(bars.start, bars.stop)
-    return {name for name, coverage in coverages.items() if coverage.covered(judged, source=source).any()}
+    opens, closes = judged.bar_utc.astype("datetime64[s]"), bar_closes(judged)
+    common: dict[tuple[int, int], Coverage] = {}  # by stretch of the judged bars, for all coverages
+
+    def holds_any(coverage: Coverage) -> bool:
+        for one in coverage.symbols:
+            inside = np.flatnonzero((opens < one.last_utc) & (closes > one.first_utc))
+            if not len(inside):
+                continue
+            start, stop = int(inside[0]), int(inside[-1]) + 1
+            if (start, stop) not in common:
+                common[start, stop] = Coverage.of(judged, slice(start, stop), source=source)
+            ours = common[start, stop]
+            if any(coverage.same_instrument(one, ours, another) for another in ours.symbols):
+                return True
+        return False
+
+    return {name for name, coverage in coverages.items() if holds_any(coverage)}
 
 
 def looks_at(looks: Sequence[Look], covering: set[str], data_fingerprint: str) -> list[Look]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data.coverage import Coverage
 from evaluation.ledger import record_hashes
 from evaluation.ledger_records import Look, Record
 from evaluation.look_clusters import cluster_looks
-from evaluation.looks import Looks, count_looks, sharpe_variance, without_repetitions
+from evaluation.looks import Looks, count_looks, overlaps, sharpe_variance, without_repetitions
 from evaluation.metrics import sharpe_ratio
 from evaluation.return_sketch import Sketch
 from evaluation.trial_count import effective_number
@@ -144,6 +145,18 @@ def test_repetitions_are_left_out_whatever_their_order():
     one = record(noise(1))
     looks = [look("re-scoring", one), look("training", one), look("comparison", one)]
     assert [kept.kind for kept in without_repetitions(looks)] == ["training"]
+
+
+def test_a_coverage_overlaps_exactly_where_it_covers_a_bar(noise_world):
+    panel, judged = noise_world.panel, slice(900, 1300)
+    coverages = {
+        f"{start} {stop}": Coverage.of(panel, slice(start, stop), source="")
+        for start in range(0, 1900, 90) for stop in (start + 30, start + 95, start + 700) if stop <= panel.num_bars
+    }  # fmt: skip
+    part = panel.slice_bars(judged.start, judged.stop)
+    expected = {name for name, coverage in coverages.items() if coverage.covered(part, source="").any()}
+    assert overlaps(coverages, panel, judged, source="") == expected
+    assert 0 < len(expected) < len(coverages)
 
 
 @pytest.mark.slow
