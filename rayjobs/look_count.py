@@ -83,20 +83,23 @@ def count_at(ledger: Ledger, judged: JudgedBars, own: Record) -> Counted:
     known = _Known.read(ledger)
     kept, missing, notes = _reconciled(known, disk, judged.run)
     coverages = known.coverages([name for look in kept for name in look.coverages])
-    unknown = {name for look in kept for name in look.coverages} - set(coverages)
+    removed = {name for look in kept for name in look.coverages} - set(coverages)
+    unknown = set(removed)
     for run in missing:
         coverage = run.coverage()
         if coverage is not None:
             coverages[_name(run)] = coverage
+        elif run.data_fingerprint == judged.panel.fingerprint:
+            unknown.add(_name(run))  # nothing says which bars it scored
     covering = overlaps(coverages, judged.panel, judged.bars, source=describe(judged.data))
-    if unknown:  # taken out or changed since: such a look counts wherever it was
-        covering |= unknown
-        notes = notes or [f"The ledger {known.place} was changed: it lacks the bars of some looks, which are counted."]
+    covering |= unknown  # such a look counts wherever it was
+    if removed and not notes:
+        notes = [f"The ledger {known.place} was changed: it lacks the bars of some looks, which are counted."]
     looks = looks_at(kept, covering, judged.panel.fingerprint)
     sketches = known.sketches([look.sketch for look in looks])
     lacking = 0
     for run in missing:
-        found, shown = _shown(run, known, judged, covering)
+        found, shown = _shown(run, known, covering)
         found = [look for look in found if not _is_repetition(look, looks)]
         looks, sketches, lacking = [*looks, *found], sketches | shown, lacking + len(found)
     if lacking and not notes:
@@ -144,11 +147,11 @@ def _at_least(run: RunOnDisk, known: _Known) -> int:
 
 
 def _shown(
-    run: RunOnDisk, known: _Known, judged: JudgedBars, covering: set[str]
+    run: RunOnDisk, known: _Known, covering: set[str]
 ) -> tuple[list[Look], dict[str, Sketch]]:
     """The looks at the judged bars that a run shows beyond what the ledger has of it."""
     name = _name(run)
-    if name not in covering and run.data_fingerprint != judged.panel.fingerprint:
+    if name not in covering:
         return [], {}
     looks, sketches = run.looks(name)
     trusted = not any(state.chain.broken_at is not None for state in known.states)

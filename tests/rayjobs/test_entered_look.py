@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from data.sources import load
+from data.coverage import Coverage
+from data.sources import describe, load
 from evaluation.ledger import Ledger
 from evaluation.splits import Fold
 from rayjobs.build import build_train_config
@@ -21,6 +22,7 @@ from rayjobs.entered_look import code_version, identity, trained_look
 from rayjobs.entry import compose
 from rayjobs.fold_job import Study
 from rayjobs.ledger_place import hidden, open_ledger, without_password
+from rayjobs.looks_on_disk import note_look
 from rayjobs.typed_config import ConfigError
 
 START, STOP = 400, 1000
@@ -303,6 +305,42 @@ def test_bars_taken_out_of_the_ledger_make_their_looks_count_everywhere(tmp_path
     found = enter(tmp_path, "algo.gamma=0.9", returns=noise(3, size=200), bars=slice(1000, 1200)).looks
     assert found.total == 2
     assert "lacks the bars of some looks" in found.notes[0]
+
+
+def test_a_sweep_on_the_disk_counts_as_many_trials_as_it_shows(tmp_path):
+    setting = Setting(tmp_path)
+    sweep = tmp_path / "runs" / "train" / "sweeps" / "20260101T000000Z-aaaaaa"
+    (sweep / "trials").mkdir(parents=True)
+    bars = slice(START, STOP)
+    np.save(sweep / "trials" / "bar_utc.npy", setting.panel.bar_utc[bars])
+    for number in range(3):
+        np.save(sweep / "trials" / f"{number:05d}.npy", noise(20 + number))
+    rows = ["trial,repeat_of", "0,", "1,", "2,", "3,", "4,3"]  # the fourth failed, and was tried again
+    (sweep / "trials.csv").write_text("\n".join(rows) + "\n")
+    note_look(
+        sweep, kind="sweep trial", study="train/x", data_fingerprint=setting.panel.fingerprint,
+        coverage=Coverage.of(setting.panel, bars, source=describe(setting.config.data)), head=setting.ledger.head(),
+    )  # fmt: skip
+    found = enter(tmp_path).looks
+    assert dict(found.kinds) == {"training": 1, "sweep trial": 4}
+    assert found.effective == 5
+    assert "it is younger than they are" in found.notes[0]
+    other = enter(tmp_path, "algo.gamma=0.9", bars=slice(1000, 1100)).looks
+    assert (other.total, other.notes) == (1, ())
+
+
+def test_a_run_of_an_earlier_release_is_known_by_its_results(tmp_path):
+    import pandas as pd
+
+    enter(tmp_path, run="20260101T000000Z-aaaaaa")
+    run = tmp_path / "runs" / "train" / "20260101T000000Z-aaaaaa"
+    for name in ("look.json", "scored_bars.json"):
+        (run / name).unlink()
+    symbols = Setting(tmp_path).panel.symbols
+    pd.DataFrame({"symbol": symbols}).to_parquet(run / "walk_forward" / "decisions.parquet")
+    drop_ledger(tmp_path)
+    found = enter(tmp_path, "algo.gamma=0.9", returns=noise(2)).looks
+    assert (found.total, found.effective) == (2, 2)
 
 
 def test_a_run_notes_the_ledger_that_it_was_counted_in(tmp_path):
