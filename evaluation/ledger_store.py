@@ -212,8 +212,8 @@ class Store:
         number, previous = (1, genesis(self.id)) if last is None else (int(last[0]) + 1, str(last[1]))
         about = number if look is None and what == "enter" else look
         text, at = json.dumps(facts, sort_keys=True), at_utc or now()
-        row = {"number": number, "at_utc": at, "what": what, "look": about, "key": key, "facts": text}
-        connection.execute(EVENT.insert().values(**row, hash=_link(previous, row)))
+        row = (number, at, what, about, key, text)
+        connection.execute(EVENT.insert().values((*row, _link(previous, row))))
         return number
 
     def keep(self, connection: Connection, content: bytes) -> str:
@@ -244,7 +244,7 @@ class Store:
     def events_of(self, connection: Connection, look: int) -> list[Event]:
         """Events about one look, in order."""
         query = sql.select(EVENT).where(EVENT.c.look == look).order_by(EVENT.c.number)
-        return [_event(row._asdict()) for row in connection.execute(query)]
+        return [_event(row[:-1]) for row in connection.execute(query)]
 
     def head(self) -> Head:
         """The end of the chain now."""
@@ -263,12 +263,10 @@ class Store:
         previous = genesis(self.id)
         with self.reading() as connection:
             for row in connection.execute(sql.select(EVENT).order_by(EVENT.c.number)):
-                values = row._asdict()
-                if broken is None and (
-                    values["number"] != len(events) + 1 or _link(previous, values) != values["hash"]
-                ):
-                    broken = len(events) + 1
-                previous = str(values["hash"])
+                *values, stored = row
+                if broken is None and (values[0] != len(hashes) + 1 or _link(previous, values) != stored):
+                    broken = len(hashes) + 1
+                previous = str(stored)
                 hashes.append(previous)
                 try:
                     events.append(_event(values))
@@ -279,19 +277,18 @@ class Store:
         )
 
 
-def _event(values: Mapping[str, Any]) -> Event:
-    facts = json.loads(values["facts"])
+def _event(row: Sequence[Any]) -> Event:
+    """An event from its columns, in the order of the table, without its hash."""
+    number, at_utc, what, look, key, text = row
+    facts = json.loads(text)
     if not isinstance(facts, dict):
         raise TypeError("the facts of an event are an object")
-    return Event(
-        number=int(values["number"]), at_utc=str(values["at_utc"]), what=str(values["what"]), look=values["look"],
-        key=values["key"], facts=facts,
-    )  # fmt: skip
+    return Event(number=int(number), at_utc=str(at_utc), what=str(what), look=look, key=key, facts=facts)
 
 
-def _link(previous: str, values: Mapping[str, Any]) -> str:
-    parts = [previous, *(str(values[name]) for name in ("number", "at_utc", "what", "look", "key", "facts"))]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _link(previous: str, row: Sequence[Any]) -> str:
+    """Hash of an event: over the one before it and all of its columns."""
+    return hashlib.sha256("\n".join([previous, *map(str, row)]).encode()).hexdigest()
 
 
 def _file_engine(path: Path) -> Engine:
