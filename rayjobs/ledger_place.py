@@ -58,6 +58,18 @@ def open_ledger(place: str, run_directory: str | None = None) -> Ledger:
         raise ConfigError(str(error)) from None
 
 
+def require_ledger(place: str, run_directory: str) -> None:
+    """Refuse a ledger that cannot be used before anything is read or written; a new file is not made yet.
+
+    Raises
+    ------
+    ConfigError
+        As `open_ledger`.
+    """
+    if is_uri(place) or Path(place).expanduser().exists():
+        open_ledger(place, run_directory)
+
+
 def _at_uri(place: str) -> Ledger:
     """This machine's ledger below a URI; `storage_mirror.mirrored` copies it there while a job runs."""
     from evaluation.ledger import Ledger

@@ -21,12 +21,13 @@ def screen(values: dict[str, Any]) -> ExitCode:
     config = build_train_config({key: value for key, value in values.items() if key != "screening"})
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.feature_screening import enter_screening, report_screening, run_screening, screened_data
-    from rayjobs.ledger_place import open_ledger
+    from rayjobs.ledger_place import open_ledger, require_ledger
     from rayjobs.run_directory import RunConfig, RunDirectory
 
-    ledger = open_ledger(config.ledger, config.run.directory)
+    require_ledger(config.ledger, config.run.directory)
     with reading_input():
         data = screened_data(config, settings)
+    ledger = open_ledger(config.ledger)
     place = RunConfig(experiment="screenings", directory=f"{config.run.directory}/{config.run.experiment}")
     directory = RunDirectory.create(
         place,

@@ -15,14 +15,14 @@ from rayjobs.entry import ExitCode, reading_input, run_entry_point
 
 def sweep(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/sweep.yaml``."""
-    from rayjobs.ledger_place import open_ledger, without_password
+    from rayjobs.ledger_place import open_ledger, require_ledger, without_password
     from rayjobs.search.sweep_config import build_sweep_config, create_directory, find_study, resumed_values
 
     earlier = find_study(values)
     if earlier is not None:
         values = resumed_values(values, earlier)
     config = build_sweep_config(values)
-    ledger = None if config.train.cluster.dry_run else open_ledger(config.train.ledger, config.train.run.directory)
+    require_ledger(config.train.ledger, config.train.run.directory)
     values = without_password(values)
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
@@ -36,10 +36,11 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     with reading_input():
         data = load_sweep(config)
     describe(config, data)
-    if ledger is None:
+    if config.train.cluster.dry_run:
         with ray_session(config.train.cluster):
             trials = trials_plan(data.sealed, data.windows.folds, config.search.num_trials)
             return print_plan(trials, live_nodes())
+    ledger = open_ledger(config.train.ledger)
     run = (
         create_directory(values, config, data.full.panel.fingerprint, ledger.head())
         if earlier is None

@@ -16,7 +16,7 @@ from rayjobs.entry import ExitCode, reading_input, run_entry_point
 def train(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/train.yaml``."""
     from rayjobs.build import build_train_config
-    from rayjobs.ledger_place import open_ledger, without_password
+    from rayjobs.ledger_place import open_ledger, require_ledger, without_password
     from rayjobs.resume import check_same_data, run_to_resume, values_of
 
     earlier = run_to_resume(values)
@@ -36,13 +36,13 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.study_evidence import trial_evidence
     from rayjobs.tracking import tracker
 
-    ledger = None if config.cluster.dry_run else open_ledger(config.ledger, config.run.directory)
+    require_ledger(config.ledger, config.run.directory)
     with reading_input():
         study, hygiene, folds = load_study(config)
-    if ledger is None:
+    if config.cluster.dry_run:
         with ray_session(config.cluster):
             return print_plan(folds_plan(study, folds), live_nodes())
-    fingerprint = study.panel.fingerprint
+    ledger, fingerprint = open_ledger(config.ledger), study.panel.fingerprint
     if earlier is None:
         directory = RunDirectory.create(
             config.run, values, seed=config.seed, data_fingerprint=fingerprint, ledger=ledger.head()
