@@ -11,7 +11,7 @@ Axes: T time (bars of a panel), A asset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -160,14 +160,18 @@ class Coverage:
                 if self.same_instrument(one, common, another):
                     found[start:stop, panel.symbols.index(another.symbol)] = True
         if panel.bar_seconds == self.bar_seconds:
-            found |= self._moved(panel)
+            found |= self.moved(panel, all_shapes(panel))
         return found
 
-    def _moved(self, panel: Panel) -> BoolArray:
-        """(T, A) True for bars that are here under other dates: the shapes of a sketch, as far apart."""
+    def moved(self, panel: Panel, shapes_A: Sequence[NDArray[np.int64]]) -> BoolArray:
+        """(T, A) True for bars that are here under other dates: the shapes of a sketch, as far apart as there.
+
+        Parameters
+        ----------
+        panel : of the same bar length. shapes_A : its `all_shapes`.
+        """
         found = np.zeros(panel.close.shape, dtype=np.bool_)
-        for asset in range(panel.num_assets):
-            shapes = bar_shapes(panel, slice(0, panel.num_bars), asset)
+        for asset, shapes in enumerate(shapes_A):
             for one in self.symbols:
                 sketch = np.array(list(one.shapes), dtype=np.int64)
                 if len(sketch) < MIN_SHAPES:
@@ -200,6 +204,11 @@ class Coverage:
             bar_seconds=int(facts["bar_seconds"]),
             symbols=tuple(SymbolCoverage.from_json(one) for one in facts["symbols"]),
         )
+
+
+def all_shapes(panel: Panel) -> list[NDArray[np.int64]]:
+    """A arrays (T,): `bar_shapes` of all bars of each asset."""
+    return [bar_shapes(panel, slice(0, panel.num_bars), asset) for asset in range(panel.num_assets)]
 
 
 def bar_closes(panel: Panel) -> NDArray[np.datetime64]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from evaluation.criteria import CRITERIA, Measured
 from evaluation.gate_evidence import GateConfig, GateEvidence
+from evaluation.looks import Looks
 
 __all__ = ["CRITERIA", "Criterion", "GateConfig", "GateEvidence", "Verdict", "judge"]
 
@@ -46,6 +47,7 @@ class Verdict:
     criteria: tuple[Criterion, ...]
     num_trials: float
     lowered: tuple[str, ...] = ()
+    looks: Looks | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The content of verdict.json."""
@@ -58,6 +60,7 @@ class Verdict:
             "headline": self.headline,
             "num_trials": self.num_trials,
             "lowered": list(self.lowered),
+            **({} if self.looks is None else {"looks": self.looks.to_json()}),
             "criteria": rows,
         }
 
@@ -85,12 +88,15 @@ def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...
         )
     else:
         headline = f"Approved: all {len(enforced)} criteria hold out of sample and net of costs."
+    for note in () if evidence.looks is None else evidence.looks.notes:
+        headline = headline if note[:-1] in headline else f"{headline} {note}"
     return Verdict(
         passed=not failed,
         headline=headline,
         criteria=outcomes,
         num_trials=evidence.num_trials,
         lowered=lowered,
+        looks=evidence.looks,
     )
 
 

@@ -6,29 +6,24 @@ What a ledger cannot give is taken as recorded in evidence.json, and named: noth
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from evaluation.artefacts import plain
+from data.sources import describe
 from evaluation.gate_evidence import SupportingEvidence
-from evaluation.ledger import FinishedTrial, Ledger, TrialSpan
-from evaluation.reproduction import agree
+from evaluation.ledger import Ledger, record_hashes
+from evaluation.looks import count_looks, looks_at, overlaps
 from evaluation.walk_forward import WalkForwardResult
+from rayjobs.entered_look import record_of
 from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import Study
-from rayjobs.run_directory import RunDirectory, read_status
-from rayjobs.search.leaderboard import study_significance
+from rayjobs.looks_on_disk import LOOK_FILE, judged_head
 from rayjobs.study import EVIDENCE_FILE
 from rayjobs.study_evidence import with_overfitting
-from rayjobs.train_trial import identity, sharpe_variance
 
-FROM_LEDGER = ("num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")
+FROM_LEDGER = ("looks", "num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")
 """Fields of the evidence that other trials decide."""
 
 
@@ -74,111 +69,58 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 def from_ledger(
-    run: FinishedRun, study: Study, result: WalkForwardResult, recorded: Mapping[str, Any], ledger: Ledger
+    run: FinishedRun,
+    study: Study,
+    result: WalkForwardResult,
+    recorded: Mapping[str, Any],
+    ledger: Ledger,
+    bars: slice,
 ) -> Derived:
-    """Count the trials on the same bars, and measure the spread and the overfitting among those that finished.
+    """Count the looks at the same bars as the ledger had them when the run was judged, and what they say together.
 
     Parameters
     ----------
-    result : the run's folds, scored again. recorded : evidence.json, which picks among what the ledger allows: a trial
-        that was run again since has one row, and no longer says when it was first done.
+    result : the run's folds, scored again. bars : those that it was chosen on.
     """
-    if WINNER_OF in run.provenance:
-        return _of_search(run, study, recorded, ledger)
-    config, data = RunDirectory(run.path).config(), study.panel.fingerprint
-    own_config = json.loads(json.dumps(plain(identity(study.config, config)), sort_keys=True))
-    first_bar, returns = int(result.bar[0]), result.net_return
-    trials = ledger.finished_on_data(data, first_bar=first_bar, num_bars=len(returns))
-    same = [trial for trial in trials if trial.config == own_config]
-    own = [trial for trial in same if np.allclose(trial.net_return, returns, rtol=0.0, atol=1e-9)]
-    if not own:
-        why = "the ledger holds no trial of this configuration on these bars"
-        if same:
-            why = (
-                "the ledger's trial of this configuration earned other returns than the exported policies do"
-            )
+    head = judged_head(run.path)
+    looks = None if head is None else ledger.looks_until(head)
+    if looks is None:
+        why = (
+            f"{LOOK_FILE} does not say where the ledger's chain ended when the run was judged"
+            if head is None
+            else f"the ledger {ledger.place} is not the one that the run was judged by: its chain does not hold or "
+            "never ended where the run saw its end"
+        )
         return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
-    spans = {span.number: span for span in ledger.spans_on_data(data)}
-    moment = _judged_utc(run, spans[own[0].number])
-    values: dict[str, Any] = {"num_trials": _count(spans.values(), run, own[0].number, moment, recorded)}
-    others = [t for t in trials if t.number != own[0].number and not t.config.get("script")]
-    options = [_spread(result, chosen) for chosen in _finished_by(others, spans, moment)]
-    fitting = [o for o in options if all(agree(recorded.get(name), o[name], 1e-6) for name in o)]
-    return Derived(values=values | (fitting or options)[0])
-
-
-def _of_search(run: FinishedRun, study: Study, recorded: Mapping[str, Any], ledger: Ledger) -> Derived:
-    """The winner of a search: its trials are those of the study, whose returns the ledger holds."""
-    name = f"{study.config.run.experiment}/{run.provenance['run_id']}"
-    number = ledger.known_study(name)
-    if number is None or not ledger.count(number).finished:
-        why = f"the ledger holds no trials of the study {name}"
-        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
-    spans = ledger.spans_on_data(study.panel.fingerprint)
-    count = _between(ledger.count(number).all, max(len(spans), ledger.count(number).all), recorded)
-    significance = study_significance(ledger.returns(number), int(count))
-    return Derived(
-        values={
-            "num_trials": count,
-            "trial_sharpe_variance": significance.sharpe_variance,
-            "overfitting": significance.probability_of_loss,  # None: measured against placebo strategies
-            "overfitting_published": None,
-        }
-    )
-
-
-def _spread(result: WalkForwardResult, others: Sequence[FinishedTrial]) -> dict[str, Any]:
-    """Variance and overfitting as a training job measures them."""
-    returns: NDArray[np.float64] = np.column_stack(
-        [result.net_return, *(trial.net_return for trial in others)]
-    )
-    evidence = with_overfitting(SupportingEvidence(), result, returns)
-    return {
-        "trial_sharpe_variance": sharpe_variance(returns),
+    own = record_of(result)
+    returns, instants = record_hashes(own)
+    noted = (recorded.get("looks") or {}).get("notes") or ()
+    if noted:  # runs that lay on the disk then were counted beside the ledger
+        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, f"beside the ledger others were counted: {noted[0]}"))
+    coverages = ledger.coverages([name for look in looks for name in look.coverages])
+    covering = overlaps(coverages, study.panel, bars, source=describe(study.config.data))
+    at = looks_at(looks, covering, study.panel.fingerprint)
+    wrong = ()
+    if not any(look.returns == returns for look in at):
+        wrong = ("the ledger's look of this run earned other returns than the exported policies do",)
+    sketches = ledger.sketches([look.sketch for look in at])
+    counted = count_looks(
+        at, own, sketches, ledger.returns, own_returns=returns, own_instants=instants
+    )  # fmt: skip
+    evidence = with_overfitting(SupportingEvidence(), result, counted.rivals_TN)
+    values: dict[str, Any] = {
+        **counted.looks.for_gate(),
         "overfitting": evidence.overfitting,
         "overfitting_published": evidence.overfitting_published,
     }
-
-
-def _finished_by(
-    others: Sequence[FinishedTrial], spans: Mapping[int, TrialSpan], moment: str
-) -> Iterator[list[FinishedTrial]]:
-    """The trials that were done at a moment, with and without those that were run again after it."""
-    begun = [t for t in others if spans[t.number].started_utc <= moment]
-    done = [t for t in begun if (spans[t.number].finished_utc or "") <= moment]
-    yield done
-    if len(begun) > len(done):
-        yield begun
-
-
-def _count(
-    spans: Collection[TrialSpan], run: FinishedRun, own: int, moment: str, recorded: Mapping[str, Any]
-) -> float:
-    """Trials entered by the time the run was judged; where others ran beside it, as recorded if that is possible."""
-    began = _began_utc(run)
-    least = sum(span.started_utc <= began or span.number == own for span in spans)
-    most = sum(span.started_utc <= moment or span.number == own for span in spans)
-    return _between(least, most, recorded)
-
-
-def _between(least: int, most: int, recorded: Mapping[str, Any]) -> float:
-    given = recorded.get("num_trials")
-    if not isinstance(given, (int, float)) or isinstance(given, bool):
-        return least
-    return min(max(given, least), most)
-
-
-def _judged_utc(run: FinishedRun, own: TrialSpan) -> str:
-    """When the trial was closed and counted; the end of the run where it was closed again later by the same job."""
-    ended = (read_status(run.path) or {}).get("ended_utc")
-    finished = own.finished_utc or ""
-    return finished if ended is None or finished[:19] <= str(ended)[:19] else f"{str(ended)[:19]}.999Z"
-
-
-def _began_utc(run: FinishedRun) -> str:
-    """The start of the run, which its id tells, to the second."""
-    text = str(run.provenance["run_id"]).partition("-")[0]
-    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    if WINNER_OF not in run.provenance:
+        return Derived(values=values, wrong=wrong)
+    why = "the trials of the search are compared by its own table of returns, not by the ledger"
+    spread = ("trial_sharpe_variance", "overfitting", "overfitting_published")
+    given = recorded.get("trial_sharpe_variance")
+    values = {name: value for name, value in values.items() if name not in spread}
+    values["looks"] = replace(counted.looks, sharpe_variance=given)
+    return Derived(values=values, not_derived=dict.fromkeys(spread, why), wrong=wrong)
 
 
 def seed_directories(run: Path) -> dict[int, Path]:

@@ -190,7 +190,7 @@ def manifest_checks(run: FinishedRun) -> list[Check]:
     ledger, name = existing_ledger(place, run.path), run_identity(run.path)
     if ledger is None:
         return check_seal(run.path, name, None, place)
-    return check_seal(run.path, name, ledger.seals(name), str(ledger.path))
+    return check_seal(run.path, name, ledger.seals(name), ledger.place)
 
 
 def evaluation_of(run: FinishedRun) -> EvaluateConfig | None:

@@ -7,6 +7,7 @@ import pytest
 from exported_market import next_return, noise, write_files
 
 from data.synthetic import make_market
+from evaluation.ledger import Ledger
 from rayjobs.entry import ExitCode, run_entry_point
 from rayjobs.screen import screen
 
@@ -75,3 +76,20 @@ def test_a_feature_that_knows_the_next_bar_is_named_unless_it_is_stated(tmp_path
     (run,) = (tmp_path / "own" / "screenings").iterdir()
     assert (said in " ".join(capsys.readouterr().out.split())) is not stated
     assert (said in (run / "summary.md").read_text()) is not stated
+def test_a_screening_is_a_look_at_the_bars_that_it_saw(tmp_path):
+    assert run_screen(tmp_path, "+experiment=noise") is ExitCode.DONE
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    (look,) = ledger.state().looks
+    assert look.kind == "screening"
+    (coverage,) = ledger.coverages(look.coverages).values()
+    assert str(coverage.span[1]) == "2020-02-22T02:00:00"  # the first test window is not among them
+
+
+def test_a_ledger_that_cannot_be_used_is_refused_before_anything_starts(tmp_path, capsys):
+    pytest.importorskip("psycopg")
+    place = "ledger=postgresql://me:geheim@127.0.0.1:1/looks"
+    assert run_screen(tmp_path, "+experiment=noise", place) is ExitCode.BAD_INPUT
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "the ledger postgresql://me@127.0.0.1:1/looks cannot be used" in line
+    assert "geheim" not in line
+    assert list(tmp_path.iterdir()) == []
