@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
 from evaluation.significance import (
-    expected_maximum_sharpe,
+    deflated_probability,
     minimum_track_record_length,
-    probabilistic_sharpe_ratio,
     sharpe_moments,
 )
 
@@ -69,22 +68,14 @@ def _drawdown(config: GateConfig, evidence: GateEvidence) -> Measured:
 
 
 def _deflated(config: GateConfig, evidence: GateEvidence) -> Measured:
-    moments = sharpe_moments(evidence.net_return)
-    variance = evidence.trial_sharpe_variance
-    if variance is None or math.isnan(variance):
-        variance = 1.0 / max(moments.num_observations - 1, 1)
-    value = math.nan
-    if not math.isnan(moments.sharpe):
-        value = probabilistic_sharpe_ratio(
-            moments.sharpe,
-            moments.num_observations,
-            skewness=moments.skewness,
-            kurtosis=moments.kurtosis,
-            benchmark=expected_maximum_sharpe(evidence.num_trials, variance),
-        )
+    value = deflated_probability(evidence.net_return, evidence.num_trials, evidence.trial_sharpe_variance)
     trials = f"{evidence.num_trials:g} trial{'s' if evidence.num_trials != 1 else ''}"
+    if evidence.looks is not None:
+        trials = evidence.looks.sentence
     subject = f"The probability of skill, deflated for {trials},"
-    return _measured(value, config.min_deflated_sharpe, ">=", subject, ".3f")
+    measured = _measured(value, config.min_deflated_sharpe, ">=", subject, ".3f")
+    notes = evidence.looks.notes if evidence.looks is not None else ()
+    return replace(measured, reason=" ".join([measured.reason, *notes]))
 
 
 def _lead(net_return: FloatArray, baselines: Mapping[str, FloatArray], periods: float) -> tuple[float, str]:

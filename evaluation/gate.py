@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from evaluation.criteria import CRITERIA, Measured
 from evaluation.gate_evidence import GateConfig, GateEvidence
+from evaluation.looks import Looks
 
 __all__ = ["CRITERIA", "Criterion", "GateConfig", "GateEvidence", "Verdict", "judge"]
 
@@ -43,6 +44,7 @@ class Verdict:
     headline: str
     criteria: tuple[Criterion, ...]
     num_trials: float
+    looks: Looks | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The content of verdict.json."""
@@ -54,6 +56,7 @@ class Verdict:
             "pass": self.passed,
             "headline": self.headline,
             "num_trials": self.num_trials,
+            **({} if self.looks is None else {"looks": self.looks.to_json()}),
             "criteria": rows,
         }
 
@@ -72,7 +75,11 @@ def judge(config: GateConfig, evidence: GateEvidence) -> Verdict:
             headline = f"{headline[:-1]} ({len(failed)} of {len(enforced)} criteria fail)."
     else:
         headline = f"Approved: all {len(enforced)} criteria hold out of sample and net of costs."
-    return Verdict(passed=not failed, headline=headline, criteria=outcomes, num_trials=evidence.num_trials)
+    for note in () if evidence.looks is None else evidence.looks.notes:
+        headline = headline if note[:-1] in headline else f"{headline} {note}"
+    return Verdict(
+        passed=not failed, headline=headline, criteria=outcomes, num_trials=evidence.num_trials, looks=evidence.looks
+    )
 
 
 def _outcome(

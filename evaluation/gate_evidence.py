@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.checks.leaks import LeakReport
+from evaluation.looks import Looks
 from evaluation.metrics import as_returns, total_return
 from evaluation.walk_forward import ORACLE, WalkForwardResult, closed_mask
 
@@ -73,7 +74,8 @@ class SupportingEvidence:
 
     Attributes
     ----------
-    num_trials : trials recorded for this study, failed ones included; may be an effective number.
+    looks : what the ledger counted; None where there is none (calibration studies).
+    num_trials : that are deflated for, failed ones included: the effective number of `looks`.
     trial_sharpe_variance : variance across trials of the per-bar Sharpe ratio; None when fewer than two trials have
         one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
     seeds : seed -> (T,) returns of the same configuration trained with other seeds.
@@ -87,6 +89,7 @@ class SupportingEvidence:
     num_placebos : on how many.
     """
 
+    looks: Looks | None = None
     num_trials: float = 1
     trial_sharpe_variance: float | None = None
     seeds: Mapping[int, FloatArray] | None = None

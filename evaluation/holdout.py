@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data.coverage import Coverage
 from data.schema import Panel
-from evaluation.ledger import Ledger
+from evaluation.ledger import Ledger, LookEntry
 from evaluation.splits import Fold
 
 
@@ -45,8 +46,12 @@ class SealedHoldout:
         """The bars that a search may use; the sealed ones are not in it."""
         return self.panel.slice_bars(0, self.search_bars)
 
-    def open(self, ledger: Ledger, study: int, *, code_commit: str, purpose: str) -> Fold:
+    def open(self, ledger: Ledger, study: str, *, code_commit: str, purpose: str, source: str = "") -> Fold:
         """Record the opening and return the fold that trains on all search bars and tests on the holdout.
+
+        Parameters
+        ----------
+        study : its name in the ledger. source : where the panel comes from (`data.sources.describe`).
 
         Raises
         ------
@@ -54,13 +59,14 @@ class SealedHoldout:
             If this study opened its holdout before.
         """
         start = self.panel.num_bars - self.holdout_bars
-        first, last = self.panel.bar_utc[[start, -1]].astype("datetime64[s]")
-        ledger.open_holdout(
-            study,
+        entry = LookEntry(
+            kind="holdout opening",
+            study=study,
+            identity={},
+            seed=0,
             data_fingerprint=self.panel.fingerprint,
-            first_bar_utc=f"{first}Z",
-            last_bar_utc=f"{last}Z",
             code_commit=code_commit,
-            purpose=purpose,
+            coverage=Coverage.of(self.panel, slice(start, self.panel.num_bars), source=source),
         )
+        ledger.open_holdout(entry, purpose=purpose)
         return Fold(index=0, train=slice(0, self.search_bars), test=slice(start, self.panel.num_bars))

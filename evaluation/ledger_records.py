@@ -1,44 +1,115 @@
-"""What the ledger holds: its tables, and the records that are read from them."""
+"""What the ledger holds of a look: who looked at which bars, and what was earned there."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from data.coverage import Coverage
+from evaluation.metrics import as_returns
 
 FloatArray = NDArray[np.float64]
+LookKind = Literal[
+    "training", "sweep trial", "single fold", "re-scoring", "scripted policy", "supervised policy", "screening",
+    "comparison", "holdout opening",
+]  # fmt: skip
+KINDS: tuple[LookKind, ...] = get_args(LookKind)
+Status = Literal["running", "finished", "failed"]
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS study (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_utc TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS trial (
-    id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES study(id),
-    started_utc TEXT NOT NULL, finished_utc TEXT,
-    status TEXT NOT NULL CHECK (status IN ('running', 'finished', 'failed')), seed INTEGER NOT NULL,
-    config TEXT NOT NULL, data_fingerprint TEXT NOT NULL, code_commit TEXT NOT NULL, score REAL, sharpe REAL,
-    num_bars INTEGER, first_bar INTEGER, net_return BLOB, error TEXT);
-CREATE TABLE IF NOT EXISTS fold (
-    trial INTEGER NOT NULL REFERENCES trial(id), fold INTEGER NOT NULL, seed INTEGER NOT NULL,
-    num_bars INTEGER NOT NULL,
-    sharpe REAL, total_return REAL, policy_hash TEXT NOT NULL, PRIMARY KEY (trial, fold, seed));
-CREATE TABLE IF NOT EXISTS holdout_opening (
-    id INTEGER PRIMARY KEY, study INTEGER NOT NULL UNIQUE REFERENCES study(id), opened_utc TEXT NOT NULL,
-    data_fingerprint TEXT NOT NULL, first_bar_utc TEXT NOT NULL, last_bar_utc TEXT NOT NULL, code_commit TEXT NOT NULL,
-    purpose TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS run_seal (
-    id INTEGER PRIMARY KEY, run TEXT NOT NULL, root TEXT NOT NULL, sealed_utc TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS seal_of_run ON run_seal(run);
-CREATE INDEX IF NOT EXISTS trial_of_study ON trial(study);
-CREATE INDEX IF NOT EXISTS trial_of_data ON trial(data_fingerprint);
-"""
+
+@dataclass(frozen=True, kw_only=True)
+class LookEntry:
+    """A look as it is entered, before anything of it is shown.
+
+    Attributes
+    ----------
+    kind : one of `KINDS`.
+    study : what it belongs to: an experiment, or a sweep.
+    identity : all that decides what comes out, beside the seed, the bars and the code: with these three, the same
+        identity again is the same look.
+    run : id of the run directory, "" where there is none.
+    coverage : the bars that are scored; None where they are not known (entries of old ledgers).
+    """
+
+    kind: LookKind
+    study: str
+    identity: Mapping[str, Any]
+    seed: int
+    data_fingerprint: str
+    code_commit: str
+    run: str = ""
+    coverage: Coverage | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is no kind of look; known are {', '.join(KINDS)}")
+        if not self.study:
+            raise ValueError("a study needs a name; give the experiment's")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Record:
+    """What a look earned.
+
+    Attributes
+    ----------
+    net_return : (N,) per-bar net returns.
+    bar_utc : (N,) datetime64, the bars' labels; None where they are not known.
+    bar_seconds : length of a bar.
+    """
+
+    net_return: FloatArray
+    bar_utc: NDArray[np.datetime64] | None
+    bar_seconds: int
+
+    @classmethod
+    def of(cls, net_return: ArrayLike, bar_utc: ArrayLike | None, bar_seconds: int) -> Record:
+        """Checked: one finite return for each bar."""
+        values = as_returns(net_return, name="net_return")
+        labels = None if bar_utc is None else np.asarray(bar_utc).astype("datetime64[s]")
+        if labels is not None and len(labels) != values.size:
+            raise ValueError(f"there are {values.size} returns for {len(labels)} bars; give one per bar")
+        return cls(net_return=values, bar_utc=labels, bar_seconds=int(bar_seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A look as it stands in a ledger, or as a run on the disk shows it.
+
+    Attributes
+    ----------
+    number : of its entry; 0 for one that only a run shows.
+    runs : ids of the runs that had it. coverages : hashes of the bars' coverages.
+    status : how it ended, finished if it ever did.
+    sharpe : per bar; None where undefined or not known.
+    returns, instants, sketch : hashes of their contents; "" where there are none.
+    key : what the same look has in common in every ledger; "" of one that only a run shows.
+    """
+
+    number: int
+    kind: LookKind
+    study: str
+    data_fingerprint: str
+    runs: tuple[str, ...]
+    coverages: tuple[str, ...]
+    status: Status
+    sharpe: float | None = None
+    num_bars: int = 0
+    bar_seconds: int = 0
+    returns: str = ""
+    instants: str = ""
+    sketch: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCount:
-    """How many trials a study has seen: all = finished + failed + running (or abandoned)."""
+    """How many looks a study has seen: all = finished + failed + running (or abandoned)."""
 
     all: int
     finished: int
@@ -46,28 +117,22 @@ class TrialCount:
     running: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class LedgerTrial:
-    """A trial as entered; ``status`` is running, finished or failed."""
-
-    number: int
-    status: str
-    config: Mapping[str, Any]
+def packed(values: NDArray[Any]) -> bytes:
+    """An array's bytes, compressed fast."""
+    return zlib.compress(np.ascontiguousarray(values).tobytes(), 1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrialSpan:
-    """When a trial was entered and when it was last finished (None: never), ISO times in UTC."""
-
-    number: int
-    started_utc: str
-    finished_utc: str | None
+def packed_instants(bar_utc: NDArray[np.datetime64]) -> bytes:
+    """(N,) labels as the differences of whole seconds."""
+    return packed(np.diff(bar_utc.astype("datetime64[s]").astype(np.int64), prepend=0))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FinishedTrial:
-    """A trial with returns. ``config`` is as it was entered; ``net_return`` (N,) out of sample."""
+def unpacked_returns(content: bytes) -> FloatArray:
+    """(N,) what `packed` was given."""
+    return np.frombuffer(zlib.decompress(content), dtype=np.float64)
 
-    number: int
-    config: Mapping[str, Any]
-    net_return: FloatArray
+
+def unpacked_instants(content: bytes) -> NDArray[np.datetime64]:
+    """(N,) what `packed_instants` was given, datetime64[s]."""
+    seconds = np.cumsum(np.frombuffer(zlib.decompress(content), dtype=np.int64))
+    return seconds.astype("datetime64[s]")

@@ -148,6 +148,27 @@ def deflated_sharpe_ratio(
     )
 
 
+def deflated_probability(returns: ArrayLike, num_trials: float, trial_sharpe_variance: float | None) -> float:
+    """Deflated Sharpe ratio of a record, as the gate, the summary and the leaderboard show it; nan where undefined.
+
+    Parameters
+    ----------
+    returns : (T,) per-bar returns.
+    num_trials : that the record was chosen from.
+    trial_sharpe_variance : across them; None or nan takes that of trials without skill, 1 / (T - 1).
+    """
+    moments = sharpe_moments(returns)
+    if math.isnan(moments.sharpe):
+        return math.nan
+    size = moments.num_observations
+    if trial_sharpe_variance is None or math.isnan(trial_sharpe_variance):
+        trial_sharpe_variance = 1.0 / max(size - 1, 1)
+    return deflated_sharpe_ratio(
+        moments.sharpe, size, num_trials=num_trials, sharpe_variance=trial_sharpe_variance,
+        skewness=moments.skewness, kurtosis=moments.kurtosis,
+    )  # fmt: skip
+
+
 def minimum_track_record_length(
     sharpe: float,
     *,

@@ -13,7 +13,7 @@ from evaluation import metrics
 from evaluation.bootstrap import sharpe_interval
 from evaluation.breakdown import by_hour, by_regime, capacity
 from evaluation.significance import (
-    deflated_sharpe_ratio,
+    deflated_probability,
     minimum_track_record_length,
     probabilistic_sharpe_ratio,
     sharpe_moments,
@@ -75,12 +75,9 @@ def significance(
         return {"psr": math.nan, "dsr": math.nan, "min_track_record_bars": math.nan}
     shape = {"skewness": moments.skewness, "kurtosis": moments.kurtosis}
     size = moments.num_observations
-    variance = 1.0 / (size - 1) if trial_sharpe_variance is None else trial_sharpe_variance
     return {
         "psr": probabilistic_sharpe_ratio(moments.sharpe, size, **shape),
-        "dsr": deflated_sharpe_ratio(
-            moments.sharpe, size, num_trials=num_trials, sharpe_variance=variance, **shape
-        ),
+        "dsr": deflated_probability(net_return, num_trials, trial_sharpe_variance),
         "min_track_record_bars": minimum_track_record_length(moments.sharpe, **shape),
     }
 

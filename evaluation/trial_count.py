@@ -1,43 +1,132 @@
-"""How many different things were tried: trials whose returns move together count as one."""
+"""How many different things were tried: looks whose returns are nearly the same count by their effective number.
+
+Looks are clustered around leaders (Hartigan, "Clustering algorithms", 1975, ch. 3): each look joins the leader that it
+correlates with most if that is at least `MIN_CORRELATION`, else it leads a cluster of its own. The best of n looks
+without skill that correlate by rho with each other is expected at ``sqrt(1 - rho) * E[max of n]`` above what they
+share, so a cluster counts as the number of independent looks whose best is expected there. Exact copies count once,
+and nothing that a search could gain by many near-copies is lost.
+
+Axes: N looks, D buckets of time, T bars.
+"""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
+
+from evaluation.significance import expected_maximum_sharpe
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+MIN_CORRELATION = 0.95
+"""From which two looks are nearly the same."""
+MIN_COMMON = 8
+"""Buckets in common below which only equal returns are the same."""
+CHUNK = 256
+"""Looks that are compared with all leaders at once."""
 
 
-def trial_clusters(returns_TN: ArrayLike, *, min_correlation: float = 0.5) -> NDArray[np.int64]:
-    """Cluster number of each trial: average linkage on ``1 - correlation``, cut at `min_correlation`.
+def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
+    """Cluster looks that have returns at the same times.
 
     Parameters
     ----------
-    returns_TN : (T, N) returns of N trials on the same bars. Trials without variance (never traded) form one cluster.
-    min_correlation : trials that correlate by more, on average over a cluster, count as one.
+    returns_ND : (N, D) returns, in the order in which the looks were entered. Rows that are constant (never traded)
+        form one cluster.
 
     Returns
     -------
-    (N,) numbers from 1 on.
+    leader_N : index of each look's leader, the earliest of its cluster; a leader's is its own.
+    correlation_N : with the leader.
     """
+    rows = np.asarray(returns_ND, dtype=np.float64)
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError(f"returns_ND has shape {rows.shape} or holds NaN; give (N looks, D times)")
+    leader, correlation = np.arange(len(rows)), np.ones(len(rows))
+    still = np.flatnonzero(np.ptp(rows, axis=1) == 0.0) if rows.shape[1] else np.arange(len(rows))
+    leader[still] = still[:1] if len(still) else still
+    moving = np.setdiff1d(np.arange(len(rows)), still)
+    if rows.shape[1] < MIN_COMMON:
+        _, first, inverse = np.unique(rows[moving], axis=0, return_index=True, return_inverse=True)
+        leader[moving] = moving[first[inverse.ravel()]]
+        return leader, correlation
+    units = standardised(rows[moving])
+    leaders: list[int] = []
+    least = needed_correlation(rows.shape[1])
+    for start in range(0, len(moving), CHUNK):
+        part = units[start : start + CHUNK]
+        known = part @ units[leaders].T if leaders else np.zeros((len(part), 0), dtype=np.float32)
+        among, old = part @ part.T, len(leaders)
+        fresh: list[int] = []
+        for row in range(len(part)):
+            candidates = np.concatenate([known[row, :old], among[row, fresh]])
+            best = int(candidates.argmax()) if len(candidates) else -1
+            if best >= 0 and candidates[best] >= least:
+                at = leaders[best] if best < old else start + fresh[best - old]
+                leader[moving[start + row]] = moving[at]
+                correlation[moving[start + row]] = min(float(candidates[best]), 1.0)
+            else:
+                fresh.append(row)
+        leaders += [start + row for row in fresh]
+    return leader, correlation
+
+
+def needed_correlation(num_common: int) -> float:
+    """Correlation from which two looks are nearly the same, one standard error (Fisher's z) above `MIN_CORRELATION`.
+
+    Parameters
+    ----------
+    num_common : times at which both have returns, at least `MIN_COMMON`.
+    """
+    return math.tanh(math.atanh(MIN_CORRELATION) + 1.0 / math.sqrt(num_common - 3))
+
+
+def standardised(rows_ND: FloatArray) -> NDArray[np.float32]:
+    """Rows of mean zero and length one, whose products are correlations; a constant row becomes zeros."""
+    centred = rows_ND - rows_ND.mean(axis=1, keepdims=True)
+    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0.0).astype(np.float32)
+
+
+def effective_size(size: int, correlation: float) -> float:
+    """Number of independent looks whose best is expected as high as that of `size` that correlate; 1 to `size`.
+
+    Parameters
+    ----------
+    correlation : mean over the cluster, 0 to 1.
+    """
+    if size <= 1 or correlation >= 1.0:
+        return 1.0
+    wanted = math.sqrt(1.0 - max(correlation, 0.0)) * expected_maximum_sharpe(size, 1.0)
+    pair = expected_maximum_sharpe(2, 1.0)
+    if wanted <= pair:  # between one and two the approximation has no value of its own
+        return 1.0 + wanted / pair
+    low, high = 2.0, float(size)
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if expected_maximum_sharpe(middle, 1.0) < wanted else (low, middle)
+    return high
+
+
+def effective_number(leader_N: IntArray, correlation_N: FloatArray) -> float:
+    """Sum of the clusters' effective sizes."""
+    total = 0.0
+    for at in np.unique(leader_N):
+        members = np.flatnonzero((leader_N == at) & (np.arange(len(leader_N)) != at))
+        total += effective_size(len(members) + 1, float(correlation_N[members].mean()) if len(members) else 1.0)
+    return total
+
+
+def whole_number(effective: float) -> int:
+    """A sum of effective sizes as a number of looks: rounded up from a fifth on, at least 1."""
+    return max(math.ceil(effective - 0.2), 1)
+
+
+def effective_number_of_trials(returns_TN: ArrayLike) -> int:
+    """Effective number of trials on the same bars, between 1 and N. Trials that left no returns: add their number."""
     returns = np.asarray(returns_TN, dtype=np.float64)
     if returns.ndim != 2 or returns.shape[1] < 1 or not np.isfinite(returns).all():
         raise ValueError(f"returns_TN has shape {returns.shape} or holds NaN; give (T bars, N >= 1 trials)")
-    if not 0.0 < min_correlation < 1.0:
-        raise ValueError(f"min_correlation is {min_correlation}; it must lie between 0 and 1")
-    clusters = np.ones(returns.shape[1], dtype=np.int64)
-    moving = np.flatnonzero(np.ptp(returns, axis=0) > 0.0)
-    if len(moving) >= 2:
-        distance = 1.0 - np.atleast_2d(np.corrcoef(returns[:, moving], rowvar=False))
-        np.fill_diagonal(distance, 0.0)
-        condensed = squareform(np.clip((distance + distance.T) / 2.0, 0.0, 2.0), checks=False)
-        clusters[moving] = fcluster(linkage(condensed, "average"), 1.0 - min_correlation, "distance")
-    still = np.setdiff1d(np.arange(returns.shape[1]), moving)
-    if len(still) and len(moving):
-        clusters[still] = clusters[moving].max() + 1
-    return clusters
-
-
-def effective_number_of_trials(returns_TN: ArrayLike, *, min_correlation: float = 0.5) -> int:
-    """Number of clusters of `trial_clusters`: between 1 and N. Trials that failed have no returns: add their number."""
-    return len(np.unique(trial_clusters(returns_TN, min_correlation=min_correlation)))
+    return whole_number(effective_number(*leader_clusters(returns.T)))

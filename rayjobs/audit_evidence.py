@@ -6,29 +6,31 @@ What a ledger cannot give is taken as recorded in evidence.json, and named: noth
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evaluation.artefacts import plain
 from evaluation.gate_evidence import SupportingEvidence
-from evaluation.ledger import FinishedTrial, Ledger, TrialSpan
-from evaluation.reproduction import agree
+from evaluation.ledger import Ledger, LedgerState, record_hashes
+from evaluation.ledger_store import Head
+from evaluation.looks import Counted, Looks
+from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
+from rayjobs.entered_look import record_of, scored_bars
 from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import Study
-from rayjobs.run_directory import RunDirectory, read_status
+from rayjobs.look_count import JudgedBars, at_least, count_at
+from rayjobs.looks_on_disk import LOOK_FILE, run_id, runs_below
+from rayjobs.rescoring import deflation
 from rayjobs.search.leaderboard import study_significance
+from rayjobs.storage import local_directory
 from rayjobs.study import EVIDENCE_FILE
 from rayjobs.study_evidence import with_overfitting
-from rayjobs.train_trial import identity, sharpe_variance
 
-FROM_LEDGER = ("num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")
+FROM_LEDGER = ("looks", "num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")
 """Fields of the evidence that other trials decide."""
 
 
@@ -52,6 +54,9 @@ def recorded_evidence(run: FinishedRun) -> dict[str, Any]:
 def as_recorded(recorded: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """The named fields as evidence.json has them, where they are plain values."""
     found = {name: recorded.get(name) for name in names}
+    if isinstance(found.get("looks"), Mapping):
+        looks = Looks.from_json(found.pop("looks"))
+        return {"looks": looks, **as_recorded(recorded, found)}
     return {
         name: value
         for name, value in found.items()
@@ -59,12 +64,15 @@ def as_recorded(recorded: Mapping[str, Any], names: Iterable[str]) -> dict[str, 
     }
 
 
-def not_measured(evidence: SupportingEvidence, recorded: Mapping[str, Any]) -> dict[str, str]:
-    """Fields that the gate was told and nothing measures again, each with the reason."""
+def not_measured(
+    evidence: SupportingEvidence, recorded: Mapping[str, Any], derived: Iterable[str]
+) -> dict[str, str]:
+    """Fields that the gate was told and nothing gives again, each with the reason; ``derived`` are those that were."""
     return {
         entry.name: "it is in no ledger, policy or bars"
         for entry in fields(SupportingEvidence)
-        if _is_default(getattr(evidence, entry.name), entry.default)
+        if entry.name not in derived
+        and _is_default(getattr(evidence, entry.name), entry.default)
         and not _is_default(recorded.get(entry.name), entry.default)
     }
 
@@ -73,112 +81,138 @@ def _is_default(value: Any, default: Any) -> bool:
     return value is None or (isinstance(value, (int, float)) and value == default)
 
 
+class LedgerAsOf:
+    """A ledger as it stood when a run was judged, for reading."""
+
+    def __init__(self, ledger: Ledger, events: int, others: Sequence[Ledger] = ()) -> None:
+        self._ledger, self._events, self._others = ledger, events, others
+        self.place = ledger.place
+        self.coverages, self.sketches, self.returns = ledger.coverages, ledger.sketches, ledger.returns
+
+    def state(self) -> LedgerState:
+        """The events up to that moment."""
+        return self._ledger.state(self._events)
+
+    def beside(self) -> list[LedgerAsOf]:
+        """Those of other machines, up to the same time."""
+        until = self._ledger.state().chain.events[self._events - 1].at_utc
+        return [
+            LedgerAsOf(other, sum(event.at_utc <= until for event in other.state().chain.events))
+            for other in self._others
+        ]
+
+
+def judged_head(run: Path) -> Head | None:
+    """Where the ledger's chain ended when the run was judged, as its look.json has it."""
+    try:
+        return Head.from_json(json.loads((run / LOOK_FILE).read_text())["ledger"][-1])
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
+def seen_by(ledger: Ledger, head: Head | None) -> tuple[Ledger, list[Ledger]]:
+    """The ledger that a run saw among those of all machines, and the others; the first where none is."""
+    group = [ledger, *ledger.beside()]
+    own = next((one for one in group if head is not None and one.id == head.ledger), ledger)
+    return own, [one for one in group if one is not own]
+
+
+def counted_then(ledger: Ledger, head: Head, judged: JudgedBars, result: WalkForwardResult) -> Counted:
+    """Count the looks at the judged bars again, as the ledger and the disk stood when the run was judged."""
+    ledger, others = seen_by(ledger, head)
+    later = set(ledger.state().runs) - set(ledger.state(head.events).runs)
+    disk = [run for run in runs_below(judged.roots) if run.run not in later]
+    return count_at(cast("Ledger", LedgerAsOf(ledger, head.events, others)), judged, record_of(result), disk)
+
+
 def from_ledger(
-    run: FinishedRun, study: Study, result: WalkForwardResult, recorded: Mapping[str, Any], ledger: Ledger
+    run: FinishedRun, study: Study, folds: Sequence[Fold], result: WalkForwardResult, ledger: Ledger
 ) -> Derived:
-    """Count the trials on the same bars, and measure the spread and the overfitting among those that finished.
+    """Count the looks at the same bars, and measure the spread and the overfitting among them.
 
     Parameters
     ----------
-    result : the run's folds, scored again. recorded : evidence.json, which picks among what the ledger allows: a trial
-        that was run again since has one row, and no longer says when it was first done.
+    folds, result : of the run, the folds scored again.
     """
+    head, why = judged_head(run.path), ""
+    ledger = seen_by(ledger, head)[0]
+    if head is None:
+        why = f"the run does not say where the ledger stood when it was judged ({LOOK_FILE})"
+    elif not ledger.state().chain.holds(head):
+        why = f"the ledger at {ledger.place} is not the one that the run saw, or was changed since"
+    name = run_id(run.path)
+    own = [look for look in ledger.state().looks if name in look.runs]
+    returns, _ = record_hashes(record_of(result))
+    if not why and returns not in {look.returns for look in own}:
+        why = "the ledger holds no look of this run" if not own else (
+            "the ledger's look of this run earned other returns than the exported policies do"
+        )  # fmt: skip
+    if why or head is None:
+        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
     if WINNER_OF in run.provenance:
-        return _of_search(run, study, recorded, ledger)
-    config, data = RunDirectory(run.path).config(), study.panel.fingerprint
-    own_config = json.loads(json.dumps(plain(identity(study.config, config)), sort_keys=True))
-    first_bar, returns = int(result.bar[0]), result.net_return
-    trials = ledger.finished_on_data(data, first_bar=first_bar, num_bars=len(returns))
-    same = [trial for trial in trials if trial.config == own_config]
-    own = [trial for trial in same if np.allclose(trial.net_return, returns, rtol=0.0, atol=1e-9)]
-    if not own:
-        why = "the ledger holds no trial of this configuration on these bars"
-        if same:
-            why = (
-                "the ledger's trial of this configuration earned other returns than the exported policies do"
-            )
-        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
-    spans = {span.number: span for span in ledger.spans_on_data(data)}
-    moment = _judged_utc(run, spans[own[0].number])
-    values: dict[str, Any] = {"num_trials": _count(spans.values(), run, own[0].number, moment, recorded)}
-    others = [t for t in trials if t.number != own[0].number and not t.config.get("script")]
-    options = [_spread(result, chosen) for chosen in _finished_by(others, spans, moment)]
-    fitting = [o for o in options if all(agree(recorded.get(name), o[name], 1e-6) for name in o)]
-    return Derived(values=values | (fitting or options)[0])
+        return _of_search(run, study, folds, result, ledger, head)
+    counted = counted_then(ledger, head, _judged(run, study, scored_bars(folds)), result)
+    evidence = with_overfitting(SupportingEvidence(**counted.looks.for_gate()), result, counted.rivals_TN)
+    return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
 
 
-def _of_search(run: FinishedRun, study: Study, recorded: Mapping[str, Any], ledger: Ledger) -> Derived:
-    """The winner of a search: its trials are those of the study, whose returns the ledger holds."""
+def _judged(run: FinishedRun, study: Study, bars: slice) -> JudgedBars:
+    return JudgedBars(
+        panel=study.panel, data=study.config.data, bars=bars, run=run_id(run.path),
+        roots=(local_directory(study.config.run.directory),),
+    )  # fmt: skip
+
+
+def _of_search(
+    run: FinishedRun,
+    study: Study,
+    folds: Sequence[Fold],
+    result: WalkForwardResult,
+    ledger: Ledger,
+    head: Head,
+) -> Derived:
+    """The winner of a search was chosen on the validation bars as well, among trials whose returns the ledger holds."""
+    first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
+    counted = counted_then(ledger, head, _judged(run, study, slice(first, study.panel.num_bars)), result)
     name = f"{study.config.run.experiment}/{run.provenance['run_id']}"
-    number = ledger.known_study(name)
-    if number is None or not ledger.count(number).finished:
-        why = f"the ledger holds no trials of the study {name}"
-        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
-    spans = ledger.spans_on_data(study.panel.fingerprint)
-    count = _between(ledger.count(number).all, max(len(spans), ledger.count(number).all), recorded)
-    significance = study_significance(ledger.returns(number), int(count))
+    looks = [
+        x
+        for x in ledger.state(head.events).looks
+        if x.study == name and x.kind == "sweep trial" and x.returns
+    ]
+    contents = ledger.returns([look.returns for look in looks])
+    returns_TN = np.column_stack([contents[look.returns] for look in looks]) if looks else np.empty((0, 0))
+    found = study_significance(returns_TN, max(len(looks), 1))
+    variances = [v for v in (counted.looks.sharpe_variance, found.sharpe_variance) if v is not None]
+    looks_then = replace(counted.looks, sharpe_variance=max(variances, default=None))
     return Derived(
         values={
-            "num_trials": count,
-            "trial_sharpe_variance": significance.sharpe_variance,
-            "overfitting": significance.probability_of_loss,  # None: measured against placebo strategies
+            **looks_then.for_gate(),
+            "overfitting": found.probability_of_loss,  # None: measured against placebo strategies
             "overfitting_published": None,
         }
     )
 
 
-def _spread(result: WalkForwardResult, others: Sequence[FinishedTrial]) -> dict[str, Any]:
-    """Variance and overfitting as a training job measures them."""
-    returns: NDArray[np.float64] = np.column_stack(
-        [result.net_return, *(trial.net_return for trial in others)]
-    )
-    evidence = with_overfitting(SupportingEvidence(), result, returns)
-    return {
-        "trial_sharpe_variance": sharpe_variance(returns),
-        "overfitting": evidence.overfitting,
-        "overfitting_published": evidence.overfitting_published,
-    }
-
-
-def _finished_by(
-    others: Sequence[FinishedTrial], spans: Mapping[int, TrialSpan], moment: str
-) -> Iterator[list[FinishedTrial]]:
-    """The trials that were done at a moment, with and without those that were run again after it."""
-    begun = [t for t in others if spans[t.number].started_utc <= moment]
-    done = [t for t in begun if (spans[t.number].finished_utc or "") <= moment]
-    yield done
-    if len(begun) > len(done):
-        yield begun
-
-
-def _count(
-    spans: Collection[TrialSpan], run: FinishedRun, own: int, moment: str, recorded: Mapping[str, Any]
-) -> float:
-    """Trials entered by the time the run was judged; where others ran beside it, as recorded if that is possible."""
-    began = _began_utc(run)
-    least = sum(span.started_utc <= began or span.number == own for span in spans)
-    most = sum(span.started_utc <= moment or span.number == own for span in spans)
-    return _between(least, most, recorded)
-
-
-def _between(least: int, most: int, recorded: Mapping[str, Any]) -> float:
-    given = recorded.get("num_trials")
-    if not isinstance(given, (int, float)) or isinstance(given, bool):
-        return least
-    return min(max(given, least), most)
-
-
-def _judged_utc(run: FinishedRun, own: TrialSpan) -> str:
-    """When the trial was closed and counted; the end of the run where it was closed again later by the same job."""
-    ended = (read_status(run.path) or {}).get("ended_utc")
-    finished = own.finished_utc or ""
-    return finished if ended is None or finished[:19] <= str(ended)[:19] else f"{str(ended)[:19]}.999Z"
-
-
-def _began_utc(run: FinishedRun) -> str:
-    """The start of the run, which its id tells, to the second."""
-    text = str(run.provenance["run_id"]).partition("-")[0]
-    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def of_evaluation(
+    run: FinishedRun, source: FinishedRun, study: Study, folds: Sequence[Fold], result: WalkForwardResult,
+    ledger: Ledger, *, same_bars: bool,
+) -> Derived:  # fmt: skip
+    """An evaluation is deflated for the looks of its own moment, and for no fewer than the run that it scored."""
+    derived = from_ledger(run, study, folds, result, ledger)
+    if "looks" not in derived.values:
+        return derived
+    head, bars = judged_head(run.path), scored_bars(folds)
+    assert head is not None
+    if same_bars and WINNER_OF in source.provenance:
+        first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
+        bars = slice(min(first, bars.start), bars.stop)
+    counted = counted_then(ledger, head, _judged(run, study, bars), result)
+    recorded, looks = deflation(source), counted.looks
+    if same_bars and recorded.looks is not None:
+        looks = at_least(looks, recorded.looks)
+    evidence = with_overfitting(SupportingEvidence(**looks.for_gate()), result, counted.rivals_TN)
+    return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
 
 
 def seed_directories(run: Path) -> dict[int, Path]:

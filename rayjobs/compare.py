@@ -24,6 +24,7 @@ def compare(values: dict[str, Any], paths: Sequence[Path]) -> ExitCode:
         raise ConfigError(
             "nothing to compare; name studies, runs, or a folder of them: rayjobs.compare runs/EXPERIMENT"
         )
+    from rayjobs.compared_looks import enter_compared
     from rayjobs.search.comparison import CompareConfig, compare_runs, compare_study
     from rayjobs.search.run_view import find_results
     from rayjobs.typed_config import build_dataclass
@@ -34,6 +35,7 @@ def compare(values: dict[str, Any], paths: Sequence[Path]) -> ExitCode:
         raise ConfigError(
             f"output={config.output} names one page, but there are {len(studies) + bool(runs)} to write"
         )
+    enter_compared([*studies, *runs], config.ledger)  # before anything of them is shown
     for study in studies:
         compare_study(study, config)
     if runs:

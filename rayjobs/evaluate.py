@@ -19,6 +19,8 @@ def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
     """Read back, score, report; ``values`` is ``conf/evaluate.yaml``, ``changes`` are for the run's configuration."""
     from rayjobs.evaluation_report import evaluation_directory, report_evaluation
     from rayjobs.finished_run import open_run
+    from rayjobs.ledger_place import open_ledger
+    from rayjobs.rescored_look import rescored_evidence, rescored_look
     from rayjobs.rescoring import EvaluateConfig, plan_rescoring, rescore
     from rayjobs.typed_config import build_dataclass
 
@@ -31,9 +33,14 @@ def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
             from evaluation.tearsheet import require_quantstats
 
             require_quantstats()
-    with evaluation_directory(run, changed, settings, plan) as directory:
+    ledger = open_ledger(plan.study.config.ledger)
+    with (
+        evaluation_directory(run, changed, settings, plan, ledger.head()) as directory,
+        rescored_look(plan, run, changed, settings, directory.path, ledger) as look,
+    ):
         outcomes = rescore(plan, run)
-        verdict = report_evaluation(plan, outcomes, run, directory.path, settings)
+        evidence = rescored_evidence(plan, run, outcomes, look)
+        verdict = report_evaluation(plan, outcomes, run, directory.path, settings, evidence)
     enforced = plan.study.config.enforce_gate
     return ExitCode.GATE_SAID_NO if enforced and not verdict.passed else ExitCode.DONE
 

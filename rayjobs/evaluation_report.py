@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.gate import Verdict
+from evaluation.gate_evidence import SupportingEvidence
+from evaluation.ledger import Head
 from evaluation.reproduction import differences
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.finished_run import FinishedRun
 from rayjobs.fold_job import FoldOutcome
-from rayjobs.rescoring import EvaluateConfig, Rescoring, deflation
+from rayjobs.rescoring import EvaluateConfig, Rescoring
 from rayjobs.result_tables import print_paths, print_sentence, print_table
 from rayjobs.run_directory import RunConfig, RunDirectory
 from rayjobs.run_seal import seal_run, seal_warning
@@ -26,8 +28,12 @@ SHOWN = {
 }  # fmt: skip
 
 
+DEFLATION = ("num_trials", "trial_sharpe_variance", "looks", "dsr")
+"""Entries of summary.json that follow from the number of looks."""
+
+
 def evaluation_directory(
-    run: FinishedRun, values: Mapping[str, Any], settings: EvaluateConfig, plan: Rescoring
+    run: FinishedRun, values: Mapping[str, Any], settings: EvaluateConfig, plan: Rescoring, ledger: Head
 ) -> RunDirectory:
     """A new directory ``<experiment>/evaluations/<run_id>/``, beside the run unless another root is named."""
     root = settings.directory or str(Path(run.path).absolute().parent)
@@ -40,6 +46,7 @@ def evaluation_directory(
         content,
         seed=plan.study.config.seed,
         data_fingerprint=plan.study.panel.fingerprint,
+        ledger=ledger,
     )
 
 
@@ -49,11 +56,12 @@ def report_evaluation(
     run: FinishedRun,
     directory: Path,
     settings: EvaluateConfig,
+    evidence: SupportingEvidence,
 ) -> Verdict:
     """Write every file of a run directory, compare with the recorded numbers, and ask the gate."""
     config = plan.study.config
     with tracker(config.tracking, run_directory=directory, experiment="evaluations", values={}) as nowhere:
-        verdict = report_study(plan.study, plan.hygiene, outcomes, directory, nowhere, deflation(run))
+        verdict = report_study(plan.study, plan.hygiene, outcomes, directory, nowhere, evidence)
     if settings.tearsheet:
         from evaluation.tearsheet import write_tearsheet
 
@@ -73,8 +81,12 @@ def report_evaluation(
 def _comparison(run: FinishedRun, summary: Mapping[str, Any], same_bars: bool) -> str:
     if not same_bars:
         return "Scored on other bars than the run's own."
-    found = differences(run.summary, summary)
+    counted = "" if run.summary.get("num_trials") == summary.get("num_trials") else (
+        f" It was deflated for {run.summary.get('num_trials'):g} looks then, and is for {summary['num_trials']:g} now."
+    )  # fmt: skip
+    kept = {name: value for name, value in run.summary.items() if not counted or name not in DEFLATION}
+    found = differences(kept, summary)
     if not found:
-        return f"All {len(run.summary)} entries of the recorded summary.json are reproduced exactly."
+        return f"All {len(kept)} entries of the recorded summary.json are reproduced exactly.{counted}"
     first = found[0]
     return f"{len(found)} recorded numbers differ, first {first.name}: {first.recorded} recorded, {first.again} now."

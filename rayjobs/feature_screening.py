@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from data.coverage import Coverage
 from data.features import FeatureSet, compute_features
 from data.schema import Panel
-from data.sources import load
+from data.sources import describe, load
 from evaluation.artefacts import write_csv
+from evaluation.ledger import Ledger, LookEntry
 from evaluation.screening import ScreeningConfig, check_folds, cost_per_side, screen_features
 from evaluation.screening_summary import consensus, finding, model_scores, summary_markdown
 from rayjobs.build import TrainConfig
+from rayjobs.entered_look import code_version, enter_shown, identity, provenance_of
 from rayjobs.result_tables import print_paths, print_sentence, print_table
 from rayjobs.run_directory import write_atomically
 
@@ -51,6 +56,30 @@ def run_screening(config: TrainConfig, settings: ScreeningConfig, data: Screened
     instruments = config.instruments.for_symbols(data.panel.symbols)
     cost = cost_per_side(data.panel, instruments, config.env.costs)
     return screen_features(data.panel, data.features, settings, cost)
+
+
+def enter_screening(
+    ledger: Ledger,
+    config: TrainConfig,
+    settings: ScreeningConfig,
+    data: ScreenedData,
+    values: Mapping[str, Any],
+    run: Path,
+) -> None:
+    """Enter the screening into the ledger before it shows anything: which features to keep is chosen on its bars."""
+    enter_shown(
+        ledger,
+        LookEntry(
+            kind="screening",
+            study=config.run.experiment,
+            identity={**identity(config, values), "job": "screen", "screening": asdict(settings)},
+            seed=settings.seed,
+            data_fingerprint=data.panel.fingerprint,
+            code_commit=code_version(provenance_of(run)),
+            coverage=Coverage.of(data.panel, slice(0, data.panel.num_bars), source=describe(config.data)),
+        ),
+        run,
+    )
 
 
 def report_screening(

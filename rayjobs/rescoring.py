@@ -15,6 +15,7 @@ from data.hygiene import HygieneReport
 from data.sources import load
 from envs.observations import ObservationLayout
 from evaluation.gate_evidence import SupportingEvidence
+from evaluation.looks import Looks
 from evaluation.splits import Fold
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TrainConfig, build_train_config
@@ -181,8 +182,10 @@ def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:
 
 
 def deflation(run: FinishedRun) -> SupportingEvidence:
-    """The number of trials that the run was deflated for, and the variance of their Sharpe ratios."""
+    """What the run was deflated for when it was judged, as it recorded it."""
+    looks = run.summary.get("looks")
     return SupportingEvidence(
+        looks=None if looks is None else Looks.from_json(looks),
         num_trials=run.summary.get("num_trials", 1),
         trial_sharpe_variance=run.summary.get("trial_sharpe_variance"),
     )

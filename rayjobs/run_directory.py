@@ -24,15 +24,19 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
 from data.schema import DataError
+from rayjobs.ledger_place import hidden, without_password
 from rayjobs.log_context import log_as
 from rayjobs.storage import local_directory
 from rayjobs.storage_mirror import mirrored
 from rayjobs.typed_config import ConfigError
+
+if TYPE_CHECKING:  # the database's library is slow to import
+    from evaluation.ledger_store import Head
 
 Status = Literal["running", "failed", "interrupted", "done"]
 
@@ -99,7 +103,13 @@ class RunDirectory:
 
     @classmethod
     def create(
-        cls, run: RunConfig, config: Mapping[str, Any], *, seed: int, data_fingerprint: str | None
+        cls,
+        run: RunConfig,
+        config: Mapping[str, Any],
+        *,
+        seed: int,
+        data_fingerprint: str | None,
+        ledger: Head | None = None,
     ) -> RunDirectory:
         """Make a new directory, never an existing one, and write ``config.yaml`` and ``status.json``.
 
@@ -107,6 +117,7 @@ class RunDirectory:
         ----------
         config : the resolved configuration, written as it is; versions, commit, fingerprint and seed follow
             under ``provenance``.
+        ledger : the end of the ledger's chain now: what the run will be counted in.
 
         Raises
         ------
@@ -125,6 +136,9 @@ class RunDirectory:
             ) from error
         directory = cls(path)
         provenance = _provenance(directory.run_id, seed, data_fingerprint)
+        if ledger is not None:
+            provenance["ledger"] = ledger.to_json()
+        config = without_password(config)
         text = yaml.safe_dump({**config, "provenance": provenance}, sort_keys=False, allow_unicode=True)
         write_atomically(path / "config.yaml", text)
         directory._write_status("running", started_utc=_iso(started))
@@ -261,7 +275,7 @@ def _provenance(run_id: str, seed: int, data_fingerprint: str | None) -> dict[st
     commit, dirty = git_commit()
     return {
         "run_id": run_id,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [Path(sys.argv[0]).name, *(hidden(word) for word in sys.argv[1:])],
         "seed": seed,
         "data_fingerprint": data_fingerprint,
         "git_commit": commit,

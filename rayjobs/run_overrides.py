@@ -15,8 +15,8 @@ from rayjobs.entry import CONF, compose
 from rayjobs.override_errors import explain, refuse_unnamed_choices
 from rayjobs.typed_config import ConfigError, did_you_mean
 
-CHANGEABLE = ("data", "instruments", "costs", "gate", "scoring", "walk_forward")
-"""Groups that an evaluation may change; the others made the policy what it is."""
+CHANGEABLE = ("data", "instruments", "costs", "gate", "scoring", "walk_forward", "ledger")
+"""Groups that an evaluation may change, and where it is counted; the others made the policy what it is."""
 
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -14,7 +14,8 @@ from evaluation.ledger import Ledger
 from evaluation.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
 from rayjobs.build import TrainConfig
 from rayjobs.finished_run import WINNER_OF
-from rayjobs.storage import LEDGER, fetch, is_uri, ledger_file, local_directory, uri_of
+from rayjobs.ledger_place import open_ledger
+from rayjobs.storage import LEDGER, fetch, is_uri, local_directory, uri_of
 
 LEVELS = 4
 """Folders from a search's winner up to where the ledger of all runs lies."""
@@ -48,7 +49,7 @@ def seal_run(directory: Path, config: TrainConfig) -> None:
         fetch(uri, directory, lambda name: "/best/" in name and not (directory / name).exists())
     run = run_identity(directory)
     manifest = write_manifest(directory, run)
-    ledger = existing_ledger(config.ledger, directory) or Ledger(ledger_file(config.ledger))
+    ledger = existing_ledger(config.ledger, directory) or open_ledger(config.ledger)
     ledger.seal(run, manifest.root)
 
 
@@ -57,9 +58,9 @@ def existing_ledger(place: str, run: Path) -> Ledger | None:
 
     None where there is none, and none is made.
     """
-    places = [ledger_file(place)]
-    if not is_uri(place):
-        places += [parent / LEDGER for parent in run.absolute().parents[:LEVELS]]
+    if is_uri(place):
+        return open_ledger(place)
+    places = [Path(place).expanduser(), *(parent / LEDGER for parent in run.absolute().parents[:LEVELS])]
     return next((Ledger(path) for path in places if path.is_file()), None)
 
 

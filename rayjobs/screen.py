@@ -20,16 +20,23 @@ def screen(values: dict[str, Any]) -> ExitCode:
     settings = build_dataclass(ScreeningConfig, values["screening"], "screening")
     config = build_train_config({key: value for key, value in values.items() if key != "screening"})
     # Slow imports come after the check, so that a typo is told at once.
-    from rayjobs.feature_screening import report_screening, run_screening, screened_data
+    from rayjobs.feature_screening import enter_screening, report_screening, run_screening, screened_data
+    from rayjobs.ledger_place import open_ledger
     from rayjobs.run_directory import RunConfig, RunDirectory
 
+    ledger = open_ledger(config.ledger, config.run.directory)
     with reading_input():
         data = screened_data(config, settings)
     place = RunConfig(experiment="screenings", directory=f"{config.run.directory}/{config.run.experiment}")
     directory = RunDirectory.create(
-        place, values, seed=settings.seed, data_fingerprint=data.panel.fingerprint
+        place,
+        values,
+        seed=settings.seed,
+        data_fingerprint=data.panel.fingerprint,
+        ledger=ledger.head(),
     )
     with directory as run:
+        enter_screening(ledger, config, settings, data, values, run.path)
         report_screening(run_screening(config, settings, data), data, settings, run.path)
     return ExitCode.DONE
 

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ CHECKPOINT_RECORD = "training.json"
 
 LEDGER = "ledger.sqlite"
 """The ledger's name, directly below ``run.directory``."""
+LEDGERS = "ledgers"
+"""Folder below a URI in which each machine has a ledger of its own: object storage has no file that two may write."""
 
 CACHE_VARIABLE = "RAYFOLD_CACHE"
 
@@ -165,25 +168,33 @@ def newest_remote(directory: str, folder: str, wanted: Callable[[dict[str, Any]]
     return join(place, max(found)) if found else None
 
 
-def ledger_file(place: str) -> Path:
-    """The ledger's local file; that of a URI is brought here first where this machine has none.
-
-    Parameters
-    ----------
-    place : ``ledger`` of the configuration, a path or ``${run.directory}/ledger.sqlite`` of a URI.
-    """
-    if not is_uri(place):
-        return Path(place).expanduser()
+def split_uri(place: str) -> tuple[str, str]:
+    """Folder and name of a file at a URI; also of ``${run.directory}/ledger.sqlite`` where the URI has a query."""
     base, mark, query = place.partition("?")
-    if mark:  # the name was put after the query
+    if mark and "/" in query:  # the name was put after the query
         query, _, name = query.rpartition("/")
     else:
         base, _, name = base.rpartition("/")
-    folder = base + mark + query
-    local = local_directory(folder) / name
-    if not local.is_file():
-        fetch(folder, local.parent, lambda found: found == name)
-    return local
+    return base + mark + query, name
+
+
+def ledger_of_machine(folder: str) -> Path:
+    """The local file of this machine's own ledger below a URI; its name is drawn once and kept."""
+    local = local_directory(folder)
+    note = local / LEDGERS / ".this_machine"
+    if not note.is_file():
+        note.parent.mkdir(parents=True, exist_ok=True)
+        drawn = note.with_name(f".{uuid.uuid4().hex}")
+        drawn.write_text(f"{uuid.uuid4().hex}.sqlite")
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(drawn, note)
+        drawn.unlink()
+    return note.with_name(note.read_text())
+
+
+def is_ledger(name: str) -> bool:
+    """Whether a name below a root of runs is that of a ledger."""
+    return name == LEDGER or (name.startswith(f"{LEDGERS}/") and name.endswith(".sqlite") and name.count("/") == 1)
 
 
 def checkpoint_of(name: str) -> str | None:

@@ -13,7 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rayjobs.storage import CHECKPOINT_RECORD, LEDGER, Storage, checkpoint_of, local_directory, uri_of
+from rayjobs.storage import (
+    CHECKPOINT_RECORD,
+    Storage,
+    checkpoint_of,
+    ledger_of_machine,
+    local_directory,
+    uri_of,
+)
 
 LOG = logging.getLogger(__name__)
 INTERVAL_SECONDS = 2.0
@@ -151,7 +158,7 @@ class StorageMirror:
 def mirrored(run: Path, config: Mapping[str, Any]) -> Iterator[None]:
     """Copy a run directory to where its configuration says for the length of the block; nothing for a folder.
 
-    Folds copy their own checkpoints, wherever they run. The ledger beside the runs goes along.
+    Folds copy their own checkpoints, wherever they run. This machine's ledger goes along.
 
     Parameters
     ----------
@@ -170,8 +177,9 @@ def mirrored(run: Path, config: Mapping[str, Any]) -> Iterator[None]:
         return
     patience = float(config["cluster"]["storage_patience_s"])
     root = local_directory(directory)
+    ledger = ledger_of_machine(directory).relative_to(root).as_posix()
     with (
-        StorageMirror(root, directory, patience_s=patience, wanted=lambda name: name == LEDGER),
+        StorageMirror(root, directory, patience_s=patience, wanted=lambda name: name == ledger),
         StorageMirror(
             run, uri, patience_s=patience, wanted=lambda name: "checkpoints" not in name.split("/")
         ),

@@ -92,6 +92,8 @@ def write_study(
     summary = summarise(
         result, num_trials=evidence.num_trials, trial_sharpe_variance=evidence.trial_sharpe_variance
     ) | {"cost_factor": study.config.scoring.cost_factor}
+    if evidence.looks is not None:
+        summary["looks"] = evidence.looks.to_json()
     evidence = completed(study, result, evidence)
     verdict = judge(study.config.gate, GateEvidence.of(result, evidence))
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]

@@ -10,9 +10,9 @@ import numpy as np
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.search_evidence import padded_overfitting
 from evaluation.walk_forward import WalkForwardResult
+from rayjobs.entered_look import EnteredLook
 from rayjobs.fold_job import FoldOutcome, Study
 from rayjobs.leak_audit import leak_report
-from rayjobs.train_trial import TrainTrial
 
 MIN_COLUMNS = 5
 """Trials and placebo strategies that CSCV chooses from, at least."""
@@ -24,22 +24,21 @@ def chained(study: Study, outcomes: Sequence[FoldOutcome]) -> WalkForwardResult:
 
 
 def trial_evidence(
-    study: Study, seeds: Mapping[int, Sequence[FoldOutcome]], trial: TrainTrial
+    study: Study, seeds: Mapping[int, Sequence[FoldOutcome]], look: EnteredLook
 ) -> SupportingEvidence:
-    """Close the job's trial in the ledger; what the gate is told of it and of the trials before it.
+    """Close the job's look in the ledger; what the gate is told of it and of all looks at the same bars.
 
     Parameters
     ----------
     seeds : seed -> its folds; the configured seed is the headline and is never replaced by a better one.
     """
     result = chained(study, seeds[study.config.seed])
-    found = trial.finish(seeds, result)
+    found = look.finish(seeds, result)
     evidence = SupportingEvidence(
-        num_trials=found.num_trials,
-        trial_sharpe_variance=found.sharpe_variance,
+        **found.looks.for_gate(),
         seeds={seed: chained(study, outcomes).net_return for seed, outcomes in seeds.items()},
     )
-    return with_overfitting(evidence, result, found.returns_TN)
+    return with_overfitting(evidence, result, found.rivals_TN)
 
 
 def with_overfitting(

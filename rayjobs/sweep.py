@@ -15,12 +15,15 @@ from rayjobs.entry import ExitCode, reading_input, run_entry_point
 
 def sweep(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/sweep.yaml``."""
+    from rayjobs.ledger_place import open_ledger, without_password
     from rayjobs.search.sweep_config import build_sweep_config, create_directory, find_study, resumed_values
 
     earlier = find_study(values)
     if earlier is not None:
         values = resumed_values(values, earlier)
     config = build_sweep_config(values)
+    ledger = None if config.train.cluster.dry_run else open_ledger(config.train.ledger, config.train.run.directory)
+    values = without_password(values)
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
     from rayjobs.dry_run import print_plan, trials_plan
@@ -33,12 +36,12 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     with reading_input():
         data = load_sweep(config)
     describe(config, data)
-    if config.train.cluster.dry_run:
+    if ledger is None:
         with ray_session(config.train.cluster):
             trials = trials_plan(data.sealed, data.windows.folds, config.search.num_trials)
             return print_plan(trials, live_nodes())
     run = (
-        create_directory(values, config, data.full.panel.fingerprint)
+        create_directory(values, config, data.full.panel.fingerprint, ledger.head())
         if earlier is None
         else RunDirectory.resume(earlier)
     )
@@ -57,7 +60,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
         ):
             # A polite end from a cluster is a Ctrl-C. Ray sets a handler of its own, so this one comes after.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-            verdict = run_sweep(config, data, run.path, log)
+            verdict = run_sweep(config, data, run.path, log, ledger)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on with this study: python -m rayjobs.sweep resume={run.path}\n")
         raise

@@ -16,14 +16,17 @@ from rayjobs.entry import ExitCode, reading_input, run_entry_point
 def train(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/train.yaml``."""
     from rayjobs.build import build_train_config
+    from rayjobs.ledger_place import open_ledger, without_password
     from rayjobs.resume import check_same_data, run_to_resume, values_of
 
     earlier = run_to_resume(values)
     values = values if earlier is None else values_of(earlier)
     config = build_train_config(values)
+    values = without_password(values)
     # Slow imports come after the check, so that a typo is told at once.
     from rayjobs.cluster import ray_session
     from rayjobs.dry_run import folds_plan, print_plan
+    from rayjobs.entered_look import trained_look
     from rayjobs.fold_tasks import cpus_per_fold, run_seeds
     from rayjobs.leak_audit import leak_check
     from rayjobs.placebo_runs import with_placebos
@@ -33,16 +36,18 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.study import load_study, report_study
     from rayjobs.study_evidence import trial_evidence
     from rayjobs.tracking import tracker
-    from rayjobs.train_trial import train_trial
 
+    ledger = None if config.cluster.dry_run else open_ledger(config.ledger, config.run.directory)
     with reading_input():
         study, hygiene, folds = load_study(config)
-    if config.cluster.dry_run:
+    if ledger is None:
         with ray_session(config.cluster):
             return print_plan(folds_plan(study, folds), live_nodes())
     fingerprint = study.panel.fingerprint
     if earlier is None:
-        directory = RunDirectory.create(config.run, values, seed=config.seed, data_fingerprint=fingerprint)
+        directory = RunDirectory.create(
+            config.run, values, seed=config.seed, data_fingerprint=fingerprint, ledger=ledger.head()
+        )
     else:
         check_same_data(earlier, fingerprint)
         directory = RunDirectory.resume(earlier)
@@ -54,10 +59,10 @@ def train(values: dict[str, Any]) -> ExitCode:
         ray_session(config.cluster),
     ):
         cpus_per_fold(study)
-        with train_trial(study, values, run.path) as trial:
+        with trained_look(study, values, folds, run.path, ledger) as look:
             leaks = leak_check(study, folds[0])
             seeds = run_seeds(study, folds, run.path, log)
-            evidence = replace(trial_evidence(study, seeds, trial), leak_check=leaks)
+            evidence = replace(trial_evidence(study, seeds, look), leak_check=leaks)
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
         verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence)
         seal_run(run.path, config)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
+
+import pytest
 
 # Set before numpy, torch or Ray are imported.
 os.environ.update(
@@ -15,3 +19,13 @@ os.environ.update(
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     RAY_DEDUP_LOGS="1",
 )
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """URL of a real PostgreSQL server, password included; skips where none is installed."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from postgres_server import running_server
+
+    with running_server() as url:
+        yield url

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from data.coverage import SYNTHETIC
 from data.hygiene import HygieneReport
 from data.schema import Panel
 from data.sources.files import FilesConfig, load_files
@@ -52,6 +54,17 @@ class Dataset:
     panel: Panel
     hygiene: HygieneReport
     oracle_direction: Int8Array | None
+
+
+def describe(config: SourceConfig) -> str:
+    """One line that says where the bars of a config come from; equal for equal files, samples or laws."""
+    if isinstance(config, SamplesConfig):
+        return f"samples: {config.sample}"
+    if isinstance(config, FilesConfig):
+        return f"files: {Path(config.path).expanduser().absolute()}"
+    name = next(name for name, kind in CONFIGS.items() if type(config) is kind)
+    law = ", ".join(f"{key}={value}" for key, value in sorted(vars(config).items()))
+    return f"{SYNTHETIC}: {name}, {law}"
 
 
 def load(config: SourceConfig) -> Dataset:

@@ -30,6 +30,7 @@ class CompareConfig:
     top : rows of the table.
     columns : columns of the table; empty for the usual ones.
     output : HTML file; None for the usual place.
+    ledger : in which compared runs are counted; None for the one that each run names.
     """
 
     sort: str | None
@@ -37,6 +38,7 @@ class CompareConfig:
     top: int
     columns: tuple[str, ...]
     output: str | None
+    ledger: str | None
 
     def __post_init__(self) -> None:
         if self.top < 1:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from evaluation.artefacts import write_csv
-from evaluation.metrics import sharpe_ratio
-from evaluation.overfitting import cscv
-from evaluation.significance import deflated_sharpe_ratio, sharpe_moments
+from evaluation.looks import Looks, sharpe_ratios, sharpe_variance
+from evaluation.search_evidence import search_overfitting
+from evaluation.significance import deflated_probability
 from evaluation.trial_count import effective_number_of_trials
 from rayjobs.result_tables import print_table
 from rayjobs.run_directory import write_atomically
@@ -56,8 +56,6 @@ FORMS = {
 }  # fmt: skip
 """Formats of the numbers of trials and runs in tables."""
 MAX_PARAMETER_COLUMNS = 4
-MAX_BLOCKS = 16
-"""Blocks of CSCV: 12,870 combinations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +64,10 @@ class StudySignificance:
 
     Attributes
     ----------
-    num_trials : trials that count, failed and pruned ones included: what the gate deflates for.
-    effective_trials : clusters of trials whose returns move together, plus those that left none; for information.
-    sharpe_variance : across trials, of the Sharpe ratio on the validation windows.
+    num_trials : trials that count, failed and pruned ones included.
+    effective_trials : their effective number, which is deflated for: near-copies count by what choosing among them can
+        gain, those that left no returns one each.
+    sharpe_variance : across trials, of the Sharpe ratio on the validation windows; no less than without skill.
     probability_of_overfitting : CSCV as published; near 0.5 for trials of equal skill, however good.
     probability_of_loss : CSCV's share of halves in which the winner of the other half lost money.
     """
@@ -80,21 +79,26 @@ class StudySignificance:
     probability_of_loss: float | None
 
 
-def study_significance(returns_TN: NDArray[np.float64], num_trials: int) -> StudySignificance:
-    """Measure a study's return matrix."""
-    sharpes = np.array([sharpe_ratio(column) for column in returns_TN.T])
-    sharpes = sharpes[np.isfinite(sharpes)]
-    variance = float(sharpes.var(ddof=1)) if len(sharpes) > 1 else None
-    result = None
-    num_bars = returns_TN.shape[0]
-    blocks = min(MAX_BLOCKS, num_bars // 4 * 2)
-    if returns_TN.shape[1] > 1 and blocks >= 2:
-        result = cscv(returns_TN, blocks)
+def study_significance(
+    returns_TN: NDArray[np.float64], num_trials: int, looks: Looks | None = None
+) -> StudySignificance:
+    """Measure a study's return matrix.
+
+    Parameters
+    ----------
+    num_trials : of this study. looks : at the same bars, of this study and of others; None where no ledger was asked.
+    """
+    result = search_overfitting(returns_TN)
     effective = effective_number_of_trials(returns_TN) if returns_TN.size else 0
+    effective += num_trials - returns_TN.shape[1]
+    variances = [sharpe_variance(sharpe_ratios(returns_TN), returns_TN.shape[0])]
+    if looks is not None:
+        num_trials, effective = max(num_trials, looks.total), max(effective, looks.effective)
+        variances.append(looks.sharpe_variance)
     return StudySignificance(
         num_trials=num_trials,
-        effective_trials=effective + num_trials - returns_TN.shape[1],
-        sharpe_variance=variance,
+        effective_trials=effective,
+        sharpe_variance=max((v for v in variances if v is not None), default=None),
         probability_of_overfitting=result.probability_of_overfitting if result else None,
         probability_of_loss=result.probability_of_loss if result else None,
     )
@@ -186,17 +190,8 @@ def _deflated(directory: Path, number: int, significance: StudySignificance) -> 
     _, returns = load_returns(directory, [number])
     if not returns.size:
         return None
-    moments = sharpe_moments(returns[:, 0])
-    if math.isnan(moments.sharpe):
-        return None
-    variance = significance.sharpe_variance
-    value = deflated_sharpe_ratio(
-        moments.sharpe,
-        moments.num_observations,
-        num_trials=max(1, significance.num_trials),
-        sharpe_variance=1.0 / (moments.num_observations - 1) if variance is None else variance,
-        skewness=moments.skewness,
-        kurtosis=moments.kurtosis,
+    value = deflated_probability(
+        returns[:, 0], max(1, significance.effective_trials), significance.sharpe_variance
     )
     return None if math.isnan(value) else value
 

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from rayjobs.run_directory import RunDirectory, read_status
-from rayjobs.search.leaderboard import PARAM, num_counted, study_significance, trial_rows
+from rayjobs.search.leaderboard import (
+    PARAM,
+    StudySignificance,
+    num_counted,
+    study_significance,
+    trial_rows,
+)
 from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space
 from rayjobs.search.studies import read_study
@@ -84,8 +90,10 @@ def view_study(directory: Path) -> StudyView:
     facts = json.loads(path.read_text()) if path.is_file() else {}
     numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
     returned, returns = load_returns(directory, numbers)
-    counted = (facts.get("significance") or {}).get("num_trials") or max(1, num_counted(study))
-    significance = study_significance(returns, counted)
+    recorded = facts.get("significance")
+    significance = (
+        StudySignificance(**recorded) if recorded else study_significance(returns, max(1, num_counted(study)))
+    )
     rows = trial_rows(study, directory, search.objective, significance)
     bars = bars_path(directory)
     return StudyView(

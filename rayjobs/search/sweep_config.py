@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rayjobs.build import TrainConfig, build_train_config
 from rayjobs.entry import compose
+from rayjobs.ledger_place import without_password
 from rayjobs.resume import LATEST
 from rayjobs.run_directory import RunConfig, RunDirectory, latest_run, list_runs, read_status
 from rayjobs.search.samplers import make_sampler
@@ -17,6 +18,9 @@ from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space, value_of, with_values
 from rayjobs.storage import is_uri, join, local_copy, local_directory, newest_remote
 from rayjobs.typed_config import ConfigError, build_dataclass
+
+if TYPE_CHECKING:
+    from evaluation.ledger_store import Head
 
 SWEEPS = "sweeps"
 """Folder of the studies among the runs of an experiment."""
@@ -59,6 +63,7 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     """
     base = {key: value for key, value in values.items() if key != "search"} | {"resume": None}
     train = build_train_config(base)
+    base = without_password(base)  # what trials start from is sent on and written
     if train.script is not None:
         raise ConfigError(
             f"policy={train.script} is scripted, there is nothing to search; choose a trained policy"
@@ -76,11 +81,15 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     return SweepConfig(values=base, train=train, search=search, space=space)
 
 
-def create_directory(values: Mapping[str, Any], config: SweepConfig, fingerprint: str) -> RunDirectory:
+def create_directory(
+    values: Mapping[str, Any], config: SweepConfig, fingerprint: str, ledger: Head | None = None
+) -> RunDirectory:
     """A new study: ``<directory>/<experiment>/sweeps/<study id>``."""
     run = config.train.run
     place = RunConfig(experiment=SWEEPS, directory=join(run.directory, run.experiment))
-    return RunDirectory.create(place, values, seed=config.train.seed, data_fingerprint=fingerprint)
+    return RunDirectory.create(
+        place, values, seed=config.train.seed, data_fingerprint=fingerprint, ledger=ledger
+    )
 
 
 def find_study(values: Mapping[str, Any]) -> Path | None:
@@ -129,6 +138,9 @@ def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     default = compose("sweep")
     changed: dict[str, Any] = {}
     for key, value in _leaves(given):
+        if key == "ledger" and without_password({key: value})[key] == _get(stored, key):
+            changed[key] = value  # with the password, which is not stored
+            continue
         if key == "resume" or _get(default, key) == value or _get(stored, key) == value:
             continue
         if not key.startswith(CHANGEABLE):

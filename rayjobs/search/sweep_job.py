@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import ray
 import yaml
@@ -27,6 +26,14 @@ from rayjobs.search.studies import enqueue_first, open_study
 from rayjobs.search.sweep_config import SweepConfig
 from rayjobs.search.sweep_data import SweepData
 from rayjobs.search.sweep_display import SweepDisplay
+from rayjobs.search.sweep_looks import (
+    holdout_entry,
+    holdout_look,
+    looks_at_validation,
+    note_sweep,
+    trials_entry,
+    validation_bars,
+)
 from rayjobs.search.sweep_loop import SweepLoop
 from rayjobs.search.sweep_results import report_sweep, write_results
 from rayjobs.search.trial_ledger import LedgerEntries
@@ -34,7 +41,6 @@ from rayjobs.search.trial_record import TrialObserver, save_bars
 from rayjobs.search.trial_tracking import TrialTracking
 from rayjobs.search.trial_worker import WorkerPool
 from rayjobs.search.winner import judge_winner, open_for_winner
-from rayjobs.storage import ledger_file
 from rayjobs.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
@@ -70,8 +76,7 @@ def run_trials(
     else:
         points = config.search.enqueue
     enqueue_first(study, points)
-    bars = [data.sealed.panel.bar_utc[fold.test] for fold in data.windows.folds]
-    save_bars(directory, np.concatenate(bars))
+    save_bars(directory, validation_bars(data))
     shares = [(fold.index, seed) for fold in data.windows.folds for seed in config.search.seeds]
     checkpoints = directory.absolute() / "checkpoints"
     shared = ray.put(
@@ -108,36 +113,30 @@ def run_trials(
     tracking.finish()
 
 
-def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tracker) -> Verdict | None:
+def run_sweep(
+    config: SweepConfig, data: SweepData, directory: Path, tracker: Tracker, ledger: Ledger
+) -> Verdict | None:
     """Run or go on with the study of this directory, and judge its winner; None when nothing was judged."""
     started = time.monotonic()
     provenance = yaml.safe_load((directory / "config.yaml").read_text())["provenance"]
-    ledger = Ledger(ledger_file(config.train.ledger))
-    entry = ledger.study(f"{config.train.run.experiment}/{directory.name}")
     study = open_study(config.search, directory, config.train.seed)
-    fingerprint, commit = data.full.panel.fingerprint, str(provenance["git_commit"])
+    entry = trials_entry(config, data, directory, provenance)
+    note_sweep(entry, directory, ledger)
     entries = LedgerEntries(
-        ledger,
-        entry,
-        data_fingerprint=fingerprint,
-        code_commit=commit,
-        seed=config.search.seeds[0],
-        first_bar=data.windows.folds[0].test.start,
+        ledger, entry, bar_utc=validation_bars(data), bar_seconds=data.full.panel.bar_seconds
     )
     run_trials(config, data, study, directory, [entries])
     # Trials of other studies on the same bars count too: a new name does not make the data fresh.
-    recorded = max(ledger.count(entry).all, ledger.count_on_data(fingerprint))
-    significance = write_results(config, data, study, directory, recorded, None)
+    looks = looks_at_validation(config, data, study, directory, ledger)
+    significance = write_results(config, data, study, directory, looks, None)
     verdict = None
     winner = best_trial(study)
     if winner is None and not counts(study)["pruned"]:
         report_sweep(config, data, study, directory, significance, None)
         raise SweepFailed(f"every trial failed; the errors stand in {directory / 'trials.csv'}")
     if winner is not None and config.search.open_holdout:
-        bars = data.full.panel.bar_utc[[data.windows.holdout_start, -1]].astype("datetime64[s]")
-        facts = {"data_fingerprint": fingerprint, "code_commit": commit}
-        facts |= {"first_bar_utc": f"{bars[0]}Z", "last_bar_utc": f"{bars[1]}Z"}
-        if open_for_winner(ledger, entry, directory, winner.number, **facts):
+        opening = holdout_entry(config, data, directory, provenance)
+        if open_for_winner(ledger, opening, directory, winner.number):
             verdict = judge_winner(
                 config,
                 lineage(study, winner.number),
@@ -148,8 +147,9 @@ def run_sweep(config: SweepConfig, data: SweepData, directory: Path, tracker: Tr
                 directory / "winner",
                 provenance,
                 tracker,
+                holdout_look(config, data, opening, directory, ledger),
             )
-            write_results(config, data, study, directory, recorded, verdict)
+            write_results(config, data, study, directory, looks, verdict)
     LOG.info("the sweep took %.0f s", time.monotonic() - started)
     report_sweep(config, data, study, directory, significance, verdict)
     return verdict

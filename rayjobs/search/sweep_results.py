@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 
 from evaluation.gate import Verdict
+from evaluation.looks import Looks
 from rayjobs.result_tables import print_paths, print_table
 from rayjobs.search.leaderboard import (
     StudySignificance,
@@ -32,13 +33,18 @@ def write_results(
     data: SweepData,
     study: optuna.Study,
     directory: Path,
-    recorded: int,
+    looks: Looks | None,
     verdict: Verdict | None,
 ) -> StudySignificance:
-    """Write ``trials.csv`` and ``study.json``; called again once the winner is judged."""
+    """Write ``trials.csv`` and ``study.json``; called again once the winner is judged.
+
+    Parameters
+    ----------
+    looks : at the validation bars, of this study and of others, as the ledger counts them.
+    """
     numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
     _, returns_TN = load_returns(directory, numbers)
-    significance = study_significance(returns_TN, max(recorded, num_counted(study), 1))
+    significance = study_significance(returns_TN, max(num_counted(study), 1), looks)
     periods = data.full.panel.periods_per_year
     rows = trial_rows(study, directory, config.search.objective, significance)
     write_trials(directory / "trials.csv", rows)

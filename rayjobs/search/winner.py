@@ -18,10 +18,11 @@ from optuna.trial import FrozenTrial
 from data.hygiene import HygieneReport
 from evaluation.gate import Verdict
 from evaluation.gate_evidence import SupportingEvidence
-from evaluation.ledger import HoldoutOpenedError, Ledger
+from evaluation.ledger import HoldoutOpenedError, Ledger, LookEntry
 from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.build import build_train_config
+from rayjobs.entered_look import EnteredLook
 from rayjobs.finished_run import WINNER_OF
 from rayjobs.fold_job import FoldOutcome, Study, fold_market
 from rayjobs.fold_tasks import run_folds
@@ -33,6 +34,7 @@ from rayjobs.search.space import with_values
 from rayjobs.search.sweep_config import SweepConfig
 from rayjobs.search.windows import SearchWindows
 from rayjobs.study import report_study
+from rayjobs.study_evidence import chained
 from rayjobs.tracking import Tracker
 from rayjobs.training import PolicyTraining
 
@@ -41,7 +43,7 @@ LOG = logging.getLogger(__name__)
 OPENED_FILE = "opened.json"
 
 
-def open_for_winner(ledger: Ledger, study: int, directory: Path, trial: int, **facts: str) -> bool:
+def open_for_winner(ledger: Ledger, entry: LookEntry, directory: Path, trial: int) -> bool:
     """Open the holdout for one trial, before a bar of it is read; False if it was opened for another one.
 
     A sweep that was killed while its winner was being judged goes on with the same winner: what it was opened for
@@ -49,8 +51,7 @@ def open_for_winner(ledger: Ledger, study: int, directory: Path, trial: int, **f
 
     Parameters
     ----------
-    study : number of the study in the ledger.
-    facts : what the ledger records of the opening.
+    entry : what the ledger records of the opening.
     """
     marker = directory / "winner" / OPENED_FILE
     same = marker.is_file() and json.loads(marker.read_text())["trial"] == trial
@@ -58,7 +59,7 @@ def open_for_winner(ledger: Ledger, study: int, directory: Path, trial: int, **f
         marker.parent.mkdir(exist_ok=True)
         write_atomically(marker, json.dumps({"trial": trial}) + "\n")
     try:
-        ledger.open_holdout(study, purpose=f"the winner of {directory.name}, trial {trial}", **facts)
+        ledger.open_holdout(entry, purpose=f"the winner of {directory.name}, trial {trial}")
     except HoldoutOpenedError as error:
         if not same:
             LOG.warning("the winner is not judged: %s", error)
@@ -76,6 +77,7 @@ def judge_winner(
     directory: Path,
     provenance: Mapping[str, Any],
     tracker: Tracker,
+    look: EnteredLook,
 ) -> Verdict:
     """Retrain the winner's configuration for the holdout, write its run directory and ask the gate.
 
@@ -83,8 +85,9 @@ def judge_winner(
     ----------
     trials : the winner; of a population the trials whose segments led to it, itself last.
     study : all bars, the holdout included.
-    significance : what the gate deflates for.
+    significance : the spread of the trials that the winner was chosen from, and their overfitting.
     directory : where the winner's artefacts go.
+    look : the opening of the holdout, in the ledger.
     """
     values = _values(config, trials[-1])
     directory.mkdir(parents=True, exist_ok=True)
@@ -101,6 +104,10 @@ def judge_winner(
         seeds[seed] = _net_return(study, run_folds(other, windows.holdout_folds, place, tracker))
     for outcome in outcomes:
         tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
+    result = chained(study, outcomes)
+    looks = look.finish({config.search.seeds[0]: outcomes}, result).looks
+    variances = [v for v in (looks.sharpe_variance, significance.sharpe_variance) if v is not None]
+    looks = replace(looks, sharpe_variance=max(variances, default=None))
     verdict = report_study(
         chosen,
         hygiene,
@@ -108,8 +115,7 @@ def judge_winner(
         directory,
         tracker,
         SupportingEvidence(
-            num_trials=significance.num_trials,
-            trial_sharpe_variance=significance.sharpe_variance,
+            **looks.for_gate(),
             overfitting=significance.probability_of_loss,
             # The first seed is the headline; the others show the spread, and never replace it.
             seeds=seeds if len(seeds) > 1 else None,

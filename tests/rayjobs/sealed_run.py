@@ -10,15 +10,16 @@ from small_run import OVERRIDES, scripted, untrained
 
 from rayjobs.build import TRAIN_KEYS, build_train_config
 from rayjobs.checkpoints import RECORD_FILE, TrainingRecord
+from rayjobs.entered_look import trained_look
 from rayjobs.entry import compose
 from rayjobs.fold_job import FoldOutcome, Study
 from rayjobs.leak_audit import leak_check
+from rayjobs.ledger_place import open_ledger
 from rayjobs.run_directory import RunDirectory
 from rayjobs.run_seal import seal_run
 from rayjobs.study import load_study, report_study
 from rayjobs.study_evidence import trial_evidence
 from rayjobs.tracking import tracker
-from rayjobs.train_trial import train_trial
 
 
 def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:
@@ -29,12 +30,15 @@ def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRID
     config = build_train_config(values)
     study, hygiene, folds = load_study(config)
     fingerprint = study.panel.fingerprint
-    directory = RunDirectory.create(config.run, values, seed=config.seed, data_fingerprint=fingerprint)
+    ledger = open_ledger(config.ledger, config.run.directory)
+    directory = RunDirectory.create(
+        config.run, values, seed=config.seed, data_fingerprint=fingerprint, ledger=ledger.head()
+    )
     with (
         directory as run,
         tracker(config.tracking, run_directory=run.path, experiment="small", values={}) as log,
     ):
-        with train_trial(study, values, run.path) as trial:
+        with trained_look(study, values, folds, run.path, ledger) as trial:
             leaks = leak_check(study, folds[0])
             seeds = {config.seed: [_fold(study, fold, run.path) for fold in folds]}
             for seed in range(config.seed + 1, config.seed + config.trainer.num_seeds):

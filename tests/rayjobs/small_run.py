@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evaluation.gate_evidence import SupportingEvidence
 from policies.checkpoint import TrainedPolicy
 from rayjobs.build import TRAIN_KEYS, build_train_config
+from rayjobs.entered_look import trained_look
 from rayjobs.entry import compose
 from rayjobs.fold_job import FoldOutcome, Study, fold_market, run_fold, score_policy
-from rayjobs.run_directory import RunConfig, RunDirectory
+from rayjobs.ledger_place import open_ledger
+from rayjobs.run_directory import RunDirectory
 from rayjobs.study import load_study, report_study
+from rayjobs.study_evidence import trial_evidence
 from rayjobs.tracking import tracker
 
 OVERRIDES = (
@@ -26,23 +28,26 @@ OVERRIDES = (
 
 def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:
     """Write a run below ``root`` and return its directory; two folds of the small market unless told otherwise."""
-    given = [*base, f"ledger={root}/ledger.sqlite", *overrides]
-    values = {key: value for key, value in compose("train", given).items() if key in TRAIN_KEYS}
+    place = ["run.experiment=small", f"run.directory={root}"]
+    values = {k: v for k, v in compose("train", [*base, *place, *overrides]).items() if k in TRAIN_KEYS}
     config = build_train_config(values)
     study, hygiene, folds = load_study(config)
+    ledger = open_ledger(config.ledger)
     directory = RunDirectory.create(
-        RunConfig(experiment="small", directory=str(root)),
+        config.run,
         values,
         seed=config.seed,
         data_fingerprint=study.panel.fingerprint,
+        ledger=ledger.head(),
     )
     with (
         directory as run,
         tracker(config.tracking, run_directory=run.path, experiment="small", values={}) as log,
     ):
         score = untrained if config.script is None else scripted
-        evidence = SupportingEvidence(num_trials=3, trial_sharpe_variance=1e-4)
-        outcomes = [score(study, fold, run.path) for fold in folds]
+        with trained_look(study, values, folds, run.path, ledger) as look:
+            outcomes = [score(study, fold, run.path) for fold in folds]
+            evidence = trial_evidence(study, {config.seed: outcomes}, look)
         report_study(study, hygiene, outcomes, run.path, log, evidence)
     return directory.path
 

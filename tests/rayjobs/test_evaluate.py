@@ -21,8 +21,10 @@ def finished(tmp_path_factory) -> Path:
 
 def evaluated(run: Path, root: Path, *arguments: str) -> Path:
     """The directory of a new evaluation."""
+    before = set((root / "evaluations").glob("*"))
     assert main([f"run={run}", f"directory={root}", *arguments]) is ExitCode.DONE
-    return max((root / "evaluations").iterdir())
+    (new,) = set((root / "evaluations").iterdir()) - before
+    return new
 
 
 def summary(directory: Path) -> dict:
@@ -36,7 +38,7 @@ def test_unchanged_inputs_give_the_recorded_files_again_to_the_last_bit(finished
                  "verdict.json", "progress.csv"):  # fmt: skip
         assert (again / name).read_bytes() == (finished / name).read_bytes(), name
     assert summary(again)["num_trades"] > 20
-    assert summary(again)["num_trials"] == 3
+    assert summary(again)["num_trials"] == 1
 
 
 def test_a_run_of_a_scripted_policy_is_scored_again_too(tmp_path):
@@ -133,3 +135,79 @@ def test_an_export_that_is_missing_damaged_or_another_is_refused(finished, tmp_p
     (first / "weights.safetensors").unlink()
     assert main([f"run={run}"]) is ExitCode.BAD_INPUT
     assert "holds no weights.safetensors" in capsys.readouterr().err
+
+
+# Every evaluation is a look.
+
+
+def looks(directory: Path) -> dict:
+    return json.loads((directory / "verdict.json").read_text())["looks"]
+
+
+def test_each_evaluation_of_another_kind_is_a_look_before_anything_is_shown(tmp_path):
+    run = make_run(tmp_path)
+    assert looks(run)["kinds"] == {"training": 1}
+    other = evaluated(run, tmp_path, "extra_latency_bars=1")
+    assert looks(other)["kinds"] == {"training": 1, "re-scoring": 1}
+    fold = evaluated(run, tmp_path, "fold=1")
+    assert looks(fold)["kinds"] == {"training": 1, "single fold": 1, "re-scoring": 1}
+    assert looks(fold)["effective"] > 1
+    again = evaluated(run, tmp_path, "fold=1")
+    assert (again / "verdict.json").read_bytes() == (fold / "verdict.json").read_bytes()
+    rows = json.loads((fold / "verdict.json").read_text())["criteria"]
+    (reason,) = [row["reason"] for row in rows if row["name"] == "deflated_sharpe"]
+    assert "deflated for 3 looks at these bars (1 training, 1 single fold, 1 re-scoring; " in reason
+
+
+def test_an_evaluation_that_fails_counts(tmp_path, monkeypatch):
+    run = make_run(tmp_path)
+
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rayjobs.rescoring.score_policy", die)
+    assert main([f"run={run}", f"directory={tmp_path}", "cost_factor=2"]) is ExitCode.INTERRUPTED
+    monkeypatch.undo()
+    assert looks(evaluated(run, tmp_path))["kinds"] == {"training": 1, "re-scoring": 1}
+
+
+def test_another_users_ledger_counts_no_fewer_looks_than_the_run_was_deflated_for(tmp_path):
+    run = make_run(tmp_path)
+    for gamma in (0.5, 0.6):
+        last = make_run(tmp_path, f"algo.gamma={gamma}", "walk_forward.test_bars=290")
+    assert looks(last)["all"] == 3
+    elsewhere = tmp_path / "copied" / "small" / last.name
+    shutil.copytree(last, elsewhere)
+    found = looks(evaluated(elsewhere, tmp_path / "mine", f"ledger={tmp_path}/mine.sqlite"))
+    assert found["all"] == 3
+    assert any("3 looks" in note or "looks when it was judged" in note or "lacks" in note for note in found["notes"])
+    assert run.is_dir()
+
+
+def test_comparing_runs_that_the_ledger_lacks_enters_them(tmp_path, capsys):
+    from evaluation.ledger import Ledger
+    from rayjobs.compare import main as compare
+
+    runs = [make_run(tmp_path), make_run(tmp_path, "policy=flip")]
+    own = Ledger(tmp_path / "ledger.sqlite")
+    page = f"output={tmp_path / 'page.html'}"
+    assert compare([*map(str, runs), page]) is ExitCode.DONE
+    assert len(own.state().looks) == 2  # they are known
+    assert compare([*map(str, runs), page, f"ledger={tmp_path}/other.sqlite"]) is ExitCode.DONE
+    assert compare([*map(str, runs), page, f"ledger={tmp_path}/other.sqlite"]) is ExitCode.DONE
+    found = Ledger(tmp_path / "other.sqlite").state().looks
+    assert [look.kind for look in found] == ["comparison", "comparison"]
+    assert all(look.status == "finished" and look.coverages for look in found)
+
+
+def test_a_team_shares_a_ledger_on_a_server_and_the_password_stands_nowhere(postgres, tmp_path, monkeypatch):
+    password = postgres.split(":")[2].split("@")[0]
+    mine = make_run(tmp_path / "mine", f"ledger={postgres}")
+    theirs = make_run(tmp_path / "theirs", f"ledger={postgres}", "algo.gamma=0.5")
+    assert looks(mine)["all"] == 1
+    assert looks(theirs)["all"] == 2  # runs that lie elsewhere, counted in the same ledger
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or password.encode() not in file.read_bytes(), file
+    assert main([f"run={mine}", f"directory={tmp_path}"]) is ExitCode.BAD_INPUT  # it is asked for
+    monkeypatch.setenv("PGPASSWORD", password)
+    assert looks(evaluated(mine, tmp_path))["kinds"] == {"training": 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from evaluation.ledger import Ledger
 from rayjobs.entry import ExitCode, run_entry_point
 from rayjobs.screen import screen
 
@@ -52,3 +53,12 @@ def test_bad_input_is_one_sentence_and_code_2(tmp_path, capsys, overrides, sente
     assert run_screen(tmp_path, "+experiment=noise", *overrides) is ExitCode.BAD_INPUT
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert sentence in line
+
+
+def test_a_screening_is_a_look_at_the_bars_that_it_saw(tmp_path):
+    assert run_screen(tmp_path, "+experiment=noise") is ExitCode.DONE
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    (look,) = ledger.state().looks
+    assert look.kind == "screening"
+    (coverage,) = ledger.coverages(look.coverages).values()
+    assert str(coverage.span[1]) == "2020-02-22T02:00:00"  # the first test window is not among them

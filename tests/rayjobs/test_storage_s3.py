@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rayjobs.storage import Storage, fetch, join, ledger_file, local_copy, local_directory, uri_of
+from rayjobs.storage import Storage, fetch, join, local_copy, local_directory, uri_of
 from rayjobs.storage_mirror import StorageFailed, StorageMirror
 from rayjobs.typed_config import ConfigError
 
@@ -237,15 +237,37 @@ def test_a_database_in_use_arrives_between_two_transactions(uri, tmp_path):
     assert rows == [(1,)]
 
 
-def test_the_ledger_of_a_uri_is_brought_here_once(uri, tmp_path):
-    from evaluation.ledger import Ledger
+def test_two_machines_that_write_to_one_uri_at_once_lose_no_look(uri, tmp_path, monkeypatch):
+    from evaluation.ledger import LookEntry, merged_looks
+    from rayjobs.ledger_place import open_ledger
+    from rayjobs.storage_mirror import mirrored
 
-    Ledger(tmp_path / "run" / "ledger.sqlite").study("a study")
-    with StorageMirror(tmp_path / "run", uri, patience_s=30.0):
-        pass
-    found = ledger_file(uri + "/ledger.sqlite")  # as ${run.directory}/ledger.sqlite gives it
-    assert found == local_directory(uri) / "ledger.sqlite"
-    assert Ledger(found).study("another") == 2  # after the one that came along
+    config = {"run": {"directory": uri}, "cluster": {"storage_patience_s": 30.0}}
+
+    def looked(cache: str, *seeds: int):
+        monkeypatch.setenv("RAYFOLD_CACHE", str(tmp_path / cache))
+        ledger = open_ledger(uri + "/ledger.sqlite")  # as ${run.directory}/ledger.sqlite gives it
+        run = local_directory(uri) / "experiment" / cache
+        run.mkdir(parents=True, exist_ok=True)
+        with mirrored(run, config):
+            for seed in seeds:
+                ledger.enter(
+                    LookEntry(
+                        kind="training", study="s", identity={}, seed=seed, data_fingerprint="d", code_commit="c",
+                        run=f"{cache} {seed}",
+                    )
+                )  # fmt: skip
+        return ledger
+
+    def counted(ledger) -> int:
+        return len(merged_looks([one.state() for one in (ledger, *ledger.beside())]))
+
+    first = looked("first", 0, 1)
+    second = looked("second", 1, 2)  # seed 1 is the same look again
+    assert counted(second) == 3
+    monkeypatch.setenv("RAYFOLD_CACHE", str(tmp_path / "first"))
+    assert counted(first) == 3
+    assert sum(name.startswith("ledgers/") for name in Storage(uri).names()) == 2
 
 
 def test_nothing_at_a_uri_is_one_sentence(uri):

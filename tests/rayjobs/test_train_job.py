@@ -33,7 +33,7 @@ def ray_running():
 @pytest.fixture(autouse=True)
 def one_commit(monkeypatch):
     """Two runs of a test count as runs of one code, though somebody may commit between them."""
-    monkeypatch.setattr("rayjobs.train_trial.code_version", lambda provenance: "c0")
+    monkeypatch.setattr("rayjobs.entered_look.code_version", lambda provenance: "c0")
 
 
 def job(directory: Path, *overrides: str) -> Path:
@@ -64,9 +64,10 @@ def test_the_same_job_twice_gives_the_same_files_and_counts_once(tmp_path):
         assert (first / name).read_bytes() == (again / name).read_bytes()
     assert read(again, "backtest/summary.json")["num_trials"] == 1
     other = job(tmp_path, *SHORT, "algo.gamma=0.9")
-    assert read(other, "backtest/summary.json")["num_trials"] == 2
+    assert read(other, "backtest/summary.json")["looks"]["kinds"] == {"training": 2}
+    assert "2 looks at these bars (2 trainings; " in criterion(other, "deflated_sharpe")["reason"]
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    assert ledger.count(ledger.study("planted_signal")).finished == 2
+    assert ledger.count("planted_signal").finished == 2
 
 
 def test_a_fold_alone_equals_the_fold_in_sequence_bit_for_bit(tmp_path):
@@ -135,7 +136,7 @@ def test_a_failed_training_counts_as_a_trial(tmp_path):
 
     with pytest.raises(JobFailed):
         job(tmp_path, *SHORT, "algo.kl_limit=1e-12")
-    assert Ledger(tmp_path / "ledger.sqlite").count(1).failed == 1
+    assert Ledger(tmp_path / "ledger.sqlite").count("planted_signal").failed == 1
     assert read(job(tmp_path, *SHORT), "backtest/summary.json")["num_trials"] == 2
 
 

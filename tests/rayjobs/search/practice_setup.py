@@ -5,11 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from evaluation.ledger import LookEntry
 from rayjobs.entry import compose
 from rayjobs.search.parameter import Parameter
 from rayjobs.search.settings import SearchConfig
 from rayjobs.search.space import Space
 from rayjobs.typed_config import build_dataclass
+
+PRACTICE = LookEntry(
+    kind="sweep trial", study="practice", identity={}, seed=0, data_fingerprint="f", code_commit="c"
+)
+"""What practice trials have in common in the ledger."""
 
 
 def practice_space(faults: tuple[str, ...] = ()) -> Space:

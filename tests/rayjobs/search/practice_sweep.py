@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import ray
-from practice_setup import practice_search, practice_space
+from practice_setup import PRACTICE, practice_search, practice_space
 
 from evaluation.ledger import Ledger
 from rayjobs.cluster import ClusterConfig, ray_session
@@ -28,9 +28,7 @@ def main(directory: Path, num_trials: int, seconds: float) -> None:
     config = practice_search(num_trials=num_trials, scheduler="asha")
     study = open_study(config, directory, seed=0)
     ledger = Ledger(directory / "ledger.sqlite")
-    entries = LedgerEntries(
-        ledger, ledger.study("practice"), data_fingerprint="f", code_commit="c", seed=0, first_bar=0
-    )
+    entries = LedgerEntries(ledger, PRACTICE, bar_utc=None, bar_seconds=60)
     with ray_session(ClusterConfig.here(num_cpus=2, object_store_mb=100)):
         shared = ray.put(PracticeStudy(seconds=seconds))
         tracking = TrialTracking(TRACKING, study, directory, config.scheduler.fractions)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from evaluation.ledger import Ledger
+from evaluation.ledger import Ledger, LookEntry
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.compare import split_arguments
@@ -82,11 +82,12 @@ def test_a_resumed_study_keeps_what_its_trials_were_scored_with(tmp_path):
 
 def test_a_holdout_is_opened_for_one_trial_only(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    study = ledger.study("s")
-    facts = {"data_fingerprint": "f", "first_bar_utc": "a", "last_bar_utc": "b", "code_commit": "c"}
-    assert open_for_winner(ledger, study, tmp_path, 3, **facts)
-    assert open_for_winner(ledger, study, tmp_path, 3, **facts)  # killed while it was judged
-    assert not open_for_winner(ledger, study, tmp_path, 4, **facts)
+    entry = LookEntry(
+        kind="holdout opening", study="s", identity={}, seed=0, data_fingerprint="f", code_commit="c"
+    )
+    assert open_for_winner(ledger, entry, tmp_path, 3)
+    assert open_for_winner(ledger, entry, tmp_path, 3)  # killed while it was judged
+    assert not open_for_winner(ledger, entry, tmp_path, 4)
 
 
 def test_the_latest_unfinished_study_of_an_experiment_can_be_named(tmp_path):
@@ -135,7 +136,9 @@ def test_a_sweep_ends_with_a_ranking_a_verdict_and_a_page(tmp_path, capsys):
     )
     assert (study / "winner" / "report.html").is_file()
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    assert ledger.count(ledger.study(f"planted_signal/{study.name}")).all == 4
+    kinds = [look.kind for look in ledger.state().looks if look.study == f"planted_signal/{study.name}"]
+    assert sorted(kinds) == ["holdout opening", *["sweep trial"] * 4]
+    assert facts["verdict"]["looks"]["kinds"] == {"sweep trial": 4, "holdout opening": 1}
     assert len(list((study / "tracking").glob("*/sent"))) == 4
     assert len(list((study / "tracking").glob("*/wandb/offline-run-*"))) == 4
     _holdout_stays_out_of_the_search(study, facts)

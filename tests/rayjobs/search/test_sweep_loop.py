@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import ray
 from optuna.trial import TrialState
-from practice_setup import practice_search, practice_space
+from practice_setup import PRACTICE, practice_search, practice_space
 
 from evaluation.ledger import Ledger
 from rayjobs.cluster import ClusterConfig, ray_session
@@ -100,14 +100,13 @@ def test_a_trial_that_fails_leaves_the_others_untouched(ray_running, tmp_path, f
 
 def test_the_ledger_has_one_row_per_trial_however_it_ended(ray_running, tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    entry = ledger.study("s")
-    entries = LedgerEntries(ledger, entry, data_fingerprint="f", code_commit="c", seed=0, first_bar=7)
+    entries = LedgerEntries(ledger, PRACTICE, bar_utc=None, bar_seconds=60)
     points = tuple({"x": 0.3 + 0.1 * i, "fault": "raise" if i == 1 else "none"} for i in range(4))
     config = practice_search(num_trials=4, scheduler="asha", retries=1, enqueue=points)
     run(tmp_path, config, practice_space(("none", "raise")), [entries])
-    count = ledger.count(entry)
+    count = ledger.count("practice")
     assert (count.all, count.finished, count.failed, count.running) == (4, 3, 1, 0)
-    assert ledger.returns(entry).shape == (512, 3)
+    assert [look.num_bars for look in ledger.state().looks if look.returns] == [512] * 3
 
 
 def test_the_last_trial_gets_the_workers_that_are_free(ray_running, tmp_path):
@@ -151,7 +150,7 @@ def test_a_sweep_whose_driver_is_killed_five_times_loses_no_trial_and_runs_none_
     assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
     assert all(trial.params.keys() == {"x"} for trial in trials)
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    count = ledger.count(ledger.study("practice"))
+    count = ledger.count("practice")
     assert (count.all, count.finished, count.running) == (16, 16, 0)
     sent = sorted((tmp_path / "tracking").iterdir())
     assert len(sent) == 16

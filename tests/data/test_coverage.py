@@ -1,0 +1,159 @@
+"""Bars are known again under another name, bar length, order or start, and other bars are not taken for them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from data.coverage import Coverage, SymbolCoverage, plain_name, same_instrument
+from data.schema import Panel
+
+DAY = 86_400
+
+
+def walk(
+    seed: int, num_bars: int, bar_seconds: int, symbols=("BTC", "ETH"), start="2020-01-01"
+) -> Panel:
+    random = np.random.default_rng(seed)
+    steps = 0.002 * random.standard_normal((num_bars, len(symbols)))
+    close = 100.0 * np.exp(np.cumsum(steps, axis=0))
+    return panel_of(close, bar_seconds, symbols, start)
+
+
+def panel_of(close, bar_seconds, symbols, start) -> Panel:
+    bar_utc = np.datetime64(start, "ns") + np.arange(len(close)) * np.timedelta64(bar_seconds, "s")
+    return Panel(
+        symbols=symbols, bar_utc=bar_utc, open=close, high=close, low=close, close=close,
+        volume=np.ones_like(close), tradable=np.ones(close.shape, dtype=bool),
+        session=bar_utc.astype("datetime64[D]").astype(np.int32), calendar="24/7", bar_seconds=bar_seconds,
+    )  # fmt: skip
+
+
+def coarser(panel: Panel, factor: int) -> Panel:
+    """Every `factor` bars as one; the closes are those of the last of them."""
+    return panel_of(
+        panel.close[factor - 1 :: factor], panel.bar_seconds * factor, panel.symbols, panel.bar_utc[0]
+    )
+
+
+def renamed(panel: Panel, *symbols: str) -> Panel:
+    return replace(panel, symbols=symbols)
+
+
+FINE = walk(1, 48 * 120, 1800)
+SEEN = Coverage.of(FINE, slice(480, 2400), source="files: a")
+
+
+def covered_bars(panel: Panel) -> np.ndarray:
+    return SEEN.covered(panel, source="files: b").all(axis=1)
+
+
+def test_a_panel_is_covered_exactly_where_its_bars_were_looked_at():
+    covered = SEEN.covered(FINE, source="files: a")
+    assert covered[480:2400].all()
+    assert covered.sum() == 2 * (2400 - 480)
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [
+        renamed(FINE, "X", "Y"),
+        renamed(FINE, "ETH", "BTC"),
+        replace(FINE, open=FINE.open * 7.0, high=FINE.high * 7.0, low=FINE.low * 7.0, close=FINE.close * 7.0),
+        FINE.slice_bars(1, FINE.num_bars),
+        FINE.select(["ETH"]),
+        FINE.select(["ETH", "BTC"]),
+    ],
+    ids=["other names", "names exchanged", "another unit of price", "a bar later", "a subset", "another order"],
+)
+def test_the_same_bars_in_another_dress_are_known_again(panel):
+    first = int(np.flatnonzero(panel.bar_utc == FINE.bar_utc[480])[0])
+    covered = covered_bars(panel)
+    assert covered[first : first + 1920].all()
+    assert covered.sum() == 1920
+
+
+@pytest.mark.parametrize("factor", [2, 8, 48])
+def test_another_bar_length_of_the_same_instrument_is_known_again(factor):
+    panel = renamed(coarser(FINE, factor), "X", "Y")
+    covered = covered_bars(panel)
+    assert covered.sum() == 1920 // factor
+
+
+@pytest.mark.parametrize("days", [1, 2, 5, 20])
+def test_a_stretch_of_few_days_is_known_again_by_its_closes_within_the_day(days):
+    minutes = walk(3, 1440 * 30, 60, symbols=("SPY",), start="2021-03-01")
+    seen = Coverage.of(minutes, slice(0, 1440 * days), source="files: a")
+    for panel in (renamed(minutes, "Q"), renamed(coarser(minutes, 5), "Q"), renamed(coarser(minutes, 30), "Q")):
+        covered = seen.covered(panel, source="files: b")
+        assert covered.sum() == 1440 * days * 60 // panel.bar_seconds
+
+
+def test_other_instruments_and_other_times_are_not_covered():
+    other = walk(2, FINE.num_bars, 1800, symbols=("X", "Y"))
+    assert not SEEN.covered(other, source="files: b").any()
+    later = walk(1, 4000, 1800, start="2020-03-01")
+    assert not SEEN.covered(later, source="files: b").any()
+
+
+def test_one_name_is_one_instrument_unless_many_prices_contradict():
+    adjusted = replace(FINE, **{n: getattr(FINE, n) * np.linspace(0.5, 1.0, FINE.num_bars)[:, None]
+                                for n in ("open", "high", "low", "close")})  # fmt: skip
+    assert covered_bars(adjusted).sum() == 1920
+    assert not SEEN.covered(walk(2, FINE.num_bars, 1800), source="files: b").any()
+
+
+def test_markets_of_two_seeds_are_two_markets_however_short():
+    short = FINE.slice_bars(0, 96)
+    seen = Coverage.of(short, slice(0, 96), source="synthetic: noise, seed=1")
+    assert not seen.covered(walk(2, 96, 1800), source="synthetic: noise, seed=2").any()
+    assert seen.covered(short, source="synthetic: noise, seed=1").all()
+
+
+def test_daily_bars_of_sessions_end_where_the_next_begins():
+    panel = walk(5, 400, DAY)
+    seen = Coverage.of(panel, slice(0, 100), source="a")
+    assert seen.covered(panel, source="b").all(axis=1).sum() == 100
+
+
+def test_a_coverage_survives_being_written_down():
+    again = Coverage.from_json(json.loads(json.dumps(SEEN.to_json())))
+    assert again == SEEN
+    assert len(json.dumps(SEEN.to_json())) < 40_000
+
+
+def test_marks_stay_few_over_twenty_years_and_are_still_compared():
+    years = walk(7, 365 * 20, DAY, start="2000-01-01")
+    seen = Coverage.of(years, slice(0, 365 * 10), source="a")
+    assert max(len(one.session_marks) for one in seen.symbols) <= 512
+    assert seen.covered(renamed(years, "X", "Y"), source="b").all(axis=1).sum() == 3650
+
+
+def test_symbols_without_a_bar_there_are_left_out():
+    close = FINE.close.copy()
+    close[:2400, 1] = np.nan
+    late = replace(
+        FINE, open=close, high=close, low=close, close=close, volume=np.where(np.isnan(close), 0.0, 1.0),
+        tradable=np.isfinite(close),
+    )  # fmt: skip
+    assert Coverage.of(late, slice(480, 2400), source="a").names == ("BTC",)
+
+
+def test_names_are_compared_without_separators_case_and_quote_currency():
+    assert len({plain_name(name) for name in ("BTC", "btc-usd", "BTC/USDT", "BTCUSD")}) == 1
+    assert plain_name("USD") == "USD"
+    assert plain_name("AMD") != plain_name("NVDA")
+
+
+def test_with_too_few_prices_in_common_the_name_decides():
+    def one(symbol):
+        return SymbolCoverage(
+            symbol=symbol, first_utc=np.datetime64("2020-01-01", "s"), last_utc=np.datetime64("2020-02-01", "s"),
+            session_marks={1: 10.0}, intraday_marks={},
+        )  # fmt: skip
+
+    assert same_instrument(one("ES"), one("es"))
+    assert not same_instrument(one("ES"), one("NQ"))
