@@ -54,9 +54,9 @@ def recorded_evidence(run: FinishedRun) -> dict[str, Any]:
 def as_recorded(recorded: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """The named fields as evidence.json has them, where they are plain values."""
     found = {name: recorded.get(name) for name in names}
-    if isinstance(found.get("looks"), Mapping):
-        looks = Looks.from_json(found.pop("looks"))
-        return {"looks": looks, **as_recorded(recorded, found)}
+    looks = found.pop("looks", None)
+    if isinstance(looks, Mapping):
+        return {"looks": Looks.from_json(looks), **as_recorded(recorded, found)}
     return {
         name: value
         for name, value in found.items()
