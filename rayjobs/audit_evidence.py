@@ -59,12 +59,15 @@ def as_recorded(recorded: Mapping[str, Any], names: Iterable[str]) -> dict[str, 
     }
 
 
-def not_measured(evidence: SupportingEvidence, recorded: Mapping[str, Any]) -> dict[str, str]:
-    """Fields that the gate was told and nothing measures again, each with the reason."""
+def not_measured(
+    evidence: SupportingEvidence, recorded: Mapping[str, Any], derived: Iterable[str]
+) -> dict[str, str]:
+    """Fields that the gate was told and nothing gives again, each with the reason; ``derived`` are those that were."""
     return {
         entry.name: "it is in no ledger, policy or bars"
         for entry in fields(SupportingEvidence)
-        if _is_default(getattr(evidence, entry.name), entry.default)
+        if entry.name not in derived
+        and _is_default(getattr(evidence, entry.name), entry.default)
         and not _is_default(recorded.get(entry.name), entry.default)
     }
 

@@ -182,7 +182,7 @@ def _evidence(
         }
     )
     evidence = completed(audited.study, result, told)
-    missing = not_measured(evidence, recorded)
+    missing = not_measured(evidence, recorded, derived.values)
     for name, reason in (reasons | missing).items():
         checks.append(
             REPRODUCTION.skips(f"evidence, {name}", f"not derived: {name} is taken as recorded, for {reason}")
