@@ -209,17 +209,17 @@ class Ledger:
         events = self._store.chain().events
         return [str(e.facts["root"]) for e in events if e.what == "seal" and e.facts.get("run") == run]
 
-    def state(self) -> LedgerState:
-        """Read everything, and check the chain."""
-        chain = self._store.chain()
-        return LedgerState(chain=chain, looks=_looks(chain.events))
+    def state(self, until: int | None = None) -> LedgerState:
+        """Read everything, and check the chain.
 
-    def looks_until(self, head: Head) -> list[Look] | None:
-        """The looks as they stood where the chain ended at `head`; None if the chain does not hold or never was there."""
+        Parameters
+        ----------
+        until : number of the last event that counts, for how things stood then; None takes all.
+        """
         chain = self._store.chain()
-        if chain.broken_at is not None or not chain.holds(head):
-            return None
-        return _looks(chain.events[: head.events])
+        if until is not None:
+            chain = replace(chain, events=chain.events[:until], hashes=chain.hashes[:until])
+        return LedgerState(chain=chain, looks=_looks(chain.events))
 
     def count(self, study: str) -> TrialCount:
         """Looks of a study by how they ended."""

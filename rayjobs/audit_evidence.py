@@ -6,20 +6,27 @@ What a ledger cannot give is taken as recorded in evidence.json, and named: noth
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from data.sources import describe
+import numpy as np
+
 from evaluation.gate_evidence import SupportingEvidence
-from evaluation.ledger import Ledger, record_hashes
-from evaluation.looks import count_looks, looks_at, overlaps
+from evaluation.ledger import Ledger, LedgerState, record_hashes
+from evaluation.ledger_store import Head
+from evaluation.looks import Counted, Looks
+from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
-from rayjobs.entered_look import record_of
+from rayjobs.entered_look import record_of, scored_bars
 from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import Study
-from rayjobs.looks_on_disk import LOOK_FILE, judged_head
+from rayjobs.look_count import JudgedBars, at_least, count_at
+from rayjobs.looks_on_disk import LOOK_FILE, run_id, runs_below
+from rayjobs.rescoring import deflation
+from rayjobs.search.leaderboard import study_significance
+from rayjobs.storage import local_directory
 from rayjobs.study import EVIDENCE_FILE
 from rayjobs.study_evidence import with_overfitting
 
@@ -47,6 +54,9 @@ def recorded_evidence(run: FinishedRun) -> dict[str, Any]:
 def as_recorded(recorded: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """The named fields as evidence.json has them, where they are plain values."""
     found = {name: recorded.get(name) for name in names}
+    looks = found.pop("looks", None)
+    if isinstance(looks, Mapping):
+        return {"looks": Looks.from_json(looks), **as_recorded(recorded, found)}
     return {
         name: value
         for name, value in found.items()
@@ -54,12 +64,15 @@ def as_recorded(recorded: Mapping[str, Any], names: Iterable[str]) -> dict[str, 
     }
 
 
-def not_measured(evidence: SupportingEvidence, recorded: Mapping[str, Any]) -> dict[str, str]:
-    """Fields that the gate was told and nothing measures again, each with the reason."""
+def not_measured(
+    evidence: SupportingEvidence, recorded: Mapping[str, Any], derived: Iterable[str]
+) -> dict[str, str]:
+    """Fields that the gate was told and nothing gives again, each with the reason; ``derived`` are those that were."""
     return {
         entry.name: "it is in no ledger, policy or bars"
         for entry in fields(SupportingEvidence)
-        if _is_default(getattr(evidence, entry.name), entry.default)
+        if entry.name not in derived
+        and _is_default(getattr(evidence, entry.name), entry.default)
         and not _is_default(recorded.get(entry.name), entry.default)
     }
 
@@ -68,59 +81,138 @@ def _is_default(value: Any, default: Any) -> bool:
     return value is None or (isinstance(value, (int, float)) and value == default)
 
 
+class LedgerAsOf:
+    """A ledger as it stood when a run was judged, for reading."""
+
+    def __init__(self, ledger: Ledger, events: int, others: Sequence[Ledger] = ()) -> None:
+        self._ledger, self._events, self._others = ledger, events, others
+        self.place = ledger.place
+        self.coverages, self.sketches, self.returns = ledger.coverages, ledger.sketches, ledger.returns
+
+    def state(self) -> LedgerState:
+        """The events up to that moment."""
+        return self._ledger.state(self._events)
+
+    def beside(self) -> list[LedgerAsOf]:
+        """Those of other machines, up to the same time."""
+        until = self._ledger.state().chain.events[self._events - 1].at_utc
+        return [
+            LedgerAsOf(other, sum(event.at_utc <= until for event in other.state().chain.events))
+            for other in self._others
+        ]
+
+
+def judged_head(run: Path) -> Head | None:
+    """Where the ledger's chain ended when the run was judged, as its look.json has it."""
+    try:
+        return Head.from_json(json.loads((run / LOOK_FILE).read_text())["ledger"][-1])
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
+def seen_by(ledger: Ledger, head: Head | None) -> tuple[Ledger, list[Ledger]]:
+    """The ledger that a run saw among those of all machines, and the others; the first where none is."""
+    group = [ledger, *ledger.beside()]
+    own = next((one for one in group if head is not None and one.id == head.ledger), ledger)
+    return own, [one for one in group if one is not own]
+
+
+def counted_then(ledger: Ledger, head: Head, judged: JudgedBars, result: WalkForwardResult) -> Counted:
+    """Count the looks at the judged bars again, as the ledger and the disk stood when the run was judged."""
+    ledger, others = seen_by(ledger, head)
+    later = set(ledger.state().runs) - set(ledger.state(head.events).runs)
+    disk = [run for run in runs_below(judged.roots) if run.run not in later]
+    return count_at(cast("Ledger", LedgerAsOf(ledger, head.events, others)), judged, record_of(result), disk)
+
+
 def from_ledger(
-    run: FinishedRun,
-    study: Study,
-    result: WalkForwardResult,
-    recorded: Mapping[str, Any],
-    ledger: Ledger,
-    bars: slice,
+    run: FinishedRun, study: Study, folds: Sequence[Fold], result: WalkForwardResult, ledger: Ledger
 ) -> Derived:
-    """Count the looks at the same bars as the ledger had them when the run was judged, and what they say together.
+    """Count the looks at the same bars, and measure the spread and the overfitting among them.
 
     Parameters
     ----------
-    result : the run's folds, scored again. bars : those that it was chosen on.
+    folds, result : of the run, the folds scored again.
     """
-    head = judged_head(run.path)
-    looks = None if head is None else ledger.looks_until(head)
-    if looks is None:
-        why = (
-            f"{LOOK_FILE} does not say where the ledger's chain ended when the run was judged"
-            if head is None
-            else f"the ledger {ledger.place} is not the one that the run was judged by: its chain does not hold or "
-            "never ended where the run saw its end"
-        )
+    head, why = judged_head(run.path), ""
+    ledger = seen_by(ledger, head)[0]
+    if head is None:
+        why = f"the run does not say where the ledger stood when it was judged ({LOOK_FILE})"
+    elif not ledger.state().chain.holds(head):
+        why = f"the ledger at {ledger.place} is not the one that the run saw, or was changed since"
+    name = run_id(run.path)
+    own = [look for look in ledger.state().looks if name in look.runs]
+    returns, _ = record_hashes(record_of(result))
+    if not why and returns not in {look.returns for look in own}:
+        why = "the ledger holds no look of this run" if not own else (
+            "the ledger's look of this run earned other returns than the exported policies do"
+        )  # fmt: skip
+    if why or head is None:
         return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
-    own = record_of(result)
-    returns, instants = record_hashes(own)
-    noted = (recorded.get("looks") or {}).get("notes") or ()
-    if noted:  # runs that lay on the disk then were counted beside the ledger
-        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, f"beside the ledger others were counted: {noted[0]}"))
-    coverages = ledger.coverages([name for look in looks for name in look.coverages])
-    covering = overlaps(coverages, study.panel, bars, source=describe(study.config.data))
-    at = looks_at(looks, covering, study.panel.fingerprint)
-    wrong = ()
-    if not any(look.returns == returns for look in at):
-        wrong = ("the ledger's look of this run earned other returns than the exported policies do",)
-    sketches = ledger.sketches([look.sketch for look in at])
-    counted = count_looks(
-        at, own, sketches, ledger.returns, own_returns=returns, own_instants=instants
+    if WINNER_OF in run.provenance:
+        return _of_search(run, study, folds, result, ledger, head)
+    counted = counted_then(ledger, head, _judged(run, study, scored_bars(folds)), result)
+    evidence = with_overfitting(SupportingEvidence(**counted.looks.for_gate()), result, counted.rivals_TN)
+    return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
+
+
+def _judged(run: FinishedRun, study: Study, bars: slice) -> JudgedBars:
+    return JudgedBars(
+        panel=study.panel, data=study.config.data, bars=bars, run=run_id(run.path),
+        roots=(local_directory(study.config.run.directory),),
     )  # fmt: skip
-    evidence = with_overfitting(SupportingEvidence(), result, counted.rivals_TN)
-    values: dict[str, Any] = {
-        **counted.looks.for_gate(),
-        "overfitting": evidence.overfitting,
-        "overfitting_published": evidence.overfitting_published,
-    }
-    if WINNER_OF not in run.provenance:
-        return Derived(values=values, wrong=wrong)
-    why = "the trials of the search are compared by its own table of returns, not by the ledger"
-    spread = ("trial_sharpe_variance", "overfitting", "overfitting_published")
-    given = recorded.get("trial_sharpe_variance")
-    values = {name: value for name, value in values.items() if name not in spread}
-    values["looks"] = replace(counted.looks, sharpe_variance=given)
-    return Derived(values=values, not_derived=dict.fromkeys(spread, why), wrong=wrong)
+
+
+def _of_search(
+    run: FinishedRun,
+    study: Study,
+    folds: Sequence[Fold],
+    result: WalkForwardResult,
+    ledger: Ledger,
+    head: Head,
+) -> Derived:
+    """The winner of a search was chosen on the validation bars as well, among trials whose returns the ledger holds."""
+    first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
+    counted = counted_then(ledger, head, _judged(run, study, slice(first, study.panel.num_bars)), result)
+    name = f"{study.config.run.experiment}/{run.provenance['run_id']}"
+    looks = [
+        x
+        for x in ledger.state(head.events).looks
+        if x.study == name and x.kind == "sweep trial" and x.returns
+    ]
+    contents = ledger.returns([look.returns for look in looks])
+    returns_TN = np.column_stack([contents[look.returns] for look in looks]) if looks else np.empty((0, 0))
+    found = study_significance(returns_TN, max(len(looks), 1))
+    variances = [v for v in (counted.looks.sharpe_variance, found.sharpe_variance) if v is not None]
+    looks_then = replace(counted.looks, sharpe_variance=max(variances, default=None))
+    return Derived(
+        values={
+            **looks_then.for_gate(),
+            "overfitting": found.probability_of_loss,  # None: measured against placebo strategies
+            "overfitting_published": None,
+        }
+    )
+
+
+def of_evaluation(
+    run: FinishedRun, source: FinishedRun, study: Study, folds: Sequence[Fold], result: WalkForwardResult,
+    ledger: Ledger, *, same_bars: bool,
+) -> Derived:  # fmt: skip
+    """An evaluation is deflated for the looks of its own moment, and for no fewer than the run that it scored."""
+    derived = from_ledger(run, study, folds, result, ledger)
+    if "looks" not in derived.values:
+        return derived
+    head, bars = judged_head(run.path), scored_bars(folds)
+    assert head is not None
+    if same_bars and WINNER_OF in source.provenance:
+        first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
+        bars = slice(min(first, bars.start), bars.stop)
+    counted = counted_then(ledger, head, _judged(run, study, bars), result)
+    recorded, looks = deflation(source), counted.looks
+    if same_bars and recorded.looks is not None:
+        looks = at_least(looks, recorded.looks)
+    evidence = with_overfitting(SupportingEvidence(**looks.for_gate()), result, counted.rivals_TN)
+    return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
 
 
 def seed_directories(run: Path) -> dict[int, Path]:

@@ -21,12 +21,14 @@ from evaluation.audit.recorded_run import RecordedRun
 from evaluation.audit.written_again import check_written_again
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.splits import Fold
+from evaluation.walk_forward import WalkForwardResult
 from rayjobs.audit_evidence import (
     FROM_LEDGER,
     Derived,
     as_recorded,
     from_ledger,
     not_measured,
+    of_evaluation,
     recorded_evidence,
     seed_directories,
 )
@@ -34,7 +36,7 @@ from rayjobs.checkpoints import RECORD_FILE
 from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import FoldOutcome, Study
 from rayjobs.leak_audit import leak_report
-from rayjobs.rescoring import Rescoring, deflation, load_policy, rescore
+from rayjobs.rescoring import Rescoring, load_policy, rescore
 from rayjobs.run_directory import git_commit
 from rayjobs.run_seal import existing_ledger
 from rayjobs.study import write_study
@@ -161,12 +163,7 @@ def _evidence(
 ) -> SupportingEvidence:
     """What the gate is told, derived again; notes every part that is not."""
     recorded, result = recorded_evidence(audited.run), chained(audited.study, outcomes)
-    if audited.evaluates:
-        of_run = deflation(audited.source)
-        trials = {"num_trials": of_run.num_trials, "trial_sharpe_variance": of_run.trial_sharpe_variance}
-        derived = Derived(values={**trials, "overfitting": None, "overfitting_published": None})
-    else:
-        derived = _from_ledger(audited, outcomes, recorded)
+    derived = _from_ledger(audited, result)
     reasons = dict(derived.not_derived)
     finding = REPRODUCTION.fails if audited.same_release else REPRODUCTION.warns
     checks += [finding("ledger's trial", sentence) for sentence in derived.wrong]
@@ -182,7 +179,7 @@ def _evidence(
         }
     )
     evidence = completed(audited.study, result, told)
-    missing = not_measured(evidence, recorded)
+    missing = not_measured(evidence, recorded, derived.values)
     for name, reason in (reasons | missing).items():
         checks.append(
             REPRODUCTION.skips(f"evidence, {name}", f"not derived: {name} is taken as recorded, for {reason}")
@@ -190,15 +187,17 @@ def _evidence(
     return replace(evidence, **as_recorded(recorded, missing))
 
 
-def _from_ledger(
-    audited: AuditedRun, outcomes: Sequence[FoldOutcome], recorded: dict[str, object]
-) -> Derived:
+def _from_ledger(audited: AuditedRun, result: WalkForwardResult) -> Derived:
     place = audited.study.config.ledger
     ledger = existing_ledger(place, audited.run.path)
     if ledger is None:
         reason = f"there is no ledger at {place}"
         return Derived(not_derived=dict.fromkeys(FROM_LEDGER, reason))
-    return from_ledger(audited.run, audited.study, chained(audited.study, outcomes), recorded, ledger)
+    run, study, folds = audited.run, audited.study, audited.folds
+    if audited.evaluates:
+        same = run.provenance.get("data_fingerprint") == audited.source.provenance.get("data_fingerprint")
+        return of_evaluation(run, audited.source, study, folds, result, ledger, same_bars=same)
+    return from_ledger(run, study, folds, result, ledger)
 
 
 def _other_seeds(

@@ -72,14 +72,18 @@ class _Known:
         return {name: r for one in self.ledgers for name, r in one.returns(hashes).items()}
 
 
-def count_at(ledger: Ledger, judged: JudgedBars, own: Record) -> Counted:
+def count_at(
+    ledger: Ledger, judged: JudgedBars, own: Record, disk: Sequence[RunOnDisk] | None = None
+) -> Counted:
     """Looks at the judged bars.
 
     Parameters
     ----------
     own : what is judged; its look is in the ledger, finished.
+    disk : runs on the disk; None looks for them below the roots.
     """
-    disk = runs_below(judged.roots)  # before the ledger: what another job notes in between is in the ledger then
+    if disk is None:  # before the ledger: what another job notes in between is in the ledger then
+        disk = runs_below(judged.roots)
     known = _Known.read(ledger)
     kept, missing, notes = _reconciled(known, disk, judged.run)
     coverages = known.coverages([name for look in kept for name in look.coverages])

@@ -125,12 +125,6 @@ def _noted(path: Path) -> dict[str, Any]:
         return {}
 
 
-def judged_head(path: Path) -> Head | None:
-    """Where the ledger's chain ended when a run was judged; None where it does not say so."""
-    heads = _noted(path).get("ledger", [])
-    return Head.from_json(heads[-1]) if len(heads) > 1 else None
-
-
 def note_head(path: Path, head: Head) -> None:
     """Add where the ledger's chain ended when the run was judged."""
     facts = _noted(path)

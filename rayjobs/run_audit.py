@@ -190,7 +190,8 @@ def manifest_checks(run: FinishedRun) -> list[Check]:
     ledger, name = existing_ledger(place, run.path), run_identity(run.path)
     if ledger is None:
         return check_seal(run.path, name, None, place)
-    return check_seal(run.path, name, ledger.seals(name), ledger.place)
+    seals = [root for one in (ledger, *ledger.beside()) for root in one.seals(name)]
+    return check_seal(run.path, name, seals, ledger.place)
 
 
 def evaluation_of(run: FinishedRun) -> EvaluateConfig | None:

@@ -30,7 +30,7 @@ def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRID
     config = build_train_config(values)
     study, hygiene, folds = load_study(config)
     fingerprint = study.panel.fingerprint
-    ledger = open_ledger(config.ledger)
+    ledger = open_ledger(config.ledger, config.run.directory)
     directory = RunDirectory.create(
         config.run, values, seed=config.seed, data_fingerprint=fingerprint, ledger=ledger.head()
     )

@@ -192,11 +192,20 @@ def test_a_nested_entry_of_the_summary_is_found(run):
 
 
 def test_a_number_of_trials_that_was_made_smaller_everywhere_is_known_from_the_ledger(run):
+    known = json.loads((run / "evidence.json").read_text())["num_trials"]
     for name in ("verdict.json", "evidence.json", "backtest/summary.json"):
-        change_json(run / name, lambda content: content.update({"num_trials": 1}))
+        change_json(run / name, lambda content: content.update({"num_trials": known / 4}))
     found = lies(run)
-    assert "num_trials: 1 is recorded, 2 derived" in found["verdict.json"]
-    assert "num_trials: 1 is recorded, 2 derived" in found["backtest/summary.json"]
+    for name in ("verdict.json", "evidence.json", "backtest/summary.json"):
+        assert f"num_trials: {known / 4:g} is recorded, {known} derived" in found[name]
+
+
+def test_a_spread_of_trials_that_was_invented_for_a_single_one_is_known_from_the_ledger(tmp_path):
+    run = make_sealed_run(tmp_path)
+    change_json(run / "evidence.json", lambda e: e.update({"trial_sharpe_variance": 1e-9, "num_trials": 0.5}))
+    found = lies(run)["evidence.json"]
+    assert "num_trials: 0.5 is recorded, 1 derived" in found
+    assert "trial_sharpe_variance: 1e-09 is recorded, nothing derived" in found
 
 
 def test_a_probability_of_overfitting_that_was_made_to_fit_everywhere_is_known_from_the_ledger(run):
@@ -272,7 +281,7 @@ def test_a_ledger_without_the_trial_is_told(run, tmp_path):
     values = yaml.safe_load((run / "config.yaml").read_text()) | {"ledger": str(tmp_path / "fresh.sqlite")}
     (run / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     found = lies(run, "manifest,reproduction")
-    assert "holds no trial of this configuration" in found["ledger's trial"]
+    assert "is not the one that the run saw" in found["ledger's trial"]
     assert "holds no seal of the run" in found["ledger"]
 
 
