@@ -11,14 +11,18 @@ import math
 from envs.kernel.columns import (
     ALLOW_SHORT,
     ATR,
+    ATR_MULTIPLES,
     BAR,
     BAR_IN_SESSION,
+    BARRIER_UNIT,
+    BARRIERS_ON,
     BARS_LEFT,
     BY_DAILY_LOSS,
     BY_DRAWDOWN,
     BY_SESSION_END,
     BY_SIGNAL,
     BY_TIME,
+    DECIDED,
     DIRECTION_SIZE,
     DUST,
     ENTRIES,
@@ -28,6 +32,7 @@ from envs.kernel.columns import (
     FLAT_RULE,
     HALT,
     HALTED_SESSION,
+    HERE,
     INITIAL_FRACTION,
     INITIAL_PER_UNIT,
     INTENT,
@@ -65,16 +70,29 @@ from envs.kernel.columns import (
     WISH_REASON,
 )
 from envs.kernel.jit import hot
-from envs.kernel.lane_arrays import block, lane_numbers, neighbours, rows_at
+from envs.kernel.lane_arrays import beside, block, lane_numbers, neighbours, put_numbers, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, is_finite, lane_bits, sign, where
-from envs.kernel.parts import bar_of, decisions, facts_of, has_context, instrument_of, is_logged
+from envs.kernel.parts import bar_of, decisions, facts_of, has_context, instrument_of, is_logged, is_unknown
 from envs.kernel.sizes import entry_units, round_to_lot
+
+
+@hot
+def has_atr_levels(rule):
+    """True if barriers stand at a distance in ATR."""
+    return (rule[BARRIERS_ON] > 0.0) & (rule[BARRIER_UNIT] == ATR_MULTIPLES)
+
+
+@hot
+def order_atr_column(rule, num_columns):
+    """Where, with barriers in ATR, the ATR stands that was known when the working order was decided."""
+    return num_columns - 1 - (NUM_TRADE_COLUMNS if rule[TRADE_STATS] > 0.0 else 0)
 
 
 @hot
 def queue_length(rule, num_columns):
     """Places of the order queue among the columns of a position."""
-    return max(num_columns - QUEUE - (NUM_TRADE_COLUMNS if rule[TRADE_STATS] > 0.0 else 0), 0)
+    others = 1 if has_atr_levels(rule) else 0
+    return max(num_columns - QUEUE - others - (NUM_TRADE_COLUMNS if rule[TRADE_STATS] > 0.0 else 0), 0)
 
 
 @hot
@@ -89,7 +107,7 @@ def decided_target(position, queued):
 
 @hot
 def push_intent(position, latency, queued, intent):
-    """Queue an intent; what leaves the queue becomes the working target."""
+    """Queue an intent; what leaves the queue becomes the working target. Returns it."""
     leaving = intent
     if queued > 0:
         leaving = where(latency > 0.0, position[QUEUE], intent)
@@ -99,6 +117,18 @@ def push_intent(position, latency, queued, intent):
         last = QUEUE + queued - 1
         position[last] = where(latency == queued, intent, position[last])
     position[TARGET] = where(leaving == KEEP, position[TARGET], leaving)
+    return leaving
+
+
+@hot
+def remember_atr(rule, market, desk, a, position, num_columns, queued, leaving):
+    """Keep, where a decision has just become the working order, the ATR that was known at its close."""
+    decided = leaving != KEEP
+    if lane_bits(decided) != 0:
+        at, column = bar_of(desk, a)[ATR], order_atr_column(rule, num_columns)
+        if queued > 0:
+            at = beside(rows_at(market.bars, desk.places[DECIDED]), desk.shifts[a])[ATR]
+        position[column] = where(decided & (at > 0.0), at, where(decided, 0.0, position[column]))
 
 
 @hot
@@ -242,6 +272,7 @@ def collect_wishes(rule, market, book, desk, live, actions, var_breached, queued
     listens = counter[BAR] + 1.0 >= counter[START]
     action, width = neighbours(actions, book.first, live, desk.waste_32), actions.shape[2]
     any_new = first_lanes(0)
+    reads = has_context(market)
     for a in range(book.position.shape[0]):
         facts, instrument, bar = facts_of(desk, a), instrument_of(desk, a), bar_of(desk, a)
         position, slot, mark = block(book.position[a], live), block(book.slot[a], live), bar[LAST_MARK]
@@ -249,7 +280,8 @@ def collect_wishes(rule, market, book, desk, live, actions, var_breached, queued
         first = action[width * a]
         second = action[width * a + 1] if rule[SCHEME] == DIRECTION_SIZE else first
         wish = wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided)
-        wish = limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed)
+        shut = closed | is_unknown(rule, bar) if reads else closed
+        wish = limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, shut)
         wish = where(listens & (bar[LAST_TRADABLE] > 0.0), wish, KEEP)
         reason = forced_exit(position, slot, row_reason, aged)
         wish = where(reason >= 0.0, 0.0, wish)
@@ -267,6 +299,9 @@ def decide(rule, market, book, desk, live, actions, var_breached):
         return
     factor = exposure_factor(rule, book, desk, live, queued) if any_new else everywhere(1.0)
     counter = block(book.counter, live)
+    if queued > 0:
+        place = max(lane_numbers(desk.places[HERE]) - counter[LATENCY], 0.0)
+        put_numbers(desk.places[DECIDED], where(live, place, 0.0))
     for a in range(book.position.shape[0]):
         position, facts = block(book.position[a], live), facts_of(desk, a)
         wish = facts[WISH]
@@ -274,7 +309,9 @@ def decide(rule, market, book, desk, live, actions, var_breached):
         if lane_bits(orders) != 0:
             fitted = round_to_lot(wish * factor, instrument_of(desk, a)[LOT_STEP])
             wish = where(orders, count_entry(rule, counter, position, queued, fitted, orders), wish)
-        push_intent(position, counter[LATENCY], queued, wish)
+        leaving = push_intent(position, counter[LATENCY], queued, wish)
+        if has_atr_levels(rule) and has_context(market):
+            remember_atr(rule, market, desk, a, position, book.position.shape[1], queued, leaving)
         if is_logged(book):
             log, k = decisions(book, desk, live), NUM_DECISION_COLUMNS * a
             log[k + INTENT] = wish
