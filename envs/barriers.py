@@ -21,7 +21,7 @@ class BarrierConfig:
 
     Attributes
     ----------
-    unit : "percent" (1.0 = 1 % of the entry price), "ticks", or "atr" (multiples of the ATR known when the entry was decided).
+    unit : "percent" (1.0 = 1 % of the entry price), "ticks", or "atr" (multiples of the ATR at the entry decision).
     profit_target, stop_loss, trailing_stop : distance in `unit`.
     time_limit_bars : the position is closed at the open of bar entry + limit.
     """

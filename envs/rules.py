@@ -27,6 +27,8 @@ OFF = -1.0
 WINDOWS = {c.ATR: "atr_bars", c.VOLATILITY: "volatility_bars", c.ADV: "adv_bars"}
 """Context columns and the keys of their windows."""
 WINDOW_RULES = {c.ATR: c.READS_ATR, c.VOLATILITY: c.READS_VOLATILITY, c.ADV: c.READS_ADV}
+COARSE_TICK = 0.02
+"""Largest tick over price at which barriers make sense."""
 _FLAT_RULES = ("never", "last_open", "last_close")
 _EPISODE_KINDS = ("random", "whole", "session")
 
@@ -203,3 +205,21 @@ def context_in_use(
         volatility_bars=context.volatility_bars if "volatility_bars" in read else None,
         adv_bars=context.adv_bars if "adv_bars" in read else None,
     )
+
+
+def check_ticks(panel: Panel, config: PortfolioEnvConfig, instruments: Mapping[str, Instrument]) -> None:
+    """Raise ValueError if barriers are to fill on a grid that is coarser than prices allow.
+
+    A tick above `COARSE_TICK` of the median price would move every stop and target by per cents, and a stop of a
+    symbol that is cheaper than its tick would rest at 0.
+    """
+    if not _has_levels(config.barriers):
+        return
+    for s, symbol in enumerate(panel.symbols):
+        known = panel.close[np.isfinite(panel.close[:, s]), s]
+        tick = instruments[symbol].tick_size
+        if len(known) and tick > COARSE_TICK * (price := float(np.median(known))):
+            raise ValueError(
+                f"the tick size of {symbol} is {tick:g}, {tick / price:.1%} of its median price {price:g}, and "
+                f"barriers fill on ticks; set instruments.symbols.{symbol}.tick_size to the price step of its venue"
+            )

@@ -154,8 +154,8 @@ def stop_level(rule, position, distance, side):
 
 
 @hot
-def barrier_exit(rule, instrument, bar, position, slot, after, context):
-    """Price and reason of the barrier that bar t + 1 = `after` touches first; reason -1 when none is touched.
+def barrier_exit(rule, instrument, bar, position, slot, after, held, context):
+    """Price and reason of the barrier that bar t + 1 = `after` touches first, of the rows `held`; reason -1 when none.
 
     context : the bar has a split factor.
     """
@@ -171,7 +171,7 @@ def barrier_exit(rule, instrument, bar, position, slot, after, context):
     if (rule[STOP_LOSS] > 0.0) | (rule[TRAILING_STOP] > 0.0):
         stop, stop_reason = stop_level(rule, position, distance, side)
         near = near | (side * (worst - stop) <= 0.0)
-    near = near & (distance > 0.0)
+    near = near & held & (distance > 0.0)
     price, reason = everywhere(0.0), everywhere(-1.0)
     if lane_bits(near) != 0:
         tick = instrument[TICK_SIZE] / (bar[SPLIT] if context else everywhere(1.0))
@@ -183,7 +183,7 @@ def barrier_exit(rule, instrument, bar, position, slot, after, context):
     return price, reason
 
 
-@hot
+@inner
 def exit_on_ticks(rule, tick, target, stop, stop_reason, opened, worst, best, held_into):
     """Price and reason of an exit of which levels and prices are given times the position's side; reason -1 for none.
 
@@ -308,7 +308,7 @@ def trade_asset(rule, market, book, desk, live, a, after):
     if lane_bits(held) == 0:
         return
     slot, context = block(book.slot[a], live), has_context(market)
-    price, reason = barrier_exit(rule, instrument, bar, position, slot, after, context)
+    price, reason = barrier_exit(rule, instrument, bar, position, slot, after, held, context)
     hit = held & (reason >= 0.0)
     extreme = where(
         position[UNITS] > 0.0, max(position[EXTREME], bar[HIGH]), min(position[EXTREME], bar[LOW])

@@ -69,7 +69,7 @@ from envs.kernel.columns import (
     WISH,
     WISH_REASON,
 )
-from envs.kernel.jit import hot
+from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import beside, block, lane_numbers, neighbours, put_numbers, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, is_finite, lane_bits, sign, where
 from envs.kernel.parts import bar_of, decisions, facts_of, has_context, instrument_of, is_logged, is_unknown
@@ -120,15 +120,15 @@ def push_intent(position, latency, queued, intent):
     return leaving
 
 
-@hot
-def remember_atr(rule, market, desk, a, position, num_columns, queued, leaving):
-    """Keep, where a decision has just become the working order, the ATR that was known at its close."""
-    decided = leaving != KEEP
-    if lane_bits(decided) != 0:
-        at, column = bar_of(desk, a)[ATR], order_atr_column(rule, num_columns)
-        if queued > 0:
-            at = beside(rows_at(market.bars, desk.places[DECIDED]), desk.shifts[a])[ATR]
-        position[column] = where(decided & (at > 0.0), at, where(decided, 0.0, position[column]))
+@inner
+def remember_atr(rule, market, desk, a, counter, position, num_columns, queued, decided):
+    """Keep, where a decision has just become the working order, the ATR that was known at its close. Rare."""
+    at, column = bar_of(desk, a)[ATR], order_atr_column(rule, num_columns)
+    if queued > 0:
+        before = lane_numbers(desk.places[HERE]) - counter[LATENCY]
+        put_numbers(desk.places[DECIDED], where(decided, before, 0.0))
+        at = beside(rows_at(market.bars, desk.places[DECIDED]), desk.shifts[a])[ATR]
+    position[column] = where(decided & (at > 0.0), at, where(decided, 0.0, position[column]))
 
 
 @hot
@@ -165,7 +165,7 @@ def wished_side(rule, first, second, held_side):
 
 @hot
 def wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided):
-    """Target units that the action alone asks for, or KEEP."""
+    """Target units that the action alone asks for, or KEEP. Nothing is opened that reads an unknown context."""
     point = instrument[MULTIPLIER]
     unit_notional = mark * point
     heard = is_finite(first) & (unit_notional > 0.0)
@@ -174,6 +174,8 @@ def wished_units(rule, market, desk, a, account, counter, mark, instrument, firs
         weight = min(max(first, where(rule[ALLOW_SHORT] > 0.0, -1.0, 0.0)), 1.0)
         wish = weight * equity / unit_notional
         inside = abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity
+        if has_context(market):
+            wish = where(is_unknown(rule, bar_of(desk, a)), reduce_only(wish, decided), wish)
         wish = where(equity <= 0.0, 0.0, where(inside, KEEP, wish))
     else:
         held_side = sign(decided)
@@ -185,7 +187,8 @@ def wished_units(rule, market, desk, a, account, counter, mark, instrument, firs
             atr = bar[ATR] if context else everywhere(0.0)
             volatility = bar[VOLATILITY] if context else everywhere(0.0)
             units = entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
-            wish = where(enters, side * size * units, wish)
+            known = ~is_unknown(rule, bar) if context else enters
+            wish = where(enters, where(known, side * size * units, 0.0), wish)
     return where(heard, wish, KEEP)
 
 
@@ -272,7 +275,6 @@ def collect_wishes(rule, market, book, desk, live, actions, var_breached, queued
     listens = counter[BAR] + 1.0 >= counter[START]
     action, width = neighbours(actions, book.first, live, desk.waste_32), actions.shape[2]
     any_new = first_lanes(0)
-    reads = has_context(market)
     for a in range(book.position.shape[0]):
         facts, instrument, bar = facts_of(desk, a), instrument_of(desk, a), bar_of(desk, a)
         position, slot, mark = block(book.position[a], live), block(book.slot[a], live), bar[LAST_MARK]
@@ -280,8 +282,7 @@ def collect_wishes(rule, market, book, desk, live, actions, var_breached, queued
         first = action[width * a]
         second = action[width * a + 1] if rule[SCHEME] == DIRECTION_SIZE else first
         wish = wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided)
-        shut = closed | is_unknown(rule, bar) if reads else closed
-        wish = limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, shut)
+        wish = limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed)
         wish = where(listens & (bar[LAST_TRADABLE] > 0.0), wish, KEEP)
         reason = forced_exit(position, slot, row_reason, aged)
         wish = where(reason >= 0.0, 0.0, wish)
@@ -299,9 +300,6 @@ def decide(rule, market, book, desk, live, actions, var_breached):
         return
     factor = exposure_factor(rule, book, desk, live, queued) if any_new else everywhere(1.0)
     counter = block(book.counter, live)
-    if queued > 0:
-        place = max(lane_numbers(desk.places[HERE]) - counter[LATENCY], 0.0)
-        put_numbers(desk.places[DECIDED], where(live, place, 0.0))
     for a in range(book.position.shape[0]):
         position, facts = block(book.position[a], live), facts_of(desk, a)
         wish = facts[WISH]
@@ -311,7 +309,11 @@ def decide(rule, market, book, desk, live, actions, var_breached):
             wish = where(orders, count_entry(rule, counter, position, queued, fitted, orders), wish)
         leaving = push_intent(position, counter[LATENCY], queued, wish)
         if has_atr_levels(rule) and has_context(market):
-            remember_atr(rule, market, desk, a, position, book.position.shape[1], queued, leaving)
+            decided = live & (leaving != KEEP)
+            if lane_bits(decided) != 0:
+                remember_atr(
+                    rule, market, desk, a, counter, position, book.position.shape[1], queued, decided
+                )
         if is_logged(book):
             log, k = decisions(book, desk, live), NUM_DECISION_COLUMNS * a
             log[k + INTENT] = wish

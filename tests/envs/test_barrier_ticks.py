@@ -25,6 +25,7 @@ from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.recording import Recorder
+from envs.rules import check_ticks
 
 SHORT, LONG = 0, 2
 
@@ -105,6 +106,15 @@ def test_split_adjusted_prices_have_split_adjusted_ticks():
     factor = {"split_factor": np.full((10, 1), 4.0)}
     bars = [FLAT_BAR] * 9 + [(100, 100, 98, 99)]
     assert exit_of(bars, LONG, barriers(stop_loss=1.37), 0.25, factor) == (98.625, "stop_loss", 9)
+
+
+def test_a_tick_that_is_coarse_against_the_price_is_refused_where_barriers_read_it():
+    panel = replace(random_panel(0), exogenous={})
+    coarse = {s: replace(i, tick_size=5.0) for s, i in free_instruments(panel).items()}
+    check_ticks(panel, PLAIN, coarse)
+    with pytest.raises(ValueError, match=r"tick size of S0 is 5, .* set instruments\.symbols\.S0\.tick_size"):
+        check_ticks(panel, with_parts(PLAIN, barriers=barriers(stop_loss=1.0)), coarse)
+    check_ticks(panel, with_parts(PLAIN, barriers=barriers(stop_loss=1.0)), free_instruments(panel))
 
 
 @given(
