@@ -147,7 +147,7 @@ SETTINGS = [
     setting("costs.borrow", True, False),
     setting(
         "costs.delisting_recovery", 1.0, 0.5, 0.0,
-        **{"instruments.symbols": {"BTC": {"delisted_utc": "2017-11-12"}}, "env.episode.kind": "whole"},
+        **{"instruments.symbols": {"BTC": {"delisted_utc": "2017-10-09"}}, "env.episode.kind": "whole"},
     ),
     setting("costs.funding", True, False, **{"instruments.kind": "crypto_perpetual"}),
     setting(GROSS, 0.5, 1.0),
