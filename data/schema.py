@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -23,6 +24,8 @@ TimeArray = NDArray[np.datetime64]
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
+NEVER_ENDS = np.iinfo(np.int64).max
+"""`Panel.end_bar` of an asset that has bars up to the last one."""
 
 
 class DataError(ValueError):
@@ -207,6 +210,26 @@ class Panel:
             digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def end_bar(self) -> NDArray[np.int64]:
+        """(A,) the bar after an asset's last known one, `NEVER_ENDS` if that is the last bar of the panel.
+
+        A slice keeps the ends of the panel that it was cut from, counted in its own bars: an asset that is halted where
+        the slice stops and has later bars has not ended. An asset without any bar has no end either.
+        """
+        known = np.isfinite(self.close)
+        end = self.num_bars - np.argmax(known[::-1], axis=0)
+        alive = ~known.any(axis=0) | (end == self.num_bars)
+        return frozen(np.where(alive, NEVER_ENDS, end), np.int64)
+
+    def with_ends(self, end_bar: NDArray[np.int64]) -> Panel:
+        """Return this panel with `end_bar` (A,) stated, where the bars alone cannot show it; shares memory."""
+        if np.shape(end_bar) != (self.num_assets,):
+            raise DataError(f"end_bar has shape {np.shape(end_bar)}, expected ({self.num_assets},).")
+        stated = copy(self)
+        stated.__dict__["end_bar"] = frozen(end_bar, np.int64)
+        return stated
+
     def slice_bars(self, start: int, stop: int) -> Panel:
         """Return the bars [start, stop); shares memory with this panel.
 
@@ -223,7 +246,8 @@ class Panel:
         arrays = {
             name: getattr(self, name)[part] for name in ("bar_utc", *BAR_COLUMNS, "tradable", "session")
         }
-        return replace(self, **arrays, exogenous={k: v[part] for k, v in self.exogenous.items()})
+        sliced = replace(self, **arrays, exogenous={k: v[part] for k, v in self.exogenous.items()})
+        return sliced.with_ends(np.where(self.end_bar == NEVER_ENDS, NEVER_ENDS, self.end_bar - start))
 
     def select(self, symbols: Sequence[str]) -> Panel:
         """Return the panel of these symbols, in this order.
@@ -242,7 +266,9 @@ class Panel:
         columns = [self.symbols.index(symbol) for symbol in symbols]
         arrays = {name: getattr(self, name)[:, columns] for name in (*BAR_COLUMNS, "tradable")}
         exogenous = {k: v[:, columns] for k, v in self.exogenous.items()}
-        return replace(self, symbols=tuple(symbols), **arrays, exogenous=exogenous)
+        return replace(self, symbols=tuple(symbols), **arrays, exogenous=exogenous).with_ends(
+            self.end_bar[columns]
+        )
 
     def bars_between(self, start_utc: Any, stop_utc: Any) -> slice:
         """Return the slice of bars labelled in [start_utc, stop_utc); None means the end of the data.

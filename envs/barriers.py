@@ -1,7 +1,8 @@
 """Exits of a position: profit target, stop, trailing stop and time limit (the triple barrier).
 
 Levels stand at a distance from the average entry price and are checked inside each bar against high and low.
-Both touched in one bar: the stop counts. A gap through a level fills at the open. See docs/simulator.md.
+Both touched in one bar: the stop counts. A gap through a level fills at the open, others on the tick grid, on the side
+that hurts. See docs/simulator.md.
 """
 
 from __future__ import annotations
@@ -38,3 +39,8 @@ class BarrierConfig:
                 require_positive("barriers", name, getattr(self, name))
         if self.time_limit_bars is not None:
             require_range("barriers", "time_limit_bars", self.time_limit_bars, 1, 1e9)
+
+    @property
+    def has_levels(self) -> bool:
+        """True if a price level, and not only time, may end a position."""
+        return any(x is not None for x in (self.profit_target, self.stop_loss, self.trailing_stop))

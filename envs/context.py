@@ -5,8 +5,10 @@ Axes: T time, S symbol.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,33 +16,46 @@ from numpy.typing import NDArray
 from data.schema import Panel
 from envs.instruments import Instrument
 from envs.kernel import columns as c
-from envs.validation import require_range
+from envs.validation import require_choice, require_range
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+UNTIL_FULL: tuple[str, ...] = ("no_entry", "shorter_window")
+MIN_BARS = 2
+"""Changes from bar to bar that a volatility needs at least."""
 SECONDS_PER_YEAR = 365.25 * 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContextConfig:
-    """Windows of the context, in bars.
+    """Windows of the context, in bars of the symbol; what is known before a window is full.
 
     Attributes
     ----------
     atr_bars : mean of true ranges. volatility_bars : standard deviation of log returns. adv_bars : mean volume.
+        None for a window that nothing reads.
+    until_full : "no_entry": ATR, volatility and volume are unknown until their whole window of the symbol's own bars is
+        there, and no position is opened whose size, barrier or impact reads one that is unknown. "shorter_window":
+        what bars there are count, so that nothing waits.
     """
 
-    atr_bars: int
-    volatility_bars: int
-    adv_bars: int
+    atr_bars: int | None
+    volatility_bars: int | None
+    adv_bars: int | None
+    until_full: Literal["no_entry", "shorter_window"]
 
     def __post_init__(self) -> None:
         for name in ("atr_bars", "volatility_bars", "adv_bars"):
-            require_range("context", name, getattr(self, name), 2, 1_000_000)
+            if getattr(self, name) is not None:
+                require_range("context", name, getattr(self, name), 2, 1_000_000)
+        require_choice("context", "until_full", self.until_full, UNTIL_FULL)
 
     @property
     def lookback_bars(self) -> int:
-        """Bars before t that row t reads."""
-        return max(self.atr_bars, self.volatility_bars, self.adv_bars)
+        """Bars before t that row t reads before anything is known, of a symbol without gaps."""
+        windows = (self.atr_bars, self.volatility_bars, self.adv_bars)
+        longest = max((bars for bars in windows if bars is not None), default=0)
+        return min(longest, MIN_BARS) if self.until_full == "shorter_window" else longest
 
 
 def rolling_mean(values: FloatArray, bars: int) -> FloatArray:
@@ -72,19 +87,86 @@ def _block_mean(values: FloatArray, bars: int) -> FloatArray:
     return mean / np.minimum(np.arange(1, length + 1), bars)[:, None]
 
 
-def true_range(high: FloatArray, low: FloatArray, mark: FloatArray) -> FloatArray:
-    """Wilder's true range against the last known close; high - low on the first bar. (T, S), price units."""
-    previous = np.concatenate([mark[:1], mark[:-1]])
-    return np.maximum(high, previous) - np.minimum(low, previous)
+def traded_bars(panel: Panel) -> BoolArray:
+    """(T, S) True where a symbol has a bar: known prices, and not just the last close written down for want of a trade.
+
+    A row without volume whose four prices repeat the last close says no more than a missing one: whether a vendor
+    writes a halt down or leaves it out changes no range and no return.
+    """
+    known = np.isfinite(panel.close)
+    last = np.concatenate([np.full((1, panel.num_assets), np.nan), panel.last_close()[:-1]])
+    with np.errstate(invalid="ignore"):
+        repeated = (panel.high == last) & (panel.low == last) & (panel.volume == 0.0)
+    return known & ~repeated
 
 
-def log_returns(mark: FloatArray) -> FloatArray:
-    """Log change of the last known close; 0 where it is not known yet. (T, S)."""
-    returns = np.zeros_like(mark)
-    known = (mark[1:] > 0) & (mark[:-1] > 0)
-    np.divide(mark[1:], mark[:-1], out=returns[1:], where=known)
-    np.log(returns[1:], out=returns[1:], where=known)
+def true_range(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
+    """Wilder's true range (1978) of successive bars (K, ...); 0 for the first, which has no close before it."""
+    ranges = np.zeros_like(close)
+    ranges[1:] = np.maximum(high[1:], close[:-1]) - np.minimum(low[1:], close[:-1])
+    return ranges
+
+
+def log_returns(close: FloatArray) -> FloatArray:
+    """Log change from the close before (K, ...); 0 for the first."""
+    returns = np.zeros_like(close)
+    np.divide(close[1:], close[:-1], out=returns[1:])
+    np.log(returns[1:], out=returns[1:])
     return returns
+
+
+def mean_of_changes(changes: FloatArray, bars: int, *, whole: bool) -> FloatArray:
+    """Mean of the last `bars` rows of what changes from row to row, (K, S); row 0 holds none and does not count.
+
+    whole : NaN until there are `bars` of them; else the mean of those there are, NaN in row 0.
+    """
+    mean = rolling_mean(changes, bars)
+    there = np.arange(min(bars, len(mean)))  # changes up to each of the first rows
+    if whole:
+        mean[there] = np.nan
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean[there] *= ((there + 1) / there)[:, None]
+        mean[0] = np.nan
+    return mean
+
+
+def average_true_range(
+    high: FloatArray, low: FloatArray, close: FloatArray, bars: int, *, whole: bool
+) -> FloatArray:
+    """Plain mean of the last `bars` true ranges of successive bars, (K, S), price units; NaN where unknown."""
+    return mean_of_changes(true_range(high, low, close), bars, whole=whole)
+
+
+def volatility(close: FloatArray, bars: int, *, whole: bool) -> FloatArray:
+    """Standard deviation (ddof 0) of the last `bars` log returns of successive bars, (K, S), per bar; NaN unknown."""
+    returns = log_returns(close)
+    mean = mean_of_changes(returns, bars, whole=whole)
+    square = mean_of_changes(returns**2, bars, whole=whole)
+    sigma = np.sqrt(np.maximum(square - mean**2, 0.0))
+    sigma[: min(MIN_BARS, len(sigma))] = np.nan  # one return has no spread
+    return sigma
+
+
+def average_volume(volume: FloatArray, has_bar: BoolArray, bars: int, *, whole: bool) -> FloatArray:
+    """Mean volume of the last `bars` rows since a symbol's first bar, (T, S), units a bar; NaN where unknown.
+
+    A row without a bar is one in which nothing was traded. Where nothing was traded in the whole window, the last mean
+    that was above 0 stands.
+    """
+    mean, row = rolling_mean(volume, bars), np.arange(len(volume))[:, None]
+    listed = np.maximum(row + 1 - np.argmax(has_bar, axis=0), 1)
+    short = listed < bars
+    mean = np.where(short, mean * (np.minimum(row + 1, bars) / np.minimum(listed, bars)), mean)
+    enough = np.cumsum(has_bar, axis=0) >= (bars if whole else 1)
+    mean[~enough | (mean <= 0.0)] = np.nan
+    return carried_on(mean)
+
+
+def carried_on(values: FloatArray) -> FloatArray:
+    """(T, S) with each NaN replaced by the last number above it, if there is one."""
+    rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
+    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
 
 
 def funding_rates(panel: Panel, instruments: Mapping[str, Instrument]) -> FloatArray:
@@ -114,21 +196,48 @@ def elapsed_years(panel: Panel) -> FloatArray:
     return np.diff(seconds, prepend=seconds[0]) / SECONDS_PER_YEAR
 
 
+def bar_by_bar(
+    panel: Panel, has_bar: BoolArray, names: tuple[str, ...], measure: Callable[..., FloatArray]
+) -> FloatArray:
+    """A measure of each symbol's own successive bars, as known at the close of every row (T, S); NaN before.
+
+    names : of the panel's prices. measure : those prices of K bars, each (K, S'), to (K, S').
+    """
+    prices = [getattr(panel, name) for name in names]
+    if has_bar.all():
+        return measure(*prices)
+    result = np.full(has_bar.shape, np.nan)
+    for s in range(panel.num_assets):
+        rows = np.flatnonzero(has_bar[:, s])
+        if len(rows):
+            result[rows, s] = measure(*(price[rows, s : s + 1] for price in prices))[:, 0]
+    return carried_on(result)
+
+
 def write_context(
     bars: FloatArray, panel: Panel, instruments: Mapping[str, Instrument], config: ContextConfig,
     bars_per_session: float,
 ) -> None:  # fmt: skip
-    """Fill the context columns of the kernel's bar array (T, S, K): in each bar's row what is known before it opens."""
-    mark, known = bars[..., c.MARK], bars[1:]
-    atr = rolling_mean(true_range(bars[..., c.HIGH], bars[..., c.LOW], mark), config.atr_bars)
-    returns = log_returns(mark)
-    mean = rolling_mean(returns, config.volatility_bars)
-    square = rolling_mean(returns**2, config.volatility_bars)
-    known[..., c.ATR] = atr[:-1]
-    known[..., c.VOLATILITY] = np.sqrt(np.maximum(square - mean**2, 0.0))[:-1]
-    known[..., c.ADV] = rolling_mean(bars[..., c.VOLUME], config.adv_bars)[:-1] * bars_per_session
+    """Fill the context columns of the kernel's bar array (T, S, K): in each bar's row what is known before it opens.
+
+    ATR, volatility and average volume are NaN where unknown, as before the first bar; all 0 where nothing reads them.
+    """
+    has_bar, whole = traded_bars(panel), config.until_full == "no_entry"
+
+    def put(column: int, values: FloatArray) -> None:
+        bars[0, :, column], bars[1:, :, column] = np.nan, values[:-1]
+
+    if config.atr_bars is not None:
+        ranges = partial(average_true_range, bars=config.atr_bars, whole=whole)
+        put(c.ATR, bar_by_bar(panel, has_bar, ("high", "low", "close"), ranges))
+    if config.volatility_bars is not None:
+        spread = partial(volatility, bars=config.volatility_bars, whole=whole)
+        put(c.VOLATILITY, bar_by_bar(panel, has_bar, ("close",), spread))
+    if config.adv_bars is not None:
+        mean = average_volume(panel.volume, has_bar, config.adv_bars, whole=whole)
+        put(c.ADV, mean * bars_per_session)
     bars[..., c.FUNDING] = funding_rates(panel, instruments)
     split = panel.exogenous.get("split_factor")
     bars[..., c.SPLIT] = 1.0
     if split is not None:
-        known[..., c.SPLIT] = np.where(np.isfinite(split) & (split > 0), split, 1.0)[:-1]
+        bars[1:, :, c.SPLIT] = np.where(np.isfinite(split) & (split > 0), split, 1.0)[:-1]

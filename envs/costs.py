@@ -41,6 +41,7 @@ class CostConfig:
     remainder : "carry" keeps working what did not fit, "drop" cancels it.
     latency_bars : bars between the earliest possible fill (open t+1) and the fill; 0 fills at open t+1.
     borrow, funding : charge borrow fees for shorts, funding for perpetuals.
+    delisting_recovery : share of the last price that is paid for what is held when a symbol ends or is delisted.
     """
 
     half_spread_bps: float | None
@@ -53,6 +54,7 @@ class CostConfig:
     latency_bars: int
     borrow: bool
     funding: bool
+    delisting_recovery: float
 
     def __post_init__(self) -> None:
         for name in ("half_spread_bps", "fee_bps"):
@@ -65,3 +67,4 @@ class CostConfig:
             require_range("costs", "max_participation", self.max_participation, 0.0, 1.0, open_low=True)
         require_choice("costs", "remainder", self.remainder, ("carry", "drop"))
         require_range("costs", "latency_bars", self.latency_bars, 0, 64)
+        require_range("costs", "delisting_recovery", self.delisting_recovery, 0.0, 1.0)

@@ -25,7 +25,8 @@ class Instrument:
     Attributes
     ----------
     calendar : name of the trading calendar. currency : of prices, fees and margins (one currency per market).
-    tick_size : smallest price step, price units. multiplier : account currency per unit and price point.
+    tick_size : smallest price step, price units; barriers fill on it. Crypto pairs each have their own: 1e-4 is fine
+        enough for most. multiplier : account currency per unit and price point.
     lot_step : units trade in multiples of this; 0 for any size.
     commission_per_unit : per contract or share and side. taker_fee_bps, maker_fee_bps : of notional.
     half_spread_ticks, half_spread_bps : half the quoted spread, both parts added.
@@ -34,7 +35,8 @@ class Instrument:
     funding_hours : hours between funding instants counted from 00:00 UTC; 0 for none.
     initial_margin, maintenance_margin : per unit. initial_margin_fraction, maintenance_margin_fraction : of notional.
     liquidation_fee_bps : of notional, on top of the taker fee.
-    delisted_utc : positions are closed at the last price from the first bar at or after this instant.
+    delisted_utc : positions are closed at the last price from the first bar at or after this instant; None for the
+        end of its bars (`Panel.end_bar`), which counts in any case.
     """
 
     calendar: str
@@ -91,7 +93,7 @@ US_STOCK = Instrument(
     liquidation_fee_bps=0.0, delisted_utc=None,
 )  # fmt: skip
 CRYPTO_SPOT = Instrument(
-    calendar="24/7", currency="USD", tick_size=0.01, multiplier=1.0, lot_step=0.0,
+    calendar="24/7", currency="USD", tick_size=1e-4, multiplier=1.0, lot_step=0.0,
     commission_per_unit=0.0, taker_fee_bps=5.0, maker_fee_bps=2.0, half_spread_ticks=0.0,
     half_spread_bps=1.0, borrow_rate=0.05, funding_rate=0.0, funding_hours=0.0, initial_margin=0.0,
     initial_margin_fraction=1.0, maintenance_margin=0.0, maintenance_margin_fraction=0.5,
@@ -136,7 +138,7 @@ def instrument_of_kind(kind: str) -> Instrument:
 def instrument_columns(
     instruments: Mapping[str, Instrument], symbols: tuple[str, ...]
 ) -> NDArray[np.float64]:
-    """Instrument facts as the kernel's matrix (S, K), rows in the order of `symbols`, delisting not set."""
+    """Instrument facts as the kernel's matrix (S, K), rows in the order of `symbols`, where they end not set."""
     missing = [symbol for symbol in symbols if symbol not in instruments]
     if missing:
         raise ValueError(f"no instrument is given for {', '.join(missing)}; give one for every symbol")
@@ -157,5 +159,5 @@ def instrument_columns(
     }  # fmt: skip
     for column, name in names.items():
         matrix[:, column] = [getattr(instruments[symbol], name) for symbol in symbols]
-    matrix[:, c.DELIST_BAR] = np.inf
+    matrix[:, [c.DELIST_BAR, c.LAST_BAR]] = np.inf
     return matrix

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.features.compute import FeatureSet
-from data.schema import Panel
+from data.schema import NEVER_ENDS, Panel
 from envs.context import ContextConfig, elapsed_years, write_context
 from envs.instruments import Instrument, instrument_columns
 from envs.kernel import columns as c
@@ -38,12 +38,13 @@ class Market:
     bars : (T, S, K) float64, columns open, high, low, mark, volume, tradable (1.0 or 0.0). `mark` is the last known
         close; a missing bar repeats the mark in all four prices; before the first known close they are 0. Then what is
         known before the bar opens: last mark, last tradable; when built with context also funding of the bar and
-        split, atr, volatility, adv of the bar before. Last mark and last tradable are always derived from the others.
+        split, atr, volatility, adv of the bar before; NaN in the last three is unknown, all 0 is not kept. Last mark
+        and last tradable are always derived from the others.
     features : (T, S, F) float32, standardised, NaN replaced by 0, clipped to +-FEATURE_CLIP.
     clock : (T, C) float32.
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.
     years : (T,) float64, time since the bar before.
-    instrument : (S, 16) float64, columns in envs.kernel.columns.
+    instrument : (S, 17) float64, columns in envs.kernel.columns.
     asset_names, clock_names : names of features and clock columns.
     first_bar : first bar whose observation has all features (lookback).
     feature_hash, fingerprint : of the feature set and the panel.
@@ -115,6 +116,10 @@ class Market:
         """True if the market was built with context columns."""
         return self.bars.shape[2] > c.FUNDING
 
+    def keeps(self, column: int) -> bool:
+        """True if the market was built with this window: c.ATR, c.VOLATILITY or c.ADV."""
+        return self.has_context and bool(np.isnan(self.bars[0, :, column]).all())
+
     @property
     def open(self) -> FloatArray:
         """(T, S) view."""
@@ -178,7 +183,7 @@ class Market:
         lengths = np.unique(panel.session, return_counts=True)[1]
         bars_per_session = float(np.median(lengths))
         instrument = instrument_columns(instruments, panel.symbols)
-        _set_delisting(instrument, panel, instruments)
+        _set_ends(instrument, panel, instruments)
         if context is not None:
             write_context(records["bars"], panel, instruments, context, bars_per_session)
         lookback = max(features.lookback_bars, 0 if context is None else context.lookback_bars)
@@ -250,9 +255,12 @@ def calendar_columns(session: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.stack([number, since, left], axis=1).astype(np.int32)
 
 
-def _set_delisting(instrument: FloatArray, panel: Panel, instruments: Mapping[str, Instrument]) -> None:
+def _set_ends(instrument: FloatArray, panel: Panel, instruments: Mapping[str, Instrument]) -> None:
+    """Write from which bar on each symbol trades no more, and which was its last one if its bars end."""
     for s, symbol in enumerate(panel.symbols):
-        delisted = instruments[symbol].delisted_utc
+        delisted, end = instruments[symbol].delisted_utc, panel.end_bar[s]
         if delisted is not None:
             instant = np.datetime64(delisted.removesuffix("Z"), "ns")
             instrument[s, c.DELIST_BAR] = float(np.searchsorted(panel.bar_utc, instant))
+        if end != NEVER_ENDS and end <= instrument[s, c.DELIST_BAR]:
+            instrument[s, c.DELIST_BAR], instrument[s, c.LAST_BAR] = float(end), float(end - 1)

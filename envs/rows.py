@@ -17,7 +17,7 @@ from envs.kernel import columns as c
 from envs.kernel.lanes import LANES
 from envs.kernel.observe import NUM_ACCOUNT_FEATURES, NUM_POSITION_FEATURES
 from envs.market import Market
-from envs.rules import needs_context, num_position_columns
+from envs.rules import WINDOWS, num_position_columns, windows_read
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,7 +149,7 @@ def desk_arrays(
     facts[:, c.INSTRUMENT :] = instrument[:A, :, None]
     logged = A * max(c.NUM_DECISION_COLUMNS, c.NUM_PLACES * c.NUM_FILL_COLUMNS)
     return (
-        facts, symbols, symbols * num_bar_columns, np.zeros((2, L), np.int64),
+        facts, symbols, symbols * num_bar_columns, np.zeros((c.NUM_PLACE_ROWS, L), np.int64),
         np.zeros((NUM_POSITION_FEATURES * A + NUM_ACCOUNT_FEATURES, L), np.float32), np.zeros((1, logged)),
         np.zeros((1, observation_size), np.float32), np.zeros((1, var_bars), np.uint8),
     )  # fmt: skip
@@ -162,17 +162,27 @@ def check_market(market: Market, config: PortfolioEnvConfig, num_envs: int) -> N
     asked = config.episode.num_assets
     if asked is not None and asked > market.num_symbols:
         raise ValueError(f"episode.num_assets is {asked} but the market has {market.num_symbols} symbols")
-    funded = bool((market.instrument[:, c.FUNDING_HOURS] > 0.0).any())
-    needs = needs_context(config, funded=funded)
-    if needs and not market.has_context:
-        raise ValueError(
-            f"{', '.join(needs)} need ATR, volatility, volume or funding context, which this market was built "
-            "without; pass context=ContextConfig(...) to Market.build"
-        )
+    _check_context(market, config)
     if config.risk.flat_at_session_end == "last_open" and market.bars_per_session < 3:
         raise ValueError(
             f"risk.flat_at_session_end is 'last_open' but sessions have {market.bars_per_session:g} bars, so that "
             "no position could ever be held; use bars shorter than the session, or 'never'"
+        )
+
+
+def _check_context(market: Market, config: PortfolioEnvConfig) -> None:
+    """Raise ValueError when a size, barrier or cost reads a window that the market was built without."""
+    read = windows_read(config)
+    missing = [name for column, name in WINDOWS.items() if name in read and not market.keeps(column)]
+    needs = list(dict.fromkeys(key for name in missing for key in read[name]))
+    funded = bool((market.instrument[:, c.FUNDING_HOURS] > 0.0).any())
+    if config.costs.funding and funded and not market.has_context:
+        needs.append("costs.funding")
+    if needs:
+        windows = f" with {', '.join(missing)}" if missing else ""
+        raise ValueError(
+            f"{', '.join(needs)} need ATR, volatility, volume or funding context, which this market was built "
+            f"without; pass context=ContextConfig(...){windows} to Market.build"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,11 @@ from envs.risk import RiskConfig
 from envs.sizing import SIZE_RULES, SizingConfig
 
 OFF = -1.0
+WINDOWS = {c.ATR: "atr_bars", c.VOLATILITY: "volatility_bars", c.ADV: "adv_bars"}
+"""Context columns and the keys of their windows."""
+WINDOW_RULES = {c.ATR: c.READS_ATR, c.VOLATILITY: c.READS_VOLATILITY, c.ADV: c.READS_ADV}
+COARSE_TICK = 0.02
+"""Largest tick over price at which barriers make sense."""
 _FLAT_RULES = ("never", "last_open", "last_close")
 _EPISODE_KINDS = ("random", "whole", "session")
 
@@ -56,13 +62,11 @@ def _put_costs(rule: NDArray[np.float64], costs: CostConfig) -> None:
     rule[c.CARRY] = float(costs.remainder == "carry")
     rule[c.LATENCY_BARS] = costs.latency_bars
     rule[c.FUNDING_ON] = float(costs.funding)
+    rule[c.RECOVERY] = costs.delisting_recovery
 
 
 def _has_levels(barriers: BarrierConfig | None) -> bool:
-    """True if a price level, and not only time, may end a position."""
-    if barriers is None:
-        return False
-    return any(x is not None for x in (barriers.profit_target, barriers.stop_loss, barriers.trailing_stop))
+    return barriers is not None and barriers.has_levels
 
 
 def _put_barriers(rule: NDArray[np.float64], barriers: BarrierConfig | None) -> None:
@@ -127,6 +131,9 @@ def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float6
     _put_risk(rule, config.risk)
     _put_reward(rule, config.reward, market.bar_seconds)
     _put_episode(rule, config.episode)
+    for column, name in WINDOWS.items():
+        rule[WINDOW_RULES[column]] = float(name in windows_read(config))
+    rule[c.SOME_END] = float(np.isfinite(market.instrument[:, c.LAST_BAR]).any())
     rule[c.BORROW_ON] = float(config.costs.borrow and market.instrument[:, c.BORROW_RATE].any())
     rule[c.RETURN_SCALE] = config.observation.return_scale
     rule[c.HOLDING_SCALE] = config.observation.holding_scale_bars
@@ -158,34 +165,61 @@ def num_position_columns(config: PortfolioEnvConfig) -> int:
     """Columns of the position state: only what the config needs, so that a plain env stays small."""
     queued = queue_length(config)
     columns = c.QUEUE + queued if _has_levels(config.barriers) or queued > 0 else c.NUM_POSITION_COLUMNS_MIN
+    columns += _has_atr_levels(config)
     return columns + (c.NUM_TRADE_COLUMNS if config.sizing.rule == "fractional_kelly" else 0)
 
 
-def needs_context(config: PortfolioEnvConfig, *, funded: bool) -> list[str]:
-    """Config keys in force that read the market's context arrays (ATR, volatility, ADV, funding).
+def _has_atr_levels(config: PortfolioEnvConfig) -> bool:
+    """True if a price level stands at a distance in ATR."""
+    return config.barriers is not None and config.barriers.unit == "atr" and _has_levels(config.barriers)
 
-    funded : some instrument of the market has funding instants.
-    """
-    needs = []
-    if config.sizing.rule in ("atr_risk", "volatility_target"):
-        needs.append(f"sizing.rule={config.sizing.rule}")
-    if config.barriers is not None and config.barriers.unit == "atr":
-        needs.append("barriers.unit=atr")
+
+def windows_read(config: PortfolioEnvConfig) -> dict[str, list[str]]:
+    """Windows of the context that the config reads -> the keys that read them."""
+    sizes = {"atr_risk": "atr_bars", "volatility_target": "volatility_bars"}
+    read: dict[str, list[str]] = {}
+    if config.sizing.rule in sizes and config.action.scheme != "weights":
+        read[sizes[config.sizing.rule]] = [f"sizing.rule={config.sizing.rule}"]
+    if _has_atr_levels(config):
+        read.setdefault("atr_bars", []).append("barriers.unit=atr")
     if config.costs.impact_coefficient > 0:
-        needs.append("costs.impact_coefficient")
-    if config.costs.funding and funded:
-        needs.append("costs.funding")
-    return needs
+        for window in ("volatility_bars", "adv_bars"):
+            read.setdefault(window, []).append("costs.impact_coefficient")
+    return read
 
 
 def context_in_use(
     context: ContextConfig, config: PortfolioEnvConfig, panel: Panel, instruments: Mapping[str, Instrument]
 ) -> ContextConfig | None:
-    """`context` if a size, barrier or cost of the config reads it, or prices are split-adjusted; else None.
+    """`context` with the windows that a size, barrier or cost of the config reads; None if nothing of it is read.
 
-    A market without context saves 40 bytes a bar and symbol, and its first observation waits for features only.
+    A market without context saves 40 bytes a bar and symbol. The first observation waits for windows that are read.
     """
-    funded = any(instruments[symbol].funding_hours > 0.0 for symbol in panel.symbols)
-    if needs_context(config, funded=funded) or "split_factor" in panel.exogenous:
-        return context
-    return None
+    funded = config.costs.funding and any(instruments[s].funding_hours > 0.0 for s in panel.symbols)
+    read = windows_read(config)
+    if not (read or funded or "split_factor" in panel.exogenous):
+        return None
+    return replace(
+        context,
+        atr_bars=context.atr_bars if "atr_bars" in read else None,
+        volatility_bars=context.volatility_bars if "volatility_bars" in read else None,
+        adv_bars=context.adv_bars if "adv_bars" in read else None,
+    )
+
+
+def check_ticks(panel: Panel, config: PortfolioEnvConfig, instruments: Mapping[str, Instrument]) -> None:
+    """Raise ValueError if barriers are to fill on a grid that is coarser than prices allow.
+
+    A tick above `COARSE_TICK` of the median price would move every stop and target by per cents, and a stop of a
+    symbol that is cheaper than its tick would rest at 0.
+    """
+    if not _has_levels(config.barriers):
+        return
+    for s, symbol in enumerate(panel.symbols):
+        known = panel.close[np.isfinite(panel.close[:, s]), s]
+        tick = instruments[symbol].tick_size
+        if len(known) and tick > COARSE_TICK * (price := float(np.median(known))):
+            raise ValueError(
+                f"the tick size of {symbol} is {tick:g}, {tick / price:.1%} of its median price {price:g}, and "
+                f"barriers fill on ticks; set instruments.symbols.{symbol}.tick_size to the price step of its venue"
+            )

@@ -13,6 +13,7 @@ from data.features import compute_features
 from data.schema import Panel
 from envs.checks.leaks import LeakReport, find_leaks
 from envs.portfolio import PortfolioVectorEnv
+from envs.rules import check_ticks
 from evaluation.rollout import evaluation_config, whole_window_env
 from evaluation.scoring import scored_window
 from evaluation.splits import Fold
@@ -72,6 +73,8 @@ def check_simulator(study: Study, fold: Fold) -> None:
     ValueError
         If the env cannot be built from the study's bars and settings.
     """
+    instruments = study.config.instruments.for_symbols(study.panel.symbols)
+    check_ticks(study.panel, study.config.env, instruments)
     stretch, short = short_fold(study, fold)
     panel = study.panel.slice_bars(stretch.start, stretch.stop)
     part = replace(study, panel=panel, features=compute_features(panel, study.config.features.enabled))

@@ -14,7 +14,8 @@ def poison_after(panel: Panel, bar: int, seed: int) -> Panel:
 
     Each later bar and asset gets its own factor on prices, between 0.4 and 0.8 or 1.25 and 2.5, and another on volume;
     further columns get noise of their own size; one bar in ten goes missing, one in ten comes back as a copy of the
-    last known close. The calendar stays: it is published ahead.
+    last known close. The calendar stays: it is published ahead. So does the bar at which an asset ends,
+    an event of the simulation (docs/simulator.md, "Names that end"): its last bar stays, and none comes back after it.
     """
     rng = np.random.default_rng((seed, bar))
     later = slice(bar + 1, None)
@@ -24,6 +25,8 @@ def poison_after(panel: Panel, bar: int, seed: int) -> Panel:
     last = np.where(np.isfinite(panel.last_close()[later]), panel.last_close()[later], 1.0)
     back = ~np.isfinite(panel.close[later])
     gone = rng.uniform(size=shape) < 0.1
+    bars = np.arange(panel.num_bars)[later, None]
+    gone = np.where(bars >= panel.end_bar, True, gone & (bars != panel.end_bar - 1))
     changed = {}
     for name in PRICE_COLUMNS:
         values = getattr(panel, name).copy()
@@ -35,9 +38,10 @@ def poison_after(panel: Panel, bar: int, seed: int) -> Panel:
     )
     tradable = panel.tradable.copy()
     tradable[later] = ~gone
-    return replace(
+    poisoned = replace(
         panel, **changed, volume=volume, tradable=tradable, exogenous=_poisoned_columns(panel, later, rng)
     )
+    return poisoned.with_ends(panel.end_bar)
 
 
 def _poisoned_columns(panel: Panel, later: slice, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -38,6 +38,7 @@ from envs.kernel.columns import (
     HERE,
     HIGH,
     INSIDE,
+    LAST_BAR,
     LAST_MARK,
     LIQUIDATION_BPS,
     LOG_BORROW,
@@ -54,6 +55,8 @@ from envs.kernel.columns import (
     PARTICIPATION,
     PERCENT,
     PROFIT_TARGET,
+    RECOVERY,
+    SPLIT,
     STOP_LOSS,
     TAKER_BPS,
     TARGET,
@@ -70,7 +73,7 @@ from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import block, lane_numbers, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, lane_bits, where
 from envs.kernel.orders import cancel_orders, queue_length
-from envs.kernel.parts import bar_of, decisions, has_funding, instrument_of, is_logged
+from envs.kernel.parts import bar_of, decisions, has_context, has_funding, instrument_of, is_logged
 from envs.kernel.sizes import round_to_lot
 
 
@@ -151,32 +154,58 @@ def stop_level(rule, position, distance, side):
 
 
 @hot
-def barrier_exit(rule, instrument, bar, position, slot, after):
-    """Price and reason of the barrier that bar t + 1 = `after` touches first; reason -1 when none is touched.
+def barrier_exit(rule, instrument, bar, position, slot, after, held, context):
+    """Price and reason of the barrier that bar t + 1 = `after` touches first, of the rows `held`; reason -1 when none.
 
-    Stop before target when both are touched; a level that the open has already passed fills at the open.
+    context : the bar has a split factor.
     """
     side = math.copysign(1.0, position[UNITS])
     distance = barrier_distances(rule, instrument, position)
-    opened, high, low = bar[OPEN], bar[HIGH], bar[LOW]
-    worst, best = where(side > 0.0, low, high), where(side > 0.0, high, low)
-    price, reason = everywhere(0.0), everywhere(-1.0)
-    held_into = slot[ENTRY_BAR] < after
+    worst = where(side > 0.0, bar[LOW], bar[HIGH])
+    best = where(side > 0.0, bar[HIGH], bar[LOW])
+    target = stop = everywhere(0.0)
+    stop_reason, near = everywhere(-1.0), first_lanes(0)
     if rule[PROFIT_TARGET] > 0.0:
         target = position[ENTRY_PRICE] + side * rule[PROFIT_TARGET] * distance
-        reached = side * (best - target) >= 0.0
-        jumped = held_into & (side * (opened - target) >= 0.0)
-        price = where(jumped, opened, target)
-        reason = where(reached | jumped, BY_TARGET, -1.0)
-    else:
-        jumped = first_lanes(0)
+        near = near | (side * (best - target) >= 0.0)
     if (rule[STOP_LOSS] > 0.0) | (rule[TRAILING_STOP] > 0.0):
         stop, stop_reason = stop_level(rule, position, distance, side)
-        gapped = held_into & (side * (opened - stop) <= 0.0)
-        stopped = gapped | (~jumped & (side * (worst - stop) <= 0.0))
-        price = where(stopped, where(gapped, opened, stop), price)
+        near = near | (side * (worst - stop) <= 0.0)
+    near = near & held & (distance > 0.0)
+    price, reason = everywhere(0.0), everywhere(-1.0)
+    if lane_bits(near) != 0:
+        tick = instrument[TICK_SIZE] / (bar[SPLIT] if context else everywhere(1.0))
+        held_into = slot[ENTRY_BAR] < after
+        price, touched = exit_on_ticks(
+            rule, tick, side * target, side * stop, stop_reason, side * bar[OPEN], side * worst, side * best, held_into
+        )  # fmt: skip
+        price, reason = side * price, where(near, touched, -1.0)
+    return price, reason
+
+
+@inner
+def exit_on_ticks(rule, tick, target, stop, stop_reason, opened, worst, best, held_into):
+    """Price and reason of an exit of which levels and prices are given times the position's side; reason -1 for none.
+
+    Orders rest on ticks: a stop on the one beyond its level, where it is filled. A target needs the tick beyond its
+    level to be reached and pays the tick before it (or, where that is outside the bar, the tick reached). Stop before
+    target when both are touched; what the open has already passed fills at the open. A millionth of a tick is forgiven.
+    """
+    slack = 1e-6 * tick
+    price, reason, jumped = everywhere(0.0), everywhere(-1.0), first_lanes(0)
+    if rule[PROFIT_TARGET] > 0.0:
+        ticks = target / tick
+        reached, paid = -math.floor(1e-6 - ticks) * tick, math.floor(ticks + 1e-6) * tick
+        jumped = held_into & (opened >= reached - slack)
+        price = where(jumped, opened, where(paid >= worst - slack, paid, reached))
+        reason = where(best >= reached - slack, BY_TARGET, -1.0)
+    if (rule[STOP_LOSS] > 0.0) | (rule[TRAILING_STOP] > 0.0):
+        resting = math.floor(stop / tick + 1e-6) * tick
+        gapped = held_into & (opened <= resting + slack)
+        stopped = gapped | (~jumped & (worst <= resting + slack))
+        price = where(stopped, where(gapped, opened, resting), price)
         reason = where(stopped, stop_reason, reason)
-    return price, where(distance > 0.0, reason, -1.0)
+    return min(max(price, worst), best), reason
 
 
 @hot
@@ -235,6 +264,23 @@ def close_asset(rule, market, book, desk, who, a, reason):
 
 
 @hot
+def recover_asset(rule, market, book, desk, who, a):
+    """Close what the rows `who` hold of an asset that is gone at what is recovered of its last price."""
+    price, fee_bps = bar_of(desk, a)[MARK] * rule[RECOVERY], instrument_of(desk, a)[TAKER_BPS]
+    exit_fill(rule, market, book, desk, who, a, price, fee_bps, AT_CLOSE, everywhere(BY_DELISTING))
+
+
+@hot
+def close_ended(rule, market, book, desk, live):
+    """Close what is held of assets of which bar t + 1 was the last bar."""
+    after = lane_numbers(desk.places[HERE])
+    for a in range(book.position.shape[0]):
+        ends = live & (after == instrument_of(desk, a)[LAST_BAR])
+        if lane_bits(ends) != 0:
+            recover_asset(rule, market, book, desk, ends, a)
+
+
+@hot
 def close_all(rule, market, book, desk, who, reason):
     """Close every position of the rows `who` at its last known price. `session_end` leaves untradable ones alone."""
     for a in range(book.position.shape[0]):
@@ -261,7 +307,8 @@ def trade_asset(rule, market, book, desk, live, a, after):
     held = live & (position[UNITS] != 0.0)
     if lane_bits(held) == 0:
         return
-    price, reason = barrier_exit(rule, instrument, bar, position, block(book.slot[a], live), after)
+    slot, context = block(book.slot[a], live), has_context(market)
+    price, reason = barrier_exit(rule, instrument, bar, position, slot, after, held, context)
     hit = held & (reason >= 0.0)
     extreme = where(
         position[UNITS] > 0.0, max(position[EXTREME], bar[HIGH]), min(position[EXTREME], bar[LOW])
@@ -279,7 +326,7 @@ def trade(rule, market, book, desk, live):
     for a in range(book.position.shape[0]):
         delisted = live & (after >= instrument_of(desk, a)[DELIST_BAR])
         if lane_bits(delisted) != 0:
-            close_asset(rule, market, book, desk, delisted, a, everywhere(BY_DELISTING))
+            recover_asset(rule, market, book, desk, delisted, a)
         trades = live & ~delisted & (bar_of(desk, a)[TRADABLE] > 0.0)
         if lane_bits(trades) != 0:
             trade_asset(rule, market, book, desk, trades, a, after)

@@ -34,8 +34,9 @@ SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
     LIQUIDATION_BPS,
     DELIST_BAR,
     FUNDING_HOURS,
-) = range(16)
-NUM_INSTRUMENT_COLUMNS = 16
+    LAST_BAR,
+) = range(17)
+NUM_INSTRUMENT_COLUMNS = 17
 
 # account_BKL float64: state of an env row
 (
@@ -78,7 +79,8 @@ NUM_COUNTER_COLUMNS = 16
 NOT_HALTED, HALTED_SESSION, HALTED_EPISODE = range(3)
 
 # position_BAKL float64, as many columns as the config needs. The first three always; the next two with barriers or
-# latency, and from QUEUE on one per bar of latency; the last two, counted from the end, with Kelly sizing.
+# latency, and from QUEUE on one per bar of latency; then, with barriers in ATR, what the ATR was when the working order
+# was decided; the last two, counted from the end, with Kelly sizing.
 UNITS, ENTRY_PRICE, TARGET, ENTRY_ATR, EXTREME, QUEUE = range(6)
 NUM_POSITION_COLUMNS_MIN = 3
 TRADE_PNL, TRADE_NOTIONAL = -2, -1
@@ -122,8 +124,10 @@ WISH, WISH_REASON, SLOT_BAR = range(3)
 INSTRUMENT = SLOT_BAR + NUM_BAR_COLUMNS
 NUM_FACT_COLUMNS = INSTRUMENT + NUM_INSTRUMENT_COLUMNS
 
-# Desk.places_2L int64: the bar that rows are at (t + 1 in a step, else the known bar t), the one that orders fill in
-HERE, FILL = range(2)
+# Desk.places_3L int64: the bar that rows are at (t + 1 in a step, else the known bar t), the one that orders fill in,
+# and the one after the close at which what becomes the working order was decided
+HERE, FILL, DECIDED = range(3)
+NUM_PLACE_ROWS = 3
 
 # ended_EK float64: statistics of an episode that ended in this step
 (
@@ -247,8 +251,13 @@ REASON_NAMES = (
     DAY_ROOT,
     BARS_PER_SESSION,
     TRADE_STATS,
+    READS_ATR,
+    READS_VOLATILITY,
+    READS_ADV,
+    SOME_END,
+    RECOVERY,
     SCHEDULE,
-) = range(70)
+) = range(75)
 # from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step
 
 DIRECTION, ORDERS, DIRECTION_SIZE, WEIGHTS = range(4)

@@ -10,7 +10,6 @@ import math
 
 from envs.kernel.columns import (
     ADV,
-    ATR,
     BAR,
     BARRIERS_ON,
     BY_VOLUME,
@@ -64,6 +63,7 @@ from envs.kernel.columns import (
 from envs.kernel.jit import hot
 from envs.kernel.lane_arrays import block, neighbours
 from envs.kernel.lanes import everywhere, where
+from envs.kernel.orders import has_atr_levels, order_atr_column
 from envs.kernel.parts import bar_of, has_context, instrument_of, is_logged
 
 
@@ -88,7 +88,7 @@ def fill_costs(rule, terms, bar, quantity, price, fee_bps, scale, context):
     if rule[IMPACT_COEFFICIENT] > 0.0 and context:
         adv, sigma_day = bar[ADV], bar[VOLATILITY] * rule[DAY_ROOT]
         impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / adv)
-        impact = where(adv > 0.0, impact, 0.0)
+        impact = where((adv > 0.0) & (sigma_day >= 0.0), impact, 0.0)
     return scale * commission, scale * spread, scale * slippage, scale * impact
 
 
@@ -117,9 +117,7 @@ def book_trade(
 
 
 @hot
-def book_position(
-    rule, account, counter, position, slot, bar, num_columns, quantity, price, point, paid, context
-):
+def book_position(rule, account, counter, position, slot, num_columns, quantity, price, point, paid):
     """Move units by `quantity` at `price`: average entry price, realised PnL (returned), trade statistics."""
     held, entry = position[UNITS], position[ENTRY_PRICE]
     left = held + quantity
@@ -140,8 +138,9 @@ def book_position(
     slot[ENTRY_BAR] = where(starts, counter[BAR] + 1.0, slot[ENTRY_BAR])
     if rule[BARRIERS_ON] > 0.0:
         position[EXTREME] = where(starts, price, position[EXTREME])
-        atr = bar[ATR] if context else everywhere(0.0)
-        position[ENTRY_ATR] = where(starts, atr, position[ENTRY_ATR])
+        if has_atr_levels(rule):
+            atr = position[order_atr_column(rule, num_columns)]
+            position[ENTRY_ATR] = where(starts, atr, position[ENTRY_ATR])
     position[UNITS] = left
     return realised
 
@@ -159,7 +158,7 @@ def book_fill(rule, market, book, desk, who, a, quantity, price, fee_bps, place,
     paid = commission + spread + slippage + impact
     point, num_columns = terms[MULTIPLIER], book.position.shape[1]
     realised = book_position(
-        rule, account, counter, position, slot, bar, num_columns, quantity, price, point, paid, context
+        rule, account, counter, position, slot, num_columns, quantity, price, point, paid
     )
     account[CASH] = account[CASH] - (quantity * price * point + paid)
     flow[TURNOVER] = flow[TURNOVER] + abs(quantity) * price * point

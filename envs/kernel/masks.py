@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from envs.kernel.columns import (
+    ADV,
     ALLOW_SHORT,
+    ATR,
     BAR,
     ENTRIES,
     ENTRY_BAR,
+    FUNDING,
     HALT,
     HALTED_SESSION,
     LATENCY,
@@ -14,12 +19,16 @@ from envs.kernel.columns import (
     MIN_HOLDING,
     NOT_HALTED,
     ORDERS,
+    READS_ADV,
+    READS_ATR,
+    READS_VOLATILITY,
     SCHEME,
     SESSION,
     START,
     SYMBOL,
     TRADABLE,
     UNITS,
+    VOLATILITY,
 )
 from envs.kernel.jit import compiled, inner
 from envs.kernel.lanes import LANES
@@ -68,8 +77,16 @@ def mask_rows(bars, calendar, rule, counters, positions, slots, below, out):
             position, slot = positions[b, a, :, i], slots[b, a, :, i]
             listens = bars[t, s, TRADABLE] > 0.0 and t + 1 >= counter[START]
             forced = forced_exit(position, slot, row_reason, aged) >= 0
+            shut = closed or (
+                bars.shape[2] > FUNDING
+                and (
+                    (rule[READS_ATR] > 0.0 and np.isnan(bars[t + 1, s, ATR]))
+                    or (rule[READS_VOLATILITY] > 0.0 and np.isnan(bars[t + 1, s, VOLATILITY]))
+                    or (rule[READS_ADV] > 0.0 and np.isnan(bars[t + 1, s, ADV]))
+                )
+            )
             bits = allowed_sides(
-                rule, position, slot, queued, fill_bar, forced, listens, closed, spent
+                rule, position, slot, queued, fill_bar, forced, listens, shut, spent
             )  # fmt: skip
             if rule[SCHEME] == ORDERS:
                 out[e, a, 0] = 1

@@ -11,14 +11,18 @@ import math
 from envs.kernel.columns import (
     ALLOW_SHORT,
     ATR,
+    ATR_MULTIPLES,
     BAR,
     BAR_IN_SESSION,
+    BARRIER_UNIT,
+    BARRIERS_ON,
     BARS_LEFT,
     BY_DAILY_LOSS,
     BY_DRAWDOWN,
     BY_SESSION_END,
     BY_SIGNAL,
     BY_TIME,
+    DECIDED,
     DIRECTION_SIZE,
     DUST,
     ENTRIES,
@@ -28,6 +32,7 @@ from envs.kernel.columns import (
     FLAT_RULE,
     HALT,
     HALTED_SESSION,
+    HERE,
     INITIAL_FRACTION,
     INITIAL_PER_UNIT,
     INTENT,
@@ -64,17 +69,30 @@ from envs.kernel.columns import (
     WISH,
     WISH_REASON,
 )
-from envs.kernel.jit import hot
-from envs.kernel.lane_arrays import block, lane_numbers, neighbours, rows_at
+from envs.kernel.jit import hot, inner
+from envs.kernel.lane_arrays import beside, block, lane_numbers, neighbours, put_numbers, rows_at
 from envs.kernel.lanes import everywhere, first_lanes, is_finite, lane_bits, sign, where
-from envs.kernel.parts import bar_of, decisions, facts_of, has_context, instrument_of, is_logged
+from envs.kernel.parts import bar_of, decisions, facts_of, has_context, instrument_of, is_logged, is_unknown
 from envs.kernel.sizes import entry_units, round_to_lot
+
+
+@hot
+def has_atr_levels(rule):
+    """True if barriers stand at a distance in ATR."""
+    return (rule[BARRIERS_ON] > 0.0) & (rule[BARRIER_UNIT] == ATR_MULTIPLES)
+
+
+@hot
+def order_atr_column(rule, num_columns):
+    """Where, with barriers in ATR, the ATR stands that was known when the working order was decided."""
+    return num_columns - 1 - (NUM_TRADE_COLUMNS if rule[TRADE_STATS] > 0.0 else 0)
 
 
 @hot
 def queue_length(rule, num_columns):
     """Places of the order queue among the columns of a position."""
-    return max(num_columns - QUEUE - (NUM_TRADE_COLUMNS if rule[TRADE_STATS] > 0.0 else 0), 0)
+    others = 1 if has_atr_levels(rule) else 0
+    return max(num_columns - QUEUE - others - (NUM_TRADE_COLUMNS if rule[TRADE_STATS] > 0.0 else 0), 0)
 
 
 @hot
@@ -89,7 +107,7 @@ def decided_target(position, queued):
 
 @hot
 def push_intent(position, latency, queued, intent):
-    """Queue an intent; what leaves the queue becomes the working target."""
+    """Queue an intent; what leaves the queue becomes the working target. Returns it."""
     leaving = intent
     if queued > 0:
         leaving = where(latency > 0.0, position[QUEUE], intent)
@@ -99,6 +117,18 @@ def push_intent(position, latency, queued, intent):
         last = QUEUE + queued - 1
         position[last] = where(latency == queued, intent, position[last])
     position[TARGET] = where(leaving == KEEP, position[TARGET], leaving)
+    return leaving
+
+
+@inner
+def remember_atr(rule, market, desk, a, counter, position, num_columns, queued, decided):
+    """Keep, where a decision has just become the working order, the ATR that was known at its close. Rare."""
+    at, column = bar_of(desk, a)[ATR], order_atr_column(rule, num_columns)
+    if queued > 0:
+        before = lane_numbers(desk.places[HERE]) - counter[LATENCY]
+        put_numbers(desk.places[DECIDED], where(decided, before, 0.0))
+        at = beside(rows_at(market.bars, desk.places[DECIDED]), desk.shifts[a])[ATR]
+    position[column] = where(decided & (at > 0.0), at, where(decided, 0.0, position[column]))
 
 
 @hot
@@ -135,7 +165,7 @@ def wished_side(rule, first, second, held_side):
 
 @hot
 def wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided):
-    """Target units that the action alone asks for, or KEEP."""
+    """Target units that the action alone asks for, or KEEP. Nothing is opened that reads an unknown context."""
     point = instrument[MULTIPLIER]
     unit_notional = mark * point
     heard = is_finite(first) & (unit_notional > 0.0)
@@ -144,6 +174,8 @@ def wished_units(rule, market, desk, a, account, counter, mark, instrument, firs
         weight = min(max(first, where(rule[ALLOW_SHORT] > 0.0, -1.0, 0.0)), 1.0)
         wish = weight * equity / unit_notional
         inside = abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity
+        if has_context(market):
+            wish = where(is_unknown(rule, bar_of(desk, a)), reduce_only(wish, decided), wish)
         wish = where(equity <= 0.0, 0.0, where(inside, KEEP, wish))
     else:
         held_side = sign(decided)
@@ -155,7 +187,8 @@ def wished_units(rule, market, desk, a, account, counter, mark, instrument, firs
             atr = bar[ATR] if context else everywhere(0.0)
             volatility = bar[VOLATILITY] if context else everywhere(0.0)
             units = entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
-            wish = where(enters, side * size * units, wish)
+            known = ~is_unknown(rule, bar) if context else enters
+            wish = where(enters, where(known, side * size * units, 0.0), wish)
     return where(heard, wish, KEEP)
 
 
@@ -274,7 +307,13 @@ def decide(rule, market, book, desk, live, actions, var_breached):
         if lane_bits(orders) != 0:
             fitted = round_to_lot(wish * factor, instrument_of(desk, a)[LOT_STEP])
             wish = where(orders, count_entry(rule, counter, position, queued, fitted, orders), wish)
-        push_intent(position, counter[LATENCY], queued, wish)
+        leaving = push_intent(position, counter[LATENCY], queued, wish)
+        if has_atr_levels(rule) and has_context(market):
+            decided = live & (leaving != KEEP)
+            if lane_bits(decided) != 0:
+                remember_atr(
+                    rule, market, desk, a, counter, position, book.position.shape[1], queued, decided
+                )
         if is_logged(book):
             log, k = decisions(book, desk, live), NUM_DECISION_COLUMNS * a
             log[k + INTENT] = wish

@@ -9,11 +9,17 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from envs.kernel.columns import (
+    ADV,
+    ATR,
     FUNDING,
     FUNDING_ON,
     INSTRUMENT,
+    READS_ADV,
+    READS_ATR,
+    READS_VOLATILITY,
     SLOT_BAR,
     SYMBOL,
+    VOLATILITY,
 )
 from envs.kernel.jit import hot
 from envs.kernel.lane_arrays import block, from_column, neighbours
@@ -55,7 +61,7 @@ class Desk(NamedTuple):
     """Scratch of one thread; see `envs.rows.desk_arrays`.
 
     facts (A, K, L) float64, columns in envs.kernel.columns. symbols (A, L) int64, market's symbol of a slot, and shifts
-    (A, L), where its columns begin in a bar. places (2, L) int64, bars of the rows: HERE, where they are at, and FILL.
+    (A, L), where its columns begin in a bar. places (3, L) int64, bars of the rows: see HERE, FILL, DECIDED.
     seen (K, L) float32, what is observed of positions and account. waste (1, K) float64, waste_32 (1, D) float32,
     waste_8 (1, N) uint8 : take what is written for lanes that are not live.
     """
@@ -71,7 +77,7 @@ class Desk(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """What to ask the memory for: state (B, ..., L) with the rows first .. stop - 1 that come next, and the bars (2, L)
+    """What to ask the memory for: state (B, ..., L) with the rows first .. stop - 1 that come next, and the bars (3, L)
     of the rows that are treated now, as in `Desk.places`. far : the state of all rows is larger than the caches.
     """
 
@@ -90,6 +96,19 @@ class Ahead(NamedTuple):
 def has_context(market):
     """True if bars have the columns of the context."""
     return market.bars.shape[2] > FUNDING
+
+
+@hot
+def is_unknown(rule, bar):
+    """True where a size, barrier or impact reads a context value that is not known at the close before the bar."""
+    unknown = first_lanes(0)
+    if rule[READS_ATR] > 0.0:
+        unknown = unknown | ~(bar[ATR] >= 0.0)
+    if rule[READS_VOLATILITY] > 0.0:
+        unknown = unknown | ~(bar[VOLATILITY] >= 0.0)
+    if rule[READS_ADV] > 0.0:
+        unknown = unknown | ~(bar[ADV] >= 0.0)
+    return unknown
 
 
 @hot

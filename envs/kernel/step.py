@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.kernel.bar import charge_financing, close_all, liquidate, liquidation_path, trade
+from envs.kernel.bar import charge_financing, close_all, close_ended, liquidate, liquidation_path, trade
 from envs.kernel.columns import (
     BAR,
     BAR_IN_SESSION,
@@ -47,6 +47,7 @@ from envs.kernel.columns import (
     PENDING_RESET,
     RUIN,
     SESSION_EQUITY,
+    SOME_END,
     START,
     STEPS,
     STOP,
@@ -161,6 +162,8 @@ def advance(rule, market, book, desk, live, actions, reward, ahead):
             flow[BREACHES] = flow[BREACHES] + where(called, 1.0, 0.0)
             liquidate(rule, market, book, desk, called, path)
     prefetch_quarter(market, ahead, 2)
+    if rule[SOME_END] > 0.0:
+        close_ended(rule, market, book, desk, live)
     mark(book, desk, live)
     if rule[FLAT_RULE] == LAST_CLOSE:
         leaves = live & (day[BARS_LEFT] == 0.0)

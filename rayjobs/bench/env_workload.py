@@ -45,7 +45,7 @@ def random_market(
         clock_names=("a", "b", "c", "d"), lookback_bars=48, feature_hash="noise",
     )  # fmt: skip
     instruments = dict.fromkeys(symbols, CATALOGUE["crypto_perpetual"])
-    context = ContextConfig(atr_bars=14, volatility_bars=48, adv_bars=48)
+    context = ContextConfig(atr_bars=14, volatility_bars=48, adv_bars=48, until_full="no_entry")
     return Market.build(panel, features, instruments, context_in_use(context, config, panel, instruments))
 
 
@@ -62,6 +62,7 @@ def plain() -> PortfolioEnvConfig:
         costs=CostConfig(
             half_spread_bps=None, fee_bps=None, slippage="none", slippage_value=0.0, impact_coefficient=0.0,
             max_participation=0.1, remainder="carry", latency_bars=0, borrow=False, funding=False,
+            delisting_recovery=1.0,
         ),
         barriers=None,
         risk=RiskConfig(

@@ -29,19 +29,21 @@ class Oracle(Limits, Exits, Rewards):
         reasons = self.decide(t, actions)
         for holding in self.assets:
             while holding.pending and holding.pending[0][0] <= t + 1:
-                holding.target = holding.pending.pop(0)[1]
+                _, holding.target, holding.order_atr = holding.pending.pop(0)
         self.finance(t)
         for a in range(len(self.assets)):
             delisted = self.instruments[a].delisted_utc
             if delisted is not None and self.panel.bar_utc[t + 1] >= np.datetime64(delisted):
-                if self.assets[a].units:
-                    self.fill(a, t, -self.assets[a].units, self.mark[t + 1, a], "delisting", self.fees(a))
-                self.assets[a].cancel()
+                self.remove(a, t)
             elif self.panel.tradable[t + 1, a]:
                 self.fill_order(a, t, reasons)
                 self.check_barriers(a, t)
         if risk.margin:
             self.liquidate(t)
+        for a in range(len(self.assets)):
+            later = np.isfinite(self.panel.close[t + 1 :, a])
+            if not later[1:].any() and t + 2 < self.panel.num_bars:  # this bar or an earlier one was the last
+                self.remove(a, t)
         self.mark_book(t)
         if risk.flat_at_session_end == "last_close" and self.left[t + 1] == 0:
             self.close_everything(t, "session_end", only_tradable=True)

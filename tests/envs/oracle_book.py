@@ -18,7 +18,8 @@ class Holding:
     average: float = 0.0
     entry_bar: int = -1
     target: float = 0.0
-    pending: list = field(default_factory=list)  # (due bar, target), ascending
+    pending: list = field(default_factory=list)  # (due bar, target, ATR at the decision), ascending
+    order_atr: float = 0.0
     entry_atr: float = 0.0
     extreme: float = 0.0
     trade_pnl: float = 0.0

@@ -11,28 +11,40 @@ class Context:
     """ATR, volatility, average daily volume, funding and split factor of every bar, computed the slow way."""
 
     def __init__(self, panel, instruments, config):
-        mark = panel.last_close()
         sessions = np.unique(panel.session, return_counts=True)[1]
         per_session = float(np.median(sessions))
-        T, A = mark.shape
+        T, A = panel.close.shape
         self.atr, self.sigma, self.adv = np.zeros((T, A)), np.zeros((T, A)), np.zeros((T, A))
         self.funding, self.split = np.zeros((T, A)), np.ones((T, A))
+        short = config.until_full == "shorter_window"
         for a in range(A):
-            ranges, returns = [], []
+            close, ranges, returns, volumes, bars, adv = None, [], [], [], 0, float("nan")
             for t in range(T):
-                now = mark[t, a] if np.isfinite(mark[t, a]) else 0.0
-                high = panel.high[t, a] if np.isfinite(panel.high[t, a]) else now
-                low = panel.low[t, a] if np.isfinite(panel.low[t, a]) else now
-                before = now if t == 0 else (mark[t - 1, a] if np.isfinite(mark[t - 1, a]) else 0.0)
-                ranges.append(max(high, before) - min(low, before))
-                returns.append(math.log(now / before) if t > 0 and now > 0 and before > 0 else 0.0)
-                last = returns[max(0, t + 1 - config.volatility_bars) :]
-                mean = sum(last) / len(last)
-                self.sigma[t, a] = math.sqrt(max(sum(r * r for r in last) / len(last) - mean * mean, 0.0))
-                self.atr[t, a] = np.mean(ranges[max(0, t + 1 - config.atr_bars) :])
-                volumes = panel.volume[max(0, t + 1 - config.adv_bars) : t + 1, a]
-                self.adv[t, a] = float(np.mean(volumes)) * per_session
+                if self._is_bar(panel, t, a, close):
+                    bars += 1
+                    if close is not None:
+                        ranges.append(max(panel.high[t, a], close) - min(panel.low[t, a], close))
+                        returns.append(math.log(panel.close[t, a] / close))
+                    close = panel.close[t, a]
+                if close is not None:
+                    volumes.append(panel.volume[t, a])
+                self.atr[t, a] = self._last(np.mean, ranges, config.atr_bars, 1 if short else config.atr_bars)
+                least = 2 if short else config.volatility_bars
+                self.sigma[t, a] = self._last(np.std, returns, config.volatility_bars, least)
+                if bars >= (1 if short else config.adv_bars):
+                    adv = float(np.mean(volumes[-config.adv_bars :])) or adv
+                self.adv[t, a] = adv * per_session
             self._financing(panel, instruments[panel.symbols[a]], a)
+
+    @staticmethod
+    def _is_bar(panel, t, a, close):
+        """Known prices, not four copies of the last close without volume."""
+        prices = [getattr(panel, name)[t, a] for name in ("open", "high", "low", "close")]
+        return bool(np.isfinite(prices).all()) and (set(prices) != {close} or panel.volume[t, a] > 0)
+
+    @staticmethod
+    def _last(measure, values, window, least):
+        return float(measure(values[-window:])) if len(values) >= least else float("nan")
 
     def _financing(self, panel, instrument, a):
         column = panel.exogenous.get("funding_rate")

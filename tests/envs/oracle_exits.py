@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from oracle_fills import Fills
 
 
@@ -20,7 +22,8 @@ class Exits(Fills):
             "atr": holding.entry_atr,
         }[barriers.unit]
         if unit > 0:
-            hit = self.touched(barriers, holding, side, unit, opened, high, low, holding.entry_bar <= t)
+            tick = self.instruments[a].tick_size / self.context.split[t, a]
+            hit = self.touched(barriers, holding, side, unit, opened, high, low, holding.entry_bar <= t, tick)
             if hit:
                 price, reason = hit
                 fee = self.fees(a, maker=reason == "profit_target")
@@ -30,26 +33,34 @@ class Exits(Fills):
         holding.extreme = max(holding.extreme, high) if side > 0 else min(holding.extreme, low)
 
     @staticmethod
-    def touched(barriers, holding, side, unit, opened, high, low, held_before):
-        """(price, reason) of the first barrier touched; prices are mirrored for shorts so that down is bad."""
+    def touched(barriers, holding, side, unit, opened, high, low, held_before, tick):
+        """(price, reason) of the first barrier touched; prices are mirrored for shorts so that down is bad.
+
+        Whole numbers of ticks: a stop rests on the tick at or below its level; a target must be reached on the tick at
+        or above it and pays the one at or below, if the bar has been there.
+        """
         stops = []
         if barriers.stop_loss is not None:
             stops.append((side * holding.average - barriers.stop_loss * unit, "stop_loss"))
         if barriers.trailing_stop is not None:
             stops.append((side * holding.extreme - barriers.trailing_stop * unit, "trailing_stop"))
         stop = max(stops, key=lambda s: s[0]) if stops else None
-        target = None
+        at = {"open": side * opened / tick}
+        at["worst"], at["best"] = sorted((side * low / tick, side * high / tick))
+        forgiven = 1e-6
+        resting = math.floor(stop[0] / tick + forgiven) if stop else None
+        wanted = below = None
         if barriers.profit_target is not None:
-            target = side * holding.average + barriers.profit_target * unit
-        worst, best = (low, high) if side > 0 else (-high, -low)
-        if held_before and stop and side * opened <= stop[0]:
+            level = (side * holding.average + barriers.profit_target * unit) / tick
+            wanted, below = math.ceil(level - forgiven), math.floor(level + forgiven)
+        if held_before and stop and at["open"] <= resting + forgiven:
             return opened, stop[1]
-        if held_before and target is not None and side * opened >= target:
+        if held_before and wanted is not None and at["open"] >= wanted - forgiven:
             return opened, "profit_target"
-        if stop and worst <= stop[0]:
-            return side * stop[0], stop[1]
-        if target is not None and best >= target:
-            return side * target, "profit_target"
+        if stop and at["worst"] <= resting + forgiven:
+            return side * resting * tick, stop[1]
+        if wanted is not None and at["best"] >= wanted - forgiven:
+            return side * tick * (below if below >= at["worst"] - forgiven else wanted), "profit_target"
         return None
 
     def liquidate(self, t):
@@ -90,6 +101,14 @@ class Exits(Fills):
             if holding.units and p.tradable[t + 1, a]:
                 self.fill(a, t, -holding.units, at[a], "liquidation", self.fees(a, liquidation=True))
                 holding.cancel()
+
+    def remove(self, a, t):
+        """The asset is gone: its position for what is recovered, its orders for nothing."""
+        holding = self.assets[a]
+        if holding.units:
+            price = self.mark[t + 1, a] * self.config.costs.delisting_recovery
+            self.fill(a, t, -holding.units, price, "delisting", self.fees(a))
+        holding.cancel()
 
     def close_everything(self, t, reason, only_tradable=False):
         for a, holding in enumerate(self.assets):

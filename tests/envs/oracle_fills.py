@@ -30,7 +30,7 @@ class Fills(Book):
             paid["slippage"] = shares * i.multiplier * i.tick_size * costs.slippage_value
         elif costs.slippage == "volume" and volume > 0:
             paid["slippage"] = notional * costs.slippage_value / math.sqrt(volume)
-        if self.context.adv[t, a] > 0:
+        if self.context.adv[t, a] > 0 and self.context.sigma[t, a] >= 0:
             sessions = np.unique(self.panel.session, return_counts=True)[1]
             sigma_day = self.context.sigma[t, a] * math.sqrt(float(np.median(sessions)))
             ratio = math.sqrt(size / self.context.adv[t, a])
@@ -67,7 +67,7 @@ class Fills(Book):
         if opening and after:
             if before == 0 or closed:
                 holding.average, holding.entry_bar = price, t + 1
-                holding.extreme, holding.entry_atr = price, self.context.atr[t, a]
+                holding.extreme, holding.entry_atr = price, holding.order_atr
                 holding.trade_notional = abs(after) * price * point
             else:
                 holding.average = (holding.average * abs(before) + price * opening) / abs(after)

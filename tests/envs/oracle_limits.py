@@ -25,7 +25,8 @@ class Limits(Sizing):
             if reason:
                 wish = 0.0
             elif self.panel.tradable[t, a] and t + 1 >= self.start:
-                wish = self.limited(a, t, self.wish(a, t, actions[a]), fill_bar, reduce)
+                shut = reduce or self.reads_unknown(a, t)
+                wish = self.limited(a, t, self.wish(a, t, actions[a]), fill_bar, shut)
             wishes.append(wish)
             reasons.append(reason or "signal")
         scale = self.joint_scale(t, wishes)
@@ -40,8 +41,24 @@ class Limits(Sizing):
                     else:
                         self.entries += 1
             if wish is not None:
-                holding.pending.append((t + 1 + self.latency, wish))
+                holding.pending.append((t + 1 + self.latency, wish, self.context.atr[t, a]))
         return reasons
+
+    def reads_unknown(self, a, t):
+        """True if the size of an entry, its barriers or its impact need a number that is not there yet."""
+        config, context = self.config, self.context
+        sized = config.sizing.rule if config.action.scheme != "weights" else ""
+        levels = config.barriers
+        in_atr = levels is not None and levels.unit == "atr"
+        in_atr = in_atr and any((levels.profit_target, levels.stop_loss, levels.trailing_stop))
+        read = []
+        if sized == "atr_risk" or in_atr:
+            read.append(context.atr[t, a])
+        if sized == "volatility_target" or config.costs.impact_coefficient:
+            read.append(context.sigma[t, a])
+        if config.costs.impact_coefficient:
+            read.append(context.adv[t, a])
+        return any(math.isnan(value) for value in read)
 
     def forced(self, a, fill_bar):
         if self.halt:

@@ -21,7 +21,7 @@ from envs.rewards import REWARD_TERMS, RewardConfig
 from envs.risk import RiskConfig
 from envs.sizing import ScheduleStep, SizingConfig
 
-CONTEXT = ContextConfig(atr_bars=5, volatility_bars=6, adv_bars=7)
+CONTEXT = ContextConfig(atr_bars=5, volatility_bars=6, adv_bars=7, until_full="no_entry")
 NO_REWARD = dict.fromkeys(REWARD_TERMS, 0.0)
 
 
@@ -60,6 +60,25 @@ def random_panel(
     )  # fmt: skip
 
 
+def with_life(
+    panel: Panel, asset: int, *, listed: int = 0, ended: int | None = None, halts: bool = False
+) -> Panel:
+    """`panel` with one asset that has bars [listed, ended) only; halts: written down as copies of the last close."""
+    changed = {
+        name: getattr(panel, name).copy() for name in ("open", "high", "low", "close", "volume", "tradable")
+    }
+    bar = np.arange(panel.num_bars)
+    if halts:
+        last = panel.last_close()[:, asset]
+        halted = ~panel.tradable[:, asset] & np.isfinite(last) & (bar % 2 == 0)
+        for name in ("open", "high", "low", "close"):
+            changed[name][halted, asset] = np.append(np.nan, last[:-1])[halted]
+    gone = (bar < listed) | (bar >= (panel.num_bars if ended is None else ended))
+    for name, values in changed.items():
+        values[gone, asset] = {"volume": 0.0, "tradable": False}.get(name, np.nan)
+    return replace(panel, **changed)
+
+
 def random_features(panel: Panel, seed: int = 0, num_features: int = 3) -> FeatureSet:
     """Features that are noise: enough where a test is about money."""
     rng = np.random.default_rng(seed)
@@ -74,7 +93,11 @@ def random_features(panel: Panel, seed: int = 0, num_features: int = 3) -> Featu
 def mixed_instruments(panel: Panel) -> dict:
     """Kinds in turn: perpetual, stock, spot; lots and ticks small enough to trade."""
     kinds = ("crypto_perpetual", "us_stock", "crypto_spot")
-    return {symbol: CATALOGUE[kinds[a % 3]] for a, symbol in enumerate(panel.symbols)}
+    ticks = (0.02, 0.01, 0.25)
+    return {
+        symbol: replace(CATALOGUE[kinds[a % 3]], tick_size=ticks[a % 3])
+        for a, symbol in enumerate(panel.symbols)
+    }
 
 
 def free_instruments(panel: Panel) -> dict:
@@ -104,6 +127,7 @@ SIZING = SizingConfig(
 COSTS = CostConfig(
     half_spread_bps=None, fee_bps=None, slippage="none", slippage_value=0.0, impact_coefficient=0.0,
     max_participation=None, remainder="carry", latency_bars=0, borrow=False, funding=False,
+    delisting_recovery=1.0,
 )  # fmt: skip
 RISK = RiskConfig(
     max_gross_exposure=1.0, max_position_exposure=None, margin=False, max_daily_loss=None, max_drawdown=None,

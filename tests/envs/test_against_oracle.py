@@ -22,15 +22,17 @@ from random_markets import (
     CONTEXT,
     NO_REWARD,
     PLAIN,
-    build_market,
     mixed_instruments,
+    random_features,
     random_panel,
+    with_life,
     with_parts,
 )
 
 from envs.barriers import BarrierConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
+from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.rewards import REWARD_TERMS
 
@@ -86,6 +88,7 @@ def configs(draw):
             "latency_bars": draw(st.sampled_from([0, 0, 1, 3])),
             "borrow": draw(maybe),
             "funding": draw(maybe),
+            "delisting_recovery": draw(st.sampled_from([1.0, 1.0, 0.4, 0.0])),
         },
         barriers=barriers,
         risk={
@@ -124,6 +127,10 @@ def random_actions(rng, config, num_bars, num_assets, patience):
 def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
     """Kernel and oracle side by side to the end of the window; returns what the case has been through."""
     panel = random_panel(seed, volatility=volatility)
+    if seed % 3 == 0:
+        panel = with_life(panel, 0, listed=seed // 3 % 50, halts=seed % 2 == 0)
+    if seed % 4 == 1:
+        panel = with_life(panel, 1, ended=20 + seed // 4 % 60, halts=seed % 8 == 1)
     instruments = mixed_instruments(panel)
     if leveraged:
         instruments = {
@@ -132,12 +139,13 @@ def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
         }
     if seed % 5 == 0:
         instruments["S1"] = replace(instruments["S1"], delisted_utc=str(panel.bar_utc[40]))
-    market = build_market(panel, instruments)
+    context = replace(CONTEXT, until_full="shorter_window") if seed % 7 == 0 else CONTEXT
+    market = Market.build(panel, random_features(panel), instruments, context)
     window = Window(start_bar=14, stop_bar=panel.num_bars)
     env = PortfolioVectorEnv(market, config, num_envs=1, windows=[window], seed=seed)
     env.set_logging(True)
     oracle = Oracle(
-        panel, instruments, config, Context(panel, instruments, CONTEXT), start=14, stop=panel.num_bars
+        panel, instruments, config, Context(panel, instruments, context), start=14, stop=panel.num_bars
     )
     env.reset()
     slices = env.layout.slices

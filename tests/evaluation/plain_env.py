@@ -24,6 +24,7 @@ def plain_env() -> PortfolioEnvConfig:
         costs=CostConfig(
             half_spread_bps=1.0, fee_bps=1.0, slippage="none", slippage_value=0.0, impact_coefficient=0.0,
             max_participation=None, remainder="carry", latency_bars=0, borrow=False, funding=False,
+            delisting_recovery=1.0,
         ),
         barriers=None,
         risk=RiskConfig(

@@ -145,6 +145,10 @@ SETTINGS = [
     setting("costs.remainder", "carry", "drop", **{"costs.max_participation": 1e-4}),
     setting("costs.latency_bars", 0, 2),
     setting("costs.borrow", True, False),
+    setting(
+        "costs.delisting_recovery", 1.0, 0.5, 0.0,
+        **{"instruments.symbols": {"BTC": {"delisted_utc": "2017-10-09"}}, "env.episode.kind": "whole"},
+    ),
     setting("costs.funding", True, False, **{"instruments.kind": "crypto_perpetual"}),
     setting(GROSS, 0.5, 1.0),
     setting("risk.max_position_exposure", None, 0.1),
@@ -173,6 +177,10 @@ SETTINGS = [
     setting("context.atr_bars", 24, 48, **{RULE: "atr_risk", "env.sizing.risk_fraction": 0.001}),
     setting("context.volatility_bars", 120, 240, **{RULE: "volatility_target"}),
     setting("context.adv_bars", 120, 240, **{"costs.impact_coefficient": 1.0}),
+    setting(
+        "context.until_full", "no_entry", "shorter_window",
+        **{RULE: "volatility_target", "context.volatility_bars": 1000},
+    ),
     setting("instruments.kind", *KINDS, **{"env.initial_equity": 1e9, "costs.borrow": True}),
     setting("instruments.symbols", {}, {"BTC": {"taker_fee_bps": 9.0}}),
 ]  # fmt: skip
@@ -230,7 +238,14 @@ def test_the_choices_that_comments_list_are_the_ones_tried():
             match = re.match(r"\s*([a-z_]+):.*#[^{]* \| ", line)
             if match:
                 documented.setdefault(match.group(1), set()).update(documented_choices(line))
-    assert {"scheme", "rule", "kind", "slippage", "remainder", "unit", "flat_at_session_end"} == set(
-        documented
-    )
+    assert {
+        "scheme",
+        "rule",
+        "kind",
+        "slippage",
+        "remainder",
+        "unit",
+        "flat_at_session_end",
+        "until_full",
+    } == set(documented)
     assert documented == {name: tried[name] for name in documented}

@@ -23,7 +23,7 @@ from rayjobs.bench.numpy_env.account import Accounts, clipped
 from rayjobs.bench.numpy_env.orders import TINY, Orders
 from rayjobs.bench.numpy_env.positions import Positions
 from rayjobs.bench.numpy_env.scope import Limits, check_scope
-from rayjobs.bench.numpy_env.tables import MARK, NUM_PRICES, TRADABLE, UNITS_PER_EQUITY, Tables
+from rayjobs.bench.numpy_env.tables import ENTRY_ATR, MARK, NUM_PRICES, TRADABLE, UNITS_PER_EQUITY, Tables
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -145,8 +145,9 @@ class NumpyFullEnv:
             may_trade &= self._prices[TRADABLE] > 0.0
         places = orders.changes(actions, positions, may_trade)
         if len(places):
+            facts = self._facts(places)
             orders.decide(
-                places, self._facts(places)[:, UNITS_PER_EQUITY], positions, np.maximum(accounts.equity, 0.0),
+                places, facts[:, UNITS_PER_EQUITY], facts[:, ENTRY_ATR], positions, np.maximum(accounts.equity, 0.0),
                 self._prices[MARK], fill_bar, breached | tables.closed.take(self.bar),
             )  # fmt: skip
 

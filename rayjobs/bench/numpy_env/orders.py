@@ -41,6 +41,7 @@ class Orders:
     def advance(self, positions: Positions) -> None:
         """What was decided one close ago works from now on."""
         np.copyto(positions.target, positions.decided)
+        np.copyto(positions.order_atr, positions.decided_atr)
 
     def changes(self, actions: IntArray, positions: Positions, may_trade: BoolArray) -> IntArray:
         """Places (N,) whose action (E, A) asks for another side than the decided one. may_trade : (A, E) or (E,)."""
@@ -50,13 +51,13 @@ class Orders:
         return np.flatnonzero(wanted)
 
     def decide(
-        self, places: IntArray, units_per_equity: FloatArray, positions: Positions, equity: FloatArray,
+        self, places: IntArray, units_per_equity: FloatArray, atr: FloatArray, positions: Positions, equity: FloatArray,
         mark: FloatArray, fill_bar: FloatArray, closed: BoolArray,
     ) -> None:  # fmt: skip
         """Decide the targets of `places`.
 
-        units_per_equity : (N,) size of an entry. equity : (E,) not below zero. mark : (A, E). fill_bar : (E,) bar that
-        the orders meet. closed : (E,) they may only reduce.
+        units_per_equity : (N,) size of an entry. atr : (N,) known now, for its barriers. equity : (E,) not below zero.
+        mark : (A, E). fill_bar : (E,) bar that the orders meet. closed : (E,) they may only reduce.
         """
         rows = places % self.num_envs
         young = fill_bar[rows] - positions.entry_bar.take(places) < self.risk.min_holding_bars
@@ -65,6 +66,7 @@ class Orders:
         wish = self._wish.take(places) * units_per_equity[free] * equity[rows]
         wish[closed[rows]] = 0.0
         positions.decided.put(places, wish)
+        positions.decided_atr.put(places, atr[free])
         self._fit_exposure(places, rows, positions, equity, mark)
         self._count_entries(places, rows, positions)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from envs.kernel import columns as c
 from rayjobs.bench.numpy_env.scope import Limits
-from rayjobs.bench.numpy_env.tables import ENTRY_ATR, HIGH, IMPACT, LOW, OPEN, ROOM, SLIPPAGE, TRADABLE
+from rayjobs.bench.numpy_env.tables import HIGH, IMPACT, LOW, OPEN, ROOM, SLIPPAGE, TRADABLE
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -27,7 +27,8 @@ class Positions:
     side : (A, E) sign of `units`. entry : (A, E) average entry price.
     entry_bar : (A, E) float64, infinite without a position.
     stop, trail, profit : (A, E) levels times side; never reached without a position.
-    distance, gap : (A, E) ATR at entry; how far the trailing stop follows behind.
+    decided_atr, order_atr : (A, E) ATR known when `decided` and `target` were decided.
+    distance, gap : (A, E) ATR at the entry's decision; how far the trailing stop follows behind.
     cash : (E,) account currency. flow : (K, E) columns of `envs.kernel.columns`, the bar's sums.
     """
 
@@ -38,8 +39,10 @@ class Positions:
         self.liquidation = self.taker + instrument[:, c.LIQUIDATION_BPS] * 1e-4
         self.half_spread = instrument[:, c.HALF_SPREAD_BPS] * 1e-4
         self.maintenance = instrument[:, c.MAINTENANCE_FRACTION].copy()
+        self.tick = instrument[:, c.TICK_SIZE].copy()
         self.units, self.target, self.decided = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         self.side, self.entry, self.distance = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.decided_atr, self.order_atr = np.zeros(shape), np.zeros(shape)
         self.entry_bar = np.full(shape, np.inf)
         self.stop, self.trail, self.profit = (np.full(shape, level) for level in (-np.inf, -np.inf, np.inf))
         self.gap = np.full(shape, np.inf)
@@ -79,7 +82,7 @@ class Positions:
         self.units.put(places, left)
         self.side.put(places, np.sign(left))
         self.entry.put(places, entry)
-        self._place_levels(places[started | grown], places[started], facts[started, ENTRY_ATR])
+        self._place_levels(places[started | grown], places[started], self.order_atr.take(places[started]))
         self.entry_bar.put(places[started], bar[rows[started]])
         self._lift_levels(places[left == 0.0])
 
@@ -155,15 +158,21 @@ class Positions:
 
     def exit_at_barriers(self, places: IntArray, stop: FloatArray, facts: FloatArray, bar: IntArray) -> None:
         """Close what the bar touched: at the open if that has passed the level already, stop before target."""
-        side, profit = self.side.take(places), self.profit.take(places)
+        side, asset = self.side.take(places), places // self.num_envs
+        worst, best, tick = self._worst.take(places), self._best.take(places), self.tick[asset]
+        slack, profit = 1e-6 * tick, self.profit.take(places) / tick
+        reached, paid = np.ceil(profit - 1e-6) * tick, np.floor(profit + 1e-6) * tick
+        stop = np.floor(stop / tick + 1e-6) * tick
         opened = side * facts[:, OPEN]
         held_into = self.entry_bar.take(places) < bar[places % self.num_envs]
-        stopped_at_open = held_into & (opened <= stop)
-        past_open = stopped_at_open | (held_into & (opened >= profit))
-        stopped = stopped_at_open | (~past_open & (self._worst.take(places) <= stop))
-        price = side * np.where(past_open, opened, np.where(stopped, stop, profit))
-        asset = places // self.num_envs
-        self.close(places, price, np.where(stopped, self.taker[asset], self.maker[asset]), facts)
+        stopped_at_open = held_into & (opened <= stop + slack)
+        past_open = stopped_at_open | (held_into & (opened >= reached - slack))
+        stopped = stopped_at_open | (~past_open & (worst <= stop + slack))
+        inside = np.where(stopped, stop, np.where(paid >= worst - slack, paid, reached))
+        price = side * np.clip(np.where(past_open, opened, inside), worst, best)
+        fee = np.where(stopped, self.taker[asset], self.maker[asset])
+        hit = stopped | (best >= reached - slack)
+        self.close(places[hit], price[hit], fee[hit], facts[hit])
 
     def margin_calls(self) -> IntArray:
         """Rows (N,) whose equity, all positions at the bar's worst price, does not meet maintenance."""

@@ -61,7 +61,7 @@ def rough_market(seed: int, holes: float) -> Market:
         CATALOGUE["crypto_perpetual"], borrow_rate=0.05, initial_margin_fraction=0.13,
         maintenance_margin_fraction=0.12,
     )  # fmt: skip
-    context = ContextConfig(atr_bars=14, volatility_bars=20, adv_bars=20)
+    context = ContextConfig(atr_bars=14, volatility_bars=20, adv_bars=20, until_full="no_entry")
     return Market.build(panel, features, dict.fromkeys(panel.symbols, instrument), context)
 
 
