@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from envs.checks.findings import LeakFinding
 from envs.checks.leaks import BAR_NAMES, CONTEXT_NAMES, LeakReport, find_leaks, market_arrays, root_causes
 from envs.checks.poison import poison_after
 from envs.checks.prefixes import Compared, Subject, compare
+from envs.checks.redraw import Redraw
 from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
@@ -38,6 +40,7 @@ FITTED_BARS = 400
 """Bars that the normaliser is fitted on, beyond the lookback."""
 ENV_CUTS = 16
 """Bars after which the whole env is run again on another future, of each stretch."""
+_COMPARED: WeakKeyDictionary[FeatureSet, tuple[object, list[Compared]]] = WeakKeyDictionary()
 MAX_SECONDS = 1800.0
 """CPU time after which cuts of features end. Bundled features need seconds; a slow one is then told, and refused, as
 compared at too few bars."""
@@ -61,7 +64,7 @@ def leak_report(
         If the bars do not hold a fold.
     """
     fold = fold or study.config.walk_forward.folds(study.panel.num_bars)[0]
-    compared = compare_columns(study, max_seconds)
+    compared = _compared_once(study, max_seconds)
     report = env_report(study, fold, num_cuts)
     findings = [finding for one in compared for finding in one.findings]
     return replace(
@@ -72,16 +75,26 @@ def leak_report(
     )
 
 
+def _compared_once(study: Study, max_seconds: float) -> list[Compared]:
+    """What was found for these very features, if they were compared before: it is the same for every fold."""
+    config = study.config
+    key = (id(study.panel), config.features, config.env, config.context, config.instruments, config.seed)
+    known = _COMPARED.get(study.features)
+    if known is None or known[0] != key:
+        known = _COMPARED[study.features] = key, compare_columns(study, max_seconds)
+    return known[1]
+
+
 def compare_columns(study: Study, max_seconds: float) -> list[Compared]:
     """Each feature, and the market's bars and context, at cuts of their own over all bars of the study."""
     subjects = [*feature_subjects(study), market_subject(study)]
     seed, started, found = study.config.seed % 2**32, time.process_time(), []
+    redraw = Redraw(study.panel, seed)
     for number, subject in enumerate(subjects):
         left = max(max_seconds - (time.process_time() - started), 0.0)
         # What is slow takes no more than an even share of what is left.
-        found.append(
-            compare(subject, study.panel, seed=seed + number, max_seconds=left / (len(subjects) - number))
-        )
+        share = left / (len(subjects) - number)
+        found.append(compare(subject, study.panel, seed=seed + number, max_seconds=share, redraw=redraw))
         took = time.process_time() - started
         LOG.debug("%s compared after %.1f s", subject.label, took)
     return found
@@ -120,6 +133,7 @@ def market_subject(study: Study) -> Subject:
     )  # fmt: skip
 
     def arrays(bars: Panel) -> np.ndarray:
+        bars.__dict__.setdefault("fingerprint", "")  # to hash redrawn bars takes longer than all the rest
         return market_arrays(Market.build(bars, nothing, instruments, context))
 
     width = c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS

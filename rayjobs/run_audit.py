@@ -141,7 +141,7 @@ class RunAudit:
     def leak(self, cuts: int) -> list[Check]:
         report = leak_report(self.study, num_cuts=cuts)
         if report.clean:
-            return [LEAK.passes("future changed", str(report))]
+            return [LEAK.judges("future changed", report.sufficient, str(report), f"compared too little: {report}")]
         return [LEAK.fails(f"{finding.kind} {finding.culprit}", str(finding)) for finding in report.findings]
 
     def warnings(self) -> list[Check]:
@@ -181,7 +181,7 @@ def compose_evaluate() -> dict[str, Any]:
     return compose("evaluate", ["run=."])
 
 
-def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = 3) -> AuditReport:
+def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int) -> AuditReport:
     """Run the named checks, in the order of the report.
 
     Raises

@@ -91,15 +91,24 @@ class _OutOfTime(Exception):
     """The deadline has passed."""
 
 
-def compare(subject: Subject, panel: Panel, *, seed: int = 0, max_seconds: float = float("inf")) -> Compared:
-    """Redraw the future at many cuts; a panel with too few bars to cut gives no sampling."""
+def compare(
+    subject: Subject, panel: Panel, *, seed: int = 0, max_seconds: float = float("inf"), redraw: Redraw | None = None
+) -> Compared:  # fmt: skip
+    """Redraw the future at many cuts; a panel with too few bars to cut gives no sampling.
+
+    Parameters
+    ----------
+    seed : of the cuts. max_seconds : CPU time. redraw : redrawn bars of this panel; None draws them.
+    """
     deadline = time.process_time() + max_seconds
+    redraw = (redraw or Redraw(panel, seed)).sharing(sessions=subject.sessions)
     try:
-        return _Comparison(subject, panel, seed, deadline).run()
+        return _Comparison(subject, redraw, seed, deadline).run()
     except _CannotCompute:
         # What takes no missing bars or other sessions is compared without them.
         try:
-            compared = _Comparison(subject, panel, seed, deadline, plain=True).run()
+            plain = Redraw(panel, seed, holes=False, sessions=False)
+            compared = _Comparison(subject, plain, seed, deadline).run()
         except _CannotCompute as error:
             return Compared(findings=(_broken(subject, str(error)),), notes=(), sampling=None)
         note = f"{subject.label!r} cannot be computed with missing bars or moved session ends: not redrawn for it"
@@ -111,11 +120,10 @@ def compare(subject: Subject, panel: Panel, *, seed: int = 0, max_seconds: float
 class _Comparison:
     """One subject on one panel; `tested[level]` is (T,) bool."""
 
-    def __init__(self, subject: Subject, panel: Panel, seed: int, deadline: float, *, plain: bool = False):
-        self.subject, self.panel, self.deadline = subject, panel, deadline
-        self.rng = np.random.default_rng((seed, panel.num_bars))
-        self.redraw = Redraw(panel, seed, holes=not plain, sessions=subject.sessions and not plain)
-        self.num_bars = panel.num_bars
+    def __init__(self, subject: Subject, redraw: Redraw, seed: int, deadline: float) -> None:
+        self.subject, self.redraw, self.panel, self.deadline = subject, redraw, redraw.panel, deadline
+        self.num_bars = self.panel.num_bars
+        self.rng = np.random.default_rng((seed, self.num_bars))
         self.first = max(subject.lookback_bars, subject.fixed_bars)
         self.lookback: int | None = subject.lookback_bars
         self.tolerance: NDArray | None = None
@@ -212,7 +220,7 @@ class _Comparison:
         """Step 2: all bars after each of a few cuts, redrawn in each way."""
         span, rest = self.num_bars - self.first, list(self.tested)[-1]
         share = needed_rows(span) / span
-        count = int(np.clip(np.ceil(2.0 * share * span / rest.reach), 4, 10))
+        count = int(np.clip(np.ceil(2.0 * share * span / rest.reach), 2, 10))
         edges = np.linspace(self.first, self.num_bars - 2, count + 1)
         cuts = sorted({int(self.rng.integers(int(a), int(b) + 1)) for a, b in zip(edges[:-1], edges[1:], strict=True)})
         read = np.zeros(len(self.subject.names), dtype=bool)
@@ -236,8 +244,8 @@ class _Comparison:
             return
         low = self.first + 1
         ends = low + np.flatnonzero(np.diff(self.panel.session[low:]))
-        cuts = set(self.rng.integers(low, self.num_bars - 1, size=4).tolist())
-        cuts |= set(self.rng.choice(ends, size=min(4, len(ends)), replace=False).tolist())
+        cuts = set(self.rng.integers(low, self.num_bars - 1, size=2).tolist())
+        cuts |= set(self.rng.choice(ends, size=min(2, len(ends)), replace=False).tolist())
         tolerance = self.rounding()
         for cut in sorted(cuts):
             panel = self.panel.slice_bars(0, cut + 1)
@@ -248,6 +256,9 @@ class _Comparison:
                 with np.errstate(invalid="ignore"):
                     small = (np.abs(values - self.base[rows]) <= tolerance).all(axis=1)
                 moved &= ~small
+            if moved.any():
+                for variant in VARIANTS:  # what is read of bars that stay is told more precisely
+                    self.judge(self.after(cut, variant), cut, variant)
             for k in np.flatnonzero(moved.any(axis=0)):
                 bars = np.flatnonzero(moved[:, k])
                 raise _Found(

@@ -14,6 +14,7 @@ Axes: T time, A asset, N redrawn row.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
@@ -28,6 +29,10 @@ IntArray = NDArray[np.int64]
 
 UP, DOWN, GONE = 0, 1, 2
 VARIANTS = (UP, DOWN, GONE)
+GROUPS = dict.fromkeys(PRICE_COLUMNS, "prices") | {"tradable": "tradable mask"}
+"""What a finding calls the columns of a bar."""
+CACHED_VALUES = 20_000_000
+"""Values of a panel up to which its redrawn bars are kept, three times 8 bytes each."""
 LONG_GAP_BARS = 64
 """Where the next known bar of an asset is further away, its last one stays: what fills forward shows it for long."""
 
@@ -58,10 +63,18 @@ class Redraw:
             _key(name): values for name, values in panel.exogenous.items()
         }
         self._buffers = {name: values.copy() for name, values in self._own.items()}
+        self._keeps = self.protected.any(axis=1)
+        self._cache: dict[int, dict[str, NDArray]] = {}
+
+    def sharing(self, *, sessions: bool) -> Redraw:
+        """The same redrawn bars and working copy, with session ends moved or not."""
+        other = copy.copy(self)
+        other.sessions = sessions
+        return other
 
     def inputs(self) -> tuple[str, ...]:
         """What a feature may read of a bar: groups that `apply` can redraw alone."""
-        return ("prices", "volume", "tradable", "sessions", *map(_key, self.panel.exogenous))
+        return ("prices", "volume", "tradable mask", "sessions", *map(_key, self.panel.exogenous))
 
     def view(self) -> Panel:
         """The panel as it now stands: a new object over the working copy, to be read before the next change."""
@@ -92,13 +105,17 @@ class Redraw:
         if not len(rows):
             return
         variant = np.broadcast_to(np.asarray(variant), rows.shape)
-        for name, values in self._bars(rows, variant, to_the_end).items():
-            group = "prices" if name in PRICE_COLUMNS else name
-            if only is None or group in only:
-                self._buffers[name][rows] = values
-        for stream, name in enumerate(self.panel.exogenous):
-            if only is None or _key(name) in only:
-                self._buffers[_key(name)][rows] = self._column(name, rows, variant, 10 + stream)
+        for kind in (int(variant[0]),) if to_the_end else VARIANTS:
+            part = slice(int(rows[0]), int(rows[-1]) + 1) if to_the_end else rows[variant == kind]
+            for name, values in self._drawn(kind, part).items():
+                group = GROUPS.get(name, name)
+                if only is None or group in only:
+                    self._buffers[name][part] = values
+        kept = rows[self._keeps[rows]]
+        if not to_the_end and len(kept):
+            for name in (*PRICE_COLUMNS, "volume", "tradable"):
+                own, buffer = self._own[name][kept], self._buffers[name]
+                buffer[kept] = np.where(self.protected[kept], own, buffer[kept])
         if self.sessions and (only is None or "sessions" in only):
             self._move_sessions(rows, variant, to_the_end)
 
@@ -111,7 +128,7 @@ class Redraw:
         try:
             yield self.view()
         finally:
-            self.restore(rows)
+            self.restore(slice(int(rows[0]), None) if to_the_end and len(rows) else rows)
 
     def after(
         self, bar: int, variant: int, only: Collection[str] | None = None
@@ -120,42 +137,41 @@ class Redraw:
         rows = np.arange(bar + 1, self.panel.num_bars)
         return self.changed(rows, variant, to_the_end=True, only=only)
 
-    def _bars(self, rows: IntArray, variant: IntArray, to_the_end: bool) -> dict[str, NDArray]:
-        down, gone = self._kinds(variant)
+    def _drawn(self, variant: int, rows: IntArray | slice) -> dict[str, NDArray]:
+        """Redrawn values of these rows; of all rows once, where memory allows."""
+        if variant not in self._cache and self.panel.close.size * len(self._own) <= CACHED_VALUES:
+            self._cache[variant] = self._draw(variant, np.arange(self.panel.num_bars))
+        if variant in self._cache:
+            return {name: values[rows] for name, values in self._cache[variant].items()}
+        return self._draw(variant, np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows)
+
+    def _draw(self, variant: int, rows: IntArray) -> dict[str, NDArray]:
+        down, gone = variant == DOWN, variant == GONE and self.holes
         u, v, w = (self._uniform(rows, stream) for stream in range(3))
-        step = (0.7 + 1.1 * u) * np.where(down, -1.0, 1.0)
-        close = self.last_close[rows] * np.exp(step)
-        body = np.where(down, -1e-3, 0.3) * (0.2 + v) * np.where(w < 0.5, 1.0, -1.0)
-        opened = close * np.exp(-body)
-        wide = np.where(down, 1e-4, 0.25)
-        drawn = {
+        close = self.last_close[rows] * np.exp((-1.0 if down else 1.0) * (0.7 + 1.1 * u))
+        body = (-1e-3 if down else 0.3) * (0.2 + v) * np.where(w < 0.5, 1.0, -1.0)
+        opened, wide = close * np.exp(-body), 1e-4 if down else 0.25
+        there = self.fillable[rows] if gone else self.known[rows]
+        prices = {
             "open": opened,
             "high": np.maximum(opened, close) * np.exp(wide * (0.1 + w)),
             "low": np.minimum(opened, close) * np.exp(-wide * (0.1 + u)),
             "close": close,
         }
-        there = np.where(gone, self.fillable[rows], self.known[rows])
-        kept = np.zeros_like(there) if to_the_end else self.protected[rows]
-        own = {name: values[rows] for name, values in self._own.items() if name in (*drawn, "volume", "tradable")}
-        drawn = {name: np.where(there, values, np.nan) for name, values in drawn.items()}
-        loud = np.where(down, self._quiet * (0.5 + v), self._loud * (2.0 + 2.0 * v))
-        drawn["volume"] = np.where(there, loud, 0.0)
-        drawn["tradable"] = there & ~down
-        return {name: np.where(kept, own[name], values) for name, values in drawn.items()}
+        drawn: dict[str, NDArray] = {name: np.where(there, values, np.nan) for name, values in prices.items()}
+        volume = self._quiet * (0.5 + v) if down else self._loud * (2.0 + 2.0 * v)
+        drawn |= {"volume": np.where(there, volume, 0.0), "tradable": there & (not down)}
+        for stream, name in enumerate(self.panel.exogenous):
+            u = self._uniform(rows, 10 + stream)
+            drawn[_key(name)] = self._column(name, self._own[_key(name)][rows], variant, u)
+        return drawn
 
-    def _column(self, name: str, rows: IntArray, variant: IntArray, stream: int) -> FloatArray:
-        down, gone = self._kinds(variant)
-        own, (centre, spread, positive) = self._own[_key(name)][rows], self._scales[name]
-        u = self._uniform(rows, stream)
-        sign = np.where(down, -1.0, 1.0)
-        moved = own * np.exp(sign * (0.7 + 1.1 * u)) if positive else own + sign * spread * (1.0 + u)
-        if not self.holes:
-            return moved
-        return np.where(gone, np.where(np.isfinite(own), np.nan, centre + spread * u), moved)
-
-    def _kinds(self, variant: IntArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(N, 1) where the row is redrawn as `down`, and as `gone`."""
-        return (variant == DOWN)[:, None], (variant == GONE)[:, None] & self.holes
+    def _column(self, name: str, own: FloatArray, variant: int, u: FloatArray) -> FloatArray:
+        centre, spread, positive = self._scales[name]
+        if variant == GONE and self.holes:
+            return np.where(np.isfinite(own), np.nan, centre + spread * u)
+        sign = -1.0 if variant == DOWN else 1.0
+        return own * np.exp(sign * (0.7 + 1.1 * u)) if positive else own + sign * spread * (1.0 + u)
 
     def _move_sessions(self, rows: IntArray, variant: IntArray, to_the_end: bool) -> None:
         session, buffer = self.panel.session, self._buffers["session"]
