@@ -169,9 +169,7 @@ def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
         found = "found a leak" if report.leaks else "found what it cannot check"
         reason = f"The leak check {found}: {(report.leaks or report.findings)[0]}{others}."
     elif not passed:
-        reason = (
-            f"The leak check compared too little: {report.coverage}; it must be one in {1 / REQUIRED_RATE:,.0f}."
-        )
+        reason = f"The leak check compared too little: {report.coverage}; it must be one in {1 / REQUIRED_RATE:,.0f}."
     else:
         reason = (
             f"Changing the future moved nothing before it (the env at {len(report.cut_bars)} cuts, "

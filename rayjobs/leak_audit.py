@@ -1,9 +1,9 @@
 """The leak check of a study: its own features, normaliser, market and env, rebuilt from bars whose future was changed.
 
 Features, and what the simulator knows of the bars, are computed again on all bars of the study at thousands of cuts, so
-that a peek on one bar in 1,000 is found (`envs.checks.prefixes`). The rest of the chain runs as the folds run it, at fewer
-cuts: `fold_market` and the evaluation's env, on a short stretch of the bars around the end of a training window. So a
-feature, a normaliser or an env that looks ahead is found before anything is trained.
+that a peek on one bar in 1,000 is found (`envs.checks.prefixes`). The rest of the chain runs as the folds run it, at
+fewer cuts: `fold_market` and the evaluation's env, on a short stretch of the bars around the end of a training window.
+So a feature, a normaliser or an env that looks ahead is found before anything is trained.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ def market_subject(study: Study) -> Subject:
     panel, context = study.panel, study_context(study)
     instruments = study.config.instruments.for_symbols(panel.symbols)
     nothing = FeatureSet(
-        asset=np.empty((panel.num_bars, panel.num_assets, 0)), clock=np.empty((panel.num_bars, 0)),
+        asset=np.empty((panel.num_bars, panel.num_assets, 0), np.float32),
+        clock=np.empty((panel.num_bars, 0), np.float32),
         asset_names=(), clock_names=(), lookback_bars=0, feature_hash="",
     )  # fmt: skip
 
@@ -146,7 +147,7 @@ def market_subject(study: Study) -> Subject:
 
 
 def env_report(study: Study, fold: Fold, num_cuts: int) -> LeakReport:
-    """The whole chain from features to rewards, run again at a few cuts on a stretch around the end of a training window."""
+    """The whole chain from features to rewards, run again at a few cuts around the end of a training window."""
     stretch, short = short_fold(study, fold)
     panel = study.panel.slice_bars(stretch.start, stretch.stop)
     scored = evaluation_config(study.config.env)

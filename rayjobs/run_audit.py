@@ -141,7 +141,11 @@ class RunAudit:
     def leak(self, cuts: int) -> list[Check]:
         report = leak_report(self.study, num_cuts=cuts)
         if report.clean:
-            return [LEAK.judges("future changed", report.sufficient, str(report), f"compared too little: {report}")]
+            return [
+                LEAK.judges(
+                    "future changed", report.sufficient, str(report), f"compared too little: {report}"
+                )
+            ]
         return [LEAK.fails(f"{finding.kind} {finding.culprit}", str(finding)) for finding in report.findings]
 
     def warnings(self) -> list[Check]:

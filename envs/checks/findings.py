@@ -99,7 +99,8 @@ class LeakReport:
     def __str__(self) -> str:
         if self.clean:
             cuts = f"cuts {list(self.cut_bars)}" if len(self.cut_bars) <= 5 else f"{len(self.cut_bars)} cuts"
-            lines = [f"no leak: {self.bars_compared} bars compared at {cuts}" + "; " * bool(self.coverage) + self.coverage]
+            parts = [f"no leak: {self.bars_compared} bars compared at {cuts}", self.coverage]
+            lines = ["; ".join(part for part in parts if part)]
         else:
             title = "leak found" if self.leaks else "no leak found, but not everything could be checked"
             lines = [title, *(f"  - {finding}" for finding in self.findings)]

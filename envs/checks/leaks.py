@@ -4,8 +4,8 @@ It rebuilds the whole chain from raw bars (features, normaliser, market, env) on
 and different after it, replays the same actions, and compares features, observations, the policy's actions, fills
 and rewards. It also demands that what is decided at close t is filled at a price that was not known at close t.
 
-An env is run again for each cut, so there are few cuts. The arrays that it reads, features among them, are cheaper: they are
-compared at thousands (`envs.checks.prefixes`), so that a peek on few bars is found, too.
+An env is run again for each cut, so there are few cuts. The arrays that it reads, features among them, are cheaper: they
+are compared at thousands (`envs.checks.prefixes`), so that a peek on few bars is found, too.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def leak_check(
     policy : (E, D) observation -> actions; default a random projection that reads every entry.
     num_cuts : cut bars, spread over the trajectory; up to two more are put at missing bars.
     num_steps : steps of the trajectory.
-    market_seconds : CPU time for cuts of the arrays of `env.market`, thousands where the env is small; 0 leaves them out.
+    market_seconds : CPU time for cuts of the arrays of `env.market`, thousands for a small env; 0 leaves them out.
     """
     report = find_leaks(
         env_factory, panel, policy=policy, num_cuts=num_cuts, num_steps=num_steps, seed=seed,
@@ -153,11 +153,12 @@ def market_columns(market: Market) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def market_subject(env_factory: EnvFactory, market: Market, fixed_bars: int) -> Subject:
-    """What an env reads of its market, built from raw bars each time; bars before `fixed_bars` stay, for the normaliser."""
+    """What an env reads, built from raw bars each time; bars before `fixed_bars` stay, for the normaliser."""
     kinds, names = market_columns(market)
     return Subject(
         label="market", kinds=kinds, names=names, lookback_bars=market.first_bar, fixed_bars=fixed_bars,
-        compute=lambda panel: market_arrays(env_factory(panel).market), sessions=False, truncate=False, reads_bars=False,
+        compute=lambda panel: market_arrays(env_factory(panel).market), sessions=False, truncate=False,
+        reads_bars=False,
     )  # fmt: skip
 
 

@@ -3,14 +3,14 @@
 Five steps for each feature, cheap and telling ones first:
 
 1. computed again from the same bars it gives the same bits, or else it is random and nothing can be said of it;
-2. with *all* bars after a cut redrawn, or cut off, no row up to the cut moves: finds statistics of the whole sample, backward
-   filters, and whatever reads ahead at most bars;
+2. with *all* bars after a cut redrawn, or cut off, no row up to the cut moves: finds statistics of the whole sample,
+   backward filters, and whatever reads ahead at most bars;
 3. how far back it reads in truth is measured, because a declared lookback may be wrong;
 4. islands of redrawn bars, further apart than that, test thousands of single rows (see `envs.checks.sampling`);
 5. what has no end of memory is computed once for each cut instead.
 
-A row that moved is a finding only if it moves when nothing but later bars is redrawn. All panels have the length and the
-positions of the original, so that a peek that depends on the bar's number, time or neighbours cannot hide.
+A row that moved is a finding only if it moves when nothing but later bars is redrawn. Redrawn panels have the length and
+the positions of the original, so that a peek that depends on the bar's number, time or neighbours cannot hide.
 
 Axes: T time, N compared row, M value of a row (asset), K name.
 """
@@ -33,7 +33,7 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 ROUNDING = 1e-6
-"""Share of a value's spread below which a dependence on bars before the lookback is a rounding that running sums carry."""
+"""Share of a value's spread below which a dependence on bars before the lookback is the rounding of running sums."""
 SEQUENTIAL_ROWS = 4096
 """Rows before a cut that are compared when there is one computation for each cut."""
 
@@ -112,9 +112,7 @@ def compare(
         except _CannotCompute as error:
             return Compared(findings=(_broken(subject, str(error)),), notes=(), sampling=None)
         note = f"{subject.label!r} cannot be computed with missing bars or moved session ends: not redrawn for it"
-        return Compared(
-            findings=compared.findings, notes=(note, *compared.notes), sampling=compared.sampling
-        )
+        return Compared(findings=compared.findings, notes=(note, *compared.notes), sampling=compared.sampling)
 
 
 class _Comparison:
@@ -193,7 +191,9 @@ class _Comparison:
     def check_repeats(self) -> None:
         used = self.subject.used
         again = self.values(self.panel) if used is None else np.asarray(used).reshape(self.base.shape)
-        self.demand_repeat(again, slice(None), against="what it was trained on" if used is not None else "itself")
+        self.demand_repeat(
+            again, slice(None), against="what it was trained on" if used is not None else "itself"
+        )
 
     def demand_repeat(self, again: NDArray, rows: IntArray | slice, against: str = "itself") -> None:
         """Raise if the same bars gave other values."""
@@ -202,9 +202,9 @@ class _Comparison:
             raise _Found(*(
                 LeakFinding(
                     kind=RANDOM, culprit=self.subject.names[k], cut_bar=self.num_bars - 1,
-                    first_bar=int(np.argmax(differs[:, k])), last_bar=int(len(differs) - 1 - np.argmax(differs[::-1, k])),
-                    hint=f"computed again from the same bars it differs from {against}, so it is random or keeps a state; "
-                    "make it a pure function of the panel, with a fixed seed",
+                    first_bar=int(np.flatnonzero(differs[:, k])[0]), last_bar=int(np.flatnonzero(differs[:, k])[-1]),
+                    hint=f"computed again from the same bars it differs from {against}, so it is random or keeps a "
+                    "state; make it a pure function of the panel, with a fixed seed",
                 )
                 for k in np.flatnonzero(differs.any(axis=0))
             ))  # fmt: skip
@@ -222,7 +222,9 @@ class _Comparison:
         share = needed_rows(span) / span
         count = int(np.clip(np.ceil(2.0 * share * span / rest.reach), 2, 10))
         edges = np.linspace(self.first, self.num_bars - 2, count + 1)
-        cuts = sorted({int(self.rng.integers(int(a), int(b) + 1)) for a, b in zip(edges[:-1], edges[1:], strict=True)})
+        cuts = sorted(
+            {int(self.rng.integers(int(a), int(b) + 1)) for a, b in zip(edges[:-1], edges[1:], strict=True)}
+        )
         read = np.zeros(len(self.subject.names), dtype=bool)
         for cut in cuts:
             for variant in VARIANTS:
@@ -234,8 +236,8 @@ class _Comparison:
         if self.subject.reads_bars:
             for k in np.flatnonzero(~read):
                 self.notes.append(
-                    f"{self.subject.names[k]!r} does not depend on any bar: it comes from elsewhere (a file, a constant, a "
-                    "cache), and whether it looks ahead cannot be seen here"
+                    f"{self.subject.names[k]!r} does not depend on any bar: it comes from elsewhere (a file, a constant, "
+                    "a cache), and whether it looks ahead cannot be seen here"
                 )
 
     def cut_off(self) -> None:
@@ -263,8 +265,8 @@ class _Comparison:
                 bars = np.flatnonzero(moved[:, k])
                 raise _Found(
                     self.finding(
-                        k, cut, bars, "it reads which bars follow (their times, sessions or number), which is not known at "
-                        "the bar; take what is published from data.calendars",
+                        k, cut, bars, "it reads which bars follow (their times, sessions or number), which is not known "
+                        "at the bar; take what is published from data.calendars",
                     )
                 )  # fmt: skip
 
@@ -287,7 +289,9 @@ class _Comparison:
         ends = self.first + gap * np.arange(1, count + 1) - gap // 2
         rows = np.unique(np.concatenate([np.maximum(ends - back, self.first) for back in range(4)]))
         last = self.last_redrawn(rows)
-        nearby = np.concatenate([np.arange(end + 1, min(end + 1 + (3 * gap) // 4, self.num_bars)) for end in ends])
+        nearby = np.concatenate(
+            [np.arange(end + 1, min(end + 1 + (3 * gap) // 4, self.num_bars)) for end in ends]
+        )
         furthest, rounded = -1, True
         for variant in VARIANTS:
             with self.redraw.changed(rows, variant) as panel:
@@ -394,8 +398,12 @@ class _Comparison:
     def cut_one_by_one(self) -> None:
         """Step 5: one computation for each cut and each way of redrawing."""
         domain = self.rows_of(self.levels[0])
-        cuts = np.sort(self.rng.choice(np.flatnonzero(domain), size=needed_rows(int(domain.sum())), replace=False))
-        order = [cuts[start::16] for start in range(16)]  # when time runs out, the cuts made are spread over all bars
+        cuts = np.sort(
+            self.rng.choice(np.flatnonzero(domain), size=needed_rows(int(domain.sum())), replace=False)
+        )
+        order = [
+            cuts[start::16] for start in range(16)
+        ]  # when time runs out, the cuts made are spread over all bars
         for part in order:
             self._walk(part)
 
@@ -453,7 +461,9 @@ class _Comparison:
         bars = np.flatnonzero(moved)
         start = self.first
         if len(bars) > 0.9 * (cut - start + 1) and cut - start > 8:
-            return "it moved at nearly every bar, as a statistic of the whole sample does (a normaliser's fit?)"
+            return (
+                "it moved at nearly every bar, as a statistic of the whole sample does (a normaliser's fit?)"
+            )
         row = int(bars[-1])
         low, high = cut + 1, self.num_bars
         while high - low > 1:

@@ -3,8 +3,8 @@
 Three kinds, so that whatever reads a redrawn bar shows it, be it only a sign, a rank or a comparison:
 
 - up: prices multiplied by 2 to 6, wide candles, more volume than was ever seen, all of them tradable;
-- down: prices divided by the same factors, so that every order and every sign of a change is the reverse of `up`; bodies
-  of the other colour, no range to speak of, next to no volume, none tradable; a session's end moved;
+- down: prices divided by the same factors, so that every order and every sign of a change is the reverse of `up`;
+  bodies of the other colour, no range to speak of, next to no volume, none tradable; a session's end moved;
 - gone: bars that were there are missing, and some that were missing are there.
 
 Further columns rise, fall, or become unknown. What a bar becomes depends on its row, its asset and the seed alone.
@@ -192,16 +192,17 @@ class Redraw:
     def _uniform(self, rows: IntArray, stream: int) -> FloatArray:
         """(N, A) numbers in [0, 1), a hash (splitmix64) of row, asset, stream and seed."""
         num_assets = self.panel.num_assets
-        cell = rows.astype(np.uint64)[:, None] * np.uint64(num_assets) + np.arange(num_assets, dtype=np.uint64)
+        cell = (rows[:, None] * num_assets + np.arange(num_assets)).astype(np.uint64)
         salt = np.uint64((self.seed * 64 + stream + 1) * 0x9E3779B97F4A7C15 % 2**64)
         with np.errstate(over="ignore"):
-            x = cell * np.uint64(0x9E3779B97F4A7C15) + salt
+            x: NDArray[np.uint64] = cell * np.uint64(0x9E3779B97F4A7C15) + salt
             x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return ((x ^ (x >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+            x = (x ^ (x >> np.uint64(31))) >> np.uint64(11)
+        return x.astype(np.float64) * 2.0**-53
 
     def oldest_row_shown(self, lookback_bars: int) -> IntArray:
-        """(T,) the oldest bar that row t may show if it reads `lookback_bars` back: at missing bars, the last known one."""
+        """(T,) the oldest bar that row t may show if it reads `lookback_bars` back; for a missing one, the last known."""
         num_bars = self.panel.num_bars
         at = np.maximum(np.arange(num_bars) - lookback_bars, 0)
         last = np.where(self.next_row - self.last_row > LONG_GAP_BARS, num_bars, self.last_row)

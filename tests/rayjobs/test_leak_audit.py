@@ -16,7 +16,6 @@ from rayjobs.entry import compose
 from rayjobs.leak_audit import leak_report, short_fold
 from rayjobs.study import load_study
 
-
 FEW_BARS = (
     "data.stop_utc=2017-11-20", "walk_forward.train_bars=1500", "walk_forward.test_bars=400",
     "features.specs.return_336=null", "features.specs.volatility_336=null",
@@ -70,13 +69,13 @@ def test_a_normaliser_fitted_on_the_whole_sample_is_found(monkeypatch):
         lambda features, train, **more: fit(features, slice(0, len(features.asset)), **more)
     )
     monkeypatch.setattr(fold_job.Standardiser, "fit", cheating)
-    report = leak_report(study_of("+experiment=planted_signal"))
+    report = leak_report(study_of("+experiment=planted_signal", "data.num_bars=3000", *SMALL))
     assert not report.clean
     assert any("statistic of the whole sample" in finding.hint for finding in report.findings)
 
 
 def test_every_fold_has_a_stretch_with_its_own_gap_and_enough_bars():
-    study, _, folds = load_study(small_config())
+    study, _, folds = load_study(small_config("data.num_bars=3000", *SMALL))
     for fold in folds:
         stretch, short = short_fold(study, fold)
         assert stretch.start + short.test.start == fold.test.start
@@ -94,7 +93,7 @@ def test_a_policy_scored_on_other_bars_is_checked_although_its_training_window_i
 
 
 def test_the_check_leaves_the_study_as_it_was():
-    study = study_of("+experiment=planted_signal")
+    study = study_of("+experiment=planted_signal", "data.num_bars=3000", *SMALL)
     before = study.features.asset.copy()
     leak_report(replace(study))
     assert (study.features.asset == before).all()
