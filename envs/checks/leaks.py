@@ -4,8 +4,8 @@ It rebuilds the whole chain from raw bars (features, normaliser, market, env) on
 and different after it, replays the same actions, and compares features, observations, the policy's actions, fills
 and rewards. It also demands that what is decided at close t is filled at a price that was not known at close t.
 
-An env is run again for each cut, so there are few cuts. The arrays that it reads, features among them, are cheaper: they
-are compared at thousands (`envs.checks.prefixes`), so that a peek on few bars is found, too.
+An env is run again for each cut, so there are few cuts. The arrays that it reads, features among them, are cheaper:
+they are compared at thousands (`envs.checks.prefixes`), so that a peek on few bars is found, too.
 """
 
 from __future__ import annotations

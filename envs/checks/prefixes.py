@@ -9,8 +9,8 @@ Five steps for each feature, cheap and telling ones first:
 4. islands of redrawn bars, further apart than that, test thousands of single rows (see `envs.checks.sampling`);
 5. what has no end of memory is computed once for each cut instead.
 
-A row that moved is a finding only if it moves when nothing but later bars is redrawn. Redrawn panels have the length and
-the positions of the original, so that a peek that depends on the bar's number, time or neighbours cannot hide.
+A row that moved is a finding only if it moves when nothing but later bars is redrawn. Redrawn panels have the length
+and the positions of the original, so that a peek that depends on the bar's number, time or neighbours cannot hide.
 
 Axes: T time, N compared row, M value of a row (asset), K name.
 """
@@ -236,8 +236,8 @@ class _Comparison:
         if self.subject.reads_bars:
             for k in np.flatnonzero(~read):
                 self.notes.append(
-                    f"{self.subject.names[k]!r} does not depend on any bar: it comes from elsewhere (a file, a constant, "
-                    "a cache), and whether it looks ahead cannot be seen here"
+                    f"{self.subject.names[k]!r} does not depend on any bar: it comes from elsewhere (a file, a "
+                    "constant, a cache), and whether it looks ahead cannot be seen here"
                 )
 
     def cut_off(self) -> None:
@@ -265,8 +265,8 @@ class _Comparison:
                 bars = np.flatnonzero(moved[:, k])
                 raise _Found(
                     self.finding(
-                        k, cut, bars, "it reads which bars follow (their times, sessions or number), which is not known "
-                        "at the bar; take what is published from data.calendars",
+                        k, cut, bars, "it reads which bars follow (their times, sessions or number), which is not "
+                        "known at the bar; take what is published from data.calendars",
                     )
                 )  # fmt: skip
 

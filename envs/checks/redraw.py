@@ -202,7 +202,7 @@ class Redraw:
         return x.astype(np.float64) * 2.0**-53
 
     def oldest_row_shown(self, lookback_bars: int) -> IntArray:
-        """(T,) the oldest bar that row t may show if it reads `lookback_bars` back; for a missing one, the last known."""
+        """(T,) the oldest bar that row t may show, reading `lookback_bars` back; for a missing one, the last known."""
         num_bars = self.panel.num_bars
         at = np.maximum(np.arange(num_bars) - lookback_bars, 0)
         last = np.where(self.next_row - self.last_row > LONG_GAP_BARS, num_bars, self.last_row)

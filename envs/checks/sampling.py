@@ -2,7 +2,7 @@
 
 A feature that peeks on few bars is found at one of these bars only. Row t is *tested* for a look-ahead of h bars when
 it is computed again with bar t + h redrawn and all that it may read left alone. Redrawing every bar after t tests the
-h rows before t + 1; *islands* of redrawn bars, further apart than the feature looks back, test a row before each of them.
+h rows before t + 1; *islands* of redrawn bars, further apart than the feature looks back, test a row before each.
 
 Axes: T time.
 """
