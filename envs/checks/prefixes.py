@@ -489,9 +489,13 @@ class _Comparison:
         except (_CannotCompute, _OutOfTime):
             return False
 
-    def sampling(self) -> Sampling | None:
+    def sampling(self) -> Sampling:
+        """How much was compared so far."""
         if not self.tested:
-            return None
+            rows = self.num_bars - self.first
+            return Sampling(
+                name=self.subject.label, num_rows=rows, tested_rows=0, computations=self.computations
+            )
         shares = []
         for level, tested in self.tested.items():
             domain = self.rows_of(level)

@@ -145,6 +145,7 @@ def test_a_feature_that_is_too_slow_is_not_taken_for_checked():
                       compute=lambda p: change(p)[..., None])  # fmt: skip
     compared = compare(subject, PANEL, max_seconds=0.0)
     assert "is too slow" in compared.notes[0]
+    assert not compared.sampling.sufficient
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
