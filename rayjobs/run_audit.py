@@ -31,7 +31,7 @@ from rayjobs.build import build_train_config
 from rayjobs.entry import compose
 from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import Study
-from rayjobs.leak_audit import leak_report
+from rayjobs.leak_audit import ENV_CUTS, leak_report
 from rayjobs.rescoring import EvaluateConfig, deflation, plan_rescoring, rescore
 from rayjobs.run_directory import read_status, write_atomically
 from rayjobs.typed_config import build_dataclass
@@ -185,7 +185,7 @@ def compose_evaluate() -> dict[str, Any]:
     return compose("evaluate", ["run=."])
 
 
-def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int) -> AuditReport:
+def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUTS) -> AuditReport:
     """Run the named checks, in the order of the report.
 
     Raises
