@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from envs.checks.sampling import REQUIRED_RATE
 from evaluation.charged_costs import ChargedCost, in_total
 from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
@@ -154,15 +155,22 @@ def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
     report = evidence.leak_check
     if report is None:
         return _missing(1.0, ">=", "The leak check")
-    if report.clean:
-        reason = f"Changing the future moved nothing before it ({report.bars_compared} bars compared)."
-    else:
+    passed = report.clean and report.sufficient
+    coverage = f"; {report.coverage}" if report.coverage else ""
+    if report.findings:
         more = len(report.findings) - 1
         others = f", and {more} more" if more else ""
-        reason = f"The leak check found a leak: {report.findings[0]}{others}."
-    return Measured(
-        value=float(report.clean), threshold=1.0, comparison=">=", passed=report.clean, reason=reason
-    )
+        found = "found a leak" if report.leaks else "found what it cannot check"
+        reason = f"The leak check {found}: {(report.leaks or report.findings)[0]}{others}."
+    elif not passed:
+        reason = f"The leak check compared too little: {report.coverage}; it must be one in {1 / REQUIRED_RATE:,.0f}."
+    else:
+        reason = (
+            f"Changing the future moved nothing before it (the env at {len(report.cut_bars)} cuts, "
+            f"{report.bars_compared} bars compared{coverage})."
+        )
+    reason += "".join(f" {note[0].upper()}{note[1:]}." for note in report.notes)
+    return Measured(value=float(passed), threshold=1.0, comparison=">=", passed=passed, reason=reason)
 
 
 def _costs(config: GateConfig, evidence: GateEvidence) -> Measured:

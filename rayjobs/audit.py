@@ -90,7 +90,7 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
         study, _, _ = load_study(config)
     report = leak_report(study, num_cuts=cuts)
     print_sentence(f"{config.run.experiment}: {report}")
-    return ExitCode.DONE if report.clean else ExitCode.FAILED
+    return ExitCode.DONE if report.clean and report.sufficient else ExitCode.FAILED
 
 
 def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:

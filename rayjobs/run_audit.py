@@ -31,7 +31,7 @@ from rayjobs.contract_audit import CONTRACT, check_contracts
 from rayjobs.derived_again import AuditedRun, check_reproduction
 from rayjobs.finished_run import WINNER_OF, FinishedRun, open_run
 from rayjobs.fold_job import Study
-from rayjobs.leak_audit import leak_report
+from rayjobs.leak_audit import ENV_CUTS, leak_report
 from rayjobs.rescoring import EvaluateConfig, plan_rescoring
 from rayjobs.run_directory import RunDirectory, read_status, write_atomically
 from rayjobs.run_seal import existing_ledger, run_identity
@@ -147,7 +147,11 @@ class RunAudit:
     def leak(self, cuts: int) -> list[Check]:
         report = leak_report(self.study, num_cuts=cuts)
         if report.clean:
-            return [LEAK.passes("future changed", str(report))]
+            return [
+                LEAK.judges(
+                    "future changed", report.sufficient, str(report), f"compared too little: {report}"
+                )
+            ]
         return [LEAK.fails(f"{finding.kind} {finding.culprit}", str(finding)) for finding in report.findings]
 
     def warnings(self) -> list[Check]:
@@ -217,7 +221,7 @@ def configured_folds(run: FinishedRun, study: Study) -> list[Fold]:
     return list(search_windows(config.walk_forward, study.panel.num_bars, holdout).holdout_folds)
 
 
-def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = 3) -> AuditReport:
+def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUTS) -> AuditReport:
     """Run the named checks, in the order of the report.
 
     Raises

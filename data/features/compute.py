@@ -181,6 +181,16 @@ def _output_names(feature: Feature, spec: FeatureSpec, panel: Panel) -> list[str
 
 
 def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel) -> NDArray[np.float64]:
+    values = _values(feature, spec, panel)
+    if np.isinf(values).any() or (feature.kind == "clock" and np.isnan(values).any()):
+        raise ValueError(
+            f"Feature {spec.name!r} returned values that are not finite; "
+            "only asset features may use NaN, for not known."
+        )
+    return values
+
+
+def _values(feature: Feature, spec: FeatureSpec, panel: Panel) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.asarray(feature.function(panel, **spec.params), dtype=np.float64)
     leading = (panel.num_bars, panel.num_assets) if feature.kind == "asset" else (panel.num_bars,)
@@ -191,12 +201,42 @@ def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel) -> NDArray[np.f
         raise ValueError(
             f"Feature {spec.name!r} returned shape {values.shape}; expected {(*leading, outputs)}."
         )
-    if np.isinf(values).any() or (feature.kind == "clock" and np.isnan(values).any()):
-        raise ValueError(
-            f"Feature {spec.name!r} returned values that are not finite; "
-            "only asset features may use NaN, for not known."
-        )
     return values
+
+
+@dataclass(frozen=True)
+class SingleFeature:
+    """One feature on its own, for checks that compute it many times on other bars.
+
+    Attributes
+    ----------
+    spec : what is asked for. names : K names of its outputs on the panel that it was made for.
+    """
+
+    spec: FeatureSpec
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: FeatureSpec, panel: Panel) -> SingleFeature:
+        """The feature of this spec, its outputs named as on this panel."""
+        return cls(spec, tuple(_output_names(resolve_feature(spec.name), spec, panel)))
+
+    @property
+    def kind(self) -> str:
+        """`asset` or `clock`."""
+        return resolve_feature(self.spec.name).kind
+
+    @property
+    def lookback_bars(self) -> int:
+        """Bars before t that row t reads, as declared."""
+        return int(resolve_feature(self.spec.name).lookback_bars(self.spec.params))
+
+    def values(self, panel: Panel) -> Float32Array:
+        """Return (T, A, K), or (T, K) of a clock feature, as `compute_features` does, but infinite values pass."""
+        values = _values(resolve_feature(self.spec.name), self.spec, panel).astype(np.float32)
+        if self.kind == "asset":
+            values[: self.lookback_bars] = np.nan
+        return values
 
 
 def _hash(features: Sequence[Feature], specs: Sequence[FeatureSpec], names: Mapping[str, list[str]]) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+BLOCK = 1024
+"""Sums that are carried side by side: few enough for the first cache."""
 
 
 def trailing_mean(values: FloatArray, window_bars: int) -> FloatArray:
@@ -20,25 +22,32 @@ def trailing_mean(values: FloatArray, window_bars: int) -> FloatArray:
 
     NaN where the window is not complete, or fewer than half of its values are known.
     """
-    return _trailing_mean(np.ascontiguousarray(values, dtype=np.float64), int(window_bars))
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    known = ~np.isnan(values)
+    return _trailing_mean(np.where(known, values, 0.0), known.astype(np.int32), int(window_bars))
 
 
 @numba.njit(cache=True)
-def _trailing_mean(values: FloatArray, window_bars: int) -> FloatArray:
+def _trailing_mean(values: FloatArray, known: NDArray[np.int32], window_bars: int) -> FloatArray:
+    # Many neighbouring windows side by side: each is summed in its own order, and the processor adds several at once.
+    # An unknown value is a 0 here; adding it leaves a sum as it is, to the bit.
     num_bars, num_assets = values.shape
-    out = np.full((num_bars, num_assets), np.nan)
-    total = np.empty(num_assets)
-    known = np.empty(num_assets, dtype=np.int64)
-    for t in range(window_bars - 1, num_bars):
+    flat, flat_known = values.ravel(), known.ravel()
+    out = np.full(values.size, np.nan)
+    size = max(BLOCK // num_assets, 1) * num_assets
+    total, count = np.empty(size), np.empty(size, dtype=np.int32)
+    for start in range((window_bars - 1) * num_assets, values.size, size):
+        width = min(size, values.size - start)
         total[:] = 0.0
-        known[:] = 0
-        for u in range(t - window_bars + 1, t + 1):
-            for a in range(num_assets):
-                value = values[u, a]
-                if not np.isnan(value):
-                    total[a] += value
-                    known[a] += 1
-        for a in range(num_assets):
-            if 2 * known[a] >= window_bars and known[a] > 0:
-                out[t, a] = total[a] / known[a]
-    return out
+        count[:] = 0
+        for lag in range(window_bars - 1, -1, -1):
+            first = start - lag * num_assets
+            part, part_known = flat[first : first + width], flat_known[first : first + width]
+            for i in range(len(part)):
+                total[i] += part[i]
+            for i in range(len(part_known)):
+                count[i] += part_known[i]
+        for i in range(width):
+            if 2 * count[i] >= window_bars and count[i] > 0:
+                out[start + i] = total[i] / count[i]
+    return out.reshape(num_bars, num_assets)

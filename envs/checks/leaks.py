@@ -3,73 +3,42 @@
 It rebuilds the whole chain from raw bars (features, normaliser, market, env) on a panel that is the same up to bar t
 and different after it, replays the same actions, and compares features, observations, the policy's actions, fills
 and rewards. It also demands that what is decided at close t is filled at a price that was not known at close t.
+
+An env is run again for each cut, so there are few cuts. The arrays that it reads, features among them, are cheaper:
+they are compared at thousands (`envs.checks.prefixes`), so that a peek on few bars is found, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from envs.checks.findings import LeakFinding, LeakReport
 from envs.checks.poison import poison_after
+from envs.checks.prefixes import Subject, compare
 from envs.checks.trajectory import Policy, Trajectory, projection_policy, run
 from envs.kernel import columns as c
+from envs.market import Market
 
 EnvFactory = Callable[[Panel], Any]
+MARKET_SECONDS = 30.0
+"""CPU time after which no further cuts of the market's arrays are made; an env of few bars needs a fraction of it."""
+
+__all__ = ["LeakError", "LeakFinding", "LeakReport", "find_leaks", "leak_check"]
 
 
 class LeakError(AssertionError):
     """Something known at bar t depends on bars after t; the message names the culprit."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LeakFinding:
-    """One thing that moved.
-
-    Attributes
-    ----------
-    kind : "feature", "context", "observation", "action", "fill" or "reward". culprit : its name.
-    cut_bar : last bar that was left alone. first_bar, last_bar : where it moved. hint : likely cause.
-    """
-
-    kind: str
-    culprit: str
-    cut_bar: int
-    first_bar: int
-    last_bar: int
-    hint: str
-
-    def __str__(self) -> str:
-        where = f"bar {self.first_bar}" + (f" to {self.last_bar}" if self.last_bar > self.first_bar else "")
-        return f"{self.kind} {self.culprit!r} moved at {where} when bars after {self.cut_bar} changed: {self.hint}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeakReport:
-    """Result of a leak check: cut bars tried, bars compared in all, findings (empty when nothing leaks)."""
-
-    cut_bars: tuple[int, ...]
-    bars_compared: int
-    findings: tuple[LeakFinding, ...]
-
-    @property
-    def clean(self) -> bool:
-        """True when nothing moved."""
-        return not self.findings
-
-    def __str__(self) -> str:
-        if self.clean:
-            return f"no leak: {self.bars_compared} bars compared at cuts {list(self.cut_bars)}"
-        return "leak found\n" + "\n".join(f"  - {finding}" for finding in self.findings)
-
-
 def leak_check(
     env_factory: EnvFactory, panel: Panel, *, policy: Policy | None = None, num_cuts: int = 3, num_steps: int = 400,
-    seed: int = 0,
+    seed: int = 0, market_seconds: float = MARKET_SECONDS,
 ) -> LeakReport:  # fmt: skip
     """Raise LeakError if anything up to bar t depends on bars after t; else return the report.
 
@@ -81,8 +50,12 @@ def leak_check(
     policy : (E, D) observation -> actions; default a random projection that reads every entry.
     num_cuts : cut bars, spread over the trajectory; up to two more are put at missing bars.
     num_steps : steps of the trajectory.
+    market_seconds : CPU time for cuts of the arrays of `env.market`, thousands for a small env; 0 leaves them out.
     """
-    report = find_leaks(env_factory, panel, policy=policy, num_cuts=num_cuts, num_steps=num_steps, seed=seed)
+    report = find_leaks(
+        env_factory, panel, policy=policy, num_cuts=num_cuts, num_steps=num_steps, seed=seed,
+        market_seconds=market_seconds,
+    )  # fmt: skip
     if not report.clean:
         raise LeakError(str(report))
     return report
@@ -90,7 +63,7 @@ def leak_check(
 
 def find_leaks(
     env_factory: EnvFactory, panel: Panel, *, policy: Policy | None = None, num_cuts: int = 3, num_steps: int = 400,
-    seed: int = 0,
+    seed: int = 0, market_seconds: float = MARKET_SECONDS,
 ) -> LeakReport:  # fmt: skip
     """As `leak_check`, but return the report in any case."""
     env = env_factory(panel)
@@ -108,7 +81,17 @@ def find_leaks(
         found += reward_findings(base, other, cut)
         findings += found
         compared += int((base.bar <= cut).sum())
-    return LeakReport(cut_bars=tuple(cuts), bars_compared=compared, findings=_root_causes(findings))
+    report = LeakReport(cut_bars=tuple(cuts), bars_compared=compared, findings=root_causes(findings))
+    if findings or market_seconds <= 0.0 or not hasattr(env, "market"):
+        return report
+    compared_market = compare(
+        market_subject(env_factory, env.market, fixed_bars=int(base.bar.min()) + 1), panel, seed=seed,
+        max_seconds=market_seconds,
+    )  # fmt: skip
+    samplings = () if compared_market.sampling is None else (compared_market.sampling,)
+    return replace(
+        report, findings=compared_market.findings, notes=compared_market.notes, samplings=samplings
+    )
 
 
 def cut_bars(panel: Panel, base: Trajectory, num_cuts: int) -> list[int]:
@@ -148,6 +131,37 @@ def _array_findings(
     return findings
 
 
+CONTEXT_NAMES = ("last mark", "last tradable", "funding", "split", "atr", "volatility", "adv")
+BAR_NAMES = ("open", "high", "low", "mark", "volume", "tradable")
+
+
+def market_arrays(market: Market) -> NDArray[np.float64]:
+    """(T, S, K) all that is known of a market at the close of each bar: bars, features, clock, context."""
+    bars = market.bars
+    known = np.full((*bars.shape[:2], bars.shape[2] - c.LAST_MARK), np.nan)
+    known[:-1] = bars[1:, :, c.LAST_MARK :]  # of bar t + 1, known before it opens
+    clock = np.broadcast_to(market.clock[:, None], (*bars.shape[:2], market.clock.shape[1]))
+    return np.concatenate([market.features, clock, bars[..., : c.LAST_MARK], known], axis=2)
+
+
+def market_columns(market: Market) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Kind and name of each column of `market_arrays`."""
+    context = CONTEXT_NAMES[: market.bars.shape[2] - c.LAST_MARK]
+    groups = {"feature": (*market.asset_names, *market.clock_names), "bars": BAR_NAMES, "context": context}
+    pairs = [(kind, name) for kind, names in groups.items() for name in names]
+    return tuple(kind for kind, _ in pairs), tuple(name for _, name in pairs)
+
+
+def market_subject(env_factory: EnvFactory, market: Market, fixed_bars: int) -> Subject:
+    """What an env reads, built from raw bars each time; bars before `fixed_bars` stay, for the normaliser."""
+    kinds, names = market_columns(market)
+    return Subject(
+        label="market", kinds=kinds, names=names, lookback_bars=market.first_bar, fixed_bars=fixed_bars,
+        compute=lambda panel: market_arrays(env_factory(panel).market), sessions=False, truncate=False,
+        reads_bars=False,
+    )  # fmt: skip
+
+
 def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
     """Compare what the env was built from, when it shows it as `market` (see envs.market.Market)."""
     if not hasattr(env, "market"):
@@ -155,11 +169,9 @@ def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
     a, b = env.market, poisoned.market
     findings = _array_findings("feature", a.asset_names, a.features, b.features, cut, a.first_bar)
     findings += _array_findings("feature", a.clock_names, a.clock, b.clock, cut, a.first_bar)
-    names = ("open", "high", "low", "mark", "volume", "tradable")
-    findings += _array_findings("bars", names, a.bars, b.bars, cut, 0)
-    names = ("last mark", "last tradable", "funding", "split", "atr", "volatility", "adv")
+    findings += _array_findings("bars", BAR_NAMES, a.bars, b.bars, cut, 0)
     known = (bars[1:, :, c.LAST_MARK :] for bars in (a.bars, b.bars))  # row t: before bar t + 1 opens
-    findings += _array_findings("context", names[: a.bars.shape[2] - c.LAST_MARK], *known, cut, 0)
+    findings += _array_findings("context", CONTEXT_NAMES[: a.bars.shape[2] - c.LAST_MARK], *known, cut, 0)
     return findings
 
 
@@ -244,7 +256,7 @@ def _finding(kind: str, culprit: str, cut: int, bar: int, hint: str) -> LeakFind
     return LeakFinding(kind=kind, culprit=culprit, cut_bar=cut, first_bar=bar, last_bar=bar, hint=hint)
 
 
-def _root_causes(findings: list[LeakFinding]) -> tuple[LeakFinding, ...]:
+def root_causes(findings: Sequence[LeakFinding]) -> tuple[LeakFinding, ...]:
     """One finding per culprit, and no observation column that merely shows a feature already named."""
     named = {finding.culprit for finding in findings if finding.kind == "feature"}
     kept: dict[tuple[str, str], LeakFinding] = {}

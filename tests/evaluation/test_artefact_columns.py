@@ -37,7 +37,7 @@ TERMS = {
     "BBB": replace(CRYPTO_PERPETUAL, currency="EUR", multiplier=0.1, lot_step=5.0, tick_size=0.25),
     "CCC": replace(CATALOGUE["ES"], currency="EUR", half_spread_ticks=0.2),
 }
-CONTEXT = ContextConfig(atr_bars=10, volatility_bars=10, adv_bars=20)
+CONTEXT = ContextConfig(atr_bars=10, volatility_bars=10, adv_bars=20, until_full="no_entry")
 EQUITY, SEED = 3_000_000.0, 11
 FOLDS = WalkForward(300, 200, embargo_bars=5).folds(705)
 

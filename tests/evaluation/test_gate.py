@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from envs.checks.leaks import LeakFinding, LeakReport
+from envs.checks.sampling import Sampling
 from evaluation.artefacts import plain
 from evaluation.charged_costs import ChargedCost
 from evaluation.gate import CRITERIA, GateConfig, GateEvidence, judge
@@ -162,6 +163,32 @@ def test_a_policy_that_never_trades_is_refused_for_having_no_sharpe_ratio():
 def test_a_refusal_for_a_leak_names_the_culprit():
     verdict, _ = outcome("leak_check", leak_check=replace(CLEAN, findings=(LEAK,)))
     assert "feature 'tomorrow' moved at bar 5" in verdict.headline
+
+
+def test_the_leak_check_tells_its_cuts_and_which_peeks_they_find():
+    sampled = Sampling(name="x", num_rows=35_000, tested_rows=4_917, computations=60)
+    _, criterion = outcome("leak_check", leak_check=replace(CLEAN, samplings=(sampled,)))
+    assert criterion.passed
+    # (1 - 4917 / 35000)^31 is the first power below 1 %: 31 bars, one in 1,129.
+    assert "features at 4,917 cuts or more: a peek on one bar in 1,129 is found with 99%" in criterion.reason
+
+
+def test_too_few_cuts_of_a_feature_are_no_evidence():
+    sampled = Sampling(name="slow", num_rows=35_000, tested_rows=300, computations=900)
+    verdict, criterion = outcome("leak_check", leak_check=replace(CLEAN, samplings=(sampled,)))
+    assert not verdict.passed
+    assert criterion.passed is False
+    assert "compared too little: features at 300 cuts or more: a peek on one bar in 65" in criterion.reason
+    assert "'slow' was compared least" in criterion.reason
+
+
+def test_a_random_feature_is_refused_but_not_called_a_leak():
+    random = replace(LEAK, kind="random", hint="computed again it differs")
+    _, criterion = outcome("leak_check", leak_check=replace(CLEAN, findings=(random,)))
+    assert criterion.passed is False
+    assert criterion.reason == (
+        "The leak check found what it cannot check: 'tomorrow' cannot be checked: computed again it differs."
+    )
 
 
 def test_a_single_seed_is_judged_and_said_to_show_no_spread():
