@@ -24,6 +24,7 @@ from rayjobs.finished_run import WINNER_OF, FinishedRun
 from rayjobs.fold_job import Study
 from rayjobs.look_count import JudgedBars, at_least, count_at
 from rayjobs.looks_on_disk import LOOK_FILE, run_id, runs_below
+from rayjobs.rescored_look import roots_of
 from rayjobs.rescoring import deflation
 from rayjobs.search.leaderboard import study_significance
 from rayjobs.storage import local_directory
@@ -156,10 +157,10 @@ def from_ledger(
     return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
 
 
-def _judged(run: FinishedRun, study: Study, bars: slice) -> JudgedBars:
+def _judged(run: FinishedRun, study: Study, bars: slice, roots: tuple[Path, ...] = ()) -> JudgedBars:
     return JudgedBars(
         panel=study.panel, data=study.config.data, bars=bars, run=run_id(run.path),
-        roots=(local_directory(study.config.run.directory),),
+        roots=(local_directory(study.config.run.directory), *roots),
     )  # fmt: skip
 
 
@@ -207,7 +208,8 @@ def of_evaluation(
     if same_bars and WINNER_OF in source.provenance:
         first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
         bars = slice(min(first, bars.start), bars.stop)
-    counted = counted_then(ledger, head, _judged(run, study, bars), result)
+    roots = roots_of(source.path, run.path)
+    counted = counted_then(ledger, head, _judged(run, study, bars, roots), result)
     recorded, looks = deflation(source), counted.looks
     if same_bars and recorded.looks is not None:
         looks = at_least(looks, recorded.looks)

@@ -68,7 +68,7 @@ def rescored_look(
         first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
         chosen_on = slice(min(first, bars.start), bars.stop)
     with entered(
-        ledger, entry, study, directory, bars=bars, chosen_on=chosen_on, roots=_roots(run.path, directory)
+        ledger, entry, study, directory, bars=bars, chosen_on=chosen_on, roots=roots_of(run.path, directory)
     ) as look:
         yield look
 
@@ -94,6 +94,6 @@ def _of_earlier_release(recorded: SupportingEvidence) -> Looks:
     )
 
 
-def _roots(*directories: Path) -> tuple[Path, ...]:
+def roots_of(*directories: Path) -> tuple[Path, ...]:
     """Folders of experiments' folders that these run directories lie in."""
     return tuple(path.absolute().parents[3 if path.name == WINNER else 1] for path in directories)

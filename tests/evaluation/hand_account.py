@@ -73,7 +73,8 @@ def empty_features(panel: Panel) -> FeatureSet:
 
 
 def market_of(panel: Panel, kind: str) -> Market:
-    context = ContextConfig(atr_bars=5, volatility_bars=5, adv_bars=5, until_full="no_entry") if kind == "perpetuals" else None
+    windows = ContextConfig(atr_bars=5, volatility_bars=5, adv_bars=5, until_full="no_entry")
+    context = windows if kind == "perpetuals" else None
     return Market.build(panel, empty_features(panel), instruments_of(panel, kind), context)
 
 

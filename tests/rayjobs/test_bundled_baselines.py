@@ -36,7 +36,7 @@ def world(experiment):
 
 
 def cost(units, price, term, costs):
-    """Of fills (A,) of one asset or more: half the spread and the fee, as the experiment's costs say."""
+    """Of fills (A,) of one asset or more: half the spread, the fee and what an order slips, as the costs say."""
     notional = np.abs(units) * price
     spread = notional * term["half_spread_bps"] / 1e4 + np.abs(units) * term["half_spread_ticks"] * term["tick_size"]
     fee = np.abs(units) * term["commission_per_unit"] + notional * term["taker_fee_bps"] / 1e4
@@ -44,7 +44,8 @@ def cost(units, price, term, costs):
         spread = notional * costs.half_spread_bps / 1e4
     if costs.fee_bps is not None:
         fee = notional * costs.fee_bps / 1e4
-    return spread + fee
+    slip = notional * costs.slippage_value / 1e4 if costs.slippage == "fixed_bps" else 0.0
+    return spread + fee + slip
 
 
 def held_by_hand(panel, terms, costs, window: Window, equity: float):
