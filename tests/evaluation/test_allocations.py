@@ -233,7 +233,7 @@ def test_a_delisted_asset_is_sold_at_its_last_price_and_its_money_stays_in_cash(
     env = hostile("weights")
     (recorded,) = run_schedule(SCRIPTED["buy_and_hold"](panel), market, env, [WINDOW])
     gone = np.flatnonzero(recorded.units[:, 1] == 0.0)
-    assert gone[0] == 700 - START
+    assert gone[0] == 699 - START  # at the close of its last bar
     assert (np.diff(recorded.units[:-1, [0, 2]], axis=0) == 0).all()
     assert recorded.exposure[gone[0] + 10].sum() == pytest.approx(2 / 3, abs=0.1)
 

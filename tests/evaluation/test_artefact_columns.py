@@ -31,12 +31,15 @@ from evaluation.summary import summarise
 from evaluation.tables import history_table
 from evaluation.walk_forward import WalkForwardResult, run_walk_forward
 from policies.baselines import Schedule
+from policies.origin import EARLIER, SEEN, UNSEEN
 
 TERMS = {
     "AAA": replace(FRACTION, half_spread_bps=0.2, borrow_rate=0.03, maker_fee_bps=0.5),
     "BBB": replace(CRYPTO_PERPETUAL, currency="EUR", multiplier=0.1, lot_step=5.0, tick_size=0.25),
     "CCC": replace(CATALOGUE["ES"], currency="EUR", half_spread_ticks=0.2),
 }
+SEEN_BARS = np.repeat(np.array([SEEN, EARLIER, UNSEEN], dtype=np.int8), [50, 20, 130])
+TRAINED_ON = (np.datetime64("2023-01-01", "s"), np.datetime64("2023-06-01", "s"))
 CONTEXT = ContextConfig(atr_bars=10, volatility_bars=10, adv_bars=20, until_full="no_entry")
 EQUITY, SEED = 3_000_000.0, 11
 FOLDS = WalkForward(300, 200, embargo_bars=5).folds(705)
@@ -77,13 +80,15 @@ def run(request, tmp_path_factory):
     market = Market.build(panel, empty_features(panel), TERMS, CONTEXT)
     scoring = scoring_config(momentum_bars=20, hold_bars=4, stress_cost_factor=2.0, in_sample=True)
     policy = Schedule(target_TA=target)
-    study = run_walk_forward(
-        panel, FOLDS,
-        lambda fold: score_fold(
+
+    def scored(fold):
+        result = score_fold(
             fold, policy, panel, market, env_of(request.param), scoring, seed=SEED,
             parameters={"lr": 1e-3}, policy_hash="beef",
-        ),
-    )  # fmt: skip
+        )  # fmt: skip
+        return replace(result, exposure=SEEN_BARS, contract_hash="cafe", trained_on=TRAINED_ON)
+
+    study = run_walk_forward(panel, FOLDS, scored)
     directory = tmp_path_factory.mktemp(request.param)
     write_artefacts(directory, study, summarise(study, num_trials=4, trial_sharpe_variance=1e-4))
     return directory, study, env_of(request.param)
@@ -179,7 +184,10 @@ def test_fills_have_the_prices_of_raw_bars_whole_lots_and_their_due_costs(run):
         else:  # a barrier, or the open where it lies beyond; a long is sold
             side, start = -np.sign(fill.units), entry[fill.fold, fill.symbol]
             level = start * (1 + side * (0.015 if fill.reason == "profit_target" else -0.01))
-            assert fill.price in (pytest.approx(level, rel=1e-12), panel.open[bar, a])
+            tick = TERMS[fill.symbol].tick_size  # on the grid, on the side that hurts: lower for who sells
+            rested = (np.floor if side > 0 else np.ceil)(level / tick) * tick
+            reached = rested + side * tick  # a target that was never seen at the tick before
+            assert fill.price in (pytest.approx(rested, rel=1e-12), pytest.approx(reached), panel.open[bar, a])
 
 
 def test_decisions_are_the_whole_lots_that_are_held_after_the_next_open(run):
@@ -208,7 +216,10 @@ def test_returns_and_history_follow_from_fills_bars_and_financing(run, again):
     history, _ = again
     same(table(directory, "backtest/portfolio_history.csv"), history)
     same(
-        table(directory, "walk_forward/returns.parquet"), history[["fold", "bar_utc", "net_return", "equity"]]
+        table(directory, "walk_forward/returns.parquet"),
+        history[["fold", "bar_utc", "net_return", "equity"]].assign(
+            in_sample=np.tile(SEEN_BARS == SEEN, len(FOLDS)), hindsight=np.tile(SEEN_BARS == EARLIER, len(FOLDS))
+        ),
     )
 
 
@@ -260,6 +271,9 @@ def test_folds_csv_follows_from_the_folds_own_bars(run, again):
             "fold": item.fold.index, "train_first_utc": panel.bar_utc[train.start],
             "train_last_utc": panel.bar_utc[train.stop - 1], "test_first_utc": panel.bar_utc[test.start],
             "test_last_utc": panel.bar_utc[test.stop - 1], "train_bars": 300, "test_bars": 200,
+            "in_sample_share": 0.25, "hindsight_share": 0.1, "contract_hash": "cafe",
+            "policy_trained_from_utc": pd.Timestamp(TRAINED_ON[0]),
+            "policy_trained_until_utc": pd.Timestamp(TRAINED_ON[1]),
             "seed": SEED, "policy_hash": "beef", "param_lr": 1e-3, **few(own["net_return"].to_numpy(), periods),
             "num_trades": int((trades["fold"] == item.fold.index).sum()), "turnover": own["turnover"].sum(),
             "total_cost": own[costs].to_numpy().sum(),
@@ -314,7 +328,7 @@ def test_summary_json_follows_from_the_history_the_trades_and_the_fills(run, aga
         "num_trials": 4, "trial_sharpe_variance": 1e-4, "num_folds": len(FOLDS), "num_bars": len(r),
         "first_bar_utc": f"{panel.bar_utc[study.bar[0]].astype('datetime64[s]')}Z",
         "last_bar_utc": f"{panel.bar_utc[study.bar[-1]].astype('datetime64[s]')}Z", "periods_per_year": periods,
-        "baselines": baselines, "information_ratio": ratios,
+        "baselines": baselines, "information_ratio": ratios, "in_sample_share": 0.25, "hindsight_share": 0.1,
         "stress": {n: performance_again(study.stress_return(n), periods) for n in study.stress_names},
         "hours_utc": {f"{hour:02d}": part(r[hours == hour], periods) for hour in range(24)},
         "capacity": capacity_again(panel, TERMS, fills, history, study.bar, EQUITY),
