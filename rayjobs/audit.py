@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from rayjobs.entry import ExitCode, reading_input, run_entry_point
-from rayjobs.typed_config import ConfigError, convert, did_you_mean
+from rayjobs.config.typed_config import ConfigError, convert, did_you_mean
 
 LEAK = "leak"
 OWN = ("checks", "leak_cuts")
@@ -79,12 +79,12 @@ def wanted_checks(given: Any, *, of_run: bool) -> tuple[str, ...]:
 
 def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
     """Change the future of an experiment's bars, and see whether anything before it moves."""
-    from rayjobs.build import build_train_config
+    from rayjobs.study.config import build_train_config
 
     config = build_train_config(values)
-    from rayjobs.leak_audit import leak_report
-    from rayjobs.result_tables import print_sentence
-    from rayjobs.study import load_study
+    from rayjobs.study.leak_check import leak_report
+    from rayjobs.monitoring.result_tables import print_sentence
+    from rayjobs.study.report import load_study
 
     with reading_input():
         study, _, _ = load_study(config)
@@ -95,9 +95,9 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
 
 def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
     """Derive what a finished run recorded again, compare, and write audit_report.json and audit_report.md there."""
-    from rayjobs.finished_run import open_run
-    from rayjobs.result_tables import print_paths, print_sentence, print_table
-    from rayjobs.run_audit import examine, write_audit
+    from rayjobs.replay.finished_run import open_run
+    from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
+    from rayjobs.replay.audit import examine, write_audit
 
     run = open_run(path)
     with reading_input():

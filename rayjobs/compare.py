@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rayjobs.entry import ExitCode, run_entry_point
-from rayjobs.typed_config import ConfigError
+from rayjobs.config.typed_config import ConfigError
 
 LOG = logging.getLogger(__name__)
 
@@ -24,10 +24,10 @@ def compare(values: dict[str, Any], paths: Sequence[Path]) -> ExitCode:
         raise ConfigError(
             "nothing to compare; name studies, runs, or a folder of them: rayjobs.compare runs/EXPERIMENT"
         )
-    from rayjobs.compared_looks import enter_compared
-    from rayjobs.search.comparison import CompareConfig, compare_runs, compare_study
-    from rayjobs.search.run_view import find_results
-    from rayjobs.typed_config import build_dataclass
+    from rayjobs.search.comparison.compared_looks import enter_compared
+    from rayjobs.search.comparison.comparison import CompareConfig, compare_runs, compare_study
+    from rayjobs.search.comparison.run_view import find_results
+    from rayjobs.config.typed_config import build_dataclass
 
     config = build_dataclass(CompareConfig, values, "")
     studies, runs = find_results(paths)

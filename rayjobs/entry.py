@@ -33,10 +33,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from data.schema import DataError
-from rayjobs.column_keys import with_new_columns
-from rayjobs.override_errors import explain, refuse_unnamed_choices, unreadable
-from rayjobs.run_directory import JobFailed, original
-from rayjobs.typed_config import ConfigError, did_you_mean
+from rayjobs.config.column_keys import with_new_columns
+from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
+from rayjobs.storage.run_directory import JobFailed, original
+from rayjobs.config.typed_config import ConfigError, did_you_mean
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

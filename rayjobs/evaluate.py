@@ -12,17 +12,17 @@ from functools import partial
 from typing import Any
 
 from rayjobs.entry import ExitCode, reading_input, run_entry_point
-from rayjobs.run_overrides import changed_values, split_overrides
+from rayjobs.config.run_overrides import changed_values, split_overrides
 
 
 def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
     """Read back, score, report; ``values`` is ``conf/evaluate.yaml``, ``changes`` are for the run's configuration."""
-    from rayjobs.evaluation_report import evaluation_directory, report_evaluation
-    from rayjobs.finished_run import open_run
-    from rayjobs.ledger_place import open_ledger
-    from rayjobs.rescored_look import rescored_evidence, rescored_look
-    from rayjobs.rescoring import EvaluateConfig, plan_rescoring, rescore
-    from rayjobs.typed_config import build_dataclass
+    from rayjobs.replay.report import evaluation_directory, report_evaluation
+    from rayjobs.replay.finished_run import open_run
+    from rayjobs.storage.ledger_place import open_ledger
+    from rayjobs.replay.rescored_look import rescored_evidence, rescored_look
+    from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring, rescore
+    from rayjobs.config.typed_config import build_dataclass
 
     settings = build_dataclass(EvaluateConfig, values, "")
     run = open_run(settings.run)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rayjobs.entry import ExitCode, run_entry_point
-from rayjobs.nudges import Nudge, write_nudge
-from rayjobs.run_directory import latest_run, read_status
-from rayjobs.typed_config import ConfigError, build_dataclass
+from rayjobs.training.nudges import Nudge, write_nudge
+from rayjobs.storage.run_directory import latest_run, read_status
+from rayjobs.config.typed_config import ConfigError, build_dataclass
 
 LOG = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any
 from rayjobs.entry import ExitCode, compose_command_line, run_entry_point
 from rayjobs.submission.job_command import job_command, split_arguments
 from rayjobs.submission.settings import SubmitConfig, cluster_config
-from rayjobs.typed_config import ConfigError, build_dataclass
+from rayjobs.config.typed_config import ConfigError, build_dataclass
 
 LOG = logging.getLogger(__name__)
 COMMANDS = ("status", "logs", "stop")

@@ -71,7 +71,7 @@ def test_the_kubernetes_manifest_has_the_token_on_and_the_locked_ray():
 
 
 def test_the_dashboard_draws_every_metric_that_is_exported():
-    from rayjobs.job_metrics import COUNTER, GAUGES
+    from rayjobs.monitoring.ray_metrics import COUNTER, GAUGES
 
     dashboard = json.loads((ROOT / "docs" / "cluster" / "grafana.json").read_text())
     drawn = json.dumps([target["expr"] for panel in dashboard["panels"] for target in panel["targets"]])

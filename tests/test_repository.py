@@ -84,7 +84,7 @@ def test_scripts_are_executable_and_stop_at_the_first_failure():
 def test_importing_data_envs_and_the_entry_point_loads_neither_ray_nor_torch_nor_tracking():
     heavy = ["ray", "torch", "wandb"]
     program = (
-        "import sys, json; import data.sources, data.features, envs.config, rayjobs.entry, rayjobs.build;"
+        "import sys, json; import data.sources, data.features, envs.config, rayjobs.entry, rayjobs.study.config;"
         f"print(json.dumps([name for name in {heavy} if name in sys.modules]))"
     )
     done = subprocess.run(

@@ -18,14 +18,14 @@ os.environ.setdefault("RAY_TMPDIR", tempfile.mkdtemp(prefix="rf", dir="/tmp"))
 import ray
 from ray.cluster_utils import Cluster
 
-from rayjobs.build import build_train_config
-from rayjobs.dry_run import fragment_bytes
+from rayjobs.study.config import build_train_config
+from rayjobs.study.dry_run import fragment_bytes
 from rayjobs.entry import compose
-from rayjobs.fold_job import fold_market
-from rayjobs.iteration_row import iteration_row
-from rayjobs.search.policy_trials import training_spec
-from rayjobs.study import load_study
-from rayjobs.training import build_algorithm
+from rayjobs.study.fold import fold_market
+from rayjobs.training.iteration_row import iteration_row
+from rayjobs.search.trial.policy_trials import training_spec
+from rayjobs.study.report import load_study
+from rayjobs.training.policy_training import build_algorithm
 
 SETTINGS = ((1, (2,)), (2, (3,)), (2, (2, 1)))
 """Env runners, and CPUs of each node: one is the training's own."""

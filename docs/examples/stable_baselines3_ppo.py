@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecMonitor
 
 from envs.stable_baselines3 import PortfolioVecEnv
-from rayjobs.training_env import training_env
+from rayjobs.study.training_env import training_env
 
 
 class MeanReturns(BaseCallback):

@@ -12,7 +12,7 @@ from ray.rllib.algorithms.ppo import PPOConfig
 from ray.tune.registry import register_env
 
 from envs.portfolio import PortfolioVectorEnv
-from rayjobs.training_env import training_env
+from rayjobs.study.training_env import training_env
 
 
 def vector_env(context: dict) -> PortfolioVectorEnv:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from rayjobs.entry import ExitCode, run_entry_point
-from rayjobs.result_tables import print_paths, print_table
-from rayjobs.run_directory import git_commit, write_atomically
-from rayjobs.typed_config import ConfigError, did_you_mean
+from rayjobs.monitoring.result_tables import print_paths, print_table
+from rayjobs.storage.run_directory import git_commit, write_atomically
+from rayjobs.config.typed_config import ConfigError, did_you_mean
 
 SUITES = ("env", "train", "scoring", "sweep")
 PACKAGES = (

@@ -18,8 +18,8 @@ from evaluation.scoring import scored_window
 from evaluation.splits import Fold
 from policies.networks import NetworkConfig
 from policies.settings import PPOSettings
-from rayjobs.build import TrainConfig
-from rayjobs.fold_job import Study, fold_market, training_windows
+from rayjobs.study.config import TrainConfig
+from rayjobs.study.fold import Study, fold_market, training_windows
 
 ENVS = 64
 """Envs side by side: with more, RecurrentPPO's minibatches of whole envs get too large."""

@@ -22,18 +22,18 @@ import optuna
 import ray
 
 from rayjobs.bench.sweep_peers import SB3Work, sb3_trial
-from rayjobs.cluster import ClusterConfig, ray_session
+from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.entry import compose
-from rayjobs.search.parameter import Parameter
-from rayjobs.search.policy_trials import PolicyTrials, share_study
-from rayjobs.search.practice_trials import PracticeStudy, PracticeTrials
-from rayjobs.search.settings import SearchConfig
-from rayjobs.search.space import Space
-from rayjobs.search.studies import open_study
-from rayjobs.search.sweep_config import SweepConfig, build_sweep_config
-from rayjobs.search.sweep_data import SweepData, load_sweep
-from rayjobs.search.sweep_loop import SweepLoop
-from rayjobs.search.trial_worker import MakeProgram, WorkerPool
+from rayjobs.search.space.parameter import Parameter
+from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
+from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
+from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.space.search_space import Space
+from rayjobs.search.proposal.studies import open_study
+from rayjobs.search.sweep.config import SweepConfig, build_sweep_config
+from rayjobs.search.sweep.data import SweepData, load_sweep
+from rayjobs.search.sweep.loop import SweepLoop
+from rayjobs.search.trial.worker import MakeProgram, WorkerPool
 
 LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -177,7 +177,7 @@ def _timed(
 
 
 def _search(values: Mapping[str, Any], num_trials: int, sampler: str) -> SearchConfig:
-    from rayjobs.typed_config import build_dataclass
+    from rayjobs.config.typed_config import build_dataclass
 
     config = build_dataclass(SearchConfig, values, "search")
     return replace(

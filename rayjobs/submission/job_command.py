@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayjobs.entry import CONF, compose_command_line
-from rayjobs.storage import is_uri, join
-from rayjobs.typed_config import ConfigError, build_dataclass, did_you_mean
+from rayjobs.storage.uri import is_uri, join
+from rayjobs.config.typed_config import ConfigError, build_dataclass, did_you_mean
 
 JOBS = ("train", "sweep", "evaluate")
 _OURS = ("job", "submit")
@@ -85,7 +85,7 @@ def _run(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
 
 def _evaluation(arguments: Sequence[str], storage: str) -> JobCommand:
     """An evaluation runs in one process: it takes no cluster, and its results lie beside the run."""
-    from rayjobs.run_overrides import split_overrides
+    from rayjobs.config.run_overrides import split_overrides
 
     changes, own = split_overrides([a for a in arguments if _root(a) != "cluster"])
     own, composed = _below(storage, "evaluate", own, "run")
@@ -121,15 +121,15 @@ def _compose(job: str, arguments: Sequence[str]) -> dict[str, Any]:
 def _check(job: str, values: Mapping[str, Any]) -> None:
     """Refuse here what the job would refuse there, after the upload and the queue."""
     if job == "train":
-        from rayjobs.build import build_train_config
+        from rayjobs.study.config import build_train_config
 
         build_train_config(values)
     elif job == "sweep":
-        from rayjobs.search.sweep_config import build_sweep_config
+        from rayjobs.search.sweep.config import build_sweep_config
 
         build_sweep_config(values)
     else:
-        from rayjobs.rescoring import EvaluateConfig
+        from rayjobs.replay.rescoring import EvaluateConfig
 
         build_dataclass(EvaluateConfig, values, "")
 

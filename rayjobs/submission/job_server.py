@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rayjobs.typed_config import ConfigError
+from rayjobs.config.typed_config import ConfigError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rayjobs.cluster import ClusterConfig, local_job_server
+from rayjobs.cluster.session import ClusterConfig, local_job_server
 from rayjobs.entry import ExitCode
-from rayjobs.run_directory import COMMIT_VARIABLE, git_commit
+from rayjobs.storage.run_directory import COMMIT_VARIABLE, git_commit
 from rayjobs.submission.job_command import JobCommand
 from rayjobs.submission.job_log import ConnectionLost, follow
 from rayjobs.submission.job_server import connect, explaining
 from rayjobs.submission.settings import SubmitConfig
 from rayjobs.submission.upload import EXCLUDES
-from rayjobs.typed_config import ConfigError
+from rayjobs.config.typed_config import ConfigError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

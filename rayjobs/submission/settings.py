@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rayjobs.cluster import ClusterConfig
-from rayjobs.typed_config import build_dataclass
+from rayjobs.cluster.session import ClusterConfig
+from rayjobs.config.typed_config import build_dataclass
 
 _SOURCE = Path(__file__).resolve().parents[2]
 

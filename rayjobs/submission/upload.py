@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from rayjobs.typed_config import ConfigError
+from rayjobs.config.typed_config import ConfigError
 
 EXCLUDES = ("/tests/", "/docs/", "/.ci/", "/.git", "/.venv/", "venv", "__pycache__", "*.egg-info/")
 """Never sent, whatever `.gitignore` says; gitignore patterns relative to the working tree."""

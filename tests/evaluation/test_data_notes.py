@@ -12,7 +12,7 @@ from envs.instruments import US_STOCK, instrument_of_kind
 from evaluation.data_notes import data_notes, tell
 from evaluation.lot_reach import largest_units
 from evaluation.splits import Fold
-from rayjobs.build import build_env
+from rayjobs.study.config import build_env
 from rayjobs.entry import compose
 
 FOLDS = (
@@ -171,7 +171,7 @@ def test_remarks_on_the_reading_are_told_and_files_not_read_loudly(caplog):
     notes = data_notes(aligned.panel, hygiene, FOLDS, ENV, {"XYZ": COINS})
     assert [note.loud for note in notes] == [True, False]
     with caplog.at_level(logging.INFO):
-        tell(notes, logging.getLogger("rayjobs.study"))
+        tell(notes, logging.getLogger("rayjobs.study.report"))
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
         ("WARNING", "data: c.zip in x was not read"), ("INFO", "data: XYZ: joined from 2 files (a, b)"),
     ]  # fmt: skip

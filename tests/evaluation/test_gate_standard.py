@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.gate_evidence import GateConfig
 from evaluation.gate_standard import STRICTER, lowered_thresholds
-from rayjobs.build import build_train_config
+from rayjobs.study.config import build_train_config
 from rayjobs.entry import compose
 
 STANDARD = build_train_config(compose("train")).gate

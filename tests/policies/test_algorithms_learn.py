@@ -19,7 +19,7 @@ from policies.appo_module import TargetPortfolioModule
 from policies.sampler import FragmentEnvRunner
 from policies.settings import PPOSettings
 from rayjobs.entry import compose
-from rayjobs.typed_config import build_dataclass
+from rayjobs.config.typed_config import build_dataclass
 
 pytestmark = pytest.mark.slow
 FRAGMENT, UPDATES = 24, 200

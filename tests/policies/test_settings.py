@@ -8,7 +8,7 @@ import pytest
 
 from policies.settings import PPOSettings
 from rayjobs.entry import compose
-from rayjobs.typed_config import ConfigError, build_dataclass
+from rayjobs.config.typed_config import ConfigError, build_dataclass
 
 
 def settings(name="ppo", **changes):

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from small_run import OVERRIDES, scripted, untrained
 
-from rayjobs.build import TRAIN_KEYS, build_train_config
-from rayjobs.checkpoints import RECORD_FILE, TrainingRecord
-from rayjobs.entered_look import trained_look
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.training.checkpoints import RECORD_FILE, TrainingRecord
+from rayjobs.study.entered_look import trained_look
 from rayjobs.entry import compose
-from rayjobs.fold_job import FoldOutcome, Study
-from rayjobs.leak_audit import leak_check
-from rayjobs.ledger_place import open_ledger
-from rayjobs.run_directory import RunDirectory
-from rayjobs.run_seal import seal_run
-from rayjobs.study import load_study, report_study
-from rayjobs.study_evidence import trial_evidence
-from rayjobs.tracking import tracker
+from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.leak_check import leak_check
+from rayjobs.storage.ledger_place import open_ledger
+from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.replay.run_seal import seal_run
+from rayjobs.study.report import load_study, report_study
+from rayjobs.study.evidence import trial_evidence
+from rayjobs.monitoring.tracking import tracker
 
 
 def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:

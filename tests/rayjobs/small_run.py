@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from policies.checkpoint import TrainedPolicy
-from rayjobs.build import TRAIN_KEYS, build_train_config
-from rayjobs.entered_look import trained_look
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.study.entered_look import trained_look
 from rayjobs.entry import compose
-from rayjobs.fold_job import FoldOutcome, Study, fold_market, run_fold, score_policy, with_origin
-from rayjobs.ledger_place import open_ledger
-from rayjobs.run_directory import RunDirectory
-from rayjobs.study import load_study, report_study
-from rayjobs.study_evidence import trial_evidence
-from rayjobs.tracking import tracker
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy, with_origin
+from rayjobs.storage.ledger_place import open_ledger
+from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.study.report import load_study, report_study
+from rayjobs.study.evidence import trial_evidence
+from rayjobs.monitoring.tracking import tracker
 
 OVERRIDES = (
     "+experiment=planted_signal", "data.num_bars=1400", "data.num_assets=2", "data.noise_features=1",

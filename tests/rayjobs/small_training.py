@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from rayjobs import checkpoints
-from rayjobs.build import TrainConfig, build_train_config
+from rayjobs.training import checkpoints
+from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.entry import compose
-from rayjobs.fold_job import fold_market, training_windows
-from rayjobs.study import load_study
-from rayjobs.training import TrainingOutcome, TrainingSpec, train_policy
+from rayjobs.study.fold import fold_market, training_windows
+from rayjobs.study.report import load_study
+from rayjobs.training.policy_training import TrainingOutcome, TrainingSpec, train_policy
 
 OVERRIDES = (
     "+experiment=planted_signal",

@@ -16,13 +16,13 @@ from envs.checks.leaks import LeakReport
 from evaluation.gate import Criterion, judge
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from policies.checkpoint import TrainedPolicy
-from rayjobs.build import TRAIN_KEYS, build_train_config
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.entry import compose
-from rayjobs.fold_job import FoldOutcome, Study, fold_market, score_policy
-from rayjobs.run_directory import RunConfig, RunDirectory
-from rayjobs.study import load_study, report_study
-from rayjobs.study_evidence import chained, completed
-from rayjobs.tracking import tracker
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, score_policy
+from rayjobs.storage.run_directory import RunConfig, RunDirectory
+from rayjobs.study.report import load_study, report_study
+from rayjobs.study.evidence import chained, completed
+from rayjobs.monitoring.tracking import tracker
 
 SETTINGS = (
     "features=exogenous", "policy=mlp", "policy.encoder_units=8", "policy.core_units=8", "costs=flat_2bps",

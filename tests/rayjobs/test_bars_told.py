@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from small_run import make_run
 
-from rayjobs.build import build_train_config
+from rayjobs.study.config import build_train_config
 from rayjobs.entry import ExitCode, compose, reading_input
 from rayjobs.evaluate import main
-from rayjobs.study import load_study
-from rayjobs.typed_config import ConfigError
+from rayjobs.study.report import load_study
+from rayjobs.config.typed_config import ConfigError
 
 SMALL = (
     "data=files", "+policy.script=flip", "features.specs.return_336=null", "features.specs.volatility_336=null",

@@ -13,7 +13,7 @@ from envs.episodes import Window
 from envs.market import Market
 from evaluation.rollout import run_schedules
 from policies.baselines import SCRIPTED
-from rayjobs.build import build_train_config
+from rayjobs.study.config import build_train_config
 from rayjobs.entry import compose
 
 EXPERIMENTS = ("crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise")

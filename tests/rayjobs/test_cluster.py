@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from rayjobs.cluster import ClusterConfig, pin_torch_threads, ray_session, usable_cpus
-from rayjobs.typed_config import ConfigError
+from rayjobs.cluster.session import ClusterConfig, pin_torch_threads, ray_session, usable_cpus
+from rayjobs.config.typed_config import ConfigError
 
 LOCAL = ClusterConfig.here(num_cpus=1, object_store_mb=100)
 

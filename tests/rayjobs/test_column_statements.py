@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from exported_market import noise, write_files
 
-from rayjobs.build import build_train_config
+from rayjobs.study.config import build_train_config
 from rayjobs.entry import ExitCode, compose_command_line, run_entry_point
 from rayjobs.train import train
 

@@ -15,10 +15,10 @@ import yaml
 
 from data.sources import load
 from rayjobs import entry
-from rayjobs.build import build_train_config
+from rayjobs.study.config import build_train_config
 from rayjobs.entry import CONF, ExitCode, compose, compose_command_line, reading_input, run_entry_point
-from rayjobs.run_directory import JobFailed
-from rayjobs.typed_config import ConfigError
+from rayjobs.storage.run_directory import JobFailed
+from rayjobs.config.typed_config import ConfigError
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in FILES if path.parent == Path("experiment"))

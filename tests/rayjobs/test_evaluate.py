@@ -74,7 +74,7 @@ def test_other_bars_are_scored_with_the_policys_own_statistics(finished, tmp_pat
     from data.features import Standardiser
 
     monkeypatch.setattr(Standardiser, "fit", _refuse)
-    monkeypatch.setattr("rayjobs.study_evidence.leak_report", lambda *_: None)
+    monkeypatch.setattr("rayjobs.study.evidence.leak_report", lambda *_: None)
     other = evaluated(finished, tmp_path, "data.seed=7")
     assert "Scored on other bars than the run's own." in capsys.readouterr().out
     assert summary(other)["total_return"] != summary(finished)["total_return"]
@@ -165,7 +165,7 @@ def test_an_evaluation_that_fails_counts(tmp_path, monkeypatch):
     def die(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rayjobs.rescoring.score_policy", die)
+    monkeypatch.setattr("rayjobs.replay.rescoring.score_policy", die)
     assert main([f"run={run}", f"directory={tmp_path}", "cost_factor=2"]) is ExitCode.INTERRUPTED
     monkeypatch.undo()
     assert looks(evaluated(run, tmp_path))["kinds"] == {"training": 1, "re-scoring": 1}

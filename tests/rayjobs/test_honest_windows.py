@@ -15,10 +15,10 @@ from data.sources import describe, load
 from evaluation.splits import WalkForward, calendar_months
 from policies.checkpoint import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
-from rayjobs.build import TRAIN_KEYS, TrainConfig, build_train_config
+from rayjobs.study.config import TRAIN_KEYS, TrainConfig, build_train_config
 from rayjobs.entry import compose
-from rayjobs.fold_job import Study, training_windows, with_origin
-from rayjobs.search.windows import search_windows
+from rayjobs.study.fold import Study, training_windows, with_origin
+from evaluation.search_windows import search_windows
 
 EXPERIMENTS = ("crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise")
 LOOKBACK_BARS = 400

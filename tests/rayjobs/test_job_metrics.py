@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rayjobs.job_metrics import TrainingMetrics
+from rayjobs.monitoring.ray_metrics import TrainingMetrics
 
 metrics = pytest.importorskip("ray.util.metrics")
 

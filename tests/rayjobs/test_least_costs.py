@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from small_run import make_run
 
-from rayjobs.build import build_train_config
+from rayjobs.study.config import build_train_config
 from rayjobs.entry import ExitCode, compose
 from rayjobs.evaluate import main
-from rayjobs.fold_job import Study
-from rayjobs.least_costs import least_costs
-from rayjobs.study import load_study
+from rayjobs.study.fold import Study
+from rayjobs.study.least_costs import least_costs
+from rayjobs.study.report import load_study
 
 PLAIN = (
     "policy=momentum_sign",

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from rayjobs.log_context import log_as
+from rayjobs.monitoring.log_context import log_as
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def nothing_is_left():
     logging.setLogRecordFactory(factory)
 
 
-def messages(caplog, name="rayjobs.training"):
+def messages(caplog, name="rayjobs.training.policy_training"):
     caplog.clear()
     with caplog.at_level(logging.INFO, logger=name):
         logging.getLogger(name).info("after iteration %d", 3)

@@ -8,7 +8,7 @@ import pytest
 
 from rayjobs.entry import ExitCode, compose, run_entry_point
 from rayjobs.nudge import nudge
-from rayjobs.nudges import NUDGES_FILE, Nudge, NudgeInbox, write_nudge
+from rayjobs.training.nudges import NUDGES_FILE, Nudge, NudgeInbox, write_nudge
 
 
 @pytest.mark.parametrize(("text", "factor"), [("x0.5", 0.5), ("x2", 2.0), ("5e-4", 0.5), ("0.002", 2.0)])

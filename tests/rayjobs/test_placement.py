@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rayjobs.placement import Demand, Node
+from rayjobs.cluster.placement import Demand, Node
 
 GB = 1024**3
 ONE_PROCESS = Demand(num_env_runners=0, num_learners=0, learner_gpus=0)
@@ -57,7 +57,7 @@ def test_no_room_for_one_is_one_sentence(demand, message):
 
 
 def make_plan(**changes):
-    from rayjobs.dry_run import Plan
+    from rayjobs.study.dry_run import Plan
 
     facts = {
         "what": "fold",
@@ -91,7 +91,7 @@ def test_everything_that_does_not_fit_is_told():
 def test_bytes_are_those_of_all_arrays():
     from dataclasses import dataclass
 
-    from rayjobs.dry_run import array_bytes
+    from rayjobs.study.dry_run import array_bytes
 
     @dataclass
     class Arrays:
@@ -129,14 +129,14 @@ def test_a_dry_run_starts_nothing_and_writes_nothing(tmp_path, capsys):
 def test_a_fragment_is_as_large_as_a_dry_run_says(tmp_path):
     import ray
 
-    from rayjobs.build import build_train_config
-    from rayjobs.cluster import ClusterConfig, ray_session
-    from rayjobs.dry_run import array_bytes, fragment_bytes
+    from rayjobs.study.config import build_train_config
+    from rayjobs.cluster.session import ClusterConfig, ray_session
+    from rayjobs.study.dry_run import array_bytes, fragment_bytes
     from rayjobs.entry import compose
-    from rayjobs.fold_job import fold_market
-    from rayjobs.search.policy_trials import training_spec
-    from rayjobs.study import load_study
-    from rayjobs.training import build_algorithm
+    from rayjobs.study.fold import fold_market
+    from rayjobs.search.trial.policy_trials import training_spec
+    from rayjobs.study.report import load_study
+    from rayjobs.training.policy_training import build_algorithm
 
     small = ["+experiment=planted_signal", "algo.num_envs=16", "algo.minibatch_steps=256"]
     with ray_session(ClusterConfig.here(num_cpus=1, object_store_mb=100)):

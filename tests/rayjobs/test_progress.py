@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from rayjobs.progress import ProgressDisplay, TrainingProgress, progress_line
+from rayjobs.monitoring.progress import ProgressDisplay, TrainingProgress, progress_line
 
 REPORT = TrainingProgress(
     fold=1,

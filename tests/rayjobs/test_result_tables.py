@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from evaluation.gate import Criterion, Verdict
-from rayjobs.result_tables import print_paths, print_table, print_verdict
+from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.entry import ExitCode
 from rayjobs.evaluate import main as evaluate
-from rayjobs.run_seal import run_identity, seal_warning
+from rayjobs.replay.run_seal import run_identity, seal_warning
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from test_leak_audit import SMALL, study_of
 
 from data.features import compute
 from data.features.definition import Feature
-from rayjobs.leak_audit import leak_report
+from rayjobs.study.leak_check import leak_report
 
 
 def rare_peek(panel, every):

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from envs.portfolio import PortfolioVectorEnv
-from rayjobs.build import build_train_config
+from rayjobs.study.config import build_train_config
 from rayjobs.entry import CONF, compose
-from rayjobs.fold_job import fold_market, training_windows
-from rayjobs.study import load_study
+from rayjobs.study.fold import fold_market, training_windows
+from rayjobs.study.report import load_study
 
 GROUPS = ("env", "costs", "risk", "reward", "context", "instruments")
 SHORT = (

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from rayjobs.storage import Storage, fetch, join, local_copy, local_directory, uri_of
-from rayjobs.storage_mirror import StorageFailed, StorageMirror
-from rayjobs.typed_config import ConfigError
+from rayjobs.storage.uri import Storage, fetch, join, local_copy, local_directory, uri_of
+from rayjobs.storage.mirror import StorageFailed, StorageMirror
+from rayjobs.config.typed_config import ConfigError
 
 pytest.importorskip("moto.server")
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,8 +137,8 @@ def wait_until(condition, seconds: float = 60.0) -> None:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr("rayjobs.storage_mirror.INTERVAL_SECONDS", 0.1)
-    monkeypatch.setattr("rayjobs.storage_mirror.FIRST_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("rayjobs.storage.mirror.INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr("rayjobs.storage.mirror.FIRST_WAIT_SECONDS", 0.1)
 
 
 def test_a_uri_keeps_its_query_at_the_end_and_has_a_folder_here(monkeypatch, tmp_path):
@@ -239,8 +239,8 @@ def test_a_database_in_use_arrives_between_two_transactions(uri, tmp_path):
 
 def test_two_machines_that_write_to_one_uri_at_once_lose_no_look(uri, tmp_path, monkeypatch):
     from evaluation.ledger import LookEntry, merged_looks
-    from rayjobs.ledger_place import open_ledger
-    from rayjobs.storage_mirror import mirrored
+    from rayjobs.storage.ledger_place import open_ledger
+    from rayjobs.storage.mirror import mirrored
 
     config = {"run": {"directory": uri}, "cluster": {"storage_patience_s": 30.0}}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rayjobs.build import build_train_config
+from rayjobs.study.config import build_train_config
 from rayjobs.entry import compose, reading_input
-from rayjobs.study import load_study
-from rayjobs.typed_config import ConfigError
+from rayjobs.study.report import load_study
+from rayjobs.config.typed_config import ConfigError
 
 
 @pytest.mark.parametrize(

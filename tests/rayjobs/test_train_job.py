@@ -10,7 +10,7 @@ import pytest
 
 from evaluation.ledger import Ledger
 from rayjobs.audit import main as audit
-from rayjobs.cluster import ClusterConfig, ray_session
+from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.entry import ExitCode, compose
 from rayjobs.train import train
 
@@ -33,7 +33,7 @@ def ray_running():
 @pytest.fixture(autouse=True)
 def one_commit(monkeypatch):
     """Two runs of a test count as runs of one code, though somebody may commit between them."""
-    monkeypatch.setattr("rayjobs.entered_look.code_version", lambda provenance: "c0")
+    monkeypatch.setattr("rayjobs.study.entered_look.code_version", lambda provenance: "c0")
 
 
 def job(directory: Path, *overrides: str) -> Path:
@@ -132,7 +132,7 @@ def test_placebo_markets_show_how_often_the_gate_would_pass_noise(tmp_path):
 
 
 def test_a_failed_training_counts_as_a_trial(tmp_path):
-    from rayjobs.run_directory import JobFailed
+    from rayjobs.storage.run_directory import JobFailed
 
     with pytest.raises(JobFailed):
         job(tmp_path, *SHORT, "algo.kl_limit=1e-12")

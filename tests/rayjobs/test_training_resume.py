@@ -18,9 +18,9 @@ from small_training import (
 )
 
 from policies.checkpoint import TrainedPolicy
-from rayjobs import checkpoints
-from rayjobs.nudges import Nudge, write_nudge
-from rayjobs.training import TrainingOutcome, train_policy
+from rayjobs.training import checkpoints
+from rayjobs.training.nudges import Nudge, write_nudge
+from rayjobs.training.policy_training import TrainingOutcome, train_policy
 
 pytestmark = pytest.mark.ray
 
@@ -110,7 +110,7 @@ def test_a_nudge_changes_the_learning_rate_once_and_is_repeated_after_a_crash(ru
 
 def test_training_ends_early_when_validation_no_longer_gets_better(runtime, tmp_path, monkeypatch):
     scores = iter([0.1, 0.3, 0.2, 0.3, 0.9])
-    monkeypatch.setattr("rayjobs.training._validation_sharpe", lambda *_: next(scores))
+    monkeypatch.setattr("rayjobs.training.policy_training._validation_sharpe", lambda *_: next(scores))
     config = small_config(
         "algo.early_stop_validations=2",
         "algo.cost_curriculum={free_fraction: 0.0, ramp_fraction: 0.0}",
@@ -139,7 +139,7 @@ def test_a_directory_that_cannot_be_written_to_is_one_clear_error(runtime, tmp_p
 
 
 def test_a_diverging_training_stops_and_names_the_last_good_checkpoint(runtime, tmp_path):
-    from rayjobs.training import TrainingDiverged
+    from rayjobs.training.policy_training import TrainingDiverged
 
     wild = (
         "algo.kl_stop=null",

@@ -6,8 +6,8 @@ import dataclasses
 
 from policies.settings import PPOSettings
 from rayjobs.entry import compose
-from rayjobs.selection import Selection
-from rayjobs.typed_config import build_dataclass
+from rayjobs.training.selection import Selection
+from rayjobs.config.typed_config import build_dataclass
 
 
 def selection(*, early_stop=None, plateau=None):

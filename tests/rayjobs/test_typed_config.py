@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from rayjobs.typed_config import ConfigError, build_dataclass, nearest
+from rayjobs.config.typed_config import ConfigError, build_dataclass, nearest
 
 
 @dataclass(frozen=True, kw_only=True)

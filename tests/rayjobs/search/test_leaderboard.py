@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from rayjobs.search.leaderboard import (
+from rayjobs.search.page.leaderboard import (
     best_trial,
     counts,
     num_counted,
@@ -17,9 +17,9 @@ from rayjobs.search.leaderboard import (
     trial_rows,
     write_study,
 )
-from rayjobs.search.objective import ObjectiveConfig
-from rayjobs.search.studies import RETRY_OF
-from rayjobs.search.trial_record import load_returns, save_return
+from rayjobs.search.plan.objective import ObjectiveConfig
+from rayjobs.search.proposal.studies import RETRY_OF
+from rayjobs.search.trial.record import load_returns, save_return
 
 OBJECTIVE = ObjectiveConfig(metrics=("sharpe",), spread_penalty=0.5)
 
@@ -92,7 +92,7 @@ def test_a_study_file_holds_null_for_what_is_not_defined(tmp_path):
 
 
 def test_returns_of_trials_that_left_some_are_read_back(tmp_path):
-    from rayjobs.search.objective import FoldScore
+    from rayjobs.search.plan.objective import FoldScore
 
     one = FoldScore(
         fold=0, seed=0, env_steps=1, net_return=np.array([0.1, 0.2]), metrics={}, seconds=(0.0, 0.0)

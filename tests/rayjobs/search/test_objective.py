@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rayjobs.search.objective import (
+from rayjobs.search.plan.objective import (
     FoldScore,
     ObjectiveConfig,
     ScoreUndefined,

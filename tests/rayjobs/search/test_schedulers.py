@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rayjobs.search.schedulers import among_best, not_below_median
+from rayjobs.search.proposal.schedulers import among_best, not_below_median
 
 
 @pytest.mark.parametrize(

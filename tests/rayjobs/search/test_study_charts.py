@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rayjobs.search.parameter import Parameter
-from rayjobs.search.study_charts import (
+from rayjobs.search.space.parameter import Parameter
+from rayjobs.search.page.study_charts import (
     best_share,
     heat_rows,
     parallel_coordinates,
@@ -15,7 +15,7 @@ from rayjobs.search.study_charts import (
     share_bars,
     short,
 )
-from rayjobs.search.study_view import pareto_front
+from rayjobs.search.page.study_view import pareto_front
 
 
 def test_a_logarithmic_parameter_lies_on_its_scale():

@@ -20,10 +20,10 @@ from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.compare import split_arguments
 from rayjobs.entry import ExitCode, compose, run_entry_point
-from rayjobs.search.sweep_config import build_sweep_config, find_study, resumed_values
-from rayjobs.search.winner import open_for_winner
+from rayjobs.search.sweep.config import build_sweep_config, find_study, resumed_values
+from rayjobs.search.sweep.winner import open_for_winner
 from rayjobs.sweep import sweep
-from rayjobs.typed_config import ConfigError
+from rayjobs.config.typed_config import ConfigError
 
 SMALL = (
     "+experiment=planted_signal", "data.num_bars=6000", "walk_forward.train_bars=2000", "walk_forward.test_bars=1000",

@@ -9,8 +9,8 @@ import pytest
 from practice_setup import practice_search
 from rich.console import Console
 
-from rayjobs.search.sweep_display import SweepDisplay, duration
-from rayjobs.search.trial_record import TrialRecord
+from rayjobs.search.sweep.display import SweepDisplay, duration
+from rayjobs.search.trial.record import TrialRecord
 
 
 def record(number, state, value=None, **changes):

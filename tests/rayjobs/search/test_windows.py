@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evaluation.splits import WalkForward
-from rayjobs.search.windows import search_windows
+from evaluation.search_windows import search_windows
 
 ROLLING = WalkForward(100, 20, horizon_bars=1, embargo_bars=4)
 

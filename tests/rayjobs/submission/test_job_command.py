@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from rayjobs.submission.job_command import job_command, split_arguments
-from rayjobs.typed_config import ConfigError
+from rayjobs.config.typed_config import ConfigError
 
 SMALL = "+experiment=planted_signal"
 

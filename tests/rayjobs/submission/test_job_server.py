@@ -11,7 +11,7 @@ import pytest
 
 from rayjobs.submission.job_server import connect, read_token
 from rayjobs.submit import main
-from rayjobs.typed_config import ConfigError
+from rayjobs.config.typed_config import ConfigError
 
 ray = pytest.importorskip("ray")
 OURS = {"rayVersion": ray.__version__, "pythonVersion": platform.python_version()}

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from rayjobs.progress import ProgressDisplay, TrainingProgress
+from rayjobs.monitoring.progress import ProgressDisplay, TrainingProgress
 from rayjobs.submission.job_status import spending
 
 

@@ -1,0 +1,1 @@
+"""Where a job runs: the Ray session, and the place of each process."""

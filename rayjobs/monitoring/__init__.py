@@ -1,0 +1,1 @@
+"""What a person and a tracker see of a running job."""

@@ -1,0 +1,1 @@
+"""A finished run read back, scored again, audited."""

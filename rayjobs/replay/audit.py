@@ -1,0 +1,257 @@
+"""The audit of one finished run: loads its bars again, hands each section what it needs, and writes the report."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from data.features import compute_features
+from data.sources import load
+from evaluation.artefacts import write_json
+from evaluation.audit.accounts import check_costs
+from evaluation.audit.execution import check_execution
+from evaluation.audit.findings import AuditReport, Check, Section
+from evaluation.audit.normalisation import NORMALISATION, check_normalisation
+from evaluation.audit.recorded_metrics import check_metrics
+from evaluation.audit.recorded_run import RecordedRun, read_recorded
+from evaluation.audit.seal import check_seal
+from evaluation.audit.trade_records import check_trades
+from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
+from evaluation.audit.windows import check_windows
+from evaluation.splits import Fold
+from evaluation.walk_forward import ordered_folds
+from policies.checkpoint import CONTRACT_FILE
+from rayjobs.study.config import build_train_config
+from rayjobs.replay.contract_audit import CONTRACT, check_contracts
+from rayjobs.replay.derived_again import AuditedRun, check_reproduction
+from rayjobs.replay.finished_run import WINNER_OF, FinishedRun, open_run
+from rayjobs.study.fold import Study
+from rayjobs.study.leak_check import ENV_CUTS, leak_report
+from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring
+from rayjobs.storage.run_directory import RunDirectory, read_status, write_atomically
+from rayjobs.replay.run_seal import existing_ledger, run_identity
+from evaluation.search_windows import search_windows
+from rayjobs.config.typed_config import build_dataclass
+
+LOG = logging.getLogger(__name__)
+LEAK = Section(name="leak")
+
+
+@dataclass(frozen=True)
+class RunAudit:
+    """A finished run, its files as tables, and its bars and features loaded again."""
+
+    audited: AuditedRun
+
+    @classmethod
+    def of(cls, run: FinishedRun) -> RunAudit:
+        """Read the files and load the bars; ValueError if they cannot be read."""
+        recorded, scoring = read_recorded(run.path), evaluation_of(run)
+        if scoring is not None:
+            source = open_run(scoring.run)
+            plan = plan_rescoring(source, run.values, scoring)
+            return cls(
+                AuditedRun(
+                    run=run, recorded=recorded, source=source, study=plan.study, hygiene=plan.hygiene,
+                    folds=plan.folds,
+                )
+            )  # fmt: skip
+        config = build_train_config(run.values)
+        dataset = load(config.data)
+        study = Study(
+            config=config,
+            panel=dataset.panel,
+            features=compute_features(dataset.panel, config.features.enabled),
+            oracle_direction=dataset.oracle_direction,
+        )
+        return cls(
+            AuditedRun(
+                run=run, recorded=recorded, source=run, study=study, hygiene=dataset.hygiene,
+                folds=configured_folds(run, study),
+            )
+        )  # fmt: skip
+
+    @property
+    def run(self) -> FinishedRun:
+        return self.audited.run
+
+    @property
+    def recorded(self) -> RecordedRun:
+        return self.audited.recorded
+
+    @property
+    def study(self) -> Study:
+        return self.audited.study
+
+    @cached_property
+    def searched(self) -> bool:
+        """Whether the folds are not those of the configuration alone: of a search's winner, or of an evaluation."""
+        return WINNER_OF in self.run.provenance or self.audited.evaluates
+
+    def data(self) -> list[Check]:
+        return check_windows(
+            self.recorded, self.study.panel, self.study.config.walk_forward,
+            self.run.provenance.get("data_fingerprint"), searched=self.searched,
+        )  # fmt: skip
+
+    def normalisation(self) -> list[Check]:
+        if self.audited.evaluates:
+            return [
+                NORMALISATION.skips(
+                    "statistics", "nothing was fitted: they are those of the run scored again"
+                )
+            ]
+        exported = {fold.index: self._standardiser(fold.index) for fold in self.audited.folds}
+        return check_normalisation(
+            self.study.features, self.audited.folds, exported, self.study.config.features.clip
+        )
+
+    def contract(self) -> list[Check]:
+        if self.audited.evaluates:
+            return [CONTRACT.skips("contracts", "they are those of the run that was scored again")]
+        trained = [fold for fold in self.audited.folds if fold.index in self.run.fold_indices]
+        return check_contracts(self.run, self.study, trained, searched=self.searched)
+
+    def execution(self) -> list[Check]:
+        return check_execution(self.recorded, self.study.panel, self.study.config.env.costs.latency_bars)
+
+    def costs(self) -> list[Check]:
+        config = self.study.config
+        instruments = config.instruments.for_symbols(self.study.panel.symbols)
+        return check_costs(
+            self.recorded, self.study.panel, config.env, instruments, config.scoring.cost_factor
+        )
+
+    def trades(self) -> list[Check]:
+        instruments = self.study.config.instruments.for_symbols(self.study.panel.symbols)
+        return check_trades(self.recorded, self.study.panel, instruments)
+
+    def ppo(self) -> list[Check]:
+        return check_training(self.recorded, self._plan())
+
+    def callbacks(self) -> list[Check]:
+        return check_callbacks(self.recorded, self._plan())
+
+    def metrics(self) -> list[Check]:
+        return check_metrics(self.recorded, self.study.panel.periods_per_year, self.study.config.gate)
+
+    def reproduction(self) -> list[Check]:
+        """Score the exported policies again and compare every entry of every result."""
+        return check_reproduction(self.audited)
+
+    def leak(self, cuts: int) -> list[Check]:
+        report = leak_report(self.study, num_cuts=cuts)
+        if report.clean:
+            return [
+                LEAK.judges(
+                    "future changed", report.sufficient, str(report), f"compared too little: {report}"
+                )
+            ]
+        return [LEAK.fails(f"{finding.kind} {finding.culprit}", str(finding)) for finding in report.findings]
+
+    def warnings(self) -> list[Check]:
+        status = (read_status(self.run.path) or {}).get("status")
+        rows = [
+            {str(k): v for k, v in row.items()} for row in self.audited.hygiene.table().to_dict("records")
+        ]
+        return warnings_of(self.recorded, self.run.provenance, status, rows)
+
+    def _plan(self) -> TrainingPlan:
+        config = self.study.config
+        algo = config.algo
+        validated = config.trainer.validation_every if config.trainer.validation_fraction else 0
+        return TrainingPlan(
+            settings={
+                "gamma": algo.gamma,
+                "gae_lambda": algo.gae_lambda,
+                "clip_range": None if algo.clip_range is None else algo.clip_range.initial,
+                "learning_rate": algo.learning_rate.initial,
+                "epochs": algo.epochs,
+                "max_grad_norm": algo.max_grad_norm,
+            },
+            early_stop=algo.early_stop_validations is not None,
+            total_env_steps=config.trainer.total_env_steps,
+            batch_steps=algo.batch_steps,
+            validation_every=validated,
+        )
+
+    def _standardiser(self, fold: int) -> dict[str, Any] | None:
+        try:
+            facts = json.loads((self.run.policy(fold) / CONTRACT_FILE).read_text())
+            return facts["standardiser"]
+        except (OSError, ValueError, KeyError):
+            return None
+
+
+def manifest_checks(run: FinishedRun) -> list[Check]:
+    """The files against their manifest, and its root against the ledger."""
+    place = str(run.values["ledger"])
+    ledger, name = existing_ledger(place, run.path), run_identity(run.path)
+    if ledger is None:
+        return check_seal(run.path, name, None, place)
+    seals = [root for one in (ledger, *ledger.beside()) for root in one.seals(name)]
+    return check_seal(run.path, name, seals, ledger.place)
+
+
+def evaluation_of(run: FinishedRun) -> EvaluateConfig | None:
+    """What an evaluation was asked for, and of which run; None for a run of its own."""
+    asked = RunDirectory(run.path).config().get("evaluation")
+    if asked is None:
+        return None
+    known = {name: value for name, value in asked.items() if name in EvaluateConfig.__dataclass_fields__}
+    return build_dataclass(EvaluateConfig, known, "evaluation")
+
+
+def configured_folds(run: FinishedRun, study: Study) -> list[Fold]:
+    """The folds in the order they were run, from the configuration; of a search's winner from that of the search."""
+    config = study.config
+    if WINNER_OF not in run.provenance:
+        folds = config.walk_forward.folds(study.panel.num_bars)
+        return ordered_folds(folds, only_fold=config.only_fold, fold_order=config.fold_order)
+    try:
+        holdout = RunDirectory(run.path.parent).config()["search"]["holdout_bars"]
+    except (OSError, KeyError, TypeError):
+        LOG.warning("the search that %s won is not beside it; its windows are taken from folds.csv", run.path)
+        return run.folds(study.panel)
+    return list(search_windows(config.walk_forward, study.panel.num_bars, holdout).holdout_folds)
+
+
+def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUTS) -> AuditReport:
+    """Run the named checks, in the order of the report.
+
+    Raises
+    ------
+    ValueError
+        If the run's files or bars cannot be read.
+    """
+    try:
+        audit = RunAudit.of(run)
+    except ValueError as error:  # the manifest may know which file is not what it was
+        broken = [check.detail for check in manifest_checks(run) if check.outcome == "fail"]
+        raise ValueError("; ".join([str(error), *broken])) from error
+    sections: dict[str, Callable[[], list[Check]]] = {
+        "manifest": lambda: manifest_checks(run), "data": audit.data, "leak": lambda: audit.leak(leak_cuts),
+        "normalisation": audit.normalisation, "contract": audit.contract,
+        "execution": audit.execution, "costs": audit.costs, "trades": audit.trades, "metrics": audit.metrics,
+        "reproduction": audit.reproduction, "ppo": audit.ppo, "callbacks": audit.callbacks,
+        "warnings": audit.warnings,
+    }  # fmt: skip
+    found: list[Check] = []
+    for name, section in sections.items():
+        if name in checks:
+            LOG.info("auditing %s", name)
+            found += section()
+    return AuditReport(subject=str(run.path), checks=tuple(found))
+
+
+def write_audit(report: AuditReport, directory: Path) -> list[Path]:
+    """Write audit_report.json and audit_report.md into the run directory."""
+    json_path, text_path = directory / "audit_report.json", directory / "audit_report.md"
+    write_json(json_path, report.to_dict())
+    write_atomically(text_path, report.markdown())
+    return [text_path, json_path]

@@ -1,0 +1,77 @@
+"""Audit of the exported contracts: are they those that were scored, and do they name every bar that had a say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from data.coverage import Coverage
+from evaluation.audit.findings import Check, Section
+from evaluation.splits import Fold
+from policies.checkpoint import TrainedPolicy
+from policies.origin import Origin
+from rayjobs.replay.finished_run import FinishedRun
+from rayjobs.study.fold import Study, lookback_bars, with_origin
+
+CONTRACT = Section(name="contract")
+
+
+def check_contracts(run: FinishedRun, study: Study, folds: Sequence[Fold], *, searched: bool) -> list[Check]:
+    """Two checks for each fold: its contract has the recorded hash, and says what its windows and settings give.
+
+    Parameters
+    ----------
+    study : on the bars of the run, loaded again.
+    searched : the run is the winner of a search, so that bars of a selection must be named too.
+    """
+    if study.config.script is not None:
+        return [CONTRACT.skips("policies", "a scripted policy has no contract")]
+    if study.panel.fingerprint != run.provenance.get("data_fingerprint"):
+        return [CONTRACT.skips("policies", "the bars are not those of the run")]
+    checks = []
+    for fold in folds:
+        try:
+            policy = TrainedPolicy.load(run.policy(fold.index))
+        except ValueError as error:
+            checks.append(CONTRACT.skips(f"fold {fold.index}", str(error)))
+            continue
+        checks.append(
+            CONTRACT.judges(
+                f"recorded, fold {fold.index}", policy.contract_hash == run.contract_hash(fold.index),
+                "the contract is the one that folds.csv records",
+                "the contract is not the one that folds.csv records: it was changed, or comes from another run",
+            )
+        )  # fmt: skip
+        expected = with_origin(
+            policy.contract, study, fold, lookback_bars(study), run.policy(fold.index)
+        ).origin
+        assert expected is not None
+        wrong = _difference(policy.contract.origin, expected, searched)
+        checks.append(
+            CONTRACT.judges(
+                f"seen bars, fold {fold.index}", wrong is None,
+                "it names the bars of its training, validation and statistics, as windows and settings give them",
+                f"{wrong}",
+            )
+        )  # fmt: skip
+    return checks
+
+
+def _difference(found: Origin | None, expected: Origin, searched: bool) -> str | None:
+    """What the contract says otherwise than it should; None if nothing."""
+    if found is None:
+        return "the contract does not say what the policy has seen"
+    for name in ("symbols", "bar_seconds", "data_fingerprint"):
+        if getattr(found, name) != getattr(expected, name):
+            return f"its {name} is {getattr(found, name)}, the run's {getattr(expected, name)}"
+    named: dict[str, Coverage] = {
+        entry.role: entry.coverage for entry in found.seen if entry.role != "selection"
+    }
+    for entry in expected.seen:
+        coverage = named.get(entry.role)
+        # A file may have been moved since: where it lay is not compared.
+        if coverage is None or replace(coverage, source="") != replace(entry.coverage, source=""):
+            return f"its {entry.role} bars are not those of the fold's windows and the run's settings"
+    if searched and not any(entry.role == "selection" for entry in found.seen):
+        return "the policy is the winner of a search, but the bars that it was chosen on are not named"
+    return None

@@ -1,0 +1,99 @@
+"""A re-scoring as a look of the ledger: whatever is shown of a finished run again is counted, before it is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from evaluation.gate_evidence import SupportingEvidence
+from evaluation.ledger import Ledger, LookEntry
+from evaluation.ledger_records import LookKind
+from evaluation.looks import Looks
+from rayjobs.study.entered_look import (
+    EnteredLook,
+    code_version,
+    entered,
+    identity,
+    provenance_of,
+    scored_bars,
+)
+from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.study.fold import FoldOutcome
+from rayjobs.study.look_count import at_least
+from rayjobs.study.looks_on_disk import WINNER
+from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation
+from rayjobs.study.evidence import chained, with_overfitting
+
+SETTINGS = ("cost_factor", "extra_latency_bars", "windows", "fold")
+"""Settings of an evaluation that decide what it shows."""
+
+
+@contextmanager
+def rescored_look(
+    plan: Rescoring,
+    run: FinishedRun,
+    values: Mapping[str, Any],
+    settings: EvaluateConfig,
+    directory: Path,
+    ledger: Ledger,
+) -> Iterator[EnteredLook]:
+    """Enter an evaluation.
+
+    Parameters
+    ----------
+    values : the run's configuration, perhaps with other data or costs.
+    directory : the evaluation's own.
+    """
+    study = plan.study
+    facts = identity(study.config, values)
+    kind: LookKind = "re-scoring" if settings.fold is None else "single fold"
+    entry = LookEntry(
+        kind=kind,
+        study=study.config.run.experiment,
+        identity={
+            **facts,
+            "job": "evaluate",
+            "policies": {fold: policy.policy_hash for fold, policy in plan.policies.items()},
+            "settings": {name: dataclasses.asdict(settings)[name] for name in SETTINGS},
+        },
+        seed=study.config.seed,
+        data_fingerprint=study.panel.fingerprint,
+        code_commit=code_version(provenance_of(directory)),
+    )
+    bars, chosen_on = scored_bars(plan.folds), None
+    if plan.same_bars and WINNER_OF in run.provenance:  # chosen among trials that were scored before the holdout
+        first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
+        chosen_on = slice(min(first, bars.start), bars.stop)
+    with entered(
+        ledger, entry, study, directory, bars=bars, chosen_on=chosen_on, roots=roots_of(run.path, directory)
+    ) as look:
+        yield look
+
+
+def rescored_evidence(
+    plan: Rescoring, run: FinishedRun, outcomes: Sequence[FoldOutcome], look: EnteredLook
+) -> SupportingEvidence:
+    """Close the look; what the gate is told: the ledger's count now, and no less than the run was deflated for."""
+    result = chained(plan.study, outcomes)
+    found = look.finish({plan.study.config.seed: outcomes}, result)
+    recorded = deflation(run)
+    looks = found.looks
+    if plan.same_bars:
+        looks = at_least(looks, recorded.looks or _of_earlier_release(recorded))
+    return with_overfitting(SupportingEvidence(**looks.for_gate()), result, found.rivals_TN)
+
+
+def _of_earlier_release(recorded: SupportingEvidence) -> Looks:
+    """What a run recorded that knew a number of trials only."""
+    number = round(recorded.num_trials)
+    return Looks(
+        kinds={"training": number}, effective=number, sharpe_variance=recorded.trial_sharpe_variance
+    )
+
+
+def roots_of(*directories: Path) -> tuple[Path, ...]:
+    """Folders of experiments' folders that these run directories lie in."""
+    return tuple(path.absolute().parents[3 if path.name == WINNER else 1] for path in directories)

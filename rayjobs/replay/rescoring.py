@@ -1,0 +1,218 @@
+"""Scores the exported policies of a finished run again: on its own bars or on others, under its costs or others.
+
+The folds go through the same functions as after training; only the standardiser is the policy's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from data.features import Standardiser, compute_features
+from data.hygiene import HygieneReport
+from data.sources import load
+from envs.observations import ObservationLayout
+from evaluation.data_notes import tell
+from evaluation.gate_evidence import SupportingEvidence
+from evaluation.looks import Looks
+from evaluation.splits import Fold
+from policies.checkpoint import TrainedPolicy
+from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.replay.finished_run import FinishedRun
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy
+from rayjobs.study.report import notes_on
+from rayjobs.config.typed_config import ConfigError
+from rayjobs.replay.whole_window import load_with_earlier, whole_window
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """``conf/evaluate.yaml``.
+
+    Parameters
+    ----------
+    run : directory of a finished run, or of an experiment for its newest one.
+    cost_factor : multiple of every cost.
+    extra_latency_bars : bars added between a decision and its fill.
+    windows : "folds" scores each fold's policy on that fold's test window, "whole" one policy on every bar.
+    fold : the only policy to score; None takes all, and with "whole" the last one.
+    tearsheet : also write tearsheet.html.
+    directory : root of the evaluation's own run directory; None takes the run's.
+    """
+
+    run: str
+    cost_factor: float
+    extra_latency_bars: int
+    windows: Literal["folds", "whole"]
+    fold: int | None
+    tearsheet: bool
+    directory: str | None
+
+    def __post_init__(self) -> None:
+        if self.cost_factor < 0.0:
+            raise ValueError(f"cost_factor is {self.cost_factor}; it must not be negative")
+        if self.extra_latency_bars < 0:
+            raise ValueError(f"extra_latency_bars is {self.extra_latency_bars}; it must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescoring:
+    """What is to be scored: a study on its bars, and a policy for each fold (none where a script was scored).
+
+    ``same_bars`` says whether they are the bars that the run was trained and scored on.
+    """
+
+    study: Study
+    hygiene: HygieneReport
+    folds: tuple[Fold, ...]
+    policies: Mapping[int, TrainedPolicy]
+    same_bars: bool
+
+
+def plan_rescoring(
+    run: FinishedRun, values: Mapping[str, Any], settings: EvaluateConfig, *, as_recorded: bool = True
+) -> Rescoring:
+    """Load the bars and the policies, and check that they belong together.
+
+    Parameters
+    ----------
+    values : the run's configuration, perhaps with other data or costs.
+    as_recorded : refuse a contract that is not the one that was scored; an audit says so itself, and goes on.
+
+    Raises
+    ------
+    ValueError
+        If the bars cannot be used, hold no window, or a policy is missing, damaged or made for other observations.
+    """
+    config = _under(build_train_config(values), settings)
+    whole = settings.windows == "whole"
+    dataset, first_bar = load_with_earlier(config.data) if whole else (load(config.data), 0)
+    asked_for = dataset.panel.slice_bars(first_bar, dataset.panel.num_bars)
+    same = asked_for.fingerprint == run.provenance["data_fingerprint"]
+    if same and whole:
+        raise ConfigError(
+            "windows=whole would score policies on bars that they were trained on; name other data or other bars of "
+            "them (data.start_utc), or leave it out"
+        )
+    if not same:  # the training windows of these folds are not what the policies were trained on
+        config = replace(config, scoring=replace(config.scoring, in_sample=False))
+    study = Study(
+        config=config,
+        panel=dataset.panel,
+        features=compute_features(dataset.panel, config.features.enabled),
+        oracle_direction=dataset.oracle_direction,
+    )
+    chosen = _chosen(run, settings)
+    scripted = config.script is not None
+    policies = {} if scripted else {i: open_policy(run, i, study, as_recorded=as_recorded) for i in chosen}
+    if whole:
+        study, folds = whole_window(study, chosen[-1], first_bar)
+        policies = {index: policy for index, policy in policies.items() if index == chosen[-1]}
+    else:
+        folds = _folds(run, study, chosen, same)
+    tell(notes_on(study, dataset.hygiene, folds), LOG)
+    return Rescoring(
+        study=study, hygiene=dataset.hygiene, folds=tuple(folds), policies=policies, same_bars=same
+    )
+
+
+def _under(config: TrainConfig, settings: EvaluateConfig) -> TrainConfig:
+    """The configuration with the evaluation's costs and latency."""
+    later = config.env.costs.latency_bars + settings.extra_latency_bars
+    env = replace(config.env, costs=replace(config.env.costs, latency_bars=later))
+    factor = config.scoring.cost_factor * settings.cost_factor
+    return replace(config, env=env, scoring=replace(config.scoring, cost_factor=factor))
+
+
+def _chosen(run: FinishedRun, settings: EvaluateConfig) -> list[int]:
+    """The folds whose policies are scored."""
+    trained = run.fold_indices
+    if settings.fold is None:
+        return trained[-1:] if settings.windows == "whole" else trained
+    if settings.fold not in trained:
+        raise ConfigError(f"fold={settings.fold}: the run has the folds {', '.join(map(str, trained))}")
+    return [settings.fold]
+
+
+def _folds(run: FinishedRun, study: Study, wanted: list[int], same: bool) -> list[Fold]:
+    folds = run.folds(study.panel) if same else study.config.walk_forward.folds(study.panel.num_bars)
+    chosen = [fold for fold in folds if fold.index in wanted]
+    if not chosen:
+        raise ConfigError(
+            f"the data hold {len(folds)} walk-forward windows, none for the policies of folds "
+            f"{', '.join(map(str, wanted))}; give more data, or windows=whole"
+        )
+    return chosen
+
+
+def open_policy(run: FinishedRun, fold: int, study: Study, *, as_recorded: bool = True) -> TrainedPolicy:
+    """A fold's exported policy, checked against the study's observations and against what was scored.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or damaged, is not the one that was scored, or was trained on other symbols, in another order,
+        on bars of another length, or on other observations.
+    """
+    policy = TrainedPolicy.load(run.policy(fold))
+    if policy.policy_hash != run.policy_hash(fold):
+        raise ConfigError(
+            f"{run.policy(fold)} does not hold the weights that were scored: folds.csv records another hash"
+        )
+    if as_recorded and policy.contract_hash != run.contract_hash(fold):
+        raise ConfigError(
+            f"{run.policy(fold)} does not hold the contract that was scored (its statistics, and what the policy has "
+            "seen): folds.csv records another hash; put the file of this run back"
+        )
+    contract = policy.contract
+    misfit = contract.origin and contract.origin.misfit(study.panel.symbols, study.panel.bar_seconds)
+    if misfit:
+        raise ConfigError(f"the policy of fold {fold} {misfit}")
+    assets = study.config.env.episode.num_assets or study.panel.num_assets
+    contract.check_fits(
+        ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
+        study.features.feature_hash,
+    )
+    return policy
+
+
+def load_policy(run: FinishedRun, fold: int, study: Study) -> TrainedPolicy:
+    """As `open_policy`, whatever folds.csv says."""
+    assets = study.config.env.episode.num_assets or study.panel.num_assets
+    return TrainedPolicy.load(
+        run.policy(fold),
+        layout=ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
+        feature_hash=study.features.feature_hash,
+    )
+
+
+def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:
+    """Score every fold, one after another, in this process."""
+    outcomes = []
+    for fold in plan.folds:
+        LOG.info("scoring fold %d on %d bars", fold.index, fold.test.stop - fold.test.start)
+        if fold.index not in plan.policies:
+            outcomes.append(run_fold(plan.study, fold, run.path, lambda row: None))
+            continue
+        policy = plan.policies[fold.index]
+        standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
+        market, _ = fold_market(plan.study, fold, standardiser)
+        result = score_policy(plan.study, fold, policy, market, policy_hash=policy.policy_hash)
+        outcomes.append(
+            FoldOutcome(result=result, iterations=run.iterations(fold.index), policy=run.policy(fold.index))
+        )
+    return outcomes
+
+
+def deflation(run: FinishedRun) -> SupportingEvidence:
+    """What the run was deflated for when it was judged, as it recorded it."""
+    looks = run.summary.get("looks")
+    return SupportingEvidence(
+        looks=None if looks is None else Looks.from_json(looks),
+        num_trials=run.summary.get("num_trials", 1),
+        trial_sharpe_variance=run.summary.get("trial_sharpe_variance"),
+    )

@@ -1,0 +1,82 @@
+"""Seals a run when it has ended well, and tells a reader whether a run is still what was sealed.
+
+The manifest lies in the run directory, its root in the ledger: see `evaluation.manifest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from evaluation.ledger import Ledger
+from evaluation.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
+from rayjobs.study.config import TrainConfig
+from rayjobs.replay.finished_run import WINNER_OF
+from rayjobs.storage.ledger_place import open_ledger
+from rayjobs.storage.uri import LEDGER, fetch, is_uri, local_directory, uri_of
+
+LEVELS = 4
+"""Folders from a search's winner up to where the ledger of all runs lies."""
+
+
+def run_identity(directory: Path) -> str:
+    """What the ledger calls a run: its id; that of the study and ``/winner`` for the winner of a search.
+
+    Raises
+    ------
+    ValueError
+        If config.yaml names no run.
+    """
+    try:
+        provenance = yaml.safe_load((directory / "config.yaml").read_text())["provenance"]
+        return f"{provenance['run_id']}/winner" if WINNER_OF in provenance else str(provenance["run_id"])
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"{directory / 'config.yaml'} names no run: {' '.join(str(error).split())}"
+        ) from error
+
+
+def seal_run(directory: Path, config: TrainConfig) -> None:
+    """Write the manifest of a run whose results are complete, and its root into the ledger.
+
+    Policies that other nodes exported to the run's URI are brought here first.
+    """
+    root = local_directory(config.run.directory).absolute()
+    uri = uri_of(directory, config.run.directory) if root in directory.absolute().parents else None
+    if uri is not None:
+        fetch(uri, directory, lambda name: "/best/" in name and not (directory / name).exists())
+    run = run_identity(directory)
+    manifest = write_manifest(directory, run)
+    ledger = existing_ledger(config.ledger, directory) or open_ledger(config.ledger)
+    ledger.seal(run, manifest.root)
+
+
+def existing_ledger(place: str, run: Path) -> Ledger | None:
+    """The ledger of a run: at the configured place, or in a folder above the run if the runs were moved with it.
+
+    None where there is none, and none is made.
+    """
+    if is_uri(place):
+        return open_ledger(place)
+    places = [Path(place).expanduser(), *(parent / LEDGER for parent in run.absolute().parents[:LEVELS])]
+    return next((Ledger(path) for path in places if path.is_file()), None)
+
+
+def seal_warning(directory: Path, only: Iterable[str] | None = None) -> str | None:
+    """A sentence where a run's files are not those of its manifest, or there is none; None if all is well.
+
+    Parameters
+    ----------
+    only : relative paths of the files that are read; None for all.
+    """
+    audit = f"python -m rayjobs.audit run={directory}"
+    try:
+        manifest = read_manifest(directory)
+    except ValueError as error:
+        return f"{error}; what is read from {directory} may not be what the run wrote: {audit}"
+    if manifest is None:
+        return f"{directory} has no {MANIFEST_FILE}: nothing says that its files are those that the run wrote"
+    found = changes(directory, manifest, only)
+    return f"files of {directory} are not those that the run wrote ({found}): {audit}" if found else None

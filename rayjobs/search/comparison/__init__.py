@@ -1,0 +1,1 @@
+"""Several studies or runs side by side."""

@@ -1,0 +1,92 @@
+"""A comparison as looks of the ledger: whoever compares runs picks one, so each run counts that the ledger lacks.
+
+A run that was counted when it was made stays one look, however often it is compared. One that came from elsewhere, from
+another user with another ledger or from before there was one, is entered with what it earned.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evaluation.ledger import Ledger, LookEntry
+from evaluation.ledger_records import Record
+from rayjobs.study.entered_look import code_version
+from rayjobs.storage.ledger_place import open_ledger
+from rayjobs.study.looks_on_disk import RunOnDisk, read_run
+from rayjobs.config.typed_config import ConfigError
+
+LOG = logging.getLogger(__name__)
+
+
+def enter_compared(directories: Iterable[Path], place: str | None) -> int:
+    """Enter the runs and sweeps that are about to be shown, where the ledger lacks them; returns how many looks.
+
+    Parameters
+    ----------
+    place : the ledger; None takes the one that each run names.
+
+    Raises
+    ------
+    ConfigError
+        If a ledger cannot be used.
+    """
+    by_place: dict[str, list[RunOnDisk]] = {}
+    for directory in directories:
+        run = read_run(directory)
+        if run is not None:
+            by_place.setdefault(place or _ledger_of(directory), []).append(run)
+    return sum(_enter(open_ledger(place), runs) for place, runs in by_place.items())
+
+
+def _ledger_of(directory: Path) -> str:
+    values = _configuration(directory)
+    if not isinstance(values.get("ledger"), str):
+        raise ConfigError(f"{directory} does not say in which ledger it is counted; give ledger=PATH")
+    return str(values["ledger"])
+
+
+def _configuration(directory: Path) -> dict[str, Any]:
+    try:
+        return dict(yaml.safe_load((directory / "config.yaml").read_text()))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{directory / 'config.yaml'} cannot be read: {error}") from error
+
+
+def _enter(ledger: Ledger, runs: Iterable[RunOnDisk]) -> int:
+    known = ledger.state().runs
+    entered = 0
+    for run in runs:
+        if known[run.run] >= run.num_looks():
+            continue
+        configuration = _configuration(run.path)
+        provenance = configuration.pop("provenance", {})
+        entry = LookEntry(
+            kind="comparison",
+            study=run.study,
+            identity={"job": "compare", "config": configuration, "run": run.run},
+            seed=int(provenance.get("seed") or 0),
+            data_fingerprint=run.data_fingerprint,
+            code_commit=code_version(provenance),
+            run=run.run,
+            coverage=run.coverage(),
+        )
+        records = run.records()[known[run.run] :]
+        for number, record in enumerate(records):
+            one = replace(entry, identity={**entry.identity, "trial": number} if run.is_sweep else entry.identity)
+            _enter_one(ledger, one, record)
+        entered += len(records)
+    if entered:
+        LOG.info("%d looks that the ledger %s lacked are compared, and entered", entered, ledger.place)
+    return entered
+
+
+def _enter_one(ledger: Ledger, entry: LookEntry, record: Record | None) -> None:
+    number = ledger.enter(entry)
+    if record is not None:
+        ledger.finish(number, score=float("nan"), record=record)

@@ -1,0 +1,144 @@
+"""Reads a study back from its directory: its trials as rows, the score of every fold, the returns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+from optuna.trial import TrialState
+
+from rayjobs.storage.run_directory import RunDirectory, read_status
+from rayjobs.search.page.leaderboard import (
+    PARAM,
+    StudySignificance,
+    num_counted,
+    study_significance,
+    trial_rows,
+)
+from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.space.search_space import Space
+from rayjobs.search.proposal.studies import read_study
+from rayjobs.search.trial.record import bars_path, load_returns
+from rayjobs.config.typed_config import ConfigError, build_dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyView:
+    """A study as it stands; it may still be running.
+
+    Attributes
+    ----------
+    search, space : what was searched, and how.
+    study : Optuna's record, for parameter importance.
+    trials : a row per trial, best first; see `trial_rows`.
+    folds : trial number -> rows per fold and seed.
+    bar_utc : (T,) labels of the validation bars, and (T, N) ``returns`` of the trials ``returned``.
+    facts : content of ``study.json``; empty before it is written.
+    status : running, interrupted, failed or done.
+    """
+
+    directory: Path
+    experiment: str
+    search: SearchConfig
+    space: Space
+    study: optuna.Study
+    trials: pd.DataFrame
+    folds: Mapping[int, list[dict[str, Any]]]
+    bar_utc: NDArray[np.datetime64]
+    returned: list[int]
+    returns: NDArray[np.float64]
+    facts: Mapping[str, Any]
+    status: str
+
+    @property
+    def parameters(self) -> list[str]:
+        """Labels of the space that some trial has a value for."""
+        return [label for label in self.space.parameters if f"{PARAM}{label}" in self.trials]
+
+    def return_of(self, trial: int) -> NDArray[np.float64] | None:
+        """(T,) returns of a trial over the validation windows."""
+        return self.returns[:, self.returned.index(trial)] if trial in self.returned else None
+
+
+def is_study(directory: Path) -> bool:
+    """Whether a sweep was run in this directory."""
+    return (directory / "config.yaml").is_file() and "search" in RunDirectory(directory).config()
+
+
+def view_study(directory: Path) -> StudyView:
+    """Read a study.
+
+    Raises
+    ------
+    ConfigError
+        If its database cannot be found.
+    """
+    values = RunDirectory(directory).config()
+    search = build_dataclass(SearchConfig, values["search"], "search")
+    try:
+        study = read_study(directory, search.storage)
+    except Exception as error:
+        raise ConfigError(f"{directory} holds no study that can be read: {error}") from error
+    path = directory / "study.json"
+    facts = json.loads(path.read_text()) if path.is_file() else {}
+    numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
+    returned, returns = load_returns(directory, numbers)
+    recorded = facts.get("significance")
+    significance = (
+        StudySignificance(**recorded) if recorded else study_significance(returns, max(1, num_counted(study)))
+    )
+    rows = trial_rows(study, directory, search.objective, significance)
+    bars = bars_path(directory)
+    return StudyView(
+        directory=directory,
+        experiment=values["run"]["experiment"],
+        search=search,
+        space=Space(search.space),
+        study=study,
+        trials=pd.DataFrame(rows),
+        folds={
+            t.number: t.user_attrs["folds"]
+            for t in study.get_trials(deepcopy=False)
+            if "folds" in t.user_attrs
+        },
+        bar_utc=np.load(bars) if bars.is_file() else np.empty(0, dtype="datetime64[ns]"),
+        returned=returned,
+        returns=returns,
+        facts=facts,
+        status=(read_status(directory) or {}).get("status", "unknown"),
+    )
+
+
+def parameter_importance(view: StudyView) -> dict[str, float]:
+    """Share of the score's variance that each parameter explains, most important first; empty below four trials.
+
+    fANOVA (Hutter, Hoos and Leyton-Brown 2014) over complete trials that have all parameters.
+    """
+    complete = view.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    shared = set.intersection(*(set(trial.params) for trial in complete)) if complete else set()
+    varying = [name for name in shared if len({repr(trial.params[name]) for trial in complete}) > 1]
+    if len(complete) < 4 or not varying:
+        return {}
+    try:
+        return optuna.importance.get_param_importances(
+            view.study,
+            params=varying,
+            target=lambda trial: trial.values[0],
+            evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0),
+        )
+    except (ImportError, RuntimeError, ValueError):  # fANOVA needs scikit-learn, and scores that differ
+        return {}
+
+
+def pareto_front(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) rows of ``costs`` (N, K), less is better, that no other beats in a column without losing in another."""
+    at_most = (costs[:, None, :] <= costs[None, :, :]).all(axis=2)
+    less = (costs[:, None, :] < costs[None, :, :]).any(axis=2)
+    return np.asarray(~(at_most & less).any(axis=0))

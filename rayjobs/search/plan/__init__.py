@@ -1,0 +1,1 @@
+"""What a search is asked for: settings, objective, windows."""

@@ -1,0 +1,164 @@
+"""Settings of a search (``conf/search``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rayjobs.search.plan.objective import METRICS, ObjectiveConfig
+from rayjobs.search.space.parameter import Parameter
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """What proposes the next trial.
+
+    Parameters
+    ----------
+    kind : tpe (multivariate), gp, cmaes, nsga2 (several objectives), random, or grid.
+    startup_trials : trials drawn at random before the model is asked.
+    population : nsga2: trials of a generation.
+    grid_points : grid: values of a parameter that has more.
+    """
+
+    kind: Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid"]
+    startup_trials: int
+    population: int
+    grid_points: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("startup_trials", 0), ("population", 2), ("grid_points", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerConfig:
+    """Which trials end early, or learn from others.
+
+    Parameters
+    ----------
+    kind : none; asha (asynchronous successive halving); median; pbt (population based training).
+    rungs : fractions of the training after which a trial is scored on the validation folds and may end.
+    reduction : asha: one in this many goes on at each rung.
+    grace_trials : median: trials that are never ended, before there is a median worth the name.
+    population : pbt: members that train side by side.
+    quantile : pbt: share of the members that copy one of the same share at the top.
+    perturbation : pbt: factor by which a copied number moves, up or down.
+    resample_probability : pbt: probability that a copied parameter is drawn afresh instead.
+    """
+
+    kind: Literal["none", "asha", "median", "pbt"]
+    rungs: tuple[float, ...]
+    reduction: int
+    grace_trials: int
+    population: int
+    quantile: float
+    perturbation: float
+    resample_probability: float
+
+    def __post_init__(self) -> None:
+        inside = all(0.0 < rung < 1.0 for rung in self.rungs)
+        if not inside or list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(
+                f"rungs are {list(self.rungs)}; give fractions of the training, ascending, between 0 and 1"
+            )
+        if self.kind != "none" and not self.rungs:
+            raise ValueError(f"rungs is empty; scheduler {self.kind} needs at least one")
+        for name, least in (("reduction", 2), ("grace_trials", 0), ("population", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if not 0.0 < self.quantile <= 0.5:
+            raise ValueError(f"quantile is {self.quantile}; it must lie above 0 and not above 0.5")
+        if not 0.0 < self.perturbation < 1.0:
+            raise ValueError(f"perturbation is {self.perturbation}; it must lie between 0 and 1")
+        if not 0.0 <= self.resample_probability <= 1.0:
+            raise ValueError(f"resample_probability is {self.resample_probability}; it is a probability")
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Fractions of the training at which a trial is scored; the last is the whole."""
+        return (1.0,) if self.kind == "none" else (*self.rungs, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialScoringConfig:
+    """How a trial's test windows are run.
+
+    Parameters
+    ----------
+    rows : parts of a test window that run side by side; 1 runs it in one piece.
+    overlap_bars : bars that each part trades through before its own, to come into the state of a single run.
+    """
+
+    rows: int
+    overlap_bars: int
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "overlap_bars"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"search.scoring.{name} is {getattr(self, name)}; it must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The ``search`` group.
+
+    Parameters
+    ----------
+    num_trials : trials in all, enqueued ones included, repeats of failed ones not.
+    max_concurrent : trials side by side; auto fills the cluster.
+    seeds : seeds of the training that each trial is scored over.
+    retries : how often a failed trial is tried again.
+    holdout_bars : sealed bars at the end; auto keeps the last test window, or half of it where there is one only.
+    storage : database URL of Optuna's study; None for a SQLite file in the study's directory.
+    open_holdout : judge the winner on the holdout at the end.
+    enqueue : configurations to try first, by parameter label.
+    """
+
+    num_trials: int
+    max_concurrent: int | Literal["auto"]
+    seeds: tuple[int, ...]
+    retries: int
+    holdout_bars: int | Literal["auto"]
+    storage: str | None
+    open_holdout: bool
+    enqueue: tuple[Mapping[str, Any], ...]
+    objective: ObjectiveConfig
+    scoring: TrialScoringConfig
+    sampler: SamplerConfig
+    scheduler: SchedulerConfig
+    space: Mapping[str, Parameter | None]
+
+    def __post_init__(self) -> None:
+        if self.num_trials < 1:
+            raise ValueError(f"search.num_trials is {self.num_trials}; it must be at least 1")
+        if self.max_concurrent != "auto" and self.max_concurrent < 1:
+            raise ValueError(f"search.max_concurrent is {self.max_concurrent}; it must be auto or at least 1")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"search.seeds are {list(self.seeds)}; give one or more different whole numbers")
+        if self.retries < 0:
+            raise ValueError(f"search.retries is {self.retries}; it must be 0 or more")
+        if self.holdout_bars != "auto" and self.holdout_bars < 1:
+            raise ValueError(f"search.holdout_bars is {self.holdout_bars}; it must be auto or at least 1")
+        if self.scheduler.kind == "pbt" and (self.enqueue or self.sampler.kind == "grid"):
+            raise ValueError(
+                "search.scheduler.kind is pbt, which draws its own members; leave search.enqueue empty and the sampler "
+                "random"
+            )
+        several = len(self.objective.metrics) > 1
+        if several and self.scheduler.kind != "none":
+            raise ValueError(
+                f"search.scheduler.kind is {self.scheduler.kind} with objectives {', '.join(self.objective.metrics)}; "
+                "trials with several objectives cannot be ranked half-way, use search.scheduler.kind=none"
+            )
+        if several and self.sampler.kind not in ("nsga2", "tpe", "random", "grid"):
+            raise ValueError(
+                f"search.sampler.kind is {self.sampler.kind} with {len(self.objective.metrics)} objectives; use nsga2"
+            )
+
+    @property
+    def directions(self) -> list[str]:
+        """What is better, per objective."""
+        return [METRICS[metric] for metric in self.objective.metrics]

@@ -1,0 +1,1 @@
+"""Which trial comes next and which ends early: samplers, schedulers, populations, the study."""

@@ -1,0 +1,145 @@
+"""Optuna's study, kept in a database: the one record of which trials there are and how each ended.
+
+A trial is RUNNING from the moment it is asked for until its result is told. A driver that was killed leaves RUNNING
+trials behind; the next one adopts them under their own number.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from rayjobs.search.proposal.samplers import make_sampler
+from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.space.search_space import Space
+
+RETRY_OF, ATTEMPT, ERROR = "retry_of", "attempt", "error"
+ENQUEUED = "enqueued"
+GENERATION, MEMBER, PARENT = "generation", "member", "parent"
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def open_study(config: SearchConfig, directory: Path, seed: int) -> optuna.Study:
+    """Create the study of this directory, or open it again.
+
+    Parameters
+    ----------
+    directory : of the study; its name is the study's.
+    seed : of the sampler.
+    """
+    url = config.storage or f"sqlite:///{directory.absolute() / 'study.db'}"
+    # SQLite waits for another reader (a dashboard, rayjobs.compare) instead of failing at once.
+    options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
+    storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
+    names = {
+        summary.study_name for summary in optuna.get_all_study_summaries(storage, include_best_trial=False)
+    }
+    recorded = (
+        len(optuna.load_study(study_name=directory.name, storage=storage).get_trials(deepcopy=False))
+        if directory.name in names
+        else 0
+    )
+    return optuna.create_study(
+        study_name=directory.name,
+        storage=storage,
+        sampler=make_sampler(config.sampler, seed, recorded),
+        directions=config.directions,
+        load_if_exists=True,
+    )
+
+
+def read_study(directory: Path, storage: str | None) -> optuna.Study:
+    """Open an existing study to read it."""
+    url = storage or f"sqlite:///{directory.absolute() / 'study.db'}"
+    return optuna.load_study(study_name=directory.name, storage=url)
+
+
+def enqueue_first(study: optuna.Study, points: Sequence[Mapping[str, Any]]) -> None:
+    """Queue known configurations, in order; a study that goes on queues those that a killed driver had not."""
+    known = sum(ENQUEUED in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+    for point in points[known:]:
+        study.enqueue_trial(dict(point), user_attrs={ENQUEUED: True})
+
+
+class TrialQueue:
+    """Hands out the trials of a study: adopted ones, then repeats of failed ones and enqueued ones, then new ones.
+
+    Parameters
+    ----------
+    num_trials : trials in all; repeats of failed trials do not count.
+    """
+
+    def __init__(self, study: optuna.Study, space: Space, num_trials: int) -> None:
+        self._study, self._space = study, space
+        self.num_trials = num_trials
+        trials = study.get_trials(deepcopy=False)
+        self._adopted = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        self._begun = sum(_counts(trial) for trial in trials if trial.state != TrialState.WAITING)
+        self._repeats = sum(not _counts(trial) for trial in trials if trial.state == TrialState.WAITING)
+
+    @property
+    def remaining(self) -> int:
+        """Trials that are still to be handed out."""
+        return len(self._adopted) + self._repeats + max(0, self.num_trials - self._begun)
+
+    def next(self) -> tuple[Trial, dict[str, Any]] | None:
+        """A trial and its parameters by label; None when there is none left."""
+        if self._adopted:
+            trial = Trial(self._study, self._adopted.pop(0)._trial_id)
+            return trial, self._suggest(trial)
+        if self._begun >= self.num_trials and not self._repeats:
+            return None
+        trial = self._ask()
+        if RETRY_OF in trial.user_attrs:
+            self._repeats -= 1
+        else:
+            self._begun += 1
+        return trial, self._suggest(trial)
+
+    def _ask(self) -> Trial:
+        if self._begun < self.num_trials or not self._repeats:
+            return self._study.ask()
+        # Only repeats are wanted: enqueued trials beyond `num_trials` keep waiting.
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        repeat = next(trial for trial in waiting if not _counts(trial))
+        self._study._storage.set_trial_state_values(repeat._trial_id, TrialState.RUNNING)
+        return Trial(self._study, repeat._trial_id)
+
+    def _suggest(self, trial: Trial) -> dict[str, Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an enqueued value need not lie on a parameter's steps
+            return self._space.suggest(trial)
+
+    def fail(self, trial: Trial, params: Mapping[str, Any], error: str, retries: int) -> bool:
+        """Record a failure; queue the same parameters again if it has been tried no more than ``retries`` times.
+
+        Returns
+        -------
+        Whether it will be tried again.
+        """
+        attempt, first = trial.user_attrs.get(ATTEMPT, 0), trial.user_attrs.get(RETRY_OF, trial.number)
+        trial.set_user_attr(ERROR, error)
+        again = attempt < retries
+        repeat = {RETRY_OF: first, ATTEMPT: attempt + 1}
+        repeat |= {
+            key: trial.user_attrs[key] for key in (GENERATION, MEMBER, PARENT) if key in trial.user_attrs
+        }
+        # Queued before it is told; a driver that was killed in between finds the repeat there when it fails once more.
+        if again and not any(
+            repeat.items() <= t.user_attrs.items() for t in self._study.get_trials(deepcopy=False)
+        ):
+            self._study.enqueue_trial(dict(params), user_attrs=repeat)
+            self._repeats += 1
+        self._study.tell(trial, state=TrialState.FAIL)
+        return again
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    return RETRY_OF not in trial.user_attrs

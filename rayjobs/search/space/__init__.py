@@ -1,0 +1,1 @@
+"""Search spaces: which keys vary, and how."""

@@ -1,0 +1,1 @@
+"""A sweep from end to end: its driver, its results, its winner."""

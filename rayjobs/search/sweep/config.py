@@ -1,0 +1,190 @@
+"""From the composed ``conf/sweep.yaml`` to what a sweep takes, for a new study or one that goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.entry import compose
+from rayjobs.storage.ledger_place import without_password
+from rayjobs.storage.resume import LATEST
+from rayjobs.storage.run_directory import RunConfig, RunDirectory, latest_run, list_runs, read_status
+from rayjobs.search.proposal.samplers import make_sampler
+from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.space.search_space import Space, value_of, with_values
+from rayjobs.storage.uri import is_uri, join, local_copy, local_directory, newest_remote
+from rayjobs.config.typed_config import ConfigError, build_dataclass
+
+if TYPE_CHECKING:
+    from evaluation.ledger_store import Head
+
+SWEEPS = "sweeps"
+"""Folder of the studies among the runs of an experiment."""
+
+CHANGEABLE = (
+    "search.num_trials",
+    "search.max_concurrent",
+    "search.retries",
+    "search.open_holdout",
+    "cluster",
+    "tracking",
+)
+"""What may differ when a study goes on: nothing that changes a trial's score."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """A sweep.
+
+    Parameters
+    ----------
+    values : configuration that trials start from, plain; without ``search``.
+    train : the same, built.
+    search, space : the search.
+    """
+
+    values: Mapping[str, Any]
+    train: TrainConfig
+    search: SearchConfig
+    space: Space
+
+
+def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
+    """Check everything that can be known to be wrong before anything starts.
+
+    Raises
+    ------
+    ConfigError
+        For the first mistake, with its key; an unknown key of the space with the nearest one.
+    """
+    base = {key: value for key, value in values.items() if key != "search"} | {"resume": None}
+    train = build_train_config(base)
+    base = without_password(base)  # what trials start from is sent on and written
+    if train.script is not None:
+        raise ConfigError(
+            f"policy={train.script} is scripted, there is nothing to search; choose a trained policy"
+        )
+    if train.only_fold is not None or train.fold_order is not None:
+        raise ConfigError(
+            "walk_forward.only_fold and fold_order are for training jobs; a sweep runs every fold"
+        )
+    search = build_dataclass(SearchConfig, values["search"], "search")
+    make_sampler(search.sampler, train.seed, 0)  # a missing package is told before anything starts
+    space = Space(search.space)
+    space.check(base, build_train_config)
+    for index, point in enumerate(search.enqueue):
+        space.check_point(point, f"search.enqueue[{index}]")
+    return SweepConfig(values=base, train=train, search=search, space=space)
+
+
+def create_directory(
+    values: Mapping[str, Any], config: SweepConfig, fingerprint: str, ledger: Head | None = None
+) -> RunDirectory:
+    """A new study: ``<directory>/<experiment>/sweeps/<study id>``."""
+    run = config.train.run
+    place = RunConfig(experiment=SWEEPS, directory=join(run.directory, run.experiment))
+    return RunDirectory.create(
+        place, values, seed=config.train.seed, data_fingerprint=fingerprint, ledger=ledger
+    )
+
+
+def find_study(values: Mapping[str, Any]) -> Path | None:
+    """The study that ``resume`` names: its folder, that of an experiment for its latest unfinished one, or ``latest``.
+
+    None when a new study is asked for.
+
+    Raises
+    ------
+    ConfigError
+        If there is none that can go on.
+    """
+    wanted = values["resume"]
+    if wanted is None:
+        return None
+    run = build_dataclass(RunConfig, values["run"], "run")
+    path = (
+        local_directory(run.directory) / run.experiment if wanted == LATEST else local_directory(str(wanted))
+    )
+    if is_uri(run.directory) and wanted == LATEST:
+        folder = f"{run.experiment}/{SWEEPS}"
+        wanted = newest_remote(run.directory, folder, lambda status: status["status"] != "done") or wanted
+    if is_uri(str(wanted)):
+        path = local_copy(str(wanted))
+    if read_status(path) is not None:
+        return path
+    for place in (path, path / SWEEPS):
+        open_ones = [run for run in list_runs(place, None) if (read_status(run) or {})["status"] != "done"]
+        if open_ones:
+            return open_ones[-1]
+    raise ConfigError(
+        f"{path} is no study and holds no unfinished one; give the folder that rayjobs.sweep printed"
+    )
+
+
+def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """The study's own configuration with what the command line may change.
+
+    Raises
+    ------
+    ConfigError
+        If another process runs the study, or the command line changes what its trials were scored with.
+    """
+    _refuse_running(directory)
+    stored = RunDirectory(directory).config()
+    default = compose("sweep")
+    changed: dict[str, Any] = {}
+    for key, value in _leaves(given):
+        if key == "ledger" and without_password({key: value})[key] == _get(stored, key):
+            changed[key] = value  # with the password, which is not stored
+            continue
+        if key == "resume" or _get(default, key) == value or _get(stored, key) == value:
+            continue
+        if not key.startswith(CHANGEABLE):
+            raise ConfigError(
+                f"{key} is {value!r} but the study was begun with {_get(stored, key)!r}; a resumed study may change "
+                f"only {', '.join(CHANGEABLE)}; start a new one for anything else"
+            )
+        changed[key] = value
+    return with_values(stored, changed)
+
+
+def _refuse_running(directory: Path) -> None:
+    status = read_status(directory) or {}
+    pid = status.get("pid")
+    if (
+        status.get("status") != "running"
+        or pid in (None, os.getpid())
+        or status.get("host") != os.uname().nodename
+    ):
+        return
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return
+    if b"rayjobs" in command:
+        raise ConfigError(f"the study in {directory} is being run by process {pid}; stop that one first")
+
+
+def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        here = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, here)
+        else:
+            yield here, value
+
+
+def _get(values: Mapping[str, Any], key: str) -> Any:
+    try:
+        return value_of(values, key)
+    except (KeyError, TypeError):
+        return None
+
+
+def latest_study(path: Path) -> Path:
+    """A study by its own folder, or the newest one of an experiment, whatever its status."""
+    return latest_run(path if read_status(path) or not (path / SWEEPS).is_dir() else path / SWEEPS, None)

@@ -1,0 +1,155 @@
+"""A sweep from end to end: cut the windows, run the trials, rank them, and let the winner meet the holdout."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray
+import yaml
+
+from evaluation.gate import Verdict
+from evaluation.ledger import Ledger
+from rayjobs.cluster.placement import Demand, live_nodes
+from rayjobs.search.page.leaderboard import (
+    best_trial,
+    counts,
+)
+from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
+from rayjobs.search.proposal.population import Population, lineage
+from rayjobs.search.proposal.studies import enqueue_first, open_study
+from rayjobs.search.sweep.config import SweepConfig
+from rayjobs.search.sweep.data import SweepData
+from rayjobs.search.sweep.display import SweepDisplay
+from rayjobs.search.sweep.looks import (
+    holdout_entry,
+    holdout_look,
+    looks_at_validation,
+    note_sweep,
+    trials_entry,
+    validation_bars,
+)
+from rayjobs.search.sweep.loop import SweepLoop
+from rayjobs.search.sweep.results import report_sweep, write_results
+from rayjobs.search.sweep.ledger import LedgerEntries
+from rayjobs.search.trial.record import TrialObserver, save_bars
+from rayjobs.search.sweep.tracking import TrialTracking
+from rayjobs.search.trial.worker import WorkerPool
+from rayjobs.search.sweep.winner import judge_winner, open_for_winner
+from rayjobs.monitoring.tracking import Tracker
+
+LOG = logging.getLogger(__name__)
+
+
+class SweepFailed(RuntimeError):
+    """No trial could be scored."""
+
+
+def num_workers(config: SweepConfig) -> int:
+    """Trainings that the cluster has room for.
+
+    Raises
+    ------
+    ValueError
+        If there is no room for one.
+    """
+    return Demand.of(config.train.algo).require_room(live_nodes(), "a training")
+
+
+def run_trials(
+    config: SweepConfig,
+    data: SweepData,
+    study: optuna.Study,
+    directory: Path,
+    observers: Sequence[TrialObserver],
+) -> None:
+    """Run the trials that are still to be run."""
+    if config.search.sampler.kind == "grid":
+        points: Sequence[Mapping[str, Any]] = config.space.grid(config.search.sampler.grid_points)
+        limit = min(config.search.num_trials, len(points))
+        config = replace(config, search=replace(config.search, num_trials=limit))
+    else:
+        points = config.search.enqueue
+    enqueue_first(study, points)
+    save_bars(directory, validation_bars(data))
+    shares = [(fold.index, seed) for fold in data.windows.folds for seed in config.search.seeds]
+    checkpoints = directory.absolute() / "checkpoints"
+    shared = ray.put(
+        share_study(config.values, data.sealed, data.windows.folds, config.search.scoring, checkpoints)
+    )
+    population = None
+    if config.search.scheduler.kind == "pbt":
+        population = Population(study, config.space, config.search.scheduler, config.train.seed)
+    display = SweepDisplay(config.search.objective.metrics[0])
+    tracking = TrialTracking(config.train.tracking, study, directory, config.search.scheduler.fractions)
+
+    def watch(loop: SweepLoop) -> None:
+        display.update(loop)
+        tracking.update(loop)
+
+    with (
+        WorkerPool(PolicyTrials, shared, num_workers(config), demand=Demand.of(config.train.algo)) as pool,
+        display,
+    ):
+        loop = SweepLoop(
+            study,
+            config.space,
+            config.search,
+            shares=shares,
+            pool=pool,
+            directory=directory,
+            observers=observers,
+            watch=watch,
+            population=population,
+        )
+        LOG.info("%d trials to run, %d side by side", loop.queue.remaining, loop.max_concurrent)
+        loop.run()
+        watch(loop)
+    tracking.finish()
+
+
+def run_sweep(
+    config: SweepConfig, data: SweepData, directory: Path, tracker: Tracker, ledger: Ledger
+) -> Verdict | None:
+    """Run or go on with the study of this directory, and judge its winner; None when nothing was judged."""
+    started = time.monotonic()
+    provenance = yaml.safe_load((directory / "config.yaml").read_text())["provenance"]
+    study = open_study(config.search, directory, config.train.seed)
+    entry = trials_entry(config, data, directory, provenance)
+    note_sweep(entry, directory, ledger)
+    entries = LedgerEntries(
+        ledger, entry, bar_utc=validation_bars(data), bar_seconds=data.full.panel.bar_seconds
+    )
+    run_trials(config, data, study, directory, [entries])
+    # Trials of other studies on the same bars count too: a new name does not make the data fresh.
+    looks = looks_at_validation(config, data, study, directory, ledger)
+    significance = write_results(config, data, study, directory, looks, None)
+    verdict = None
+    winner = best_trial(study)
+    if winner is None and not counts(study)["pruned"]:
+        report_sweep(config, data, study, directory, significance, None)
+        raise SweepFailed(f"every trial failed; the errors stand in {directory / 'trials.csv'}")
+    if winner is not None and config.search.open_holdout:
+        opening = holdout_entry(config, data, directory, provenance)
+        if open_for_winner(ledger, opening, directory, winner.number):
+            verdict = judge_winner(
+                config,
+                lineage(study, winner.number),
+                data.full,
+                data.hygiene,
+                data.windows,
+                significance,
+                directory / "winner",
+                provenance,
+                tracker,
+                holdout_look(config, data, opening, directory, ledger),
+            )
+            write_results(config, data, study, directory, looks, verdict)
+    LOG.info("the sweep took %.0f s", time.monotonic() - started)
+    report_sweep(config, data, study, directory, significance, verdict)
+    return verdict

@@ -1,0 +1,109 @@
+"""What a sweep writes and prints at its end: ``trials.csv``, ``study.json``, the page, the leaderboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from evaluation.gate import Verdict
+from evaluation.looks import Looks
+from rayjobs.monitoring.result_tables import print_paths, print_table
+from rayjobs.search.page.leaderboard import (
+    StudySignificance,
+    counts,
+    num_counted,
+    print_trials,
+    significance_facts,
+    study_significance,
+    trial_rows,
+    write_study,
+    write_trials,
+)
+from rayjobs.search.page.study_page import write_study_page
+from rayjobs.search.page.study_view import view_study
+from rayjobs.search.sweep.config import SweepConfig
+from rayjobs.search.sweep.data import SweepData
+from rayjobs.search.trial.record import load_returns
+
+
+def write_results(
+    config: SweepConfig,
+    data: SweepData,
+    study: optuna.Study,
+    directory: Path,
+    looks: Looks | None,
+    verdict: Verdict | None,
+) -> StudySignificance:
+    """Write ``trials.csv`` and ``study.json``; called again once the winner is judged.
+
+    Parameters
+    ----------
+    looks : at the validation bars, of this study and of others, as the ledger counts them.
+    """
+    numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
+    _, returns_TN = load_returns(directory, numbers)
+    significance = study_significance(returns_TN, max(num_counted(study), 1), looks)
+    periods = data.full.panel.periods_per_year
+    rows = trial_rows(study, directory, config.search.objective, significance)
+    write_trials(directory / "trials.csv", rows)
+    best = rows[0] if rows and rows[0]["state"] == "complete" else None
+    labels = data.full.panel.bar_utc.astype("datetime64[s]")
+
+    def window(bars: slice) -> list[str]:
+        return [f"{labels[bars.start]}Z", f"{labels[bars.stop - 1]}Z"]
+
+    holdout = slice(data.windows.holdout_start, data.full.panel.num_bars)
+    write_study(
+        directory / "study.json",
+        {
+            "study": directory.name,
+            "experiment": config.train.run.experiment,
+            "objective": {"metrics": config.search.objective.metrics,
+                          "spread_penalty": config.search.objective.spread_penalty},
+            "sampler": config.search.sampler.kind,
+            "scheduler": config.search.scheduler.kind,
+            "rungs": config.search.scheduler.fractions,
+            "space": config.space.rows(),
+            "trials": counts(study),
+            "env_steps": sum(row["env_steps"] for row in rows),
+            "validation_windows": [window(fold.test) for fold in data.windows.folds],
+            "holdout_window": window(holdout),
+            "significance": significance_facts(significance),
+            "periods_per_year": periods,
+            "best": best,
+            "verdict": verdict.to_dict() if verdict else None,
+        },
+    )  # fmt: skip
+    return significance
+
+
+def report_sweep(
+    config: SweepConfig,
+    data: SweepData,
+    study: optuna.Study,
+    directory: Path,
+    significance: StudySignificance,
+    verdict: Verdict | None,
+) -> None:
+    """Print the leaderboard, what the number of trials means, and the paths."""
+    rows = trial_rows(study, directory, config.search.objective, significance)
+    print_trials(
+        f"Leaderboard, out of sample on the validation folds ({len(rows)} trials)",
+        rows[:10],
+        list(config.space.parameters),
+    )
+    facts: dict[str, Any] = {
+        "trials counted": significance.num_trials,
+        "effective": significance.effective_trials,
+        "PBO": significance.probability_of_overfitting,
+        "probability of loss": significance.probability_of_loss,
+        "naive best validation score": rows[0]["score"] if rows else None,
+        "DSR of the best": rows[0]["dsr"] if rows else None,
+        "holdout": "not opened" if verdict is None else ("passed" if verdict.passed else "refused"),
+    }
+    print_table("What choosing the best of them means", [facts])
+    page = write_study_page(view_study(directory), directory / "report.html")
+    paths = [directory / name for name in ("study.db", "trials.csv", "study.json")]
+    print_paths([*paths, *([directory / "winner" / "report.html"] if verdict else []), page])

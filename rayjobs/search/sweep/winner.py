@@ -1,0 +1,176 @@
+"""The winner of a sweep meets the sealed holdout: retrained walking into it, and judged by the gate, once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import yaml
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial
+
+from data.hygiene import HygieneReport
+from evaluation.gate import Verdict
+from evaluation.gate_evidence import SupportingEvidence
+from evaluation.ledger import HoldoutOpenedError, Ledger, LookEntry
+from evaluation.splits import Fold
+from evaluation.walk_forward import WalkForwardResult
+from rayjobs.study.config import build_train_config
+from rayjobs.study.entered_look import EnteredLook
+from rayjobs.replay.finished_run import WINNER_OF
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, with_origin
+from rayjobs.study.fold_tasks import run_folds
+from rayjobs.storage.run_directory import write_atomically
+from rayjobs.replay.run_seal import seal_run
+from rayjobs.search.page.leaderboard import StudySignificance
+from rayjobs.search.trial.policy_trials import training_spec
+from rayjobs.search.space.search_space import with_values
+from rayjobs.search.sweep.config import SweepConfig
+from evaluation.search_windows import SearchWindows
+from rayjobs.study.report import report_study
+from rayjobs.study.evidence import chained
+from rayjobs.monitoring.tracking import Tracker
+from rayjobs.training.policy_training import PolicyTraining
+
+LOG = logging.getLogger(__name__)
+
+OPENED_FILE = "opened.json"
+
+
+def open_for_winner(ledger: Ledger, entry: LookEntry, directory: Path, trial: int) -> bool:
+    """Open the holdout for one trial, before a bar of it is read; False if it was opened for another one.
+
+    A sweep that was killed while its winner was being judged goes on with the same winner: what it was opened for
+    stands in the study's folder.
+
+    Parameters
+    ----------
+    entry : what the ledger records of the opening.
+    """
+    marker = directory / "winner" / OPENED_FILE
+    same = marker.is_file() and json.loads(marker.read_text())["trial"] == trial
+    if not marker.is_file():
+        marker.parent.mkdir(exist_ok=True)
+        write_atomically(marker, json.dumps({"trial": trial}) + "\n")
+    try:
+        ledger.open_holdout(entry, purpose=f"the winner of {directory.name}, trial {trial}")
+    except HoldoutOpenedError as error:
+        if not same:
+            LOG.warning("the winner is not judged: %s", error)
+        return same
+    return True
+
+
+def judge_winner(
+    config: SweepConfig,
+    trials: Sequence[FrozenTrial],
+    study: Study,
+    hygiene: HygieneReport,
+    windows: SearchWindows,
+    significance: StudySignificance,
+    directory: Path,
+    provenance: Mapping[str, Any],
+    tracker: Tracker,
+    look: EnteredLook,
+) -> Verdict:
+    """Retrain the winner's configuration for the holdout, write its run directory and ask the gate.
+
+    Parameters
+    ----------
+    trials : the winner; of a population the trials whose segments led to it, itself last.
+    study : all bars, the holdout included.
+    significance : the spread of the trials that the winner was chosen from, and their overfitting.
+    directory : where the winner's artefacts go.
+    look : the opening of the holdout, in the ledger.
+    """
+    values = _values(config, trials[-1])
+    directory.mkdir(parents=True, exist_ok=True)
+    origin = {**provenance, WINNER_OF: {"study": provenance["run_id"], "trial": trials[-1].number}}
+    text = yaml.safe_dump({**values, "provenance": origin}, sort_keys=False, allow_unicode=True)
+    write_atomically(directory / "config.yaml", text)
+    study = replace(study, selection=tuple(fold.test for fold in windows.folds))
+    chosen = replace(study, config=build_train_config(values))
+    _replay(config, trials, study, windows, directory / "checkpoints")
+    outcomes = run_folds(chosen, windows.holdout_folds, directory, tracker)
+    seeds = {config.search.seeds[0]: _net_return(study, outcomes)}
+    for seed in config.search.seeds[1:] if len(trials) == 1 else ():
+        other = replace(chosen, config=replace(chosen.config, seed=seed))
+        place = directory / f"seed_{seed}"
+        seeds[seed] = _net_return(study, run_folds(other, windows.holdout_folds, place, tracker))
+    for outcome in outcomes:
+        tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
+    result = chained(study, outcomes)
+    looks = look.finish({config.search.seeds[0]: outcomes}, result).looks
+    variances = [v for v in (looks.sharpe_variance, significance.sharpe_variance) if v is not None]
+    looks = replace(looks, sharpe_variance=max(variances, default=None))
+    verdict = report_study(
+        chosen,
+        hygiene,
+        outcomes,
+        directory,
+        tracker,
+        SupportingEvidence(
+            **looks.for_gate(),
+            overfitting=significance.probability_of_loss,
+            # The first seed is the headline; the others show the spread, and never replace it.
+            seeds=seeds if len(seeds) > 1 else None,
+        ),
+    )
+    seal_run(directory, chosen.config)
+    return verdict
+
+
+def _net_return(study: Study, outcomes: Sequence[FoldOutcome]) -> NDArray[np.float64]:
+    """(N,) returns over the holdout."""
+    return WalkForwardResult(
+        panel=study.panel, folds=tuple(outcome.result for outcome in outcomes)
+    ).net_return
+
+
+def _values(config: SweepConfig, trial: FrozenTrial) -> dict[str, Any]:
+    overrides = config.space.overrides(trial.params) | {"seed": config.search.seeds[0]}
+    return with_values(config.values, overrides)
+
+
+def _replay(
+    config: SweepConfig,
+    trials: Sequence[FrozenTrial],
+    study: Study,
+    windows: SearchWindows,
+    checkpoints: Path,
+) -> None:
+    """Train the segments before the winner's own, each with its parameters; the last training goes on from there."""
+    segments = [
+        (_values(config, trial), config.search.scheduler.fractions[place])
+        for place, trial in enumerate(trials)
+    ]
+    if len(segments) > 1:
+        shared = ray.put(study)
+        ray.get(
+            [
+                _train_segments.remote(
+                    shared, fold, segments[:-1], checkpoints.absolute() / f"fold_{fold.index:02d}"
+                )
+                for fold in windows.holdout_folds
+            ]
+        )
+
+
+@ray.remote(max_retries=0)
+def _train_segments(
+    study: Study, fold: Fold, segments: Sequence[tuple[dict[str, Any], float]], directory: Path
+) -> None:
+    for values, fraction in segments:
+        chosen = replace(study, config=build_train_config(values))
+        market, contract = fold_market(chosen, fold)
+        contract = with_origin(contract, chosen, fold, market.first_bar, directory)
+        spec = training_spec(chosen.config, fold, ray.put(market), contract, directory)
+        with PolicyTraining(spec) as training:
+            training.advance(fraction, lambda row: None)
+            training.checkpoint()

@@ -1,0 +1,238 @@
+"""A trial of a real search: train the policy on each fold's training window and score it on the fold's test window."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+
+from data.features import FeatureSet, compute_features
+from data.schema import Panel
+from envs.market import Market
+from evaluation.rollout import evaluation_config
+from evaluation.scoring import scored_window
+from evaluation.splits import Fold
+from policies.checkpoint import PolicyContract, TrainedPolicy
+from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.study.fold import Study, fold_market, training_windows, with_origin
+from rayjobs.search.trial.chunked_scoring import score_window
+from rayjobs.search.plan.objective import FoldScore, measure
+from rayjobs.search.plan.settings import TrialScoringConfig
+from rayjobs.search.space.search_space import with_values
+from rayjobs.search.trial.order import TrialOrder
+from rayjobs.training.policy_training import PolicyTraining, TrainingSpec
+
+MARKET_GROUPS = ("features", "instruments", "env", "costs", "risk")
+"""Groups of the configuration that a market may depend on; a trial that leaves them alone shares the study's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedStudy:
+    """What all trials share; lies once in the object store and holds no bar of the holdout.
+
+    Parameters
+    ----------
+    values : the configuration that trials start from.
+    panel, features : bars before the holdout, and what was computed from them.
+    folds : validation folds.
+    markets : fold index -> reference to its market, and the contract of policies that act in it.
+    scoring : how test windows are run.
+    checkpoints : where trials that others go on from leave theirs.
+    """
+
+    values: Mapping[str, Any]
+    panel: Panel
+    features: FeatureSet
+    folds: tuple[Fold, ...]
+    markets: Mapping[int, tuple[ray.ObjectRef, PolicyContract]]
+    scoring: TrialScoringConfig
+    checkpoints: Path
+
+
+def share_study(
+    values: Mapping[str, Any],
+    study: Study,
+    folds: Sequence[Fold],
+    scoring: TrialScoringConfig,
+    checkpoints: Path,
+) -> SharedStudy:
+    """Build every validation fold's market once, for all trials."""
+    markets = {}
+    for fold in folds:
+        market, contract = fold_market(study, fold)
+        markets[fold.index] = (ray.put(market), contract)
+    return SharedStudy(
+        values=values,
+        panel=study.panel,
+        features=study.features,
+        folds=tuple(folds),
+        markets=markets,
+        scoring=scoring,
+        checkpoints=checkpoints,
+    )
+
+
+class PolicyTrials:
+    """A `TrialProgram`: keeps the trainings of one trial alive between two rungs.
+
+    Trials that others go on from leave their checkpoints in ``shared.checkpoints``, which all nodes must see.
+    """
+
+    def __init__(self, shared: SharedStudy) -> None:
+        torch.set_num_threads(1)
+        self._shared = shared
+        self._folds = {fold.index: fold for fold in shared.folds}
+        self._base_key = _market_key(shared.values)
+        self._trial: int | None = None
+        self._running: dict[tuple[int, int], _FoldTraining] = {}
+        self._scratch = Path(tempfile.mkdtemp(prefix="rayfold_trials_"))
+
+    def advance(self, order: TrialOrder, fraction: float) -> list[FoldScore]:
+        if order.trial != self._trial:
+            self.drop()
+            self._trial = order.trial
+        values = with_values(self._shared.values, order.overrides)
+        scores = []
+        for share in order.shares:
+            if share not in self._running:
+                self._running[share] = self._begin(order, values, *share)
+            scores.append(self._running[share].advance(fraction, keep=order.keep))
+        if fraction >= 1.0:
+            self.drop()
+        return scores
+
+    def drop(self) -> None:
+        for training in self._running.values():
+            training.close()
+        self._running.clear()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir()
+        self._trial = None
+
+    def _begin(
+        self, order: TrialOrder, values: Mapping[str, Any], fold_index: int, seed: int
+    ) -> _FoldTraining:
+        config = build_train_config({**values, "seed": seed})
+        fold = self._folds[fold_index]
+        study = self._study(config, values)
+        market, contract = self._market(study, fold, values)
+        directory = self._directory(order, f"fold_{fold_index:02d}_seed_{seed}")
+        return _FoldTraining(study, fold, market, contract, directory, self._shared.scoring)
+
+    def _directory(self, order: TrialOrder, name: str) -> Path:
+        """Where a training's checkpoints go; holds those of the parent when the trial goes on from another's."""
+        if not order.keep:
+            return self._scratch / name
+        directory = self._shared.checkpoints / f"{order.trial:05d}" / name
+        shutil.rmtree(directory, ignore_errors=True)
+        if order.parent is not None:
+            shutil.copytree(self._shared.checkpoints / f"{order.parent:05d}" / name, directory, symlinks=True)
+        return directory
+
+    def _study(self, config: TrainConfig, values: Mapping[str, Any]) -> Study:
+        features = self._shared.features
+        if values["features"] != self._shared.values["features"]:
+            features = compute_features(self._shared.panel, config.features.enabled)
+        return Study(config=config, panel=self._shared.panel, features=features, oracle_direction=None)
+
+    def _market(
+        self, study: Study, fold: Fold, values: Mapping[str, Any]
+    ) -> tuple[ray.ObjectRef, PolicyContract]:
+        if _market_key(values) == self._base_key:
+            reference, contract = self._shared.markets[fold.index]
+            return reference, dataclasses.replace(contract, network=study.config.policy)
+        market, contract = fold_market(study, fold)
+        return ray.put(market), contract
+
+
+class _FoldTraining:
+    """The training of one fold and seed, and its score so far."""
+
+    def __init__(
+        self,
+        study: Study,
+        fold: Fold,
+        market: ray.ObjectRef,
+        contract: PolicyContract,
+        directory: Path,
+        scoring: TrialScoringConfig,
+    ) -> None:
+        self._study, self._fold, self._scoring = study, fold, scoring
+        self._seconds = [0.0, 0.0]
+        started = time.perf_counter()
+        self._bars: Market = ray.get(market)
+        contract = with_origin(contract, study, fold, self._bars.first_bar, directory)
+        self._training = PolicyTraining(training_spec(study.config, fold, market, contract, directory))
+        self._seconds[1] += time.perf_counter() - started
+
+    def advance(self, fraction: float, *, keep: bool) -> FoldScore:
+        started = time.perf_counter()
+        self._training.advance(fraction, lambda row: None)
+        if keep:
+            self._training.checkpoint()
+        trained = time.perf_counter()
+        self._seconds[0] += trained - started
+        policy = self._training.policy()
+        net_return, metrics = self._score(policy)
+        self._seconds[1] += time.perf_counter() - trained
+        return FoldScore(
+            fold=self._fold.index,
+            seed=self._study.config.seed,
+            env_steps=self._training.env_steps,
+            net_return=net_return,
+            metrics=metrics,
+            seconds=(self._seconds[0], self._seconds[1]),
+            policy_hash=policy.policy_hash,
+        )
+
+    def _score(self, policy: TrainedPolicy) -> tuple[np.ndarray, dict[str, float]]:
+        """Out of sample: the deterministic policy on the fold's test window, under full costs."""
+        found = score_window(
+            policy,
+            self._bars,
+            evaluation_config(self._study.config.env),
+            scored_window(self._fold),
+            rows=self._scoring.rows,
+            overlap_bars=self._scoring.overlap_bars,
+        )
+        periods = self._study.panel.periods_per_year
+        return found.net_return, measure(found.net_return, float(found.turnover.sum()), periods)
+
+    def close(self) -> None:
+        self._training.close()
+
+
+def training_spec(
+    config: TrainConfig, fold: Fold, market: ray.ObjectRef, contract: PolicyContract, directory: Path
+) -> TrainingSpec:
+    """The training of one fold, with checkpoints in ``directory``."""
+    training, validation = training_windows(config, fold, ray.get(market).first_bar)
+    return TrainingSpec(
+        label=f"fold {fold.index}, seed {config.seed}",
+        market=market,
+        env=config.env,
+        training_windows=(training,),
+        validation_window=validation,
+        contract=contract,
+        ppo=config.algo,
+        trainer=config.trainer,
+        seed=config.seed,
+        directory=directory,
+        fold=fold.index,
+    )
+
+
+def _market_key(values: Mapping[str, Any]) -> str:
+    relevant = {group: values[group] for group in MARKET_GROUPS}
+    relevant["weights_distribution"] = values["policy"].get("weights_distribution")  # part of the contract
+    return json.dumps(relevant, sort_keys=True, default=str)

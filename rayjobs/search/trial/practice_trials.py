@@ -1,0 +1,71 @@
+"""Trials that cost nothing and can be told to fail: they measure and test the sweep itself, not a policy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rayjobs.search.plan.objective import FoldScore, measure
+from rayjobs.search.trial.order import TrialOrder
+
+FAULTS = ("none", "raise", "nan", "kill")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PracticeStudy:
+    """What practice trials need.
+
+    Parameters
+    ----------
+    num_bars : length of each test window, bars.
+    seconds : time that a whole training pretends to take.
+    env_steps : that it pretends to train on.
+    """
+
+    num_bars: int = 256
+    seconds: float = 0.0
+    env_steps: int = 1_000
+
+
+class PracticeTrials:
+    """A `TrialProgram` whose Sharpe ratio falls with the distance of the override ``x`` from 0.3.
+
+    The override ``fault`` names one of `FAULTS`: raise an exception, return NaN, or kill the worker's process.
+    """
+
+    def __init__(self, shared: PracticeStudy) -> None:
+        self._shared = shared
+        self._done = 0.0
+
+    def advance(self, order: TrialOrder, fraction: float) -> Sequence[FoldScore]:
+        fault = order.overrides.get("fault", "none")
+        time.sleep(self._shared.seconds * max(0.0, fraction - self._done))
+        self._done = fraction if fraction < 1.0 else 0.0
+        if fault == "raise":
+            raise RuntimeError("practice: this trial raises")
+        if fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [self._score(order, fold, seed, fraction, fault) for fold, seed in order.shares]
+
+    def drop(self) -> None:
+        self._done = 0.0
+
+    def _score(self, order: TrialOrder, fold: int, seed: int, fraction: float, fault: str) -> FoldScore:
+        skill = 0.1 - abs(float(order.overrides.get("x", 0.3)) - 0.3)
+        noise = np.random.default_rng([fold, seed]).standard_normal(self._shared.num_bars)
+        net_return = 0.01 * (skill * fraction + noise)
+        if fault == "nan":
+            net_return[0] = np.nan
+        return FoldScore(
+            fold=fold,
+            seed=seed,
+            env_steps=round(self._shared.env_steps * fraction),
+            net_return=net_return,
+            metrics=measure(np.nan_to_num(net_return), 1.0, 252.0),
+            seconds=(self._shared.seconds * fraction, 0.0),
+        )

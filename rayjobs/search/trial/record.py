@@ -1,0 +1,107 @@
+"""What is kept of a trial beside Optuna's record: its score per fold and seed, and its out-of-sample returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayjobs.search.plan.objective import FoldScore, trial_return
+
+State = Literal["complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """A trial that ended.
+
+    Attributes
+    ----------
+    number : of the trial, in the order in which trials began.
+    state : how it ended.
+    params : by label of the space; ``overrides`` the same by key of the configuration.
+    values : one per objective, at the end or at the rung where it was pruned; empty for a failed one.
+    scores : per fold and seed, at the last rung that it reached.
+    env_steps : trained on, over all folds and seeds.
+    seconds : from its start to its end.
+    error : of a failed one.
+    repeat_of : number of the failed trial that this one repeats.
+    repeated : of a failed one: it will be tried again.
+    """
+
+    number: int
+    state: State
+    params: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+    values: tuple[float, ...]
+    scores: tuple[FoldScore, ...]
+    env_steps: int
+    seconds: float
+    error: str | None
+    repeat_of: int | None
+    repeated: bool
+
+
+class TrialObserver(Protocol):
+    """Is told of every trial, before Optuna's study is: after a killed driver it may be told the same once more."""
+
+    def trial_began(self, number: int, overrides: Mapping[str, Any], repeat_of: int | None) -> None: ...
+
+    def trial_ended(self, record: TrialRecord) -> None: ...
+
+
+def fold_rows(scores: Sequence[FoldScore]) -> list[dict[str, Any]]:
+    """A plain row per fold and seed, for Optuna's database and for tables; nan becomes None."""
+    return [
+        {
+            "fold": one.fold,
+            "seed": one.seed,
+            "env_steps": one.env_steps,
+            "train_seconds": round(one.seconds[0], 3),
+            "scoring_seconds": round(one.seconds[1], 3),
+            **{name: value if np.isfinite(value) else None for name, value in one.metrics.items()},
+        }
+        for one in scores
+    ]
+
+
+def returns_path(directory: Path, number: int) -> Path:
+    return directory / "trials" / f"{number:05d}.npy"
+
+
+def bars_path(directory: Path) -> Path:
+    """Labels of the bars that a trial's returns are of."""
+    return directory / "trials" / "bar_utc.npy"
+
+
+def save_bars(directory: Path, bar_utc: NDArray[np.datetime64]) -> None:
+    """Write the labels of the validation bars once per study."""
+    bars_path(directory).parent.mkdir(exist_ok=True)
+    np.save(bars_path(directory), bar_utc)
+
+
+def save_return(directory: Path, number: int, scores: Sequence[FoldScore]) -> None:
+    """Write the trial's column of the study's return matrix, whole or not at all."""
+    path = returns_path(directory, number)
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        np.save(stream, trial_return(scores))
+    os.replace(partial, path)
+
+
+def load_returns(directory: Path, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.float64]]:
+    """The study's return matrix.
+
+    Returns
+    -------
+    Numbers of the trials that left returns, and (T, N) their per-bar returns over all validation windows.
+    """
+    found = [number for number in numbers if returns_path(directory, number).is_file()]
+    columns = [np.load(returns_path(directory, number)) for number in found]
+    return found, np.stack(columns, axis=1) if columns else np.empty((0, 0))

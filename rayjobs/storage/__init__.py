@@ -1,0 +1,1 @@
+"""Where runs lie: run directories, a URI behind them, provenance, resuming."""

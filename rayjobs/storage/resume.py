@@ -1,0 +1,91 @@
+"""Going on with a run that was stopped: which one, and whether it may be gone on with."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rayjobs.storage.run_directory import RunConfig, RunDirectory, list_runs, read_status
+from rayjobs.storage.uri import is_uri, local_copy, local_directory, newest_remote
+from rayjobs.config.typed_config import ConfigError, build_dataclass
+
+LATEST = "latest"
+
+
+def run_to_resume(values: dict[str, Any]) -> Path | None:
+    """The run directory that ``resume`` names; None when a new run is asked for.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, it is done, or a process of this machine still works on it.
+    """
+    wanted = values["resume"]
+    if wanted is None:
+        return None
+    path = _latest(values) if wanted == LATEST else local_copy(str(wanted))
+    status = read_status(path)
+    if status is None:
+        raise ConfigError(f"resume={wanted}: {path} is not a run directory, it has no readable status.json")
+    if status["status"] == "done":
+        raise ConfigError(f"resume={wanted}: the run in {path} is done; there is nothing to go on with")
+    if status["status"] == "running" and _is_alive(status):
+        raise ConfigError(
+            f"resume={wanted}: process {status['pid']} still works on {path}; end it first, or wait for it"
+        )
+    return path
+
+
+def values_of(run: Path) -> dict[str, Any]:
+    """The configuration that a run was started with."""
+    return RunDirectory(run).config()
+
+
+def check_same_data(run: Path, fingerprint: str) -> None:
+    """Refuse to go on with other bars than the run was started with.
+
+    Raises
+    ------
+    ConfigError
+        If the fingerprint of the bars differs from the recorded one.
+    """
+    provenance = yaml.safe_load((run / "config.yaml").read_text())["provenance"]
+    if provenance["data_fingerprint"] != fingerprint:
+        raise ConfigError(
+            f"the bars are not those that the run in {run} was started with (fingerprint {fingerprint[:12]}, "
+            f"recorded {str(provenance['data_fingerprint'])[:12]}); put the old data back or start a new run"
+        )
+
+
+def _latest(values: dict[str, Any]) -> Path:
+    run = build_dataclass(RunConfig, values["run"], "run")
+    parent = local_directory(run.directory) / run.experiment
+    if is_uri(run.directory):
+        there = newest_remote(run.directory, run.experiment, lambda status: status["status"] != "done")
+        if there is not None:
+            local_copy(there)
+    stopped = [path for path in list_runs(parent, None) if _status(path) != "done"]
+    if not stopped:
+        raise ConfigError(f"resume=latest: {parent} holds no run that was stopped; name one with resume=DIR")
+    return stopped[-1]
+
+
+def _status(path: Path) -> str:
+    return str((read_status(path) or {}).get("status"))
+
+
+def _is_alive(status: dict[str, Any]) -> bool:
+    """Whether the process that wrote the status runs on this machine."""
+    if status.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(status["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return int(status["pid"]) != os.getpid()

@@ -1,0 +1,313 @@
+"""The directory of one run: ``<directory>/<experiment>/<run_id>/``, what it was started with, and how it ended.
+
+``config.yaml`` and ``status.json`` are there from the first moment; results are written at the end. So a directory
+counts as a result only when its status is ``done``: see `latest_run`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from data.schema import DataError
+from rayjobs.storage.ledger_place import hidden, without_password
+from rayjobs.monitoring.log_context import log_as
+from rayjobs.storage.uri import local_directory
+from rayjobs.storage.mirror import mirrored
+from rayjobs.config.typed_config import ConfigError
+
+if TYPE_CHECKING:  # the database's library is slow to import
+    from evaluation.ledger_store import Head
+
+Status = Literal["running", "failed", "interrupted", "done"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+_SOURCE = Path(__file__).resolve().parents[2]
+COMMIT_VARIABLE = "RAYFOLD_COMMIT"
+"""Names the commit of a source that was sent to a cluster without its git folder: the hash, and ``dirty``."""
+
+_PACKAGES = (
+    "rayfold", "ray", "torch", "gymnasium", "numpy", "numba", "pandas", "pyarrow", "pandas_market_calendars",
+    "optuna", "hydra-core", "wandb",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where a run is written.
+
+    Parameters
+    ----------
+    experiment : name of the folder that holds the runs of one experiment.
+    directory : root of all runs: relative to the current directory, absolute, or a URI such as ``s3://bucket/runs``.
+    """
+
+    experiment: str
+    directory: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.experiment):
+            raise ValueError(
+                f"experiment is {self.experiment!r}; use letters, digits, '_', '-' and '.', it becomes a folder name"
+            )
+
+
+class JobFailed(RuntimeError):
+    """A job that has a run directory raised; its traceback is in ``log``."""
+
+    def __init__(self, message: str, log: Path) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+def original(error: BaseException) -> BaseException:
+    """The exception that a Ray task raised, without the remote traceback that Ray puts into the message."""
+    return getattr(error, "cause", None) or error
+
+
+class RunDirectory:
+    """One run's directory; as a context manager it records how the run ended.
+
+    >>> with RunDirectory.create(config.run, values, seed=3, data_fingerprint=panel.fingerprint) as run:
+    ...     write_results(run.path)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mirrors = ExitStack()
+
+    @property
+    def run_id(self) -> str:
+        """Sortable by start: UTC time to the second and six hexadecimal digits."""
+        return self.path.name
+
+    @classmethod
+    def create(
+        cls,
+        run: RunConfig,
+        config: Mapping[str, Any],
+        *,
+        seed: int,
+        data_fingerprint: str | None,
+        ledger: Head | None = None,
+    ) -> RunDirectory:
+        """Make a new directory, never an existing one, and write ``config.yaml`` and ``status.json``.
+
+        Parameters
+        ----------
+        config : the resolved configuration, written as it is; versions, commit, fingerprint and seed follow
+            under ``provenance``.
+        ledger : the end of the ledger's chain now: what the run will be counted in.
+
+        Raises
+        ------
+        ConfigError
+            If the directory cannot be written to.
+        """
+        parent = local_directory(run.directory) / run.experiment
+        started = datetime.now(UTC)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            path = _new_directory(parent, started, config)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(
+                f"cannot write runs to {parent.absolute()}: {reason}; choose another place with run.directory=PATH"
+            ) from error
+        directory = cls(path)
+        provenance = _provenance(directory.run_id, seed, data_fingerprint)
+        if ledger is not None:
+            provenance["ledger"] = ledger.to_json()
+        config = without_password(config)
+        text = yaml.safe_dump({**config, "provenance": provenance}, sort_keys=False, allow_unicode=True)
+        write_atomically(path / "config.yaml", text)
+        directory._write_status("running", started_utc=_iso(started))
+        return directory
+
+    @classmethod
+    def resume(cls, path: Path) -> RunDirectory:
+        """Open the directory of an earlier run to go on with it.
+
+        Raises
+        ------
+        ConfigError
+            If it is not a run directory, or its run is done.
+        """
+        status = read_status(path)
+        if status is None:
+            raise ConfigError(f"{path} is not a run directory: it has no readable status.json")
+        if status["status"] == "done":
+            raise ConfigError(f"the run in {path} is done; there is nothing to resume")
+        directory = cls(path)
+        directory._write_status("running", resumed_utc=_iso(datetime.now(UTC)))
+        return directory
+
+    def config(self) -> dict[str, Any]:
+        """The configuration that the run was started with, without its provenance."""
+        values = yaml.safe_load((self.path / "config.yaml").read_text())
+        values.pop("provenance", None)
+        return values
+
+    def __enter__(self) -> RunDirectory:
+        log_as(run=self.run_id)
+        self._mirrors.enter_context(mirrored(self.path, self.config()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._mirrors:  # which copies what is written now, and then ends
+            self._note_end(error)
+        log_as(run=None)
+
+    def _note_end(self, error: BaseException | None) -> None:
+        if error is None:
+            self._end("done")
+        elif isinstance(error, (ConfigError, DataError)):
+            if not self._drop_if_empty():
+                self._end("failed", error=str(original(error)))
+        elif isinstance(error, Exception):
+            log = self.path / "error.log"
+            log.write_text("".join(traceback.format_exception(error)))
+            message = f"{type(original(error)).__name__}: {original(error)}"
+            self._end("failed", error=message)
+            raise JobFailed(message, log) from error
+        else:
+            self._end("interrupted", error=type(error).__name__)
+
+    def _end(self, status: Status, **facts: Any) -> None:
+        self._write_status(status, ended_utc=_iso(datetime.now(UTC)), **facts)
+
+    def _drop_if_empty(self) -> bool:
+        """Remove the directory if the run has written nothing into it yet."""
+        if {entry.name for entry in self.path.iterdir()} <= {"config.yaml", "status.json"}:
+            shutil.rmtree(self.path)
+            return True
+        return False
+
+    def _write_status(self, status: Status, **facts: Any) -> None:
+        known = read_status(self.path) or {}
+        known.pop("error", None)
+        facts = {**known, "status": status, "host": socket.gethostname(), "pid": os.getpid(), **facts}
+        write_atomically(self.path / "status.json", json.dumps(facts, indent=2) + "\n")
+
+
+def read_status(path: Path) -> dict[str, Any] | None:
+    """The content of ``status.json``, or None where there is none that can be read."""
+    try:
+        status = json.loads((path / "status.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) and "status" in status else None
+
+
+def list_runs(directory: Path, status: Status | None = "done") -> list[Path]:
+    """Run directories directly under ``directory``, oldest first; of one status, or all for None."""
+    if not directory.is_dir():
+        return []
+    runs = sorted(path for path in directory.iterdir() if _RUN_ID.fullmatch(path.name))
+    return [run for run in runs if (found := read_status(run)) and status in (None, found["status"])]
+
+
+def latest_run(directory: Path, status: Status | None = "done") -> Path:
+    """The newest run of an experiment's folder (``runs/crypto_portfolio``), or ``directory`` if it is a run itself.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if read_status(directory) is not None:
+        return directory
+    runs = list_runs(directory, status)
+    if not runs:
+        wanted = f"run with status {status}" if status else "run"
+        raise ConfigError(f"{directory} holds no {wanted}; start one with python -m rayjobs.train")
+    return runs[-1]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _new_directory(parent: Path, started: datetime, config: Mapping[str, Any]) -> Path:
+    for attempt in range(1000):
+        seed = f"{started.isoformat()} {os.getpid()} {socket.gethostname()} {attempt} {config!r}"
+        name = f"{started:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed.encode()).hexdigest()[:6]}"
+        try:
+            (parent / name).mkdir()
+        except FileExistsError:
+            continue
+        return parent / name
+    raise FileExistsError(17, "no free run id", str(parent))
+
+
+def _provenance(run_id: str, seed: int, data_fingerprint: str | None) -> dict[str, Any]:
+    commit, dirty = git_commit()
+    return {
+        "run_id": run_id,
+        "command": [Path(sys.argv[0]).name, *(hidden(word) for word in sys.argv[1:])],
+        "seed": seed,
+        "data_fingerprint": data_fingerprint,
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def git_commit() -> tuple[str | None, bool | None]:
+    """Commit of Rayfold's source and whether tracked files were changed; (None, None) outside a git checkout."""
+    if sent := os.environ.get(COMMIT_VARIABLE, "").split():
+        return sent[0], "dirty" in sent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(_SOURCE), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "rayjobs/__init__.py")
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

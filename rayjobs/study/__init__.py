@@ -1,0 +1,1 @@
+"""A walk-forward study: its configuration, its folds, its evidence and its report."""

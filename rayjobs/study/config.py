@@ -1,0 +1,264 @@
+"""From the composed configuration, plain nested dicts, to the dataclasses that the packages below take.
+
+Each group of ``conf/`` is one key here. torch and RLlib, which take seconds to import, are imported only once the keys
+are known to be right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data.features import FeatureSpec
+from data.sources import CONFIGS as SOURCES
+from data.sources import SourceConfig
+from envs.config import PortfolioEnvConfig
+from envs.context import ContextConfig
+from envs.costs import CostConfig
+from envs.instruments import Instrument, instrument_of_kind
+from envs.rewards import RewardConfig
+from envs.risk import RiskConfig
+from evaluation.gate import GateConfig
+from evaluation.scoring import ScoringConfig
+from evaluation.splits import WalkForward
+from policies.baselines import SCRIPTED
+from rayjobs.cluster.session import ClusterConfig
+from rayjobs.storage.run_directory import RunConfig
+from rayjobs.monitoring.tracking import TrackingConfig
+from rayjobs.training.settings import TrainerConfig
+from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
+
+if TYPE_CHECKING:
+    from policies.networks import NetworkConfig
+    from policies.settings import PPOSettings
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig:
+    """Which features, and how far standardised values may go.
+
+    Parameters
+    ----------
+    specs : label -> feature, in the order of the feature axis; None switches one off.
+    clip : limit of standardised values, standard deviations of the training window.
+    """
+
+    specs: Mapping[str, FeatureSpec | None]
+    clip: float
+
+    def __post_init__(self) -> None:
+        if not self.clip > 0.0:
+            raise ValueError(f"features.clip is {self.clip}; it must be above 0 standard deviations")
+        if not self.enabled:
+            raise ValueError("features.specs switches every feature off; leave at least one on")
+
+    @property
+    def enabled(self) -> tuple[FeatureSpec, ...]:
+        """The features that are on, in order."""
+        return tuple(spec for spec in self.specs.values() if spec is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstrumentsConfig:
+    """What each symbol is.
+
+    Parameters
+    ----------
+    kind : catalogue entry of every symbol that is not in ``symbols``.
+    symbols : symbol -> facts that differ, ``kind`` among them.
+    """
+
+    kind: str
+    symbols: Mapping[str, Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
+        instrument_of_kind(self.kind)
+        for symbol in self.symbols:
+            self._of(symbol)
+
+    def for_symbols(self, symbols: Sequence[str]) -> dict[str, Instrument]:
+        """The instrument of each symbol of a panel.
+
+        Raises
+        ------
+        ConfigError
+            If ``instruments.symbols`` names a symbol that the panel does not have.
+        """
+        for symbol in self.symbols:
+            if symbol not in symbols:
+                hint = did_you_mean(symbol, list(symbols))
+                raise ConfigError(f"instruments.symbols.{symbol}: the data have no such symbol; {hint}")
+        return {symbol: self._of(symbol) for symbol in symbols}
+
+    def kind_of(self, symbol: str) -> str:
+        """Catalogue entry that the symbol's facts start from."""
+        return str(self.symbols.get(symbol, {}).get("kind", self.kind))
+
+    def _of(self, symbol: str) -> Instrument:
+        facts = {key: value for key, value in self.symbols.get(symbol, {}).items() if key != "kind"}
+        base = instrument_of_kind(self.kind_of(symbol))
+        return build_dataclass(
+            Instrument, {**dataclasses.asdict(base), **facts}, f"instruments.symbols.{symbol}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that ``conf/train.yaml`` says.
+
+    Parameters
+    ----------
+    script : ``policy.script``: a scripted policy that is scored in place of a trained one; None trains.
+    only_fold, fold_order : of ``walk_forward``: which folds are run, and in which order.
+    enforce_gate : ``gate.enforce``.
+    ledger : file in which trials are counted.
+    """
+
+    seed: int
+    run: RunConfig
+    trainer: TrainerConfig
+    data: SourceConfig
+    features: FeaturesConfig
+    instruments: InstrumentsConfig
+    env: PortfolioEnvConfig
+    context: ContextConfig
+    policy: NetworkConfig
+    script: str | None
+    algo: PPOSettings
+    walk_forward: WalkForward
+    only_fold: int | None
+    fold_order: tuple[int, ...] | None
+    scoring: ScoringConfig
+    gate: GateConfig
+    enforce_gate: bool
+    ledger: str
+    cluster: ClusterConfig
+    tracking: TrackingConfig
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must be 0 or more")
+        if self.script is not None and self.script not in SCRIPTED:
+            hint = did_you_mean(self.script, list(SCRIPTED))
+            raise ValueError(f"policy.script is {self.script!r}; there is no such script; {hint}")
+        if self.policy.action_masks and self.env.action.scheme not in ("direction", "orders"):
+            raise ValueError(
+                f"policy.action_masks is true, but the actions of env.action.scheme={self.env.action.scheme} are no "
+                "choices; set policy.action_masks=false, or env.action.scheme to direction or orders"
+            )
+
+
+ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
+"""Groups that are part of `PortfolioEnvConfig` but chosen on their own."""
+
+TRAIN_KEYS = {f.name for f in dataclasses.fields(TrainConfig)} - {
+    "enforce_gate",
+    "script",
+    "only_fold",
+    "fold_order",
+} | {*ENV_GROUPS, "resume"}
+
+
+def build_train_config(values: Values) -> TrainConfig:
+    """Check and build the whole configuration of a training job.
+
+    Raises
+    ------
+    ConfigError
+        The first thing found that a user must mend, with its key.
+    """
+    _require_keys(values, TRAIN_KEYS)
+    from policies.networks import NetworkConfig
+    from policies.settings import PPOSettings
+
+    gate, policy, windows = (dict(_group(values, name)) for name in ("gate", "policy", "walk_forward"))
+    return _checked(
+        seed=_whole_number(values, "seed"),
+        run=build_dataclass(RunConfig, values["run"], "run"),
+        trainer=build_dataclass(TrainerConfig, values["trainer"], "trainer"),
+        data=build_source(values),
+        features=build_dataclass(FeaturesConfig, values["features"], "features"),
+        instruments=build_dataclass(InstrumentsConfig, values["instruments"], "instruments"),
+        env=build_env(values),
+        context=build_dataclass(ContextConfig, values["context"], "context"),
+        script=convert(str | None, policy.pop("script", None), "policy.script"),
+        policy=build_dataclass(NetworkConfig, policy, "policy"),
+        algo=build_dataclass(PPOSettings, values["algo"], "algo"),
+        only_fold=convert(int | None, windows.pop("only_fold", None), "walk_forward.only_fold"),
+        fold_order=convert(
+            tuple[int, ...] | None, windows.pop("fold_order", None), "walk_forward.fold_order"
+        ),
+        walk_forward=build_dataclass(WalkForward, windows, "walk_forward"),
+        scoring=build_dataclass(ScoringConfig, values["scoring"], "scoring"),
+        enforce_gate=_flag(gate, "enforce", "gate"),
+        gate=build_dataclass(GateConfig, gate, "gate"),
+        ledger=convert(str, values["ledger"], "ledger"),
+        cluster=build_dataclass(ClusterConfig, values["cluster"], "cluster"),
+        tracking=build_dataclass(TrackingConfig, values["tracking"], "tracking"),
+    )
+
+
+def build_source(values: Values) -> SourceConfig:
+    """The ``data`` group: ``source`` names the kind of source, the rest are its fields."""
+    group = dict(_group(values, "data"))
+    kind = group.pop("source", None)
+    if kind not in SOURCES:
+        raise ConfigError(
+            f"data.source is {kind!r}; it must be one of {', '.join(SOURCES)} "
+            f"({did_you_mean(str(kind), list(SOURCES))})"
+        )
+    return build_dataclass(SOURCES[kind], group, "data")
+
+
+def build_env(values: Values) -> PortfolioEnvConfig:
+    """The ``env`` group together with ``costs``, ``reward`` and ``risk``."""
+    group = _group(values, "env")
+    for name in ENV_GROUPS:
+        if name in group:
+            raise ConfigError(f"env.{name}: {name} is a group of its own; write {name}.KEY=VALUE")
+    parts: dict[str, Any] = {
+        name: build_dataclass(kind, _group(values, name), name) for name, kind in ENV_GROUPS.items()
+    }
+    return build_dataclass(PortfolioEnvConfig, {**group, **parts}, "env")
+
+
+def _checked(**fields: Any) -> TrainConfig:
+    try:
+        return TrainConfig(**fields)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _require_keys(values: Values, known: set[str]) -> None:
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{key}: unknown key; {did_you_mean(str(key), sorted(known))}")
+    for key in sorted(known):
+        if key not in values:
+            raise ConfigError(f"{key}: missing from the configuration")
+
+
+def _group(values: Values, name: str) -> Values:
+    if name not in values:
+        raise ConfigError(f"{name}: missing from the configuration")
+    if not isinstance(values[name], Mapping):
+        raise ConfigError(f"{name} is {values[name]!r}; it must be a group of keys")
+    return values[name]
+
+
+def _whole_number(values: Values, key: str) -> int:
+    value = values[key]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{key} is {value!r}; it must be a whole number")
+    return value
+
+
+def _flag(group: dict[str, Any], key: str, path: str) -> bool:
+    value = group.pop(key, None)
+    if not isinstance(value, bool):
+        raise ConfigError(f"{path}.{key} is {value!r}; it must be true or false")
+    return value

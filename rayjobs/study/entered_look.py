@@ -1,0 +1,186 @@
+"""A job as a look of the ledger: entered before it shows anything, closed however it ends, counted by the gate.
+
+The same configuration, seed, data and code again is the same look; anything else that is tried on the same bars is
+another, whatever its name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data.coverage import Coverage
+from data.sources import describe
+from evaluation.ledger import Ledger, LookEntry, fold_facts
+from evaluation.ledger_records import LookKind, Record
+from evaluation.looks import Counted
+from evaluation.metrics import sharpe_ratio
+from evaluation.splits import Fold
+from evaluation.walk_forward import WalkForwardResult, window_return
+from rayjobs.study.config import TrainConfig
+from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.look_count import JudgedBars, count_at
+from rayjobs.study.looks_on_disk import note_head, note_look, run_id
+from rayjobs.storage.uri import local_directory
+
+LOG = logging.getLogger(__name__)
+CHANGES_NOTHING = (
+    "run", "ledger", "cluster", "tracking", "resume", "gate", "seed", "trainer.num_seeds", "walk_forward.only_fold",
+    "walk_forward.fold_order", "scoring",
+)  # fmt: skip
+"""Keys that change neither what is trained nor on what: where it runs, how it is judged, what is looked at."""
+
+
+class EnteredLook:
+    """The entry of one job.
+
+    Parameters
+    ----------
+    number : of the look in the ledger.
+    run : the run directory.
+    judged : the bars that it is judged on.
+    """
+
+    def __init__(self, ledger: Ledger, number: int, run: Path, judged: JudgedBars) -> None:
+        self.ledger, self.number, self.run, self._judged = ledger, number, run, judged
+
+    def finish(self, seeds: Mapping[int, Sequence[FoldOutcome]], result: WalkForwardResult) -> Counted:
+        """Write what was earned, and count the looks at the same bars.
+
+        Parameters
+        ----------
+        seeds : seed -> its folds. result : those of the first seed, chained.
+        """
+        folds = [
+            fold_facts(
+                fold=outcome.result.fold.index, seed=seed, policy_hash=outcome.result.policy_hash,
+                net_return=window_return(outcome.result.recording, outcome.result.fold.test),
+            )
+            for seed, outcomes in seeds.items()
+            for outcome in outcomes
+        ]  # fmt: skip
+        own = record_of(result)
+        score = sharpe_ratio(own.net_return, periods_per_year=result.panel.periods_per_year)
+        self.ledger.finish(self.number, score=score, record=own, folds=folds)
+        return self.counted(own)
+
+    def counted(self, own: Record) -> Counted:
+        """The looks at the judged bars, and where the ledger's chain ended when they were counted."""
+        found = count_at(self.ledger, self._judged, own)
+        note_head(self.run, self.ledger.head())
+        for note in found.looks.notes:
+            LOG.warning("%s", note)
+        return found
+
+
+def record_of(result: WalkForwardResult) -> Record:
+    """The headline returns of a result, with their bars."""
+    panel = result.panel
+    return Record.of(result.net_return, panel.bar_utc[result.bar], panel.bar_seconds)
+
+
+def scored_bars(folds: Sequence[Fold]) -> slice:
+    """From the first scored bar to the last."""
+    return slice(min(fold.test.start for fold in folds), max(fold.test.stop for fold in folds))
+
+
+@contextmanager
+def entered(
+    ledger: Ledger,
+    entry: LookEntry,
+    study: Study,
+    run: Path,
+    *,
+    bars: slice,
+    chosen_on: slice | None = None,
+    roots: Sequence[Path] = (),
+) -> Iterator[EnteredLook]:
+    """Enter a look; an exception closes it as failed, a kill leaves it open: both count.
+
+    Parameters
+    ----------
+    entry : without its run and coverage, which are filled in.
+    bars : that are scored. chosen_on : that the choice was made on, where these are more.
+    roots : of runs, beside that of the configuration.
+    """
+    panel, data = study.panel, study.config.data
+    coverage = Coverage.of(panel, bars, source=describe(data))
+    head = ledger.head()
+    number = ledger.enter(replace(entry, run=run_id(run), coverage=coverage))
+    note_look(
+        run, kind=entry.kind, study=entry.study, data_fingerprint=panel.fingerprint, coverage=coverage, head=head
+    )  # fmt: skip
+    judged = JudgedBars(
+        panel=panel, data=data, bars=bars if chosen_on is None else chosen_on, run=run_id(run),
+        roots=(local_directory(study.config.run.directory), *roots),
+    )  # fmt: skip
+    try:
+        yield EnteredLook(ledger, number, run, judged)
+    except Exception as error:
+        ledger.fail(number, str(error) or type(error).__name__)
+        raise
+
+
+def enter_shown(ledger: Ledger, entry: LookEntry, run: Path) -> int:
+    """Enter a look that earns nothing of its own (a screening), before it is shown; returns its number."""
+    head = ledger.head()
+    number = ledger.enter(replace(entry, run=run_id(run)))
+    note_look(
+        run, kind=entry.kind, study=entry.study, data_fingerprint=entry.data_fingerprint, coverage=entry.coverage,
+        head=head,
+    )  # fmt: skip
+    return number
+
+
+@contextmanager
+def trained_look(
+    study: Study, values: Mapping[str, Any], folds: Sequence[Fold], run: Path, ledger: Ledger
+) -> Iterator[EnteredLook]:
+    """Enter a training job, or one that scores a script.
+
+    Parameters
+    ----------
+    values : the resolved configuration. run : the run directory, whose config.yaml names the code's commit.
+    """
+    config = study.config
+    kind: LookKind = "training" if config.only_fold is None else "single fold"
+    entry = LookEntry(
+        kind="scripted policy" if config.script is not None else kind,
+        study=config.run.experiment,
+        identity=identity(config, values),
+        seed=config.seed,
+        data_fingerprint=study.panel.fingerprint,
+        code_commit=code_version(provenance_of(run)),
+    )
+    with entered(ledger, entry, study, run, bars=scored_bars(folds)) as look:
+        yield look
+
+
+def identity(config: TrainConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes this look another than the ones before it: all that decides its policy, its costs and its folds."""
+    kept = {key: value for key, value in values.items() if key not in CHANGES_NOTHING}
+    for key in CHANGES_NOTHING:
+        group, _, name = key.partition(".")
+        if name and group in kept:
+            kept[group] = {inner: value for inner, value in kept[group].items() if inner != name}
+    facts = {
+        "job": "train", "script": config.script, "cost_factor": config.scoring.cost_factor, "config": kept
+    }  # fmt: skip
+    return facts if config.only_fold is None else {**facts, "only_fold": config.only_fold}
+
+
+def provenance_of(run: Path) -> dict[str, Any]:
+    """What the run directory was started with."""
+    return dict(yaml.safe_load((run / "config.yaml").read_text())["provenance"])
+
+
+def code_version(provenance: Mapping[str, Any]) -> str:
+    """Commit of the source, marked where tracked files were changed; "unknown" outside a checkout."""
+    commit = provenance.get("git_commit") or "unknown"
+    return f"{commit}-changed" if provenance.get("git_dirty") else str(commit)

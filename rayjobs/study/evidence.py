@@ -1,0 +1,110 @@
+"""Gathers for the gate what a study can show of itself: leaks, seeds, and overfitting among trials and placebos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from data.known_columns import statements_of
+from evaluation.charged_costs import ChargedCost, charged_costs
+from evaluation.gate_evidence import SupportingEvidence
+from evaluation.gate_standard import lowered_thresholds
+from evaluation.plausibility import delay_losses
+from evaluation.search_evidence import padded_overfitting
+from evaluation.walk_forward import WalkForwardResult
+from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.study.entered_look import EnteredLook
+from rayjobs.entry import compose
+from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.leak_check import leak_report
+from rayjobs.study.least_costs import is_synthetic, least_costs
+
+MIN_COLUMNS = 5
+"""Trials and placebo strategies that CSCV chooses from, at least."""
+
+
+def chained(study: Study, outcomes: Sequence[FoldOutcome]) -> WalkForwardResult:
+    """The folds as one out-of-sample record."""
+    return WalkForwardResult(panel=study.panel, folds=tuple(outcome.result for outcome in outcomes))
+
+
+@cache
+def _standard() -> TrainConfig:
+    return build_train_config(compose("train"))
+
+
+def lowered_criteria(config: TrainConfig) -> tuple[str, ...]:
+    """What this job's gate demands less of than the gate as Rayfold ships it, whatever an experiment's files say."""
+    standard = _standard()
+    left_out = [name for name in standard.scoring.supervised if name not in config.scoring.supervised]
+    return (
+        *lowered_thresholds(config.gate, standard.gate),
+        *(f"the baseline {name} is left out" for name in left_out),
+    )
+
+
+def trial_evidence(
+    study: Study, seeds: Mapping[int, Sequence[FoldOutcome]], look: EnteredLook
+) -> SupportingEvidence:
+    """Close the job's look in the ledger; what the gate is told of it and of all looks at the same bars.
+
+    Parameters
+    ----------
+    seeds : seed -> its folds; the configured seed is the headline and is never replaced by a better one.
+    """
+    result = chained(study, seeds[study.config.seed])
+    found = look.finish(seeds, result)
+    evidence = SupportingEvidence(
+        **found.looks.for_gate(),
+        seeds={seed: chained(study, outcomes).net_return for seed, outcomes in seeds.items()},
+    )
+    return with_overfitting(evidence, result, found.rivals_TN)
+
+
+def with_overfitting(
+    evidence: SupportingEvidence, result: WalkForwardResult, returns_TN: np.ndarray
+) -> SupportingEvidence:
+    """Add CSCV over the trials on the same bars, padded with placebo strategies while there are few of them."""
+    missing = max(MIN_COLUMNS - returns_TN.shape[1], 0)
+    blocks = padded_overfitting(returns_TN, result.placebo_return[:, :missing])
+    if blocks is None:
+        return evidence
+    return replace(
+        evidence,
+        overfitting=blocks.probability_of_loss,
+        overfitting_published=blocks.probability_of_overfitting,
+    )
+
+
+def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvidence) -> SupportingEvidence:
+    """Measure what is missing: costs, a leak check, the one seed there is, overfitting against placebos alone."""
+    evidence = replace(
+        evidence,
+        charged=study_charges(study, result),
+        synthetic=is_synthetic(study.config),
+        delay_losses=delay_losses(result),
+        known_after={
+            name: str(stated.known_after) for name, stated in statements_of(study.config.data).items()
+        },
+    )
+    if evidence.leak_check is None:
+        evidence = replace(evidence, leak_check=leak_report(study, result.folds[0].fold))
+    if evidence.seeds is None:
+        evidence = replace(evidence, seeds={result.folds[0].seed: result.net_return})
+    if evidence.overfitting is None:
+        evidence = with_overfitting(evidence, result, result.net_return[:, None])
+    return evidence
+
+
+def study_charges(study: Study, result: WalkForwardResult) -> Sequence[ChargedCost]:
+    """What the scored trades of every fold were charged, symbol by symbol."""
+    instruments = study.config.instruments.for_symbols(study.panel.symbols)
+    return charged_costs(
+        (fold.recording for fold in result.folds),
+        study.panel.symbols,
+        {symbol: one.multiplier for symbol, one in instruments.items()},
+        least_costs(study.config, study.panel),
+    )

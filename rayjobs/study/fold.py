@@ -1,0 +1,287 @@
+"""One fold of a walk-forward study: standardise, train, and score on the next, unseen window.
+
+A fold depends on its own windows, the configuration and the seed, on nothing else, so folds may run in any
+order, alone or side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+
+from data.coverage import Coverage
+from data.features import FeatureSet, Standardiser
+from data.known_columns import statements_of
+from data.schema import Panel
+from data.sources import describe
+from envs.actions import action_space
+from envs.context import ContextConfig
+from envs.episodes import Window
+from envs.market import Market
+from envs.observations import ObservationLayout
+from envs.rules import context_in_use
+from evaluation.exposures import Exposure, exposures
+from evaluation.scoring import score_fold
+from evaluation.splits import Fold
+from evaluation.walk_forward import FoldResult
+from policies.action_distribution import DistributionSpec
+from policies.baselines import SCRIPTED, Schedule
+from policies.checkpoint import PolicyContract, TrainedPolicy
+from policies.origin import UNSEEN, Origin, Role, SeenBars, SeenLabels
+from rayjobs.study.config import TrainConfig
+from rayjobs.study.least_costs import is_synthetic, least_costs
+from rayjobs.training.policy_training import TrainingSpec, train_policy
+
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+"""How a run's directory is named (`rayjobs.storage.run_directory`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What all folds share; lies once in the object store.
+
+    Parameters
+    ----------
+    config : the whole job.
+    panel, features : the bars, and what was computed from them (not standardised).
+    oracle_direction : (T, A) best position decided at each close, of a synthetic market; else None.
+    selection : bars on which a search chose this configuration: its policies have seen them too.
+    """
+
+    config: TrainConfig
+    panel: Panel
+    features: FeatureSet
+    oracle_direction: NDArray[np.int8] | None
+    selection: tuple[slice, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldOutcome:
+    """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script."""
+
+    result: FoldResult
+    iterations: tuple[dict[str, Any], ...]
+    policy: Path | None
+
+
+def run_fold(
+    study: Study, fold: Fold, directory: Path, report: Callable[[dict[str, Any]], None]
+) -> FoldOutcome:
+    """Train on ``fold.train`` and score on ``fold.test``; a scripted policy is scored without any training.
+
+    Parameters
+    ----------
+    directory : where this fold's checkpoints go.
+    report : called after each training iteration with its row.
+    """
+    config = study.config
+    market, contract = fold_market(study, fold)
+    if config.script is not None:
+        schedule = SCRIPTED[config.script](study.panel)
+        digest = hashlib.sha256(f"script {config.script}".encode()).hexdigest()
+        result = score_policy(study, fold, schedule, market, policy_hash=digest)
+        return FoldOutcome(result=result, iterations=(), policy=None)
+    training, validation = training_windows(config, fold, market.first_bar)
+    contract = with_origin(contract, study, fold, market.first_bar, directory)
+    trained = train_policy(
+        TrainingSpec(
+            label=f"fold {fold.index}",
+            market=ray.put(market),
+            env=config.env,
+            training_windows=(training,),
+            validation_window=validation,
+            contract=contract,
+            ppo=config.algo,
+            trainer=config.trainer,
+            seed=config.seed,
+            directory=directory,
+            fold=fold.index,
+        ),
+        report,
+    )
+    policy = TrainedPolicy.load(
+        trained.policy, layout=contract.layout, feature_hash=study.features.feature_hash
+    )
+    result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
+    return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
+
+
+def score_policy(
+    study: Study, fold: Fold, policy: TrainedPolicy | Schedule, market: Market, *, policy_hash: str
+) -> FoldResult:
+    """Score a policy, or a script's schedule, on ``fold.test``, beside the baselines."""
+    config = study.config
+    bars = slice(fold.test.start - 1 - config.env.episode.warmup_bars, fold.test.stop)
+
+    def find_exposures() -> tuple[Exposure, ...]:
+        assert isinstance(policy, TrainedPolicy)
+        standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
+        stated = statements_of(config.data)
+        return exposures(study.panel, config.features.enabled, standardiser, market, bars, stated=stated)
+
+    scored = score_fold(
+        fold,
+        policy,
+        study.panel,
+        market,
+        config.env,
+        config.scoring,
+        seed=config.seed,
+        parameters=fold_parameters(config),
+        policy_hash=policy_hash,
+        oracle_direction=study.oracle_direction,
+        least_cost_bps=least_costs(config, study.panel),
+        find_exposures=None if is_synthetic(config) else find_exposures,
+    )
+    scored = replace(scored, exposure=scored_exposure(study, fold, policy))
+    if not isinstance(policy, TrainedPolicy):
+        return scored
+    origin = policy.contract.origin
+    return replace(
+        scored, contract_hash=policy.contract_hash, trained_on=None if origin is None else origin.trained_on
+    )
+
+
+def scored_exposure(study: Study, fold: Fold, policy: TrainedPolicy | Schedule) -> SeenLabels | None:
+    """(N,) what the policy had seen of each bar of ``fold.test``; a script has seen nothing.
+
+    None for a policy whose contract does not say what it has seen.
+    """
+    if not isinstance(policy, TrainedPolicy):
+        return np.full(fold.test.stop - fold.test.start, UNSEEN, dtype=np.int8)
+    origin = policy.contract.origin
+    if origin is None:
+        return None
+    scored = study.panel.slice_bars(fold.test.start, fold.test.stop)
+    return origin.exposure(scored, source=describe(study.config.data))
+
+
+def fold_market(
+    study: Study, fold: Fold, standardiser: Standardiser | None = None
+) -> tuple[Market, PolicyContract]:
+    """The market as this fold's policy sees it, and its contract.
+
+    Parameters
+    ----------
+    standardiser : of a policy that is trained already; None fits one on the training window alone.
+    """
+    config = study.config
+    if standardiser is None:
+        standardiser = Standardiser.fit(study.features, fold.train, clip=config.features.clip)
+    instruments = config.instruments.for_symbols(study.panel.symbols)
+    market = Market.build(
+        study.panel, standardiser.transform(study.features), instruments, study_context(study)
+    )
+    num_assets = config.env.episode.num_assets or market.num_symbols
+    contract = PolicyContract(
+        layout=ObservationLayout.portfolio(num_assets, market.asset_names, market.clock_names),
+        feature_hash=study.features.feature_hash,
+        standardiser=standardiser.to_dict(),
+        action_scheme=config.env.action.scheme,
+        actions=DistributionSpec.for_space(
+            action_space(config.env.action, num_assets), config.policy.weights_distribution
+        ),
+        network=config.policy,
+    )
+    return market, contract
+
+
+def study_context(study: Study) -> ContextConfig | None:
+    """The windows of ATR, volatility and volume where the study's sizes, barriers or costs read them."""
+    instruments = study.config.instruments.for_symbols(study.panel.symbols)
+    return context_in_use(study.config.context, study.config.env, study.panel, instruments)
+
+
+def lookback_bars(study: Study) -> int:
+    """Bars before the first one at which features and context are known: the market's `first_bar`."""
+    context = study_context(study)
+    return max(study.features.lookback_bars, 0 if context is None else context.lookback_bars)
+
+
+def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Window, Window | None]:
+    """Split the training bars into those to learn from and those to choose the best checkpoint on.
+
+    Between the two lies the same gap as before a test window.
+
+    Parameters
+    ----------
+    first_bar : first bar whose features and context are all known, `lookback_bars` of the study.
+
+    Raises
+    ------
+    ValueError
+        If the features' lookback, the validation or the gap leave too little to train on.
+    """
+    start, stop = max(fold.train.start, first_bar + config.env.episode.warmup_bars) + 1, fold.train.stop
+    validation = None
+    validation_bars = int((fold.train.stop - fold.train.start) * config.trainer.validation_fraction)
+    if validation_bars:
+        validation = Window(start_bar=stop - validation_bars, stop_bar=stop)
+        stop -= validation_bars + config.walk_forward.gap_bars
+    needed = config.env.episode.bars if config.env.episode.kind == "random" else 1
+    if stop - start < needed:
+        raise ValueError(
+            f"fold {fold.index} has {max(stop - start, 0)} bars to train on after the lookback of features and "
+            f"context, {first_bar} bars, and {validation_bars} validation bars, but an episode is {needed} bars long; "
+            "lengthen walk_forward.train_bars or shorten env.episode.bars"
+        )
+    return Window(start_bar=start, stop_bar=stop), validation
+
+
+def with_origin(
+    contract: PolicyContract, study: Study, fold: Fold, first_bar: int, directory: Path
+) -> PolicyContract:
+    """The contract of a fold's policy with every stretch of bars that has a say in it.
+
+    Parameters
+    ----------
+    first_bar : as `training_windows` takes it. directory : of the fold's checkpoints; its run is named.
+    """
+    config, source = study.config, describe(study.config.data)
+    training, validation = training_windows(config, fold, first_bar)
+    bars: list[tuple[Role, slice]] = [("selection", part) for part in study.selection]
+    bars += [("standardiser", fold.train), ("training", slice(training.start_bar, training.stop_bar))]
+    if validation is not None:
+        chosen_on = slice(validation.start_bar, validation.stop_bar)
+        bars.append(("validation", chosen_on))
+        if config.algo.early_stop_validations is not None:
+            bars.append(("early_stopping", chosen_on))
+    seen = [
+        SeenBars(role=role, coverage=Coverage.of(study.panel, part, source=source)) for role, part in bars
+    ]
+    origin = Origin(
+        run_id=run_id_of(directory),
+        source=source,
+        data_fingerprint=study.panel.fingerprint,
+        symbols=study.panel.symbols,
+        bar_seconds=study.panel.bar_seconds,
+        seen=tuple(seen),
+    )
+    return replace(contract, origin=origin)
+
+
+def run_id_of(directory: Path) -> str:
+    """The run that a directory of checkpoints belongs to, by its name; "" outside one."""
+    return next((part.name for part in directory.absolute().parents if RUN_ID.fullmatch(part.name)), "")
+
+
+def fold_parameters(config: TrainConfig) -> dict[str, Any]:
+    """Hyperparameters that ``folds.csv`` names."""
+    if config.script is not None:
+        return {"script": config.script, "seed": config.seed}
+    return {
+        "core": config.policy.core,
+        "core_units": config.policy.core_units,
+        "total_env_steps": config.trainer.total_env_steps,
+        "learning_rate": config.algo.learning_rate.initial,
+        "gamma": config.algo.gamma,
+        "seed": config.seed,
+    }

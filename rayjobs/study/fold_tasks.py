@@ -1,0 +1,197 @@
+"""The folds of a study as Ray tasks, side by side: where they go, what they report, and how they survive losses.
+
+A fold whose process or node is lost is started again by Ray, elsewhere if need be; one whose env runners or learners
+are lost starts again by itself. Both go on from the newest checkpoint that the new process can see: on another node
+that takes shared storage (a folder that all nodes mount, or a URI as ``run.directory``); without, it begins anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from evaluation.splits import Fold
+from rayjobs.study.fold import FoldOutcome, Study, run_fold
+from rayjobs.monitoring.ray_metrics import TrainingMetrics
+from rayjobs.monitoring.log_context import log_as
+from rayjobs.cluster.placement import Demand, Reservation, live_nodes
+from rayjobs.monitoring.progress import ProgressDisplay, TrainingProgress
+from rayjobs.storage.run_directory import original
+from rayjobs.storage.uri import fetch, uri_of
+from rayjobs.storage.mirror import StorageMirror
+from rayjobs.monitoring.tracking import Tracker
+from rayjobs.config.typed_config import ConfigError
+
+LOG = logging.getLogger(__name__)
+POLL_SECONDS = 0.25
+MAX_LOSSES = 5
+"""Times that a fold starts again after losing its process, node or actors."""
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+class ProgressBoard:
+    """Where folds that run elsewhere leave their rows until the driver takes them; only for display."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+
+    def put(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+
+    def take(self) -> list[dict[str, Any]]:
+        rows, self._rows = self._rows, []
+        return rows
+
+
+@ray.remote(max_retries=MAX_LOSSES)
+def fold_task(study: Study, fold: Fold, directory: Path, board: Any) -> FoldOutcome:
+    """`run_fold` as a Ray task; each iteration's row goes to the board."""
+    run = study.config.run
+    log_as(run=directory.parents[1].name, fold=fold.index)
+    started = time.monotonic()
+    steps_before: list[int] = []  # trained on before this attempt, if it goes on with an earlier one
+    metrics = TrainingMetrics(experiment=run.experiment, fold=fold.index)
+    with ExitStack() as stack:
+        mirror = _mirror(study, directory)
+        if mirror is not None:
+            stack.enter_context(mirror)
+
+        def report(row: dict[str, Any]) -> None:
+            metrics.record(row)
+            steps_before.append(row["env_steps"] - study.config.algo.batch_steps)
+            speed = (row["env_steps"] - steps_before[0]) / max(time.monotonic() - started, 1e-9)
+            board.put.remote({"fold": fold.index, **row, "env_steps_per_second": speed})
+            if mirror is not None:
+                mirror.check()
+
+        return _run_through_losses(study, fold, directory, report)
+
+
+def _mirror(study: Study, directory: Path) -> StorageMirror | None:
+    """Bring the fold's checkpoints here if they lie elsewhere, and keep those copied there that it writes."""
+    uri = uri_of(directory, study.config.run.directory)
+    if uri is None:
+        return None
+    if not directory.is_dir():
+        fetch(uri, directory)
+    return StorageMirror(directory, uri, patience_s=study.config.cluster.storage_patience_s)
+
+
+def _run_through_losses(study: Study, fold: Fold, directory: Path, report: Report) -> FoldOutcome:
+    for losses in range(MAX_LOSSES + 1):
+        try:
+            return run_fold(study, fold, directory, report)
+        except (RayActorError, RayTaskError) as error:
+            if losses == MAX_LOSSES or not isinstance(original(error), RayActorError):
+                raise
+            LOG.warning("lost an actor, going on from the newest checkpoint: %s", str(error).splitlines()[0])
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _demand(study: Study) -> Demand:
+    return Demand.one_process() if study.config.script else Demand.of(study.config.algo)
+
+
+def cpus_per_fold(study: Study) -> int:
+    """CPUs that one fold takes.
+
+    Raises
+    ------
+    ConfigError
+        If the cluster does not have them.
+    """
+    demand = _demand(study)
+    try:
+        demand.require_room(live_nodes(), "a fold")
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return demand.cpus
+
+
+def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) -> list[FoldOutcome]:
+    """Run every fold as a Ray task, as many side by side as there is room for, and show their progress."""
+    algo, demand = study.config.algo, _demand(study)
+    cpus_per_fold(study)
+    room = demand.fits(live_nodes())
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    board = ProgressBoard.options(scheduling_strategy=here).remote()
+    shared = ray.put(study)
+    checkpoints = run.absolute() / "checkpoints"
+    places = {fold.index: Reservation(demand) for fold in folds}
+    tasks = {
+        fold_task.options(**places[fold.index].options).remote(
+            shared, fold, checkpoints / f"fold_{fold.index:02d}", board
+        ): fold
+        for fold in folds
+    }
+    outcomes: list[FoldOutcome] = []
+    total = max(algo.batch_steps, study.config.trainer.total_env_steps // algo.batch_steps * algo.batch_steps)
+    LOG.info("training %d folds of %s env steps, %d side by side", len(folds), f"{total:,}", room)
+    try:
+        with ProgressDisplay(len(folds), parallel_folds=room) as display:
+            waiting = list(tasks)
+            while waiting:
+                done, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
+                for row in ray.get(board.take.remote()):
+                    _show(row, total, display, tracker)
+                outcomes.extend(_results(done))
+                for task in done:
+                    places[tasks[task].index].release()
+    finally:
+        for place in places.values():
+            place.release()
+    return sorted(outcomes, key=lambda outcome: outcome.result.fold.index)
+
+
+def run_seeds(
+    study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker
+) -> dict[int, list[FoldOutcome]]:
+    """Run every fold once per seed (``trainer.num_seeds``); a script has no seed, so it is run once.
+
+    Returns
+    -------
+    seed -> its folds; the configured seed first, the others in directories ``seed_N`` of their own.
+    """
+    first = study.config.seed
+    outcomes = {first: run_folds(study, folds, run, tracker)}
+    for seed in range(first + 1, first + study.config.trainer.num_seeds) if not study.config.script else ():
+        other = replace(study, config=replace(study.config, seed=seed))
+        outcomes[seed] = run_folds(other, folds, run / f"seed_{seed}", tracker)
+    return outcomes
+
+
+def _results(tasks: Sequence[Any]) -> list[FoldOutcome]:
+    """What folds return; an exception as the fold raised it, without Ray's copy of the traceback in its message."""
+    try:
+        return ray.get(list(tasks))
+    except RayTaskError as error:
+        raise error.cause from error
+
+
+def _show(row: dict[str, Any], total: int, display: ProgressDisplay, tracker: Tracker) -> None:
+    display.update(
+        TrainingProgress(
+            fold=row["fold"],
+            env_steps=row["env_steps"],
+            total_env_steps=total,
+            env_steps_per_second=row["env_steps_per_second"],
+            episode_return=row["episode_return"],
+            approx_kl=row["approx_kl"],
+            clip_fraction=row["clip_fraction"],
+            entropy=row["entropy"],
+            explained_variance=row["explained_variance"],
+        )
+    )
+    numbers = {name: value for name, value in row.items() if name not in ("fold", "env_steps")}
+    tracker.log(numbers, env_steps=row["env_steps"], prefix=f"fold_{row['fold']}")

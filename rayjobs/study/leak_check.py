@@ -1,0 +1,244 @@
+"""The leak check of a study: its own features, normaliser, market and env, rebuilt from bars whose future was changed.
+
+Features, and what the simulator knows of the bars, are computed again on all bars of the study at thousands of cuts, so
+that a peek on one bar in 1,000 is found (`envs.checks.prefixes`). The rest of the chain runs as the folds run it, at
+fewer cuts: `fold_market` and the evaluation's env, on a short stretch of the bars around the end of a training window.
+So a feature, a normaliser or an env that looks ahead is found before anything is trained.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from data.features import FeatureSet, compute_features
+from data.features.compute import SingleFeature
+from data.schema import Panel
+from envs.checks.findings import LeakFinding
+from envs.checks.leaks import BAR_NAMES, CONTEXT_NAMES, LeakReport, find_leaks, market_arrays, root_causes
+from envs.checks.poison import poison_after
+from envs.checks.prefixes import Compared, Subject, compare
+from envs.checks.redraw import Redraw
+from envs.kernel import columns as c
+from envs.market import Market
+from envs.portfolio import PortfolioVectorEnv
+from envs.rules import check_ticks
+from evaluation.rollout import evaluation_config, whole_window_env
+from evaluation.scoring import scored_window
+from evaluation.splits import Fold
+from rayjobs.study.fold import Study, fold_market, lookback_bars, study_context
+
+LOG = logging.getLogger(__name__)
+NUM_STEPS = 160
+"""Decisions that are compared."""
+BARS_BEYOND = 400
+"""Bars after the last decision, so that a feature that reads this far ahead is still found."""
+FITTED_BARS = 400
+"""Bars that the normaliser is fitted on, beyond the lookback."""
+ENV_CUTS = 16
+"""Bars after which the whole env is run again on another future, of each stretch."""
+_COMPARED: WeakKeyDictionary[FeatureSet, tuple[object, list[Compared]]] = WeakKeyDictionary()
+MAX_SECONDS = 1800.0
+"""CPU time after which cuts of features end. Bundled features need seconds; a slow one is then told, and refused, as
+compared at too few bars."""
+
+
+def leak_report(
+    study: Study, fold: Fold | None = None, *, num_cuts: int = ENV_CUTS, max_seconds: float = MAX_SECONDS
+) -> LeakReport:
+    """Change every bar after a cut, and report whatever moved before it; empty findings when nothing leaks.
+
+    Parameters
+    ----------
+    study : the study as it is trained and scored.
+    fold : whose windows the stretch for the env is cut from; None takes the first one.
+    num_cuts : cuts of the env, spread over the stretch's test window; up to two more where a bar is missing.
+    max_seconds : CPU time of the cuts of features.
+
+    Raises
+    ------
+    ValueError
+        If the bars do not hold a fold.
+    """
+    fold = fold or study.config.walk_forward.folds(study.panel.num_bars)[0]
+    compared = _compared_once(study, max_seconds)
+    report = env_report(study, fold, num_cuts)
+    findings = [finding for one in compared for finding in one.findings]
+    return replace(
+        report,
+        findings=root_causes([*findings, *standardiser_findings(study, fold), *report.findings]),
+        samplings=tuple(one.sampling for one in compared if one.sampling is not None),
+        notes=tuple(note for one in compared for note in one.notes),
+    )
+
+
+def _compared_once(study: Study, max_seconds: float) -> list[Compared]:
+    """What was found for these very features, if they were compared before: it is the same for every fold."""
+    config = study.config
+    key = (id(study.panel), config.features, config.env, config.context, config.instruments, config.seed)
+    known = _COMPARED.get(study.features)
+    if known is None or known[0] != key:
+        known = _COMPARED[study.features] = key, compare_columns(study, max_seconds)
+    return known[1]
+
+
+def compare_columns(study: Study, max_seconds: float) -> list[Compared]:
+    """Each feature, and the market's bars and context, at cuts of their own over all bars of the study."""
+    subjects = [*feature_subjects(study), market_subject(study)]
+    seed, started, found = study.config.seed % 2**32, time.process_time(), []
+    redraw = Redraw(study.panel, seed)
+    for number, subject in enumerate(subjects):
+        left = max(max_seconds - (time.process_time() - started), 0.0)
+        # What is slow takes no more than an even share of what is left.
+        share = left / (len(subjects) - number)
+        found.append(compare(subject, study.panel, seed=seed + number, max_seconds=share, redraw=redraw))
+        took = time.process_time() - started
+        LOG.debug("%s compared after %.1f s", subject.label, took)
+    return found
+
+
+def feature_subjects(study: Study) -> list[Subject]:
+    """One subject for each feature of the study, with the values that are trained on."""
+    subjects = []
+    filled = {"asset": 0, "clock": 0}
+    for spec in study.config.features.enabled:
+        feature = SingleFeature.of(spec, study.panel)
+        start = filled[feature.kind]
+        stop = filled[feature.kind] = start + len(feature.names)
+        used = study.features.asset if feature.kind == "asset" else study.features.clock
+        subjects.append(
+            Subject(
+                label=feature.names[0] if len(feature.names) == 1 else spec.name,
+                kinds=("feature",) * len(feature.names),
+                names=feature.names,
+                lookback_bars=feature.lookback_bars,
+                compute=feature.values,
+                used=used[..., start:stop],
+                reads_bars=feature.kind == "asset",
+            )
+        )
+    return subjects
+
+
+def market_subject(study: Study) -> Subject:
+    """The bars as the simulator holds them, and its context: marks, ATR, volatility, volume, funding, splits."""
+    panel, context = study.panel, study_context(study)
+    instruments = study.config.instruments.for_symbols(panel.symbols)
+    nothing = FeatureSet(
+        asset=np.empty((panel.num_bars, panel.num_assets, 0), np.float32),
+        clock=np.empty((panel.num_bars, 0), np.float32),
+        asset_names=(), clock_names=(), lookback_bars=0, feature_hash="",
+    )  # fmt: skip
+
+    def arrays(bars: Panel) -> np.ndarray:
+        bars.__dict__.setdefault("fingerprint", "")  # to hash redrawn bars takes longer than all the rest
+        return market_arrays(Market.build(bars, nothing, instruments, context))
+
+    width = c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS
+    kinds = ("bars",) * len(BAR_NAMES) + ("context",) * (width - len(BAR_NAMES))
+    return Subject(
+        label="market", kinds=kinds, names=(*BAR_NAMES, *CONTEXT_NAMES)[:width],
+        lookback_bars=0 if context is None else context.lookback_bars, compute=arrays,
+        sessions=False, truncate=False, reads_bars=False,
+    )  # fmt: skip
+
+
+def env_report(study: Study, fold: Fold, num_cuts: int) -> LeakReport:
+    """The whole chain from features to rewards, run again at a few cuts around the end of a training window."""
+    stretch, short = short_fold(study, fold)
+    panel = study.panel.slice_bars(stretch.start, stretch.stop)
+    scored = evaluation_config(study.config.env)
+
+    def env(bars: Panel) -> PortfolioVectorEnv:
+        market, _ = fold_market(on_bars(study, bars), short)
+        return whole_window_env(market, scored, [scored_window(short)])
+
+    steps = min(NUM_STEPS, short.test.stop - short.test.start - 1)
+    seed = study.config.seed % 2**32
+    return find_leaks(env, panel, num_cuts=num_cuts, num_steps=steps, seed=seed, market_seconds=0.0)
+
+
+def standardiser_findings(study: Study, fold: Fold) -> list[LeakFinding]:
+    """The normaliser of a training window must be the same when every bar after the window is another."""
+    stretch, short = short_fold(study, fold)
+    panel = study.panel.slice_bars(stretch.start, stretch.stop)
+    cut = short.train.stop - 1
+    if cut + 1 >= panel.num_bars:
+        return []
+    one, other = (
+        fold_market(on_bars(study, bars), short)[1].standardiser
+        for bars in (panel, poison_after(panel, cut, study.config.seed % 2**32))
+    )
+    if one == other:
+        return []
+    return [
+        LeakFinding(
+            kind="standardiser", culprit="normaliser", cut_bar=stretch.start + cut, first_bar=stretch.start,
+            last_bar=stretch.start + cut,
+            hint="it is fitted on bars after the training window, as a statistic of the whole sample is",
+        )
+    ]  # fmt: skip
+
+
+def on_bars(study: Study, panel: Panel) -> Study:
+    """The study on other bars, its features computed from them."""
+    features = compute_features(panel, study.config.features.enabled)
+    return replace(study, panel=panel, features=features, oracle_direction=None)
+
+
+def leak_check(study: Study, fold: Fold) -> LeakReport:
+    """As `leak_report`, and say at once when something leaks: the gate will refuse whatever is trained on it."""
+    report = leak_report(study, fold)
+    if not report.clean or not report.sufficient or report.notes:
+        LOG.warning("%s", report)
+    return report
+
+
+def check_simulator(study: Study, fold: Fold) -> None:
+    """Build the training and the evaluation env on a few bars, so that settings that do not fit are told at once.
+
+    Raises
+    ------
+    ValueError
+        If the env cannot be built from the study's bars and settings.
+    """
+    instruments = study.config.instruments.for_symbols(study.panel.symbols)
+    check_ticks(study.panel, study.config.env, instruments)
+    stretch, short = short_fold(study, fold)
+    panel = study.panel.slice_bars(stretch.start, stretch.stop)
+    part = on_bars(study, panel)
+    market, _ = fold_market(part, short)
+    window, env = scored_window(short), study.config.env
+    whole_window_env(market, evaluation_config(env), [window])
+    if env.episode.kind != "session":  # a few bars need not hold a session
+        bars = min(env.episode.bars, window.num_bars)
+        env = replace(env, episode=replace(env.episode, bars=bars))
+        PortfolioVectorEnv(market, env, num_envs=study.config.algo.num_envs, windows=[window], seed=0)
+
+
+def short_fold(study: Study, fold: Fold) -> tuple[slice, Fold]:
+    """A stretch of the study's bars and the fold cut down to it.
+
+    Returns
+    -------
+    stretch : bars of the study's panel. short : a fold in bars of that stretch: it trains on the last bars of the
+        training window and tests on the first ones of the test window, with the same gap between. A training window
+        that is hardly longer than the lookback (a policy scored on other bars) reaches into the test window here, for
+        features that are not known would hide what they read.
+    """
+    lead = lookback_bars(study) + study.config.env.episode.warmup_bars
+    gap = fold.test.start - fold.train.stop
+    train_stop = max(fold.train.stop, min(lead + FITTED_BARS, fold.test.stop - gap - NUM_STEPS))
+    start = max(train_stop - lead - FITTED_BARS, 0)
+    first = train_stop + gap
+    tested = min(fold.test.stop - first, NUM_STEPS + 1)
+    stop = min(first + tested + BARS_BEYOND, study.panel.num_bars)
+    return slice(start, stop), Fold(
+        index=fold.index,
+        train=slice(0, train_stop - start),
+        test=slice(first - start, first - start + tested),
+    )

@@ -1,0 +1,210 @@
+"""A walk-forward study from end to end: load the bars, run the folds side by side, judge and write the results."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from data.features import compute_features
+from data.foreknowledge import foreknown_columns
+from data.hygiene import HygieneReport
+from data.known_columns import check_statements, statements_of
+from data.sources import load
+from evaluation.artefacts import write_artefacts, write_csv, write_json
+from evaluation.data_notes import DataNote, data_notes, tell
+from evaluation.gate import Verdict, judge
+from evaluation.gate_evidence import GateEvidence, SupportingEvidence, evidence_record
+from evaluation.report import write_report
+from evaluation.seen_shares import record_title, record_warning
+from evaluation.splits import Fold
+from evaluation.summary import summarise
+from evaluation.walk_forward import ordered_folds
+from rayjobs.study.config import TrainConfig
+from rayjobs.study.fold import FoldOutcome, Study, lookback_bars, training_windows
+from rayjobs.study.leak_check import check_simulator
+from rayjobs.study.least_costs import is_synthetic
+from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
+from rayjobs.study.evidence import chained, completed, lowered_criteria
+from rayjobs.monitoring.tracking import Tracker
+
+LOG = logging.getLogger(__name__)
+EVIDENCE_FILE = "evidence.json"
+"""What the gate was told beside the record of the folds."""
+
+
+def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
+    """Load the bars, compute the features, cut the folds, and tell what should be known of the bars.
+
+    Raises
+    ------
+    ValueError
+        If the bars cannot be used, or do not hold one fold with the features' lookback.
+    """
+    dataset = load(config.data)
+    features = compute_features(dataset.panel, config.features.enabled)
+    study = Study(
+        config=config, panel=dataset.panel, features=features, oracle_direction=dataset.oracle_direction
+    )
+    folds = ordered_folds(
+        config.walk_forward.folds(dataset.panel.num_bars),
+        only_fold=config.only_fold,
+        fold_order=config.fold_order,
+    )
+    config.instruments.for_symbols(dataset.panel.symbols)
+    asked = config.env.episode.num_assets
+    if asked not in (None, dataset.panel.num_assets):
+        raise ValueError(
+            f"env.episode.num_assets is {asked} but the data have {dataset.panel.num_assets} symbols, and a policy "
+            "is scored on all of them: leave it at null, or choose symbols with data.symbols"
+        )
+    check_statements(
+        statements_of(config.data), dataset.panel, (*features.asset_names, *features.clock_names)
+    )
+    for fold in folds:
+        training_windows(config, fold, lookback_bars(study))
+    tell(notes_on(study, dataset.hygiene, folds), LOG)
+    check_simulator(study, folds[0])
+    return study, dataset.hygiene, folds
+
+
+def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tuple[DataNote, ...]:
+    """What should be known of a study's bars: see `evaluation.data_notes`."""
+    config = study.config
+    instruments = config.instruments.for_symbols(study.panel.symbols)
+    return data_notes(study.panel, hygiene, folds, config.env, instruments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenStudy:
+    """The results of a study as they were written; ``paths`` are those of the files for a reader."""
+
+    summary: Mapping[str, Any]
+    verdict: Verdict
+    paths: tuple[Path, ...]
+
+
+def write_study(
+    study: Study,
+    hygiene: HygieneReport,
+    outcomes: Sequence[FoldOutcome],
+    run: Path,
+    evidence: SupportingEvidence,
+) -> WrittenStudy:
+    """Chain the folds, ask the gate and write every result into the run directory, which holds its config.yaml.
+
+    An audit writes a run's results again with this very function and compares every entry of every file, so a result
+    that is written here is audited.
+
+    Parameters
+    ----------
+    evidence : what the gate is told beside the folds; what the study itself can show is measured where it is missing.
+    """
+    result = chained(study, outcomes)
+    summary = summarise(
+        result, num_trials=evidence.num_trials, trial_sharpe_variance=evidence.trial_sharpe_variance
+    ) | {"cost_factor": study.config.scoring.cost_factor}
+    if evidence.looks is not None:
+        summary["looks"] = evidence.looks.to_json()
+    evidence = completed(study, result, evidence)
+    verdict = judge(
+        study.config.gate, GateEvidence.of(result, evidence), lowered=lowered_criteria(study.config)
+    )
+    rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
+    write_csv(run / "progress.csv", pd.DataFrame(rows))
+    write_json(run / EVIDENCE_FILE, evidence_record(evidence))
+    paths = write_artefacts(run, result, summary, verdict)
+    configuration = yaml.safe_load((run / "config.yaml").read_text())
+    report = write_report(
+        run / "report.html",
+        result,
+        summary,
+        verdict,
+        title=f"{study.config.run.experiment} · {run.name}",
+        training={outcome.result.fold.index: outcome.iterations for outcome in outcomes},
+        provenance=provenance_rows(configuration["provenance"], hygiene) | _conditions(study),
+        notes=notes_on(study, hygiene, [outcome.result.fold for outcome in outcomes]),
+        settings=yaml.safe_dump(
+            {k: v for k, v in configuration.items() if k != "provenance"}, sort_keys=False
+        ),
+    )
+    return WrittenStudy(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
+
+
+def report_study(
+    study: Study,
+    hygiene: HygieneReport,
+    outcomes: Sequence[FoldOutcome],
+    run: Path,
+    tracker: Tracker,
+    evidence: SupportingEvidence,
+) -> Verdict:
+    """Write every file of the run directory (see `write_study`), hand them to the tracker and print the tables."""
+    written = write_study(study, hygiene, outcomes, run, evidence)
+    summary = written.summary
+    tracker.summary({name: value for name, value in summary.items() if not isinstance(value, Mapping)})
+    tracker.attach(written.paths)
+    exposure = chained(study, outcomes).exposure
+    warning = record_warning(exposure)
+    if warning:
+        LOG.warning("%s", warning)
+    paths = [*written.paths[:-1], run / "progress.csv", written.paths[-1]]
+    _print(study.config.script or "trained", record_title(exposure), summary, written.verdict, paths)
+    return written.verdict
+
+
+def _conditions(study: Study) -> dict[str, str]:
+    """What a reader must know of how the numbers were earned, where it is not the ordinary."""
+    rows = {}
+    if study.config.scoring.cost_factor != 1.0:
+        rows["costs charged"] = f"x{study.config.scoring.cost_factor:g} of those configured"
+    for name, stated in statements_of(study.config.data).items():
+        rows[f"column {name}"] = f"stated to be known after {stated.known_after}"
+    if not is_synthetic(study.config):
+        suspects = foreknown_columns(study.panel, statements_of(study.config.data))
+        rows |= {f"column {suspect.column}, {suspect.symbol}": str(suspect) for suspect in suspects}
+    if study.config.script is not None:
+        rows["policy"] = f"scripted: {study.config.script}; nothing was trained"
+    return rows
+
+
+def provenance_rows(provenance: Mapping[str, Any], hygiene: HygieneReport) -> dict[str, str]:
+    """Rows of the report's last table: where the numbers come from, and what was wrong with the bars as read."""
+    rows = {
+        key.replace("_", " "): value if isinstance(value, str) else json.dumps(value)
+        for key, value in provenance.items()
+    }
+    for line in hygiene.table().to_dict("records"):
+        facts = ", ".join(
+            f"{value:,} {name.replace('_', ' ')}" for name, value in line.items() if name != "symbol"
+        )
+        rows[f"bars of {line['symbol']}"] = facts
+    return rows
+
+
+def _print(
+    policy: str, title: str, summary: Mapping[str, Any], verdict: Verdict, paths: Sequence[Path]
+) -> None:
+    columns = {
+        "policy": "",
+        "total_return": "+.2%",
+        "annual_return": "+.2%",
+        "volatility": ".2%",
+        "sharpe": "+.2f",
+        "sortino": "+.2f",
+        "max_drawdown": ".2%",
+        "annual_turnover": ",.1f",
+    }
+    rows = [{"policy": policy, **summary}]
+    rows += [{"policy": name.replace("_", " "), **numbers} for name, numbers in summary["baselines"].items()]
+    print_table(f"{title[0].upper()}{title[1:]}, net of costs", rows, columns=columns)
+    if "oracle_fraction" in summary:
+        print_table("", [{"oracle fraction": summary["oracle_fraction"], "trades": summary["num_trades"]}])
+    print_verdict(verdict)
+    print_paths(paths)

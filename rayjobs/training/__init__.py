@@ -1,0 +1,1 @@
+"""One policy's training: the loop around RLlib, validation, checkpoints, nudges."""
