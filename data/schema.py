@@ -39,9 +39,9 @@ def nearest_name(name: str, known: Sequence[str]) -> str:
     return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
-def one_line(error: Exception) -> str:
-    """Return the message of an error without line breaks, to quote it in one sentence."""
-    return " ".join(str(error).split())
+def one_line(error: BaseException) -> str:
+    """Return the message of an error without line breaks, to quote it in one sentence; its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def utc_instant(value: Any) -> np.datetime64:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from rayjobs.entry import ExitCode, reading_input, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import reading_input, run_entry_point
 from rayjobs.config.typed_config import ConfigError, convert, did_you_mean
 
 LEAK = "leak"
@@ -84,7 +85,7 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
     config = build_train_config(values)
     from rayjobs.study.leak_check import leak_report
     from rayjobs.monitoring.result_tables import print_sentence
-    from rayjobs.study.report import load_study
+    from rayjobs.study.load import load_study
 
     with reading_input():
         study, _, _ = load_study(config)

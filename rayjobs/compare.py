@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rayjobs.entry import ExitCode, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import run_entry_point
 from rayjobs.config.typed_config import ConfigError
 
 LOG = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from rayjobs.entry import ExitCode, reading_input, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import reading_input, run_entry_point
 from rayjobs.config.run_overrides import changed_values, split_overrides
 
 

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rayjobs.entry import ExitCode, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import run_entry_point
 from rayjobs.training.nudges import Nudge, write_nudge
 from rayjobs.storage.run_directory import latest_run, read_status
 from rayjobs.config.typed_config import ConfigError, build_dataclass

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from rayjobs.entry import ExitCode, reading_input, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import reading_input, run_entry_point
 
 
 def screen(values: dict[str, Any]) -> ExitCode:

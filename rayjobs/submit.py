@@ -12,7 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rayjobs.entry import ExitCode, compose_command_line, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.compose import compose_command_line
+from rayjobs.entry import run_entry_point
 from rayjobs.submission.job_command import job_command, split_arguments
 from rayjobs.submission.settings import SubmitConfig, cluster_config
 from rayjobs.config.typed_config import ConfigError, build_dataclass

@@ -10,7 +10,8 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from rayjobs.entry import ExitCode, reading_input, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import reading_input, run_entry_point
 
 
 def sweep(values: dict[str, Any]) -> ExitCode:

@@ -10,7 +10,8 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from rayjobs.entry import ExitCode, reading_input, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import reading_input, run_entry_point
 
 
 def train(values: dict[str, Any]) -> ExitCode:
@@ -33,7 +34,8 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.cluster.placement import live_nodes
     from rayjobs.storage.run_directory import RunDirectory
     from rayjobs.replay.run_seal import seal_run
-    from rayjobs.study.report import load_study, report_study
+    from rayjobs.study.load import load_study
+    from rayjobs.study.report import report_study
     from rayjobs.study.evidence import trial_evidence
     from rayjobs.monitoring.tracking import tracker
 

@@ -20,11 +20,11 @@ from ray.cluster_utils import Cluster
 
 from rayjobs.study.config import build_train_config
 from rayjobs.study.dry_run import fragment_bytes
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.fold import fold_market
 from rayjobs.training.iteration_row import iteration_row
 from rayjobs.search.trial.policy_trials import training_spec
-from rayjobs.study.report import load_study
+from rayjobs.study.load import load_study
 from rayjobs.training.policy_training import build_algorithm
 
 SETTINGS = ((1, (2,)), (2, (3,)), (2, (2, 1)))

@@ -16,9 +16,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rayjobs.entry import ExitCode, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import run_entry_point
 from rayjobs.monitoring.result_tables import print_paths, print_table
-from rayjobs.storage.run_directory import git_commit, write_atomically
+from rayjobs.storage.provenance import git_commit
+from rayjobs.storage.run_directory import write_atomically
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 
 SUITES = ("env", "train", "scoring", "sweep")

@@ -23,7 +23,7 @@ import ray
 
 from rayjobs.bench.sweep_peers import SB3Work, sb3_trial
 from rayjobs.cluster.session import ClusterConfig, ray_session
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.search.space.parameter import Parameter
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials

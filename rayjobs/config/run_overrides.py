@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from rayjobs.config.column_keys import STATED
-from rayjobs.entry import CONF, compose
+from rayjobs.config.compose import CONF, compose
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 

@@ -26,7 +26,7 @@ from rayjobs.study.look_count import JudgedBars, at_least, count_at
 from rayjobs.study.looks_on_disk import LOOK_FILE, run_id, runs_below
 from rayjobs.replay.rescored_look import roots_of
 from rayjobs.replay.rescoring import deflation
-from rayjobs.search.page.leaderboard import study_significance
+from evaluation.search_significance import study_significance
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.report import EVIDENCE_FILE
 from rayjobs.study.evidence import with_overfitting

@@ -37,7 +37,7 @@ from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
 from rayjobs.replay.rescoring import Rescoring, load_policy, rescore
-from rayjobs.storage.run_directory import git_commit
+from rayjobs.storage.provenance import git_commit
 from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.study.report import write_study
 from rayjobs.study.evidence import chained, completed

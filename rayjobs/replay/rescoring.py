@@ -22,7 +22,7 @@ from policies.checkpoint import TrainedPolicy
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy
-from rayjobs.study.report import notes_on
+from rayjobs.study.load import notes_on
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.whole_window import load_with_earlier, whole_window
 

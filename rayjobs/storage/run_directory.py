@@ -31,6 +31,7 @@ import yaml
 from data.schema import DataError
 from rayjobs.storage.ledger_place import hidden, without_password
 from rayjobs.monitoring.log_context import log_as
+from rayjobs.storage.provenance import provenance
 from rayjobs.storage.uri import local_directory
 from rayjobs.storage.mirror import mirrored
 from rayjobs.config.typed_config import ConfigError
@@ -42,14 +43,7 @@ Status = Literal["running", "failed", "interrupted", "done"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-_SOURCE = Path(__file__).resolve().parents[2]
-COMMIT_VARIABLE = "RAYFOLD_COMMIT"
-"""Names the commit of a source that was sent to a cluster without its git folder: the hash, and ``dirty``."""
 
-_PACKAGES = (
-    "rayfold", "ray", "torch", "gymnasium", "numpy", "numba", "pandas", "pyarrow", "pandas_market_calendars",
-    "optuna", "hydra-core", "wandb",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +129,11 @@ class RunDirectory:
                 f"cannot write runs to {parent.absolute()}: {reason}; choose another place with run.directory=PATH"
             ) from error
         directory = cls(path)
-        provenance = _provenance(directory.run_id, seed, data_fingerprint)
+        facts = provenance(directory.run_id, seed, data_fingerprint)
         if ledger is not None:
-            provenance["ledger"] = ledger.to_json()
+            facts["ledger"] = ledger.to_json()
         config = without_password(config)
-        text = yaml.safe_dump({**config, "provenance": provenance}, sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump({**config, "provenance": facts}, sort_keys=False, allow_unicode=True)
         write_atomically(path / "config.yaml", text)
         directory._write_status("running", started_utc=_iso(started))
         return directory
@@ -271,42 +265,10 @@ def _new_directory(parent: Path, started: datetime, config: Mapping[str, Any]) -
     raise FileExistsError(17, "no free run id", str(parent))
 
 
-def _provenance(run_id: str, seed: int, data_fingerprint: str | None) -> dict[str, Any]:
-    commit, dirty = git_commit()
-    return {
-        "run_id": run_id,
-        "command": [Path(sys.argv[0]).name, *(hidden(word) for word in sys.argv[1:])],
-        "seed": seed,
-        "data_fingerprint": data_fingerprint,
-        "git_commit": commit,
-        "git_dirty": dirty,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-    }
 
 
-def git_commit() -> tuple[str | None, bool | None]:
-    """Commit of Rayfold's source and whether tracked files were changed; (None, None) outside a git checkout."""
-    if sent := os.environ.get(COMMIT_VARIABLE, "").split():
-        return sent[0], "dirty" in sent
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(_SOURCE), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "rayjobs/__init__.py")
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.SubprocessError):
-        return None, None
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _iso(moment: datetime) -> str:

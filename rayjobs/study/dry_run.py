@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluation.splits import Fold
 from policies.checkpoint import PolicyContract
-from rayjobs.entry import ExitCode
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.study.fold import Study, fold_market
 from rayjobs.cluster.placement import Demand, Node
 from rayjobs.monitoring.result_tables import print_table

@@ -1,4 +1,4 @@
-"""A walk-forward study from end to end: load the bars, run the folds side by side, judge and write the results."""
+"""Judges a walk-forward study and writes its results: artefacts, report, tables."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from evaluation.summary import summarise
 from evaluation.walk_forward import ordered_folds
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import FoldOutcome, Study, lookback_bars, training_windows
+from rayjobs.study.load import notes_on
 from rayjobs.study.leak_check import check_simulator
 from rayjobs.study.least_costs import is_synthetic
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
@@ -39,46 +40,8 @@ EVIDENCE_FILE = "evidence.json"
 """What the gate was told beside the record of the folds."""
 
 
-def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
-    """Load the bars, compute the features, cut the folds, and tell what should be known of the bars.
-
-    Raises
-    ------
-    ValueError
-        If the bars cannot be used, or do not hold one fold with the features' lookback.
-    """
-    dataset = load(config.data)
-    features = compute_features(dataset.panel, config.features.enabled)
-    study = Study(
-        config=config, panel=dataset.panel, features=features, oracle_direction=dataset.oracle_direction
-    )
-    folds = ordered_folds(
-        config.walk_forward.folds(dataset.panel.num_bars),
-        only_fold=config.only_fold,
-        fold_order=config.fold_order,
-    )
-    config.instruments.for_symbols(dataset.panel.symbols)
-    asked = config.env.episode.num_assets
-    if asked not in (None, dataset.panel.num_assets):
-        raise ValueError(
-            f"env.episode.num_assets is {asked} but the data have {dataset.panel.num_assets} symbols, and a policy "
-            "is scored on all of them: leave it at null, or choose symbols with data.symbols"
-        )
-    check_statements(
-        statements_of(config.data), dataset.panel, (*features.asset_names, *features.clock_names)
-    )
-    for fold in folds:
-        training_windows(config, fold, lookback_bars(study))
-    tell(notes_on(study, dataset.hygiene, folds), LOG)
-    check_simulator(study, folds[0])
-    return study, dataset.hygiene, folds
 
 
-def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tuple[DataNote, ...]:
-    """What should be known of a study's bars: see `evaluation.data_notes`."""
-    config = study.config
-    instruments = config.instruments.for_symbols(study.panel.symbols)
-    return data_notes(study.panel, hygiene, folds, config.env, instruments)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from gymnasium.vector import AutoresetMode
 
 from envs.portfolio import PortfolioVectorEnv
 from rayjobs.study.config import build_train_config
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.fold import fold_market, training_windows
-from rayjobs.study.report import load_study
+from rayjobs.study.load import load_study
 
 
 def training_env(

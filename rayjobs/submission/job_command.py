@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayjobs.entry import CONF, compose_command_line
+from rayjobs.config.compose import CONF, compose_command_line
 from rayjobs.storage.uri import is_uri, join
 from rayjobs.config.typed_config import ConfigError, build_dataclass, did_you_mean
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rayjobs.cluster.session import ClusterConfig, local_job_server
-from rayjobs.entry import ExitCode
-from rayjobs.storage.run_directory import COMMIT_VARIABLE, git_commit
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.storage.provenance import COMMIT_VARIABLE, git_commit
 from rayjobs.submission.job_command import JobCommand
 from rayjobs.submission.job_log import ConnectionLost, follow
 from rayjobs.submission.job_server import connect, explaining

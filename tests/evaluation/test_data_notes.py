@@ -13,7 +13,7 @@ from evaluation.data_notes import data_notes, tell
 from evaluation.lot_reach import largest_units
 from evaluation.splits import Fold
 from rayjobs.study.config import build_env
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 
 FOLDS = (
     Fold(index=0, train=slice(0, 480), test=slice(480, 720)),

@@ -18,7 +18,7 @@ from toy_envs import recall_env, small_network, toy_spaces
 from policies.appo_module import TargetPortfolioModule
 from policies.sampler import FragmentEnvRunner
 from policies.settings import PPOSettings
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import build_dataclass
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from policies.settings import PPOSettings
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 
 

@@ -11,13 +11,14 @@ from small_run import OVERRIDES, scripted, untrained
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.training.checkpoints import RECORD_FILE, TrainingRecord
 from rayjobs.study.entered_look import trained_look
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_check
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.replay.run_seal import seal_run
-from rayjobs.study.report import load_study, report_study
+from rayjobs.study.load import load_study
+from rayjobs.study.report import report_study
 from rayjobs.study.evidence import trial_evidence
 from rayjobs.monitoring.tracking import tracker
 

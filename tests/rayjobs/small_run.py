@@ -10,11 +10,12 @@ import torch
 from policies.checkpoint import TrainedPolicy
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.entered_look import trained_look
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy, with_origin
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
-from rayjobs.study.report import load_study, report_study
+from rayjobs.study.load import load_study
+from rayjobs.study.report import report_study
 from rayjobs.study.evidence import trial_evidence
 from rayjobs.monitoring.tracking import tracker
 

@@ -12,9 +12,9 @@ import ray
 
 from rayjobs.training import checkpoints
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.fold import fold_market, training_windows
-from rayjobs.study.report import load_study
+from rayjobs.study.load import load_study
 from rayjobs.training.policy_training import TrainingOutcome, TrainingSpec, train_policy
 
 OVERRIDES = (

@@ -17,10 +17,11 @@ from evaluation.gate import Criterion, judge
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from policies.checkpoint import TrainedPolicy
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, score_policy
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
-from rayjobs.study.report import load_study, report_study
+from rayjobs.study.load import load_study
+from rayjobs.study.report import report_study
 from rayjobs.study.evidence import chained, completed
 from rayjobs.monitoring.tracking import tracker
 

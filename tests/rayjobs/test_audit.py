@@ -14,7 +14,7 @@ from sealed_run import make_sealed_run as make_run
 
 from policies.checkpoint import TrainedPolicy, _hash
 from rayjobs.audit import main
-from rayjobs.entry import ExitCode
+from rayjobs.config.exit_codes import ExitCode
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from evaluation.ledger import Ledger
 from rayjobs.audit import main
 from rayjobs.study.config import build_train_config
 from rayjobs.replay.derived_again import REPRODUCTION
-from rayjobs.entry import ExitCode
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.replay.finished_run import open_run
 
 

@@ -10,9 +10,11 @@ import pytest
 from small_run import make_run
 
 from rayjobs.study.config import build_train_config
-from rayjobs.entry import ExitCode, compose, reading_input
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.compose import compose
+from rayjobs.entry import reading_input
 from rayjobs.evaluate import main
-from rayjobs.study.report import load_study
+from rayjobs.study.load import load_study
 from rayjobs.config.typed_config import ConfigError
 
 SMALL = (

@@ -6,7 +6,9 @@ import pytest
 from exported_market import noise, write_files
 
 from rayjobs.study.config import build_train_config
-from rayjobs.entry import ExitCode, compose_command_line, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.compose import compose_command_line
+from rayjobs.entry import run_entry_point
 from rayjobs.train import train
 
 FILES = ["data=files", "data.path=/nowhere"]

@@ -14,9 +14,11 @@ import pytest
 import yaml
 
 from data.sources import load
-from rayjobs import entry
+from rayjobs.config import compose as compose_module
 from rayjobs.study.config import build_train_config
-from rayjobs.entry import CONF, ExitCode, compose, compose_command_line, reading_input, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.compose import CONF, compose, compose_command_line
+from rayjobs.entry import reading_input, run_entry_point
 from rayjobs.storage.run_directory import JobFailed
 from rayjobs.config.typed_config import ConfigError
 
@@ -180,7 +182,7 @@ def test_a_file_that_is_no_yaml_is_named_with_its_line(text, sentence, tmp_path,
     copy = tmp_path / "conf"
     shutil.copytree(CONF, copy)
     (copy / "experiment" / "mine.yaml").write_text(text)
-    monkeypatch.setattr(entry, "CONF", copy)
+    monkeypatch.setattr(compose_module, "CONF", copy)
     with pytest.raises(ConfigError, match=sentence):
         compose_command_line("train", ["+experiment=mine"])
 

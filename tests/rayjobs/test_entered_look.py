@@ -19,7 +19,7 @@ from evaluation.ledger import Ledger
 from evaluation.splits import Fold
 from rayjobs.study.config import build_train_config
 from rayjobs.study.entered_look import code_version, identity, trained_look
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.fold import Study
 from rayjobs.storage.ledger_place import hidden, open_ledger, without_password
 from rayjobs.study.looks_on_disk import note_look

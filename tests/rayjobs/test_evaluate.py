@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from small_run import make_run
 
-from rayjobs.entry import ExitCode
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
 
 

@@ -16,7 +16,7 @@ from evaluation.splits import WalkForward, calendar_months
 from policies.checkpoint import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
 from rayjobs.study.config import TRAIN_KEYS, TrainConfig, build_train_config
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.fold import Study, training_windows, with_origin
 from evaluation.search_windows import search_windows
 

@@ -12,9 +12,9 @@ from data.features import Standardiser
 from evaluation.splits import Fold
 from rayjobs.study import fold as fold_job
 from rayjobs.study.config import build_train_config
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.study.leak_check import leak_report, short_fold
-from rayjobs.study.report import load_study
+from rayjobs.study.load import load_study
 
 FEW_BARS = (
     "data.stop_utc=2017-11-20", "walk_forward.train_bars=1500", "walk_forward.test_bars=400",

@@ -9,11 +9,12 @@ import pytest
 from small_run import make_run
 
 from rayjobs.study.config import build_train_config
-from rayjobs.entry import ExitCode, compose
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.compose import compose
 from rayjobs.evaluate import main
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import least_costs
-from rayjobs.study.report import load_study
+from rayjobs.study.load import load_study
 
 PLAIN = (
     "policy=momentum_sign",

@@ -10,7 +10,7 @@ from exported_market import next_return, noise, write_files
 from taught_run import taught_criteria, taught_run
 
 from data.synthetic import make_market
-from rayjobs.entry import ExitCode
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
 
 LAW = noise()

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rayjobs.entry import ExitCode, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import run_entry_point
 from rayjobs.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from data.schema import DataError
-from rayjobs.storage import run_directory
+from rayjobs.storage import provenance, run_directory
 from rayjobs.storage.run_directory import JobFailed, RunConfig, RunDirectory, latest_run, list_runs, read_status
 from rayjobs.config.typed_config import ConfigError
 
@@ -118,5 +118,5 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path):
 
 
 def test_outside_a_git_checkout_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_directory, "_SOURCE", Path(tmp_path))
-    assert run_directory.git_commit() == (None, None)
+    monkeypatch.setattr(provenance, "_SOURCE", Path(tmp_path))
+    assert provenance.git_commit() == (None, None)

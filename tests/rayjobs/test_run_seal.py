@@ -14,7 +14,7 @@ from evaluation.ledger import Ledger
 from evaluation.manifest import read_manifest, write_manifest
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
-from rayjobs.entry import ExitCode
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main as evaluate
 from rayjobs.replay.run_seal import run_identity, seal_warning
 

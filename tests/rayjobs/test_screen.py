@@ -8,7 +8,8 @@ from exported_market import next_return, noise, write_files
 
 from data.synthetic import make_market
 from evaluation.ledger import Ledger
-from rayjobs.entry import ExitCode, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.entry import run_entry_point
 from rayjobs.screen import screen
 
 SMALL = (

@@ -10,7 +10,7 @@ import pytest
 from small_run import make_run
 
 from rayjobs.audit import main
-from rayjobs.entry import ExitCode
+from rayjobs.config.exit_codes import ExitCode
 
 LIMITS = ("risk=guarded", "env=weights", "env.action.rebalance_band=0.3", "risk.max_gross_exposure=0.5")
 

@@ -13,9 +13,9 @@ import pytest
 
 from envs.portfolio import PortfolioVectorEnv
 from rayjobs.study.config import build_train_config
-from rayjobs.entry import CONF, compose
+from rayjobs.config.compose import CONF, compose
 from rayjobs.study.fold import fold_market, training_windows
-from rayjobs.study.report import load_study
+from rayjobs.study.load import load_study
 
 GROUPS = ("env", "costs", "risk", "reward", "context", "instruments")
 SHORT = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from policies.settings import PPOSettings
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.training.selection import Selection
 from rayjobs.config.typed_config import build_dataclass
 

@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from rayjobs.storage.run_directory import RunDirectory, read_status
-from rayjobs.search.page.leaderboard import (
-    PARAM,
-    StudySignificance,
-    num_counted,
-    study_significance,
-    trial_rows,
-)
+from evaluation.search_significance import StudySignificance, study_significance
+from rayjobs.search.page.leaderboard import PARAM, num_counted, trial_rows
 from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.search.space.search_space import Space
 from rayjobs.search.proposal.studies import read_study

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.storage.ledger_place import without_password
 from rayjobs.storage.resume import LATEST
 from rayjobs.storage.run_directory import RunConfig, RunDirectory, latest_run, list_runs, read_status

@@ -10,7 +10,7 @@ from rayjobs.study.fold import Study, lookback_bars, training_windows
 from rayjobs.monitoring.result_tables import print_table
 from rayjobs.search.sweep.config import SweepConfig
 from evaluation.search_windows import SearchWindows, search_windows
-from rayjobs.study.report import load_study
+from rayjobs.study.load import load_study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,7 @@ import yaml
 from evaluation.gate import Verdict
 from evaluation.ledger import Ledger
 from rayjobs.cluster.placement import Demand, live_nodes
-from rayjobs.search.page.leaderboard import (
-    best_trial,
-    counts,
-)
+from rayjobs.search.page.leaderboard import best_trial, counts
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.proposal.population import Population, lineage
 from rayjobs.search.proposal.studies import enqueue_first, open_study

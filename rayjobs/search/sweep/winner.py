@@ -28,7 +28,7 @@ from rayjobs.study.fold import FoldOutcome, Study, fold_market, with_origin
 from rayjobs.study.fold_tasks import run_folds
 from rayjobs.storage.run_directory import write_atomically
 from rayjobs.replay.run_seal import seal_run
-from rayjobs.search.page.leaderboard import StudySignificance
+from evaluation.search_significance import StudySignificance
 from rayjobs.search.trial.policy_trials import training_spec
 from rayjobs.search.space.search_space import with_values
 from rayjobs.search.sweep.config import SweepConfig

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from evaluation.ledger import LookEntry
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.search.space.parameter import Parameter
 from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.search.space.search_space import Space

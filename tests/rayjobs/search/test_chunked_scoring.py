@@ -9,7 +9,7 @@ import pytest
 
 from envs.episodes import Window
 from rayjobs.study.config import build_env
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.search.trial.chunked_scoring import chunk, is_local
 
 

@@ -9,14 +9,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from rayjobs.search.page.leaderboard import (
-    best_trial,
-    counts,
-    num_counted,
-    study_significance,
-    trial_rows,
-    write_study,
-)
+from evaluation.search_significance import study_significance
+from rayjobs.search.page.leaderboard import best_trial, counts, num_counted, trial_rows, write_study
 from rayjobs.search.plan.objective import ObjectiveConfig
 from rayjobs.search.proposal.studies import RETRY_OF
 from rayjobs.search.trial.record import load_returns, save_return

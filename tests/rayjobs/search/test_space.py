@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from rayjobs.study.config import build_train_config
-from rayjobs.entry import compose
+from rayjobs.config.compose import compose
 from rayjobs.search.space.parameter import Parameter
 from rayjobs.search.space.search_space import Space, value_of, with_values
 from rayjobs.search.proposal.studies import enqueue_first

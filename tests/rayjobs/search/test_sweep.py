@@ -19,7 +19,9 @@ from policies.checkpoint import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.compare import split_arguments
-from rayjobs.entry import ExitCode, compose, run_entry_point
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.compose import compose
+from rayjobs.entry import run_entry_point
 from rayjobs.search.sweep.config import build_sweep_config, find_study, resumed_values
 from rayjobs.search.sweep.winner import open_for_winner
 from rayjobs.sweep import sweep

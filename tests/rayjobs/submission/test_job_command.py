@@ -56,7 +56,7 @@ def test_a_run_directory_of_ones_own_is_left_alone(directory):
 
 
 def test_the_commands_arguments_compose_to_the_values_that_were_checked():
-    from rayjobs.entry import compose_command_line
+    from rayjobs.config.compose import compose_command_line
 
     command = job_command("sweep", [SMALL, "search.num_trials=6"], "~/rayfold")
     arguments = shlex.split(command.shell)[3:]

@@ -1,0 +1,143 @@
+"""Composes ``conf/`` with a command line by Hydra, into plain dicts; Hydra's own objects stop here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
+
+from rayjobs.config.column_keys import with_new_columns
+from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
+from rayjobs.config.typed_config import ConfigError, did_you_mean
+
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str, Any] | None:
+    """Compose ``conf/<config_name>.yaml`` with a command line; None when Hydra only had to print.
+
+    Raises
+    ------
+    ConfigError
+        Unknown experiment, group choice or key, malformed override, missing or unresolvable value, ``--multirun``.
+    """
+    if {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(
+            "--multirun is not supported; use python -m rayjobs.sweep, which can prune and resume"
+        )
+    arguments = with_new_columns(arguments)
+    try:
+        refuse_unnamed_choices(CONF, arguments)
+        if any(argument.startswith("-") for argument in arguments):
+            composed = _composed_by_application(config_name, arguments)
+        else:  # without flags one composition does, where Hydra's application takes two
+            config = _composed(config_name, arguments, return_hydra_config=True)
+            with open_dict(config):
+                composed = config, _job_overrides(config.pop("hydra"))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, CONF, config_name, arguments)) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(unreadable(error)) from error
+    if composed is None:
+        return None
+    config, overrides = composed
+    _refuse_unknown_additions(config_name, overrides)
+    return plain(config)
+
+
+def _composed_by_application(
+    config_name: str, arguments: Sequence[str]
+) -> tuple[DictConfig, list[str]] | None:
+    """What Hydra's application hands to a job, and the overrides among the arguments; None if it only printed."""
+    composed: list[tuple[DictConfig, list[str]]] = []
+
+    def keep(config: DictConfig) -> None:
+        composed.append((config, _job_overrides(HydraConfig.get())))
+
+    with _hydra_arguments(config_name, arguments):
+        try:
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(keep)()
+        except SystemExit as end:  # argparse prints its own usage line
+            if end.code not in (0, None):
+                raise ConfigError(f"the command line was not understood: {' '.join(arguments)}") from None
+    return composed[0] if composed else None
+
+
+def _job_overrides(hydra_config: Any) -> list[str]:
+    """The overrides that are not for Hydra itself, as they were given."""
+    overrides = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
+    assert isinstance(overrides, list)
+    return [str(override) for override in overrides]
+
+
+def _composed(config_name: str, overrides: Sequence[str], *, return_hydra_config: bool = False) -> DictConfig:
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return hydra.compose(config_name, list(overrides), return_hydra_config)
+
+
+def compose(config_name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Compose without a command line, for tests, tools and other entry points; errors are Hydra's own."""
+    return plain(_composed(config_name, with_new_columns(overrides)))
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain dicts, lists and values, interpolations resolved.
+
+    Raises
+    ------
+    ConfigError
+        A mandatory value (``???``) that was not given, or an interpolation that leads nowhere.
+    """
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key}: missing; give it as {error.full_key}=VALUE") from error
+    except InterpolationResolutionError as error:
+        raise ConfigError(f"{error.full_key} refers to something that does not exist") from error
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _refuse_unknown_additions(config_name: str, overrides: Sequence[str]) -> None:
+    """``+typo=x`` would add a key that nothing reads; only groups and known roots may be added to."""
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    added = [
+        o for o in overrides if o.startswith("+") and o.lstrip("+").split("=")[0].split("@")[0] not in groups
+    ]
+    if not added:
+        return
+    known: Mapping[str, Any] = compose(config_name)
+    for override in added:
+        root = override.lstrip("+").split("=")[0].split(".")[0]
+        if root not in known and "/" not in root:
+            raise ConfigError(f"{root}: unknown key; {did_you_mean(root, [*known, *groups])}")
+
+
+@contextmanager
+def _hydra_arguments(config_name: str, arguments: Sequence[str]) -> Iterator[None]:
+    """Let Hydra see this command line, raise instead of exiting, and leave no state behind."""
+    old_argv, old_full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [f"rayjobs.{config_name}", *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        sys.argv = old_argv
+        GlobalHydra.instance().clear()
+        if old_full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = old_full_error

@@ -1,0 +1,61 @@
+"""Loads what a walk-forward study is about: its bars, its features, its folds, checked before anything starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from data.features import compute_features
+from data.hygiene import HygieneReport
+from data.known_columns import check_statements, statements_of
+from data.sources import load
+from evaluation.data_notes import DataNote, data_notes, tell
+from evaluation.splits import Fold
+from evaluation.walk_forward import ordered_folds
+from rayjobs.study.config import TrainConfig
+from rayjobs.study.fold import Study, lookback_bars, training_windows
+from rayjobs.study.leak_check import check_simulator
+
+LOG = logging.getLogger(__name__)
+
+
+def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
+    """Load the bars, compute the features, cut the folds, and tell what should be known of the bars.
+
+    Raises
+    ------
+    ValueError
+        If the bars cannot be used, or do not hold one fold with the features' lookback.
+    """
+    dataset = load(config.data)
+    features = compute_features(dataset.panel, config.features.enabled)
+    study = Study(
+        config=config, panel=dataset.panel, features=features, oracle_direction=dataset.oracle_direction
+    )
+    folds = ordered_folds(
+        config.walk_forward.folds(dataset.panel.num_bars),
+        only_fold=config.only_fold,
+        fold_order=config.fold_order,
+    )
+    config.instruments.for_symbols(dataset.panel.symbols)
+    asked = config.env.episode.num_assets
+    if asked not in (None, dataset.panel.num_assets):
+        raise ValueError(
+            f"env.episode.num_assets is {asked} but the data have {dataset.panel.num_assets} symbols, and a policy "
+            "is scored on all of them: leave it at null, or choose symbols with data.symbols"
+        )
+    check_statements(
+        statements_of(config.data), dataset.panel, (*features.asset_names, *features.clock_names)
+    )
+    for fold in folds:
+        training_windows(config, fold, lookback_bars(study))
+    tell(notes_on(study, dataset.hygiene, folds), LOG)
+    check_simulator(study, folds[0])
+    return study, dataset.hygiene, folds
+
+
+def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tuple[DataNote, ...]:
+    """What should be known of a study's bars: see `evaluation.data_notes`."""
+    config = study.config
+    instruments = config.instruments.for_symbols(study.panel.symbols)
+    return data_notes(study.panel, hygiene, folds, config.env, instruments)
