@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data.own_objects import import_callable
 from envs.actions import ActionConfig
 from envs.barriers import BarrierConfig
 from envs.costs import CostConfig
@@ -23,6 +24,9 @@ class PortfolioEnvConfig:
     ----------
     initial_equity : account currency at reset.
     barriers : None for no barriers.
+    factory : ``package.module:NAME`` of what builds the env that is trained on, with the arguments of
+        `envs.portfolio.PortfolioVectorEnv` (market, config, *, num_envs, windows, seed, copy): a subclass of it, or a
+        function. Its spaces must be the portfolio env's, which scoring always takes. None trains on that one too.
     """
 
     initial_equity: float
@@ -34,6 +38,9 @@ class PortfolioEnvConfig:
     reward: RewardConfig
     episode: EpisodeConfig
     observation: ObservationConfig
+    factory: str | None
 
     def __post_init__(self) -> None:
         require_positive("env", "initial_equity", self.initial_equity)
+        if self.factory is not None:
+            import_callable(self.factory, "env.factory")

@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from data.own_objects import import_callable
 from envs.actions import action_space
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
@@ -79,7 +80,8 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._rule = rule_vector(config, market)
         self._instrument = instrument_matrix(config, market)
         self._seed = np.uint64(int(seed) % 2**64)
-        self._reward_function = reward
+        own = config.reward.function
+        self._reward_function = reward or (None if own is None else import_callable(own, "reward.function"))
         self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
         rows = self.rows
         self._market_and_state = (

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data.own_objects import import_callable
 from envs.validation import require_non_negative, require_positive, require_range
 
 REWARD_TERMS: tuple[str, ...] = (
@@ -47,6 +48,8 @@ class RewardConfig:
     scale : multiplies the sum; brings per-bar rewards to the order of 1.
     differential_sharpe_rate : eta, adaptation rate of the moments, in (0, 1].
     edge_minutes, edge_factor : the micro penalty is `edge_factor` times as large near session edges.
+    function : ``package.module:NAME`` of a reward of your own, (env) -> (E,), called after each step in place of the
+        terms; None for the terms.
     """
 
     scale: float
@@ -64,6 +67,7 @@ class RewardConfig:
     differential_sharpe_rate: float
     edge_minutes: float
     edge_factor: float
+    function: str | None
 
     def __post_init__(self) -> None:
         require_positive("reward", "scale", self.scale)
@@ -74,3 +78,5 @@ class RewardConfig:
         )
         require_non_negative("reward", "edge_minutes", self.edge_minutes)
         require_non_negative("reward", "edge_factor", self.edge_factor)
+        if self.function is not None:
+            import_callable(self.function, "reward.function")

@@ -183,6 +183,8 @@ def evaluation_config(
     return replace(
         config,
         episode=episode,
+        factory=None,
+        reward=replace(config.reward, function=None),
         action=config.action if scheme is None else replace(config.action, scheme=cast(Scheme, scheme)),
         costs=replace(config.costs, latency_bars=config.costs.latency_bars + extra_latency_bars),
     )

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from rayjobs.config.exit_codes import ExitCode
-from rayjobs.entry import reading_input, run_entry_point
 from rayjobs.config.typed_config import ConfigError, convert, did_you_mean
+from rayjobs.entry import reading_input, run_entry_point
 
 LEAK = "leak"
 OWN = ("checks", "leak_cuts")
@@ -83,8 +83,8 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
     from rayjobs.study.config import build_train_config
 
     config = build_train_config(values)
-    from rayjobs.study.leak_check import leak_report
     from rayjobs.monitoring.result_tables import print_sentence
+    from rayjobs.study.leak_check import leak_report
     from rayjobs.study.load import load_study
 
     with reading_input():
@@ -96,9 +96,9 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
 
 def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
     """Derive what a finished run recorded again, compare, and write audit_report.json and audit_report.md there."""
-    from rayjobs.replay.finished_run import open_run
     from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
     from rayjobs.replay.audit import examine, write_audit
+    from rayjobs.replay.finished_run import open_run
 
     run = open_run(path)
     with reading_input():

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rayjobs.config.exit_codes import ExitCode
-from rayjobs.entry import run_entry_point
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.entry import run_entry_point
 
 LOG = logging.getLogger(__name__)
 
@@ -25,10 +25,10 @@ def compare(values: dict[str, Any], paths: Sequence[Path]) -> ExitCode:
         raise ConfigError(
             "nothing to compare; name studies, runs, or a folder of them: rayjobs.compare runs/EXPERIMENT"
         )
+    from rayjobs.config.typed_config import build_dataclass
     from rayjobs.search.comparison.compared_looks import enter_compared
     from rayjobs.search.comparison.comparison import CompareConfig, compare_runs, compare_study
     from rayjobs.search.comparison.run_view import find_results
-    from rayjobs.config.typed_config import build_dataclass
 
     config = build_dataclass(CompareConfig, values, "")
     studies, runs = find_results(paths)

@@ -13,33 +13,20 @@ Inside a job, wrap what reads the user's input in `reading_input`.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import IntEnum
-from pathlib import Path
 from typing import Any
 
-import hydra
-import yaml
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
 from rich.logging import RichHandler
 
 from data.schema import DataError, one_line
-from rayjobs.config.column_keys import with_new_columns
-from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.config.compose import compose_command_line
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.run_directory import JobFailed, original
-from rayjobs.config.typed_config import ConfigError, did_you_mean
-
 
 Job = Callable[[dict[str, Any]], "ExitCode | None"]
 

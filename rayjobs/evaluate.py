@@ -12,18 +12,18 @@ from functools import partial
 from typing import Any
 
 from rayjobs.config.exit_codes import ExitCode
-from rayjobs.entry import reading_input, run_entry_point
 from rayjobs.config.run_overrides import changed_values, split_overrides
+from rayjobs.entry import reading_input, run_entry_point
 
 
 def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
     """Read back, score, report; ``values`` is ``conf/evaluate.yaml``, ``changes`` are for the run's configuration."""
-    from rayjobs.replay.report import evaluation_directory, report_evaluation
+    from rayjobs.config.typed_config import build_dataclass
     from rayjobs.replay.finished_run import open_run
-    from rayjobs.storage.ledger_place import open_ledger
+    from rayjobs.replay.report import evaluation_directory, report_evaluation
     from rayjobs.replay.rescored_look import rescored_evidence, rescored_look
     from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring, rescore
-    from rayjobs.config.typed_config import build_dataclass
+    from rayjobs.storage.ledger_place import open_ledger
 
     settings = build_dataclass(EvaluateConfig, values, "")
     run = open_run(settings.run)

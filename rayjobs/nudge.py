@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from rayjobs.config.exit_codes import ExitCode
-from rayjobs.entry import run_entry_point
-from rayjobs.training.nudges import Nudge, write_nudge
-from rayjobs.storage.run_directory import latest_run, read_status
 from rayjobs.config.typed_config import ConfigError, build_dataclass
+from rayjobs.entry import run_entry_point
+from rayjobs.storage.run_directory import latest_run, read_status
+from rayjobs.training.nudges import Nudge, write_nudge
 
 LOG = logging.getLogger(__name__)
 

@@ -15,15 +15,15 @@ from rayjobs.entry import reading_input, run_entry_point
 def screen(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/screen.yaml``."""
     from evaluation.screening import ScreeningConfig
-    from rayjobs.study.config import build_train_config
     from rayjobs.config.typed_config import build_dataclass
+    from rayjobs.study.config import build_train_config
 
     settings = build_dataclass(ScreeningConfig, values["screening"], "screening")
     config = build_train_config({key: value for key, value in values.items() if key != "screening"})
     # Slow imports come after the check, so that a typo is told at once.
-    from rayjobs.study.screening import enter_screening, report_screening, run_screening, screened_data
     from rayjobs.storage.ledger_place import open_ledger, require_ledger
     from rayjobs.storage.run_directory import RunConfig, RunDirectory
+    from rayjobs.study.screening import enter_screening, report_screening, run_screening, screened_data
 
     require_ledger(config.ledger, config.run.directory)
     with reading_input():

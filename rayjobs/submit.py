@@ -12,12 +12,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import compose_command_line
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.entry import run_entry_point
 from rayjobs.submission.job_command import job_command, split_arguments
 from rayjobs.submission.settings import SubmitConfig, cluster_config
-from rayjobs.config.typed_config import ConfigError, build_dataclass
 
 LOG = logging.getLogger(__name__)
 COMMANDS = ("status", "logs", "stop")

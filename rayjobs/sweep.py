@@ -16,8 +16,8 @@ from rayjobs.entry import reading_input, run_entry_point
 
 def sweep(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/sweep.yaml``."""
-    from rayjobs.storage.ledger_place import open_ledger, require_ledger, without_password
     from rayjobs.search.sweep.config import build_sweep_config, create_directory, find_study, resumed_values
+    from rayjobs.storage.ledger_place import open_ledger, require_ledger, without_password
 
     earlier = find_study(values)
     if earlier is not None:
@@ -26,14 +26,14 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     require_ledger(config.train.ledger, config.train.run.directory)
     values = without_password(values)
     # Slow imports come after the check, so that a typo is told at once.
-    from rayjobs.cluster.session import ray_session
-    from rayjobs.study.dry_run import print_plan, trials_plan
     from rayjobs.cluster.placement import live_nodes
-    from rayjobs.storage.resume import check_same_data
-    from rayjobs.storage.run_directory import RunDirectory
+    from rayjobs.cluster.session import ray_session
+    from rayjobs.monitoring.tracking import tracker
     from rayjobs.search.sweep.data import describe, load_sweep
     from rayjobs.search.sweep.job import run_sweep
-    from rayjobs.monitoring.tracking import tracker
+    from rayjobs.storage.resume import check_same_data
+    from rayjobs.storage.run_directory import RunDirectory
+    from rayjobs.study.dry_run import print_plan, trials_plan
 
     with reading_input():
         data = load_sweep(config)

@@ -16,28 +16,28 @@ from rayjobs.entry import reading_input, run_entry_point
 
 def train(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/train.yaml``."""
-    from rayjobs.study.config import build_train_config
     from rayjobs.storage.ledger_place import open_ledger, require_ledger, without_password
     from rayjobs.storage.resume import check_same_data, run_to_resume, values_of
+    from rayjobs.study.config import build_train_config
 
     earlier = run_to_resume(values)
     values = values if earlier is None else values_of(earlier)
     config = build_train_config(values)
     values = without_password(values)
     # Slow imports come after the check, so that a typo is told at once.
+    from rayjobs.cluster.placement import live_nodes
     from rayjobs.cluster.session import ray_session
+    from rayjobs.monitoring.tracking import tracker
+    from rayjobs.replay.run_seal import seal_run
+    from rayjobs.storage.run_directory import RunDirectory
     from rayjobs.study.dry_run import folds_plan, print_plan
     from rayjobs.study.entered_look import trained_look
+    from rayjobs.study.evidence import trial_evidence
     from rayjobs.study.fold_tasks import cpus_per_fold, run_seeds
     from rayjobs.study.leak_check import leak_check
-    from rayjobs.study.placebo import with_placebos
-    from rayjobs.cluster.placement import live_nodes
-    from rayjobs.storage.run_directory import RunDirectory
-    from rayjobs.replay.run_seal import seal_run
     from rayjobs.study.load import load_study
+    from rayjobs.study.placebo import with_placebos
     from rayjobs.study.report import report_study
-    from rayjobs.study.evidence import trial_evidence
-    from rayjobs.monitoring.tracking import tracker
 
     require_ledger(config.ledger, config.run.directory)
     with reading_input():

@@ -6,7 +6,6 @@ Axes: T time, A asset, F asset feature, C clock feature.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from data.features.clocks import CLOCK_FEATURES
 from data.features.definition import Feature
 from data.features.prices import ASSET_FEATURES
+from data.own_objects import import_named
 from data.schema import DataError, Panel, frozen, nearest_name
 
 Float32Array = NDArray[np.float32]
@@ -93,11 +93,7 @@ def resolve_feature(name: str) -> Feature:
             f"Feature {name!r} is not known{nearest_name(name, list(FEATURES))}; "
             f"choose from {', '.join(FEATURES)}, or give your own as package.module:NAME."
         )
-    module_name, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"Feature {name!r} cannot be imported ({error}); check module and name.") from error
+    found = import_named(name, "Feature")
     if not isinstance(found, Feature):
         raise ValueError(f"{name!r} is a {type(found).__name__}; it must be a data.features.Feature.")
     return found

@@ -18,13 +18,13 @@ os.environ.setdefault("RAY_TMPDIR", tempfile.mkdtemp(prefix="rf", dir="/tmp"))
 import ray
 from ray.cluster_utils import Cluster
 
+from rayjobs.config.compose import compose
+from rayjobs.search.trial.policy_trials import training_spec
 from rayjobs.study.config import build_train_config
 from rayjobs.study.dry_run import fragment_bytes
-from rayjobs.config.compose import compose
 from rayjobs.study.fold import fold_market
-from rayjobs.training.iteration_row import iteration_row
-from rayjobs.search.trial.policy_trials import training_spec
 from rayjobs.study.load import load_study
+from rayjobs.training.iteration_row import iteration_row
 from rayjobs.training.policy_training import build_algorithm
 
 SETTINGS = ((1, (2,)), (2, (3,)), (2, (2, 1)))

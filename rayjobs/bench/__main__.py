@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.entry import run_entry_point
 from rayjobs.monitoring.result_tables import print_paths, print_table
 from rayjobs.storage.provenance import git_commit
 from rayjobs.storage.run_directory import write_atomically
-from rayjobs.config.typed_config import ConfigError, did_you_mean
 
 SUITES = ("env", "train", "scoring", "sweep")
 PACKAGES = (

@@ -72,12 +72,13 @@ def plain() -> PortfolioEnvConfig:
             ruin_equity=0.1,
         ),
         reward=RewardConfig(
-            scale=500.0, differential_sharpe_rate=0.01, edge_minutes=15.0, edge_factor=2.0, **terms
+            scale=500.0, differential_sharpe_rate=0.01, edge_minutes=15.0, edge_factor=2.0, function=None, **terms
         ),
         episode=EpisodeConfig(
             kind="random", bars=256, warmup_bars=0, liquidate_at_end=False, num_assets=None, randomisation=None
         ),
         observation=ObservationConfig(return_scale=0.02, holding_scale_bars=32.0),
+        factory=None,
     )  # fmt: skip
 
 

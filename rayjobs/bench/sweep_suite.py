@@ -24,15 +24,15 @@ import ray
 from rayjobs.bench.sweep_peers import SB3Work, sb3_trial
 from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.config.compose import compose
-from rayjobs.search.space.parameter import Parameter
-from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
-from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
 from rayjobs.search.plan.settings import SearchConfig
-from rayjobs.search.space.search_space import Space
 from rayjobs.search.proposal.studies import open_study
+from rayjobs.search.space.parameter import Parameter
+from rayjobs.search.space.search_space import Space
 from rayjobs.search.sweep.config import SweepConfig, build_sweep_config
 from rayjobs.search.sweep.data import SweepData, load_sweep
 from rayjobs.search.sweep.loop import SweepLoop
+from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
+from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
 from rayjobs.search.trial.worker import MakeProgram, WorkerPool
 
 LOG = logging.getLogger(__name__)

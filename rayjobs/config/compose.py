@@ -21,7 +21,6 @@ from rayjobs.config.column_keys import with_new_columns
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 
-
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 

@@ -23,20 +23,20 @@ from evaluation.audit.seal import check_seal
 from evaluation.audit.trade_records import check_trades
 from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
 from evaluation.audit.windows import check_windows
+from evaluation.search_windows import search_windows
 from evaluation.splits import Fold
 from evaluation.walk_forward import ordered_folds
 from policies.checkpoint import CONTRACT_FILE
-from rayjobs.study.config import build_train_config
+from rayjobs.config.typed_config import build_dataclass
 from rayjobs.replay.contract_audit import CONTRACT, check_contracts
 from rayjobs.replay.derived_again import AuditedRun, check_reproduction
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun, open_run
+from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring
+from rayjobs.replay.run_seal import existing_ledger, run_identity
+from rayjobs.storage.run_directory import RunDirectory, read_status, write_atomically
+from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import Study
 from rayjobs.study.leak_check import ENV_CUTS, leak_report
-from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring
-from rayjobs.storage.run_directory import RunDirectory, read_status, write_atomically
-from rayjobs.replay.run_seal import existing_ledger, run_identity
-from evaluation.search_windows import search_windows
-from rayjobs.config.typed_config import build_dataclass
 
 LOG = logging.getLogger(__name__)
 LEAK = Section(name="leak")

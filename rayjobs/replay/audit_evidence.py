@@ -17,19 +17,19 @@ from evaluation.gate_evidence import SupportingEvidence
 from evaluation.ledger import Ledger, LedgerState, record_hashes
 from evaluation.ledger_store import Head
 from evaluation.looks import Counted, Looks
+from evaluation.search_significance import study_significance
 from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
-from rayjobs.study.entered_look import record_of, scored_bars
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.replay.rescored_look import roots_of
+from rayjobs.replay.rescoring import deflation
+from rayjobs.storage.uri import local_directory
+from rayjobs.study.entered_look import record_of, scored_bars
+from rayjobs.study.evidence import with_overfitting
 from rayjobs.study.fold import Study
 from rayjobs.study.look_count import JudgedBars, at_least, count_at
 from rayjobs.study.looks_on_disk import LOOK_FILE, run_id, runs_below
-from rayjobs.replay.rescored_look import roots_of
-from rayjobs.replay.rescoring import deflation
-from evaluation.search_significance import study_significance
-from rayjobs.storage.uri import local_directory
 from rayjobs.study.report import EVIDENCE_FILE
-from rayjobs.study.evidence import with_overfitting
 
 FROM_LEDGER = ("looks", "num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")
 """Fields of the evidence that other trials decide."""

@@ -32,15 +32,15 @@ from rayjobs.replay.audit_evidence import (
     recorded_evidence,
     seed_directories,
 )
-from rayjobs.training.checkpoints import RECORD_FILE
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.replay.rescoring import Rescoring, load_policy, rescore
+from rayjobs.replay.run_seal import existing_ledger
+from rayjobs.storage.provenance import git_commit
+from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
-from rayjobs.replay.rescoring import Rescoring, load_policy, rescore
-from rayjobs.storage.provenance import git_commit
-from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.study.report import write_study
-from rayjobs.study.evidence import chained, completed
+from rayjobs.training.checkpoints import RECORD_FILE
 
 REPRODUCTION = Section(name="reproduction")
 RETURN_TOLERANCE = 1e-9

@@ -20,11 +20,11 @@ import yaml
 
 from data.schema import Panel
 from evaluation.splits import Fold
-from rayjobs.study.config import TRAIN_KEYS
 from rayjobs.config.compose import compose
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.run_directory import latest_run, read_status
 from rayjobs.storage.uri import local_copy
-from rayjobs.config.typed_config import ConfigError
+from rayjobs.study.config import TRAIN_KEYS
 
 LOG = logging.getLogger(__name__)
 WHERE_IT_RUNS = ("cluster", "tracking")

@@ -13,14 +13,14 @@ from evaluation.gate_evidence import SupportingEvidence
 from evaluation.ledger import Head
 from evaluation.reproduction import differences
 from evaluation.walk_forward import WalkForwardResult
-from rayjobs.replay.finished_run import FinishedRun
-from rayjobs.study.fold import FoldOutcome
-from rayjobs.replay.rescoring import EvaluateConfig, Rescoring
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
-from rayjobs.storage.run_directory import RunConfig, RunDirectory
-from rayjobs.replay.run_seal import seal_run, seal_warning
-from rayjobs.study.report import report_study
 from rayjobs.monitoring.tracking import tracker
+from rayjobs.replay.finished_run import FinishedRun
+from rayjobs.replay.rescoring import EvaluateConfig, Rescoring
+from rayjobs.replay.run_seal import seal_run, seal_warning
+from rayjobs.storage.run_directory import RunConfig, RunDirectory
+from rayjobs.study.fold import FoldOutcome
+from rayjobs.study.report import report_study
 
 SHOWN = {
     "total_return": "+.2%", "annual_return": "+.2%", "sharpe": "+.2f", "max_drawdown": ".2%", "dsr": ".3f",

@@ -12,6 +12,8 @@ from evaluation.gate_evidence import SupportingEvidence
 from evaluation.ledger import Ledger, LookEntry
 from evaluation.ledger_records import LookKind
 from evaluation.looks import Looks
+from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation
 from rayjobs.study.entered_look import (
     EnteredLook,
     code_version,
@@ -20,12 +22,10 @@ from rayjobs.study.entered_look import (
     provenance_of,
     scored_bars,
 )
-from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.study.evidence import chained, with_overfitting
 from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.look_count import at_least
 from rayjobs.study.looks_on_disk import WINNER
-from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation
-from rayjobs.study.evidence import chained, with_overfitting
 
 SETTINGS = ("cost_factor", "extra_latency_bars", "windows", "fold")
 """Settings of an evaluation that decide what it shows."""

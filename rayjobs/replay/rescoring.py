@@ -19,12 +19,12 @@ from evaluation.gate_evidence import SupportingEvidence
 from evaluation.looks import Looks
 from evaluation.splits import Fold
 from policies.checkpoint import TrainedPolicy
-from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import FinishedRun
+from rayjobs.replay.whole_window import load_with_earlier, whole_window
+from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy
 from rayjobs.study.load import notes_on
-from rayjobs.config.typed_config import ConfigError
-from rayjobs.replay.whole_window import load_with_earlier, whole_window
 
 LOG = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ import yaml
 
 from evaluation.ledger import Ledger
 from evaluation.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
-from rayjobs.study.config import TrainConfig
 from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.uri import LEDGER, fetch, is_uri, local_directory, uri_of
+from rayjobs.study.config import TrainConfig
 
 LEVELS = 4
 """Folders from a search's winner up to where the ledger of all runs lies."""

@@ -9,8 +9,8 @@ from data.sources import Dataset, SourceConfig, load
 from data.sources.files import FilesConfig
 from data.sources.samples import SamplesConfig
 from evaluation.splits import Fold
-from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.study.fold import Study, lookback_bars
 
 LOG = logging.getLogger(__name__)
 MIN_FITTED_BARS = 200

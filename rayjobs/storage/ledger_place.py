@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.uri import (
     LEDGER,
     LEDGERS,
@@ -17,7 +18,6 @@ from rayjobs.storage.uri import (
     local_directory,
     split_uri,
 )
-from rayjobs.config.typed_config import ConfigError
 
 if TYPE_CHECKING:  # the database's library is slow to import; a mistake in the configuration is told before
     from evaluation.ledger import Ledger

@@ -12,7 +12,6 @@ from typing import Any
 
 from rayjobs.storage.ledger_place import hidden
 
-
 _SOURCE = Path(__file__).resolve().parents[2]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
+from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.storage.run_directory import RunConfig, RunDirectory, list_runs, read_status
 from rayjobs.storage.uri import is_uri, local_copy, local_directory, newest_remote
-from rayjobs.config.typed_config import ConfigError, build_dataclass
 
 LATEST = "latest"
 

@@ -9,19 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,12 +25,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from data.schema import DataError
-from rayjobs.storage.ledger_place import hidden, without_password
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.log_context import log_as
+from rayjobs.storage.ledger_place import without_password
+from rayjobs.storage.mirror import mirrored
 from rayjobs.storage.provenance import provenance
 from rayjobs.storage.uri import local_directory
-from rayjobs.storage.mirror import mirrored
-from rayjobs.config.typed_config import ConfigError
 
 if TYPE_CHECKING:  # the database's library is slow to import
     from evaluation.ledger_store import Head

@@ -25,10 +25,10 @@ from evaluation.scoring import ScoringConfig
 from evaluation.splits import WalkForward
 from policies.baselines import SCRIPTED
 from rayjobs.cluster.session import ClusterConfig
-from rayjobs.storage.run_directory import RunConfig
-from rayjobs.monitoring.tracking import TrackingConfig
-from rayjobs.training.settings import TrainerConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
+from rayjobs.monitoring.tracking import TrackingConfig
+from rayjobs.storage.run_directory import RunConfig
+from rayjobs.training.settings import TrainerConfig
 
 if TYPE_CHECKING:
     from policies.networks import NetworkConfig

@@ -10,11 +10,11 @@ import numpy as np
 
 from evaluation.splits import Fold
 from policies.checkpoint import PolicyContract
-from rayjobs.config.exit_codes import ExitCode
-from rayjobs.study.fold import Study, fold_market
 from rayjobs.cluster.placement import Demand, Node
-from rayjobs.monitoring.result_tables import print_table
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.monitoring.result_tables import print_table
+from rayjobs.study.fold import Study, fold_market
 
 MB = 1024 * 1024
 

@@ -23,11 +23,11 @@ from evaluation.looks import Counted
 from evaluation.metrics import sharpe_ratio
 from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult, window_return
+from rayjobs.storage.uri import local_directory
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.look_count import JudgedBars, count_at
 from rayjobs.study.looks_on_disk import note_head, note_look, run_id
-from rayjobs.storage.uri import local_directory
 
 LOG = logging.getLogger(__name__)
 CHANGES_NOTHING = (

@@ -15,9 +15,9 @@ from evaluation.gate_standard import lowered_thresholds
 from evaluation.plausibility import delay_losses
 from evaluation.search_evidence import padded_overfitting
 from evaluation.walk_forward import WalkForwardResult
+from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.entered_look import EnteredLook
-from rayjobs.config.compose import compose
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.least_costs import is_synthetic, least_costs

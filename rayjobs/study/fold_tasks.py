@@ -20,16 +20,16 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from evaluation.splits import Fold
-from rayjobs.study.fold import FoldOutcome, Study, run_fold
-from rayjobs.monitoring.ray_metrics import TrainingMetrics
-from rayjobs.monitoring.log_context import log_as
 from rayjobs.cluster.placement import Demand, Reservation, live_nodes
+from rayjobs.config.typed_config import ConfigError
+from rayjobs.monitoring.log_context import log_as
 from rayjobs.monitoring.progress import ProgressDisplay, TrainingProgress
+from rayjobs.monitoring.ray_metrics import TrainingMetrics
+from rayjobs.monitoring.tracking import Tracker
+from rayjobs.storage.mirror import StorageMirror
 from rayjobs.storage.run_directory import original
 from rayjobs.storage.uri import fetch, uri_of
-from rayjobs.storage.mirror import StorageMirror
-from rayjobs.monitoring.tracking import Tracker
-from rayjobs.config.typed_config import ConfigError
+from rayjobs.study.fold import FoldOutcome, Study, run_fold
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.25

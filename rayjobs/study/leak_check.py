@@ -31,6 +31,7 @@ from evaluation.rollout import evaluation_config, whole_window_env
 from evaluation.scoring import scored_window
 from evaluation.splits import Fold
 from rayjobs.study.fold import Study, fold_market, lookback_bars, study_context
+from rayjobs.training.policy_training import training_env_of
 
 LOG = logging.getLogger(__name__)
 NUM_STEPS = 160
@@ -217,7 +218,30 @@ def check_simulator(study: Study, fold: Fold) -> None:
     if env.episode.kind != "session":  # a few bars need not hold a session
         bars = min(env.episode.bars, window.num_bars)
         env = replace(env, episode=replace(env.episode, bars=bars))
-        PortfolioVectorEnv(market, env, num_envs=study.config.algo.num_envs, windows=[window], seed=0)
+        plain = PortfolioVectorEnv(market, env, num_envs=study.config.algo.num_envs, windows=[window], seed=0)
+        if env.factory is not None:
+            check_own_env(env.factory, plain)
+
+
+def check_own_env(name: str, plain: PortfolioVectorEnv) -> None:
+    """Build the env of ``env.factory`` as a training does, and compare its spaces with the portfolio env's.
+
+    Raises
+    ------
+    ValueError
+        If they differ: what is trained on it could not be scored.
+    """
+    own = training_env_of(plain.config)(
+        plain.market, plain.config, num_envs=plain.num_envs, windows=list(plain.windows), seed=0, copy=False
+    )
+    for space in ("single_observation_space", "single_action_space"):
+        found, wanted = getattr(own, space, None), getattr(plain, space)
+        if found != wanted:
+            shapes = [getattr(one, "shape", None) for one in (found, wanted)]
+            raise ValueError(
+                f"env.factory={name} builds an env whose {space} (shape {shapes[0]}) is not that of the portfolio env "
+                f"that scores its policies (shape {shapes[1]}); both must be equal"
+            )
 
 
 def short_fold(study: Study, fold: Fold) -> tuple[slice, Fold]:

@@ -14,10 +14,10 @@ from envs.checks.leaks import LeakReport
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from evaluation.placebo import placebo_pass_rate
 from evaluation.splits import Fold
+from rayjobs.monitoring.tracking import Tracker
+from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import Study
 from rayjobs.study.fold_tasks import run_folds
-from rayjobs.study.evidence import chained, completed
-from rayjobs.monitoring.tracking import Tracker
 
 LOG = logging.getLogger(__name__)
 

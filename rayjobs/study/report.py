@@ -12,28 +12,21 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from data.features import compute_features
 from data.foreknowledge import foreknown_columns
 from data.hygiene import HygieneReport
-from data.known_columns import check_statements, statements_of
-from data.sources import load
+from data.known_columns import statements_of
 from evaluation.artefacts import write_artefacts, write_csv, write_json
-from evaluation.data_notes import DataNote, data_notes, tell
 from evaluation.gate import Verdict, judge
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence, evidence_record
 from evaluation.report import write_report
 from evaluation.seen_shares import record_title, record_warning
-from evaluation.splits import Fold
 from evaluation.summary import summarise
-from evaluation.walk_forward import ordered_folds
-from rayjobs.study.config import TrainConfig
-from rayjobs.study.fold import FoldOutcome, Study, lookback_bars, training_windows
-from rayjobs.study.load import notes_on
-from rayjobs.study.leak_check import check_simulator
-from rayjobs.study.least_costs import is_synthetic
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
-from rayjobs.study.evidence import chained, completed, lowered_criteria
 from rayjobs.monitoring.tracking import Tracker
+from rayjobs.study.evidence import chained, completed, lowered_criteria
+from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.least_costs import is_synthetic
+from rayjobs.study.load import notes_on
 
 LOG = logging.getLogger(__name__)
 EVIDENCE_FILE = "evidence.json"

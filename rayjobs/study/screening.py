@@ -28,11 +28,11 @@ from evaluation.screening import (
     screening_folds,
 )
 from evaluation.screening_summary import consensus, finding, model_scores, summary_markdown
+from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
+from rayjobs.storage.run_directory import write_atomically
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.entered_look import code_version, enter_shown, identity, provenance_of
 from rayjobs.study.least_costs import is_synthetic
-from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
-from rayjobs.storage.run_directory import write_atomically
 
 LOG = logging.getLogger(__name__)
 SHOWN = 20

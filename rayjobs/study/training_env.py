@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from gymnasium.vector import AutoresetMode
 
 from envs.portfolio import PortfolioVectorEnv
-from rayjobs.study.config import build_train_config
 from rayjobs.config.compose import compose
+from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import fold_market, training_windows
 from rayjobs.study.load import load_study
+from rayjobs.training.policy_training import training_env_of
 
 
 def training_env(
@@ -44,6 +45,6 @@ def training_env(
         raise ValueError(f"fold is {fold}; the bars hold folds 0 to {len(folds) - 1}")
     market, _ = fold_market(study, folds[fold])
     training, _ = training_windows(config, folds[fold], market.first_bar)
-    return PortfolioVectorEnv(
+    return training_env_of(config.env)(
         market, config.env, num_envs=num_envs, windows=[training], seed=seed, autoreset_mode=autoreset_mode
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayjobs.config.compose import CONF, compose_command_line
-from rayjobs.storage.uri import is_uri, join
 from rayjobs.config.typed_config import ConfigError, build_dataclass, did_you_mean
+from rayjobs.storage.uri import is_uri, join
 
 JOBS = ("train", "sweep", "evaluate")
 _OURS = ("job", "submit")

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from rayjobs.cluster.session import ClusterConfig, local_job_server
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.provenance import COMMIT_VARIABLE, git_commit
 from rayjobs.submission.job_command import JobCommand
 from rayjobs.submission.job_log import ConnectionLost, follow
 from rayjobs.submission.job_server import connect, explaining
 from rayjobs.submission.settings import SubmitConfig
 from rayjobs.submission.upload import EXCLUDES
-from rayjobs.config.typed_config import ConfigError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

@@ -19,6 +19,7 @@ import ray
 import torch
 from ray.tune.registry import register_env
 
+from data.own_objects import import_callable
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
@@ -87,10 +88,15 @@ class TrainingOutcome:
     iterations: tuple[dict[str, Any], ...]
 
 
+def training_env_of(config: PortfolioEnvConfig) -> Callable[..., PortfolioVectorEnv]:
+    """What builds the env that is trained on: ``env.factory``, or the portfolio env."""
+    return PortfolioVectorEnv if config.factory is None else import_callable(config.factory, "env.factory")
+
+
 def make_training_env(context: dict[str, Any]) -> PortfolioVectorEnv:
     """Env creator for RLlib; ``context`` carries the market's reference, the env config and ``num_envs``."""
     (market_reference,) = context["market"]
-    return PortfolioVectorEnv(
+    return training_env_of(context["env"])(
         ray.get(market_reference),
         context["env"],
         num_envs=context["num_envs"],

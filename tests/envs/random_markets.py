@@ -139,13 +139,14 @@ PLAIN = PortfolioEnvConfig(
     action=ActionConfig(scheme="direction", allow_short=True, rebalance_band=0.0),
     sizing=SIZING, costs=COSTS, barriers=None, risk=RISK,
     reward=RewardConfig(
-        scale=1.0, differential_sharpe_rate=0.05, edge_minutes=60.0, edge_factor=2.0,
+        scale=1.0, differential_sharpe_rate=0.05, edge_minutes=60.0, edge_factor=2.0, function=None,
         **{**NO_REWARD, "net_return": 1.0},
     ),
     episode=EpisodeConfig(
         kind="whole", bars=16, warmup_bars=0, liquidate_at_end=True, num_assets=None, randomisation=None
     ),
     observation=ObservationConfig(return_scale=0.02, holding_scale_bars=16.0),
+    factory=None,
 )  # fmt: skip
 BARRIERS = BarrierConfig(
     unit="percent", profit_target=2.0, stop_loss=1.0, trailing_stop=None, time_limit_bars=None

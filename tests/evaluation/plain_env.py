@@ -34,10 +34,11 @@ def plain_env() -> PortfolioEnvConfig:
             ruin_equity=0.2,
         ),
         reward=RewardConfig(
-            scale=500.0, **weights, differential_sharpe_rate=0.01, edge_minutes=0.0, edge_factor=1.0
+            scale=500.0, **weights, differential_sharpe_rate=0.01, edge_minutes=0.0, edge_factor=1.0, function=None
         ),
         episode=EpisodeConfig(
             kind="random", bars=64, warmup_bars=0, liquidate_at_end=False, num_assets=None, randomisation=None
         ),
         observation=ObservationConfig(return_scale=0.01, holding_scale_bars=48),
+        factory=None,
     )  # fmt: skip

@@ -12,8 +12,8 @@ from envs.instruments import US_STOCK, instrument_of_kind
 from evaluation.data_notes import data_notes, tell
 from evaluation.lot_reach import largest_units
 from evaluation.splits import Fold
-from rayjobs.study.config import build_env
 from rayjobs.config.compose import compose
+from rayjobs.study.config import build_env
 
 FOLDS = (
     Fold(index=0, train=slice(0, 480), test=slice(480, 720)),

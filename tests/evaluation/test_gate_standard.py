@@ -8,8 +8,8 @@ import pytest
 
 from evaluation.gate_evidence import GateConfig
 from evaluation.gate_standard import STRICTER, lowered_thresholds
-from rayjobs.study.config import build_train_config
 from rayjobs.config.compose import compose
+from rayjobs.study.config import build_train_config
 
 STANDARD = build_train_config(compose("train")).gate
 NO_THRESHOLD = {"enforced"}

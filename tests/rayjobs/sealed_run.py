@@ -8,19 +8,19 @@ from pathlib import Path
 
 from small_run import OVERRIDES, scripted, untrained
 
-from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.training.checkpoints import RECORD_FILE, TrainingRecord
-from rayjobs.study.entered_look import trained_look
 from rayjobs.config.compose import compose
-from rayjobs.study.fold import FoldOutcome, Study
-from rayjobs.study.leak_check import leak_check
+from rayjobs.monitoring.tracking import tracker
+from rayjobs.replay.run_seal import seal_run
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
-from rayjobs.replay.run_seal import seal_run
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.study.entered_look import trained_look
+from rayjobs.study.evidence import trial_evidence
+from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.leak_check import leak_check
 from rayjobs.study.load import load_study
 from rayjobs.study.report import report_study
-from rayjobs.study.evidence import trial_evidence
-from rayjobs.monitoring.tracking import tracker
+from rayjobs.training.checkpoints import RECORD_FILE, TrainingRecord
 
 
 def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from policies.checkpoint import TrainedPolicy
-from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.study.entered_look import trained_look
 from rayjobs.config.compose import compose
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy, with_origin
+from rayjobs.monitoring.tracking import tracker
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.study.entered_look import trained_look
+from rayjobs.study.evidence import trial_evidence
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy, with_origin
 from rayjobs.study.load import load_study
 from rayjobs.study.report import report_study
-from rayjobs.study.evidence import trial_evidence
-from rayjobs.monitoring.tracking import tracker
 
 OVERRIDES = (
     "+experiment=planted_signal", "data.num_bars=1400", "data.num_assets=2", "data.noise_features=1",

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from rayjobs.training import checkpoints
-from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.config.compose import compose
+from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import fold_market, training_windows
 from rayjobs.study.load import load_study
+from rayjobs.training import checkpoints
 from rayjobs.training.policy_training import TrainingOutcome, TrainingSpec, train_policy
 
 OVERRIDES = (

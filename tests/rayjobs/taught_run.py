@@ -16,14 +16,14 @@ from envs.checks.leaks import LeakReport
 from evaluation.gate import Criterion, judge
 from evaluation.gate_evidence import GateEvidence, SupportingEvidence
 from policies.checkpoint import TrainedPolicy
-from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.config.compose import compose
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, score_policy
+from rayjobs.monitoring.tracking import tracker
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.study.evidence import chained, completed
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, score_policy
 from rayjobs.study.load import load_study
 from rayjobs.study.report import report_study
-from rayjobs.study.evidence import chained, completed
-from rayjobs.monitoring.tracking import tracker
 
 SETTINGS = (
     "features=exogenous", "policy=mlp", "policy.encoder_units=8", "policy.core_units=8", "costs=flat_2bps",

@@ -194,8 +194,8 @@ def test_a_changed_standardiser_is_found_and_its_column_named(run):
 def test_statistics_of_the_whole_sample_are_called_by_their_name(run):
     from data.features import Standardiser, compute_features
     from data.sources import load
-    from rayjobs.study.config import build_train_config
     from rayjobs.replay.finished_run import open_run
+    from rayjobs.study.config import build_train_config
 
     config = build_train_config(open_run(run).values)
     features = compute_features(load(config.data).panel, config.features.enabled)

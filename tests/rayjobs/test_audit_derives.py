@@ -19,10 +19,10 @@ from evaluation.audit.trade_records import check_trades
 from evaluation.audit.written_again import check_written_again
 from evaluation.ledger import Ledger
 from rayjobs.audit import main
-from rayjobs.study.config import build_train_config
-from rayjobs.replay.derived_again import REPRODUCTION
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.replay.derived_again import REPRODUCTION
 from rayjobs.replay.finished_run import open_run
+from rayjobs.study.config import build_train_config
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from small_run import make_run
 
-from rayjobs.study.config import build_train_config
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import compose
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.entry import reading_input
 from rayjobs.evaluate import main
+from rayjobs.study.config import build_train_config
 from rayjobs.study.load import load_study
-from rayjobs.config.typed_config import ConfigError
 
 SMALL = (
     "data=files", "+policy.script=flip", "features.specs.return_336=null", "features.specs.volatility_336=null",

@@ -13,8 +13,8 @@ from envs.episodes import Window
 from envs.market import Market
 from evaluation.rollout import run_schedules
 from policies.baselines import SCRIPTED
-from rayjobs.study.config import build_train_config
 from rayjobs.config.compose import compose
+from rayjobs.study.config import build_train_config
 
 EXPERIMENTS = ("crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise")
 ENVS = ("portfolio", "contracts", "direction_size", "weights", "triple_barrier")

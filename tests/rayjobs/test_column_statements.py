@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from exported_market import noise, write_files
 
-from rayjobs.study.config import build_train_config
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import compose_command_line
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.entry import run_entry_point
+from rayjobs.study.config import build_train_config
 from rayjobs.train import train
 
 FILES = ["data=files", "data.path=/nowhere"]

@@ -15,12 +15,12 @@ import yaml
 
 from data.sources import load
 from rayjobs.config import compose as compose_module
-from rayjobs.study.config import build_train_config
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import CONF, compose, compose_command_line
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.entry import reading_input, run_entry_point
 from rayjobs.storage.run_directory import JobFailed
-from rayjobs.config.typed_config import ConfigError
+from rayjobs.study.config import build_train_config
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in FILES if path.parent == Path("experiment"))

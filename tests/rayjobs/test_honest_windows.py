@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from data.schema import Panel
 from data.sources import describe, load
+from evaluation.search_windows import search_windows
 from evaluation.splits import WalkForward, calendar_months
 from policies.checkpoint import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
-from rayjobs.study.config import TRAIN_KEYS, TrainConfig, build_train_config
 from rayjobs.config.compose import compose
+from rayjobs.study.config import TRAIN_KEYS, TrainConfig, build_train_config
 from rayjobs.study.fold import Study, training_windows, with_origin
-from evaluation.search_windows import search_windows
 
 EXPERIMENTS = ("crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise")
 LOOKBACK_BARS = 400

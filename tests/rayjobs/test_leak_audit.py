@@ -10,9 +10,9 @@ from small_training import small_config
 
 from data.features import Standardiser
 from evaluation.splits import Fold
+from rayjobs.config.compose import compose
 from rayjobs.study import fold as fold_job
 from rayjobs.study.config import build_train_config
-from rayjobs.config.compose import compose
 from rayjobs.study.leak_check import leak_report, short_fold
 from rayjobs.study.load import load_study
 

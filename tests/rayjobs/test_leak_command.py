@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rayjobs.audit import main
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import CONF
+from rayjobs.config.exit_codes import ExitCode
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 SMALL = ("data.num_bars=2000", "walk_forward.train_bars=900", "walk_forward.test_bars=400")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from small_run import make_run
 
-from rayjobs.study.config import build_train_config
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import compose
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
+from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import least_costs
 from rayjobs.study.load import load_study

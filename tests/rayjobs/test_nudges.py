@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import compose
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.entry import run_entry_point
 from rayjobs.nudge import nudge
 from rayjobs.training.nudges import NUDGES_FILE, Nudge, NudgeInbox, write_nudge

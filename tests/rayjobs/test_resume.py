@@ -14,9 +14,9 @@ import yaml
 
 from data.schema import Panel
 from data.synthetic import NoiseConfig, make_market
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.resume import check_same_data, run_to_resume
 from rayjobs.training.policy_training import PolicyTraining
-from rayjobs.config.typed_config import ConfigError
 
 MARKET = NoiseConfig(
     seed=1, num_bars=60, num_assets=2, bar_seconds=1800, start_utc="2020-01-01", volatility=0.002, noise_features=1,

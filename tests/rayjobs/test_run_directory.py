@@ -9,9 +9,16 @@ import pytest
 import yaml
 
 from data.schema import DataError
-from rayjobs.storage import provenance, run_directory
-from rayjobs.storage.run_directory import JobFailed, RunConfig, RunDirectory, latest_run, list_runs, read_status
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.storage import provenance, run_directory
+from rayjobs.storage.run_directory import (
+    JobFailed,
+    RunConfig,
+    RunDirectory,
+    latest_run,
+    list_runs,
+    read_status,
+)
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from envs.portfolio import PortfolioVectorEnv
-from rayjobs.study.config import build_train_config
 from rayjobs.config.compose import CONF, compose
+from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import fold_market, training_windows
 from rayjobs.study.load import load_study
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from rayjobs.storage.uri import Storage, fetch, join, local_copy, local_directory, uri_of
-from rayjobs.storage.mirror import StorageFailed, StorageMirror
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.storage.mirror import StorageFailed, StorageMirror
+from rayjobs.storage.uri import Storage, fetch, join, local_copy, local_directory, uri_of
 
 pytest.importorskip("moto.server")
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from rayjobs.study.config import build_train_config
 from rayjobs.config.compose import compose
-from rayjobs.entry import reading_input
-from rayjobs.study.load import load_study
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.entry import reading_input
+from rayjobs.study.config import build_train_config
+from rayjobs.study.load import load_study
 
 
 @pytest.mark.parametrize(

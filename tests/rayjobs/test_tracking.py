@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from rayjobs.monitoring.tracking import TrackingConfig, tracker, wandb_mode
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.monitoring.tracking import TrackingConfig, tracker, wandb_mode
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 from evaluation.ledger import Ledger
 from rayjobs.audit import main as audit
 from rayjobs.cluster.session import ClusterConfig, ray_session
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import compose
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.train import train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

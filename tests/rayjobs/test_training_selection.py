@@ -6,8 +6,8 @@ import dataclasses
 
 from policies.settings import PPOSettings
 from rayjobs.config.compose import compose
-from rayjobs.training.selection import Selection
 from rayjobs.config.typed_config import build_dataclass
+from rayjobs.training.selection import Selection
 
 
 def selection(*, early_stop=None, plateau=None):

@@ -16,10 +16,10 @@ import yaml
 
 from evaluation.ledger import Ledger, LookEntry
 from evaluation.ledger_records import Record
-from rayjobs.study.entered_look import code_version
-from rayjobs.storage.ledger_place import open_ledger
-from rayjobs.study.looks_on_disk import RunOnDisk, read_run
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.storage.ledger_place import open_ledger
+from rayjobs.study.entered_look import code_version
+from rayjobs.study.looks_on_disk import RunOnDisk, read_run
 
 LOG = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
 from rayjobs.replay.run_seal import seal_warning
-from rayjobs.search.page.leaderboard import FORMS, PARAM, print_trials
 from rayjobs.search.comparison.run_page import write_run_page
 from rayjobs.search.comparison.run_view import READ, SHOWN, differences, run_rows, view_run
+from rayjobs.search.page.leaderboard import FORMS, PARAM, print_trials
 from rayjobs.search.page.study_page import write_study_page
 from rayjobs.search.page.study_view import view_study
-from rayjobs.config.typed_config import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)

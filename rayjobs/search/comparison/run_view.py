@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 from rayjobs.config.override_errors import flatten
-from rayjobs.storage.run_directory import RunDirectory, list_runs
-from rayjobs.search.space.search_space import value_of
-from rayjobs.search.page.study_view import is_study
-from rayjobs.search.sweep.config import SWEEPS
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.search.page.study_view import is_study
+from rayjobs.search.space.search_space import value_of
+from rayjobs.search.sweep.config import SWEEPS
+from rayjobs.storage.run_directory import RunDirectory, list_runs
 
 SHOWN = (
     "sharpe",

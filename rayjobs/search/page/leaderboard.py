@@ -8,27 +8,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pandas as pd
-from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from evaluation.artefacts import write_csv
-from evaluation.looks import Looks, sharpe_ratios, sharpe_variance
-from evaluation.search_evidence import search_overfitting
-from evaluation.search_significance import StudySignificance, study_significance
+from evaluation.search_significance import StudySignificance
 from evaluation.significance import deflated_probability
-from evaluation.trial_count import effective_number_of_trials
 from rayjobs.monitoring.result_tables import print_table
-from rayjobs.storage.run_directory import write_atomically
 from rayjobs.search.plan.objective import METRICS, ObjectiveConfig
 from rayjobs.search.proposal.studies import ERROR, GENERATION, RETRY_OF
 from rayjobs.search.trial.record import load_returns
+from rayjobs.storage.run_directory import write_atomically
 
 STATES = {
     TrialState.COMPLETE: "complete",

@@ -17,7 +17,6 @@ from evaluation.artefacts import replacing
 from evaluation.metrics import equity_curve
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.page.leaderboard import PARAM
-from rayjobs.search.plan.objective import METRICS
 from rayjobs.search.page.study_charts import (
     best_share,
     heat_rows,
@@ -28,6 +27,7 @@ from rayjobs.search.page.study_charts import (
     share_bars,
 )
 from rayjobs.search.page.study_view import StudyView, parameter_importance, pareto_front
+from rayjobs.search.plan.objective import METRICS
 
 TOP_ROWS, TOP_CURVES = 20, 6
 PILLS = {"complete": "pass", "pruned": "none", "running": "none", "failed": "fail"}

@@ -14,14 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
-from rayjobs.storage.run_directory import RunDirectory, read_status
 from evaluation.search_significance import StudySignificance, study_significance
+from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.search.page.leaderboard import PARAM, num_counted, trial_rows
 from rayjobs.search.plan.settings import SearchConfig
-from rayjobs.search.space.search_space import Space
 from rayjobs.search.proposal.studies import read_study
+from rayjobs.search.space.search_space import Space
 from rayjobs.search.trial.record import bars_path, load_returns
-from rayjobs.config.typed_config import ConfigError, build_dataclass
+from rayjobs.storage.run_directory import RunDirectory, read_status
 
 
 @dataclass(frozen=True, kw_only=True)

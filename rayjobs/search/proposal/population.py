@@ -15,11 +15,11 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from rayjobs.search.space.parameter import Parameter
-from rayjobs.search.plan.settings import SchedulerConfig
-from rayjobs.search.space.search_space import Space
-from rayjobs.search.proposal.studies import GENERATION, MEMBER, PARENT
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.search.plan.settings import SchedulerConfig
+from rayjobs.search.proposal.studies import GENERATION, MEMBER, PARENT
+from rayjobs.search.space.parameter import Parameter
+from rayjobs.search.space.search_space import Space
 
 FIXED = (
     "algo.num_envs", "algo.fragment_bars", "algo.sequence_bars", "algo.num_env_runners", "algo.num_learners",

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 
 import optuna
 
-from rayjobs.search.plan.settings import SamplerConfig
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.search.plan.settings import SamplerConfig
 
 
 def make_sampler(config: SamplerConfig, seed: int, trials_so_far: int) -> optuna.samplers.BaseSampler:

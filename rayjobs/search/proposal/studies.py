@@ -14,8 +14,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from rayjobs.search.proposal.samplers import make_sampler
 from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.proposal.samplers import make_sampler
 from rayjobs.search.space.search_space import Space
 
 RETRY_OF, ATTEMPT, ERROR = "retry_of", "attempt", "error"

@@ -11,8 +11,8 @@ import numpy as np
 import optuna
 
 from rayjobs.config.override_errors import flatten
-from rayjobs.search.space.parameter import Parameter
 from rayjobs.config.typed_config import ConfigError, did_you_mean
+from rayjobs.search.space.parameter import Parameter
 
 REFUSED = {
     "seed": "seeds are averaged, never chosen; see search.seeds",

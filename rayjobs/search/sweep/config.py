@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.config.compose import compose
+from rayjobs.config.typed_config import ConfigError, build_dataclass
+from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.proposal.samplers import make_sampler
+from rayjobs.search.space.search_space import Space, value_of, with_values
 from rayjobs.storage.ledger_place import without_password
 from rayjobs.storage.resume import LATEST
 from rayjobs.storage.run_directory import RunConfig, RunDirectory, latest_run, list_runs, read_status
-from rayjobs.search.proposal.samplers import make_sampler
-from rayjobs.search.plan.settings import SearchConfig
-from rayjobs.search.space.search_space import Space, value_of, with_values
 from rayjobs.storage.uri import is_uri, join, local_copy, local_directory, newest_remote
-from rayjobs.config.typed_config import ConfigError, build_dataclass
+from rayjobs.study.config import TrainConfig, build_train_config
 
 if TYPE_CHECKING:
     from evaluation.ledger_store import Head

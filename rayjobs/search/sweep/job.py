@@ -16,13 +16,14 @@ import yaml
 from evaluation.gate import Verdict
 from evaluation.ledger import Ledger
 from rayjobs.cluster.placement import Demand, live_nodes
+from rayjobs.monitoring.tracking import Tracker
 from rayjobs.search.page.leaderboard import best_trial, counts
-from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.proposal.population import Population, lineage
 from rayjobs.search.proposal.studies import enqueue_first, open_study
 from rayjobs.search.sweep.config import SweepConfig
 from rayjobs.search.sweep.data import SweepData
 from rayjobs.search.sweep.display import SweepDisplay
+from rayjobs.search.sweep.ledger import LedgerEntries
 from rayjobs.search.sweep.looks import (
     holdout_entry,
     holdout_look,
@@ -33,12 +34,11 @@ from rayjobs.search.sweep.looks import (
 )
 from rayjobs.search.sweep.loop import SweepLoop
 from rayjobs.search.sweep.results import report_sweep, write_results
-from rayjobs.search.sweep.ledger import LedgerEntries
-from rayjobs.search.trial.record import TrialObserver, save_bars
 from rayjobs.search.sweep.tracking import TrialTracking
-from rayjobs.search.trial.worker import WorkerPool
 from rayjobs.search.sweep.winner import judge_winner, open_for_winner
-from rayjobs.monitoring.tracking import Tracker
+from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
+from rayjobs.search.trial.record import TrialObserver, save_bars
+from rayjobs.search.trial.worker import WorkerPool
 
 LOG = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from data.sources import describe
 from evaluation.ledger import Ledger, LookEntry
 from evaluation.ledger_records import Record
 from evaluation.looks import Looks
-from rayjobs.study.entered_look import EnteredLook, code_version, identity, scored_bars
-from rayjobs.study.look_count import JudgedBars, count_at
-from rayjobs.study.looks_on_disk import note_look, run_id
 from rayjobs.search.page.leaderboard import best_trial
 from rayjobs.search.sweep.config import CHANGEABLE, SweepConfig
 from rayjobs.search.sweep.data import SweepData
 from rayjobs.search.trial.record import load_returns
 from rayjobs.storage.uri import local_directory
+from rayjobs.study.entered_look import EnteredLook, code_version, identity, scored_bars
+from rayjobs.study.look_count import JudgedBars, count_at
+from rayjobs.study.looks_on_disk import note_look, run_id
 
 
 def sweep_study(config: SweepConfig, directory: Path) -> str:

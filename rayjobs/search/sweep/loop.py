@@ -19,11 +19,11 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from data.schema import one_line
 from rayjobs.search.plan.objective import FoldScore, ScoreUndefined, objective_values
+from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.search.proposal.population import Population
 from rayjobs.search.proposal.schedulers import goes_on
-from rayjobs.search.plan.settings import SearchConfig
-from rayjobs.search.space.search_space import Space
 from rayjobs.search.proposal.studies import ATTEMPT, GENERATION, PARENT, RETRY_OF, TrialQueue
+from rayjobs.search.space.search_space import Space
 from rayjobs.search.trial.order import TrialOrder, split_shares
 from rayjobs.search.trial.record import State, TrialObserver, TrialRecord, fold_rows, save_return
 from rayjobs.search.trial.worker import WorkerPool

@@ -9,9 +9,17 @@ import optuna
 
 from evaluation.gate import Verdict
 from evaluation.looks import Looks
-from rayjobs.monitoring.result_tables import print_paths, print_table
 from evaluation.search_significance import StudySignificance, study_significance
-from rayjobs.search.page.leaderboard import counts, num_counted, print_trials, significance_facts, trial_rows, write_study, write_trials
+from rayjobs.monitoring.result_tables import print_paths, print_table
+from rayjobs.search.page.leaderboard import (
+    counts,
+    num_counted,
+    print_trials,
+    significance_facts,
+    trial_rows,
+    write_study,
+    write_trials,
+)
 from rayjobs.search.page.study_page import write_study_page
 from rayjobs.search.page.study_view import view_study
 from rayjobs.search.sweep.config import SweepConfig

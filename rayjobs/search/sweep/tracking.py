@@ -18,11 +18,11 @@ import ray
 from optuna.trial import FrozenTrial
 
 from evaluation.metrics import equity_curve
+from rayjobs.monitoring.tracking import TrackingConfig, tracker
 from rayjobs.search.page.leaderboard import STATES
 from rayjobs.search.proposal.studies import ERROR, FINISHED
 from rayjobs.search.sweep.loop import SweepLoop
 from rayjobs.search.trial.record import returns_path
-from rayjobs.monitoring.tracking import TrackingConfig, tracker
 
 LOG = logging.getLogger(__name__)
 SENT = "sent"

@@ -19,23 +19,23 @@ from data.hygiene import HygieneReport
 from evaluation.gate import Verdict
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.ledger import HoldoutOpenedError, Ledger, LookEntry
+from evaluation.search_significance import StudySignificance
+from evaluation.search_windows import SearchWindows
 from evaluation.splits import Fold
 from evaluation.walk_forward import WalkForwardResult
-from rayjobs.study.config import build_train_config
-from rayjobs.study.entered_look import EnteredLook
+from rayjobs.monitoring.tracking import Tracker
 from rayjobs.replay.finished_run import WINNER_OF
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, with_origin
-from rayjobs.study.fold_tasks import run_folds
-from rayjobs.storage.run_directory import write_atomically
 from rayjobs.replay.run_seal import seal_run
-from evaluation.search_significance import StudySignificance
-from rayjobs.search.trial.policy_trials import training_spec
 from rayjobs.search.space.search_space import with_values
 from rayjobs.search.sweep.config import SweepConfig
-from evaluation.search_windows import SearchWindows
-from rayjobs.study.report import report_study
+from rayjobs.search.trial.policy_trials import training_spec
+from rayjobs.storage.run_directory import write_atomically
+from rayjobs.study.config import build_train_config
+from rayjobs.study.entered_look import EnteredLook
 from rayjobs.study.evidence import chained
-from rayjobs.monitoring.tracking import Tracker
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, with_origin
+from rayjobs.study.fold_tasks import run_folds
+from rayjobs.study.report import report_study
 from rayjobs.training.policy_training import PolicyTraining
 
 LOG = logging.getLogger(__name__)

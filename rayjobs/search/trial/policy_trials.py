@@ -23,13 +23,13 @@ from evaluation.rollout import evaluation_config
 from evaluation.scoring import scored_window
 from evaluation.splits import Fold
 from policies.checkpoint import PolicyContract, TrainedPolicy
-from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import Study, fold_market, training_windows, with_origin
-from rayjobs.search.trial.chunked_scoring import score_window
 from rayjobs.search.plan.objective import FoldScore, measure
 from rayjobs.search.plan.settings import TrialScoringConfig
 from rayjobs.search.space.search_space import with_values
+from rayjobs.search.trial.chunked_scoring import score_window
 from rayjobs.search.trial.order import TrialOrder
+from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.study.fold import Study, fold_market, training_windows, with_origin
 from rayjobs.training.policy_training import PolicyTraining, TrainingSpec
 
 MARKET_GROUPS = ("features", "instruments", "env", "costs", "risk")

@@ -9,8 +9,8 @@ from typing import Any
 
 import ray
 
-from rayjobs.monitoring.log_context import log_as
 from rayjobs.cluster.placement import Demand, Reservation
+from rayjobs.monitoring.log_context import log_as
 from rayjobs.search.plan.objective import FoldScore
 from rayjobs.search.trial.order import TrialOrder, TrialProgram
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from evaluation.ledger import LookEntry
 from rayjobs.config.compose import compose
-from rayjobs.search.space.parameter import Parameter
-from rayjobs.search.plan.settings import SearchConfig
-from rayjobs.search.space.search_space import Space
 from rayjobs.config.typed_config import build_dataclass
+from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.space.parameter import Parameter
+from rayjobs.search.space.search_space import Space
 
 PRACTICE = LookEntry(
     kind="sweep trial", study="practice", identity={}, seed=0, data_fingerprint="f", code_commit="c"

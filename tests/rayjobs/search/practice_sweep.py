@@ -13,13 +13,13 @@ from practice_setup import PRACTICE, practice_search, practice_space
 
 from evaluation.ledger import Ledger
 from rayjobs.cluster.session import ClusterConfig, ray_session
-from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
-from rayjobs.search.proposal.studies import open_study
-from rayjobs.search.sweep.loop import SweepLoop
-from rayjobs.search.sweep.ledger import LedgerEntries
-from rayjobs.search.sweep.tracking import TrialTracking
-from rayjobs.search.trial.worker import WorkerPool
 from rayjobs.monitoring.tracking import TrackingConfig
+from rayjobs.search.proposal.studies import open_study
+from rayjobs.search.sweep.ledger import LedgerEntries
+from rayjobs.search.sweep.loop import SweepLoop
+from rayjobs.search.sweep.tracking import TrialTracking
+from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
+from rayjobs.search.trial.worker import WorkerPool
 
 TRACKING = TrackingConfig(backend="wandb", project="practice", mode="offline", group=None, tags=())
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from envs.episodes import Window
-from rayjobs.study.config import build_env
 from rayjobs.config.compose import compose
 from rayjobs.search.trial.chunked_scoring import chunk, is_local
+from rayjobs.study.config import build_env
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8])

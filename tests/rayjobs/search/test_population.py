@@ -10,11 +10,11 @@ import pytest
 from optuna.trial import TrialState
 from practice_setup import practice_search
 
-from rayjobs.search.space.parameter import Parameter
-from rayjobs.search.proposal.population import Population, exploit, explore, lineage
-from rayjobs.search.space.search_space import Space
-from rayjobs.search.proposal.studies import GENERATION, MEMBER, PARENT
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.search.proposal.population import Population, exploit, explore, lineage
+from rayjobs.search.proposal.studies import GENERATION, MEMBER, PARENT
+from rayjobs.search.space.parameter import Parameter
+from rayjobs.search.space.search_space import Space
 
 SPACE = Space(
     {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from rayjobs.study.config import build_train_config
 from rayjobs.config.compose import compose
+from rayjobs.config.typed_config import ConfigError
+from rayjobs.search.proposal.studies import enqueue_first
 from rayjobs.search.space.parameter import Parameter
 from rayjobs.search.space.search_space import Space, value_of, with_values
-from rayjobs.search.proposal.studies import enqueue_first
-from rayjobs.config.typed_config import ConfigError
+from rayjobs.study.config import build_train_config
 
 CORE = Parameter(key="policy.core", kind="categorical", choices=("lstm", "mlp"))
 UNITS = Parameter(key="policy.core_units", kind="integer", low=16, high=64, step=16)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rayjobs.search.space.parameter import Parameter
 from rayjobs.search.page.study_charts import (
     best_share,
     heat_rows,
@@ -16,6 +15,7 @@ from rayjobs.search.page.study_charts import (
     short,
 )
 from rayjobs.search.page.study_view import pareto_front
+from rayjobs.search.space.parameter import Parameter
 
 
 def test_a_logarithmic_parameter_lies_on_its_scale():

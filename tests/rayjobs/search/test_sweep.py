@@ -19,13 +19,13 @@ from policies.checkpoint import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.compare import split_arguments
-from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.compose import compose
+from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.entry import run_entry_point
 from rayjobs.search.sweep.config import build_sweep_config, find_study, resumed_values
 from rayjobs.search.sweep.winner import open_for_winner
 from rayjobs.sweep import sweep
-from rayjobs.config.typed_config import ConfigError
 
 SMALL = (
     "+experiment=planted_signal", "data.num_bars=6000", "walk_forward.train_bars=2000", "walk_forward.test_bars=1000",

@@ -18,10 +18,10 @@ from practice_setup import PRACTICE, practice_search, practice_space
 from evaluation.ledger import Ledger
 from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.search.page.leaderboard import best_trial, num_counted
-from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
 from rayjobs.search.proposal.studies import RETRY_OF, enqueue_first, open_study, read_study
-from rayjobs.search.sweep.loop import SweepLoop
 from rayjobs.search.sweep.ledger import LedgerEntries
+from rayjobs.search.sweep.loop import SweepLoop
+from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
 from rayjobs.search.trial.record import load_returns
 from rayjobs.search.trial.worker import WorkerPool
 

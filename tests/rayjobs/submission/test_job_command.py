@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from rayjobs.submission.job_command import job_command, split_arguments
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.submission.job_command import job_command, split_arguments
 
 SMALL = "+experiment=planted_signal"
 

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.submission.job_server import connect, read_token
 from rayjobs.submit import main
-from rayjobs.config.typed_config import ConfigError
 
 ray = pytest.importorskip("ray")
 OURS = {"rayVersion": ray.__version__, "pythonVersion": platform.python_version()}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rayjobs.submission.upload import check_upload, files_to_upload
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.submission.upload import check_upload, files_to_upload
 
 pytest.importorskip("ray")
 ROOT = Path(__file__).resolve().parents[3]
