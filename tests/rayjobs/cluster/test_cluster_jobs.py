@@ -17,7 +17,7 @@ import pytest
 from evaluation.ledger import Ledger
 
 requests = pytest.importorskip("requests")
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from one_machine_cluster import ROOT, OneMachineCluster  # noqa: E402
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(2400)]

@@ -32,7 +32,7 @@ def runtime():
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
+        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parents[1])}},
     )
     yield
     ray.shutdown()

@@ -20,7 +20,7 @@ from rayjobs.storage.mirror import StorageFailed, StorageMirror
 from rayjobs.storage.uri import Storage, fetch, join, local_copy, local_directory, uri_of
 
 pytest.importorskip("moto.server")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class BreakingLine:
