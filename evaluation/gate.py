@@ -40,13 +40,15 @@ class Criterion:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The gate's decision. `headline` is one sentence; `lowered` says what less than the standard gate demands."""
+    """The gate's decision. `headline` is one sentence; `lowered` says what less than the standard gate demands,
+    `synthetic` that the market was drawn from a law: neither is leave to deploy."""
 
     passed: bool
     headline: str
     criteria: tuple[Criterion, ...]
     num_trials: float
     lowered: tuple[str, ...] = ()
+    synthetic: bool = False
     looks: Looks | None = None
 
     def to_dict(self) -> dict[str, object]:
@@ -60,6 +62,7 @@ class Verdict:
             "headline": self.headline,
             "num_trials": self.num_trials,
             "lowered": list(self.lowered),
+            "synthetic": self.synthetic,
             **({} if self.looks is None else {"looks": self.looks.to_json()}),
             "criteria": rows,
         }
@@ -87,7 +90,8 @@ def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...
             f"Approved under lowered criteria: {'; '.join(lowered)}; the {len(enforced)} that are enforced hold."
         )
     else:
-        headline = f"Approved: all {len(enforced)} criteria hold out of sample and net of costs."
+        where = " on a made market" if evidence.synthetic else ""
+        headline = f"Approved{where}: all {len(enforced)} criteria hold out of sample and net of costs."
     for note in () if evidence.looks is None else evidence.looks.notes:
         headline = headline if note[:-1] in headline else f"{headline} {note}"
     return Verdict(
@@ -96,6 +100,7 @@ def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...
         criteria=outcomes,
         num_trials=evidence.num_trials,
         lowered=lowered,
+        synthetic=evidence.synthetic,
         looks=evidence.looks,
     )
 

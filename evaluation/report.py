@@ -89,6 +89,8 @@ def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdic
     failed = [] if verdict is None else [c for c in verdict.criteria if c.enforced and not c.passed]
     approved = bool(verdict and verdict.passed and not verdict.lowered)
     beneath = "It may be deployed." if approved else "It must not be deployed."
+    if verdict and approved and verdict.synthetic:
+        beneath = "A proof that learning works, and no leave to deploy: the market is drawn from a law."
     if verdict is not None and len(failed) > 1:
         beneath = f"{beneath} Also failing: {', '.join(c.label.split(',')[0].lower() for c in failed[1:])}."
     headline = "No gate was asked." if verdict is None else verdict.headline.split(": ", 1)[-1]

@@ -256,3 +256,9 @@ def test_an_approval_under_lowered_criteria_says_so_and_a_refusal_gives_its_reas
     assert verdict.to_dict()["lowered"] == ["min_sharpe is 0.1 instead of 1"]
     refused = judge(CONFIG, replace(good_evidence(), num_trades=3), lowered=("x",))
     assert refused.headline.startswith("Refused: ")
+
+
+def test_an_approval_on_a_made_market_says_so():
+    verdict = judge(CONFIG, replace(good_evidence(), synthetic=True))
+    assert verdict.headline.startswith("Approved on a made market: all ")
+    assert verdict.to_dict()["synthetic"] is True
