@@ -90,6 +90,7 @@ def _compared_once(study: Study, max_seconds: float) -> list[Compared]:
 def compare_columns(study: Study, max_seconds: float) -> list[Compared]:
     """Each feature, and the market's bars and context, at cuts of their own over all bars of the study."""
     subjects = [*feature_subjects(study), market_subject(study)]
+    LOG.info("looking for leaks: every feature computed again with the bars after thousands of cuts redrawn")
     seed, started, found = study.config.seed % 2**32, time.process_time(), []
     redraw = Redraw(study.panel, seed)
     for number, subject in enumerate(subjects):
