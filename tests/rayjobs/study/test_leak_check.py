@@ -6,13 +6,12 @@ from dataclasses import replace
 from time import process_time
 
 import pytest
+from loaded_study import SMALL, study_of
 from small_training import small_config
 
 from data.features import Standardiser
 from evaluation.splits import Fold
-from rayjobs.config.compose import compose
 from rayjobs.study import fold as fold_job
-from rayjobs.study.config import build_train_config
 from rayjobs.study.leak_check import leak_report, short_fold
 from rayjobs.study.load import load_study
 
@@ -20,11 +19,6 @@ FEW_BARS = (
     "data.stop_utc=2017-11-20", "walk_forward.train_bars=1500", "walk_forward.test_bars=400",
     "features.specs.return_336=null", "features.specs.volatility_336=null",
 )  # fmt: skip
-SMALL = ("walk_forward.train_bars=900", "walk_forward.test_bars=400")
-
-
-def study_of(*overrides: str):
-    return load_study(build_train_config(compose("train", overrides)))[0]
 
 
 @pytest.mark.parametrize("experiment", ["crypto_portfolio", "planted_signal"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_leak_audit import SMALL, study_of
+from loaded_study import SMALL, study_of
 
 from data.features import compute
 from data.features.definition import Feature
