@@ -28,6 +28,8 @@ from evaluation.trial_count import (
 MANY = 1000
 """Looks at the same times from which sketches are compared more coarsely."""
 FEW_BUCKETS = 512
+ROWS_AT_ONCE = 64
+"""Sketches that are made coarser together: a part that fits in a core's cache."""
 BARS_PER_BUCKET = 32
 """Of the longer bars, where looks at bars of two lengths are compared."""
 
@@ -80,12 +82,19 @@ def cluster_looks(sketches: Sequence[Sketch]) -> tuple[IntArray, FloatArray]:
 
 
 def _grouped(sketches: Sequence[Sketch], members: list[int]) -> _Group:
-    head = sketches[members[0]]
-    level, first, sums = head.level, head.first, np.array([sketches[k].sums for k in members], dtype=np.float64)
-    while len(members) > MANY and sums.shape[1] > FEW_BUCKETS:
-        first, sums = coarser(first, sums, 1)
-        level += 1
-    return _Group(members=members, level=level, first=first, bar_seconds=head.bar_seconds, sums=sums)
+    head, step = sketches[members[0]], 0
+    last = head.first + len(head.sums) - 1
+    while len(members) > MANY and (last >> step) - (head.first >> step) >= FEW_BUCKETS:
+        step += 1
+    parts, first = [], head.first
+    for start in range(0, len(members), ROWS_AT_ONCE):
+        part = np.array([sketches[k].sums for k in members[start : start + ROWS_AT_ONCE]], dtype=np.float64)
+        if step:
+            first, part = coarser(head.first, part, step)
+        parts.append(part)
+    return _Group(
+        members=members, level=head.level + step, first=first, bar_seconds=head.bar_seconds, sums=np.concatenate(parts)
+    )  # fmt: skip
 
 
 def _joined(group: _Group, earlier: Sequence[_Group], leader: IntArray) -> list[tuple[int, int, float]]:
@@ -110,7 +119,10 @@ def _similar(one: _Group, other: _Group) -> list[tuple[int, int, float]]:
     stop = min(first + sums.shape[1], other_first + other_sums.shape[1])
     if stop - start < MIN_COMMON:
         return []
-    ours, theirs = sums[:, start - first : stop - first], other_sums[:, start - other_first : stop - other_first]
+    ours, theirs = (
+        sums[:, start - first : stop - first],
+        other_sums[:, start - other_first : stop - other_first],
+    )
     common: NDArray[np.bool_] = np.isfinite(ours[0]) & np.isfinite(theirs[0])
     if common.sum() < MIN_COMMON:
         return []
@@ -119,4 +131,6 @@ def _similar(one: _Group, other: _Group) -> list[tuple[int, int, float]]:
     r = shared * (standardised(ours[:, common]) @ standardised(theirs[:, common]).T)
     best = r.argmax(axis=1)
     least = needed_correlation(int(common.sum()))
-    return [(int(k), int(best[k]), min(float(r[k, best[k]]), 1.0)) for k in np.flatnonzero(r.max(axis=1) >= least)]
+    return [
+        (int(k), int(best[k]), min(float(r[k, best[k]]), 1.0)) for k in np.flatnonzero(r.max(axis=1) >= least)
+    ]

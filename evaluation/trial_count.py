@@ -52,24 +52,34 @@ def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
         _, first, inverse = np.unique(rows[moving], axis=0, return_index=True, return_inverse=True)
         leader[moving] = moving[first[inverse.ravel()]]
         return leader, correlation
-    units = standardised(rows[moving])
-    leaders: list[int] = []
-    least = needed_correlation(rows.shape[1])
-    for start in range(0, len(moving), CHUNK):
-        part = units[start : start + CHUNK]
-        known = part @ units[leaders].T if leaders else np.zeros((len(part), 0), dtype=np.float32)
-        among, old = part @ part.T, len(leaders)
+    inside, correlation[moving] = _led(standardised(rows[moving]), needed_correlation(rows.shape[1]))
+    leader[moving] = moving[inside]
+    return leader, correlation
+
+
+def _led(units_ND: NDArray[np.float32], least: float) -> tuple[IntArray, FloatArray]:
+    """Leader of each row and correlation with it; rows of `standardised`, `least` what it takes to join."""
+    leader, correlation = np.arange(len(units_ND)), np.ones(len(units_ND))
+    lead, places, old = np.empty_like(units_ND), np.empty(len(units_ND), dtype=np.int64), 0  # rows that lead
+    for start in range(0, len(units_ND), CHUNK):
+        part = units_ND[start : start + CHUNK]
+        among, size = part @ part.T, len(part)
+        known = part @ lead[:old].T if old else np.full((size, 1), -np.inf, dtype=np.float32)
+        best, closest = known.argmax(axis=1), known.max(axis=1)
         fresh: list[int] = []
-        for row in range(len(part)):
-            candidates = np.concatenate([known[row, :old], among[row, fresh]])
-            best = int(candidates.argmax()) if len(candidates) else -1
-            if best >= 0 and candidates[best] >= least:
-                at = leaders[best] if best < old else start + fresh[best - old]
-                leader[moving[start + row]] = moving[at]
-                correlation[moving[start + row]] = min(float(candidates[best]), 1.0)
+        for row in range(size):
+            r, at = closest[row], places[best[row]]
+            if fresh:
+                candidates = among[row, fresh]
+                k = int(candidates.argmax())
+                if candidates[k] > r:  # of equal ones the earliest
+                    r, at = candidates[k], start + fresh[k]
+            if r >= least:
+                leader[start + row], correlation[start + row] = at, min(float(r), 1.0)
             else:
                 fresh.append(row)
-        leaders += [start + row for row in fresh]
+        new = slice(old, old + len(fresh))
+        lead[new], places[new], old = part[fresh], start + np.array(fresh, dtype=np.int64), new.stop
     return leader, correlation
 
 
@@ -112,10 +122,11 @@ def effective_size(size: int, correlation: float) -> float:
 
 def effective_number(leader_N: IntArray, correlation_N: FloatArray) -> float:
     """Sum of the clusters' effective sizes."""
-    total = 0.0
-    for at in np.unique(leader_N):
+    leaders, sizes = np.unique(leader_N, return_counts=True)
+    total = float((sizes == 1).sum())
+    for at in leaders[sizes > 1]:
         members = np.flatnonzero((leader_N == at) & (np.arange(len(leader_N)) != at))
-        total += effective_size(len(members) + 1, float(correlation_N[members].mean()) if len(members) else 1.0)
+        total += effective_size(len(members) + 1, float(correlation_N[members].mean()))
     return total
 
 

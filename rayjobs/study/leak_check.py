@@ -8,15 +8,15 @@ So a feature, a normaliser or an env that looks ahead is found before anything i
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from data.features import FeatureSet, compute_features
-from data.features.compute import SingleFeature
+from data.features.compute import SingleFeature, resolve_feature
 from data.schema import Panel
 from envs.checks.findings import LeakFinding
 from envs.checks.leaks import BAR_NAMES, CONTEXT_NAMES, LeakReport, find_leaks, market_arrays, root_causes
@@ -42,7 +42,9 @@ FITTED_BARS = 400
 """Bars that the normaliser is fitted on, beyond the lookback."""
 ENV_CUTS = 16
 """Bars after which the whole env is run again on another future, of each stretch."""
-_COMPARED: WeakKeyDictionary[FeatureSet, tuple[object, list[Compared]]] = WeakKeyDictionary()
+KEPT_COMPARISONS = 8
+"""Studies of which this process remembers what was found for their features."""
+_COMPARED: dict[str, tuple[object, list[Compared]]] = {}
 MAX_SECONDS = 1800.0
 """CPU time after which cuts of features end. Bundled features need seconds; a slow one is then told, and refused, as
 compared at too few bars."""
@@ -78,13 +80,40 @@ def leak_report(
 
 
 def _compared_once(study: Study, max_seconds: float) -> list[Compared]:
-    """What was found for these very features, if they were compared before: it is the same for every fold."""
+    """What was found for equal features of equal bars, if they were compared before: it is the same for every fold.
+
+    Equal is whatever decides the outcome: every value of the bars and of the features, and the functions, settings and
+    seed that they are computed again with.
+    """
     config = study.config
-    key = (id(study.panel), config.features, config.env, config.context, config.instruments, config.seed)
-    known = _COMPARED.get(study.features)
-    if known is None or known[0] != key:
-        known = _COMPARED[study.features] = key, compare_columns(study, max_seconds)
+    functions = [resolve_feature(spec.name) for spec in config.features.enabled]
+    settings = (
+        functions,
+        config.features,
+        config.env,
+        config.context,
+        config.instruments,
+        config.seed,
+        max_seconds,
+    )
+    digest = _digest(study)
+    known = _COMPARED.pop(digest, None)
+    if known is None or known[0] != settings:
+        known = settings, compare_columns(study, max_seconds)
+    _COMPARED[digest] = known  # the latest one last
+    while len(_COMPARED) > KEPT_COMPARISONS:
+        _COMPARED.pop(next(iter(_COMPARED)))
     return known[1]
+
+
+def _digest(study: Study) -> str:
+    """SHA-256 (hex) over every value of the study's bars and features."""
+    panel, features = study.panel, study.features
+    digest = hashlib.sha256(panel.fingerprint.encode())
+    digest.update(repr((features.asset_names, features.clock_names, features.asset.shape)).encode())
+    for values in (panel.end_bar, features.asset, features.clock):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def compare_columns(study: Study, max_seconds: float) -> list[Compared]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from time import process_time
 
+import numpy as np
 import pytest
 from loaded_study import SMALL, study_of
+from small_run import OVERRIDES
 from small_training import small_config
 
 from data.features import Standardiser
+from data.features.compute import FEATURES
 from evaluation.splits import Fold
 from rayjobs.study import fold as fold_job
+from rayjobs.study import leak_check as leak_audit
 from rayjobs.study.leak_check import leak_report, short_fold
 from rayjobs.study.load import load_study
 
@@ -35,12 +39,58 @@ def test_an_honest_study_is_clean_at_enough_cuts_well_within_a_minute(experiment
     assert "cuts or more: a peek on one bar in 1,1" in str(report) or "one bar in 1,2" in str(report)
 
 
-def test_features_are_compared_once_and_the_env_for_every_fold():
-    study = study_of("+experiment=planted_signal", "data.num_bars=3000", *SMALL)
-    first = leak_report(study)
-    started = process_time()
-    assert leak_report(study).samplings == first.samplings
-    assert process_time() - started < 4.0
+def counted(monkeypatch) -> list[object]:
+    """One entry for each time that features are compared."""
+    compared: list[object] = []
+    compare = leak_audit.compare_columns
+    monkeypatch.setattr(leak_audit, "_COMPARED", {})
+    monkeypatch.setattr(
+        leak_audit, "compare_columns", lambda *given: compared.append(given) or compare(*given)
+    )
+    return compared
+
+
+def test_equal_features_of_equal_bars_are_compared_once_and_the_env_for_every_fold(monkeypatch):
+    compared = counted(monkeypatch)
+    overrides = ("+experiment=planted_signal", "data.num_bars=3000", *SMALL)
+    first = leak_report(study_of(*overrides))
+    study = study_of(*overrides)  # loaded anew
+    folds = study.config.walk_forward.folds(study.panel.num_bars)
+    assert leak_report(study, folds[-1]).samplings == first.samplings
+    assert len(compared) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["bars", "end of an asset", "one value of a feature", "function", "seed", "context", "instrument"],
+)
+def test_whatever_may_change_what_is_found_is_compared_again(monkeypatch, change):
+    compared = counted(monkeypatch)
+    overrides = list(OVERRIDES)
+    study = study_of(*overrides)
+    leak_report(study)
+    if change == "bars":
+        bars = replace(study.panel, volume=study.panel.volume + 1.0)  # no feature of this study reads volume
+        other = replace(study, panel=bars)
+    elif change == "end of an asset":
+        other = replace(
+            study, panel=study.panel.with_ends(np.full(study.panel.num_assets, study.panel.num_bars))
+        )
+    elif change == "one value of a feature":
+        values = study.features.asset.copy()
+        values[-1, 0, 0] += 1e-3
+        other = replace(study, features=replace(study.features, asset=values))
+    elif change == "function":
+        edited = replace(FEATURES["column"], version=FEATURES["column"].version + 1)
+        monkeypatch.setattr(leak_audit, "resolve_feature", lambda name: edited)
+        other = study
+    else:
+        overrides += {
+            "seed": ["seed=5"], "context": ["context=bars_1m"], "instrument": ["instruments=us_stock"]
+        }[change]  # fmt: skip
+        other = replace(study_of(*overrides), features=study.features)
+    leak_report(other)
+    assert len(compared) == 2
 
 
 @pytest.mark.parametrize(
