@@ -12,6 +12,7 @@ from math import log
 import numpy as np
 
 from data.coverage import MIN_COMMON_RETURNS, BoolArray, Coverage, Marks, bar_closes
+from data.price_sketch import TOLERANCE, returns_agree
 from data.schema import Panel
 
 Places = dict[tuple[int, float], list[int]]
@@ -19,6 +20,8 @@ DECIMALS = 7
 """Log returns are compared to so many decimals: copies agree, other bars of an instrument do not."""
 MIN_AGREEMENT = 0.8
 """Share of returns that must agree under one shift."""
+MIN_NOISY_RETURNS = 15
+"""Returns that must be comparable under a shift where they agree by tolerance alone."""
 
 
 def shifted_copies(coverage: Coverage, panel: Panel) -> BoolArray:
@@ -35,6 +38,8 @@ def shifted_copies(coverage: Coverage, panel: Panel) -> BoolArray:
     for one in coverage.symbols:
         for marks, at in zip(given, places):
             days = shift_between(one.session_marks, marks, at)
+            if days is None:
+                days = noisy_shift_between(one.session_marks, marks)
             if days is not None:
                 by = np.timedelta64(days, "D")
                 found |= (opens < one.last_utc + by) & (closes > one.first_utc + by)
@@ -79,6 +84,42 @@ def shift_between(seen: Marks, given: Marks, places: Places | None = None) -> in
         if count >= MIN_COMMON_RETURNS and _holds(pairs, seen, given, days):
             return days
     return None
+
+
+def noisy_shift_between(seen: Marks, given: Marks) -> int | None:
+    """As `shift_between`, for closes that were changed a little as well, so that no return is the same to seven digits.
+
+    At least `MIN_NOISY_RETURNS` must be comparable under the shift, and `MIN_AGREEMENT` of them differ by less than
+    `TOLERANCE` of the median absolute return, as for one instrument under two names. Independent returns do so in about
+    a tenth: 12 in 15 by chance are one in 10^10.
+    """
+    pairs = np.array(_pairs(seen), dtype=np.int64).reshape(-1, 2)
+    if len(pairs) < MIN_NOISY_RETURNS or len(given) < MIN_NOISY_RETURNS:
+        return None
+    ours = np.array([log(seen[b] / seen[a]) for a, b in pairs.tolist()])
+    tolerance = TOLERANCE * float(np.median(np.abs(ours)))
+    sessions = np.array(sorted(given), dtype=np.int64)
+    first = int(sessions[0])
+    log_close = np.full(int(sessions[-1]) - first + 1, np.nan)
+    log_close[sessions - first] = np.log([given[day] for day in sessions.tolist()])
+    shifts = []
+    for gap in np.unique(pairs[:, 1] - pairs[:, 0]).tolist():
+        theirs = log_close[gap:] - log_close[:-gap] if gap < len(log_close) else np.zeros(0)
+        at = np.flatnonzero(np.isfinite(theirs))
+        at = at[np.argsort(theirs[at], kind="stable")]
+        mine = np.flatnonzero(pairs[:, 1] - pairs[:, 0] == gap)
+        low = np.searchsorted(theirs[at], ours[mine] - tolerance)
+        high = np.searchsorted(theirs[at], ours[mine] + tolerance)
+        shifts += [at[a:b] + first - pairs[k, 0] for a, b, k in zip(low, high, mine)]
+    votes, counts = np.unique(np.concatenate(shifts), return_counts=True)
+    counts = counts[votes != 0]
+    votes = votes[votes != 0]
+    if not len(votes) or counts.max() < MIN_AGREEMENT * MIN_NOISY_RETURNS:
+        return None
+    days = int(votes[counts.argmax()])
+    inside = [a + days in given and b + days in given for a, b in pairs.tolist()]
+    theirs = np.array([log(given[b + days] / given[a + days]) for a, b in pairs[inside].tolist()])
+    return days if len(theirs) >= MIN_NOISY_RETURNS and returns_agree(ours[inside], theirs) else None
 
 
 def _pairs(marks: Marks) -> list[tuple[int, int]]:

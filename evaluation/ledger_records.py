@@ -16,7 +16,7 @@ from evaluation.metrics import as_returns
 FloatArray = NDArray[np.float64]
 LookKind = Literal[
     "training", "sweep trial", "single fold", "re-scoring", "scripted policy", "supervised policy", "screening",
-    "comparison", "holdout opening",
+    "comparison", "holdout opening", "other seed",
 ]  # fmt: skip
 KINDS: tuple[LookKind, ...] = get_args(LookKind)
 Status = Literal["running", "finished", "failed"]

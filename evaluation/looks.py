@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from data.coverage import Coverage, all_shapes, bar_closes
 from data.schema import Panel
+from data.shifted_copies import shifted_copies
 from evaluation.ledger_records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.look_clusters import cluster_looks
 from evaluation.metrics import sharpe_ratio
@@ -26,6 +27,7 @@ PLURALS: Mapping[LookKind, str] = {
     "training": "trainings", "sweep trial": "sweep trials", "single fold": "single folds", "re-scoring": "re-scorings",
     "scripted policy": "scripted policies", "supervised policy": "supervised policies", "screening": "screenings",
     "comparison": "comparisons", "holdout opening": "holdout openings",
+    "other seed": "other seeds",
 }  # fmt: skip
 REPEATS: tuple[LookKind, ...] = ("re-scoring", "single fold", "comparison")
 """Kinds that are the look itself again where they earn the same on every bar."""
@@ -127,7 +129,9 @@ def overlaps(coverages: Mapping[str, Coverage], panel: Panel, bars: slice, *, so
             ours = common[start, stop]
             if any(coverage.same_instrument(one, ours, another) for another in ours.symbols):
                 return True
-        return coverage.bar_seconds == judged.bar_seconds and bool(coverage.moved(judged, shapes).any())
+        if coverage.bar_seconds == judged.bar_seconds and coverage.moved(judged, shapes).any():
+            return True
+        return bool(shifted_copies(coverage, judged).any())
 
     return {name for name, coverage in coverages.items() if holds_any(coverage)}
 

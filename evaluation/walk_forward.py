@@ -96,6 +96,17 @@ def window_return(recording: Recording | Track, window: slice) -> FloatArray:
     return returns
 
 
+def refuse_overlap(folds: Sequence[Fold]) -> None:
+    """ValueError if two folds score the same bar."""
+    ordered = sorted(folds, key=lambda fold: fold.test.start)
+    for earlier, later in zip(ordered, ordered[1:]):
+        if later.test.start < earlier.test.stop:
+            raise ValueError(
+                f"the test windows of folds {earlier.index} and {later.index} overlap; a bar may be scored once only, "
+                "so give a step (walk_forward.step_bars) of at least the test length"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class WalkForwardResult:
     """The folds of one study in time order, chained into one out-of-sample record.
@@ -114,12 +125,7 @@ class WalkForwardResult:
         object.__setattr__(self, "folds", ordered)
         if not ordered:
             raise ValueError("there is no fold to report; run at least one")
-        for earlier, later in zip(ordered, ordered[1:]):
-            if later.fold.test.start < earlier.fold.test.stop:
-                raise ValueError(
-                    f"the test windows of folds {earlier.fold.index} and {later.fold.index} overlap; "
-                    "a bar may be scored once only, so give a step of at least the test length"
-                )
+        refuse_overlap([result.fold for result in ordered])
 
     @cached_property
     def bar(self) -> NDArray[np.int64]:
@@ -196,7 +202,7 @@ def ordered_folds(
     Raises
     ------
     ValueError
-        For an index that no fold has, or an order that names a fold twice.
+        For an index that no fold has, or an order that names a fold twice or leaves one out.
     """
     by_index = {fold.index: fold for fold in folds}
     wanted = list(by_index) if fold_order is None else list(fold_order)
@@ -207,6 +213,12 @@ def ordered_folds(
         raise ValueError(f"there is no fold {unknown[0]}; the folds are 0 to {len(by_index) - 1}")
     if len(set(wanted)) != len(wanted):
         raise ValueError(f"fold_order {wanted} names a fold twice")
+    left_out = sorted(set(by_index) - set(wanted))
+    if left_out and only_fold is None:
+        raise ValueError(
+            f"fold_order {wanted} leaves out fold {left_out[0]} of 0 to {len(by_index) - 1}; an order changes no "
+            "number, so name every fold"
+        )
     return [by_index[index] for index in wanted]
 
 

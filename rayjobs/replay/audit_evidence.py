@@ -26,7 +26,7 @@ from rayjobs.replay.rescoring import deflation
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.entered_look import record_of, scored_bars
 from rayjobs.study.evidence import with_overfitting
-from rayjobs.study.fold import Study
+from rayjobs.study.fold import RUN_ID, Study
 from rayjobs.study.look_count import JudgedBars, at_least, count_at
 from rayjobs.study.looks_on_disk import LOOK_FILE, run_id, runs_below
 from rayjobs.study.report import EVIDENCE_FILE
@@ -119,11 +119,23 @@ def seen_by(ledger: Ledger, head: Head | None) -> tuple[Ledger, list[Ledger]]:
 
 
 def counted_then(ledger: Ledger, head: Head, judged: JudgedBars, result: WalkForwardResult) -> Counted:
-    """Count the looks at the judged bars again, as the ledger and the disk stood when the run was judged."""
+    """Count the looks at the judged bars again, as the ledger and the disk stood when the run was judged.
+
+    A run that began afterwards was not there, in whichever ledger it is.
+    """
     ledger, others = seen_by(ledger, head)
-    later = set(ledger.state().runs) - set(ledger.state(head.events).runs)
-    disk = [run for run in runs_below(judged.roots) if run.run not in later]
+    then = ledger.state(head.events)
+    later = set(ledger.state().runs) - set(then.runs)
+    until = then.chain.events[-1].at_utc.replace("-", "").replace(":", "")[:15] if then.chain.events else "9"
+    disk = [
+        run for run in runs_below(judged.roots) if run.run not in later and not _began_after(run.run, until)
+    ]
     return count_at(cast("Ledger", LedgerAsOf(ledger, head.events, others)), judged, record_of(result), disk)
+
+
+def _began_after(run: str, until: str) -> bool:
+    """Whether a run's id says that it began after a moment, both as 20300101T120000."""
+    return RUN_ID.match(run) is not None and run[:15] > until
 
 
 def from_ledger(
@@ -215,9 +227,3 @@ def of_evaluation(
         looks = at_least(looks, recorded.looks)
     evidence = with_overfitting(SupportingEvidence(**looks.for_gate()), result, counted.rivals_TN)
     return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
-
-
-def seed_directories(run: Path) -> dict[int, Path]:
-    """seed -> folder of the checkpoints of another seed than the run's own."""
-    found = {path.name.removeprefix("seed_"): path for path in sorted(run.glob("seed_*")) if path.is_dir()}
-    return {int(seed): path for seed, path in found.items() if seed.isdigit()}

@@ -30,10 +30,9 @@ from rayjobs.replay.audit_evidence import (
     not_measured,
     of_evaluation,
     recorded_evidence,
-    seed_directories,
 )
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
-from rayjobs.replay.rescoring import Rescoring, load_policy, rescore
+from rayjobs.replay.rescoring import Rescoring, load_policy, of_seed, other_seeds, rescore
 from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.storage.provenance import git_commit
 from rayjobs.study.evidence import chained, completed
@@ -168,8 +167,7 @@ def _evidence(
     finding = REPRODUCTION.fails if audited.same_release else REPRODUCTION.warns
     checks += [finding("ledger's trial", sentence) for sentence in derived.wrong]
     seeds = {audited.study.config.seed: result.net_return}
-    if not audited.evaluates:
-        seeds |= _other_seeds(audited, recorded, checks)
+    seeds |= _other_seeds(audited, checks)
     told = SupportingEvidence(
         **{
             **derived.values,
@@ -201,19 +199,14 @@ def _from_ledger(audited: AuditedRun, result: WalkForwardResult) -> Derived:
 
 
 def _other_seeds(
-    audited: AuditedRun, recorded: dict[str, object], checks: list[Check]
+    audited: AuditedRun, checks: list[Check]
 ) -> dict[int, np.ndarray]:
     """seed -> returns of the policies trained with the other seeds."""
-    config, found = audited.study.config, seed_directories(audited.run.path)
-    given = recorded.get("seeds")
-    named = {int(seed) for seed in given if str(seed).isdigit()} if isinstance(given, dict) else set()
-    asked = set() if config.script else set(range(config.seed + 1, config.seed + config.trainer.num_seeds))
-    if WINNER_OF in audited.run.provenance:  # the seeds are those of the search
-        asked = (named | set(found)) - {config.seed}
+    config = audited.study.config
     returns = {}
-    for seed in sorted(asked):
+    for seed in () if config.script else other_seeds(audited.source):
         other = replace(audited, study=replace(audited.study, config=replace(config, seed=seed)))
-        place = replace(audited.run, path=audited.run.path / f"seed_{seed}")
+        place = of_seed(audited.source, seed)
         try:
             outcomes = _outcomes(other, place, audited.folds, checks)
             returns[seed] = chained(other.study, outcomes).net_return

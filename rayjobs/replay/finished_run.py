@@ -31,6 +31,10 @@ WHERE_IT_RUNS = ("cluster", "tracking")
 """Groups that say where a job ran; nothing that is read back depends on them."""
 WINNER_OF = "winner_of"
 """Key of a run's provenance, with study and trial, if it is the winner of a search: its folds are the holdout's."""
+FOLD_COLUMNS = (
+    "fold", "policy_hash", "train_first_utc", "train_last_utc", "test_first_utc", "test_last_utc",
+)  # fmt: skip
+"""Columns of folds.csv that are read back."""
 CHOSEN = ("data", "features", "instruments")
 """Groups whose keys depend on what was chosen: nothing of today's defaults may be added to them."""
 
@@ -121,6 +125,9 @@ def open_run(given: str | Path) -> FinishedRun:
         table = pd.read_csv(path / "walk_forward" / "folds.csv")
         summary = json.loads((path / "backtest" / "summary.json").read_text())
         provenance = values.pop("provenance")
+        lacking = [name for name in FOLD_COLUMNS if name not in table]
+        if lacking:
+            raise ValueError(f"walk_forward/folds.csv has no column {lacking[0]}")
     except OSError as error:
         raise ConfigError(f"{error.filename}: {error.strerror}; the run directory is not complete") from error
     except (ValueError, KeyError, AttributeError, yaml.YAMLError) as error:

@@ -17,7 +17,7 @@ from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_
 from rayjobs.monitoring.tracking import tracker
 from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.rescoring import EvaluateConfig, Rescoring
-from rayjobs.replay.run_seal import seal_run, seal_warning
+from rayjobs.replay.run_seal import seal_run, unvouched
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
 from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.report import report_study
@@ -39,7 +39,8 @@ def evaluation_directory(
     root = settings.directory or str(Path(run.path).absolute().parent)
     if settings.directory is not None:
         values = {**values, "run": {**values["run"], "directory": root}}
-    of = {"run": str(run.path), "warning": seal_warning(run.path)}
+    ledgers = (str(run.values["ledger"]), str(values["ledger"]))
+    of = {"run": str(run.path), "warning": unvouched(run.path, ledgers), "folds": run.fold_indices}
     content = {**values, "evaluation": {**dataclasses.asdict(settings), **of}}
     return RunDirectory.create(
         RunConfig(experiment="evaluations", directory=root),
@@ -71,7 +72,7 @@ def report_evaluation(
     rows = [{"": "recorded", **run.summary}, {"": "now", **summary}]
     print_table(f"Against {run.path}", rows, columns={"": "", **SHOWN})
     print_sentence(_comparison(run, summary, plan.same_bars, settings))
-    warning = seal_warning(run.path)
+    warning = RunDirectory(directory).config()["evaluation"]["warning"]
     if warning is not None:
         print_sentence(f"Warning: {warning}")
     seal_run(directory, config)

@@ -13,7 +13,7 @@ from evaluation.ledger import Ledger, LookEntry
 from evaluation.ledger_records import LookKind
 from evaluation.looks import Looks
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
-from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation
+from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation, rescore_seeds
 from rayjobs.study.entered_look import (
     EnteredLook,
     code_version,
@@ -78,12 +78,16 @@ def rescored_evidence(
 ) -> SupportingEvidence:
     """Close the look; what the gate is told: the ledger's count now, and no less than the run was deflated for."""
     result = chained(plan.study, outcomes)
-    found = look.finish({plan.study.config.seed: outcomes}, result)
+    seeds = {plan.study.config.seed: outcomes, **rescore_seeds(plan, run)}
+    found = look.finish(seeds, result)
     recorded = deflation(run)
     looks = found.looks
     if plan.same_bars:
         looks = at_least(looks, recorded.looks or _of_earlier_release(recorded))
-    return with_overfitting(SupportingEvidence(**looks.for_gate()), result, found.rivals_TN)
+    evidence = SupportingEvidence(
+        **looks.for_gate(), seeds={seed: chained(plan.study, scored).net_return for seed, scored in seeds.items()}
+    )
+    return with_overfitting(evidence, result, found.rivals_TN)
 
 
 def _of_earlier_release(recorded: SupportingEvidence) -> Looks:

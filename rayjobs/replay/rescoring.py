@@ -5,9 +5,12 @@ The folds go through the same functions as after training; only the standardiser
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from data.features import Standardiser, compute_features
@@ -20,11 +23,12 @@ from evaluation.looks import Looks
 from evaluation.splits import Fold
 from policies.checkpoint import TrainedPolicy
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.replay.finished_run import FinishedRun
+from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.whole_window import load_with_earlier, whole_window
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy
 from rayjobs.study.load import notes_on
+from rayjobs.study.report import EVIDENCE_FILE
 
 LOG = logging.getLogger(__name__)
 
@@ -63,7 +67,8 @@ class EvaluateConfig:
 class Rescoring:
     """What is to be scored: a study on its bars, and a policy for each fold (none where a script was scored).
 
-    ``same_bars`` says whether they are the bars that the run was trained and scored on.
+    ``same_bars`` says whether they are the bars that the run was trained and scored on; ``seeds`` are the policies that
+    were trained with the run's other seeds: seed -> fold -> policy.
     """
 
     study: Study
@@ -71,6 +76,7 @@ class Rescoring:
     folds: tuple[Fold, ...]
     policies: Mapping[int, TrainedPolicy]
     same_bars: bool
+    seeds: Mapping[int, Mapping[int, TrainedPolicy]] = field(default_factory=dict)
 
 
 def plan_rescoring(
@@ -114,9 +120,13 @@ def plan_rescoring(
         policies = {index: policy for index, policy in policies.items() if index == chosen[-1]}
     else:
         folds = _folds(run, study, chosen, same)
+    seeds = {
+        seed: {index: load_policy(of_seed(run, seed), index, study) for index in policies}
+        for seed in (() if scripted else other_seeds(run))
+    }
     tell(notes_on(study, dataset.hygiene, folds), LOG)
     return Rescoring(
-        study=study, hygiene=dataset.hygiene, folds=tuple(folds), policies=policies, same_bars=same
+        study=study, hygiene=dataset.hygiene, folds=tuple(folds), policies=policies, same_bars=same, seeds=seeds
     )
 
 
@@ -188,6 +198,38 @@ def load_policy(run: FinishedRun, fold: int, study: Study) -> TrainedPolicy:
         layout=ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
         feature_hash=study.features.feature_hash,
     )
+
+
+def other_seeds(run: FinishedRun) -> list[int]:
+    """The seeds beside its own that a run was trained with: by its configuration, its evidence and its folders.
+
+    The winner of a search has those of the search.
+    """
+    own, number = int(run.values["seed"]), int(run.values["trainer"]["num_seeds"])
+    asked = set() if WINNER_OF in run.provenance else set(range(own, own + number))
+    with suppress(OSError, ValueError, KeyError, TypeError):  # a run of before; its folders still say something
+        asked |= {int(seed) for seed in json.loads((run.path / EVIDENCE_FILE).read_text())["seeds"]}
+    return sorted((asked | set(seed_directories(run.path))) - {own})
+
+
+def of_seed(run: FinishedRun, seed: int) -> FinishedRun:
+    """The run whose exports are those of another seed."""
+    return replace(run, path=run.path / f"seed_{seed}")
+
+
+def seed_directories(run: Path) -> dict[int, Path]:
+    """seed -> folder of the checkpoints of another seed than the run's own."""
+    found = {path.name.removeprefix("seed_"): path for path in sorted(run.glob("seed_*")) if path.is_dir()}
+    return {int(seed): path for seed, path in found.items() if seed.isdigit()}
+
+
+def rescore_seeds(plan: Rescoring, run: FinishedRun) -> dict[int, list[FoldOutcome]]:
+    """Score the policies of the other seeds on the same folds: the first seed does not speak for them."""
+    config, found = plan.study.config, {}
+    for seed, policies in plan.seeds.items():
+        study = replace(plan.study, config=replace(config, seed=seed))
+        found[seed] = rescore(replace(plan, study=study, policies=policies, seeds={}), of_seed(run, seed))
+    return found
 
 
 def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:

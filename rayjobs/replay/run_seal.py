@@ -64,6 +64,35 @@ def existing_ledger(place: str, run: Path) -> Ledger | None:
     return next((Ledger(path) for path in places if path.is_file()), None)
 
 
+def unvouched(directory: Path, places: Iterable[str]) -> str | None:
+    """A sentence where nothing vouches for a run's files: `seal_warning`, and the manifest's root in the ledger.
+
+    Parameters
+    ----------
+    places : ledgers that may hold the run's seal; the first that does decides.
+    """
+    warning = seal_warning(directory)
+    if warning is not None:
+        return warning
+    run, manifest, asked = run_identity(directory), read_manifest(directory), list(dict.fromkeys(places))
+    assert manifest is not None
+    for place in asked:
+        try:
+            ledger = existing_ledger(place, directory)
+        except ValueError:  # a file that is no ledger holds no seal
+            continue
+        roots = [] if ledger is None else [root for one in (ledger, *ledger.beside()) for root in one.seals(run)]
+        if not roots or ledger is None:
+            continue
+        if {manifest.root} == set(roots) and manifest.run == run:
+            return None
+        return (
+            f"files and manifest of {directory} are not those that the ledger {ledger.place} sealed when the run "
+            f"ended: python -m rayjobs.audit run={directory}"
+        )
+    return f"no ledger holds the seal of {directory} (looked in {', '.join(asked)}), so nothing vouches for its files"
+
+
 def seal_warning(directory: Path, only: Iterable[str] | None = None) -> str | None:
     """A sentence where a run's files are not those of its manifest, or there is none; None if all is well.
 

@@ -45,10 +45,13 @@ class EnteredLook:
     number : of the look in the ledger.
     run : the run directory.
     judged : the bars that it is judged on.
+    entry : as it was entered; None for the winner of a search, whose seeds are the search's.
     """
 
-    def __init__(self, ledger: Ledger, number: int, run: Path, judged: JudgedBars) -> None:
-        self.ledger, self.number, self.run, self._judged = ledger, number, run, judged
+    def __init__(
+        self, ledger: Ledger, number: int, run: Path, judged: JudgedBars, entry: LookEntry | None = None
+    ) -> None:
+        self.ledger, self.number, self.run, self._judged, self._entry = ledger, number, run, judged, entry
 
     def finish(self, seeds: Mapping[int, Sequence[FoldOutcome]], result: WalkForwardResult) -> Counted:
         """Write what was earned, and count the looks at the same bars.
@@ -68,7 +71,22 @@ class EnteredLook:
         own = record_of(result)
         score = sharpe_ratio(own.net_return, periods_per_year=result.panel.periods_per_year)
         self.ledger.finish(self.number, score=score, record=own, folds=folds)
+        if self._entry is not None and self._entry.identity["job"] == "train":
+            self._enter_other_seeds(seeds, result)
         return self.counted(own)
+
+    def _enter_other_seeds(
+        self, seeds: Mapping[int, Sequence[FoldOutcome]], result: WalkForwardResult
+    ) -> None:
+        """Each further seed is a look for whoever trains with it alone later; the run's own headline is never it."""
+        assert self._entry is not None
+        for seed, outcomes in seeds.items():
+            if seed == self._entry.seed:
+                continue
+            shown = WalkForwardResult(panel=result.panel, folds=tuple(outcome.result for outcome in outcomes))
+            number = self.ledger.enter(replace(self._entry, kind="other seed", seed=seed))
+            score = sharpe_ratio(shown.net_return, periods_per_year=result.panel.periods_per_year)
+            self.ledger.finish(number, score=score, record=record_of(shown))
 
     def counted(self, own: Record) -> Counted:
         """The looks at the judged bars, and where the ledger's chain ended when they were counted."""
@@ -112,7 +130,8 @@ def entered(
     panel, data = study.panel, study.config.data
     coverage = Coverage.of(panel, bars, source=describe(data))
     head = ledger.head()
-    number = ledger.enter(replace(entry, run=run_id(run), coverage=coverage))
+    entry = replace(entry, run=run_id(run), coverage=coverage)
+    number = ledger.enter(entry)
     note_look(
         run, kind=entry.kind, study=entry.study, data_fingerprint=panel.fingerprint, coverage=coverage, head=head
     )  # fmt: skip
@@ -121,7 +140,7 @@ def entered(
         roots=(local_directory(study.config.run.directory), *roots),
     )  # fmt: skip
     try:
-        yield EnteredLook(ledger, number, run, judged)
+        yield EnteredLook(ledger, number, run, judged, entry)
     except Exception as error:
         ledger.fail(number, str(error) or type(error).__name__)
         raise

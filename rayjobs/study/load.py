@@ -11,7 +11,7 @@ from data.known_columns import check_statements, statements_of
 from data.sources import load
 from evaluation.data_notes import DataNote, data_notes, tell
 from evaluation.splits import Fold
-from evaluation.walk_forward import ordered_folds
+from evaluation.walk_forward import ordered_folds, refuse_overlap
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars, training_windows
 from rayjobs.study.leak_check import check_simulator
@@ -25,7 +25,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     Raises
     ------
     ValueError
-        If the bars cannot be used, or do not hold one fold with the features' lookback.
+        If the bars cannot be used, do not hold one fold with the features' lookback, or would be scored twice.
     """
     dataset = load(config.data)
     features = compute_features(dataset.panel, config.features.enabled)
@@ -37,6 +37,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         only_fold=config.only_fold,
         fold_order=config.fold_order,
     )
+    refuse_overlap(folds)
     config.instruments.for_symbols(dataset.panel.symbols)
     asked = config.env.episode.num_assets
     if asked not in (None, dataset.panel.num_assets):

@@ -99,7 +99,7 @@ def count_at(
     covering |= unknown  # such a look counts wherever it was
     if removed and not notes:
         notes = [f"The ledger {known.place} was changed: it lacks the bars of some looks, which are counted."]
-    looks = looks_at(kept, covering, judged.panel.fingerprint)
+    looks = _without_own_seeds(looks_at(kept, covering, judged.panel.fingerprint), judged.run)
     sketches = known.sketches([look.sketch for look in looks])
     lacking = 0
     for run in missing:
@@ -112,6 +112,12 @@ def count_at(
     return count_looks(
         looks, own, sketches, known.returns, own_returns=returns, own_instants=instants, notes=notes
     )
+
+
+def _without_own_seeds(looks: Sequence[Look], run: str) -> list[Look]:
+    """Leave out the other seeds of a job: its headline is that of the first and was not chosen among them."""
+    own = {name for look in looks if look.kind != "other seed" and run in look.runs for name in look.runs}
+    return [look for look in looks if look.kind != "other seed" or not own.issuperset(look.runs)]
 
 
 def _reconciled(
@@ -147,7 +153,7 @@ def _at_least(run: RunOnDisk, known: _Known) -> int:
     imported = {look.data_fingerprint for look in known.looks if not look.runs}
     if not run.heads and run.data_fingerprint in imported:
         return 0
-    return run.num_looks()
+    return run.num_looks() if run.is_sweep else 1
 
 
 def _shown(

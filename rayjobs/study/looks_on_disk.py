@@ -55,9 +55,9 @@ class RunOnDisk:
         return self.kind == "sweep trial"
 
     def num_looks(self) -> int:
-        """Looks that it shows: one, or the trials of a sweep."""
+        """Looks that it shows: one and those of other seeds, or the trials of a sweep."""
         if not self.is_sweep:
-            return 1
+            return 1 + len(list(self.path.glob("seed_*")))
         table = self.path / "trials.csv"
         listed = 0
         if table.is_file():
@@ -74,7 +74,7 @@ class RunOnDisk:
         """The bars that it scored; of a run of an earlier release by names and instants alone."""
         try:
             return Coverage.from_json(json.loads((self.path / BARS_FILE).read_text()))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return _coverage_of_results(self.path)
 
     def looks(self, name: str) -> tuple[list[Look], dict[str, Sketch]]:
@@ -211,10 +211,10 @@ def _provenance(path: Path) -> Mapping[str, Any]:
 def _record(path: Path) -> Record | None:
     try:
         table = pd.read_parquet(path / "walk_forward" / "returns.parquet", columns=["bar_utc", "net_return"])
-    except (OSError, ValueError, KeyError):
+        labels = table["bar_utc"].dt.tz_localize(None).to_numpy()
+        return Record.of(table["net_return"].to_numpy(), labels, _bar_seconds(path, labels))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    labels = table["bar_utc"].dt.tz_localize(None).to_numpy()
-    return Record.of(table["net_return"].to_numpy(), labels, _bar_seconds(path, labels))
 
 
 def _trial_files(path: Path) -> list[Path]:
@@ -240,7 +240,7 @@ def _bar_seconds(path: Path, labels: np.ndarray) -> int:
     """As its coverage says, else the commonest step."""
     try:
         return int(json.loads((path / BARS_FILE).read_text())["bar_seconds"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         steps = np.diff(labels.astype("datetime64[s]").astype(np.int64))
         return int(np.bincount(steps).argmax()) if len(steps) and steps.max() < 10**7 else 60
 

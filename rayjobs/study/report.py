@@ -69,14 +69,14 @@ def write_study(
     if evidence.looks is not None:
         summary["looks"] = evidence.looks.to_json()
     evidence = completed(study, result, evidence)
-    verdict = judge(
-        study.config.gate, GateEvidence.of(result, evidence), lowered=lowered_criteria(study.config)
-    )
+    configuration = yaml.safe_load((run / "config.yaml").read_text())
+    reservations = _reservations(study, len(outcomes), configuration.get("evaluation"))
+    lowered = (*lowered_criteria(study.config), *reservations)
+    verdict = judge(study.config.gate, GateEvidence.of(result, evidence), lowered=lowered)
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
     write_json(run / EVIDENCE_FILE, evidence_record(evidence))
     paths = write_artefacts(run, result, summary, verdict)
-    configuration = yaml.safe_load((run / "config.yaml").read_text())
     report = write_report(
         run / "report.html",
         result,
@@ -91,6 +91,29 @@ def write_study(
         ),
     )
     return WrittenStudy(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
+
+
+def _reservations(study: Study, judged: int, evaluation: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Why a record that meets every criterion is still no leave to deploy, a phrase each.
+
+    Folds that are judged without the others may be the best of all, which no ledger can tell; files that nothing
+    vouches for may be another policy's.
+
+    Parameters
+    ----------
+    judged : folds that are scored.
+    evaluation : what was asked of `rayjobs.evaluate`, as config.yaml has it; None for a run of its own.
+    """
+    config, asked = study.config, evaluation or {}
+    windows = len(asked.get("folds") or ())
+    if evaluation is None and config.only_fold is not None:
+        windows = len(config.walk_forward.folds(study.panel.num_bars))
+    elif asked.get("windows") == "whole":
+        windows = 0
+    found = [f"{judged} of {windows} folds judged without the others"] if judged < windows else []
+    if asked.get("warning"):
+        found.append(str(asked["warning"]))
+    return tuple(found)
 
 
 def report_study(

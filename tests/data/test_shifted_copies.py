@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from data.coverage import Coverage
-from data.shifted_copies import session_closes, shift_between, shifted_copies
+from data.shifted_copies import noisy_shift_between, session_closes, shift_between, shifted_copies
 from data.sources.samples import SamplesConfig, load_samples
 
 CRYPTO = load_samples(
@@ -57,3 +59,34 @@ def test_the_last_close_of_each_session_is_taken():
     day = CRYPTO.slice_bars(0, 96)
     found = session_closes(day, 0)
     assert list(found.values()) == [day.close[47, 0], day.close[95, 0]]
+
+
+@pytest.mark.parametrize("days", [-1, 7, 364])
+@pytest.mark.parametrize("bars", [20, 600])
+def test_a_copy_whose_prices_were_changed_a_little_too_is_found(days, bars):
+    noise = np.exp(2e-4 * np.random.default_rng(4).standard_normal(600))  # a fiftieth of a day's move
+    assert shift_between(closes(WALK), closes(WALK * noise, first=days)) is None
+    assert noisy_shift_between(closes(WALK), closes((WALK * noise)[:bars], first=days)) == days
+
+
+def test_a_little_noise_makes_no_copies_of_other_prices():
+    for seed in range(100):
+        other = 100.0 * np.exp(np.cumsum(0.01 * np.random.default_rng(seed + 10).standard_normal(400)))
+        assert noisy_shift_between(closes(WALK), closes(other, first=50)) is None
+    assert noisy_shift_between(closes(WALK), closes(WALK)) is None
+    assert noisy_shift_between(closes(WALK[:10]), closes(WALK, first=1)) is None
+    random = np.random.default_rng(3)
+    peg = [1.0 + 1e-4 * random.integers(-1, 2, 700) for _ in range(2)]
+    assert noisy_shift_between(closes(peg[0]), closes(peg[1], first=40)) is None
+    assert noisy_shift_between(closes(np.ones(50)), closes(np.ones(50), first=9)) is None
+
+
+def test_bars_of_a_year_ago_under_new_dates_with_a_little_noise_had_been_seen():
+    seen = Coverage.of(CRYPTO, slice(0, 4000), source="samples: crypto_30min")
+    noise = np.exp(1e-5 * np.random.default_rng(5).standard_normal(CRYPTO.close.shape))
+    changed = {name: getattr(CRYPTO, name) * noise for name in ("open", "high", "low", "close")}
+    later = np.timedelta64(728, "D")
+    moved = replace(CRYPTO, bar_utc=CRYPTO.bar_utc + later, session=CRYPTO.session + 728, **changed)
+    found = shifted_copies(seen, moved)
+    assert found[:4000].mean() > 0.99
+    assert not found[4000:].any()

@@ -109,3 +109,5 @@ def test_orders_that_name_no_fold_or_one_twice_are_refused():
         ordered_folds(FOLDS, only_fold=9)
     with pytest.raises(ValueError, match="twice"):
         ordered_folds(FOLDS, fold_order=[0, 0])
+    with pytest.raises(ValueError, match="leaves out fold 0 of"):
+        ordered_folds(FOLDS, fold_order=[fold.index for fold in FOLDS[1:]])

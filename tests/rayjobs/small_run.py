@@ -10,6 +10,7 @@ import torch
 from policies.checkpoint import TrainedPolicy
 from rayjobs.config.compose import compose
 from rayjobs.monitoring.tracking import tracker
+from rayjobs.replay.run_seal import seal_run
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
@@ -27,8 +28,13 @@ OVERRIDES = (
 )  # fmt: skip
 
 
-def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:
-    """Write a run below ``root`` and return its directory; two folds of the small market unless told otherwise."""
+def make_run(
+    root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES, sealed: bool = True
+) -> Path:
+    """Write a run below ``root`` and return its directory; two folds of the small market unless told otherwise.
+
+    Runs of earlier releases were not ``sealed``.
+    """
     place = ["run.experiment=small", f"run.directory={root}"]
     values = {k: v for k, v in compose("train", [*base, *place, *overrides]).items() if k in TRAIN_KEYS}
     config = build_train_config(values)
@@ -50,6 +56,8 @@ def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> 
             outcomes = [score(study, fold, run.path) for fold in folds]
             evidence = trial_evidence(study, {config.seed: outcomes}, look)
         report_study(study, hygiene, outcomes, run.path, log, evidence)
+        if sealed:
+            seal_run(run.path, config)
     return directory.path
 
 

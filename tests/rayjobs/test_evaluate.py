@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from sealed_run import make_sealed_run
 from small_run import make_run
 
 from rayjobs.config.exit_codes import ExitCode
@@ -25,6 +26,10 @@ def evaluated(run: Path, root: Path, *arguments: str) -> Path:
     assert main([f"run={run}", f"directory={root}", *arguments]) is ExitCode.DONE
     (new,) = set((root / "evaluations").iterdir()) - before
     return new
+
+
+def verdict(directory: Path) -> dict:
+    return json.loads((directory / "verdict.json").read_text())
 
 
 def summary(directory: Path) -> dict:
@@ -62,6 +67,33 @@ def test_costs_are_multiplied_and_late_fills_are_late(finished, tmp_path):
     fills = pd.read_parquet(late / "walk_forward" / "fills.parquet").query("reason == 'signal'")
     # 30-minute bars: the next open and two more.
     assert ((fills["filled_utc"] - fills["decided_utc"]) == pd.Timedelta(minutes=90)).all()
+
+
+def test_every_seed_that_was_trained_is_scored_again_so_that_the_first_does_not_speak_for_them(tmp_path):
+    run = make_sealed_run(tmp_path, "trainer.num_seeds=2")
+    again = evaluated(run, tmp_path)
+    (told,) = [c for c in verdict(again)["criteria"] if c["name"] == "all_seeds_positive"]
+    assert "the worst of 2 seeds" in told["reason"]
+    assert told in verdict(run)["criteria"]
+    alone = verdict(evaluated(run, tmp_path, "fold=1"))
+    assert "the worst of 2 seeds" in next(
+        c["reason"] for c in alone["criteria"] if c["name"] == "all_seeds_positive"
+    )
+    shutil.rmtree(run / "seed_1")
+    assert main([f"run={run}", f"directory={tmp_path}"]) is ExitCode.BAD_INPUT
+
+
+def test_a_fold_alone_and_a_run_that_was_changed_are_never_approved_without_a_word(tmp_path):
+    run = make_sealed_run(tmp_path)
+    assert "alone" not in " ".join(verdict(evaluated(run, tmp_path))["lowered"])
+    assert "1 of 2 folds judged without the others" in verdict(evaluated(run, tmp_path, "fold=1"))["lowered"]
+    cut = verdict(evaluated(run, tmp_path, "data.num_bars=1100"))  # ends before the last test window
+    assert "1 of 2 folds judged without the others" in cut["lowered"]
+    trained = verdict(make_sealed_run(tmp_path, "walk_forward.only_fold=0"))
+    assert "1 of 2 folds judged without the others" in trained["lowered"]
+    (run / "report.html").write_text("Approved")
+    (said,) = [phrase for phrase in verdict(evaluated(run, tmp_path))["lowered"] if "report.html" in phrase]
+    assert "are not those that the run wrote" in said
 
 
 def test_a_changed_key_of_the_run_counts(finished, tmp_path):
@@ -180,7 +212,9 @@ def test_another_users_ledger_counts_no_fewer_looks_than_the_run_was_deflated_fo
     shutil.copytree(last, elsewhere)
     found = looks(evaluated(elsewhere, tmp_path / "mine", f"ledger={tmp_path}/mine.sqlite"))
     assert found["all"] == 3
-    assert any("3 looks" in note or "looks when it was judged" in note or "lacks" in note for note in found["notes"])
+    assert any(
+        "3 looks" in note or "looks when it was judged" in note or "lacks" in note for note in found["notes"]
+    )
     assert run.is_dir()
 
 

@@ -78,8 +78,8 @@ def _enter(ledger: Ledger, runs: Iterable[RunOnDisk]) -> int:
         )
         records = run.records()[known[run.run] :]
         for number, record in enumerate(records):
-            one = replace(entry, identity={**entry.identity, "trial": number} if run.is_sweep else entry.identity)
-            _enter_one(ledger, one, record)
+            trial = {"trial": number} if run.is_sweep or number else {}
+            _enter_one(ledger, replace(entry, identity={**entry.identity, **trial}), record)
         entered += len(records)
     if entered:
         LOG.info("%d looks that the ledger %s lacked are compared, and entered", entered, ledger.place)

@@ -293,6 +293,13 @@ def test_a_trial_run_again_and_trials_that_came_later_do_not_make_an_honest_run_
     assert lies(second, "manifest,reproduction") == {}
 
 
+def test_a_run_that_was_counted_elsewhere_later_does_not_make_an_honest_run_look_wrong(tmp_path):
+    run = make_sealed_run(tmp_path, "policy=momentum_sign")
+    other = make_sealed_run(tmp_path, "policy=flip", f"ledger={tmp_path}/another.sqlite")
+    other.rename(other.parent / f"20990101T000000Z-{other.name[-6:]}")
+    assert not lies(run)
+
+
 def test_an_evaluation_is_audited_with_the_policies_of_its_run(run, tmp_path):
     from rayjobs.evaluate import main as evaluate
 

@@ -16,7 +16,8 @@ from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main as evaluate
-from rayjobs.replay.run_seal import run_identity, seal_warning
+from rayjobs.replay.run_seal import run_identity, seal_warning, unvouched
+from rayjobs.storage.run_directory import RunDirectory
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,12 @@ def test_a_file_that_can_no_longer_be_read_is_bad_input_and_the_manifest_names_i
     assert "(changed: walk_forward/fills.parquet)" in told
 
 
+def test_a_table_of_folds_without_its_columns_is_bad_input(run, capsys):
+    (run / "walk_forward" / "folds.csv").write_text("a,b\n1,2\n")
+    assert audit([f"run={run}"]) is ExitCode.BAD_INPUT
+    assert "folds.csv has no column fold" in " ".join(capsys.readouterr().err.split())
+
+
 def test_files_that_were_added_or_removed_are_named(run):
     (run / "tearsheet.html").write_text("nice")
     (run / "evidence.json").unlink()
@@ -79,7 +86,7 @@ def test_who_writes_the_manifest_anew_is_betrayed_by_the_ledger(run):
 
 
 def test_a_run_of_before_is_told_to_have_no_manifest(tmp_path):
-    old = make_run(tmp_path)
+    old = make_run(tmp_path, sealed=False)
     assert "holds no seal: the run was made before runs were sealed" in found(old, ExitCode.DONE)["files"]
 
 
@@ -97,6 +104,26 @@ def test_an_evaluation_warns_of_a_changed_run_and_writes_it_down(run, tmp_path, 
         Ledger(tmp_path / "ledger.sqlite").seals(evaluation.name) == []
     )  # it went where the run's configuration says
     assert read_manifest(evaluation) is not None
+
+
+def test_an_approval_of_a_run_that_nothing_vouches_for_says_so(run, tmp_path):
+    """Statistics of another policy, hashes and manifest written anew: the ledger knows better."""
+    ledger = RunDirectory(run).config()["ledger"]
+    assert unvouched(run, [ledger]) is None
+    assert "no ledger holds the seal" in unvouched_elsewhere(run, tmp_path)
+    (tmp_path / "no_ledger").write_text("text")
+    assert unvouched(run, [str(tmp_path / "no_ledger"), ledger]) is None
+    folds = run / "walk_forward" / "folds.csv"
+    folds.write_text(folds.read_text().replace("0", "1", 1))
+    assert "(changed: walk_forward/folds.csv)" in unvouched(run, [ledger])
+    write_manifest(run, run_identity(run))
+    assert "are not those that the ledger" in unvouched(run, [ledger])
+
+
+def unvouched_elsewhere(run, tmp_path):
+    moved = tmp_path / "a" / "b" / "c" / "d" / "e" / run.name
+    shutil.copytree(run, moved)
+    return unvouched(moved, [str(tmp_path / "nowhere.sqlite")])
 
 
 def test_a_comparison_warns_of_a_verdict_that_was_changed(run, tmp_path, capsys):

@@ -343,6 +343,21 @@ def test_a_run_of_an_earlier_release_is_known_by_its_results(tmp_path):
     assert (found.total, found.effective) == (2, 2)
 
 
+@pytest.mark.parametrize("damaged", ["scored_bars.json", "walk_forward/returns.parquet", "look.json"])
+def test_a_run_on_the_disk_that_was_damaged_counts_and_stops_nobody(tmp_path, damaged):
+    enter(tmp_path, run="20300101a", returns=noise(1))
+    drop_ledger(tmp_path)
+    path = tmp_path / "runs" / "train" / "20300101a" / damaged
+    if path.suffix == ".parquet":
+        import pandas as pd
+
+        pd.read_parquet(path).assign(net_return=np.nan).to_parquet(path)
+    else:
+        path.write_text("[]")
+    found = enter(tmp_path, "algo.gamma=0.9", returns=noise(9)).looks
+    assert found.total == 2
+
+
 def test_a_run_notes_the_ledger_that_it_was_counted_in(tmp_path):
     enter(tmp_path, run="20300101000000")
     facts = json.loads((tmp_path / "runs" / "train" / "20300101000000" / "look.json").read_text())

@@ -18,6 +18,7 @@ from rayjobs.study.load import load_study
         (["walk_forward.train_bars=100_000"], "one fold needs 119049 bars"),
         (["walk_forward.only_fold=3"], "there is no fold 3"),
         (["walk_forward.fold_order=[0,0]"], "names a fold twice"),
+        (["walk_forward.step_bars=100"], "overlap; a bar may be scored once only"),
         (["env.episode.bars=50_000"], "but an episode is 50000 bars long"),
         (["+policy.script=flop"], "did you mean flip?"),
         (["scoring.supervised=[rigde]"], "known models are ridge, logistic, boosting"),

@@ -1,0 +1,30 @@
+"""Seeds that one job trained beside its own are looks for whoever takes the best of them later."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from sealed_run import make_sealed_run
+
+
+def kinds(run: Path) -> dict[str, int]:
+    return json.loads((run / "verdict.json").read_text())["looks"]["kinds"]
+
+
+def test_the_best_of_many_seeds_is_deflated_for_all_of_them(tmp_path):
+    several = make_sealed_run(tmp_path, "trainer.num_seeds=3")
+    assert kinds(several) == {"training": 1}  # seed 0 is its headline, whatever the others earn
+    assert kinds(make_sealed_run(tmp_path, "trainer.num_seeds=3")) == {"training": 1}
+    assert kinds(make_sealed_run(tmp_path, "seed=2")) == {"training": 1, "other seed": 2}
+    shutil.rmtree(tmp_path / "small")
+    assert kinds(make_sealed_run(tmp_path, "seed=7")) == {"training": 2, "other seed": 2}
+
+
+def test_seeds_count_without_the_ledger_too(tmp_path):
+    make_sealed_run(tmp_path, "trainer.num_seeds=3")
+    for path in tmp_path.glob("ledger.sqlite*"):
+        path.unlink()
+    # Three looks on the disk; untrained policies of all seeds are one, so the first is this one again.
+    assert kinds(make_sealed_run(tmp_path, "seed=2")) == {"training": 3}
