@@ -3,32 +3,54 @@
 A study is a market, `num_trials` cheap policies in place of trained ones, and the search's choice of the best of them.
 On a noise market no policy has skill; on a planted one every trial follows a visible sign that predicts the next
 return, some more faithfully than others. Everything runs through the simulator, with costs.
+
+The market is judged as a real one that never closes: it is not exempt from plausibility as drawn from a law, and
+must be charged the least cost of crypto. Fills, turnover-matched placebos, baselines, stress and the delay by one bar
+come from `evaluation.scoring.score_fold`; looks are clustered, counted and deflated for as a job's are. By construction
+clean are what a policy had seen (the trials are schedules, which are fitted on nothing) and the leak check (there are
+no features to compare).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.features.compute import FeatureSet
+from data.schema import Panel
 from data.synthetic import NoiseConfig, PlantedSignalConfig, SyntheticConfig, SyntheticMarket, make_market
+from envs.checks.leaks import LeakReport
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
-from envs.instruments import CRYPTO_SPOT
+from envs.instruments import CRYPTO_SPOT, MINIMUM_COST_BPS
 from envs.market import Market
+from evaluation.charged_costs import charged_costs
 from evaluation.gate import GateConfig, GateEvidence, Verdict, judge
+from evaluation.gate_evidence import SupportingEvidence
+from evaluation.ledger import record_hashes
+from evaluation.ledger_records import Look, Record
+from evaluation.looks import Counted, count_looks
 from evaluation.metrics import sharpe_ratio
-from evaluation.overfitting import cscv
+from evaluation.overfitting import CscvResult
+from evaluation.plausibility import delay_losses
+from evaluation.return_sketch import Sketch
 from evaluation.rollout import run_schedules
-from policies.baselines import Schedule, flat, momentum
+from evaluation.scoring import ScoringConfig, score_fold
+from evaluation.search_evidence import MIN_COLUMNS, padded_overfitting
+from evaluation.splits import Fold
+from evaluation.walk_forward import FoldResult, WalkForwardResult, window_return
+from policies.baselines import Schedule
+from policies.origin import UNSEEN
 
 FloatArray = NDArray[np.float64]
 DAY_SECONDS = 86_400
 FLIP_PROBABILITY = 0.05
+FIRST_BAR = 50
+"""First scored bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,22 +64,19 @@ class StudyLaw:
     annual_sharpe : of following the planted sign faithfully, before costs; 0 plants nothing.
     least_faithful : the trials follow the sign in a share of bars drawn between this and 1, and a sign of their own in
         the others.
-    num_blocks : blocks of CSCV.
-    num_placebos : strategies without skill that pad the matrix of CSCV; needed by a study of one trial.
     """
 
     num_bars: int
     num_trials: int
     annual_sharpe: float
     least_faithful: float = 0.6
-    num_blocks: int = 10
-    num_placebos: int = 0
 
     def market(self, seed: int) -> SyntheticMarket:
         """The seeded market: one asset with 1 % volatility a day."""
         common = {
-            "seed": seed, "num_bars": self.num_bars + 60, "num_assets": 1, "bar_seconds": DAY_SECONDS,
-            "start_utc": "2010-01-01", "volatility": 0.01, "noise_features": 1, "cost_bps": 2.0,
+            "seed": seed, "num_bars": self.num_bars + FIRST_BAR + 10, "num_assets": 1, "bar_seconds": DAY_SECONDS,
+            "start_utc": "2010-01-01", "volatility": 0.01, "noise_features": 1,
+            "cost_bps": MINIMUM_COST_BPS["crypto_spot"],
         }  # fmt: skip
         law: SyntheticConfig = NoiseConfig(**common)  # type: ignore[arg-type]
         if self.annual_sharpe:
@@ -103,48 +122,35 @@ def _persistent_signs(num_bars: int, count: int, random: np.random.Generator) ->
     return np.cumprod(turns, axis=0, dtype=np.float64)
 
 
-def run_study(law: StudyLaw, seed: int, env: PortfolioEnvConfig, gate: GateConfig) -> StudyOutcome:
-    """Draw a market and its trials from the seed, score all of them, pick the best, and ask the gate."""
+def run_study(
+    law: StudyLaw, seed: int, env: PortfolioEnvConfig, gate: GateConfig, scoring: ScoringConfig
+) -> StudyOutcome:
+    """Draw a market and its trials from the seed, score all of them, pick the best, and ask the gate.
+
+    Parameters
+    ----------
+    env : charges its costs. scoring : baselines, placebos and stress beside the best trial.
+    """
     synthetic = law.market(seed)
-    panel = synthetic.panel
-    random = np.random.default_rng([seed, 20])
-    directions = trial_directions(law, synthetic, random)
-    schedules = {f"trial {k}": Schedule(target_TA=directions[:, [k]]) for k in range(law.num_trials)}
-    baselines = {
-        "flat": flat(panel),
-        "buy_and_hold": np.ones((panel.num_bars, 1)),
-        "momentum": momentum(panel, lookback_bars=20),
-        "mean_reversion": -momentum(panel, lookback_bars=20),
-    }
-    schedules |= {name: Schedule(target_TA=target) for name, target in baselines.items()}
-    placebos = _persistent_signs(panel.num_bars, law.num_placebos, random)
-    schedules |= {f"placebo {k}": Schedule(target_TA=placebos[:, [k]]) for k in range(law.num_placebos)}
-    window = Window(start_bar=50, stop_bar=50 + law.num_bars)
-    market = _plain_market(synthetic)
-    tracks = run_schedules(schedules, market, env, [window])
-    dearer = run_schedules(schedules, market, env, [window], cost_factor=gate.stress_cost_factor)
-    columns = {name: _whole(rows[0].net_return, law) for name, rows in tracks.items()}
-    returns_TN = np.column_stack([columns[f"trial {k}"] for k in range(law.num_trials)])
-    padding = [columns[f"placebo {k}"] for k in range(law.num_placebos)]
+    panel, market = synthetic.panel, _plain_market(synthetic)
+    fold = Fold(index=0, train=slice(0, FIRST_BAR - 1), test=slice(FIRST_BAR, FIRST_BAR + law.num_bars))
+    directions = trial_directions(law, synthetic, np.random.default_rng([seed, 20]))
+    trials = [Schedule(target_TA=directions[:, [k]]) for k in range(law.num_trials)]
+    window = Window(start_bar=fold.test.start, stop_bar=fold.test.stop)
+    tracks = run_schedules({f"{k}": trial for k, trial in enumerate(trials)}, market, env, [window])
+    returns_TN = np.column_stack([window_return(tracks[f"{k}"][0], fold.test) for k in range(law.num_trials)])
     sharpes = np.array([sharpe_ratio(column) for column in returns_TN.T])
     best = int(np.nanargmax(sharpes))
-    blocks = cscv(np.column_stack([returns_TN, *padding]), law.num_blocks)
+    chosen = score_fold(
+        fold, trials[best], panel, market, env, scoring, seed=seed, find_exposures=tuple,
+        least_cost_bps=_least_costs(gate, panel),
+    )  # fmt: skip
+    counted = _counted(returns_TN, best, panel, fold)
+    blocks = _overfitting(counted, chosen)
     periods = panel.periods_per_year
-    evidence = GateEvidence(
-        net_return=returns_TN[:, best],
-        bar_utc=panel.bar_utc[window.start_bar : window.stop_bar],
-        periods_per_year=periods,
-        num_trades=int(np.count_nonzero(np.diff(directions[window.start_bar : window.stop_bar, best]))),
-        baselines={name: columns[name] for name in baselines},
-        num_trials=law.num_trials,
-        trial_sharpe_variance=float(np.nanvar(sharpes, ddof=1)) if law.num_trials > 1 else None,
-        stressed=_whole(dearer[f"trial {best}"][0].net_return, law),
-        stressed_baselines={name: _whole(dearer[name][0].net_return, law) for name in baselines},
-        overfitting=blocks.probability_of_loss,
-    )
     early = returns_TN[: law.num_bars // 4]
     return StudyOutcome(
-        verdict=judge(gate, evidence),
+        verdict=judge(gate, _evidence(gate, panel, chosen, counted, blocks)),
         best_sharpe=float(sharpes[best] * math.sqrt(periods)),
         best_validation_sharpe=float(np.nanmax([sharpe_ratio(c, periods_per_year=periods) for c in early.T])),
         overfitting=blocks.probability_of_overfitting,
@@ -152,8 +158,63 @@ def run_study(law: StudyLaw, seed: int, env: PortfolioEnvConfig, gate: GateConfi
     )
 
 
-def _whole(net_return: FloatArray, law: StudyLaw) -> FloatArray:
-    return np.concatenate([net_return, np.zeros(law.num_bars - len(net_return))])
+def _least_costs(gate: GateConfig, panel: Panel) -> dict[str, float]:
+    asked = gate.min_cost_bps
+    return dict.fromkeys(panel.symbols, MINIMUM_COST_BPS["crypto_spot"] if asked is None else asked)
+
+
+def _counted(returns_TN: FloatArray, best: int, panel: Panel, fold: Fold) -> Counted:
+    """The trials as looks of a ledger, counted at the scored bars."""
+    bars = panel.bar_utc[fold.test]
+    records = [Record.of(column, bars, panel.bar_seconds) for column in returns_TN.T]
+    looks, sketches = [], {}
+    for number, record in enumerate(records):
+        returns, instants = record_hashes(record)
+        sketch = Sketch.of(record)
+        assert sketch is not None
+        sketches[returns] = sketch
+        looks.append(
+            Look(
+                number=number + 1, kind="sweep trial" if len(records) > 1 else "training", study="calibration",
+                data_fingerprint=panel.fingerprint, runs=(), coverages=(), status="finished",
+                sharpe=sharpe_ratio(record.net_return), num_bars=len(bars), bar_seconds=panel.bar_seconds,
+                returns=returns, instants=instants, sketch=returns,
+            )
+        )  # fmt: skip
+    by_hash = {look.returns: record.net_return for look, record in zip(looks, records)}
+    return count_looks(
+        looks, records[best], sketches, lambda names: {name: by_hash[name] for name in names},
+        own_instants=looks[best].instants, own_returns=looks[best].returns,
+    )  # fmt: skip
+
+
+def _overfitting(counted: Counted, chosen: FoldResult) -> CscvResult:
+    """CSCV over the looks, padded as a job's where there are few."""
+    missing = max(MIN_COLUMNS - counted.rivals_TN.shape[1], 0)
+    assert chosen.placebo_return is not None
+    blocks = padded_overfitting(counted.rivals_TN, chosen.placebo_return[:, :missing])
+    assert blocks is not None
+    return blocks
+
+
+def _evidence(
+    gate: GateConfig, panel: Panel, chosen: FoldResult, counted: Counted, blocks: CscvResult
+) -> GateEvidence:
+    unseen = np.full(chosen.fold.test.stop - chosen.fold.test.start, UNSEEN, dtype=np.int8)
+    result = WalkForwardResult(panel=panel, folds=(replace(chosen, exposure=unseen),))
+    supporting = SupportingEvidence(
+        **counted.looks.for_gate(),
+        seeds={chosen.seed: result.net_return},
+        overfitting=blocks.probability_of_loss,
+        overfitting_published=blocks.probability_of_overfitting,
+        leak_check=LeakReport(cut_bars=(), bars_compared=0, findings=()),
+        charged=charged_costs(
+            [chosen.recording], panel.symbols, dict.fromkeys(panel.symbols, CRYPTO_SPOT.multiplier),
+            _least_costs(gate, panel),
+        ),
+        delay_losses=delay_losses(result),
+    )  # fmt: skip
+    return GateEvidence.of(result, supporting)
 
 
 def _plain_market(synthetic: SyntheticMarket) -> Market:
@@ -192,9 +253,11 @@ class Calibration:
     mean_probability_of_loss: float
 
 
-def calibrate(law: StudyLaw, seeds: Iterable[int], env: PortfolioEnvConfig, gate: GateConfig) -> Calibration:
+def calibrate(
+    law: StudyLaw, seeds: Iterable[int], env: PortfolioEnvConfig, gate: GateConfig, scoring: ScoringConfig
+) -> Calibration:
     """Run a study per seed and count."""
-    outcomes = [run_study(law, seed, env, gate) for seed in seeds]
+    outcomes = [run_study(law, seed, env, gate, scoring) for seed in seeds]
     names = [c.name for c in outcomes[0].verdict.criteria if c.passed is not None]
     held = [{c.name: bool(c.passed) for c in outcome.verdict.criteria} for outcome in outcomes]
     return Calibration(

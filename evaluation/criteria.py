@@ -10,7 +10,7 @@ from envs.checks.sampling import REQUIRED_RATE
 from evaluation.charged_costs import ChargedCost, in_total
 from evaluation.gate_evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.metrics import max_drawdown, sharpe_ratio, total_return
-from evaluation.plausibility import MAX_SHARE_LOST, in_doubt, suspicion
+from evaluation.plausibility import MAX_SHARE_LOST, in_doubt, most_plausible, suspicion
 from evaluation.seen_shares import SeenShares
 from evaluation.significance import (
     deflated_probability,
@@ -205,19 +205,22 @@ def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -
 
 def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
     value, most = sharpe_ratio(evidence.net_return, periods_per_year=evidence.periods_per_year), math.nan
-    losses, stated = evidence.delay_losses, evidence.known_after
+    losses, stated, short = evidence.delay_losses, evidence.known_after, ""
     written = "".join(f" Stated: {name} is known after {after}." for name, after in stated.items())
     if evidence.synthetic:
         reason = "The market is drawn from a law and says so: no result is too good for it."
         return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)
-    most = config.max_plausible_sharpe
+    years = len(evidence.net_return) / evidence.periods_per_year
+    most = most_plausible(config.max_plausible_sharpe, years) if years else config.max_plausible_sharpe
+    if most > config.max_plausible_sharpe:
+        short = f" of {365 * years:.1f} days, in which luck alone does much"
     if losses is None:
         return _missing(most, "<=", "What is lost when one input is a bar late")
     doubted = in_doubt(losses, stated)
     if value > most:
         hangs = f" Of it, a delay by one bar of {suspicion(losses)}." if losses else ""
-        reason = f"The annual Sharpe ratio of {value:.2f} is too good for real bars; at most {most:.2f} is believed."
-        reason += f"{hangs}{written}"
+        reason = f"The annual Sharpe ratio of {value:.2f} is too good for real bars; "
+        reason += f"at most {most:.2f} is believed{short}.{hangs}{written}"
     elif doubted:
         value, most = max(loss.share_lost for loss in doubted), MAX_SHARE_LOST
         reason = (
@@ -228,7 +231,7 @@ def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
     else:
         held = f" Of it, a delay by one bar of {suspicion(losses)}, as stated." if losses else ""
         shown = "is not defined" if math.isnan(value) else f"is {value:.2f}"
-        reason = f"The annual Sharpe ratio {shown}; at most {most:.2f} is believed.{held}{written}"
+        reason = f"The annual Sharpe ratio {shown}; at most {most:.2f} is believed{short}.{held}{written}"
         return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)
     return Measured(value=value, threshold=most, comparison="<=", passed=False, reason=reason)
 

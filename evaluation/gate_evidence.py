@@ -42,7 +42,8 @@ class GateConfig:
     max_overfitting : largest probability that the best trial of one half of the bars loses in the other, 0 to 1.
     max_placebo_rate : largest share of placebo markets on which the same gate may pass, 0 to 1.
     min_cost_bps : least trading cost per unit of turnover, basis points a side; None takes that of each symbol's kind.
-    max_plausible_sharpe : annual Sharpe ratio above which a record on real bars is not believed.
+    max_plausible_sharpe : annual Sharpe ratio above which a record on real bars is not believed; of a short one more
+        is, see `evaluation.plausibility.most_plausible`.
     """
 
     enforced: tuple[str, ...]

@@ -1,4 +1,7 @@
-"""What is too good: which inputs' delay by one bar takes more than half of a score, beyond chance."""
+"""What is too good: a Sharpe ratio that neither skill nor luck reaches, and what hangs on one bar of one input.
+
+An input is suspected when its delay by one bar takes more than half of a score, beyond chance.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ PARTY_SHARE = 0.05
 """Share that one of several late inputs takes alone, above which it is named among those that must be explained."""
 SIGNIFICANCE = 0.005
 """Of the score, and of a loss after Bonferroni's correction for the number of inputs."""
+CHANCE = 0.01
+"""Share of honest records, however short, whose Sharpe ratio may be above what is believed of them."""
 NUM_BLOCKS = 50
 """Blocks of time of the paired test, so that neighbouring bars that are held alike count as one."""
 
@@ -38,6 +43,20 @@ class DelayLoss:
     names: tuple[str, ...]
     share_lost: float
     t: float
+
+
+def most_plausible(limit: float, years: float) -> float:
+    """Annual Sharpe ratio above which a record of this length is not believed.
+
+    A Sharpe ratio that was measured over y years is off by 1 / sqrt(y) (Lo, "The statistics of Sharpe ratios", 2002):
+    a true one of 3 shows 9 and more in a month of twenty. So half of the limit is given to skill, and to luck what one
+    record in a hundred gains by it; from 0.6 years on the limit of 6 itself is more.
+
+    Parameters
+    ----------
+    limit : `GateConfig.max_plausible_sharpe`, of long records. years : length of the record, above 0.
+    """
+    return max(limit, limit / 2.0 + float(stats.norm.ppf(1.0 - CHANCE)) / math.sqrt(years))
 
 
 def delay_losses(result: WalkForwardResult) -> tuple[DelayLoss, ...] | None:

@@ -10,6 +10,8 @@ from evaluation.overfitting import CscvResult, cscv
 FloatArray = NDArray[np.float64]
 MAX_BLOCKS = 16
 """Blocks of CSCV: 12,870 combinations."""
+MIN_COLUMNS = 5
+"""Trials and placebo strategies that CSCV chooses from, at least."""
 
 
 def search_overfitting(trials_TN: FloatArray) -> CscvResult | None:

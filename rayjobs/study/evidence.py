@@ -13,7 +13,7 @@ from evaluation.charged_costs import ChargedCost, charged_costs
 from evaluation.gate_evidence import SupportingEvidence
 from evaluation.gate_standard import lowered_thresholds
 from evaluation.plausibility import delay_losses
-from evaluation.search_evidence import padded_overfitting
+from evaluation.search_evidence import MIN_COLUMNS, padded_overfitting
 from evaluation.walk_forward import WalkForwardResult
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
@@ -21,9 +21,6 @@ from rayjobs.study.entered_look import EnteredLook
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.least_costs import is_synthetic, least_costs
-
-MIN_COLUMNS = 5
-"""Trials and placebo strategies that CSCV chooses from, at least."""
 
 
 def chained(study: Study, outcomes: Sequence[FoldOutcome]) -> WalkForwardResult:

@@ -14,7 +14,7 @@ from envs.episodes import Window
 from evaluation.delayed_inputs import DelayedInputs, delayed_tracks
 from evaluation.exposures import Exposure
 from evaluation.gate import judge
-from evaluation.plausibility import DelayLoss, delay_losses
+from evaluation.plausibility import DelayLoss, delay_losses, most_plausible
 from evaluation.rollout import Scenario, evaluation_config, record_rows, scenario_env
 from evaluation.scoring import score_fold
 from evaluation.splits import Fold
@@ -201,6 +201,36 @@ def test_no_statement_makes_a_sharpe_ratio_beyond_belief_believed():
     )
     assert found.passed is False
     assert "too good for real bars" in found.reason
+
+
+def test_of_a_long_record_the_limit_itself_is_believed_and_of_a_short_one_what_luck_adds():
+    # A month: 3 + 2.326 * sqrt(12) = 11.06. From (2.326 / 3)^2 = 0.601 years on 6 is more.
+    assert most_plausible(6.0, 1.0 / 12.0) == pytest.approx(11.06, abs=0.005)
+    assert most_plausible(6.0, 0.60) > 6.0
+    assert most_plausible(6.0, 0.602) == 6.0
+    assert most_plausible(6.0, 3.0) == 6.0
+
+
+def test_at_most_one_lucky_short_record_in_a_hundred_is_called_too_good():
+    random, bars = np.random.default_rng(0), 28 * 48
+    true = 3.0 / np.sqrt(365 * 48)  # per bar, of an annual Sharpe ratio of 3
+    records = true + random.standard_normal((4000, bars))
+    sharpe = records.mean(axis=1) / records.std(axis=1, ddof=1) * np.sqrt(365 * 48)
+    assert (sharpe > 6.0).mean() > 0.15  # which 6 itself would refuse
+    assert (sharpe > most_plausible(6.0, 28 / 365)).mean() < 0.015
+
+
+def test_the_sentence_on_a_short_record_says_how_much_is_believed_and_why():
+    short = good_evidence()
+    bars = 100  # 0.4 years of 252
+    changed = {
+        "net_return": short.net_return[:bars], "bar_utc": short.bar_utc[:bars], "exposure": None, "stressed": None,
+        "baselines": {k: v[:bars] for k, v in short.baselines.items()}, "delay_losses": (),
+    }  # fmt: skip
+    found = plausibility(**changed)
+    days = 365 * bars / short.periods_per_year
+    assert found.threshold == pytest.approx(most_plausible(6.0, days / 365))
+    assert f"is believed of {days:.1f} days, in which luck alone does much." in found.reason
 
 
 def test_several_inputs_together_need_a_statement_of_each():

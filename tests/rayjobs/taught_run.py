@@ -21,7 +21,7 @@ from rayjobs.monitoring.tracking import tracker
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.evidence import chained, completed
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, score_policy
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, score_policy, with_origin
 from rayjobs.study.load import load_study
 from rayjobs.study.report import report_study
 
@@ -55,8 +55,9 @@ def taught(study: Study, fold, run: Path, weights: dict[str, float]) -> FoldOutc
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    policy = TrainedPolicy(contract, network.state_dict())
     place_of = run / "checkpoints" / f"fold_{fold.index:02d}" / "best"
+    contract = with_origin(contract, study, fold, market.first_bar, place_of)
+    policy = TrainedPolicy(contract, network.state_dict())
     policy.save(place_of)
     result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
     return FoldOutcome(result=result, iterations=(), policy=place_of)

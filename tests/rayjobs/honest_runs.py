@@ -1,0 +1,139 @@
+"""Honest runs of the bundled experiments on short stretches of their bars, judged in a second or two, without Ray.
+
+A study is an experiment with bars, windows, costs and env that a seed draws. Its policies are scripts, networks with
+random weights, and networks that were taught the sign of a forecast: a ridge regression of the next bar's return,
+fitted on the fold's training window. None of them knows anything that it should not, so that a criterion which asks
+about the run rather than its success (what was seen, charged, leaked, or too good) must hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from small_run import scripted, untrained
+from taught_run import taught
+
+from envs.checks.leaks import LeakReport
+from evaluation.gate import Criterion, judge
+from evaluation.gate_evidence import GateEvidence, SupportingEvidence
+from evaluation.metrics import sharpe_ratio
+from rayjobs.config.compose import compose
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.study.evidence import chained, completed
+from rayjobs.study.fold import FoldOutcome, Study, fold_market
+from rayjobs.study.load import load_study
+
+EXPERIMENTS = ("crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise")
+ABOUT_THE_RUN = ("unseen", "full_costs", "plausibility", "leak_check")
+"""Criteria that an honest run does not fail, whatever it earns."""
+SCRIPTS = ("buy_and_hold", "equal_weight", "flip", "momentum_sign")
+TRAINED = ("untrained", "fitted")
+LESS = (
+    "scoring.supervised=[]", "scoring.placebo_strategies=0", "scoring.in_sample=false", "policy.encoder_units=8",
+    "policy.core_units=8",
+)  # fmt: skip
+CRYPTO_COSTS = (
+    (), ("costs.slippage=fixed_bps", "costs.slippage_value=2"), ("costs=market_impact",), ("costs.latency_bars=1",),
+    ("instruments=crypto_perpetual",),
+)  # fmt: skip
+SPY_COSTS = ((), ("costs.slippage_value=0.7",), ("costs.latency_bars=1",))
+FLAT_COSTS = ((), ("costs.fee_bps=0.5", "costs.half_spread_bps=0.5"), ("costs.latency_bars=1",))
+ENVS = (
+    (), (), ("env=triple_barrier",), ("env=weights",), ("env=direction_size",), ("env=atr_barriers",),
+    ("env=volatility_target",),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class HonestRun:
+    """What the gate says of one run. `sharpe` is annual, `years` the length of its record."""
+
+    experiment: str
+    overrides: tuple[str, ...]
+    policy: str
+    sharpe: float
+    years: float
+    criteria: Mapping[str, Criterion]
+
+    @property
+    def alarms(self) -> dict[str, str]:
+        """Name -> sentence of the criteria about the run that do not hold."""
+        return {name: self.criteria[name].reason for name in ABOUT_THE_RUN if not self.criteria[name].passed}
+
+
+def drawn(experiment: str, seed: int) -> tuple[str, ...]:
+    """Overrides of a study: bars, windows, costs and env."""
+    random = np.random.default_rng([EXPERIMENTS.index(experiment), seed])
+
+    def one_of(options: Sequence) -> tuple[str, ...]:
+        return tuple(options[random.integers(len(options))])
+
+    env = one_of(ENVS)
+    if experiment == "spy_intraday":
+        sessions, first = int(random.choice([3, 5, 10])), int(random.integers(0, 640))
+        start = np.busday_offset("2017-01-03", first, roll="forward")
+        bars = (
+            f"data.start_utc={start}", f"data.stop_utc={start + (40 + 3 * sessions)}",
+            f"walk_forward.train_bars={390 * 15}", f"walk_forward.test_bars={390 * sessions}", "env.episode.bars=390",
+        )  # fmt: skip
+        return (*bars, *one_of(SPY_COSTS), *env)
+    days, train = int(random.choice([7, 14, 30])), 1500
+    windows = (
+        f"walk_forward.train_bars={train}",
+        f"walk_forward.test_bars={48 * days}",
+        "env.episode.bars=48",
+    )
+    needed = train + 2 * 48 * days + 120
+    if experiment == "crypto_portfolio":
+        start = np.datetime64("2017-10-01") + int(random.integers(0, 730 - needed // 48 - 2))
+        return (
+            f"data.start_utc={start}", f"data.stop_utc={start + (needed // 48 + 1)}", *windows,
+            *one_of(CRYPTO_COSTS), *env,
+        )  # fmt: skip
+    return (f"data.seed={seed + 10}", f"data.num_bars={needed}", *windows, *one_of(FLAT_COSTS), *env)
+
+
+def fitted(study: Study, fold, run: Path) -> FoldOutcome:
+    """A network that holds the sign of a forecast, fitted on the training window."""
+    market, _ = fold_market(study, fold)
+    bars = np.arange(market.first_bar, fold.train.stop - 1)
+    close = study.panel.close
+    following = np.nan_to_num(close[bars + 1] / close[bars] - 1.0)
+    rows = market.features[bars].reshape(-1, market.features.shape[2]).astype(np.float64)
+    penalty = 1e-3 * len(rows) * np.eye(rows.shape[1])
+    weight = np.linalg.solve(rows.T @ rows + penalty, rows.T @ following.ravel())
+    return taught(study, fold, run, dict(zip(market.asset_names, weight.tolist())))
+
+
+def study_runs(
+    experiment: str, overrides: Sequence[str], policies: Sequence[str], root: Path, *, leaks: bool = True
+) -> Iterator[HonestRun]:
+    """Each of the policies on one study.
+
+    Parameters
+    ----------
+    root : where policies are written. leaks : run the leak check; else it is taken to be clean.
+    """
+    base = [f"+experiment={experiment}", *LESS, *overrides]
+    known = None if leaks else LeakReport(cut_bars=(), bars_compared=0, findings=())
+    for policy in policies:
+        chosen = [f"policy={policy}"] if policy not in TRAINED else ["policy=mlp"]
+        values = {k: v for k, v in compose("train", [*base, *chosen]).items() if k in TRAIN_KEYS}
+        config = build_train_config(values)
+        if policy == "fitted" and config.env.action.scheme != "direction":
+            continue  # a side is all that it was taught
+        study, _, folds = load_study(config)
+        score = {"untrained": untrained, "fitted": fitted}.get(policy, scripted)
+        result = chained(study, [score(study, fold, root) for fold in folds])
+        evidence = completed(study, result, SupportingEvidence(leak_check=known))
+        known = evidence.leak_check  # the same for every policy of the study
+        verdict = judge(study.config.gate, GateEvidence.of(result, evidence))
+        periods = study.panel.periods_per_year
+        yield HonestRun(
+            experiment=experiment, overrides=tuple(overrides), policy=policy,
+            sharpe=sharpe_ratio(result.net_return, periods_per_year=periods), years=len(result.net_return) / periods,
+            criteria={c.name: c for c in verdict.criteria},
+        )  # fmt: skip
