@@ -3,6 +3,8 @@
 For each column and symbol, and for all symbols together, the rank correlation with the return of the next bar is
 measured in each of several parts of the bars. A t statistic beyond 10 in every part is no edge that a market leaves
 lying about: the column was written after the fact, or labelled a bar early. It is found and said; nothing is changed.
+The same is asked of every lead up to a fifth of a part: the change of a label of the next 48 bars ranks the return 48
+bars ahead, although the next bar's return is but a small part of it.
 
 Axes: T time, A asset, N bars of a part.
 """
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 from scipy.stats import rankdata
 
 from data.known_columns import ColumnStatement
@@ -29,6 +32,9 @@ MIN_BARS = 20
 MIN_CORRELATION = 0.1
 """What a form other than the column itself must reach as well: a lagged price over the close is honest, and bounces."""
 MAX_BARS_AHEAD = 3
+FURTHEST_SHARE = 0.2
+"""Largest lead that is looked at, as a share of a part's bars."""
+MOST_BARS_AHEAD = 5_000
 EVERY_SYMBOL = "all symbols"
 
 
@@ -42,6 +48,7 @@ class Foreknown:
     form : "" for the column as it is, else what was made of it.
     weakest_t : the t statistic of the part in which it is smallest in size.
     bars_ahead : which bar's return it ranks; 1 is the next.
+    kind : "column", or "feature" of the user's own.
     """
 
     column: str
@@ -49,6 +56,7 @@ class Foreknown:
     form: str
     weakest_t: float
     bars_ahead: int = 1
+    kind: str = "column"
 
     def __str__(self) -> str:
         what = f"{self.form} of " if self.form else ""
@@ -56,7 +64,7 @@ class Foreknown:
             "the next bar's return" if self.bars_ahead == 1 else f"the return {self.bars_ahead} bars ahead"
         )
         return (
-            f"{what}column {self.column!r} ({self.symbol}) ranks {whose} with |t| of "
+            f"{what}{self.kind} {self.column!r} ({self.symbol}) ranks {whose} with |t| of "
             f"{abs(self.weakest_t):.0f} or more in every part: known at the close?"
         )
 
@@ -69,21 +77,40 @@ def foreknown_columns(
     A column is looked at as it is, by its change, and over the close: a forecast of the next price gives itself away by
     the distance to this one. It is asked for the next bar first, and for the few after it.
     """
+    return foreknown_values(panel, {**panel.exogenous, "volume": panel.volume}, statements)
+
+
+def foreknown_values(
+    panel: Panel,
+    inputs: Mapping[str, FloatArray],
+    statements: Mapping[str, ColumnStatement] | None = None,
+    *,
+    least_bars_ahead: int = 1,
+) -> tuple[Foreknown, ...]:
+    """Suspects among (T, A) inputs by name, stated ones left out; see `foreknown_columns`.
+
+    Parameters
+    ----------
+    least_bars_ahead : leads below it are not looked at.
+    """
     parts = [
         slice(int(p[0]), int(p[-1]) + 1)
         for p in np.array_split(np.arange(panel.num_bars), NUM_PARTS)
         if len(p)
     ]
-    found = []
-    for name, values in {**panel.exogenous, "volume": panel.volume}.items():
+    found: list[Foreknown] = []
+    for name, values in inputs.items():
         if statements and name in statements:
             continue
         forms = _forms(values, panel)
-        looks = ((form, bars) for form in forms for bars in range(1, MAX_BARS_AHEAD + 1))
+        looks = ((form, bars) for form in forms for bars in range(least_bars_ahead, MAX_BARS_AHEAD + 1))
         suspects = (
             suspected(name, forms[form], panel, parts, form=form, bars_ahead=bars) for form, bars in looks
         )
-        found += next((some for some in suspects if some), [])
+        some = next((some for some in suspects if some), [])
+        found += some or next(
+            (far for form in forms if (far := _suspected_far(name, forms[form], panel, parts, form))), []
+        )
     return tuple(found)
 
 
@@ -110,6 +137,71 @@ def suspected(
         return suspects
     together = _weakest_t(_pooled_t(values[p], ahead[p], form) for p in parts)
     return [found(EVERY_SYMBOL, together)] if together > MAX_T else []
+
+
+def _suspected_far(
+    name: str, values: FloatArray, panel: Panel, parts: Sequence[slice], form: str
+) -> list[Foreknown]:
+    """Symbols of which the values rank the return at one lead beyond the next few bars, with |t| > 10 in every part."""
+    now, found = _returns(panel), []
+    furthest = min(int(FURTHEST_SHARE * min(p.stop - p.start for p in parts)), MOST_BARS_AHEAD)
+    if furthest <= MAX_BARS_AHEAD:
+        return []
+    for a, symbol in enumerate(panel.symbols):
+        weakest = np.full(furthest - MAX_BARS_AHEAD, np.inf)
+        for p in parts:
+            weakest = np.minimum(weakest, np.abs(_lead_t(values[p, a], now[p, a], furthest, form)))
+            if not weakest.max() > MAX_T:
+                break
+        else:
+            lead = int(weakest.argmax())
+            found.append(
+                Foreknown(
+                    column=name, symbol=symbol, form=form, weakest_t=float(weakest[lead]),
+                    bars_ahead=lead + MAX_BARS_AHEAD + 1,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _lead_t(values: FloatArray, now: FloatArray, furthest: int, form: str) -> FloatArray:
+    """(K,) t statistics of the rank correlation of (N,) values with the return of the bar K bars later, 0 if unknown.
+
+    All leads at once, by the convolution theorem; the same ranks serve all of them.
+    """
+    ranks, known = zip(*(_ranks(each) for each in (values, now)))
+    size = fft.next_fast_len(len(values) + furthest)
+    sums, counts = (
+        fft.irfft(np.conj(fft.rfft(first, size)) * fft.rfft(second, size), size)[
+            MAX_BARS_AHEAD + 1 : furthest + 1
+        ]
+        for first, second in (ranks, [mask.astype(np.float64) for mask in known])
+    )
+    counts = np.round(counts)
+    correlation = np.clip(sums / np.maximum(counts, 1.0), -1.0, 1.0)
+    t = correlation * np.sqrt(np.maximum(counts - 2, 0.0) / np.maximum(1.0 - correlation**2, 1e-12))
+    enough = counts >= MIN_BARS
+    if form:
+        enough &= np.abs(correlation) >= MIN_CORRELATION
+    return np.where(enough, t, 0.0)
+
+
+def _ranks(values: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Average ranks of (N,) values, standardised, 0 where unknown; and where they are known."""
+    known = np.isfinite(values)
+    out = np.zeros(len(values))
+    if known.any():
+        rank = rankdata(values[known])
+        spread = rank.std()
+        out[known] = (rank - rank.mean()) / spread if spread > 0.0 else 0.0
+    return out, known
+
+
+def _returns(panel: Panel) -> FloatArray:
+    """(T, A) log return of each bar, close to close; NaN where one of its two closes is missing."""
+    now = np.full(panel.close.shape, np.nan)
+    now[1:] = np.diff(np.log(panel.close), axis=0)
+    return now
 
 
 def _weakest_t(t_of_parts: Iterable[float]) -> float:

@@ -92,7 +92,7 @@ def check_statements(
     statements: Mapping[str, ColumnStatement], panel: Panel, feature_names: Sequence[str]
 ) -> None:
     """Raise DataError for a statement about something that is neither a column of the data nor a feature."""
-    known = [*panel.exogenous, *feature_names, *BAR_COLUMNS]
+    known = list(dict.fromkeys([*panel.exogenous, *feature_names, *BAR_COLUMNS]))
     for name in statements:
         if name not in known:
             raise DataError(

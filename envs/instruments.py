@@ -68,6 +68,13 @@ class Instrument:
             "maintenance_margin_fraction", "liquidation_fee_bps",
         ):  # fmt: skip
             require_non_negative("instrument", name, getattr(self, name))
+        if self.delisted_utc is not None:
+            try:
+                np.datetime64(self.delisted_utc.removesuffix("Z"), "ns")
+            except ValueError as error:
+                raise ValueError(
+                    f"instrument.delisted_utc is {self.delisted_utc!r}; write an instant, such as 2024-01-31T16:00:00Z"
+                ) from error
 
     @property
     def tick_value(self) -> float:

@@ -100,11 +100,15 @@ def _baselines(config: GateConfig, evidence: GateEvidence) -> Measured:
 
 
 def _stressed(config: GateConfig, evidence: GateEvidence) -> Measured:
+    factor = evidence.stress_cost_factor
     if evidence.stressed is None or not evidence.stressed_baselines:
         return _missing(0.0, ">", f"The lead over baselines under costs x{config.stress_cost_factor:g}")
+    if factor is not None and factor < config.stress_cost_factor:
+        what = f"The lead over baselines under costs x{config.stress_cost_factor:g}"
+        return _missing(0.0, ">", f"{what} (scoring.stress_cost_factor is {factor:g})")
     value, rival = _lead(evidence.stressed, evidence.stressed_baselines, evidence.periods_per_year)
     subject = (
-        f"Under costs x{config.stress_cost_factor:g} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
+        f"Under costs x{factor or config.stress_cost_factor:g} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
     )
     return _measured(value, 0.0, ">", subject, ".2f")
 
@@ -227,6 +231,13 @@ def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
             f"Too much hangs on one bar: of the score, a delay by one bar of {suspicion(doubted)}. When is it known? "
             f"State it in the data config, as data.columns.{doubted[0].names[0]}.known_after: 0 bars (at the close of "
             f"its own bar), or 1 bar and more, by which a column is then delayed.{written}"
+        )
+    elif evidence.foreknown:
+        first, others = evidence.foreknown[0], len(evidence.foreknown) - 1
+        reason = (
+            f"An input ranks what is still to come: {first}{f' ({others} more do)' if others else ''} "
+            f"State it in the data config, as data.columns.{first.column}.known_after: 0 bars (at the close of its own "
+            f"bar), or 1 bar and more, by which a column is then delayed.{written}"
         )
     else:
         held = f" Of it, a delay by one bar of {suspicion(losses)}, as stated." if losses else ""

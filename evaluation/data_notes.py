@@ -23,6 +23,8 @@ from evaluation.splits import Fold
 
 LOUD_SHARE = 0.1
 """Share of a symbol's bars from which on a fact is told as a warning."""
+LEAST_COPIES = 5
+"""Bars in a row that repeat the one before, volume included, from which on chance is no explanation."""
 SHOWN_JUMPS = 3
 """Jumps of a symbol that its line names; the others are counted."""
 
@@ -72,6 +74,7 @@ def data_notes(
         if symbol in twins:
             same = f"has the prices of {twins[symbol]} in every bar: is it one instrument?"
             facts.append(_Fact(text=same, loud=True))
+        facts += [*_delisted_early(panel, a, instruments[symbol]), *_copies(panel, a)]
         if symbol in shifts:
             facts.append(_Fact(text=shifts[symbol].fact, loud=True))
         for tell_reach in (lot_fact, fill_fact):
@@ -99,7 +102,9 @@ def day(instant: np.datetime64) -> str:
 
 def _is_loud(remark: str) -> bool:
     """Remarks on files that were not read, labels that may be closes and bars of another length change results."""
-    return any(words in remark for words in ("not read", "data.labels", " apart", "were taken for it"))
+    return any(
+        words in remark for words in ("not read", "data.labels", " apart", "were taken for it", "end early")
+    )
 
 
 def _share(bars: int, of: int) -> str:
@@ -186,6 +191,37 @@ def _dropped(found: Sequence[Finding], rows: int) -> list[_Fact]:
             loud = kind == "shifted_session" or (kind != "rounded" and bars > LOUD_SHARE * rows)
             facts.append(_Fact(text=f"{bars:,} {what}{of}", loud=loud))
     return facts
+
+
+def _delisted_early(panel: Panel, a: int, instrument: Instrument) -> list[_Fact]:
+    """A delisting of the configuration after which the bars go on being traded."""
+    if instrument.delisted_utc is None:
+        return []
+    instant = np.datetime64(instrument.delisted_utc.removesuffix("Z"), "ns")
+    after = int(panel.tradable[np.searchsorted(panel.bar_utc, instant) :, a].sum())
+    if not after:
+        return []
+    text = f"is delisted by the configuration on {day(instant)}, but {after:,} tradable bars follow"
+    return [_Fact(text=text, loud=True)]
+
+
+def _copies(panel: Panel, a: int) -> list[_Fact]:
+    """Bars that repeat the one before, volume included: a halt, or a dead name, that was padded with copied rows."""
+    known = np.flatnonzero(panel.tradable[:, a])
+    rows = np.stack([panel.open[known, a], panel.high[known, a], panel.low[known, a], panel.close[known, a],
+                     panel.volume[known, a]], axis=1)  # fmt: skip
+    same = (rows[1:] == rows[:-1]).all(axis=1) & (np.diff(known) == 1)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(np.int8), [0]])))
+    lengths = edges[1::2] - edges[::2]
+    long = lengths >= LEAST_COPIES
+    if not long.any():
+        return []
+    first = known[edges[::2][long][0] + 1]
+    text = (
+        f"{int(lengths[long].sum()):,} bars repeat the one before with its volume, from {day(panel.bar_utc[first])} on:"
+        " a halt or a dead name padded with copies? Leave them out"
+    )
+    return [_Fact(text=text, loud=True)]
 
 
 def _idle(panel: Panel, a: int) -> list[_Fact]:

@@ -2,7 +2,8 @@
 
 Built-in clock features are left out: the published calendar is known years ahead. Built-in asset features are functions
 of the bars alone. Exogenous columns and the user's own features come from outside; beside each alone those that are
-like each other are late together, because what two columns say twice is not missed when one of them is late.
+like each other are late together, because what two columns say twice is not missed when one of them is late, and all
+of them, because what is spread over several columns is not missed either.
 """
 
 from __future__ import annotations
@@ -81,8 +82,19 @@ def exposures(
     places: dict[str, tuple[int, ...]] = {name: (place,) for name, place in handed_on.items()}
     places |= {group.name: group.places for group in own if group.kind == "asset"}
     outside = {name: at for name, at in places.items() if name not in stated}
-    for names in _alike(outside, market.features[bars]):
+    alike = _alike(outside, market.features[bars])
+    clocks = {g.name: g.places for g in own if g.kind == "clock" and g.name not in stated}
+    everything = (*outside, *clocks)
+    for names in alike:
         found.append(Exposure(names=names, asset=tuple(p for name in names for p in outside[name])))
+    if len(everything) > 1 and everything not in alike:
+        found.append(
+            Exposure(
+                names=everything,
+                asset=tuple(p for places_of in outside.values() for p in places_of),
+                clock=tuple(p for places_of in clocks.values() for p in places_of),
+            )
+        )
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.foreknowledge import Foreknown
 from envs.checks.leaks import LeakReport
 from evaluation.charged_costs import ChargedCost
 from evaluation.looks import Looks
@@ -107,6 +108,8 @@ class SupportingEvidence:
     synthetic : the market is drawn from a law by `data.synthetic`, whose best policy may be as good as it likes.
     delay_losses : inputs whose delay by a bar takes more than half of the score (`evaluation.plausibility`).
     known_after : column or feature -> when the user states that it is known.
+    foreknown : inputs that rank a later return too well, not stated (`data.foreknowledge`).
+    stress_cost_factor : multiple of all costs of the stressed comparison; None where it is the gate's own.
     """
 
     looks: Looks | None = None
@@ -122,6 +125,8 @@ class SupportingEvidence:
     synthetic: bool = False
     delay_losses: Sequence[DelayLoss] | None = None
     known_after: Mapping[str, str] = field(default_factory=dict)
+    foreknown: Sequence[Foreknown] = ()
+    stress_cost_factor: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,9 @@ read), `timestamps`, `part_files`, `symbol_names`, `bar_length` and `label_insta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from data.schema import DataError, nearest_name, one_line
 from data.sources.bar_length import check_bar_length
 from data.sources.dialect import TICKERS
 from data.sources.label_instants import check_labels, labels_remark, opening_labels
+from data.sources.left_out import left_out_remark
 from data.sources.part_files import Group, group_parts, join_parts
 from data.sources.symbol_names import require_one_symbol
 from data.sources.tables import SUFFIXES, Table, read_table, suffix_of
@@ -150,7 +152,33 @@ def _read_directory(path: Path, config: FilesConfig) -> _Read:
         joined, said = join_parts(known[name], parts)
         read.bars.update(joined if config.symbols else {s: joined[s] for s in files if s in joined} or joined)
         read.remarks.extend(said)
+    if config.symbols:
+        taken = {stem for name in config.symbols for stem in known[name].stems}
+        unchosen = {name: group for name, group in groups.items() if not taken & set(group.stems)}
+
+        def last_row(group: Group) -> np.datetime64:
+            return max(
+                _last_label(read_table(files[stem], config.timezone).rows, config, stem)
+                for stem in group.stems
+            )
+
+        read.remarks.extend(
+            _left_out(read.bars, config, {name: partial(last_row, group) for name, group in unchosen.items()})
+        )
     return read
+
+
+def _left_out(
+    bars: BarTables, config: FilesConfig, others: dict[str, Callable[[], np.datetime64]]
+) -> list[str]:
+    newest = max(rows.index.max().to_datetime64() for rows in bars.values())
+    return left_out_remark(
+        config.symbols, others, newest, start_utc=config.start_utc, stop_utc=config.stop_utc
+    )
+
+
+def _last_label(rows: pd.DataFrame, config: FilesConfig, where: str) -> np.datetime64:
+    return to_utc(rows["timestamp"], config.timezone, where).to_numpy("datetime64[ns]").max()
 
 
 def _not_read(unread: str, others: Sequence[str]) -> list[str]:
@@ -197,6 +225,15 @@ def _split(table: Table, path: Path, stem: str, config: FilesConfig, read: _Read
     for symbol in _wanted(config.symbols, list(tables), list(tables), str(path)):
         read.bars[symbol], said = _bars(tables[symbol], config, f"{path.name}: {symbol}")
         read.remarks.extend(said)
+    if config.symbols:
+        unchosen = {symbol: rows for symbol, rows in tables.items() if symbol not in config.symbols}
+        read.remarks.extend(
+            _left_out(
+                read.bars,
+                config,
+                {symbol: partial(_last_label, rows, config, symbol) for symbol, rows in unchosen.items()},
+            )
+        )
     return read
 
 

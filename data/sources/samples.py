@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from data.alignment import AlignedBars, align
 from data.known_columns import ColumnStatement
 from data.schema import DataError, nearest_name
+from data.sources.left_out import left_out_remark
 
 SAMPLES_DIR = Path(__file__).parent.parent / "samples"
 
@@ -71,13 +73,25 @@ def load_samples(config: SamplesConfig) -> AlignedBars:
     sample = SAMPLES[config.sample]
     symbols = config.symbols or sample.symbols
     bars = {symbol: _read_verified(f"{config.sample}/{symbol}.parquet") for symbol in symbols}
-    return align(
+    aligned = align(
         bars,
         calendar=sample.calendar,
         bar_seconds=sample.bar_seconds,
         start_utc=config.start_utc,
         stop_utc=config.stop_utc,
     )
+    others = {
+        symbol: partial(_last_row, f"{config.sample}/{symbol}.parquet")
+        for symbol in sample.symbols
+        if symbol not in symbols
+    }
+    newest = max(rows.index.max().to_datetime64() for rows in bars.values())
+    remarks = left_out_remark(symbols, others, newest, start_utc=config.start_utc, stop_utc=config.stop_utc)
+    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=tuple(remarks)))
+
+
+def _last_row(name: str) -> np.datetime64:
+    return _read_verified(name).index.max().to_datetime64()
 
 
 @lru_cache(maxsize=1)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 
 from data.known_columns import statements_of
 from evaluation.charged_costs import ChargedCost, charged_costs
 from evaluation.gate_evidence import SupportingEvidence
-from evaluation.gate_standard import lowered_thresholds
 from evaluation.plausibility import delay_losses
 from evaluation.search_evidence import MIN_COLUMNS, padded_overfitting
 from evaluation.walk_forward import WalkForwardResult
-from rayjobs.config.compose import compose
-from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.entered_look import EnteredLook
 from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.foreknown_inputs import foreknown_inputs
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.least_costs import is_synthetic, least_costs
 
@@ -26,21 +23,6 @@ from rayjobs.study.least_costs import is_synthetic, least_costs
 def chained(study: Study, outcomes: Sequence[FoldOutcome]) -> WalkForwardResult:
     """The folds as one out-of-sample record."""
     return WalkForwardResult(panel=study.panel, folds=tuple(outcome.result for outcome in outcomes))
-
-
-@cache
-def _standard() -> TrainConfig:
-    return build_train_config(compose("train"))
-
-
-def lowered_criteria(config: TrainConfig) -> tuple[str, ...]:
-    """What this job's gate demands less of than the gate as Rayfold ships it, whatever an experiment's files say."""
-    standard = _standard()
-    left_out = [name for name in standard.scoring.supervised if name not in config.scoring.supervised]
-    return (
-        *lowered_thresholds(config.gate, standard.gate),
-        *(f"the baseline {name} is left out" for name in left_out),
-    )
 
 
 def trial_evidence(
@@ -86,6 +68,8 @@ def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvide
         known_after={
             name: str(stated.known_after) for name, stated in statements_of(study.config.data).items()
         },
+        foreknown=foreknown_inputs(study),
+        stress_cost_factor=study.config.scoring.stress_cost_factor,
     )
     if evidence.leak_check is None:
         evidence = replace(evidence, leak_check=leak_report(study, result.folds[0].fold))

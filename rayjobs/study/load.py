@@ -14,6 +14,7 @@ from evaluation.splits import Fold
 from evaluation.walk_forward import ordered_folds, refuse_overlap
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars, training_windows
+from rayjobs.study.foreknown_inputs import warn_of_features
 from rayjobs.study.leak_check import check_simulator
 
 LOG = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     for fold in folds:
         training_windows(config, fold, lookback_bars(study))
     tell(notes_on(study, dataset.hygiene, folds), LOG)
+    warn_of_features(study)
     check_simulator(study, folds[0])
     return study, dataset.hygiene, folds
 

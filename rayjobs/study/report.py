@@ -23,10 +23,12 @@ from evaluation.seen_shares import record_title, record_warning
 from evaluation.summary import summarise
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
 from rayjobs.monitoring.tracking import Tracker
-from rayjobs.study.evidence import chained, completed, lowered_criteria
+from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.foreknown_inputs import foreknown_features
 from rayjobs.study.least_costs import is_synthetic
 from rayjobs.study.load import notes_on
+from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria
 
 LOG = logging.getLogger(__name__)
 EVIDENCE_FILE = "evidence.json"
@@ -71,7 +73,7 @@ def write_study(
     evidence = completed(study, result, evidence)
     configuration = yaml.safe_load((run / "config.yaml").read_text())
     reservations = _reservations(study, len(outcomes), configuration.get("evaluation"))
-    lowered = (*lowered_criteria(study.config), *reservations)
+    lowered = (*lowered_criteria(study.config), *lowered_charges(study, result), *reservations)
     verdict = judge(study.config.gate, GateEvidence.of(result, evidence), lowered=lowered)
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
@@ -147,7 +149,8 @@ def _conditions(study: Study) -> dict[str, str]:
         rows[f"column {name}"] = f"stated to be known after {stated.known_after}"
     if not is_synthetic(study.config):
         suspects = foreknown_columns(study.panel, statements_of(study.config.data))
-        rows |= {f"column {suspect.column}, {suspect.symbol}": str(suspect) for suspect in suspects}
+        suspects += foreknown_features(study)
+        rows |= {f"{suspect.kind} {suspect.column}, {suspect.symbol}": str(suspect) for suspect in suspects}
     if study.config.script is not None:
         rows["policy"] = f"scripted: {study.config.script}; nothing was trained"
     return rows

@@ -146,3 +146,27 @@ def test_loading_says_it_and_a_stated_delay_ends_it(tmp_path, caplog):
         moved = load(replace(config, columns=late)).panel
     assert caplog.text == ""
     np.testing.assert_array_equal(moved.exogenous["vendor_score"][1:], as_read.exogenous["vendor_score"][:-1])
+
+
+@pytest.mark.parametrize("bars_ahead", [20, 48])
+def test_a_label_of_many_bars_is_found_by_its_change_though_it_says_little_of_the_next_bar(bars_ahead):
+    # Its rank correlation with the next return is 1 / sqrt(20) at most, a third of that under the slow noise.
+    panel = bars(seed=8, num_bars=4000)
+    close = np.log(panel.close)
+    label = np.zeros(close.shape)
+    label[:-bars_ahead] = close[bars_ahead:] - close[:-bars_ahead]
+    noise = pd.DataFrame(np.random.default_rng(0).normal(size=close.shape)).ewm(halflife=200).mean().to_numpy()
+    values = label / label.std() + 2.0 * noise / noise.std()
+    found = foreknown_columns(with_column(panel, values))
+    assert {one.bars_ahead for one in found} == {bars_ahead}
+    assert "the change of column 'score' (SYN0) ranks the return" in str(found[0])
+
+
+def test_trailing_returns_and_slow_levels_are_not_named_at_any_lead():
+    for seed in range(10):
+        panel = bars(seed=seed, num_bars=2000)
+        close = np.log(panel.close)
+        past = np.full(close.shape, np.nan)
+        past[48:] = close[48:] - close[:-48]
+        for values in (past, close, pd.DataFrame(close).ewm(halflife=100).mean().to_numpy(), panel.close):
+            assert not foreknown_columns(with_column(panel, values))

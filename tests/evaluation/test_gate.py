@@ -252,7 +252,9 @@ def test_every_criterion_that_can_be_enforced_is_measured():
 def test_an_approval_under_lowered_criteria_says_so_and_a_refusal_gives_its_reason():
     verdict = judge(CONFIG, good_evidence(), lowered=("min_sharpe is 0.1 instead of 1",))
     assert verdict.passed
-    assert verdict.headline.startswith("Approved under lowered criteria: min_sharpe is 0.1 instead of 1; the ")
+    assert verdict.headline.startswith(
+        "Approved under lowered criteria: min_sharpe is 0.1 instead of 1; the "
+    )
     assert verdict.to_dict()["lowered"] == ["min_sharpe is 0.1 instead of 1"]
     refused = judge(CONFIG, replace(good_evidence(), num_trades=3), lowered=("x",))
     assert refused.headline.startswith("Refused: ")
@@ -262,3 +264,17 @@ def test_an_approval_on_a_made_market_says_so():
     verdict = judge(CONFIG, replace(good_evidence(), synthetic=True))
     assert verdict.headline.startswith("Approved on a made market: all ")
     assert verdict.to_dict()["synthetic"] is True
+
+
+def test_a_stressed_comparison_at_lower_costs_than_the_gates_is_none():
+    # scoring.stress_cost_factor=1.001 beside gate.stress_cost_factor=2 must not read "under costs x2".
+    criterion = {
+        c.name: c for c in judge(CONFIG, replace(good_evidence(), stress_cost_factor=1.001)).criteria
+    }["beats_baselines_stressed"]
+    assert criterion.passed is None
+    assert "scoring.stress_cost_factor is 1.001" in criterion.reason
+    higher = judge(CONFIG, replace(good_evidence(), stress_cost_factor=3.0))
+    assert higher.passed
+    assert "Under costs x3 the lead" in next(
+        c.reason for c in higher.criteria if c.name == "beats_baselines_stressed"
+    )

@@ -11,7 +11,13 @@ from scoring_settings import scoring_config
 from evaluation.scoring import score_fold, training_windows
 from evaluation.splits import Fold, WalkForward
 from evaluation.summary import summarise
-from evaluation.walk_forward import WalkForwardResult, ordered_folds, run_walk_forward, window_return
+from evaluation.walk_forward import (
+    WalkForwardResult,
+    ordered_folds,
+    refuse_overlap,
+    run_walk_forward,
+    window_return,
+)
 
 FOLDS = WalkForward(400, 300, horizon_bars=1, embargo_bars=9).folds(2000)
 SCORING = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=True)
@@ -111,3 +117,18 @@ def test_orders_that_name_no_fold_or_one_twice_are_refused():
         ordered_folds(FOLDS, fold_order=[0, 0])
     with pytest.raises(ValueError, match="leaves out fold 0 of"):
         ordered_folds(FOLDS, fold_order=[fold.index for fold in FOLDS[1:]])
+
+
+def test_a_choice_of_folds_is_no_order():
+    with pytest.raises(ValueError, match=r"leaves out fold 1 of"):
+        ordered_folds(FOLDS, fold_order=[f.index for f in FOLDS if f.index != 1])
+    assert len(ordered_folds(FOLDS, only_fold=1)) == 1
+
+
+def test_test_windows_that_overlap_are_refused_before_anything_is_trained():
+    folds = WalkForward(
+        train_bars=100, test_bars=50, step_bars=10, horizon_bars=1, embargo_bars=0, anchored=False
+    ).folds(400)
+    with pytest.raises(ValueError, match="folds 0 and 1 overlap"):
+        refuse_overlap(ordered_folds(folds))
+    refuse_overlap(ordered_folds(folds, only_fold=3))

@@ -86,3 +86,56 @@ def test_an_evaluation_of_a_trained_policy_on_shorter_bars_ends_with_one_sentenc
     said = " ".join(capsys.readouterr().err.split())
     assert "trained on bars of 30 minutes and is given bars of 15 minutes" in said
     assert not (tmp_path / "again").exists()
+
+
+def warnings_of(caplog, *overrides):
+    with caplog.at_level(logging.INFO):
+        load_with(*overrides)
+    return [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+
+
+def test_a_choice_of_symbols_is_told_with_those_left_out_that_end_early(tmp_path, caplog):
+    for symbol in ("AAA", "BBB", "CCC"):
+        write_bars(tmp_path, symbol=symbol)
+    given = write_bars(tmp_path, symbol="DEAD", num_rows=400)  # to 9 January; the others to 21 January
+    told = warnings_of(caplog, given, "data.symbols=[AAA,BBB]")
+    (line,) = [text for text in told if "data.symbols" in text]
+    assert "chooses 2 of 4 symbols that the source holds" in line
+    assert "1 end early (DEAD on 2024-01-09)" in line
+    caplog.clear()
+    told = warnings_of(caplog, given, "data.symbols=[AAA,BBB,CCC,DEAD]")
+    assert not [text for text in told if "data.symbols" in text]
+
+
+def test_a_choice_from_one_long_file_is_told_too(tmp_path, caplog):
+    tables = []
+    for symbol, rows in (("AAA", 1000), ("DEAD", 400)):
+        write_bars(tmp_path, symbol=symbol, num_rows=rows)
+        tables.append(pd.read_csv(tmp_path / f"{symbol}.csv").assign(symbol=symbol))
+    pd.concat(tables).to_csv(tmp_path / "all.csv", index=False)
+    told = warnings_of(caplog, f"data.path={tmp_path / 'all.csv'}", "data.symbols=[AAA]")
+    assert any("chooses 1 of 2" in text and "DEAD on 2024-01-09" in text for text in told)
+
+
+def test_a_halt_that_is_padded_with_copied_rows_is_told(tmp_path, caplog):
+    given = write_bars(tmp_path)
+    table = pd.read_csv(tmp_path / "XYZ.csv")
+    columns = ["open", "high", "low", "close", "volume"]
+    table.loc[401:449, columns] = table.loc[400, columns].to_numpy()
+    table.to_csv(tmp_path / "XYZ.csv", index=False)
+    told = warnings_of(caplog, given)
+    assert any(
+        "49 bars repeat the one before with its volume, from 9 January 2024 on" in text for text in told
+    )
+
+
+def test_a_delisting_that_bars_contradict_is_told(tmp_path, caplog):
+    told = warnings_of(
+        caplog, write_bars(tmp_path), "+instruments.symbols.XYZ.delisted_utc='2024-01-15T00:00:00Z'"
+    )
+    # 328 bars from 15 January 00:00 on: 1,000 rows of half hours less 14 days of 48.
+    assert any(
+        "is delisted by the configuration on 15 January 2024, but 328 tradable bars" in text for text in told
+    )
+    with pytest.raises(ConfigError, match="delisted_utc is 'soon'; write an instant"):
+        load_with(write_bars(tmp_path), "+instruments.symbols.XYZ.delisted_utc=soon")

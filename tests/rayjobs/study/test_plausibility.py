@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import own_features
 import pytest
 from exported_market import next_return, noise, write_files
 from taught_run import taught_criteria, taught_run
@@ -95,3 +96,46 @@ def test_a_feature_of_ones_own_that_reads_a_foreknown_column_is_found_by_both_na
 
 def test_an_honest_column_is_not_suspected(bars, tmp_path):
     assert taught_plausibility(tmp_path, *bars, rule={"noise_00": 1.0}).passed
+
+
+def test_foreknowledge_that_is_spread_over_several_columns_is_refused_by_their_names(tmp_path):
+    # Six columns that correlate by 0.3 with what is to come and by 0.09 with each other: none takes half alone, and
+    # no two are like each other.
+    law = noise(num_bars=1500)
+    future, random = next_return(make_market(law).panel) / 0.002, np.random.default_rng(0)
+    parts = {f"part_{k}": 0.3 * future + random.normal(size=future.shape) for k in range(6)}
+    overrides = write_files(law, tmp_path / "bars", **parts)
+    found = taught_plausibility(tmp_path, *overrides, BELIEVED, rule=dict.fromkeys(parts, 1.0))
+    assert found.passed is False
+    assert "'part_0'" in found.reason
+    assert "more together takes" in found.reason
+
+
+def test_a_label_of_the_next_day_is_refused_until_it_is_stated(tmp_path):
+    law = noise(num_bars=2400)
+    close = np.log(make_market(law).panel.close)
+    label = np.zeros(close.shape)
+    label[:-48] = close[48:] - close[:-48]
+    overrides = [*write_files(law, tmp_path / "bars", label=label), BELIEVED, "walk_forward.test_bars=1800"]
+    found = taught_plausibility(tmp_path, *overrides, rule={"label": 1.0})
+    assert found.passed is False
+    assert "An input ranks what is still to come" in found.reason
+    assert "data.columns.label.known_after" in found.reason
+    stated = taught_plausibility(
+        tmp_path, *overrides, "data.columns.label.known_after=0 bars", rule={"label": 1.0}
+    )
+    assert stated.passed
+
+
+def test_a_table_of_dates_in_a_feature_of_ones_own_is_found_by_what_it_ranks(tmp_path, monkeypatch):
+    law = noise(num_bars=2400)
+    panel = make_market(law).panel
+    label = np.zeros(panel.num_bars)
+    label[:-48] = np.log(panel.close[48:, 0] / panel.close[:-48, 0])
+    monkeypatch.setattr(own_features, "TABLE", dict(zip(panel.bar_utc.tolist(), label.tolist())))
+    overrides = [*write_files(law, tmp_path / "bars"), BELIEVED, "walk_forward.test_bars=1800"]
+    found = taught_plausibility(
+        tmp_path, *overrides, "+features.specs.own={name: 'own_features:DATES', params: {}}", rule={}
+    )
+    assert found.passed is False
+    assert "feature 'dates' (SYN0) ranks the return 48 bars ahead" in found.reason

@@ -1,0 +1,67 @@
+"""Which inputs of a study's policies rank a later return better than anything known at the close can."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from data.features.outputs import feature_outputs
+from data.foreknowledge import Foreknown, foreknown_values
+from data.known_columns import statements_of
+from rayjobs.study.fold import Study
+from rayjobs.study.least_costs import is_synthetic
+
+LOG = logging.getLogger(__name__)
+BEYOND_A_DELAY = 2
+"""Least lead that the gate refuses by: what ranks the next bar alone shows in what a delay by one bar takes."""
+
+
+def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
+    """Suspects among what the policy reads: columns, volume, and features of the user's own; stated ones left out.
+
+    Leads of two bars and more: a score that hangs on the next bar's return shows when its input is a bar late
+    (`evaluation.delayed_inputs`), one that hangs on next week's does not. A feature that looks dates up in a table of
+    what happened moves with no bar that a leak check redraws, but what it ranks betrays it. None for a script, which
+    reads no feature, and for a market that is drawn from a law.
+    """
+    if study.config.script is not None or is_synthetic(study.config):
+        return ()
+    specs, panel, stated = study.config.features.enabled, study.panel, statements_of(study.config.data)
+    groups = feature_outputs(panel, specs)
+    any_own = any(group.own for group in groups)
+    handed_on = {name for group in groups if group.columns for name in group.names}
+    read = {name: values for name, values in panel.exogenous.items() if any_own or name in handed_on}
+    if any_own or any(spec.name == "relative_volume" for spec in specs):
+        read["volume"] = panel.volume
+    return (
+        *foreknown_values(panel, read, stated, least_bars_ahead=BEYOND_A_DELAY),
+        *foreknown_features(study, least_bars_ahead=BEYOND_A_DELAY),
+    )
+
+
+def foreknown_features(study: Study, *, least_bars_ahead: int = 1) -> tuple[Foreknown, ...]:
+    """Suspects among the features of the user's own."""
+    if is_synthetic(study.config):
+        return ()
+    values = {}
+    for group in feature_outputs(study.panel, study.config.features.enabled):
+        for name, place in zip(group.names, group.places):
+            if not group.own:
+                continue
+            if group.kind == "asset":
+                of_feature = study.features.asset[:, :, place]
+            else:
+                of_feature = np.repeat(study.features.clock[:, place, None], study.panel.num_assets, axis=1)
+            values[name] = of_feature.astype(np.float64)
+    found = foreknown_values(
+        study.panel, values, statements_of(study.config.data), least_bars_ahead=least_bars_ahead
+    )
+    return tuple(replace(one, kind="feature") for one in found)
+
+
+def warn_of_features(study: Study) -> None:
+    """Log a line for each feature of the user's own under suspicion; columns are told of at loading."""
+    for suspect in foreknown_features(study):
+        LOG.warning("%s", suspect)

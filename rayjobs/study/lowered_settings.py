@@ -1,0 +1,136 @@
+"""What a study was scored by that asks less than the shipped settings do: an approval that hangs on it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import cache
+
+import numpy as np
+
+from envs.costs import COST_NAMES
+from envs.instruments import CATALOGUE
+from envs.recording import Recording
+from evaluation.gate_standard import lowered_thresholds
+from evaluation.walk_forward import WalkForwardResult
+from rayjobs.config.compose import compose
+from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.study.fold import Study
+from rayjobs.study.least_costs import is_synthetic
+
+BASELINE_SETTINGS = ("momentum_bars", "hold_bars", "rebalance_sessions", "target_volatility")
+FUNDING_SHARE = 0.1
+"""Share of the gain from which on funding that was received at an assumed rate is no by-product."""
+
+
+@cache
+def _standard() -> TrainConfig:
+    return build_train_config(compose("train"))
+
+
+def lowered_criteria(config: TrainConfig) -> tuple[str, ...]:
+    """What this job's gate and baselines demand less of, or may, than those that Rayfold ships.
+
+    Any other window of a baseline may be a weaker one, and nothing in the numbers tells which: a change is named.
+    """
+    standard, ours = _standard(), config.scoring
+    left_out = [name for name in standard.scoring.supervised if name not in ours.supervised]
+    changed = [
+        (name, getattr(ours, name), getattr(standard.scoring, name)) for name in BASELINE_SETTINGS
+    ] + [
+        (f"supervised_fit.{name}", getattr(ours.supervised_fit, name), getattr(standard.scoring.supervised_fit, name))
+        for name in (field.name for field in fields(ours.supervised_fit))
+        if name != "seed" and ours.supervised
+    ]  # fmt: skip
+    fewer = ours.placebo_strategies < standard.scoring.placebo_strategies
+    return (
+        *lowered_thresholds(config.gate, standard.gate),
+        *(f"the baseline {name} is left out" for name in left_out),
+        *(
+            f"the baselines' {name} is {value:g} instead of {shipped:g}"
+            for name, value, shipped in changed
+            if value != shipped
+        ),
+        *(
+            [
+                f"placebo_strategies is {ours.placebo_strategies} instead of {standard.scoring.placebo_strategies}"
+            ]
+            if fewer
+            else []
+        ),
+    )
+
+
+def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
+    """What the scored policy was spared, or given, by the simulator's settings; only what it made use of is named."""
+    if is_synthetic(study.config):
+        return ()
+    recordings = [fold.recording for fold in result.folds]
+    return (
+        *_borrow(study, recordings),
+        *_participation(study, recordings),
+        *_delisted_shorts(study, recordings),
+        *_funding(study, recordings),
+    )
+
+
+def _borrow(study: Study, recordings: Sequence[Recording]) -> list[str]:
+    """Shorts that paid less to borrow than the symbol's kind does."""
+    config, found = study.config, []
+    short = {int(r.symbols[a]) for r in recordings for a in np.flatnonzero((r.units < 0.0).any(axis=0))}
+    instruments = config.instruments.for_symbols(study.panel.symbols)
+    for s in sorted(short):
+        symbol = study.panel.symbols[s]
+        usual = CATALOGUE[config.instruments.kind_of(symbol)].borrow_rate
+        paid = instruments[symbol].borrow_rate if config.env.costs.borrow else 0.0
+        if paid < usual:
+            found.append(f"shorts of {symbol} paid {paid:.2%} a year to borrow instead of {usual:.2%}")
+    return found if len(found) < 4 else [*found[:3], f"and those of {len(found) - 3} more symbols"]
+
+
+def _participation(study: Study, recordings: Sequence[Recording]) -> list[str]:
+    """Fills at an open that took more of their bar's volume than the shipped cap lets them."""
+    cap, ours = _standard().env.costs.max_participation, study.config.env.costs.max_participation
+    if cap is None or (ours is not None and ours <= cap):
+        return []
+    largest, above, count = 0.0, 0, 0
+    for r in recordings:
+        at_open = r.fills.place == 0
+        volume = study.panel.volume[
+            r.fills.filled_bar[at_open], np.asarray(r.symbols)[r.fills.asset[at_open]]
+        ]
+        share = np.abs(r.fills.units[at_open]) / np.maximum(volume, 1e-12)
+        largest, count = max(largest, float(share.max(initial=0.0))), count + len(share)
+        above += int((share > cap * (1.0 + 1e-9)).sum())
+    if not above:
+        return []
+    return [
+        f"{above:,} of {count:,} fills took more than {cap:.0%} of their bar's volume, up to {largest:.0%} "
+        "(costs.max_participation)"
+    ]
+
+
+def _delisted_shorts(study: Study, recordings: Sequence[Recording]) -> list[str]:
+    """Shorts that were closed below the last price because of what is assumed to be recovered."""
+    recovery = study.config.env.costs.delisting_recovery
+    shorts = sum(int(((r.fills.reason == "delisting") & (r.fills.units > 0.0)).sum()) for r in recordings)
+    if recovery >= 1.0 or not shorts:
+        return []
+    return [
+        f"{shorts:,} short{'' if shorts == 1 else 's'} of names that end closed at {recovery:.0%} of the last "
+        "price (costs.delisting_recovery)"
+    ]
+
+
+def _funding(study: Study, recordings: Sequence[Recording]) -> list[str]:
+    """Funding received at the constant rate of the configuration, where it is much of the gain."""
+    if "funding_rate" in study.panel.exogenous:
+        return []
+    received = -sum(float(r.costs[:, COST_NAMES.index("funding")].sum()) for r in recordings)
+    gain = sum(float(r.equity[-1] - r.equity[0]) for r in recordings)
+    if not gain > 0.0 or received <= FUNDING_SHARE * gain:
+        return []
+    return [
+        f"{received / gain:.0%} of the gain is funding received at the constant rate of the configuration, for want of "
+        "a column funding_rate"
+    ]
