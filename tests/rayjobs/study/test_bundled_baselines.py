@@ -68,8 +68,18 @@ def held_by_hand(panel, terms, costs, window: Window, equity: float):
     return curve
 
 
-@pytest.mark.parametrize("env", ENVS)
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+# Of made markets one scheme on every run; each experiment under each env in the slow tests.
+FAST = {*((e, v) for e in EXPERIMENTS[:2] for v in ENVS), *((e, "weights") for e in EXPERIMENTS)}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "env"),
+    [
+        pytest.param(e, v, marks=() if (e, v) in FAST else pytest.mark.slow)
+        for e in EXPERIMENTS
+        for v in ENVS
+    ],
+)
 def test_buy_and_hold_is_bought_once_and_held_under_every_bundled_experiment_and_env(experiment, env):
     panel, market, schedule, terms, fold = world(experiment)
     config = build_train_config(compose("train", [f"+experiment={experiment}", f"env={env}"]))

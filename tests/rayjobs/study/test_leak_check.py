@@ -25,7 +25,10 @@ FEW_BARS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("experiment", ["crypto_portfolio", "planted_signal"])
+@pytest.mark.parametrize(
+    "experiment",
+    ["crypto_portfolio", *(pytest.param(e, marks=pytest.mark.slow) for e in ("planted_signal", "spy_intraday"))],
+)
 def test_an_honest_study_is_clean_at_enough_cuts_well_within_a_minute(experiment):
     study = study_of(f"+experiment={experiment}")
     started = process_time()
