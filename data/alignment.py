@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from data.array_types import TimeArray
 from data.calendars import (
     ALWAYS_OPEN,
     DAY_SECONDS,
@@ -20,6 +21,7 @@ from data.calendars import (
     minute,
     sessions_between,
 )
+from data.errors import DataError
 from data.grid_fit import require_fit
 from data.hygiene import (
     Finding,
@@ -31,7 +33,7 @@ from data.hygiene import (
     sorted_findings,
 )
 from data.jumps import find_jumps
-from data.schema import BAR_COLUMNS, PRICE_COLUMNS, DataError, Panel, TimeArray, utc_instant
+from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel, utc_instant
 
 
 class AlignedBars(NamedTuple):

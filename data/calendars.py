@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data.schema import DataError, TimeArray, nearest_name
+from data.array_types import TimeArray
+from data.errors import DataError, nearest_name
 
 ALWAYS_OPEN = "24/7"
 DAY_SECONDS = 86_400

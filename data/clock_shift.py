@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from data.schema import FloatArray, Panel
+from data.array_types import FloatArray
+from data.schema import Panel
 
 MIN_RETURNS = 200
 """Returns in common from which a clock is judged."""

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.array_types import FloatArray
 from data.price_sketch import (
     FEW_SESSIONS,
     MIN_COMMON_RETURNS,
@@ -37,7 +38,7 @@ from data.price_sketch import (
     sketched,
     thinned,
 )
-from data.schema import FloatArray, Panel
+from data.schema import Panel
 
 BoolArray = NDArray[np.bool_]
 SYNTHETIC = "synthetic"

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.stats import rankdata
 
+from data.array_types import FloatArray
 from data.known_columns import ColumnStatement
-from data.schema import FloatArray, Panel
+from data.schema import Panel
 
 LOG = logging.getLogger(__name__)
 MAX_T = 10.0

@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 
+from data.array_types import BoolArray, TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid, minute, sessions_between
-from data.schema import BoolArray, DataError, TimeArray
+from data.errors import DataError
 
 ENOUGH = 0.5
 """Share of a symbol's rows that must be bars of the grid, or of the grid's bars that it must have."""

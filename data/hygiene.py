@@ -27,7 +27,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data.schema import BAR_COLUMNS, PRICE_COLUMNS, BoolArray, DataError, TimeArray
+from data.array_types import BoolArray, TimeArray
+from data.errors import DataError
+from data.schema import BAR_COLUMNS, PRICE_COLUMNS
 
 KINDS = (
     "missing", "inconsistent", "rounded", "zero_volume", "jump", "outside_session", "off_grid", "shifted_session",

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.array_types import BoolArray, TimeArray
 from data.hygiene import JUMP_RATIO, Finding, jumping_rows
-from data.schema import PRICE_COLUMNS, BoolArray, TimeArray
+from data.schema import PRICE_COLUMNS
 
 SPLITS = tuple(
     Fraction(a, b)

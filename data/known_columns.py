@@ -18,7 +18,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.schema import BAR_COLUMNS, DataError, FloatArray, Panel, nearest_name
+from data.array_types import FloatArray
+from data.errors import DataError, nearest_name
+from data.schema import BAR_COLUMNS, Panel
 
 KNOWN_AFTER = re.compile(r"(\d{1,6}) bars?")
 CLOSE = "close"

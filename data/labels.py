@@ -15,7 +15,8 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from data.schema import BoolArray, FloatArray, Panel
+from data.array_types import BoolArray, FloatArray
+from data.schema import Panel
 
 TARGET, STOP, TIME_LIMIT, UNKNOWN = 1, -1, 0, 2
 

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import FloatArray, Panel
+from data.array_types import FloatArray
+from data.schema import Panel
 
 Marks = Mapping[int, float]
 

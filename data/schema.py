@@ -5,7 +5,6 @@ Axes: T time (bars), A asset.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -18,9 +17,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-TimeArray = NDArray[np.datetime64]
+from data.array_types import BoolArray, FloatArray, TimeArray
+from data.calendars import check_window_covered, periods_per_year
+from data.errors import DataError, nearest_name
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
@@ -28,20 +27,10 @@ NEVER_ENDS = np.iinfo(np.int64).max
 """`Panel.end_bar` of an asset that has bars up to the last one."""
 
 
-class DataError(ValueError):
-    """Data that a user supplied, or asked for, cannot be used; the message says what and what to do."""
 
 
-def nearest_name(name: str, known: Sequence[str]) -> str:
-    """Return ' (did you mean X?)' for the known name closest to `name`, or an empty string."""
-    by_lower = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.4)
-    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
-def one_line(error: BaseException) -> str:
-    """Return the message of an error without line breaks, to quote it in one sentence; its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def utc_instant(value: Any) -> np.datetime64:
@@ -191,8 +180,6 @@ class Panel:
     @property
     def periods_per_year(self) -> float:
         """Mean number of bars in a year of this calendar, for annualising what is displayed."""
-        from data.calendars import periods_per_year
-
         return periods_per_year(self.calendar, self.bar_seconds)
 
     @cached_property
@@ -278,8 +265,6 @@ class Panel:
         DataError
             If the window is empty, or holds bars of the calendar that lie outside the data.
         """
-        from data.calendars import check_window_covered
-
         step = np.timedelta64(self.bar_seconds, "s")
         first, last = self.bar_utc[0], self.bar_utc[-1]
         start = first if start_utc is None else utc_instant(start_utc)

@@ -33,8 +33,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data.array_types import FloatArray
 from data.calendars import ALWAYS_OPEN, check_bar_seconds
-from data.schema import FloatArray, Panel, utc_instant
+from data.schema import Panel, utc_instant
 
 Int8Array = NDArray[np.int8]
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.array_types import BoolArray
 from data.calendars import ALWAYS_OPEN, minute
 from data.clock_shift import clock_shifts
 from data.hygiene import Finding, HygieneReport
-from data.schema import BoolArray, Panel
+from data.schema import Panel
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument
 from evaluation.lot_reach import fill_fact, lot_fact

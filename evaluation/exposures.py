@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from data.array_types import FloatArray
 from data.features import FeatureSpec, Standardiser, compute_features, resolve_feature
 from data.features.outputs import FeatureOutputs, feature_outputs
-from data.schema import FloatArray, Panel
+from data.schema import Panel
 from envs.market import Market, write_bounded
 
 Float32Array = NDArray[np.float32]

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.schema import FloatArray, Panel
+from data.array_types import FloatArray
+from data.schema import Panel
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument
 

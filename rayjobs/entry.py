@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 
-from data.schema import DataError, one_line
+from data.errors import DataError, one_line
 from rayjobs.config.compose import compose_command_line
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import DataError, nearest_name
 from data.features.clocks import CLOCK_FEATURES
 from data.features.definition import Feature
 from data.features.prices import ASSET_FEATURES
 from data.own_objects import import_named
-from data.schema import DataError, Panel, frozen, nearest_name
+from data.schema import Panel, frozen
 
 Float32Array = NDArray[np.float32]
 

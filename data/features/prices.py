@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.calendars import DAY_SECONDS
+from data.errors import DataError, nearest_name
 from data.features.definition import Feature
 from data.features.windows import trailing_mean
-from data.schema import DataError, Panel, nearest_name
+from data.schema import Panel
 
 FloatArray = NDArray[np.float64]
 

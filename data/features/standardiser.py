@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from data.array_types import FloatArray
 from data.features.compute import FeatureSet
-from data.schema import FloatArray, frozen
+from data.schema import frozen
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -74,7 +74,7 @@ def load(config: SourceConfig) -> Dataset:
 
     Raises
     ------
-    data.schema.DataError
+    data.errors.DataError
         If the data cannot be used; one sentence says what was found and what to do.
     """
     if isinstance(config, SamplesConfig | FilesConfig):

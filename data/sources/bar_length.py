@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.array_types import TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds, sessions_between
-from data.schema import DataError, TimeArray
+from data.errors import DataError
 
 IntArray = NDArray[np.int64]
 

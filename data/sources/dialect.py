@@ -10,7 +10,8 @@ import csv
 import gzip
 from pathlib import Path
 
-from data.schema import BAR_COLUMNS, DataError, nearest_name, one_line
+from data.errors import DataError, nearest_name, one_line
+from data.schema import BAR_COLUMNS
 
 TIMES = (
     "datetime", "date", "time", "open_time", "opentime", "open time", "window_start", "ts_event", "ts", "unix", "epoch",

@@ -17,8 +17,8 @@ import pandas as pd
 
 from data.alignment import AlignedBars, align
 from data.calendars import check_bar_seconds, check_calendar
+from data.errors import DataError, nearest_name, one_line
 from data.known_columns import ColumnStatement
-from data.schema import DataError, nearest_name, one_line
 from data.sources.bar_length import check_bar_length
 from data.sources.dialect import TICKERS
 from data.sources.label_instants import check_labels, labels_remark, opening_labels

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from data.array_types import BoolArray, TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, Sessions, bar_grid, minute, sessions_between, time_zone
-from data.schema import BoolArray, DataError, TimeArray
+from data.errors import DataError
 
 LABELS = ("open", "close")
 

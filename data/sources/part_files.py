@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from data.errors import DataError
 from data.hygiene import JUMP_RATIO
-from data.schema import BAR_COLUMNS, DataError
+from data.schema import BAR_COLUMNS
 
 _YEAR = r"(?:19|20)\d{2}"
 _MONTH = r"(?:0[1-9]|1[0-2])"

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from data.alignment import AlignedBars, align
+from data.errors import DataError, nearest_name
 from data.known_columns import ColumnStatement
-from data.schema import DataError, nearest_name
 from data.sources.left_out import left_out_remark
 
 SAMPLES_DIR = Path(__file__).parent.parent / "samples"

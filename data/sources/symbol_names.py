@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from data.schema import DataError
+from data.errors import DataError
 
 QUOTES = ("USD", "USDT", "USDC", "BUSD", "FDUSD", "EUR", "GBP", "JPY", "BTC", "ETH", "PERP", "SPOT")
 """Currencies (and kinds of contract) that one name of a pair may leave out: BTC is BTCUSDT."""

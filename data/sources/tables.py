@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from data.schema import DataError, one_line
+from data.errors import DataError, one_line
 from data.sources.dialect import encoding_of, first_lines, header_of, refuse_dialect, require_columns
 from data.sources.timestamps import to_utc
 

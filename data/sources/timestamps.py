@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data.schema import DataError, one_line
+from data.errors import DataError, one_line
 
 # An offset of two digits (Postgres writes +01) or four stands behind a time of day; a date alone ends in none.
 _OFFSET = re.compile(r"[T ]\d{2}.*?\s*(Z|[+-]\d{2}(?::?\d{2})?)$")

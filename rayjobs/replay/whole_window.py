@@ -22,7 +22,7 @@ def load_with_earlier(config: SourceConfig) -> tuple[Dataset, int]:
 
     Raises
     ------
-    data.schema.DataError
+    data.errors.DataError
         If the bars cannot be used, or the window lies outside them.
     """
     if not isinstance(config, (FilesConfig, SamplesConfig)) or config.start_utc is None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from data.schema import DataError
+from data.errors import DataError
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.log_context import log_as
 from rayjobs.storage.ledger_place import without_password

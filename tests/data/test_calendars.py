@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data.calendars import bar_grid, periods_per_year, session_bounds, sessions_between, time_zone
-from data.schema import DataError
+from data.errors import DataError
 
 
 def at(text):

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data.errors import DataError
 from data.known_columns import ColumnStatement, check_statements, delayed_columns
-from data.schema import DataError, Panel
+from data.schema import Panel
 from data.synthetic import NoiseConfig, make_market
 
 

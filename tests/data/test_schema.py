@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.schema import DataError, Panel
+from data.errors import DataError
+from data.schema import Panel
 
 
 def make_panel(num_bars=6, num_assets=2, **changes):

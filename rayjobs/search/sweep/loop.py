@@ -17,7 +17,7 @@ import ray
 from optuna.trial import Trial, TrialState
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from data.schema import one_line
+from data.errors import one_line
 from rayjobs.search.plan.objective import FoldScore, ScoreUndefined, objective_values
 from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.search.proposal.population import Population

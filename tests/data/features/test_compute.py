@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from data.errors import DataError
 from data.features import Feature, FeatureSpec, compute_features
-from data.schema import DataError
 
 
 def double_rate(panel, *, scale):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.calendars import bar_grid, sessions_between
-from data.schema import DataError
+from data.errors import DataError
 from data.sources.bar_length import check_bar_length, spelled
 
 

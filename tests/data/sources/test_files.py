@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.schema import BAR_COLUMNS, DataError
+from data.errors import DataError
+from data.schema import BAR_COLUMNS
 from data.sources import FilesConfig, load
 
 CONFIG = FilesConfig(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from data.calendars import bar_grid, sessions_between
-from data.schema import DataError
+from data.errors import DataError
 from data.sources.label_instants import opening_labels
 
 FROM, TO = (

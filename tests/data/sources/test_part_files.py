@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.schema import DataError
+from data.errors import DataError
 from data.sources.part_files import group_parts
 
 

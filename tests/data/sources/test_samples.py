@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from data.errors import DataError
 from data.features import FeatureSpec, compute_features
-from data.schema import DataError
 from data.sources import SamplesConfig, load
 from data.sources import samples as samples_module
 

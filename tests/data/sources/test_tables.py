@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.schema import DataError
+from data.errors import DataError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.schema import DataError
+from data.errors import DataError
 from data.sources.timestamps import to_utc
 
 SCALE = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from data.schema import DataError
+from data.errors import DataError
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage import provenance, run_directory
 from rayjobs.storage.run_directory import (
