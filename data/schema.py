@@ -27,12 +27,6 @@ NEVER_ENDS = np.iinfo(np.int64).max
 """`Panel.end_bar` of an asset that has bars up to the last one."""
 
 
-
-
-
-
-
-
 def utc_instant(value: Any) -> np.datetime64:
     """Return `value` (text, datetime, Timestamp, datetime64) as a UTC datetime64[ns]; naive means UTC."""
     try:

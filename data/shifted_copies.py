@@ -12,14 +12,12 @@ from math import log
 import numpy as np
 
 from data.coverage import MIN_COMMON_RETURNS, BoolArray, Coverage, Marks, bar_closes
-from data.price_sketch import TOLERANCE, returns_agree
+from data.price_sketch import MIN_AGREEMENT, TOLERANCE, returns_agree
 from data.schema import Panel
 
 Places = dict[tuple[int, float], list[int]]
 DECIMALS = 7
 """Log returns are compared to so many decimals: copies agree, other bars of an instrument do not."""
-MIN_AGREEMENT = 0.8
-"""Share of returns that must agree under one shift."""
 MIN_NOISY_RETURNS = 15
 """Returns that must be comparable under a shift where they agree by tolerance alone."""
 

@@ -19,10 +19,9 @@ import ray
 from ray.cluster_utils import Cluster
 
 from rayjobs.config.compose import compose
-from rayjobs.search.trial.policy_trials import training_spec
 from rayjobs.study.config import build_train_config
 from rayjobs.study.dry_run import fragment_bytes
-from rayjobs.study.fold import fold_market
+from rayjobs.study.fold import fold_market, training_spec
 from rayjobs.study.load import load_study
 from rayjobs.training.iteration_row import iteration_row
 from rayjobs.training.policy_training import build_algorithm

@@ -23,10 +23,11 @@ from evaluation.walk_forward import WalkForwardResult
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.rescored_look import roots_of
 from rayjobs.replay.rescoring import deflation
+from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.entered_look import record_of, scored_bars
 from rayjobs.study.evidence import with_overfitting
-from rayjobs.study.fold import RUN_ID, Study
+from rayjobs.study.fold import Study
 from rayjobs.study.look_count import JudgedBars, at_least, count_at
 from rayjobs.study.looks_on_disk import LOOK_FILE, run_id, runs_below
 from rayjobs.study.report import EVIDENCE_FILE

@@ -38,8 +38,8 @@ if TYPE_CHECKING:  # the database's library is slow to import
 Status = Literal["running", "failed", "interrupted", "done"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+"""How a run's directory is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +215,7 @@ def list_runs(directory: Path, status: Status | None = "done") -> list[Path]:
     """Run directories directly under ``directory``, oldest first; of one status, or all for None."""
     if not directory.is_dir():
         return []
-    runs = sorted(path for path in directory.iterdir() if _RUN_ID.fullmatch(path.name))
+    runs = sorted(path for path in directory.iterdir() if RUN_ID.fullmatch(path.name))
     return [run for run in runs if (found := read_status(run)) and status in (None, found["status"])]
 
 
@@ -259,12 +259,6 @@ def _new_directory(parent: Path, started: datetime, config: Mapping[str, Any]) -
             continue
         return parent / name
     raise FileExistsError(17, "no free run id", str(parent))
-
-
-
-
-
-
 
 
 def _iso(moment: datetime) -> str:

@@ -7,7 +7,6 @@ order, alone or side by side.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,12 +35,10 @@ from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from policies.origin import UNSEEN, Origin, Role, SeenBars, SeenLabels
+from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.training.policy_training import TrainingSpec, train_policy
-
-RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-"""How a run's directory is named (`rayjobs.storage.run_directory`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,29 +86,40 @@ def run_fold(
         digest = hashlib.sha256(f"script {config.script}".encode()).hexdigest()
         result = score_policy(study, fold, schedule, market, policy_hash=digest)
         return FoldOutcome(result=result, iterations=(), policy=None)
-    training, validation = training_windows(config, fold, market.first_bar)
     contract = with_origin(contract, study, fold, market.first_bar, directory)
-    trained = train_policy(
-        TrainingSpec(
-            label=f"fold {fold.index}",
-            market=ray.put(market),
-            env=config.env,
-            training_windows=(training,),
-            validation_window=validation,
-            contract=contract,
-            ppo=config.algo,
-            trainer=config.trainer,
-            seed=config.seed,
-            directory=directory,
-            fold=fold.index,
-        ),
-        report,
-    )
+    spec = training_spec(config, fold, ray.put(market), contract, directory, label=f"fold {fold.index}")
+    trained = train_policy(spec, report)
     policy = TrainedPolicy.load(
         trained.policy, layout=contract.layout, feature_hash=study.features.feature_hash
     )
     result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
     return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
+
+
+def training_spec(
+    config: TrainConfig,
+    fold: Fold,
+    market: ray.ObjectRef,
+    contract: PolicyContract,
+    directory: Path,
+    *,
+    label: str | None = None,
+) -> TrainingSpec:
+    """The training of one fold, with checkpoints in ``directory``; ``label`` names it where not fold and seed do."""
+    training, validation = training_windows(config, fold, ray.get(market).first_bar)
+    return TrainingSpec(
+        label=label or f"fold {fold.index}, seed {config.seed}",
+        market=market,
+        env=config.env,
+        training_windows=(training,),
+        validation_window=validation,
+        contract=contract,
+        ppo=config.algo,
+        trainer=config.trainer,
+        seed=config.seed,
+        directory=directory,
+        fold=fold.index,
+    )
 
 
 def score_policy(

@@ -29,8 +29,8 @@ from rayjobs.search.space.search_space import with_values
 from rayjobs.search.trial.chunked_scoring import score_window
 from rayjobs.search.trial.order import TrialOrder
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import Study, fold_market, training_windows, with_origin
-from rayjobs.training.policy_training import PolicyTraining, TrainingSpec
+from rayjobs.study.fold import Study, fold_market, training_spec, with_origin
+from rayjobs.training.policy_training import PolicyTraining
 
 MARKET_GROUPS = ("features", "instruments", "env", "costs", "risk")
 """Groups of the configuration that a market may depend on; a trial that leaves them alone shares the study's."""
@@ -210,26 +210,6 @@ class _FoldTraining:
 
     def close(self) -> None:
         self._training.close()
-
-
-def training_spec(
-    config: TrainConfig, fold: Fold, market: ray.ObjectRef, contract: PolicyContract, directory: Path
-) -> TrainingSpec:
-    """The training of one fold, with checkpoints in ``directory``."""
-    training, validation = training_windows(config, fold, ray.get(market).first_bar)
-    return TrainingSpec(
-        label=f"fold {fold.index}, seed {config.seed}",
-        market=market,
-        env=config.env,
-        training_windows=(training,),
-        validation_window=validation,
-        contract=contract,
-        ppo=config.algo,
-        trainer=config.trainer,
-        seed=config.seed,
-        directory=directory,
-        fold=fold.index,
-    )
 
 
 def _market_key(values: Mapping[str, Any]) -> str:

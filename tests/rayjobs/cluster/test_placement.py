@@ -131,10 +131,9 @@ def test_a_fragment_is_as_large_as_a_dry_run_says(tmp_path):
 
     from rayjobs.cluster.session import ClusterConfig, ray_session
     from rayjobs.config.compose import compose
-    from rayjobs.search.trial.policy_trials import training_spec
     from rayjobs.study.config import build_train_config
     from rayjobs.study.dry_run import array_bytes, fragment_bytes
-    from rayjobs.study.fold import fold_market
+    from rayjobs.study.fold import fold_market, training_spec
     from rayjobs.study.load import load_study
     from rayjobs.training.policy_training import build_algorithm
 
