@@ -3,7 +3,7 @@
 A schedule is an array (T, A) of targets in [-1, 1]: row t is decided at the close of bar t from bars up to t. In the
 action schemes with directions only the sign counts and the env's size rule sizes it; in the scheme `weights` the
 number is the target weight. An allocation (`Schedule.timing`) trades at a window's start alone, or at stated instants
-(`evaluation.allocations`). Axes: T time, E env row, A asset.
+(`evaluation.scoring.allocations`). Axes: T time, E env row, A asset.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class Schedule:
     Attributes
     ----------
     timing : "each_bar": the targets are a policy's wishes, under the env's own sizes, exits and limits. The others are
-        allocations, which `evaluation.allocations` runs free of limits that would sell: "once" buys equal shares of
+        allocations, which `scoring.allocations` runs free of limits that would sell: "once" buys equal shares of
         equity of what is positive when a window begins, and holds; "periodic" holds the targets as weights,
         rebalanced every so many sessions.
     """

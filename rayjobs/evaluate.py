@@ -31,7 +31,7 @@ def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
     with reading_input():
         plan = plan_rescoring(run, changed, settings)
         if settings.tearsheet:
-            from evaluation.tearsheet import require_quantstats
+            from evaluation.report.tearsheet import require_quantstats
 
             require_quantstats()
     ledger = open_ledger(plan.study.config.ledger)

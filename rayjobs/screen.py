@@ -14,7 +14,7 @@ from rayjobs.entry import reading_input, run_entry_point
 
 def screen(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/screen.yaml``."""
-    from evaluation.screening import ScreeningConfig
+    from evaluation.screening.screen import ScreeningConfig
     from rayjobs.config.typed_config import build_dataclass
     from rayjobs.study.config import build_train_config
 

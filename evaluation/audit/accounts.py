@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from data.schema import Panel
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument
+from evaluation.artefacts.tables import COST_COLUMNS
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun, bars_of
-from evaluation.tables import COST_COLUMNS
 
 COSTS = Section(name="costs")
 TRADING = ("commission", "spread_cost", "slippage_cost", "impact_cost")

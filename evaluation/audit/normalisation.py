@@ -9,7 +9,7 @@ import numpy as np
 
 from data.features import FeatureSet, Standardiser
 from evaluation.audit.findings import Check, Section
-from evaluation.splits import Fold
+from evaluation.windows.splits import Fold
 
 NORMALISATION = Section(name="normalisation")
 TOLERANCE = 1e-9

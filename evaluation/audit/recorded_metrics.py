@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import metrics
-from evaluation.artefacts import plain
+from evaluation.artefacts.reproduction import differences
+from evaluation.artefacts.summary import significance
+from evaluation.artefacts.tables import COST_COLUMNS
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun
-from evaluation.gate import GateConfig
-from evaluation.reproduction import differences
-from evaluation.summary import performance, significance
-from evaluation.tables import COST_COLUMNS
+from evaluation.files import plain
+from evaluation.gate.verdict import GateConfig
+from evaluation.statistics import metrics
+from evaluation.statistics.metrics import performance
 
 METRICS = Section(name="metrics")
 TOLERANCE = 1e-9

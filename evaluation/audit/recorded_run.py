@@ -25,7 +25,7 @@ FILES = {
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
-    """What a run wrote; see `evaluation.tables` for the columns."""
+    """What a run wrote; see `evaluation.artefacts.tables` for the columns."""
 
     folds: pd.DataFrame
     returns: pd.DataFrame

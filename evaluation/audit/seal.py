@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluation.artefacts.manifest import MANIFEST_FILE, Manifest, build_manifest, changes, read_manifest
 from evaluation.audit.findings import Check, Section
-from evaluation.manifest import MANIFEST_FILE, Manifest, build_manifest, changes, read_manifest
 
 SEAL = Section(name="manifest")
 

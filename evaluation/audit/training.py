@@ -11,7 +11,7 @@ import pandas as pd
 
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun
-from evaluation.training_health import health_sentence, is_healthy
+from evaluation.report.training_health import health_sentence, is_healthy
 
 PPO = Section(name="PPO settings")
 CALLBACKS = Section(name="callbacks")

@@ -9,7 +9,7 @@ import numpy as np
 from data.schema import Panel
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun, bars_of
-from evaluation.splits import Fold, WalkForward
+from evaluation.windows.splits import Fold, WalkForward
 
 DATA = Section(name="data and splits")
 

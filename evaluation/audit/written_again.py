@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.artefacts.reproduction import agree, entries
 from evaluation.audit.findings import Check, Section
-from evaluation.reproduction import agree, entries
 
 RELATIVE = 1e-6
 """Of a number; another processor may sum in another order."""

@@ -21,7 +21,7 @@ from envs.actions import action_space
 from envs.episodes import Window
 from envs.market import Market
 from envs.portfolio import PortfolioEnv
-from evaluation.rollout import evaluation_config, record_rows, whole_window_env
+from evaluation.scoring.rollout import evaluation_config, record_rows, whole_window_env
 from policies.action_distribution import DistributionSpec
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from policies.networks import NetworkConfig

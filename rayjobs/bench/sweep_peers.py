@@ -12,10 +12,10 @@ from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.stable_baselines3 import PortfolioVecEnv
-from evaluation.metrics import sharpe_ratio
-from evaluation.rollout import evaluation_config, whole_window_env
-from evaluation.scoring import scored_window
-from evaluation.splits import Fold
+from evaluation.scoring.fold import scored_window
+from evaluation.scoring.rollout import evaluation_config, whole_window_env
+from evaluation.statistics.metrics import sharpe_ratio
+from evaluation.windows.splits import Fold
 from policies.networks import NetworkConfig
 from policies.settings import PPOSettings
 from rayjobs.study.config import TrainConfig

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.gate import Verdict
+from evaluation.gate.verdict import Verdict
 
 
 def print_table(

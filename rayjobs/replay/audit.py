@@ -12,7 +12,6 @@ from typing import Any
 
 from data.features import compute_features
 from data.sources import load
-from evaluation.artefacts import write_json
 from evaluation.audit.accounts import check_costs
 from evaluation.audit.execution import check_execution
 from evaluation.audit.findings import AuditReport, Check, Section
@@ -23,9 +22,10 @@ from evaluation.audit.seal import check_seal
 from evaluation.audit.trade_records import check_trades
 from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
 from evaluation.audit.windows import check_windows
-from evaluation.search_windows import search_windows
-from evaluation.splits import Fold
-from evaluation.walk_forward import ordered_folds
+from evaluation.files import write_json
+from evaluation.scoring.walk_forward import ordered_folds
+from evaluation.windows.search_windows import search_windows
+from evaluation.windows.splits import Fold
 from policies.checkpoint import CONTRACT_FILE
 from rayjobs.config.typed_config import build_dataclass
 from rayjobs.replay.contract_audit import CONTRACT, check_contracts

@@ -13,13 +13,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from evaluation.gate_evidence import SupportingEvidence
-from evaluation.ledger import Ledger, LedgerState, record_hashes
-from evaluation.ledger_store import Head
-from evaluation.looks import Counted, Looks
-from evaluation.search_significance import study_significance
-from evaluation.splits import Fold
-from evaluation.walk_forward import WalkForwardResult
+from evaluation.gate.evidence import SupportingEvidence
+from evaluation.gate.search_significance import study_significance
+from evaluation.ledger.ledger import Ledger, LedgerState, record_hashes
+from evaluation.ledger.looks import Counted, Looks
+from evaluation.ledger.store import Head
+from evaluation.scoring.walk_forward import WalkForwardResult
+from evaluation.windows.splits import Fold
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.rescored_look import roots_of
 from rayjobs.replay.rescoring import deflation

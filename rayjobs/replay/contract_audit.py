@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from data.coverage import Coverage
 from evaluation.audit.findings import Check, Section
-from evaluation.splits import Fold
+from evaluation.windows.splits import Fold
 from policies.checkpoint import TrainedPolicy
 from policies.origin import Origin
 from rayjobs.replay.finished_run import FinishedRun

@@ -19,9 +19,9 @@ from data.hygiene import HygieneReport
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun
 from evaluation.audit.written_again import check_written_again
-from evaluation.gate_evidence import SupportingEvidence
-from evaluation.splits import Fold
-from evaluation.walk_forward import WalkForwardResult
+from evaluation.gate.evidence import SupportingEvidence
+from evaluation.scoring.walk_forward import WalkForwardResult
+from evaluation.windows.splits import Fold
 from rayjobs.replay.audit_evidence import (
     FROM_LEDGER,
     Derived,

@@ -19,7 +19,7 @@ import pandas as pd
 import yaml
 
 from data.schema import Panel
-from evaluation.splits import Fold
+from evaluation.windows.splits import Fold
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.run_directory import latest_run, read_status

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.gate import Verdict
-from evaluation.gate_evidence import SupportingEvidence
-from evaluation.ledger import Head
-from evaluation.reproduction import differences
-from evaluation.walk_forward import WalkForwardResult
+from evaluation.artefacts.reproduction import differences
+from evaluation.gate.evidence import SupportingEvidence
+from evaluation.gate.verdict import Verdict
+from evaluation.ledger.ledger import Head
+from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
 from rayjobs.monitoring.tracking import tracker
 from rayjobs.replay.finished_run import FinishedRun
@@ -64,7 +64,7 @@ def report_evaluation(
     with tracker(config.tracking, run_directory=directory, experiment="evaluations", values={}) as nowhere:
         verdict = report_study(plan.study, plan.hygiene, outcomes, directory, nowhere, evidence)
     if settings.tearsheet:
-        from evaluation.tearsheet import write_tearsheet
+        from evaluation.report.tearsheet import write_tearsheet
 
         result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
         print_paths([write_tearsheet(directory / "tearsheet.html", result, title=config.run.experiment)])

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from evaluation.gate_evidence import SupportingEvidence
-from evaluation.ledger import Ledger, LookEntry
-from evaluation.ledger_records import LookKind
-from evaluation.looks import Looks
+from evaluation.gate.evidence import SupportingEvidence
+from evaluation.ledger.ledger import Ledger, LookEntry
+from evaluation.ledger.looks import Looks
+from evaluation.ledger.records import LookKind
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation, rescore_seeds
 from rayjobs.study.entered_look import (

@@ -17,10 +17,10 @@ from data.features import Standardiser, compute_features
 from data.hygiene import HygieneReport
 from data.sources import load
 from envs.observations import ObservationLayout
-from evaluation.data_notes import tell
-from evaluation.gate_evidence import SupportingEvidence
-from evaluation.looks import Looks
-from evaluation.splits import Fold
+from evaluation.gate.evidence import SupportingEvidence
+from evaluation.ledger.looks import Looks
+from evaluation.report.data_notes import tell
+from evaluation.windows.splits import Fold
 from policies.checkpoint import TrainedPolicy
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun

@@ -1,6 +1,6 @@
 """Seals a run when it has ended well, and tells a reader whether a run is still what was sealed.
 
-The manifest lies in the run directory, its root in the ledger: see `evaluation.manifest`.
+The manifest lies in the run directory, its root in the ledger: see `evaluation.artefacts.manifest`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from evaluation.ledger import Ledger
-from evaluation.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
+from evaluation.artefacts.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
+from evaluation.ledger.ledger import Ledger
 from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.uri import LEDGER, fetch, is_uri, local_directory, uri_of

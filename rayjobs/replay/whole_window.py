@@ -8,7 +8,7 @@ from dataclasses import replace
 from data.sources import Dataset, SourceConfig, load
 from data.sources.files import FilesConfig
 from data.sources.samples import SamplesConfig
-from evaluation.splits import Fold
+from evaluation.windows.splits import Fold
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.fold import Study, lookback_bars
 

@@ -20,7 +20,7 @@ from rayjobs.storage.uri import (
 )
 
 if TYPE_CHECKING:  # the database's library is slow to import; a mistake in the configuration is told before
-    from evaluation.ledger import Ledger
+    from evaluation.ledger.ledger import Ledger
 
 _PASSWORD = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^:/@\s]*):[^@\s]*@")
 
@@ -39,8 +39,8 @@ def open_ledger(place: str, run_directory: str | None = None) -> Ledger:
     ConfigError
         If it cannot be used.
     """
-    from evaluation.ledger import Ledger, LedgerUnusable
-    from evaluation.ledger_store import is_server
+    from evaluation.ledger.ledger import Ledger, LedgerUnusable
+    from evaluation.ledger.store import is_server
 
     try:
         if is_server(place):
@@ -72,7 +72,7 @@ def require_ledger(place: str, run_directory: str) -> None:
 
 def _at_uri(place: str) -> Ledger:
     """This machine's ledger below a URI; `storage_mirror.mirrored` copies it there while a job runs."""
-    from evaluation.ledger import Ledger
+    from evaluation.ledger.ledger import Ledger
 
     folder, _ = split_uri(place)
     own = ledger_of_machine(folder)
@@ -94,7 +94,7 @@ def without_password(values: Mapping[str, Any]) -> dict[str, Any]:
     place = values.get("ledger")
     if not isinstance(place, str) or not is_uri(place):
         return dict(values)
-    from evaluation.ledger_store import LedgerUnusable, shown
+    from evaluation.ledger.store import LedgerUnusable, shown
 
     try:
         return {**values, "ledger": shown(place)}

@@ -33,7 +33,7 @@ from rayjobs.storage.provenance import provenance
 from rayjobs.storage.uri import local_directory
 
 if TYPE_CHECKING:  # the database's library is slow to import
-    from evaluation.ledger_store import Head
+    from evaluation.ledger.store import Head
 
 Status = Literal["running", "failed", "interrupted", "done"]
 

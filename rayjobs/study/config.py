@@ -20,9 +20,9 @@ from envs.costs import CostConfig
 from envs.instruments import Instrument, instrument_of_kind
 from envs.rewards import RewardConfig
 from envs.risk import RiskConfig
-from evaluation.gate import GateConfig
-from evaluation.scoring import ScoringConfig
-from evaluation.splits import WalkForward
+from evaluation.gate.verdict import GateConfig
+from evaluation.scoring.fold import ScoringConfig
+from evaluation.windows.splits import WalkForward
 from policies.baselines import SCRIPTED
 from rayjobs.cluster.session import ClusterConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.splits import Fold
+from evaluation.windows.splits import Fold
 from policies.checkpoint import PolicyContract
 from rayjobs.cluster.placement import Demand, Node
 from rayjobs.config.exit_codes import ExitCode

@@ -17,12 +17,12 @@ import yaml
 
 from data.coverage import Coverage
 from data.sources import describe
-from evaluation.ledger import Ledger, LookEntry, fold_facts
-from evaluation.ledger_records import LookKind, Record
-from evaluation.looks import Counted
-from evaluation.metrics import sharpe_ratio
-from evaluation.splits import Fold
-from evaluation.walk_forward import WalkForwardResult, window_return
+from evaluation.ledger.ledger import Ledger, LookEntry, fold_facts
+from evaluation.ledger.looks import Counted
+from evaluation.ledger.records import LookKind, Record
+from evaluation.scoring.walk_forward import WalkForwardResult, window_return
+from evaluation.statistics.metrics import sharpe_ratio
+from evaluation.windows.splits import Fold
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import FoldOutcome, Study

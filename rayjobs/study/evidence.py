@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from data.known_columns import statements_of
-from evaluation.charged_costs import ChargedCost, charged_costs
-from evaluation.gate_evidence import SupportingEvidence
-from evaluation.plausibility import delay_losses
-from evaluation.search_evidence import MIN_COLUMNS, padded_overfitting
-from evaluation.walk_forward import WalkForwardResult
+from evaluation.gate.evidence import SupportingEvidence
+from evaluation.gate.plausibility import delay_losses
+from evaluation.gate.search_evidence import MIN_COLUMNS, padded_overfitting
+from evaluation.scoring.charged_costs import ChargedCost, charged_costs
+from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.study.entered_look import EnteredLook
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.foreknown_inputs import foreknown_inputs

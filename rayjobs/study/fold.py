@@ -27,10 +27,10 @@ from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ObservationLayout
 from envs.rules import context_in_use
-from evaluation.exposures import Exposure, exposures
-from evaluation.scoring import score_fold
-from evaluation.splits import Fold
-from evaluation.walk_forward import FoldResult
+from evaluation.scoring.exposures import Exposure, exposures
+from evaluation.scoring.fold import score_fold
+from evaluation.scoring.walk_forward import FoldResult
+from evaluation.windows.splits import Fold
 from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
 from policies.checkpoint import PolicyContract, TrainedPolicy

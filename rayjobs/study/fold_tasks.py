@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from evaluation.splits import Fold
+from evaluation.windows.splits import Fold
 from rayjobs.cluster.placement import Demand, Reservation, live_nodes
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.log_context import log_as

@@ -22,7 +22,7 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
     """Suspects among what the policy reads: columns, volume, and features of the user's own; stated ones left out.
 
     Leads of two bars and more: a score that hangs on the next bar's return shows when its input is a bar late
-    (`evaluation.delayed_inputs`), one that hangs on next week's does not. A feature that looks dates up in a table of
+    (`scoring.delayed_inputs`), one that hangs on next week's does not. A feature that looks dates up in a table of
     what happened moves with no bar that a leak check redraws, but what it ranks betrays it. None for a script, which
     reads no feature, and for a market that is drawn from a law.
     """

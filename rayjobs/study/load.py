@@ -9,9 +9,9 @@ from data.features import compute_features
 from data.hygiene import HygieneReport
 from data.known_columns import check_statements, statements_of
 from data.sources import load
-from evaluation.data_notes import DataNote, data_notes, tell
-from evaluation.splits import Fold
-from evaluation.walk_forward import ordered_folds, refuse_overlap
+from evaluation.report.data_notes import DataNote, data_notes, tell
+from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
+from evaluation.windows.splits import Fold
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars, training_windows
 from rayjobs.study.foreknown_inputs import warn_of_features
@@ -58,7 +58,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
 
 
 def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tuple[DataNote, ...]:
-    """What should be known of a study's bars: see `evaluation.data_notes`."""
+    """What should be known of a study's bars: see `evaluation.report.data_notes`."""
     config = study.config
     instruments = config.instruments.for_symbols(study.panel.symbols)
     return data_notes(study.panel, hygiene, folds, config.env, instruments)

@@ -14,10 +14,10 @@ from pathlib import Path
 from data.coverage import Coverage
 from data.schema import Panel
 from data.sources import SourceConfig, describe
-from evaluation.ledger import Ledger, LedgerState, merged_looks, record_hashes
-from evaluation.ledger_records import FloatArray, Look, Record
-from evaluation.looks import Counted, Looks, count_looks, looks_at, overlaps
-from evaluation.return_sketch import Sketch
+from evaluation.ledger.ledger import Ledger, LedgerState, merged_looks, record_hashes
+from evaluation.ledger.looks import Counted, Looks, count_looks, looks_at, overlaps
+from evaluation.ledger.records import FloatArray, Look, Record
+from evaluation.ledger.return_sketch import Sketch
 from rayjobs.study.looks_on_disk import RunOnDisk, runs_below
 
 

@@ -20,10 +20,10 @@ import pandas as pd
 import yaml
 
 from data.coverage import Coverage, SymbolCoverage
-from evaluation.ledger import Head, record_hashes
-from evaluation.ledger_records import KINDS, Look, LookKind, Record
-from evaluation.metrics import sharpe_ratio
-from evaluation.return_sketch import Sketch
+from evaluation.ledger.ledger import Head, record_hashes
+from evaluation.ledger.records import KINDS, Look, LookKind, Record
+from evaluation.ledger.return_sketch import Sketch
+from evaluation.statistics.metrics import sharpe_ratio
 from rayjobs.storage.run_directory import write_atomically
 
 LOG = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import numpy as np
 from envs.costs import COST_NAMES
 from envs.instruments import CATALOGUE
 from envs.recording import Recording
-from evaluation.gate_standard import lowered_thresholds
-from evaluation.walk_forward import WalkForwardResult
+from evaluation.gate.standard import lowered_thresholds
+from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import Study

@@ -11,9 +11,9 @@ from pathlib import Path
 from data.features import compute_features
 from data.schema import Panel
 from envs.checks.leaks import LeakReport
-from evaluation.gate_evidence import GateEvidence, SupportingEvidence
-from evaluation.placebo import placebo_pass_rate
-from evaluation.splits import Fold
+from evaluation.gate.evidence import GateEvidence, SupportingEvidence
+from evaluation.gate.placebo_markets import placebo_pass_rate
+from evaluation.windows.splits import Fold
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import Study

@@ -15,12 +15,13 @@ import yaml
 from data.foreknowledge import foreknown_columns
 from data.hygiene import HygieneReport
 from data.known_columns import statements_of
-from evaluation.artefacts import write_artefacts, write_csv, write_json
-from evaluation.gate import Verdict, judge
-from evaluation.gate_evidence import GateEvidence, SupportingEvidence, evidence_record
-from evaluation.report import write_report
-from evaluation.seen_shares import record_title, record_warning
-from evaluation.summary import summarise
+from evaluation.artefacts.run_files import write_artefacts
+from evaluation.artefacts.summary import summarise
+from evaluation.files import write_csv, write_json
+from evaluation.gate.evidence import GateEvidence, SupportingEvidence, evidence_record
+from evaluation.gate.seen_shares import record_title, record_warning
+from evaluation.gate.verdict import Verdict, judge
+from evaluation.report.page import write_report
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.study.evidence import chained, completed

@@ -17,17 +17,17 @@ from data.foreknowledge import Foreknown, suspected
 from data.known_columns import statements_of
 from data.schema import Panel
 from data.sources import describe, load
-from evaluation.artefacts import write_csv
-from evaluation.data_notes import data_notes, tell
-from evaluation.ledger import Ledger, LookEntry
-from evaluation.screening import (
+from evaluation.files import write_csv
+from evaluation.ledger.ledger import Ledger, LookEntry
+from evaluation.report.data_notes import data_notes, tell
+from evaluation.screening.screen import (
     ScreeningConfig,
     check_folds,
     cost_per_side,
     screen_features,
     screening_folds,
 )
-from evaluation.screening_summary import consensus, finding, model_scores, summary_markdown
+from evaluation.screening.summary import consensus, finding, model_scores, summary_markdown
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
 from rayjobs.storage.run_directory import write_atomically
 from rayjobs.study.config import TrainConfig

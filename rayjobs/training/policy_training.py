@@ -24,8 +24,8 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
-from evaluation.metrics import sharpe_ratio
-from evaluation.rollout import evaluation_config, run_policy
+from evaluation.scoring.rollout import evaluation_config, run_policy
+from evaluation.statistics.metrics import sharpe_ratio
 from policies.algorithm import PortfolioPPO
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from policies.settings import PPOSettings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.scoring import ScoringConfig
-from evaluation.supervised import SupervisedConfig
+from evaluation.scoring.fold import ScoringConfig
+from evaluation.scoring.supervised import SupervisedConfig
 
 FIT = SupervisedConfig(
     horizon_bars=1, penalty=1e-3, threshold=1.0, trade_share=0.3, round_trip_cost=4e-4, seed=0

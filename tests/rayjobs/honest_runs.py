@@ -17,9 +17,9 @@ from small_run import scripted, untrained
 from taught_run import taught
 
 from envs.checks.leaks import LeakReport
-from evaluation.gate import Criterion, judge
-from evaluation.gate_evidence import GateEvidence, SupportingEvidence
-from evaluation.metrics import sharpe_ratio
+from evaluation.gate.evidence import GateEvidence, SupportingEvidence
+from evaluation.gate.verdict import Criterion, judge
+from evaluation.statistics.metrics import sharpe_ratio
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.evidence import chained, completed

@@ -13,8 +13,8 @@ import torch
 
 from data.hygiene import HygieneReport
 from envs.checks.leaks import LeakReport
-from evaluation.gate import Criterion, judge
-from evaluation.gate_evidence import GateEvidence, SupportingEvidence
+from evaluation.gate.evidence import GateEvidence, SupportingEvidence
+from evaluation.gate.verdict import Criterion, judge
 from policies.checkpoint import TrainedPolicy
 from rayjobs.config.compose import compose
 from rayjobs.monitoring.tracking import tracker

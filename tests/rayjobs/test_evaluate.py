@@ -219,7 +219,7 @@ def test_another_users_ledger_counts_no_fewer_looks_than_the_run_was_deflated_fo
 
 
 def test_comparing_runs_that_the_ledger_lacks_enters_them(tmp_path, capsys):
-    from evaluation.ledger import Ledger
+    from evaluation.ledger.ledger import Ledger
     from rayjobs.compare import main as compare
 
     runs = [make_run(tmp_path), make_run(tmp_path, "policy=flip")]

@@ -7,7 +7,7 @@ import pytest
 from exported_market import next_return, noise, write_files
 
 from data.synthetic import make_market
-from evaluation.ledger import Ledger
+from evaluation.ledger.ledger import Ledger
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.entry import run_entry_point
 from rayjobs.screen import screen

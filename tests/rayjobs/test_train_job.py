@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation.ledger import Ledger
+from evaluation.ledger.ledger import Ledger
 from rayjobs.audit import main as audit
 from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.config.compose import compose

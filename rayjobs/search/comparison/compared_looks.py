@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from evaluation.ledger import Ledger, LookEntry
-from evaluation.ledger_records import Record
+from evaluation.ledger.ledger import Ledger, LookEntry
+from evaluation.ledger.records import Record
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.study.entered_look import code_version

@@ -9,8 +9,8 @@ from typing import Any
 import jinja2
 
 import evaluation
-from evaluation import charts
-from evaluation.artefacts import replacing
+from evaluation.files import replacing
+from evaluation.report import charts
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.comparison.run_view import RunView
 
@@ -38,7 +38,7 @@ def write_run_page(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    css = (Path(evaluation.__file__).parent / "report.css").read_text(encoding="utf-8")
+    css = (Path(evaluation.__file__).parent / "report" / "report.css").read_text(encoding="utf-8")
     names = list(rows[0]) if rows else []
     page = environment.get_template("run_page.html.j2").render(
         css=css,

@@ -17,9 +17,9 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from evaluation.artefacts import write_csv
-from evaluation.search_significance import StudySignificance
-from evaluation.significance import deflated_probability
+from evaluation.files import write_csv
+from evaluation.gate.search_significance import StudySignificance
+from evaluation.statistics.significance import deflated_probability
 from rayjobs.monitoring.result_tables import print_table
 from rayjobs.search.plan.objective import METRICS, ObjectiveConfig
 from rayjobs.search.proposal.studies import ERROR, GENERATION, RETRY_OF

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.charts import nice_ticks
+from evaluation.report.charts import nice_ticks
 from rayjobs.search.space.parameter import Parameter
 
 FloatArray = NDArray[np.float64]

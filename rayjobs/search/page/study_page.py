@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 import evaluation
-from evaluation import charts
-from evaluation.artefacts import replacing
-from evaluation.metrics import equity_curve
+from evaluation.files import replacing
+from evaluation.report import charts
+from evaluation.statistics.metrics import equity_curve
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.page.leaderboard import PARAM
 from rayjobs.search.page.study_charts import (
@@ -39,7 +39,7 @@ def write_study_page(view: StudyView, path: Path) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    css = (Path(evaluation.__file__).parent / "report.css").read_text(encoding="utf-8")
+    css = (Path(evaluation.__file__).parent / "report" / "report.css").read_text(encoding="utf-8")
     page = environment.get_template("study_page.html.j2").render(
         css=css,
         title=f"{view.experiment} · sweep {view.directory.name}",

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
-from evaluation.search_significance import StudySignificance, study_significance
+from evaluation.gate.search_significance import StudySignificance, study_significance
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.search.page.leaderboard import PARAM, num_counted, trial_rows
 from rayjobs.search.plan.settings import SearchConfig

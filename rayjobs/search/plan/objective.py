@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.summary import performance
+from evaluation.statistics.metrics import performance
 
 FloatArray = NDArray[np.float64]
 

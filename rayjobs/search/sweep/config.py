@@ -20,7 +20,7 @@ from rayjobs.storage.uri import is_uri, join, local_copy, local_directory, newes
 from rayjobs.study.config import TrainConfig, build_train_config
 
 if TYPE_CHECKING:
-    from evaluation.ledger_store import Head
+    from evaluation.ledger.store import Head
 
 SWEEPS = "sweeps"
 """Folder of the studies among the runs of an experiment."""

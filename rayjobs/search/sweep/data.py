@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from data.features import compute_features
 from data.hygiene import HygieneReport
-from evaluation.search_windows import SearchWindows, search_windows
+from evaluation.windows.search_windows import SearchWindows, search_windows
 from rayjobs.monitoring.result_tables import print_table
 from rayjobs.search.sweep.config import SweepConfig
 from rayjobs.study.fold import Study, lookback_bars, training_windows

@@ -13,8 +13,8 @@ import optuna
 import ray
 import yaml
 
-from evaluation.gate import Verdict
-from evaluation.ledger import Ledger
+from evaluation.gate.verdict import Verdict
+from evaluation.ledger.ledger import Ledger
 from rayjobs.cluster.placement import Demand, live_nodes
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.search.page.leaderboard import best_trial, counts

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.ledger import Ledger, LookEntry, fold_facts
-from evaluation.ledger_records import Record
+from evaluation.ledger.ledger import Ledger, LookEntry, fold_facts
+from evaluation.ledger.records import Record
 from rayjobs.search.plan.objective import trial_return
 from rayjobs.search.trial.record import TrialRecord
 

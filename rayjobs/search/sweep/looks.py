@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from data.coverage import Coverage
 from data.sources import describe
-from evaluation.ledger import Ledger, LookEntry
-from evaluation.ledger_records import Record
-from evaluation.looks import Looks
+from evaluation.ledger.ledger import Ledger, LookEntry
+from evaluation.ledger.looks import Looks
+from evaluation.ledger.records import Record
 from rayjobs.search.page.leaderboard import best_trial
 from rayjobs.search.sweep.config import CHANGEABLE, SweepConfig
 from rayjobs.search.sweep.data import SweepData

@@ -7,9 +7,9 @@ from typing import Any
 
 import optuna
 
-from evaluation.gate import Verdict
-from evaluation.looks import Looks
-from evaluation.search_significance import StudySignificance, study_significance
+from evaluation.gate.search_significance import StudySignificance, study_significance
+from evaluation.gate.verdict import Verdict
+from evaluation.ledger.looks import Looks
 from rayjobs.monitoring.result_tables import print_paths, print_table
 from rayjobs.search.page.leaderboard import (
     counts,

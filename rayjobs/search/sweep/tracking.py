@@ -17,7 +17,7 @@ import optuna
 import ray
 from optuna.trial import FrozenTrial
 
-from evaluation.metrics import equity_curve
+from evaluation.statistics.metrics import equity_curve
 from rayjobs.monitoring.tracking import TrackingConfig, tracker
 from rayjobs.search.page.leaderboard import STATES
 from rayjobs.search.proposal.studies import ERROR, FINISHED

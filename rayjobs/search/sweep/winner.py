@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from data.hygiene import HygieneReport
-from evaluation.gate import Verdict
-from evaluation.gate_evidence import SupportingEvidence
-from evaluation.ledger import HoldoutOpenedError, Ledger, LookEntry
-from evaluation.search_significance import StudySignificance
-from evaluation.search_windows import SearchWindows
-from evaluation.splits import Fold
-from evaluation.walk_forward import WalkForwardResult
+from evaluation.gate.evidence import SupportingEvidence
+from evaluation.gate.search_significance import StudySignificance
+from evaluation.gate.verdict import Verdict
+from evaluation.ledger.ledger import HoldoutOpenedError, Ledger, LookEntry
+from evaluation.scoring.walk_forward import WalkForwardResult
+from evaluation.windows.search_windows import SearchWindows
+from evaluation.windows.splits import Fold
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.replay.run_seal import seal_run

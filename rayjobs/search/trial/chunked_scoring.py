@@ -2,7 +2,7 @@
 
 Each row but the first begins ``overlap_bars`` before its part of the window and trades through them; by then its memory
 and its positions are those of a single run through the whole window, to rounding. What it earned in the overlap is
-dropped. The last training, on the holdout, is scored in one piece by `evaluation.scoring`.
+dropped. The last training, on the holdout, is scored in one piece by `evaluation.scoring.fold`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
-from evaluation.rollout import run_policy
+from evaluation.scoring.rollout import run_policy
 from policies.protocol import Policy
 
 EQUITY_RULES = ("equity_schedule", "fractional_kelly")

@@ -19,9 +19,9 @@ import torch
 from data.features import FeatureSet, compute_features
 from data.schema import Panel
 from envs.market import Market
-from evaluation.rollout import evaluation_config
-from evaluation.scoring import scored_window
-from evaluation.splits import Fold
+from evaluation.scoring.fold import scored_window
+from evaluation.scoring.rollout import evaluation_config
+from evaluation.windows.splits import Fold
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from rayjobs.search.plan.objective import FoldScore, measure
 from rayjobs.search.plan.settings import TrialScoringConfig

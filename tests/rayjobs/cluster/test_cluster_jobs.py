@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evaluation.ledger import Ledger
+from evaluation.ledger.ledger import Ledger
 
 requests = pytest.importorskip("requests")
 sys.path.insert(0, str(Path(__file__).parents[1]))

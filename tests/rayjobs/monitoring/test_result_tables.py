@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evaluation.gate import Criterion, Verdict
+from evaluation.gate.verdict import Criterion, Verdict
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
 
 

@@ -17,7 +17,7 @@ from data.sources import load
 from evaluation.audit.recorded_run import read_recorded
 from evaluation.audit.trade_records import check_trades
 from evaluation.audit.written_again import check_written_again
-from evaluation.ledger import Ledger
+from evaluation.ledger.ledger import Ledger
 from rayjobs.audit import main
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.replay.derived_again import REPRODUCTION

@@ -10,8 +10,8 @@ import pytest
 from sealed_run import make_sealed_run
 from small_run import make_run
 
-from evaluation.ledger import Ledger
-from evaluation.manifest import read_manifest, write_manifest
+from evaluation.artefacts.manifest import read_manifest, write_manifest
+from evaluation.ledger.ledger import Ledger
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.config.exit_codes import ExitCode

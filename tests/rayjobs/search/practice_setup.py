@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from evaluation.ledger import LookEntry
+from evaluation.ledger.ledger import LookEntry
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import build_dataclass
 from rayjobs.search.plan.settings import SearchConfig

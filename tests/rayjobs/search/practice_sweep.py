@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 from practice_setup import PRACTICE, practice_search, practice_space
 
-from evaluation.ledger import Ledger
+from evaluation.ledger.ledger import Ledger
 from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.monitoring.tracking import TrackingConfig
 from rayjobs.search.proposal.studies import open_study

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from evaluation.search_significance import study_significance
+from evaluation.gate.search_significance import study_significance
 from rayjobs.search.page.leaderboard import best_trial, counts, num_counted, trial_rows, write_study
 from rayjobs.search.plan.objective import ObjectiveConfig
 from rayjobs.search.proposal.studies import RETRY_OF

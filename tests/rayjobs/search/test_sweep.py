@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from evaluation.ledger import Ledger, LookEntry
+from evaluation.ledger.ledger import Ledger, LookEntry
 from policies.checkpoint import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare

@@ -15,7 +15,7 @@ import ray
 from optuna.trial import TrialState
 from practice_setup import PRACTICE, practice_search, practice_space
 
-from evaluation.ledger import Ledger
+from evaluation.ledger.ledger import Ledger
 from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.search.page.leaderboard import best_trial, num_counted
 from rayjobs.search.proposal.studies import RETRY_OF, enqueue_first, open_study, read_study

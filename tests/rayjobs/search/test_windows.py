@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.search_windows import search_windows
-from evaluation.splits import WalkForward
+from evaluation.windows.search_windows import search_windows
+from evaluation.windows.splits import WalkForward
 
 ROLLING = WalkForward(100, 20, horizon_bars=1, embargo_bars=4)
 

@@ -11,7 +11,7 @@ from data.features.compute import FeatureSet
 from data.sources import load
 from envs.episodes import Window
 from envs.market import Market
-from evaluation.rollout import run_schedules
+from evaluation.scoring.rollout import run_schedules
 from policies.baselines import SCRIPTED
 from rayjobs.config.compose import compose
 from rayjobs.study.config import build_train_config

@@ -15,8 +15,8 @@ import yaml
 
 from data.coverage import Coverage
 from data.sources import describe, load
-from evaluation.ledger import Ledger
-from evaluation.splits import Fold
+from evaluation.ledger.ledger import Ledger
+from evaluation.windows.splits import Fold
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.ledger_place import hidden, open_ledger, without_password

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from data.schema import Panel
 from data.sources import describe, load
-from evaluation.search_windows import search_windows
-from evaluation.splits import WalkForward, calendar_months
+from evaluation.windows.search_windows import search_windows
+from evaluation.windows.splits import WalkForward, calendar_months
 from policies.checkpoint import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
 from rayjobs.config.compose import compose

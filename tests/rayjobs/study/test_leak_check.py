@@ -13,7 +13,7 @@ from small_training import small_config
 
 from data.features import Standardiser
 from data.features.compute import FEATURES
-from evaluation.splits import Fold
+from evaluation.windows.splits import Fold
 from rayjobs.study import fold as fold_job
 from rayjobs.study import leak_check as leak_audit
 from rayjobs.study.leak_check import leak_report, short_fold

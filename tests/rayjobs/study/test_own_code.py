@@ -7,7 +7,7 @@ import own_code
 import pytest
 
 from envs.kernel.columns import NET_RETURN
-from evaluation.rollout import evaluation_config
+from evaluation.scoring.rollout import evaluation_config
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.config import build_train_config

@@ -1,0 +1,1 @@
+"""What a finished run leaves: tables, summary, manifest, and whether it can be reproduced."""

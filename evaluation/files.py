@@ -1,0 +1,86 @@
+"""Writes one file: under a temporary name first, then renamed into place, so that a half-written one is never seen.
+
+An undefined number is null in JSON and an empty cell in CSV. Times are bar labels in UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it when the block ends well and vanishes when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """A JSON-ready copy: numbers of NumPy become Python's, what is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write strict JSON (no NaN, no infinity), indented."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _arrow(table: pd.DataFrame) -> pa.Table:
+    columns = {}
+    for name in table.columns:
+        column = pa.Array.from_pandas(table[name])
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("ns"), safe=False).cast(pa.timestamp("ns", tz="UTC"))
+        columns[name] = column
+    return pa.table(columns)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV with ISO times to the second (all bars start on one) and empty cells for undefined numbers."""
+    data = _arrow(table)
+    for index, field in enumerate(data.schema):
+        if pa.types.is_timestamp(field.type):
+            data = data.set_column(index, field.name, data.column(index).cast(pa.timestamp("s", tz="UTC")))
+        elif pa.types.is_floating(field.type):
+            values = data.column(index)
+            finite = pa.compute.is_finite(values)
+            data = data.set_column(index, field.name, pa.compute.if_else(finite, values, None))
+        elif pa.types.is_dictionary(field.type):
+            data = data.set_column(index, field.name, data.column(index).cast(pa.string()))
+    with replacing(path) as temporary:
+        options = pyarrow.csv.WriteOptions(quoting_style="needed")
+        pyarrow.csv.write_csv(data, temporary, options)
+
+
+def write_parquet(path: Path, table: pd.DataFrame) -> None:
+    """Write Parquet (zstd), times as UTC nanoseconds."""
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(_arrow(table), temporary, compression="zstd")

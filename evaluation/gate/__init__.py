@@ -1,0 +1,1 @@
+"""The gate: its evidence, criteria and verdict, and how often it is right."""

@@ -1,0 +1,284 @@
+"""The gate's criteria: each measures one number of the evidence against one threshold and says so in a sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from envs.checks.sampling import REQUIRED_RATE
+from evaluation.gate.evidence import FloatArray, GateConfig, GateEvidence
+from evaluation.gate.plausibility import MAX_SHARE_LOST, in_doubt, most_plausible, suspicion
+from evaluation.gate.seen_shares import SeenShares
+from evaluation.scoring.charged_costs import ChargedCost, in_total
+from evaluation.statistics.metrics import max_drawdown, sharpe_ratio, total_return
+from evaluation.statistics.significance import (
+    deflated_probability,
+    minimum_track_record_length,
+    sharpe_moments,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a criterion's function found: `passed` None means that the evidence is missing."""
+
+    value: float
+    threshold: float
+    comparison: str
+    passed: bool | None
+    reason: str
+
+
+def _compare(value: float, threshold: float, comparison: str) -> bool:
+    if math.isnan(value) or math.isnan(threshold):
+        return False
+    return (
+        value >= threshold
+        if comparison == ">="
+        else (value > threshold if comparison == ">" else value <= threshold)
+    )
+
+
+def _measured(value: float, threshold: float, comparison: str, subject: str, style: str) -> Measured:
+    """A sentence of the form '<subject> is <value>, required is <comparison> <threshold>'."""
+    passed = _compare(value, threshold, comparison)
+    if math.isnan(value):
+        reason = f"{subject} is not defined on this record."
+    else:
+        bound = {">=": "at least", ">": "more than", "<=": "at most"}[comparison]
+        reason = f"{subject} is {value:{style}}; {bound} {threshold:{style}} is required."
+    return Measured(value=value, threshold=threshold, comparison=comparison, passed=passed, reason=reason)
+
+
+def _missing(threshold: float, comparison: str, what: str) -> Measured:
+    return Measured(
+        value=math.nan,
+        threshold=threshold,
+        comparison=comparison,
+        passed=None,
+        reason=f"{what} was not measured.",
+    )
+
+
+def _sharpe(config: GateConfig, evidence: GateEvidence) -> Measured:
+    value = sharpe_ratio(evidence.net_return, periods_per_year=evidence.periods_per_year)
+    return _measured(value, config.min_sharpe, ">=", "The net annual Sharpe ratio", ".2f")
+
+
+def _drawdown(config: GateConfig, evidence: GateEvidence) -> Measured:
+    value = max_drawdown(evidence.net_return)
+    return _measured(value, config.max_drawdown, ">=", "The maximum drawdown", ".1%")
+
+
+def _deflated(config: GateConfig, evidence: GateEvidence) -> Measured:
+    value = deflated_probability(evidence.net_return, evidence.num_trials, evidence.trial_sharpe_variance)
+    trials = f"{evidence.num_trials:g} trial{'s' if evidence.num_trials != 1 else ''}"
+    if evidence.looks is not None:
+        trials = evidence.looks.sentence
+    subject = f"The probability of skill, deflated for {trials},"
+    measured = _measured(value, config.min_deflated_sharpe, ">=", subject, ".3f")
+    notes = evidence.looks.notes if evidence.looks is not None else ()
+    return replace(measured, reason=" ".join([measured.reason, *notes]))
+
+
+def _lead(net_return: FloatArray, baselines: Mapping[str, FloatArray], periods: float) -> tuple[float, str]:
+    """Smallest lead in annual Sharpe ratio over the baselines, and whose; a baseline that is flat counts as 0."""
+    ours = sharpe_ratio(net_return, periods_per_year=periods)
+    rivals = {name: sharpe_ratio(r, periods_per_year=periods) for name, r in baselines.items()}
+    rivals = {name: 0.0 if math.isnan(value) else value for name, value in rivals.items()}
+    best = max(rivals, key=lambda name: rivals[name])
+    return ours - rivals[best], best
+
+
+def _baselines(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if not evidence.baselines:
+        return _missing(0.0, ">", "The lead over baselines")
+    value, rival = _lead(evidence.net_return, evidence.baselines, evidence.periods_per_year)
+    subject = f"The lead in annual Sharpe ratio over the best baseline, {rival.replace('_', ' ')},"
+    return _measured(value, 0.0, ">", subject, ".2f")
+
+
+def _stressed(config: GateConfig, evidence: GateEvidence) -> Measured:
+    factor = evidence.stress_cost_factor
+    if evidence.stressed is None or not evidence.stressed_baselines:
+        return _missing(0.0, ">", f"The lead over baselines under costs x{config.stress_cost_factor:g}")
+    if factor is not None and factor < config.stress_cost_factor:
+        what = f"The lead over baselines under costs x{config.stress_cost_factor:g}"
+        return _missing(0.0, ">", f"{what} (scoring.stress_cost_factor is {factor:g})")
+    value, rival = _lead(evidence.stressed, evidence.stressed_baselines, evidence.periods_per_year)
+    subject = (
+        f"Under costs x{factor or config.stress_cost_factor:g} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
+    )
+    return _measured(value, 0.0, ">", subject, ".2f")
+
+
+def _trades(config: GateConfig, evidence: GateEvidence) -> Measured:
+    subject = "The number of closed trades"
+    return _measured(float(evidence.num_trades), float(config.min_trades), ">=", subject, ",.0f")
+
+
+def _track_record(config: GateConfig, evidence: GateEvidence) -> Measured:
+    moments = sharpe_moments(evidence.net_return)
+    needed = math.nan
+    if not math.isnan(moments.sharpe):
+        needed = minimum_track_record_length(
+            moments.sharpe,
+            skewness=moments.skewness,
+            kurtosis=moments.kurtosis,
+            confidence=config.track_record_confidence,
+        )
+    value = float(moments.num_observations)
+    if math.isnan(needed):
+        reason = "No track record is long enough: the Sharpe ratio is not above zero."
+        return Measured(value=value, threshold=needed, comparison=">=", passed=False, reason=reason)
+    return _measured(value, math.ceil(needed), ">=", "The track record in bars", ",.0f")
+
+
+def _seeds(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if not evidence.seeds:
+        return _missing(0.0, ">", "The spread over seeds")
+    worst = min(total_return(returns) for returns in evidence.seeds.values())
+    if len(evidence.seeds) == 1:
+        subject = "The net return of the only seed that was trained, which shows no spread,"
+    else:
+        subject = f"The net return of the worst of {len(evidence.seeds)} seeds"
+    return _measured(worst, 0.0, ">", subject, ".1%")
+
+
+def _overfitting(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.overfitting is None:
+        return _missing(config.max_overfitting, "<=", "The probability of overfitting")
+    subject = "The probability that the best trial of one half of the bars loses in the other"
+    if evidence.overfitting_published is not None:
+        subject += f" (overfitting as published: {evidence.overfitting_published:.2f})"
+    return _measured(evidence.overfitting, config.max_overfitting, "<=", subject, ".3f")
+
+
+def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
+    report = evidence.leak_check
+    if report is None:
+        return _missing(1.0, ">=", "The leak check")
+    passed = report.clean and report.sufficient
+    coverage = f"; {report.coverage}" if report.coverage else ""
+    if report.findings:
+        more = len(report.findings) - 1
+        others = f", and {more} more" if more else ""
+        found = "found a leak" if report.leaks else "found what it cannot check"
+        reason = f"The leak check {found}: {(report.leaks or report.findings)[0]}{others}."
+    elif not passed:
+        reason = f"The leak check compared too little: {report.coverage}; it must be one in {1 / REQUIRED_RATE:,.0f}."
+    else:
+        reason = (
+            f"Changing the future moved nothing before it (the env at {len(report.cut_bars)} cuts, "
+            f"{report.bars_compared} bars compared{coverage})."
+        )
+    reason += "".join(f" {note[0].upper()}{note[1:]}." for note in report.notes)
+    return Measured(value=float(passed), threshold=1.0, comparison=">=", passed=passed, reason=reason)
+
+
+def _costs(config: GateConfig, evidence: GateEvidence) -> Measured:
+    factor, charged = evidence.cost_factor, evidence.charged
+    if factor is None or charged is None:
+        return _missing(1.0, ">=", "The share of costs charged")
+    total = in_total(charged)
+    least = min([total, *charged], key=lambda one: one.share)
+    value = min(factor, least.share)
+    if factor < 1.0:
+        reason = f"The multiple of the configured costs charged is {factor:.2f}; at least 1.00 is required."
+    elif not total.notional > 0.0:
+        reason = f"Nothing was traded, so that no cost was due (all costs x{factor:g})."
+    else:
+        reason = _charge_sentence(total, least, by_kind=config.min_cost_bps is None)
+    return Measured(value=value, threshold=1.0, comparison=">=", passed=value >= 1.0, reason=reason)
+
+
+def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -> str:
+    whose = "" if by_kind else " by gate.min_cost_bps"
+    short = least.share < 1.0
+    place = f" on {least.symbol}" if short and least is not total else ""
+    shown = least if place else total
+    reason = (
+        f"The cost charged{place} is {shown.bps:.2f} bps of the notional traded; "
+        f"at least {shown.minimum_bps:.2f} bps is required{whose}"
+    )
+    if place:
+        reason += f" ({total.bps:.2f} bps over all symbols, where {total.minimum_bps:.2f} is)"
+    return reason + (": charge fee, spread and slippage of a market order there." if short else ".")
+
+
+def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
+    value, most = sharpe_ratio(evidence.net_return, periods_per_year=evidence.periods_per_year), math.nan
+    losses, stated, short = evidence.delay_losses, evidence.known_after, ""
+    written = "".join(f" Stated: {name} is known after {after}." for name, after in stated.items())
+    if evidence.synthetic:
+        reason = "The market is drawn from a law and says so: no result is too good for it."
+        return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)
+    years = len(evidence.net_return) / evidence.periods_per_year
+    most = most_plausible(config.max_plausible_sharpe, years) if years else config.max_plausible_sharpe
+    if most > config.max_plausible_sharpe:
+        short = f" of {365 * years:.1f} days, in which luck alone does much"
+    if losses is None:
+        return _missing(most, "<=", "What is lost when one input is a bar late")
+    doubted = in_doubt(losses, stated)
+    if value > most:
+        hangs = f" Of it, a delay by one bar of {suspicion(losses)}." if losses else ""
+        reason = f"The annual Sharpe ratio of {value:.2f} is too good for real bars; "
+        reason += f"at most {most:.2f} is believed{short}.{hangs}{written}"
+    elif doubted:
+        value, most = max(loss.share_lost for loss in doubted), MAX_SHARE_LOST
+        reason = (
+            f"Too much hangs on one bar: of the score, a delay by one bar of {suspicion(doubted)}. When is it known? "
+            f"State it in the data config, as data.columns.{doubted[0].names[0]}.known_after: 0 bars (at the close of "
+            f"its own bar), or 1 bar and more, by which a column is then delayed.{written}"
+        )
+    elif evidence.foreknown:
+        first, others = evidence.foreknown[0], len(evidence.foreknown) - 1
+        reason = (
+            f"An input ranks what is still to come: {first}{f' ({others} more do)' if others else ''} "
+            f"State it in the data config, as data.columns.{first.column}.known_after: 0 bars (at the close of its own "
+            f"bar), or 1 bar and more, by which a column is then delayed.{written}"
+        )
+    else:
+        held = f" Of it, a delay by one bar of {suspicion(losses)}, as stated." if losses else ""
+        shown = "is not defined" if math.isnan(value) else f"is {value:.2f}"
+        reason = f"The annual Sharpe ratio {shown}; at most {most:.2f} is believed{short}.{held}{written}"
+        return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)
+    return Measured(value=value, threshold=most, comparison="<=", passed=False, reason=reason)
+
+
+def _placebo(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.placebo_rate is None:
+        return _missing(config.max_placebo_rate, "<=", "The rate of passing placebo markets")
+    markets = f"{evidence.num_placebos} placebo market{'s' if evidence.num_placebos != 1 else ''}"
+    subject = f"The share of {markets} on which the same policy class passes"
+    return _measured(evidence.placebo_rate, config.max_placebo_rate, "<=", subject, ".0%")
+
+
+def _unseen(config: GateConfig, evidence: GateEvidence) -> Measured:
+    if evidence.exposure is None:
+        return _missing(0.0, "<=", "What the policy had seen of the scored bars")
+    shares = SeenShares.of(evidence.exposure)
+    return Measured(
+        value=shares.total, threshold=0.0, comparison="<=", passed=shares.total <= 0.0, reason=shares.sentence
+    )
+
+
+Measure = Callable[[GateConfig, GateEvidence], Measured]
+CRITERIA: Mapping[str, tuple[str, Measure]] = {
+    "sharpe": ("Sharpe ratio, annual, net", _sharpe),
+    "max_drawdown": ("Maximum drawdown", _drawdown),
+    "deflated_sharpe": ("Deflated Sharpe ratio", _deflated),
+    "beats_baselines": ("Sharpe lead over the best baseline", _baselines),
+    "beats_baselines_stressed": ("The same under higher costs", _stressed),
+    "num_trades": ("Closed trades", _trades),
+    "track_record": ("Track record, bars", _track_record),
+    "all_seeds_positive": ("Worst seed, net return", _seeds),
+    "overfitting": ("Overfitting: loss after selection", _overfitting),
+    "leak_check": ("Leak check", _leak_check),
+    "full_costs": ("Share of the least cost charged", _costs),
+    "placebo": ("Passes on placebo markets", _placebo),
+    "plausibility": ("Plausible: not too good, no input foreknown", _plausibility),
+    "unseen": ("Scored bars that the policy had seen", _unseen),
+}
+"""Name of each criterion -> its label and the function that measures it."""

@@ -1,0 +1,131 @@
+"""What is too good: a Sharpe ratio that neither skill nor luck reaches, and what hangs on one bar of one input.
+
+An input is suspected when its delay by one bar takes more than half of a score, beyond chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from evaluation.scoring.walk_forward import WalkForwardResult, window_return
+from evaluation.statistics.metrics import sharpe_ratio
+
+FloatArray = NDArray[np.float64]
+MAX_SHARE_LOST = 0.5
+"""Largest share of the Sharpe ratio that may hang on one bar of one input."""
+PARTY_SHARE = 0.05
+"""Share that one of several late inputs takes alone, above which it is named among those that must be explained."""
+SIGNIFICANCE = 0.005
+"""Of the score, and of a loss after Bonferroni's correction for the number of inputs."""
+CHANCE = 0.01
+"""Share of honest records, however short, whose Sharpe ratio may be above what is believed of them."""
+NUM_BLOCKS = 50
+"""Blocks of time of the paired test, so that neighbouring bars that are held alike count as one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DelayLoss:
+    """What the delay of some inputs by one bar takes.
+
+    Attributes
+    ----------
+    names : of the columns or features that were late together.
+    share_lost : of the Sharpe ratio; above 1 a gain became a loss.
+    t : of the mean paired difference of returns, over blocks of time.
+    """
+
+    names: tuple[str, ...]
+    share_lost: float
+    t: float
+
+
+def most_plausible(limit: float, years: float) -> float:
+    """Annual Sharpe ratio above which a record of this length is not believed.
+
+    A Sharpe ratio that was measured over y years is off by 1 / sqrt(y) (Lo, "The statistics of Sharpe ratios", 2002):
+    a true one of 3 shows 9 and more in a month of twenty. So half of the limit is given to skill, and to luck what one
+    record in a hundred gains by it; from 0.6 years on the limit of 6 itself is more.
+
+    Parameters
+    ----------
+    limit : `GateConfig.max_plausible_sharpe`, of long records. years : length of the record, above 0.
+    """
+    return max(limit, limit / 2.0 + float(stats.norm.ppf(1.0 - CHANCE)) / math.sqrt(years))
+
+
+def delay_losses(result: WalkForwardResult) -> tuple[DelayLoss, ...] | None:
+    """The inputs whose delay takes more than half of the score, largest loss first; None where it was not measured.
+
+    Only a score that is above zero beyond chance can be suspicious, and only a loss beyond chance counts. A fold whose
+    own score was not promising was not run again: there nothing is counted as lost.
+    """
+    if any(fold.delayed is None for fold in result.folds):
+        return None
+    score = sharpe_ratio(result.net_return)
+    if not score * math.sqrt(len(result.net_return)) > stats.norm.ppf(1.0 - SIGNIFICANCE):
+        return ()
+    names = list(dict.fromkeys(name for fold in result.folds for name in fold.delayed or ()))
+    measured = {}
+    for name in names:
+        late = _late_return(result, name)
+        sharpe = sharpe_ratio(late)
+        share = 1.0 - (0.0 if math.isnan(sharpe) else sharpe) / score
+        t, blocks = _block_t(result.net_return - late)
+        beyond_chance = t > stats.t.ppf(1.0 - SIGNIFICANCE / len(names), blocks - 1)
+        measured[name] = DelayLoss(names=name, share_lost=share, t=t if beyond_chance else 0.0)
+    found = [
+        replace(loss, names=_parties(name, measured))
+        for name, loss in measured.items()
+        if loss.share_lost > MAX_SHARE_LOST and loss.t > 0.0
+    ]
+    return tuple(sorted(found, key=lambda loss: (len(loss.names), -loss.share_lost)))
+
+
+def _parties(names: tuple[str, ...], measured: Mapping[tuple[str, ...], DelayLoss]) -> tuple[str, ...]:
+    """Of inputs that were late together those that take part in the loss, by what the delay of each alone takes."""
+    alone = {name: measured[(name,)].share_lost if (name,) in measured else 0.0 for name in names}
+    taking = tuple(sorted((n for n in names if alone[n] > PARTY_SHARE), key=lambda n: -alone[n]))
+    return taking or names
+
+
+def _late_return(result: WalkForwardResult, name: tuple[str, ...]) -> FloatArray:
+    parts = []
+    for fold in result.folds:
+        track = (fold.delayed or {}).get(name)
+        parts.append(window_return(fold.recording if track is None else track, fold.fold.test))
+    return np.concatenate(parts)
+
+
+def _block_t(difference: FloatArray) -> tuple[float, int]:
+    """The t statistic of the mean over blocks of time, and the number of blocks."""
+    blocks = max(min(NUM_BLOCKS, len(difference) // 2), 2)
+    means = np.array([block.mean() for block in np.array_split(difference, blocks)])
+    spread = means.std(ddof=1)
+    if not spread > 0.0:
+        return 0.0, blocks
+    return float(means.mean() / spread * math.sqrt(blocks)), blocks
+
+
+def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[DelayLoss]:
+    """The losses that no statement explains; several inputs together only where none of them does alone."""
+    doubted = [loss for loss in losses if not all(name in stated for name in loss.names)]
+    alone = {loss.names[0] for loss in doubted if len(loss.names) == 1}
+    return [loss for loss in doubted if len(loss.names) == 1 or not alone & set(loss.names)]
+
+
+def suspicion(losses: Sequence[DelayLoss]) -> str:
+    """The losses as a list in words: which inputs, and how much of the score goes with each."""
+    return "; ".join(f"{_named(loss.names)} takes {loss.share_lost:.0%}" for loss in losses)
+
+
+def _named(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return repr(names[0])
+    shown = ", ".join(repr(name) for name in names[:3])
+    return f"{shown} and {len(names) - 3} more together" if len(names) > 3 else f"{shown} together"

@@ -1,0 +1,1 @@
+"""The ledger: every look at bars, how looks are counted, and the sealed holdout."""

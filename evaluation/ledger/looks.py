@@ -1,0 +1,236 @@
+"""How many looks a result was chosen from: one count, one variance, for the gate, the summary and the leaderboard.
+
+A look counts when it was scored on any of the bars that are judged (`looks_at`). An exact repetition is one look; looks
+whose returns are nearly the same count by their effective number; those that left no returns count one each.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.coverage import Coverage, all_shapes, bar_closes
+from data.schema import Panel
+from data.shifted_copies import shifted_copies
+from evaluation.ledger.look_clusters import cluster_looks
+from evaluation.ledger.records import KINDS, FloatArray, Look, LookKind, Record
+from evaluation.ledger.return_sketch import Sketch
+from evaluation.statistics.metrics import sharpe_ratio
+from evaluation.statistics.trial_count import effective_number, whole_number
+
+PLURALS: Mapping[LookKind, str] = {
+    "training": "trainings", "sweep trial": "sweep trials", "single fold": "single folds", "re-scoring": "re-scorings",
+    "scripted policy": "scripted policies", "supervised policy": "supervised policies", "screening": "screenings",
+    "comparison": "comparisons", "holdout opening": "holdout openings",
+    "other seed": "other seeds",
+}  # fmt: skip
+REPEATS: tuple[LookKind, ...] = ("re-scoring", "single fold", "comparison")
+"""Kinds that are the look itself again where they earn the same on every bar."""
+NO_RIVALS: tuple[LookKind, ...] = ("scripted policy", "screening")
+"""Kinds that count, but say nothing about how far the results of a search are spread."""
+MIN_SHARED = 0.5
+"""Share of its own and of the judged bars that a look must have in common to be a rival by its Sharpe ratio."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What a result was chosen from.
+
+    Attributes
+    ----------
+    kinds : kind -> number of looks at the judged bars, however they ended, the judged one included.
+    effective : the number that is deflated for: near-copies counted by their effective number.
+    sharpe_variance : across different looks, of the per-bar Sharpe ratio, and no less than looks without skill have;
+        None where there are fewer than two.
+    notes : sentences about what is wrong with the ledger, and what was counted instead.
+    """
+
+    kinds: Mapping[str, int]
+    effective: int
+    sharpe_variance: float | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """All looks."""
+        return sum(self.kinds.values())
+
+    @property
+    def sentence(self) -> str:
+        """``37 looks at these bars (24 sweep trials, 9 trainings; 31 effective)``."""
+        parts = [_number(count, kind) for kind, count in sorted(self.kinds.items(), key=_most_first)]
+        inside = ", ".join(parts) + (f"; {self.effective} effective" if self.total > 1 else "")
+        return f"{self.total} look{'s' if self.total != 1 else ''} at these bars ({inside})"
+
+    def for_gate(self) -> dict[str, Any]:
+        """Fields of `SupportingEvidence`."""
+        return {"looks": self, "num_trials": self.effective, "trial_sharpe_variance": self.sharpe_variance}
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in verdict.json and summary.json."""
+        return {"all": self.total, **asdict(self), "kinds": dict(self.kinds), "notes": list(self.notes)}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Looks:
+        return cls(
+            kinds=dict(facts["kinds"]), effective=int(facts["effective"]),
+            sharpe_variance=facts["sharpe_variance"], notes=tuple(facts["notes"]),
+        )  # fmt: skip
+
+
+def _most_first(item: tuple[str, int]) -> tuple[int, int]:
+    return -item[1], KINDS.index(item[0]) if item[0] in KINDS else len(KINDS)  # type: ignore[arg-type]
+
+
+def _number(count: int, kind: str) -> str:
+    return f"{count} {kind if count == 1 else PLURALS.get(kind, f'{kind}s')}"  # type: ignore[call-overload]
+
+
+def sharpe_variance(sharpes: Sequence[float | None], num_bars: int) -> float | None:
+    """Variance (ddof=1) of per-bar Sharpe ratios; at least that of looks without skill, 1 / (T - 1).
+
+    Parameters
+    ----------
+    sharpes : of different looks; undefined ones are left out. None is returned below two.
+    num_bars : T, of the record that is judged.
+    """
+    known = np.array([one for one in sharpes if one is not None and np.isfinite(one)], dtype=np.float64)
+    if known.size < 2:
+        return None
+    return max(float(known.var(ddof=1)), 1.0 / max(num_bars - 1, 1))
+
+
+def overlaps(coverages: Mapping[str, Coverage], panel: Panel, bars: slice, *, source: str) -> set[str]:
+    """Hashes of the coverages that hold any of a panel's bars, for a symbol of it.
+
+    Parameters
+    ----------
+    bars : those that are judged.
+    source : where the panel comes from (`data.sources.describe`).
+    """
+    judged = panel.slice_bars(bars.start, bars.stop)
+    opens, closes = judged.bar_utc.astype("datetime64[s]"), bar_closes(judged)
+    common: dict[tuple[int, int], Coverage] = {}  # by stretch of the judged bars, for all coverages
+    shapes = all_shapes(judged)
+
+    def holds_any(coverage: Coverage) -> bool:
+        for one in coverage.symbols:
+            inside = np.flatnonzero((opens < one.last_utc) & (closes > one.first_utc))
+            if not len(inside):
+                continue
+            start, stop = int(inside[0]), int(inside[-1]) + 1
+            if (start, stop) not in common:
+                common[start, stop] = Coverage.of(judged, slice(start, stop), source=source)
+            ours = common[start, stop]
+            if any(coverage.same_instrument(one, ours, another) for another in ours.symbols):
+                return True
+        if coverage.bar_seconds == judged.bar_seconds and coverage.moved(judged, shapes).any():
+            return True
+        return bool(shifted_copies(coverage, judged).any())
+
+    return {name for name, coverage in coverages.items() if holds_any(coverage)}
+
+
+def looks_at(looks: Sequence[Look], covering: set[str], data_fingerprint: str) -> list[Look]:
+    """Looks at the judged bars: by coverage; where an old ledger did not know it, by the data's fingerprint."""
+    return [
+        look
+        for look in looks
+        if any(name in covering for name in look.coverages)
+        or (not look.coverages and look.data_fingerprint == data_fingerprint)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counted:
+    """`looks`, and `rivals_TN`: (T, N) returns on the very bars that are judged, the judged ones first."""
+
+    looks: Looks
+    rivals_TN: FloatArray
+
+
+def count_looks(
+    looks: Sequence[Look],
+    own: Record,
+    sketches: Mapping[str, Sketch],
+    returns: Callable[[Sequence[str]], Mapping[str, FloatArray]],
+    *,
+    own_instants: str,
+    own_returns: str,
+    notes: Sequence[str] = (),
+    max_rivals: int = 500,
+) -> Counted:
+    """Count looks at the judged bars.
+
+    Parameters
+    ----------
+    looks : `looks_at` them, the judged one included, in the order of entry.
+    own : what is judged.
+    sketches, returns : contents by hash.
+    own_instants, own_returns : hashes of the judged record.
+    max_rivals : columns of `rivals_TN` beyond which every k-th is taken.
+    """
+    counted = without_repetitions(looks)
+    known = [look for look in counted if look.sketch in sketches]
+    leader, correlation = cluster_looks([sketches[look.sketch] for look in known])
+    effective = effective_number(leader, correlation) if known else 0.0
+    effective += len(counted) - len(known)
+    leading = [known[k] for k in np.flatnonzero(leader == np.arange(len(known)))]
+    rivals = [look for look in leading if look.kind not in NO_RIVALS or look.returns == own_returns]
+    mine = Sketch.of(own)
+    close: dict[str, bool] = {own_instants: True}
+    for look in rivals:
+        if look.instants not in close:
+            close[look.instants] = _comparable(look, own, sketches.get(look.sketch), mine)
+    beside = [look for look in rivals if look.instants and close[look.instants]]
+    others = [look.returns for look in rivals if look.instants == own_instants and look.returns != own_returns]
+    others = others[:: -(-len(others) // max_rivals)] if len(others) > max_rivals else others
+    contents = returns(others)
+    columns = [contents[name] for name in others if name in contents]
+    kinds = Counter(look.kind for look in counted)
+    return Counted(
+        looks=Looks(
+            kinds={kind: kinds[kind] for kind in KINDS if kinds[kind]},
+            effective=whole_number(effective),
+            sharpe_variance=sharpe_variance([look.sharpe for look in beside], len(own.net_return)),
+            notes=tuple(notes),
+        ),
+        rivals_TN=np.column_stack([own.net_return, *columns]),
+    )
+
+
+def without_repetitions(looks: Sequence[Look]) -> list[Look]:
+    """Leave out looks that are another one again: a re-scoring that earned the same on every bar."""
+    first = {(one.returns, one.instants) for one in looks if one.returns and one.kind not in REPEATS}
+    kept = []
+    for look in looks:
+        if look.kind in REPEATS and look.returns:
+            if (look.returns, look.instants) in first:
+                continue
+            first.add((look.returns, look.instants))
+        kept.append(look)
+    return kept
+
+
+def _comparable(look: Look, own: Record, theirs: Sketch | None, mine: Sketch | None) -> bool:
+    """Whether a look's Sharpe ratio per bar can stand beside the judged one's."""
+    if theirs is None or mine is None or look.bar_seconds != own.bar_seconds:
+        return False
+    level = max(theirs.level, mine.level)
+    one, other = (_known_buckets(sketch.at(level)) for sketch in (theirs, mine))
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared >= MIN_SHARED * max(len(one), len(other))
+
+
+def _known_buckets(sketch: Sketch) -> NDArray[np.int64]:
+    return sketch.first + np.flatnonzero(np.isfinite(sketch.sums))
+
+
+def sharpe_ratios(returns_TN: FloatArray) -> list[float]:
+    """Per-bar Sharpe ratio of each column; nan where undefined."""
+    return [sharpe_ratio(column) for column in returns_TN.T]

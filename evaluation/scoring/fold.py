@@ -1,0 +1,289 @@
+"""Scores one fold: the policy, the baselines and, if asked, both under multiplied costs, on the same test window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.schema import Panel
+from envs.config import PortfolioEnvConfig
+from envs.episodes import Window
+from envs.market import Market
+from envs.recording import Recording
+from evaluation.scoring.allocations import plan_window
+from evaluation.scoring.charged_costs import dearer
+from evaluation.scoring.delayed_inputs import delayed_tracks, promising
+from evaluation.scoring.exposures import Exposure
+from evaluation.scoring.placebo_strategies import placebo_returns, random_targets
+from evaluation.scoring.rollout import (
+    AS_CONFIGURED,
+    Scenario,
+    Track,
+    evaluation_config,
+    planned_policy,
+    record_rows,
+    run_schedules,
+    scenario_env,
+)
+from evaluation.scoring.stress import cost_name, stress_scenarios
+from evaluation.scoring.supervised import MODELS, SupervisedConfig, fit_schedule, require_packages
+from evaluation.scoring.walk_forward import ORACLE, FoldResult
+from evaluation.windows.splits import Fold
+from policies.baselines import Schedule, standard_baselines
+from policies.protocol import Policy
+
+FloatArray = NDArray[np.float64]
+
+
+LEAST = {"placebo_strategies": 0, "placebo_runs": 0, "placebo_block_bars": 1, "placebo_env_steps": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringConfig:
+    """What is measured beside the policy.
+
+    Attributes
+    ----------
+    momentum_bars, hold_bars : lookback and holding period of the momentum and mean-reversion baselines, bars.
+    rebalance_sessions : sessions between two rebalancings of the allocations (equal weight and its like).
+    target_volatility : annual, of the baseline that holds it, fraction.
+    stress_cost_factor : multiple of all costs for the stressed comparison; 1.0 leaves it out.
+    in_sample : score the policy on its own training window too.
+    cost_factor : multiple of all costs at which policy and baselines are scored; the gate refuses less than 1.
+    placebo_strategies : random strategies with the policy's turnover that pad the matrix of CSCV; 0 leaves them out.
+    supervised : models that are fitted on each training window as further baselines, see `scoring.supervised`.
+    supervised_fit : how.
+    placebo_runs : markets of shuffled bars on which the policy class is trained again, see `gate.placebo_markets`.
+    placebo_block_bars : bars that stay together. placebo_env_steps : of each such training, per fold.
+    """
+
+    momentum_bars: int
+    hold_bars: int
+    rebalance_sessions: int
+    target_volatility: float
+    stress_cost_factor: float
+    in_sample: bool
+    cost_factor: float
+    placebo_strategies: int
+    supervised: tuple[str, ...]
+    supervised_fit: SupervisedConfig
+    placebo_runs: int
+    placebo_block_bars: int
+    placebo_env_steps: int
+
+    def __post_init__(self) -> None:
+        if self.momentum_bars < 1 or self.hold_bars < 1:
+            raise ValueError("scoring.momentum_bars and scoring.hold_bars must be at least 1 bar")
+        if self.rebalance_sessions < 1:
+            raise ValueError(
+                f"scoring.rebalance_sessions is {self.rebalance_sessions}; it must be 1 session or more"
+            )
+        if not self.target_volatility > 0.0:
+            raise ValueError(
+                f"scoring.target_volatility is {self.target_volatility}; it must be above 0 (0.1 = 10 % a year)"
+            )
+        if self.stress_cost_factor < 1.0:
+            raise ValueError(
+                f"scoring.stress_cost_factor is {self.stress_cost_factor}; it must be at least 1"
+            )
+        if not self.cost_factor >= 0.0:
+            raise ValueError(f"scoring.cost_factor is {self.cost_factor}; it must be 0 or more")
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"scoring.{name} is {getattr(self, name)}; it must be {least} or more")
+        object.__setattr__(self, "supervised", tuple(self.supervised))
+        for model in self.supervised:
+            if model not in MODELS:
+                raise ValueError(f"scoring.supervised names {model!r}; known models are {', '.join(MODELS)}")
+        require_packages(self.supervised)
+
+
+def scored_window(fold: Fold) -> Window:
+    """The fold's test bars as an episode window: the first decision is taken at the close before them."""
+    return Window(start_bar=fold.test.start, stop_bar=fold.test.stop)
+
+
+def training_windows(fold: Fold, market: Market, config: PortfolioEnvConfig) -> list[Window]:
+    """The training bars cut into windows as long as the test one, so that all run as one batch.
+
+    Bars before the features' lookback and the warm-up are left out; the remainder is dropped from the start.
+    """
+    first = max(fold.train.start, market.first_bar + config.episode.warmup_bars + 1)
+    length = min(fold.test.stop - fold.test.start, fold.train.stop - first)
+    if length < 1:
+        return []
+    count = (fold.train.stop - first) // length
+    starts = [fold.train.stop - length * (count - index) for index in range(count)]
+    return [Window(start_bar=start, stop_bar=start + length) for start in starts]
+
+
+def score_fold(
+    fold: Fold,
+    policy: Policy | Schedule,
+    panel: Panel,
+    market: Market,
+    config: PortfolioEnvConfig,
+    scoring: ScoringConfig,
+    *,
+    seed: int,
+    parameters: Mapping[str, Any] | None = None,
+    policy_hash: str = "",
+    oracle_direction: NDArray[np.int8] | None = None,
+    more_baselines: Mapping[str, Schedule] | None = None,
+    least_cost_bps: Mapping[str, float] | None = None,
+    find_exposures: Callable[[], Sequence[Exposure]] | None = None,
+) -> FoldResult:
+    """Run everything that the fold's row and the gate need.
+
+    Parameters
+    ----------
+    policy : trained on ``fold.train`` alone, or a schedule (a scripted policy) to run in its place.
+    panel, market : of the whole data; the market's features standardised on ``fold.train`` alone.
+    config : the training config; `evaluation_config` turns it into the one that is scored.
+    seed : of the training run; the random baseline draws from it and the fold's index.
+    oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
+    more_baselines : further schedules to be beaten.
+    least_cost_bps : symbol -> least trading cost per unit of turnover that the stressed comparison multiplies.
+    find_exposures : inputs to hold back by a bar, one at a time, where the score is promising; None measures no delay.
+    """
+    test = scored_window(fold)
+    if isinstance(policy, Schedule):
+        scored, recording, stress, in_sample = _run_script(fold, policy, market, config, scoring)
+    else:
+        scored = evaluation_config(config)
+        inside = training_windows(fold, market, scored) if scoring.in_sample else []
+        recording, stress, in_sample = _run_scenarios(policy, market, scored, scoring, test, inside)
+    schedules = _schedules(fold, recording, panel, market, scored, scoring, seed) | dict(more_baselines or {})
+    if oracle_direction is not None:
+        schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
+    runs = run_schedules(
+        schedules, market, config, [test], cost_factor=scoring.cost_factor,
+        rebalance_sessions=scoring.rebalance_sessions,
+    )  # fmt: skip
+    stressed, stressed_runs = None, {}
+    if scoring.stress_cost_factor > 1.0:
+        stressed = stress[cost_name(scoring.stress_cost_factor)]
+        raised = dearer(market, scored, recording, least_cost_bps or {}, cost_factor=scoring.cost_factor)
+        charged = (market, config) if raised is None else (raised[0], replace(config, costs=raised[1].costs))
+        if raised is not None:
+            stressed = _stressed_track(policy, *charged, test, scoring)
+        stressed_runs = run_schedules(
+            schedules, *charged, [test], cost_factor=scoring.cost_factor * scoring.stress_cost_factor,
+            rebalance_sessions=scoring.rebalance_sessions,
+        )  # fmt: skip
+    placebos = placebo_returns(
+        recording, market, scored, test, count=scoring.placebo_strategies,
+        seed=[seed % 2**63, fold.index, 1], cost_factor=scoring.cost_factor,
+    ) if scoring.placebo_strategies else None  # fmt: skip
+    delayed: dict[tuple[str, ...], Track] | None = None
+    if find_exposures is not None:
+        ask = promising(np.asarray(recording.net_return))
+        factor = scoring.cost_factor
+        delayed = (
+            delayed_tracks(
+                policy, market, config, test, find_exposures, cost_factor=factor,
+                rebalance_sessions=scoring.rebalance_sessions,
+            ) if ask else {}
+        )
+    return FoldResult(
+        fold=fold,
+        recording=recording,
+        baselines={name: rows[0] for name, rows in runs.items()},
+        stressed=stressed,
+        stressed_baselines={name: rows[0] for name, rows in stressed_runs.items()},
+        stress=stress,
+        in_sample_return=np.concatenate([r.net_return for r in in_sample]) if in_sample else None,
+        parameters=dict(parameters or {}),
+        policy_hash=policy_hash,
+        seed=seed,
+        cost_factor=scoring.cost_factor,
+        placebo_return=placebos,
+        delayed=delayed,
+    )
+
+
+def _run_scenarios(
+    policy: Policy,
+    market: Market,
+    scored: PortfolioEnvConfig,
+    scoring: ScoringConfig,
+    test: Window,
+    inside: Sequence[Window],
+) -> tuple[Recording, dict[str, Track], list[Track]]:
+    """One batch: the test window recorded, the same under each scenario of stress by name, and windows in sample."""
+    scenarios = _scenarios(scoring, scored.action.scheme)
+    conditions = scenarios + scenarios[:1] * len(inside)
+    env = scenario_env(market, scored, [test] * len(scenarios) + list(inside), conditions)
+    (recording,), tracks = record_rows(policy, env, [0], conditions)
+    stress = {s.name: track for s, track in zip(scenarios[1:], tracks[1:])}
+    return recording, stress, tracks[len(scenarios) :]
+
+
+def _run_script(
+    fold: Fold, script: Schedule, market: Market, config: PortfolioEnvConfig, scoring: ScoringConfig
+) -> tuple[PortfolioEnvConfig, Recording, dict[str, Track], list[Track]]:
+    """A scripted policy: the config that it is scored under, and the same. An allocation's depends on the window."""
+    test = scored_window(fold)
+    plan = plan_window(script, market, config, test, scoring.rebalance_sessions)
+    if plan.config.initial_equity != config.initial_equity:
+        raise ValueError(
+            f"env.initial_equity is {config.initial_equity:,.0f}, which does not pay for one lot of every asset that "
+            f"the scripted policy holds in fold {fold.index}; give {plan.config.initial_equity:,.0f}"
+        )
+    scored = evaluation_config(plan.config)
+    policy = planned_policy([plan], scored, len(_scenarios(scoring, scored.action.scheme)))
+    recording, stress, _ = _run_scenarios(policy, market, scored, scoring, test, [])
+    inside = training_windows(fold, market, scored) if scoring.in_sample else []
+    in_sample = run_schedules(
+        {"script": script}, market, config, inside, cost_factor=scoring.cost_factor,
+        rebalance_sessions=scoring.rebalance_sessions,
+    )  # fmt: skip
+    return scored, recording, stress, in_sample["script"]
+
+
+def _stressed_track(
+    policy: Policy | Schedule, market: Market, config: PortfolioEnvConfig, test: Window, scoring: ScoringConfig
+) -> Track:
+    """The policy on the test window at the gate's multiple of the costs of `market` and `config`."""
+    factor = scoring.cost_factor * scoring.stress_cost_factor
+    if isinstance(policy, Schedule):
+        runs = run_schedules(
+            {"script": policy}, market, config, [test], cost_factor=factor,
+            rebalance_sessions=scoring.rebalance_sessions,
+        )  # fmt: skip
+        return runs["script"][0]
+    scenario = [Scenario(name=cost_name(factor), cost_factor=factor)]
+    env = scenario_env(market, evaluation_config(config), [test], scenario)
+    return record_rows(policy, env, (), scenario)[1][0]
+
+
+def _scenarios(scoring: ScoringConfig, scheme: str) -> list[Scenario]:
+    """As configured first, then the stress; all of them at the multiple of costs that is scored."""
+    scenarios: Sequence[Scenario] = [AS_CONFIGURED, *stress_scenarios(scoring.stress_cost_factor, scheme)]
+    return [replace(s, cost_factor=s.cost_factor * scoring.cost_factor) for s in scenarios]
+
+
+def _schedules(
+    fold: Fold,
+    recording: Recording,
+    panel: Panel,
+    market: Market,
+    scored: PortfolioEnvConfig,
+    scoring: ScoringConfig,
+    seed: int,
+) -> dict[str, Schedule]:
+    """The baselines to be beaten: rules, a random one with the policy's turnover, and fitted models."""
+    schedules = standard_baselines(
+        panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars,
+        rebalance_sessions=scoring.rebalance_sessions, target_volatility=scoring.target_volatility,
+    )  # fmt: skip
+    random = np.random.default_rng([seed % 2**63, fold.index])
+    target = random_targets(recording, panel.num_bars, scored.action.scheme, random)
+    schedules["random"] = Schedule(target_TA=target, scheme=scored.action.scheme)
+    for model in scoring.supervised:
+        schedules[model] = fit_schedule(model, panel, market, fold.train, scoring.supervised_fit)
+    return schedules

@@ -1,0 +1,1 @@
+"""Feature screening: which features predict the next return out of sample."""

@@ -1,0 +1,255 @@
+"""Feature screening: which features predict the next return out of sample, by models that disagree for good reasons.
+
+Purged expanding folds; a ridge regression and a random forest fitted on each training window, on labels net of costs; a
+feature's importance is what a model's net score loses on the test window when that feature's values are shuffled there.
+Axes: T time, A asset, F feature, R rows (a bar of an asset).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from data.features import FeatureSet, Standardiser
+from data.labels import horizon_returns
+from data.schema import Panel
+from envs.costs import CostConfig
+from envs.instruments import Instrument
+from evaluation.scoring.supervised import Predict, fit_ridge
+from evaluation.windows.splits import Fold, WalkForward
+
+FloatArray = NDArray[np.float64]
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreeningConfig:
+    """How features are screened.
+
+    Attributes
+    ----------
+    bars : "training" screens on the bars before the first walk-forward test window, so that what is chosen here can
+        still be tested on bars that the choice did not see; "all" screens on every bar.
+    num_folds : expanding folds; the first trains on as many bars as each tests on.
+    horizon_bars : bars that the label covers; also the purge.
+    embargo_bars : further bars left out before each test window.
+    models : of `MODELS`; a feature stands out only where all of them agree.
+    penalty : of the ridge regression, per row.
+    num_trees, max_depth : of the random forest.
+    max_rows : training rows a model is fitted on, evenly spaced over the window.
+    num_shuffles : shuffles per feature and fold.
+    num_blocks : blocks of time that each test window is cut into for the significance of an importance.
+    confidence : that nothing stands out where nothing predicts, 0.5 to 1.
+    seed : of shuffles and trees.
+    """
+
+    bars: Literal["training", "all"]
+    num_folds: int
+    horizon_bars: int
+    embargo_bars: int
+    models: tuple[str, ...]
+    penalty: float
+    num_trees: int
+    max_depth: int
+    max_rows: int
+    num_shuffles: int
+    num_blocks: int
+    confidence: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(self.models))
+        for name in ("num_folds", "horizon_bars", "num_trees", "max_depth", "num_shuffles"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"screening.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.num_blocks < 2 or self.max_rows < 100:
+            raise ValueError("screening.num_blocks must be at least 2 and screening.max_rows at least 100")
+        if self.embargo_bars < 0 or self.penalty < 0.0:
+            raise ValueError("screening.embargo_bars and screening.penalty must not be negative")
+        if not 0.5 <= self.confidence < 1.0:
+            raise ValueError(f"screening.confidence is {self.confidence}; use 0.5 to below 1")
+        unknown = [name for name in self.models if name not in MODELS]
+        if unknown or not self.models:
+            raise ValueError(f"screening.models is {list(self.models)}; choose of {', '.join(MODELS)}")
+
+
+def screening_folds(config: ScreeningConfig, num_bars: int) -> list[Fold]:
+    """Expanding folds of equal test length."""
+    gap = config.horizon_bars + config.embargo_bars
+    length = max((num_bars - gap) // (config.num_folds + 1), 1)
+    splitter = WalkForward(
+        length, length, horizon_bars=config.horizon_bars, embargo_bars=config.embargo_bars, anchored=True
+    )
+    return splitter.folds(num_bars)[: config.num_folds]
+
+
+def check_folds(config: ScreeningConfig, num_bars: int, lookback_bars: int) -> None:
+    """Raise ValueError unless every fold has bars to learn from and two bars for each block of its test window."""
+    fold = screening_folds(config, num_bars)[0]
+    train, test = fold.train.stop - lookback_bars, fold.test.stop - fold.test.start
+    if min(train, test) < 2 * config.num_blocks:
+        raise ValueError(
+            f"screening.num_folds is {config.num_folds}, which leaves {max(train, 0)} bars to learn from after a "
+            f"lookback of {lookback_bars} and {test} to test on; use fewer folds or blocks, or give more data"
+        )
+
+
+def cost_per_side(panel: Panel, instruments: Mapping[str, Instrument], costs: CostConfig) -> FloatArray:
+    """(T, A) commission, spread and fixed slippage of one side, fraction of notional, at each last known close.
+
+    What depends on the size of an order (impact, volume slippage) or on time (borrow, funding) is left out.
+    """
+    price = panel.last_close()
+    columns = []
+    for asset, symbol in enumerate(panel.symbols):
+        one = instruments[symbol]
+        ticks = one.half_spread_ticks if costs.half_spread_bps is None else 0.0
+        spread_bps = one.half_spread_bps if costs.half_spread_bps is None else costs.half_spread_bps
+        per_unit = one.commission_per_unit if costs.fee_bps is None else 0.0
+        fee_bps = one.taker_fee_bps if costs.fee_bps is None else costs.fee_bps
+        slippage_bps = costs.slippage_value if costs.slippage == "fixed_bps" else 0.0
+        ticks += costs.slippage_value if costs.slippage == "fixed_ticks" else 0.0
+        in_price = ticks * one.tick_size + per_unit / one.multiplier
+        columns.append(1e-4 * (spread_bps + fee_bps + slippage_bps) + in_price / price[:, asset])
+    return np.stack(columns, axis=1)
+
+
+def net_label(growth: FloatArray, cost: FloatArray) -> FloatArray:
+    """(R,) what the better side earns net of a round trip, signed by that side; 0 where neither side pays.
+
+    Parameters
+    ----------
+    growth : (R,) return of a long position before costs. cost : (R,) of a round trip, fraction of notional.
+    """
+    return np.sign(growth) * np.maximum(np.abs(growth) - cost, 0.0)
+
+
+def net_score(prediction: FloatArray, growth: FloatArray, cost: FloatArray) -> FloatArray:
+    """(R,) net return of holding the predicted side in each row, rows weighted by the prediction's size.
+
+    Parameters
+    ----------
+    prediction : (R,) predicted returns. growth, cost : as for `net_label`.
+    """
+    size = np.abs(prediction)
+    weight = size / size.mean() if size.mean() > 0.0 else size
+    return weight * (np.sign(prediction) * growth - cost)
+
+
+def _ridge(design: FloatArray, label: FloatArray, config: ScreeningConfig) -> Predict:
+    with_constant = np.column_stack([design, np.ones(len(design))])
+    coefficients = fit_ridge(with_constant, label, config.penalty)
+    return lambda rows: rows @ coefficients[:-1] + coefficients[-1]
+
+
+def _forest(design: FloatArray, label: FloatArray, config: ScreeningConfig) -> Predict:
+    from sklearn.ensemble import RandomForestRegressor
+
+    forest = RandomForestRegressor(
+        n_estimators=config.num_trees, max_depth=config.max_depth, min_samples_leaf=20, max_features=1 / 3,
+        random_state=config.seed, n_jobs=1,
+    )  # fmt: skip
+    forest.fit(design, label)
+    return lambda rows: np.asarray(forest.predict(rows))
+
+
+MODELS: Mapping[str, Callable[[FloatArray, FloatArray, ScreeningConfig], Predict]] = {
+    "ridge": _ridge,
+    "forest": _forest,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """Rows of a window, time after time: design (R, F), growth and round-trip cost (R,)."""
+
+    design: FloatArray
+    growth: FloatArray
+    cost: FloatArray
+
+    @classmethod
+    def of(cls, ready: FeatureSet, growth_TA: FloatArray, cost_TA: FloatArray, bars: slice) -> _Rows:
+        assets = np.nan_to_num(ready.asset[bars].astype(np.float64))
+        clock = np.repeat(ready.clock[bars, None, :].astype(np.float64), assets.shape[1], axis=1)
+        design = np.concatenate([assets, clock], axis=2).reshape(-1, assets.shape[2] + clock.shape[2])
+        growth, cost = growth_TA[bars].reshape(-1), 2.0 * cost_TA[bars].reshape(-1)
+        usable = np.isfinite(growth) & np.isfinite(cost)
+        return cls(design=design[usable], growth=growth[usable], cost=cost[usable])
+
+    def thinned(self, count: int) -> _Rows:
+        """At most `count` rows, evenly spaced."""
+        if len(self.growth) <= count:
+            return self
+        chosen = np.linspace(0, len(self.growth) - 1, count).astype(np.int64)
+        return _Rows(design=self.design[chosen], growth=self.growth[chosen], cost=self.cost[chosen])
+
+
+def screen_features(
+    panel: Panel, features: FeatureSet, config: ScreeningConfig, cost_TA: FloatArray
+) -> pd.DataFrame:
+    """Screen every feature, of assets and of the clock.
+
+    Parameters
+    ----------
+    panel, features : the bars and their features, not standardised; each fold standardises on its training window.
+    cost_TA : (T, A) cost of one side, fraction of notional (`cost_per_side`).
+
+    Returns
+    -------
+    A row per feature, model, fold and block of time: feature, model, fold, block, score (of the whole model on that
+    block, mean net return of a row), importance (its loss when the feature is shuffled, mean over shuffles).
+
+    Raises
+    ------
+    ValueError
+        If the folds do not fit into the bars.
+    """
+    check_folds(config, panel.num_bars, features.lookback_bars)
+    growth_TA = horizon_returns(panel, horizon_bars=config.horizon_bars).net_return
+    tables = []
+    for fold in screening_folds(config, panel.num_bars):
+        known = slice(features.lookback_bars, fold.train.stop)
+        ready = Standardiser.fit(features, fold.train).transform(features)
+        training = _Rows.of(ready, growth_TA, cost_TA, known).thinned(config.max_rows)
+        unseen = _Rows.of(ready, growth_TA, cost_TA, fold.test)
+        for model in config.models:
+            LOG.info("screening: fold %d of %d, %s", fold.index + 1, config.num_folds, model)
+            label = net_label(training.growth, training.cost)
+            predict = MODELS[model](training.design, label, config)
+            table = _importances(
+                predict, unseen, (*features.asset_names, *features.clock_names), config, fold
+            )
+            tables.append(table.assign(model=model))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _importances(
+    predict: Predict, unseen: _Rows, names: tuple[str, ...], config: ScreeningConfig, fold: Fold
+) -> pd.DataFrame:
+    """A row per feature and block of one fold and model."""
+    score_R = net_score(predict(unseen.design), unseen.growth, unseen.cost)
+    random = np.random.default_rng([config.seed, fold.index])
+    order = [random.permutation(len(score_R)) for _ in range(config.num_shuffles)]
+    rows = []
+    for column, name in enumerate(names):
+        loss_R = np.zeros_like(score_R)
+        shuffled = unseen.design.copy()
+        for shuffle in order:
+            shuffled[:, column] = unseen.design[shuffle, column]
+            loss_R += score_R - net_score(predict(shuffled), unseen.growth, unseen.cost)
+        loss_R /= config.num_shuffles
+        blocks = zip(np.array_split(score_R, config.num_blocks), np.array_split(loss_R, config.num_blocks))
+        rows += [
+            {
+                "feature": name, "fold": fold.index, "block": block, "score": float(score.mean()),
+                "importance": float(loss.mean()),
+            }
+            for block, (score, loss) in enumerate(blocks)
+        ]  # fmt: skip
+    return pd.DataFrame(rows)

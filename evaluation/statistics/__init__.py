@@ -1,0 +1,1 @@
+"""Statistics of return series: performance, intervals, significance, overfitting, effective numbers."""

@@ -1,0 +1,143 @@
+"""How many different things were tried: looks whose returns are nearly the same count by their effective number.
+
+Looks are clustered around leaders (Hartigan, "Clustering algorithms", 1975, ch. 3): each look joins the leader that it
+correlates with most if that is at least `MIN_CORRELATION`, else it leads a cluster of its own. The best of n looks
+without skill that correlate by rho with each other is expected at ``sqrt(1 - rho) * E[max of n]`` above what they
+share, so a cluster counts as the number of independent looks whose best is expected there. Exact copies count once,
+and nothing that a search could gain by many near-copies is lost.
+
+Axes: N looks, D buckets of time, T bars.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from evaluation.statistics.significance import expected_maximum_sharpe
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+MIN_CORRELATION = 0.95
+"""From which two looks are nearly the same."""
+MIN_COMMON = 8
+"""Buckets in common below which only equal returns are the same."""
+CHUNK = 256
+"""Looks that are compared with all leaders at once."""
+
+
+def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
+    """Cluster looks that have returns at the same times.
+
+    Parameters
+    ----------
+    returns_ND : (N, D) returns, in the order in which the looks were entered. Rows that are constant (never traded)
+        form one cluster.
+
+    Returns
+    -------
+    leader_N : index of each look's leader, the earliest of its cluster; a leader's is its own.
+    correlation_N : with the leader.
+    """
+    rows = np.asarray(returns_ND, dtype=np.float64)
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError(f"returns_ND has shape {rows.shape} or holds NaN; give (N looks, D times)")
+    leader, correlation = np.arange(len(rows)), np.ones(len(rows))
+    still = np.flatnonzero(np.ptp(rows, axis=1) == 0.0) if rows.shape[1] else np.arange(len(rows))
+    leader[still] = still[:1] if len(still) else still
+    moving = np.setdiff1d(np.arange(len(rows)), still)
+    if rows.shape[1] < MIN_COMMON:
+        _, first, inverse = np.unique(rows[moving], axis=0, return_index=True, return_inverse=True)
+        leader[moving] = moving[first[inverse.ravel()]]
+        return leader, correlation
+    inside, correlation[moving] = _led(standardised(rows[moving]), needed_correlation(rows.shape[1]))
+    leader[moving] = moving[inside]
+    return leader, correlation
+
+
+def _led(units_ND: NDArray[np.float32], least: float) -> tuple[IntArray, FloatArray]:
+    """Leader of each row and correlation with it; rows of `standardised`, `least` what it takes to join."""
+    leader, correlation = np.arange(len(units_ND)), np.ones(len(units_ND))
+    lead, places, old = np.empty_like(units_ND), np.empty(len(units_ND), dtype=np.int64), 0  # rows that lead
+    for start in range(0, len(units_ND), CHUNK):
+        part = units_ND[start : start + CHUNK]
+        among, size = part @ part.T, len(part)
+        known = part @ lead[:old].T if old else np.full((size, 1), -np.inf, dtype=np.float32)
+        best, closest = known.argmax(axis=1), known.max(axis=1)
+        fresh: list[int] = []
+        for row in range(size):
+            r, at = closest[row], places[best[row]]
+            if fresh:
+                candidates = among[row, fresh]
+                k = int(candidates.argmax())
+                if candidates[k] > r:  # of equal ones the earliest
+                    r, at = candidates[k], start + fresh[k]
+            if r >= least:
+                leader[start + row], correlation[start + row] = at, min(float(r), 1.0)
+            else:
+                fresh.append(row)
+        new = slice(old, old + len(fresh))
+        lead[new], places[new], old = part[fresh], start + np.array(fresh, dtype=np.int64), new.stop
+    return leader, correlation
+
+
+def needed_correlation(num_common: int) -> float:
+    """Correlation from which two looks are nearly the same, one standard error (Fisher's z) above `MIN_CORRELATION`.
+
+    Parameters
+    ----------
+    num_common : times at which both have returns, at least `MIN_COMMON`.
+    """
+    return math.tanh(math.atanh(MIN_CORRELATION) + 1.0 / math.sqrt(num_common - 3))
+
+
+def standardised(rows_ND: FloatArray) -> NDArray[np.float32]:
+    """Rows of mean zero and length one, whose products are correlations; a constant row becomes zeros."""
+    centred = rows_ND - rows_ND.mean(axis=1, keepdims=True)
+    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0.0).astype(np.float32)
+
+
+def effective_size(size: int, correlation: float) -> float:
+    """Number of independent looks whose best is expected as high as that of `size` that correlate; 1 to `size`.
+
+    Parameters
+    ----------
+    correlation : mean over the cluster, 0 to 1.
+    """
+    if size <= 1 or correlation >= 1.0:
+        return 1.0
+    wanted = math.sqrt(1.0 - max(correlation, 0.0)) * expected_maximum_sharpe(size, 1.0)
+    pair = expected_maximum_sharpe(2, 1.0)
+    if wanted <= pair:  # between one and two the approximation has no value of its own
+        return 1.0 + wanted / pair
+    low, high = 2.0, float(size)
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if expected_maximum_sharpe(middle, 1.0) < wanted else (low, middle)
+    return high
+
+
+def effective_number(leader_N: IntArray, correlation_N: FloatArray) -> float:
+    """Sum of the clusters' effective sizes."""
+    leaders, sizes = np.unique(leader_N, return_counts=True)
+    total = float((sizes == 1).sum())
+    for at in leaders[sizes > 1]:
+        members = np.flatnonzero((leader_N == at) & (np.arange(len(leader_N)) != at))
+        total += effective_size(len(members) + 1, float(correlation_N[members].mean()))
+    return total
+
+
+def whole_number(effective: float) -> int:
+    """A sum of effective sizes as a number of looks: rounded up from a fifth on, at least 1."""
+    return max(math.ceil(effective - 0.2), 1)
+
+
+def effective_number_of_trials(returns_TN: ArrayLike) -> int:
+    """Effective number of trials on the same bars, between 1 and N. Trials that left no returns: add their number."""
+    returns = np.asarray(returns_TN, dtype=np.float64)
+    if returns.ndim != 2 or returns.shape[1] < 1 or not np.isfinite(returns).all():
+        raise ValueError(f"returns_TN has shape {returns.shape} or holds NaN; give (T bars, N >= 1 trials)")
+    return whole_number(effective_number(*leader_clusters(returns.T)))

@@ -1,0 +1,239 @@
+"""What is too good: inputs held back by a bar, what a score loses, and how often an honest one is suspected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from good_evidence import CONFIG, good_evidence
+from scoring_settings import scoring_config
+
+from data.synthetic import NoiseConfig, PlantedSignalConfig
+from envs.episodes import Window
+from evaluation.gate.plausibility import DelayLoss, delay_losses, most_plausible
+from evaluation.gate.verdict import judge
+from evaluation.scoring.delayed_inputs import DelayedInputs, delayed_tracks
+from evaluation.scoring.exposures import Exposure
+from evaluation.scoring.fold import score_fold
+from evaluation.scoring.rollout import Scenario, evaluation_config, record_rows, scenario_env
+from evaluation.scoring.walk_forward import WalkForwardResult
+from evaluation.windows.splits import Fold
+from policies.baselines import SCRIPTED, Schedule
+
+FOLD = Fold(index=0, train=slice(0, 1000), test=slice(1100, 1900))
+SCORING = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=1.0, in_sample=False)
+TEST = Window(start_bar=1100, stop_bar=1900)
+
+
+class Follows:
+    """Holds the sign of a weighted sum of each asset's features: a policy that is trained by being told."""
+
+    def __init__(self, world, **weights: float) -> None:
+        self.weights = np.array([weights.get(name, 0.0) for name in world.market.asset_names])
+        self.shape = (world.market.num_symbols, len(self.weights))
+
+    def initial_state(self, num_envs):
+        return np.zeros((num_envs, 1))
+
+    def act(self, observation, state):
+        market = observation[:, : self.shape[0] * self.shape[1]].reshape(len(observation), *self.shape)
+        return np.sign(market @ self.weights).astype(int) + 1, state
+
+
+def inputs(world) -> list[Exposure]:
+    return [Exposure(names=(name,), asset=(k,)) for k, name in enumerate(world.market.asset_names)]
+
+
+def scored(world, policy, fold: Fold = FOLD):
+    return score_fold(
+        fold,
+        policy,
+        world.panel,
+        world.market,
+        world.config,
+        SCORING,
+        seed=0,
+        find_exposures=lambda: inputs(world),
+    )
+
+
+def losses(world, *results):
+    return delay_losses(WalkForwardResult(panel=world.panel, folds=results))
+
+
+def with_future(world):
+    """The world with the next bar's return, in standard deviations, as its feature `noise_00`."""
+    close = world.panel.close
+    ahead = np.vstack([close[1:] / close[:-1] - 1.0, np.zeros((1, close.shape[1]))]) / 0.002
+    features = np.array(world.market.features)
+    features[:, :, list(world.market.asset_names).index("noise_00")] = np.clip(ahead, -9, 9)
+    return replace(world, market=replace(world.market, features=features))
+
+
+def track(world, policy, market=None):
+    scenario = [Scenario(name="late")]
+    env = scenario_env(market or world.market, evaluation_config(world.config), [TEST], scenario)
+    return record_rows(policy, env, (), scenario)[1][0]
+
+
+def test_holding_nothing_back_changes_no_bit(signal_world):
+    policy = Follows(signal_world, signal=1.0, noise_00=0.3)
+    late = DelayedInputs(policy, signal_world.market, [Exposure(names=("none",))], TEST.start_bar - 1)
+    np.testing.assert_array_equal(
+        track(signal_world, late).net_return, track(signal_world, policy).net_return
+    )
+
+
+def test_a_late_feature_is_the_market_whose_feature_was_shifted_to_the_bit(signal_world):
+    policy = Follows(signal_world, signal=1.0, noise_00=0.3)
+    place = signal_world.market.asset_names.index("signal")
+    late = DelayedInputs(
+        policy, signal_world.market, [Exposure(names=("signal",), asset=(place,))], TEST.start_bar - 1
+    )
+    features = np.array(signal_world.market.features)
+    features[1:, :, place] = features[:-1, :, place]
+    shifted = replace(signal_world.market, features=features)
+    expected = track(signal_world, policy, shifted).net_return
+    np.testing.assert_array_equal(track(signal_world, late).net_return, expected)
+    # The same as one of several rows, and through the features as computed from a late column.
+    both = DelayedInputs(
+        policy, signal_world.market,
+        [Exposure(names=("none",)), Exposure(names=("x",), recomputed=features[1099:1900].copy(), first_bar=1099)],
+        TEST.start_bar - 1,
+    )  # fmt: skip
+    scenarios = [Scenario(name="late")] * 2
+    env = scenario_env(signal_world.market, evaluation_config(signal_world.config), [TEST] * 2, scenarios)
+    rows = record_rows(both, env, (), scenarios)[1]
+    np.testing.assert_array_equal(rows[0].net_return, track(signal_world, policy).net_return)
+    np.testing.assert_array_equal(rows[1].net_return, expected)
+
+
+def test_a_late_schedule_decides_a_bar_later(noise_world):
+    sides = np.sign(np.random.default_rng(0).normal(size=(2000, 2)))
+    later = np.vstack([sides[:1], sides[:-1]])
+    late = delayed_tracks(
+        Schedule(target_TA=sides), noise_world.market, noise_world.config, TEST, lambda: (), cost_factor=1.0,
+        rebalance_sessions=21,
+    )  # fmt: skip
+    plain = score_fold(FOLD, Schedule(target_TA=later), noise_world.panel, noise_world.market, noise_world.config,
+                       SCORING, seed=0)  # fmt: skip
+    np.testing.assert_array_equal(late["close",].net_return, plain.recording.net_return)
+
+
+def test_a_policy_that_follows_the_next_return_is_found_by_the_columns_name(draw_world):
+    world = with_future(draw_world(NoiseConfig, seed=11))
+    (found,) = losses(world, scored(world, Follows(world, noise_00=1.0)))
+    assert found.names == ("noise_00",)
+    assert found.share_lost > 0.9
+
+
+@pytest.mark.parametrize("flips", [0.05, 0.1])
+def test_an_honest_persistent_edge_keeps_most_of_its_score(draw_world, flips):
+    honest = draw_world(PlantedSignalConfig, seed=12, drift=5e-4, flip_probability=flips)
+    result = scored(honest, Follows(honest, signal=1.0))
+    assert set(result.delayed) == {("noise_00",), ("signal",)}
+    assert losses(honest, result) == ()
+
+
+def test_a_foreknown_column_beside_an_honest_edge_is_told_from_it(draw_world):
+    world = with_future(draw_world(PlantedSignalConfig, seed=13, drift=5e-4, flip_probability=0.05))
+    (found,) = losses(world, scored(world, Follows(world, signal=0.2, noise_00=1.0)))
+    assert found.names == ("noise_00",)
+
+
+def test_where_there_is_no_score_nothing_is_run_again(noise_world):
+    result = scored(noise_world, Follows(noise_world, noise_00=1.0))  # pays costs every other bar
+    assert result.delayed == {}
+    assert losses(noise_world, result) == ()
+
+
+def test_a_fold_that_was_not_measured_leaves_all_of_them_unmeasured(noise_world):
+    policy = SCRIPTED["flip"](noise_world.panel)
+    plain = score_fold(
+        FOLD, policy, noise_world.panel, noise_world.market, noise_world.config, SCORING, seed=0
+    )
+    assert losses(noise_world, plain) is None
+
+
+def test_a_loss_in_one_fold_only_counts_where_it_carries_the_score(draw_world):
+    world = with_future(draw_world(NoiseConfig, seed=14))
+    early = Fold(index=0, train=slice(0, 200), test=slice(300, 900))
+    folds = [scored(world, Follows(world, noise_00=1.0), fold) for fold in (early, FOLD)]
+    quiet = replace(folds[0], delayed={})  # not run again: nothing is counted as lost there
+    assert losses(world, quiet, folds[1])[0].names == ("noise_00",)
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTED))
+def test_scripted_policies_on_noise_are_not_suspected(noise_world, name):
+    result = scored(noise_world, SCRIPTED[name](noise_world.panel))
+    assert losses(noise_world, result) == ()
+
+
+def test_a_synthetic_market_is_exempt_and_says_why():
+    evidence = replace(
+        good_evidence(), net_return=good_evidence().net_return + 0.01, synthetic=True, delay_losses=None
+    )
+    (found,) = (c for c in judge(CONFIG, evidence).criteria if c.name == "plausibility")
+    assert found.passed
+    assert "drawn from a law" in found.reason
+
+
+def plausibility(**changed):
+    verdict = judge(CONFIG, replace(good_evidence(), **changed))
+    return next(c for c in verdict.criteria if c.name == "plausibility")
+
+
+def test_a_statement_lifts_the_doubt_and_stays_in_the_verdict():
+    lost = (DelayLoss(names=("vendor_score",), share_lost=0.9, t=5.0),)
+    doubted = plausibility(delay_losses=lost)
+    assert doubted.passed is False
+    assert (doubted.value, doubted.threshold) == (0.9, 0.5)
+    assert "'vendor_score' takes 90%" in doubted.reason
+    stated = plausibility(delay_losses=lost, known_after={"vendor_score": "0 bars"})
+    assert stated.passed
+    assert "vendor_score is known after 0 bars" in stated.reason
+
+
+def test_no_statement_makes_a_sharpe_ratio_beyond_belief_believed():
+    found = plausibility(
+        net_return=good_evidence().net_return + 0.004, known_after={"vendor_score": "0 bars"}
+    )
+    assert found.passed is False
+    assert "too good for real bars" in found.reason
+
+
+def test_of_a_long_record_the_limit_itself_is_believed_and_of_a_short_one_what_luck_adds():
+    # A month: 3 + 2.326 * sqrt(12) = 11.06. From (2.326 / 3)^2 = 0.601 years on 6 is more.
+    assert most_plausible(6.0, 1.0 / 12.0) == pytest.approx(11.06, abs=0.005)
+    assert most_plausible(6.0, 0.60) > 6.0
+    assert most_plausible(6.0, 0.602) == 6.0
+    assert most_plausible(6.0, 3.0) == 6.0
+
+
+def test_at_most_one_lucky_short_record_in_a_hundred_is_called_too_good():
+    random, bars = np.random.default_rng(0), 28 * 48
+    true = 3.0 / np.sqrt(365 * 48)  # per bar, of an annual Sharpe ratio of 3
+    records = true + random.standard_normal((4000, bars))
+    sharpe = records.mean(axis=1) / records.std(axis=1, ddof=1) * np.sqrt(365 * 48)
+    assert (sharpe > 6.0).mean() > 0.15  # which 6 itself would refuse
+    assert (sharpe > most_plausible(6.0, 28 / 365)).mean() < 0.015
+
+
+def test_the_sentence_on_a_short_record_says_how_much_is_believed_and_why():
+    short = good_evidence()
+    bars = 100  # 0.4 years of 252
+    changed = {
+        "net_return": short.net_return[:bars], "bar_utc": short.bar_utc[:bars], "exposure": None, "stressed": None,
+        "baselines": {k: v[:bars] for k, v in short.baselines.items()}, "delay_losses": (),
+    }  # fmt: skip
+    found = plausibility(**changed)
+    days = 365 * bars / short.periods_per_year
+    assert found.threshold == pytest.approx(most_plausible(6.0, days / 365))
+    assert f"is believed of {days:.1f} days, in which luck alone does much." in found.reason
+
+
+def test_several_inputs_together_need_a_statement_of_each():
+    twins = (DelayLoss(names=("a", "b"), share_lost=0.9, t=5.0),)
+    assert plausibility(delay_losses=twins, known_after={"a": "0 bars"}).passed is False
+    assert plausibility(delay_losses=twins, known_after={"a": "0 bars", "b": "1 bar"}).passed
