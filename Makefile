@@ -41,8 +41,9 @@ test-ray: $(STAMP)  ## the tests that start a Ray runtime
 test-all: $(STAMP)  ## every test, learning curves included (long)
 	$(RUN) -m pytest -m "not gpu" $(ARGS)
 
-check: $(STAMP)  ## lint: ruff, import order of the packages, types
+check: $(STAMP)  ## lint: ruff (rules and format), import order of the packages, types
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
 

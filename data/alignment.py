@@ -171,10 +171,13 @@ def _ends(panel: Panel) -> list[Finding]:
         if panel.session[last] < panel.session[-1]:
             found.append(
                 Finding(
-                    symbol=symbol, kind="ends", first_utc=panel.bar_utc[last], last_utc=panel.bar_utc[-1],
+                    symbol=symbol,
+                    kind="ends",
+                    first_utc=panel.bar_utc[last],
+                    last_utc=panel.bar_utc[-1],
                     bars=panel.num_bars - 1 - last,
                 )
-            )  # fmt: skip
+            )
     return found
 
 

@@ -158,10 +158,13 @@ def _suspected_far(
             lead = int(weakest.argmax())
             found.append(
                 Foreknown(
-                    column=name, symbol=symbol, form=form, weakest_t=float(weakest[lead]),
+                    column=name,
+                    symbol=symbol,
+                    form=form,
+                    weakest_t=float(weakest[lead]),
                     bars_ahead=lead + MAX_BARS_AHEAD + 1,
                 )
-            )  # fmt: skip
+            )
     return found
 
 

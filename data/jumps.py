@@ -17,9 +17,27 @@ from data.schema import PRICE_COLUMNS
 
 SPLITS = tuple(
     Fraction(a, b)
-    for a, b in ((5, 4), (4, 3), (3, 2), (2, 1), (5, 2), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1),
-                 (15, 1), (20, 1), (25, 1), (30, 1), (50, 1), (100, 1))
-)  # fmt: skip
+    for a, b in (
+        (5, 4),
+        (4, 3),
+        (3, 2),
+        (2, 1),
+        (5, 2),
+        (3, 1),
+        (4, 1),
+        (5, 1),
+        (6, 1),
+        (7, 1),
+        (8, 1),
+        (10, 1),
+        (15, 1),
+        (20, 1),
+        (25, 1),
+        (30, 1),
+        (50, 1),
+        (100, 1),
+    )
+)
 """Shares for one that companies commonly give, and take back in a reverse split."""
 SPLIT_TOLERANCE = 0.02
 """Relative distance from such a ratio at which a jump is called like one."""

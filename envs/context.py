@@ -215,9 +215,12 @@ def bar_by_bar(
 
 
 def write_context(
-    bars: FloatArray, panel: Panel, instruments: Mapping[str, Instrument], config: ContextConfig,
+    bars: FloatArray,
+    panel: Panel,
+    instruments: Mapping[str, Instrument],
+    config: ContextConfig,
     bars_per_session: float,
-) -> None:  # fmt: skip
+) -> None:
     """Fill the context columns of the kernel's bar array (T, S, K): in each bar's row what is known before it opens.
 
     ATR, volatility and average volume are NaN where unknown, as before the first bar; all 0 where nothing reads them.

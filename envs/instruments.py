@@ -63,10 +63,19 @@ class Instrument:
         require_positive("instrument", "tick_size", self.tick_size)
         require_positive("instrument", "multiplier", self.multiplier)
         for name in (
-            "lot_step", "commission_per_unit", "taker_fee_bps", "half_spread_ticks", "half_spread_bps",
-            "borrow_rate", "funding_hours", "initial_margin", "initial_margin_fraction", "maintenance_margin",
-            "maintenance_margin_fraction", "liquidation_fee_bps",
-        ):  # fmt: skip
+            "lot_step",
+            "commission_per_unit",
+            "taker_fee_bps",
+            "half_spread_ticks",
+            "half_spread_bps",
+            "borrow_rate",
+            "funding_hours",
+            "initial_margin",
+            "initial_margin_fraction",
+            "maintenance_margin",
+            "maintenance_margin_fraction",
+            "liquidation_fee_bps",
+        ):
             require_non_negative("instrument", name, getattr(self, name))
         if self.delisted_utc is not None:
             try:
@@ -84,32 +93,78 @@ class Instrument:
 
 def _future(multiplier: float, commission: float, initial: float, maintenance: float) -> Instrument:
     return Instrument(
-        calendar="CME Globex Equity", currency="USD", tick_size=0.25, multiplier=multiplier, lot_step=1.0,
-        commission_per_unit=commission, taker_fee_bps=0.0, maker_fee_bps=0.0, half_spread_ticks=0.5,
-        half_spread_bps=0.0, borrow_rate=0.0, funding_rate=0.0, funding_hours=0.0, initial_margin=initial,
-        initial_margin_fraction=0.0, maintenance_margin=maintenance, maintenance_margin_fraction=0.0,
-        liquidation_fee_bps=0.0, delisted_utc=None,
-    )  # fmt: skip
+        calendar="CME Globex Equity",
+        currency="USD",
+        tick_size=0.25,
+        multiplier=multiplier,
+        lot_step=1.0,
+        commission_per_unit=commission,
+        taker_fee_bps=0.0,
+        maker_fee_bps=0.0,
+        half_spread_ticks=0.5,
+        half_spread_bps=0.0,
+        borrow_rate=0.0,
+        funding_rate=0.0,
+        funding_hours=0.0,
+        initial_margin=initial,
+        initial_margin_fraction=0.0,
+        maintenance_margin=maintenance,
+        maintenance_margin_fraction=0.0,
+        liquidation_fee_bps=0.0,
+        delisted_utc=None,
+    )
 
 
 US_STOCK = Instrument(
-    calendar="NYSE", currency="USD", tick_size=0.01, multiplier=1.0, lot_step=1.0,
-    commission_per_unit=0.005, taker_fee_bps=0.0, maker_fee_bps=0.0, half_spread_ticks=0.5,
-    half_spread_bps=0.0, borrow_rate=0.003, funding_rate=0.0, funding_hours=0.0, initial_margin=0.0,
-    initial_margin_fraction=0.5, maintenance_margin=0.0, maintenance_margin_fraction=0.25,
-    liquidation_fee_bps=0.0, delisted_utc=None,
-)  # fmt: skip
+    calendar="NYSE",
+    currency="USD",
+    tick_size=0.01,
+    multiplier=1.0,
+    lot_step=1.0,
+    commission_per_unit=0.005,
+    taker_fee_bps=0.0,
+    maker_fee_bps=0.0,
+    half_spread_ticks=0.5,
+    half_spread_bps=0.0,
+    borrow_rate=0.003,
+    funding_rate=0.0,
+    funding_hours=0.0,
+    initial_margin=0.0,
+    initial_margin_fraction=0.5,
+    maintenance_margin=0.0,
+    maintenance_margin_fraction=0.25,
+    liquidation_fee_bps=0.0,
+    delisted_utc=None,
+)
 CRYPTO_SPOT = Instrument(
-    calendar="24/7", currency="USD", tick_size=1e-4, multiplier=1.0, lot_step=0.0,
-    commission_per_unit=0.0, taker_fee_bps=5.0, maker_fee_bps=2.0, half_spread_ticks=0.0,
-    half_spread_bps=1.0, borrow_rate=0.05, funding_rate=0.0, funding_hours=0.0, initial_margin=0.0,
-    initial_margin_fraction=1.0, maintenance_margin=0.0, maintenance_margin_fraction=0.5,
-    liquidation_fee_bps=50.0, delisted_utc=None,
-)  # fmt: skip
+    calendar="24/7",
+    currency="USD",
+    tick_size=1e-4,
+    multiplier=1.0,
+    lot_step=0.0,
+    commission_per_unit=0.0,
+    taker_fee_bps=5.0,
+    maker_fee_bps=2.0,
+    half_spread_ticks=0.0,
+    half_spread_bps=1.0,
+    borrow_rate=0.05,
+    funding_rate=0.0,
+    funding_hours=0.0,
+    initial_margin=0.0,
+    initial_margin_fraction=1.0,
+    maintenance_margin=0.0,
+    maintenance_margin_fraction=0.5,
+    liquidation_fee_bps=50.0,
+    delisted_utc=None,
+)
 CRYPTO_PERPETUAL = replace(
-    CRYPTO_SPOT, borrow_rate=0.0, funding_rate=1e-4, funding_hours=8.0, initial_margin_fraction=0.1,
+    CRYPTO_SPOT,
+    borrow_rate=0.0,
+    funding_rate=1e-4,
+    funding_hours=8.0,
+    initial_margin_fraction=0.1,
     maintenance_margin_fraction=0.05,
-)  # fmt: skip
+)
 
 CATALOGUE: Mapping[str, Instrument] = MappingProxyType(
     {
@@ -156,14 +211,22 @@ def instrument_columns(
         )
     matrix = np.zeros((len(symbols), c.NUM_INSTRUMENT_COLUMNS))
     names = {
-        c.MULTIPLIER: "multiplier", c.TICK_SIZE: "tick_size", c.LOT_STEP: "lot_step",
-        c.COMMISSION_PER_UNIT: "commission_per_unit", c.TAKER_BPS: "taker_fee_bps",
-        c.MAKER_BPS: "maker_fee_bps", c.HALF_SPREAD_TICKS: "half_spread_ticks",
-        c.HALF_SPREAD_BPS: "half_spread_bps", c.BORROW_RATE: "borrow_rate", c.FUNDING_HOURS: "funding_hours",
-        c.INITIAL_PER_UNIT: "initial_margin", c.INITIAL_FRACTION: "initial_margin_fraction",
+        c.MULTIPLIER: "multiplier",
+        c.TICK_SIZE: "tick_size",
+        c.LOT_STEP: "lot_step",
+        c.COMMISSION_PER_UNIT: "commission_per_unit",
+        c.TAKER_BPS: "taker_fee_bps",
+        c.MAKER_BPS: "maker_fee_bps",
+        c.HALF_SPREAD_TICKS: "half_spread_ticks",
+        c.HALF_SPREAD_BPS: "half_spread_bps",
+        c.BORROW_RATE: "borrow_rate",
+        c.FUNDING_HOURS: "funding_hours",
+        c.INITIAL_PER_UNIT: "initial_margin",
+        c.INITIAL_FRACTION: "initial_margin_fraction",
         c.MAINTENANCE_PER_UNIT: "maintenance_margin",
-        c.MAINTENANCE_FRACTION: "maintenance_margin_fraction", c.LIQUIDATION_BPS: "liquidation_fee_bps",
-    }  # fmt: skip
+        c.MAINTENANCE_FRACTION: "maintenance_margin_fraction",
+        c.LIQUIDATION_BPS: "liquidation_fee_bps",
+    }
     for column, name in names.items():
         matrix[:, column] = [getattr(instruments[symbol], name) for symbol in symbols]
     matrix[:, [c.DELIST_BAR, c.LAST_BAR]] = np.inf

@@ -173,9 +173,12 @@ class Market:
                 f"{(panel.num_bars, panel.num_assets)}; compute them from this panel"
             )
         records = allocate_records(
-            panel.num_bars, panel.num_assets, c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS,
-            features.asset.shape[2], features.clock.shape[1],
-        )  # fmt: skip
+            panel.num_bars,
+            panel.num_assets,
+            c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS,
+            features.asset.shape[2],
+            features.clock.shape[1],
+        )
         write_prices(records["bars"], panel)
         write_bounded(features.asset, records["features"])
         write_bounded(features.clock, records["clock"])
@@ -188,13 +191,20 @@ class Market:
             write_context(records["bars"], panel, instruments, context, bars_per_session)
         lookback = max(features.lookback_bars, 0 if context is None else context.lookback_bars)
         return cls(
-            symbols=panel.symbols, bar_utc=panel.bar_utc, bar_seconds=panel.bar_seconds,
-            periods_per_year=float(panel.periods_per_year), bars_per_session=bars_per_session,
-            calendar=calendar_columns(panel.session), instrument=instrument,
+            symbols=panel.symbols,
+            bar_utc=panel.bar_utc,
+            bar_seconds=panel.bar_seconds,
+            periods_per_year=float(panel.periods_per_year),
+            bars_per_session=bars_per_session,
+            calendar=calendar_columns(panel.session),
+            instrument=instrument,
             **{name: records[name] for name in PER_BAR},
-            asset_names=tuple(features.asset_names), clock_names=tuple(features.clock_names),
-            first_bar=int(lookback), feature_hash=features.feature_hash, fingerprint=panel.fingerprint,
-        )  # fmt: skip
+            asset_names=tuple(features.asset_names),
+            clock_names=tuple(features.clock_names),
+            first_bar=int(lookback),
+            feature_hash=features.feature_hash,
+            fingerprint=panel.fingerprint,
+        )
 
 
 def _bases(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -214,9 +224,11 @@ def allocate_records(
 ) -> NDArray[np.void]:
     """Zeroed records of T bars. A step reads two neighbouring ones: few pages of memory, whatever the market has."""
     fields = [
-        ("bars", np.float64, (num_symbols, num_columns)), ("years", np.float64),
-        ("clock", np.float32, (num_clock,)), ("features", np.float32, (num_symbols, num_features)),
-    ]  # fmt: skip
+        ("bars", np.float64, (num_symbols, num_columns)),
+        ("years", np.float64),
+        ("clock", np.float32, (num_clock,)),
+        ("features", np.float32, (num_symbols, num_features)),
+    ]
     return np.zeros(num_bars, np.dtype(fields, align=True))
 
 

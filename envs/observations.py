@@ -99,18 +99,26 @@ class ObservationLayout:
     def schema_hash(self) -> str:
         """sha256 over block sizes and names: a checkpoint made for another layout is refused by it."""
         facts = [
-            self.num_assets, self.market_per_asset, self.position_per_asset, self.account, self.clock,
+            self.num_assets,
+            self.market_per_asset,
+            self.position_per_asset,
+            self.account,
+            self.clock,
             list(self.names),
-        ]  # fmt: skip
+        ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     @classmethod
     def flat(cls, size: int) -> ObservationLayout:
         """Layout of a foreign env: one unstructured vector of length `size`, kept as the account block."""
         return cls(
-            num_assets=0, market_per_asset=0, position_per_asset=0, account=size, clock=0,
+            num_assets=0,
+            market_per_asset=0,
+            position_per_asset=0,
+            account=size,
+            clock=0,
             names=tuple(f"x{index}" for index in range(size)),
-        )  # fmt: skip
+        )
 
     @classmethod
     def portfolio(
@@ -120,10 +128,13 @@ class ObservationLayout:
         market = [f"{name}@{slot}" for slot in range(num_assets) for name in asset_names]
         position = [f"{name}@{slot}" for slot in range(num_assets) for name in POSITION_NAMES]
         return cls(
-            num_assets=num_assets, market_per_asset=len(asset_names), position_per_asset=len(POSITION_NAMES),
-            account=len(ACCOUNT_NAMES), clock=len(clock_names),
+            num_assets=num_assets,
+            market_per_asset=len(asset_names),
+            position_per_asset=len(POSITION_NAMES),
+            account=len(ACCOUNT_NAMES),
+            clock=len(clock_names),
             names=(*market, *position, *ACCOUNT_NAMES, *clock_names),
-        )  # fmt: skip
+        )
 
     def space(self) -> gymnasium.spaces.Box:
         """Bounded Box (D,) float32."""

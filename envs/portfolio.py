@@ -61,10 +61,19 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
     _pool: ThreadPoolExecutor | None = None
 
     def __init__(
-        self, market: Market, config: PortfolioEnvConfig, *, num_envs: int, windows: Sequence[Window], seed: int,
-        autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP, num_threads: int = 1, first_stream: int = 0,
-        reward: RewardFunction | None = None, copy: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        market: Market,
+        config: PortfolioEnvConfig,
+        *,
+        num_envs: int,
+        windows: Sequence[Window],
+        seed: int,
+        autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
+        num_threads: int = 1,
+        first_stream: int = 0,
+        reward: RewardFunction | None = None,
+        copy: bool = True,
+    ) -> None:
         check_market(market, config, num_envs)
         self.market = market
         self.config = config
@@ -85,10 +94,21 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
         rows = self.rows
         self._market_and_state = (
-            market.bars, market.features.reshape(market.num_bars, -1), _never_empty(market.clock), market.calendar,
-            market.years, self._instrument, self._rule, episode_windows(market, config, self.windows),
-            rows.account_BKL, rows.counter_BKL, rows.position_BAKL, rows.slot_BAKL, rows.below, rows.flow_BKL,
-        )  # fmt: skip
+            market.bars,
+            market.features.reshape(market.num_bars, -1),
+            _never_empty(market.clock),
+            market.calendar,
+            market.years,
+            self._instrument,
+            self._rule,
+            episode_windows(market, config, self.windows),
+            rows.account_BKL,
+            rows.counter_BKL,
+            rows.position_BAKL,
+            rows.slot_BAKL,
+            rows.below,
+            rows.flow_BKL,
+        )
         self._allocate_outputs()
         self._bounds = thread_bounds(self.num_envs, num_threads)
         self._desks = [
@@ -187,9 +207,18 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
 
     def _run(self, target: NDArray[np.float32]) -> bool:
         arguments = (
-            *self._market_and_state, self.fill_log, self.decision_log, self._actions, target, self._final,
-            self._rewards, self._flags, self._ended_rows, self._seed, self._mode,
-        )  # fmt: skip
+            *self._market_and_state,
+            self.fill_log,
+            self.decision_log,
+            self._actions,
+            target,
+            self._final,
+            self._rewards,
+            self._flags,
+            self._ended_rows,
+            self._seed,
+            self._mode,
+        )
         if self._pool is None:
             return bool(step_rows(*arguments, *self._desks[0], 0, self.num_envs))
         parts = zip(self._bounds[:-1].tolist(), self._bounds[1:].tolist(), strict=True)
@@ -227,9 +256,15 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         out = np.zeros((self.num_envs, self.num_assets, choices), dtype=np.uint8)
         rows = self.rows
         mask_rows(
-            self.market.bars, self.market.calendar, self._rule, rows.counter_BKL, rows.position_BAKL,
-            rows.slot_BAKL, rows.below, out,
-        )  # fmt: skip
+            self.market.bars,
+            self.market.calendar,
+            self._rule,
+            rows.counter_BKL,
+            rows.position_BAKL,
+            rows.slot_BAKL,
+            rows.below,
+            out,
+        )
         return out.astype(bool)
 
     def set_cost_scale(self, scale: float) -> None:
@@ -253,9 +288,12 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         """Complete state: stepping on after `set_state` gives the same bits."""
         return {
             "rows": self.rows.arrays(),
-            "observation": self._out.copy(), "cost_scale": self.cost_scale, "seed": int(self._seed),
-            "ended": [rows.copy() for rows in self._ended], "started": self._started,
-        }  # fmt: skip
+            "observation": self._out.copy(),
+            "cost_scale": self.cost_scale,
+            "seed": int(self._seed),
+            "ended": [rows.copy() for rows in self._ended],
+            "started": self._started,
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what `get_state` returned, into an env of the same market and config."""
@@ -281,13 +319,16 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         ended = self._terminated | self._truncated
         return [
             {
-                "row": int(e), "asset": int(a), "filled_bar": int(bars[e]), "at_open": bool(place == c.AT_OPEN),
+                "row": int(e),
+                "asset": int(a),
+                "filled_bar": int(bars[e]),
+                "at_open": bool(place == c.AT_OPEN),
                 "units": float(self.fill_log[e, a, place, c.FILL_UNITS]),
                 "price": float(self.fill_log[e, a, place, c.FILL_PRICE]),
             }
             for e, a, place in zip(rows, assets, places, strict=True)
             if not ended[e]
-        ]  # fmt: skip
+        ]
 
     @property
     def observation(self) -> NDArray[np.float32]:

@@ -84,9 +84,21 @@ class _Tape:
         self._make_room()
         tape = self._arrays
         self.num_fills = record_step(
-            self.num_steps, rows, active, bar, env.rows.flow, env.decision_log, env._reward, env.fill_log,
-            tape["bar"], tape["flow"], tape["decisions"], tape["reward"], tape["fills"], self.num_fills,
-        )  # fmt: skip
+            self.num_steps,
+            rows,
+            active,
+            bar,
+            env.rows.flow,
+            env.decision_log,
+            env._reward,
+            env.fill_log,
+            tape["bar"],
+            tape["flow"],
+            tape["decisions"],
+            tape["reward"],
+            tape["fills"],
+            self.num_fills,
+        )
         self.num_steps += 1
 
     def _make_room(self) -> None:
@@ -186,12 +198,22 @@ class Recorder:
         with np.errstate(divide="ignore", invalid="ignore"):
             exposure = np.where(equity[1:, None] > 0, notional / equity[1:, None], 0.0)
         return Recording(
-            symbols=symbols, multiplier=point, start_bar=int(self._start[row]), bar=bar, equity=equity,
-            net_return=flow[:, c.NET_RETURN], units=units, target_units=decisions[:, :, c.LOG_TARGET],
-            exposure=exposure, turnover=flow[:, c.TURNOVER] / equity[:-1],
-            costs=flow[:, c.COMMISSION : c.COMMISSION + len(COST_NAMES)], reward=tape.reward[part, row],
-            complete=bool(self._complete[row]), fills=fills, trades=trades,
-        )  # fmt: skip
+            symbols=symbols,
+            multiplier=point,
+            start_bar=int(self._start[row]),
+            bar=bar,
+            equity=equity,
+            net_return=flow[:, c.NET_RETURN],
+            units=units,
+            target_units=decisions[:, :, c.LOG_TARGET],
+            exposure=exposure,
+            turnover=flow[:, c.TURNOVER] / equity[:-1],
+            costs=flow[:, c.COMMISSION : c.COMMISSION + len(COST_NAMES)],
+            reward=tape.reward[part, row],
+            complete=bool(self._complete[row]),
+            fills=fills,
+            trades=trades,
+        )
 
 
 class _Stacked:
@@ -221,6 +243,12 @@ class _Stacked:
         costs = np.zeros((len(found), len(COST_NAMES)))
         costs[:, :4] = log[:, c.FILL_COMMISSION : c.FILL_IMPACT + 1]
         return Fills(
-            decided_bar=decided, filled_bar=filled, asset=asset, units=log[:, c.FILL_UNITS].copy(),
-            price=log[:, c.FILL_PRICE].copy(), costs=costs, reason=names, place=place,
-        )  # fmt: skip
+            decided_bar=decided,
+            filled_bar=filled,
+            asset=asset,
+            units=log[:, c.FILL_UNITS].copy(),
+            price=log[:, c.FILL_PRICE].copy(),
+            costs=costs,
+            reason=names,
+            place=place,
+        )

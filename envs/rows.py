@@ -149,10 +149,15 @@ def desk_arrays(
     facts[:, c.INSTRUMENT :] = instrument[:A, :, None]
     logged = A * max(c.NUM_DECISION_COLUMNS, c.NUM_PLACES * c.NUM_FILL_COLUMNS)
     return (
-        facts, symbols, symbols * num_bar_columns, np.zeros((c.NUM_PLACE_ROWS, L), np.int64),
-        np.zeros((NUM_POSITION_FEATURES * A + NUM_ACCOUNT_FEATURES, L), np.float32), np.zeros((1, logged)),
-        np.zeros((1, observation_size), np.float32), np.zeros((1, var_bars), np.uint8),
-    )  # fmt: skip
+        facts,
+        symbols,
+        symbols * num_bar_columns,
+        np.zeros((c.NUM_PLACE_ROWS, L), np.int64),
+        np.zeros((NUM_POSITION_FEATURES * A + NUM_ACCOUNT_FEATURES, L), np.float32),
+        np.zeros((1, logged)),
+        np.zeros((1, observation_size), np.float32),
+        np.zeros((1, var_bars), np.uint8),
+    )
 
 
 def check_market(market: Market, config: PortfolioEnvConfig, num_envs: int) -> None:

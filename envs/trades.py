@@ -94,10 +94,18 @@ def closed_trades(
             continue
         rows = np.zeros((len(order) + 1, t.NUM_TRADE_COLUMNS))
         count = t.trades_of_asset(
-            fills.filled_bar[order], fills.units[order], fills.price[order], fills.costs[order], fills.place[order],
-            np.ascontiguousarray(financing[:, asset]), bar, market.bars, int(symbols[asset]), float(point[asset]),
+            fills.filled_bar[order],
+            fills.units[order],
+            fills.price[order],
+            fills.costs[order],
+            fills.place[order],
+            np.ascontiguousarray(financing[:, asset]),
+            bar,
+            market.bars,
+            int(symbols[asset]),
+            float(point[asset]),
             rows,
-        )  # fmt: skip
+        )
         found.append(rows[:count])
         assets.append(np.full(count, asset, dtype=np.int64))
         last = rows[:count, t.CLOSING_FILL].astype(np.int64)
@@ -114,10 +122,16 @@ def _in_order_of_exit(rows: FloatArray, asset: IntArray, closing: IntArray, fill
     )
     reason[closing >= 0] = fills.reason[closing[closing >= 0]]
     return Trades(
-        asset=asset[order], direction=rows[:, t.SIDE].astype(np.int64),
-        entry_bar=rows[:, t.ENTRY_BAR].astype(np.int64), exit_bar=rows[:, t.EXIT_BAR].astype(np.int64),
-        entry_price=rows[:, t.ENTRY_PRICE].copy(), exit_price=rows[:, t.EXIT_PRICE].copy(),
-        units=rows[:, t.ENTERED].copy(), pnl=rows[:, t.PNL].copy(), mfe=rows[:, t.MFE].copy(),
-        mae=rows[:, t.MAE].copy(), costs=rows[:, t.FIRST_COST : t.FIRST_COST + t.NUM_COSTS].copy(),
+        asset=asset[order],
+        direction=rows[:, t.SIDE].astype(np.int64),
+        entry_bar=rows[:, t.ENTRY_BAR].astype(np.int64),
+        exit_bar=rows[:, t.EXIT_BAR].astype(np.int64),
+        entry_price=rows[:, t.ENTRY_PRICE].copy(),
+        exit_price=rows[:, t.EXIT_PRICE].copy(),
+        units=rows[:, t.ENTERED].copy(),
+        pnl=rows[:, t.PNL].copy(),
+        mfe=rows[:, t.MFE].copy(),
+        mae=rows[:, t.MAE].copy(),
+        costs=rows[:, t.FIRST_COST : t.FIRST_COST + t.NUM_COSTS].copy(),
         exit_reason=reason,
-    )  # fmt: skip
+    )

@@ -185,7 +185,9 @@ class PortfolioNetwork(nn.Module):
     def step(self, observation: Tensor, state: Mapping[str, Tensor]) -> NetworkOutput:
         """Advance by one decision: ``observation`` (B, D) and ``state`` (B, A, width)."""
         asset, context = self._encode(observation)
-        rows = self._arithmetic.core_inputs(self._core_inputs(asset.unsqueeze(0), context.unsqueeze(0))).squeeze(0)
+        rows = self._arithmetic.core_inputs(
+            self._core_inputs(asset.unsqueeze(0), context.unsqueeze(0))
+        ).squeeze(0)
         flat = {name: value.reshape(rows.shape[0], -1) for name, value in state.items()}
         outputs, after = self.memory.step(rows, flat)
         scores, values = self._heads(asset, context, outputs.unflatten(0, asset.shape[:2]))
@@ -236,7 +238,9 @@ class PortfolioNetwork(nn.Module):
         pooled = [_pooled(core), _pooled(asset), *([] if self.encode_context is None else [context])]
         if self.score_from_pool is not None:
             scores = torch.cat([scores, arithmetic.layer(pooled, self.score_from_pool)], dim=-1)
-        values = arithmetic.layer([arithmetic.layer(pooled, self.value_hidden, tanh=True)], self.value).squeeze(-1)
+        values = arithmetic.layer(
+            [arithmetic.layer(pooled, self.value_hidden, tanh=True)], self.value
+        ).squeeze(-1)
         return scores, values
 
 

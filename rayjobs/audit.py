@@ -104,9 +104,14 @@ def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
     with reading_input():
         report = examine(run, checks, leak_cuts=cuts)
     rows = [
-        {"section": c.section, "check": c.name, "outcome": c.outcome.upper() if c.outcome == "fail" else c.outcome,
-         "found": c.detail} for c in report.checks
-    ]  # fmt: skip
+        {
+            "section": c.section,
+            "check": c.name,
+            "outcome": c.outcome.upper() if c.outcome == "fail" else c.outcome,
+            "found": c.detail,
+        }
+        for c in report.checks
+    ]
     print_table(f"Audit of {report.subject}", rows)
     print_sentence(report.headline)
     print_paths(write_audit(report, run.path))

@@ -31,8 +31,6 @@ from rayjobs.storage.run_directory import JobFailed, original
 Job = Callable[[dict[str, Any]], "ExitCode | None"]
 
 
-
-
 @contextmanager
 def reading_input() -> Iterator[None]:
     """Turn any ValueError or OSError of the block into a `ConfigError`: what the block reads, the user gave."""
@@ -83,18 +81,6 @@ def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = Non
         console.print(traceback.format_exc(), markup=False)
         console.print(f"error: the job failed before it had a run directory: {one_line(error)}", markup=False)
         return ExitCode.FAILED
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 def _set_up_logging(console: Console) -> None:

@@ -50,7 +50,9 @@ def running_server() -> Iterator[str]:
         subprocess.run(command, check=True, capture_output=True, env=environment, cwd=folder, timeout=120)
 
     try:
-        call("initdb", "-D", str(data), "-U", USER, "-A", "scram-sha-256", f"--pwfile={password}", "--no-sync")
+        call(
+            "initdb", "-D", str(data), "-U", USER, "-A", "scram-sha-256", f"--pwfile={password}", "--no-sync"
+        )
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
         call("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
         try:

@@ -122,10 +122,12 @@ def _read_directory(path: Path, config: FilesConfig) -> _Read:
     """Read a directory of one file per symbol, or of parts of such files."""
     files = _bar_files(path)
     others = sorted(
-        f.name for f in path.iterdir()
-        if not f.name.startswith(".") and suffix_of(f) is None
+        f.name
+        for f in path.iterdir()
+        if not f.name.startswith(".")
+        and suffix_of(f) is None
         and ((f.is_dir() and f.name != "__MACOSX") or f.suffix.lower() in OTHER_BARS)
-    )  # fmt: skip
+    )
     unread = f"{', '.join(others)} in {path} {'was' if len(others) == 1 else 'were'} not read"
     if not files:
         hint = f" ({unread}: convert or unpack)" if others else ""

@@ -37,9 +37,15 @@ class LeakError(AssertionError):
 
 
 def leak_check(
-    env_factory: EnvFactory, panel: Panel, *, policy: Policy | None = None, num_cuts: int = 3, num_steps: int = 400,
-    seed: int = 0, market_seconds: float = MARKET_SECONDS,
-) -> LeakReport:  # fmt: skip
+    env_factory: EnvFactory,
+    panel: Panel,
+    *,
+    policy: Policy | None = None,
+    num_cuts: int = 3,
+    num_steps: int = 400,
+    seed: int = 0,
+    market_seconds: float = MARKET_SECONDS,
+) -> LeakReport:
     """Raise LeakError if anything up to bar t depends on bars after t; else return the report.
 
     Parameters
@@ -53,18 +59,29 @@ def leak_check(
     market_seconds : CPU time for cuts of the arrays of `env.market`, thousands for a small env; 0 leaves them out.
     """
     report = find_leaks(
-        env_factory, panel, policy=policy, num_cuts=num_cuts, num_steps=num_steps, seed=seed,
+        env_factory,
+        panel,
+        policy=policy,
+        num_cuts=num_cuts,
+        num_steps=num_steps,
+        seed=seed,
         market_seconds=market_seconds,
-    )  # fmt: skip
+    )
     if not report.clean:
         raise LeakError(str(report))
     return report
 
 
 def find_leaks(
-    env_factory: EnvFactory, panel: Panel, *, policy: Policy | None = None, num_cuts: int = 3, num_steps: int = 400,
-    seed: int = 0, market_seconds: float = MARKET_SECONDS,
-) -> LeakReport:  # fmt: skip
+    env_factory: EnvFactory,
+    panel: Panel,
+    *,
+    policy: Policy | None = None,
+    num_cuts: int = 3,
+    num_steps: int = 400,
+    seed: int = 0,
+    market_seconds: float = MARKET_SECONDS,
+) -> LeakReport:
     """As `leak_check`, but return the report in any case."""
     env = env_factory(panel)
     policy = policy or projection_policy(env, seed)
@@ -85,9 +102,11 @@ def find_leaks(
     if findings or market_seconds <= 0.0 or not hasattr(env, "market"):
         return report
     compared_market = compare(
-        market_subject(env_factory, env.market, fixed_bars=int(base.bar.min()) + 1), panel, seed=seed,
+        market_subject(env_factory, env.market, fixed_bars=int(base.bar.min()) + 1),
+        panel,
+        seed=seed,
         max_seconds=market_seconds,
-    )  # fmt: skip
+    )
     samplings = () if compared_market.sampling is None else (compared_market.sampling,)
     return replace(
         report, findings=compared_market.findings, notes=compared_market.notes, samplings=samplings
@@ -124,10 +143,14 @@ def _array_findings(
         if len(moved):
             findings.append(
                 LeakFinding(
-                    kind=kind, culprit=name, cut_bar=cut, first_bar=int(moved[0]), last_bar=int(moved[-1]),
+                    kind=kind,
+                    culprit=name,
+                    cut_bar=cut,
+                    first_bar=int(moved[0]),
+                    last_bar=int(moved[-1]),
                     hint=_hint(moved, first, cut, len(before)),
                 )
-            )  # fmt: skip
+            )
     return findings
 
 
@@ -156,10 +179,16 @@ def market_subject(env_factory: EnvFactory, market: Market, fixed_bars: int) -> 
     """What an env reads, built from raw bars each time; bars before `fixed_bars` stay, for the normaliser."""
     kinds, names = market_columns(market)
     return Subject(
-        label="market", kinds=kinds, names=names, lookback_bars=market.first_bar, fixed_bars=fixed_bars,
-        compute=lambda panel: market_arrays(env_factory(panel).market), sessions=False, truncate=False,
+        label="market",
+        kinds=kinds,
+        names=names,
+        lookback_bars=market.first_bar,
+        fixed_bars=fixed_bars,
+        compute=lambda panel: market_arrays(env_factory(panel).market),
+        sessions=False,
+        truncate=False,
         reads_bars=False,
-    )  # fmt: skip
+    )
 
 
 def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
@@ -186,10 +215,14 @@ def observation_findings(env: Any, base: Trajectory, other: Trajectory, cut: int
         moved = np.unique(bars[a[:, column] != b[:, column]])
         findings.append(
             LeakFinding(
-                kind="observation", culprit=str(names[column]), cut_bar=cut, first_bar=int(moved[0]),
-                last_bar=int(moved[-1]), hint=_hint(moved, int(bars.min()), cut, len(bars)),
+                kind="observation",
+                culprit=str(names[column]),
+                cut_bar=cut,
+                first_bar=int(moved[0]),
+                last_bar=int(moved[-1]),
+                hint=_hint(moved, int(bars.min()), cut, len(bars)),
             )
-        )  # fmt: skip
+        )
     return findings
 
 
@@ -209,10 +242,14 @@ def action_findings(base: Trajectory, other: Trajectory, policy: Policy, cut: in
             bar = int(base.bar[step][rows].min())
             return [
                 LeakFinding(
-                    kind="action", culprit="policy", cut_bar=cut, first_bar=bar, last_bar=bar,
+                    kind="action",
+                    culprit="policy",
+                    cut_bar=cut,
+                    first_bar=bar,
+                    last_bar=bar,
                     hint="the policy answers a changed observation, or keeps a state from elsewhere",
                 )
-            ]  # fmt: skip
+            ]
     return []
 
 

@@ -92,8 +92,13 @@ class _OutOfTime(Exception):
 
 
 def compare(
-    subject: Subject, panel: Panel, *, seed: int = 0, max_seconds: float = float("inf"), redraw: Redraw | None = None
-) -> Compared:  # fmt: skip
+    subject: Subject,
+    panel: Panel,
+    *,
+    seed: int = 0,
+    max_seconds: float = float("inf"),
+    redraw: Redraw | None = None,
+) -> Compared:
     """Redraw the future at many cuts; a panel with too few bars to cut gives no sampling.
 
     Parameters
@@ -199,15 +204,20 @@ class _Comparison:
         """Raise if the same bars gave other values."""
         differs = self.moved(again, rows)
         if differs.any():
-            raise _Found(*(
-                LeakFinding(
-                    kind=RANDOM, culprit=self.subject.names[k], cut_bar=self.num_bars - 1,
-                    first_bar=int(np.flatnonzero(differs[:, k])[0]), last_bar=int(np.flatnonzero(differs[:, k])[-1]),
-                    hint=f"computed again from the same bars it differs from {against}, so it is random or keeps a "
-                    "state; make it a pure function of the panel, with a fixed seed",
+            raise _Found(
+                *(
+                    LeakFinding(
+                        kind=RANDOM,
+                        culprit=self.subject.names[k],
+                        cut_bar=self.num_bars - 1,
+                        first_bar=int(np.flatnonzero(differs[:, k])[0]),
+                        last_bar=int(np.flatnonzero(differs[:, k])[-1]),
+                        hint=f"computed again from the same bars it differs from {against}, so it is random or keeps a "
+                        "state; make it a pure function of the panel, with a fixed seed",
+                    )
+                    for k in np.flatnonzero(differs.any(axis=0))
                 )
-                for k in np.flatnonzero(differs.any(axis=0))
-            ))  # fmt: skip
+            )
 
     def plan(self) -> None:
         span = self.num_bars - self.first
@@ -265,10 +275,13 @@ class _Comparison:
                 bars = np.flatnonzero(moved[:, k])
                 raise _Found(
                     self.finding(
-                        k, cut, bars, "it reads which bars follow (their times, sessions or number), which is not "
+                        k,
+                        cut,
+                        bars,
+                        "it reads which bars follow (their times, sessions or number), which is not "
                         "known at the bar; take what is published from data.calendars",
                     )
-                )  # fmt: skip
+                )
 
     def rounding(self) -> NDArray:
         """(M, K) what is rounding: a small share of the spread of each column."""
@@ -437,24 +450,36 @@ class _Comparison:
         self.demand_repeat(self.values(self.panel), slice(None))
         if (self.after(cut, variant) != moved).any():
             self.random_after(cut)
-        raise _Found(*(
-            self.finding(int(k), cut, np.flatnonzero(moved[:, k]), self.hint(int(k), cut, moved[:, k], variant))
-            for k in np.flatnonzero(moved.any(axis=0))
-        ))  # fmt: skip
+        raise _Found(
+            *(
+                self.finding(
+                    int(k), cut, np.flatnonzero(moved[:, k]), self.hint(int(k), cut, moved[:, k], variant)
+                )
+                for k in np.flatnonzero(moved.any(axis=0))
+            )
+        )
 
     def random_after(self, cut: int) -> None:
         raise _Found(
             LeakFinding(
-                kind=RANDOM, culprit=self.subject.label, cut_bar=cut, first_bar=0, last_bar=cut,
+                kind=RANDOM,
+                culprit=self.subject.label,
+                cut_bar=cut,
+                first_bar=0,
+                last_bar=cut,
                 hint="computed twice from the same redrawn bars it differs; make it a pure function of the panel",
             )
-        )  # fmt: skip
+        )
 
     def finding(self, k: int, cut: int, bars: IntArray, hint: str) -> LeakFinding:
         return LeakFinding(
-            kind=self.subject.kinds[k], culprit=self.subject.names[k], cut_bar=cut, first_bar=int(bars[0]),
-            last_bar=int(bars[-1]), hint=hint,
-        )  # fmt: skip
+            kind=self.subject.kinds[k],
+            culprit=self.subject.names[k],
+            cut_bar=cut,
+            first_bar=int(bars[0]),
+            last_bar=int(bars[-1]),
+            hint=hint,
+        )
 
     def hint(self, k: int, cut: int, moved: BoolArray, variant: int) -> str:
         """What it reads: bar and input, found by redrawing less and less."""
@@ -516,6 +541,10 @@ def _rows_of_islands(starts: IntArray, length: int, num_bars: int) -> tuple[IntA
 
 def _broken(subject: Subject, error: str) -> LeakFinding:
     return LeakFinding(
-        kind=BROKEN, culprit=subject.label, cut_bar=0, first_bar=0, last_bar=0,
+        kind=BROKEN,
+        culprit=subject.label,
+        cut_bar=0,
+        first_bar=0,
+        last_bar=0,
         hint=f"on other valid bars it raises {error}; it must take any valid panel",
-    )  # fmt: skip
+    )

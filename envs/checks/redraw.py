@@ -91,8 +91,13 @@ class Redraw:
             self._buffers[name][rows] = own[rows]
 
     def apply(
-        self, rows: IntArray, variant: IntArray | int, *, to_the_end: bool = False, only: Collection[str] | None = None
-    ) -> None:  # fmt: skip
+        self,
+        rows: IntArray,
+        variant: IntArray | int,
+        *,
+        to_the_end: bool = False,
+        only: Collection[str] | None = None,
+    ) -> None:
         """Redraw these rows.
 
         Parameters
@@ -121,8 +126,13 @@ class Redraw:
 
     @contextmanager
     def changed(
-        self, rows: IntArray, variant: IntArray | int, *, to_the_end: bool = False, only: Collection[str] | None = None
-    ) -> Iterator[Panel]:  # fmt: skip
+        self,
+        rows: IntArray,
+        variant: IntArray | int,
+        *,
+        to_the_end: bool = False,
+        only: Collection[str] | None = None,
+    ) -> Iterator[Panel]:
         """The panel with these rows redrawn; what is computed from it must be copied before this ends."""
         self.apply(rows, variant, to_the_end=to_the_end, only=only)
         try:

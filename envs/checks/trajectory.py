@@ -102,6 +102,10 @@ def run(
         ended.append(np.array(terminated) | np.array(truncated))
         fills.append([Fill(**fill) for fill in env.last_fills()] if hasattr(env, "last_fills") else [])
     return Trajectory(
-        bar=np.stack(bars), observation=np.stack(seen), reward=np.stack(rewards), ended=np.stack(ended),
-        actions=taken, fills=fills,
-    )  # fmt: skip
+        bar=np.stack(bars),
+        observation=np.stack(seen),
+        reward=np.stack(rewards),
+        ended=np.stack(ended),
+        actions=taken,
+        fills=fills,
+    )

@@ -177,8 +177,16 @@ def barrier_exit(rule, instrument, bar, position, slot, after, held, context):
         tick = instrument[TICK_SIZE] / (bar[SPLIT] if context else everywhere(1.0))
         held_into = slot[ENTRY_BAR] < after
         price, touched = exit_on_ticks(
-            rule, tick, side * target, side * stop, stop_reason, side * bar[OPEN], side * worst, side * best, held_into
-        )  # fmt: skip
+            rule,
+            tick,
+            side * target,
+            side * stop,
+            stop_reason,
+            side * bar[OPEN],
+            side * worst,
+            side * best,
+            held_into,
+        )
         price, reason = side * price, where(near, touched, -1.0)
     return price, reason
 

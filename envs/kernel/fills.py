@@ -94,8 +94,20 @@ def fill_costs(rule, terms, bar, quantity, price, fee_bps, scale, context):
 
 @hot
 def book_trade(
-    account, counter, position, num_columns, realised, paid, starts, adds, left, entry_share, price, point, quantity
-):  # fmt: skip
+    account,
+    counter,
+    position,
+    num_columns,
+    realised,
+    paid,
+    starts,
+    adds,
+    left,
+    entry_share,
+    price,
+    point,
+    quantity,
+):
     """Statistics of closed trades (Kelly sizing): net PnL over entry notional, counted as win or loss."""
     held = position[UNITS]
     pnl, entered = num_columns + TRADE_PNL, num_columns + TRADE_NOTIONAL
@@ -130,9 +142,20 @@ def book_position(rule, account, counter, position, slot, num_columns, quantity,
     if rule[TRADE_STATS] > 0.0:
         entry_share = where(reduces, 1.0 - closed / abs(quantity), 1.0)
         book_trade(
-            account, counter, position, num_columns, realised, paid, starts, adds, left, entry_share, price, point,
+            account,
+            counter,
+            position,
+            num_columns,
+            realised,
+            paid,
+            starts,
+            adds,
+            left,
+            entry_share,
+            price,
+            point,
             quantity,
-        )  # fmt: skip
+        )
     average = where(adds, entry + (price - entry) * quantity / left, entry)
     position[ENTRY_PRICE] = where(starts, price, where(left == 0.0, 0.0, average))
     slot[ENTRY_BAR] = where(starts, counter[BAR] + 1.0, slot[ENTRY_BAR])

@@ -209,15 +209,21 @@ def _first_or_second(symbol: str) -> Callable[..., Any]:
 
 _ONES = ir.Constant(MASK, [-1] * LANES)
 for _function, _in_place, _name in (
-    (operator.add, operator.iadd, "fadd"), (operator.sub, operator.isub, "fsub"),
-    (operator.mul, operator.imul, "fmul"), (operator.truediv, operator.itruediv, "fdiv"),
-):  # fmt: skip
+    (operator.add, operator.iadd, "fadd"),
+    (operator.sub, operator.isub, "fsub"),
+    (operator.mul, operator.imul, "fmul"),
+    (operator.truediv, operator.itruediv, "fdiv"),
+):
     _define(_function, NUMBERS, is_number, _instruction(_name), 2)
     _define(_in_place, NUMBERS, is_number, _instruction(_name), 2)
 for _function, _symbol in (
-    (operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">="), (operator.eq, "=="),
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
     (operator.ne, "!="),
-):  # fmt: skip
+):
     _define(_function, TRUTHS, is_number, _compare(_symbol), 2)
 _define(operator.and_, TRUTHS, _is_truth, _instruction("and_"), 2)
 _define(operator.or_, TRUTHS, _is_truth, _instruction("or_"), 2)

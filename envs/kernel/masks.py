@@ -85,9 +85,7 @@ def mask_rows(bars, calendar, rule, counters, positions, slots, below, out):
                     or (rule[READS_ADV] > 0.0 and np.isnan(bars[t + 1, s, ADV]))
                 )
             )
-            bits = allowed_sides(
-                rule, position, slot, queued, fill_bar, forced, listens, shut, spent
-            )  # fmt: skip
+            bits = allowed_sides(rule, position, slot, queued, fill_bar, forced, listens, shut, spent)
             if rule[SCHEME] == ORDERS:
                 out[e, a, 0] = 1
                 out[e, a, 1] = (bits >> 2) & 1

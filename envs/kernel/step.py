@@ -213,9 +213,16 @@ def start_rows(rule, market, book, desk, windows, starting, seed):
     for i in range(LANES):
         if (starting >> i) & 1:
             reset_row(
-                rule, windows, book.account[:, i], book.counter[:, i], book.position[:, :, i], book.slot[:, :, i],
-                book.below[book.first + i], market.bars.shape[1], seed,
-            )  # fmt: skip
+                rule,
+                windows,
+                book.account[:, i],
+                book.counter[:, i],
+                book.position[:, :, i],
+                book.slot[:, :, i],
+                book.below[book.first + i],
+                market.bars.shape[1],
+                seed,
+            )
     if is_mapped(book):
         find_instruments(market, book, desk)
 
@@ -234,9 +241,34 @@ def end_rows(rule, book, over, terminated, flags, ended, waits):
 
 @compiled
 def reset_rows(
-    bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position, slot, below, flow,
-    fill_log, decision_log, mask, out, seed, facts, symbols, shifts, places, seen, waste, waste_32, waste_8,
-):  # fmt: skip
+    bars,
+    features,
+    clock,
+    calendar,
+    years,
+    instrument,
+    rule,
+    windows,
+    account,
+    counter,
+    position,
+    slot,
+    below,
+    flow,
+    fill_log,
+    decision_log,
+    mask,
+    out,
+    seed,
+    facts,
+    symbols,
+    shifts,
+    places,
+    seen,
+    waste,
+    waste_32,
+    waste_8,
+):
     """Start a new episode in every row where mask (E,) is non-zero and write its first observation."""
     market = MarketArrays(bars, features, clock, calendar, years, instrument)
     desk = Desk(facts, symbols, shifts, places, seen, waste, waste_32, waste_8)
@@ -256,10 +288,41 @@ def reset_rows(
 
 @compiled
 def step_rows(
-    bars, features, clock, calendar, years, instrument, rule, windows, account, counter, position, slot, below, flow,
-    fill_log, decision_log, actions, out, final_out, reward, flags, ended, seed, mode,
-    facts, symbols, shifts, places, seen, waste, waste_32, waste_8, start, stop,
-):  # fmt: skip
+    bars,
+    features,
+    clock,
+    calendar,
+    years,
+    instrument,
+    rule,
+    windows,
+    account,
+    counter,
+    position,
+    slot,
+    below,
+    flow,
+    fill_log,
+    decision_log,
+    actions,
+    out,
+    final_out,
+    reward,
+    flags,
+    ended,
+    seed,
+    mode,
+    facts,
+    symbols,
+    shifts,
+    places,
+    seen,
+    waste,
+    waste_32,
+    waste_8,
+    start,
+    stop,
+):
     """Step rows start .. stop - 1, start a multiple of LANES. Returns whether any episode ended.
 
     State is in blocks, see `envs.rows.RowState`, and so is reward (B, 1, L). Writes out and final_out (E, D), reward,

@@ -14,9 +14,21 @@ NUM_FILL_KEYS = 4
 
 @compiled
 def record_step(
-    n, rows, active, bar, flow, decisions, reward, fills,
-    tape_bar, tape_flow, tape_decisions, tape_reward, tape_fills, num_fills,
-):  # fmt: skip
+    n,
+    rows,
+    active,
+    bar,
+    flow,
+    decisions,
+    reward,
+    fills,
+    tape_bar,
+    tape_flow,
+    tape_decisions,
+    tape_reward,
+    tape_fills,
+    num_fills,
+):
     """Write step n of the named rows, and the fills of those that are active; returns how many fills there are now.
 
     rows, active, bar (P,); flow (E, K), decisions (E, A, K), reward (E,), fills (E, A, L, K) are the env's;

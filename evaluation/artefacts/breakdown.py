@@ -106,7 +106,9 @@ def impact_rate(result: WalkForwardResult, *, impact_coefficient: float = 1.0) -
             return math.nan
         size = np.abs(fills.units)
         notional_share = _traded_share(
-            recording.turnover, recording.bar, fills.filled_bar,
+            recording.turnover,
+            recording.bar,
+            fills.filled_bar,
             size * fills.price * recording.multiplier[fills.asset],
         )
         paid += float(

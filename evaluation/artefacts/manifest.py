@@ -100,9 +100,11 @@ def write_manifest(directory: Path, run: str) -> Manifest:
     """Hash every file of a run directory that is complete, and write manifest.json."""
     manifest = build_manifest(directory, run)
     content = {
-        "format_version": FORMAT_VERSION, "run": run, "root": manifest.root,
+        "format_version": FORMAT_VERSION,
+        "run": run,
+        "root": manifest.root,
         "files": [asdict(file) for file in manifest.files],
-    }  # fmt: skip
+    }
     write_json(directory / MANIFEST_FILE, content)
     return manifest
 

@@ -1,8 +1,8 @@
 """The files that a scored study leaves in its run directory.
 
-    walk_forward/folds.csv decisions.parquet fills.parquet returns.parquet
-    backtest/summary.json portfolio_history.csv daily_report.csv trades.csv
-    verdict.json
+walk_forward/folds.csv decisions.parquet fills.parquet returns.parquet
+backtest/summary.json portfolio_history.csv daily_report.csv trades.csv
+verdict.json
 """
 
 from __future__ import annotations

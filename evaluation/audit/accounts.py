@@ -60,11 +60,12 @@ def _equity(run: RecordedRun, panel: Panel, point: NDArray[np.float64], config: 
         if error.max() > worst:
             worst, where = float(error.max()), int(rows[error.argmax()])
     return COSTS.judges(
-        "equity", worst <= RETURN_TOLERANCE,
+        "equity",
+        worst <= RETURN_TOLERANCE,
         f"the returns of all {len(recorded):,} bars follow from fills, prices and costs to {worst:.1e}",
         f"the return of fold {run.history['fold'].iloc[where]} at {run.history['bar_utc'].iloc[where]} is recorded as "
         f"{recorded[where]:.8f}, but fills, prices and booked costs differ from that by {worst:.2e}",
-    )  # fmt: skip
+    )
 
 
 def _fold_returns(

@@ -33,14 +33,30 @@ def check_execution(run: RecordedRun, panel: Panel, latency_bars: int) -> list[C
     wrong = _wrong_price(fills, panel, filled, symbol)
     traded = panel.tradable[filled, symbol] | (fills["reason"] != "signal").to_numpy()
     return [
-        _every(fills, early, "decided before filled", f"all {len(fills):,} fills came after their decision, at least "
-               f"{1 + latency_bars} bar(s) later on a signal", "came before they could"),
+        _every(
+            fills,
+            early,
+            "decided before filled",
+            f"all {len(fills):,} fills came after their decision, at least "
+            f"{1 + latency_bars} bar(s) later on a signal",
+            "came before they could",
+        ),
         _every(fills, outside, "test windows", "every fill is on a scored bar", "are on bars not scored"),
-        _every(fills, wrong, "prices", "signals filled at opens, exits at an open, a close or inside their bar",
-               "are not at a price of their bar"),
-        _every(fills, ~traded, "tradable bars", "no signal was filled on a bar that could not be traded",
-               "are on bars that could not be traded"),
-    ]  # fmt: skip
+        _every(
+            fills,
+            wrong,
+            "prices",
+            "signals filled at opens, exits at an open, a close or inside their bar",
+            "are not at a price of their bar",
+        ),
+        _every(
+            fills,
+            ~traded,
+            "tradable bars",
+            "no signal was filled on a bar that could not be traded",
+            "are on bars that could not be traded",
+        ),
+    ]
 
 
 def _columns(fills: pd.DataFrame, panel: Panel) -> NDArray[np.int64]:

@@ -45,20 +45,22 @@ def _history(run: RecordedRun) -> Check:
         fall, run.history["drawdown"].to_numpy(), rtol=1e-6, atol=TOLERANCE
     )
     return METRICS.judges(
-        "history", same,
+        "history",
+        same,
         "returns, equity and drawdown of portfolio_history.csv and returns.parquet belong together",
         "the equity or drawdown of portfolio_history.csv does not follow from its returns",
-    )  # fmt: skip
+    )
 
 
 def _daily(run: RecordedRun) -> Check:
     chained = float(np.prod(1.0 + run.daily["net_return"].to_numpy()) - 1.0)
     total = metrics.total_return(run.history["net_return"].to_numpy())
     return METRICS.judges(
-        "daily report", bool(np.isclose(chained, total, rtol=1e-6, atol=TOLERANCE)),
+        "daily report",
+        bool(np.isclose(chained, total, rtol=1e-6, atol=TOLERANCE)),
         f"{len(run.daily):,} sessions chain to the total return",
         f"daily_report.csv chains to {chained:.6%}, the bars to {total:.6%}",
-    )  # fmt: skip
+    )
 
 
 def _trading(run: RecordedRun, periods_per_year: float) -> dict[str, Any]:
@@ -107,11 +109,12 @@ def _verdict(run: RecordedRun, gate: GateConfig) -> list[Check]:
     decides = {name for name, row in rows.items() if row["enforced"]}
     checks = [
         METRICS.judges(
-            "verdict, criteria", decides == set(gate.enforced),
+            "verdict, criteria",
+            decides == set(gate.enforced),
             f"{len(decides)} criteria decide, as configured",
             f"{', '.join(sorted(decides ^ set(gate.enforced)))}: enforced in only one of config.yaml and verdict.json",
         )
-    ]  # fmt: skip
+    ]
     expected = {
         "sharpe": ("sharpe", gate.min_sharpe),
         "max_drawdown": ("max_drawdown", gate.max_drawdown),
@@ -153,7 +156,8 @@ def _decision(verdict: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]])
             )
     passed = all(row["pass"] is True for row in rows.values() if row["enforced"])
     return METRICS.judges(
-        "verdict, decision", passed == verdict["pass"],
+        "verdict, decision",
+        passed == verdict["pass"],
         f"the gate said {'yes' if passed else 'no'}, as its criteria do",
         f"verdict.json says pass={verdict['pass']}, its enforced criteria say {passed}",
-    )  # fmt: skip
+    )

@@ -55,10 +55,11 @@ def _files(directory: Path, manifest: Manifest) -> Check:
     found = changes(directory, manifest)
     number = len(found.changed) + len(found.added) + len(found.missing)
     return SEAL.judges(
-        "files", not found,
+        "files",
+        not found,
         f"{len(manifest.files):,} files are as they were when the run ended",
         f"{number} file{'s are' if number != 1 else ' is'} not what the run left behind ({found})",
-    )  # fmt: skip
+    )
 
 
 def _root(manifest: Manifest, run: str, seals: Sequence[str] | None, ledger: str) -> Check:

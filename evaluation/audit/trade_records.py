@@ -73,14 +73,15 @@ def check_trades(run: RecordedRun, panel: Panel, instruments: Mapping[str, Instr
         problems += best or []
     return [
         TRADES.judges(
-            "rows", not problems,
+            "rows",
+            not problems,
             f"every column of {len(run.trades):,} trades follows from {len(run.fills):,} fills and the bars",
             f"trades.csv: {len(problems)} entries do not follow from fills and bars, first "
             f"{'; '.join(problems[:SHOWN])}",
         ),
         _order(run),
         *_financing(run),
-    ]  # fmt: skip
+    ]
 
 
 def _groups(run: RecordedRun) -> dict[tuple[Any, Any], tuple[pd.DataFrame, pd.DataFrame]]:
@@ -237,17 +238,19 @@ def _told(value: Any) -> str:
 def _order(run: RecordedRun) -> Check:
     ordered = np.array_equal(run.trades["trade_id"], np.arange(len(run.trades)))
     return TRADES.judges(
-        "numbers", ordered and run.trades["exit_time"].is_monotonic_increasing,
+        "numbers",
+        ordered and run.trades["exit_time"].is_monotonic_increasing,
         "trades are numbered in the order of their exits",
         "trades.csv: trade_id does not count the trades in the order of their exits",
-    )  # fmt: skip
+    )
 
 
 def _financing(run: RecordedRun) -> Iterator[Check]:
     for column in FINANCING:
         per_trade, per_bar = float(run.trades[column].sum()), float(run.history[column].sum())
         yield TRADES.judges(
-            column, abs(per_trade - per_bar) <= RELATIVE * max(1.0, abs(per_bar)),
+            column,
+            abs(per_trade - per_bar) <= RELATIVE * max(1.0, abs(per_bar)),
             f"{column} of trades adds up to that of the bars",
             f"trades.csv: {column} adds up to {per_trade:,.6f}, the bars to {per_bar:,.6f}",
-        )  # fmt: skip
+        )

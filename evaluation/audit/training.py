@@ -116,10 +116,11 @@ def _validations(progress: pd.DataFrame, plan: TrainingPlan) -> Check:
         )
     done = progress.groupby("fold")["validation_sharpe"].count()
     return CALLBACKS.judges(
-        "validation", done.min() > 0,
+        "validation",
+        done.min() > 0,
         f"each fold chose its checkpoint by {int(done.min())} or more validations on bars kept from training",
         f"fold {done.idxmin()} has no validation, although one was asked for every {plan.validation_every} iterations",
-    )  # fmt: skip
+    )
 
 
 def warnings_of(

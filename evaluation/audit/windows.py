@@ -27,11 +27,12 @@ def check_windows(
     """
     checks = [
         DATA.judges(
-            "fingerprint", panel.fingerprint == fingerprint,
+            "fingerprint",
+            panel.fingerprint == fingerprint,
             f"{panel.num_bars:,} bars of {panel.num_assets} symbols are those that the run recorded",
             f"the bars have the fingerprint {panel.fingerprint[:12]}, the run recorded {str(fingerprint)[:12]}",
         )
-    ]  # fmt: skip
+    ]
     ends = np.stack(
         [
             bars_of(run.folds[name], panel.bar_utc)
@@ -80,10 +81,11 @@ def _gap(folds: Sequence[Fold], splitter: WalkForward) -> Check:
     worst = min(gaps, key=lambda index: gaps[index])
     needed = f"the purge of {splitter.horizon_bars} and the embargo of {splitter.embargo_bars} bars"
     return DATA.judges(
-        "purge and embargo", gaps[worst] >= splitter.gap_bars,
+        "purge and embargo",
+        gaps[worst] >= splitter.gap_bars,
         f"at least {gaps[worst]} bars lie between training and test; {needed} ask for {splitter.gap_bars}",
         f"fold {worst} leaves {gaps[worst]} bars between training and test; {needed} ask for {splitter.gap_bars}",
-    )  # fmt: skip
+    )
 
 
 def _apart(folds: Sequence[Fold]) -> Check:
@@ -120,16 +122,18 @@ def _scored_bars(run: RecordedRun, panel: Panel, folds: Sequence[Fold]) -> list[
     inside = np.isin(decided, expected)
     return [
         DATA.judges(
-            "scored bars", same,
+            "scored bars",
+            same,
             f"the {len(scored):,} bars of returns.parquet are the test windows, each once",
             f"returns.parquet holds {len(scored):,} bars that are not the {len(expected):,} of the test windows",
         ),
         DATA.judges(
-            "decision bars", inside.all(),
+            "decision bars",
+            inside.all(),
             "every decision was taken on the bar before a scored one",
             f"{int((~inside).sum())} decisions belong to no scored bar",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _bars(window: slice) -> str:

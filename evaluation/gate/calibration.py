@@ -74,10 +74,15 @@ class StudyLaw:
     def market(self, seed: int) -> SyntheticMarket:
         """The seeded market: one asset with 1 % volatility a day."""
         common = {
-            "seed": seed, "num_bars": self.num_bars + FIRST_BAR + 10, "num_assets": 1, "bar_seconds": DAY_SECONDS,
-            "start_utc": "2010-01-01", "volatility": 0.01, "noise_features": 1,
+            "seed": seed,
+            "num_bars": self.num_bars + FIRST_BAR + 10,
+            "num_assets": 1,
+            "bar_seconds": DAY_SECONDS,
+            "start_utc": "2010-01-01",
+            "volatility": 0.01,
+            "noise_features": 1,
             "cost_bps": MINIMUM_COST_BPS["crypto_spot"],
-        }  # fmt: skip
+        }
         law: SyntheticConfig = NoiseConfig(**common)  # type: ignore[arg-type]
         if self.annual_sharpe:
             drift = 0.01 * self.annual_sharpe / math.sqrt(365.0)
@@ -142,9 +147,16 @@ def run_study(
     sharpes = np.array([sharpe_ratio(column) for column in returns_TN.T])
     best = int(np.nanargmax(sharpes))
     chosen = score_fold(
-        fold, trials[best], panel, market, env, scoring, seed=seed, find_exposures=tuple,
+        fold,
+        trials[best],
+        panel,
+        market,
+        env,
+        scoring,
+        seed=seed,
+        find_exposures=tuple,
         least_cost_bps=_least_costs(gate, panel),
-    )  # fmt: skip
+    )
     counted = _counted(returns_TN, best, panel, fold)
     blocks = _overfitting(counted, chosen)
     periods = panel.periods_per_year
@@ -175,17 +187,30 @@ def _counted(returns_TN: FloatArray, best: int, panel: Panel, fold: Fold) -> Cou
         sketches[returns] = sketch
         looks.append(
             Look(
-                number=number + 1, kind="sweep trial" if len(records) > 1 else "training", study="calibration",
-                data_fingerprint=panel.fingerprint, runs=(), coverages=(), status="finished",
-                sharpe=sharpe_ratio(record.net_return), num_bars=len(bars), bar_seconds=panel.bar_seconds,
-                returns=returns, instants=instants, sketch=returns,
+                number=number + 1,
+                kind="sweep trial" if len(records) > 1 else "training",
+                study="calibration",
+                data_fingerprint=panel.fingerprint,
+                runs=(),
+                coverages=(),
+                status="finished",
+                sharpe=sharpe_ratio(record.net_return),
+                num_bars=len(bars),
+                bar_seconds=panel.bar_seconds,
+                returns=returns,
+                instants=instants,
+                sketch=returns,
             )
-        )  # fmt: skip
+        )
     by_hash = {look.returns: record.net_return for look, record in zip(looks, records)}
     return count_looks(
-        looks, records[best], sketches, lambda names: {name: by_hash[name] for name in names},
-        own_instants=looks[best].instants, own_returns=looks[best].returns,
-    )  # fmt: skip
+        looks,
+        records[best],
+        sketches,
+        lambda names: {name: by_hash[name] for name in names},
+        own_instants=looks[best].instants,
+        own_returns=looks[best].returns,
+    )
 
 
 def _overfitting(counted: Counted, chosen: FoldResult) -> CscvResult:
@@ -209,11 +234,13 @@ def _evidence(
         overfitting_published=blocks.probability_of_overfitting,
         leak_check=LeakReport(cut_bars=(), bars_compared=0, findings=()),
         charged=charged_costs(
-            [chosen.recording], panel.symbols, dict.fromkeys(panel.symbols, CRYPTO_SPOT.multiplier),
+            [chosen.recording],
+            panel.symbols,
+            dict.fromkeys(panel.symbols, CRYPTO_SPOT.multiplier),
             _least_costs(gate, panel),
         ),
         delay_losses=delay_losses(result),
-    )  # fmt: skip
+    )
     return GateEvidence.of(result, supporting)
 
 

@@ -107,9 +107,8 @@ def _stressed(config: GateConfig, evidence: GateEvidence) -> Measured:
         what = f"The lead over baselines under costs x{config.stress_cost_factor:g}"
         return _missing(0.0, ">", f"{what} (scoring.stress_cost_factor is {factor:g})")
     value, rival = _lead(evidence.stressed, evidence.stressed_baselines, evidence.periods_per_year)
-    subject = (
-        f"Under costs x{factor or config.stress_cost_factor:g} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
-    )
+    multiple = factor or config.stress_cost_factor
+    subject = f"Under costs x{multiple:g} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
     return _measured(value, 0.0, ">", subject, ".2f")
 
 

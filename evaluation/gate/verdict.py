@@ -86,9 +86,7 @@ def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...
         if len(failed) > 1:
             headline = f"{headline[:-1]} ({len(failed)} of {len(enforced)} criteria fail)."
     elif lowered:
-        headline = (
-            f"Approved under lowered criteria: {'; '.join(lowered)}; the {len(enforced)} that are enforced hold."
-        )
+        headline = f"Approved under lowered criteria: {'; '.join(lowered)}; the {len(enforced)} that are enforced hold."
     else:
         where = " on a made market" if evidence.synthetic else ""
         headline = f"Approved{where}: all {len(enforced)} criteria hold out of sample and net of costs."

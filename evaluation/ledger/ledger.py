@@ -132,21 +132,30 @@ class Ledger:
         """
         key = look_key(entry)
         with self._store.writing() as connection:
-            coverage = "" if entry.coverage is None else self._store.keep(connection, _coverage(entry.coverage))
+            coverage = (
+                "" if entry.coverage is None else self._store.keep(connection, _coverage(entry.coverage))
+            )
             known = self._store.entry(connection, key)
             if known is None:
                 identity = self._store.keep(
                     connection, zlib.compress(json.dumps(plain(entry.identity), sort_keys=True).encode(), 1)
                 )
                 facts = {
-                    "kind": entry.kind, "study": entry.study, "identity": identity, "seed": entry.seed,
-                    "data_fingerprint": entry.data_fingerprint, "code_commit": entry.code_commit, "run": entry.run,
+                    "kind": entry.kind,
+                    "study": entry.study,
+                    "identity": identity,
+                    "seed": entry.seed,
+                    "data_fingerprint": entry.data_fingerprint,
+                    "code_commit": entry.code_commit,
+                    "run": entry.run,
                     "coverage": coverage,
-                }  # fmt: skip
+                }
                 return self._store.append(connection, "enter", facts, key=key)
             again = {"run": entry.run, "coverage": coverage}
             events = self._store.events_of(connection, known)
-            noted = [{name: e.facts.get(name) for name in again} for e in events if e.what in ("enter", "again")]
+            noted = [
+                {name: e.facts.get(name) for name in again} for e in events if e.what in ("enter", "again")
+            ]
             if again not in noted or (reopen and _status(events) == "failed"):
                 self._store.append(connection, "again", again, look=known)
             return known
@@ -164,14 +173,20 @@ class Ledger:
         sketch = Sketch.of(record)
         values = record.net_return
         facts: dict[str, Any] = {
-            "status": "finished", "score": _null(score), "sharpe": _null(sharpe_ratio(values)),
-            "num_bars": int(values.size), "bar_seconds": record.bar_seconds, "folds": [dict(f) for f in folds],
-        }  # fmt: skip
+            "status": "finished",
+            "score": _null(score),
+            "sharpe": _null(sharpe_ratio(values)),
+            "num_bars": int(values.size),
+            "bar_seconds": record.bar_seconds,
+            "folds": [dict(f) for f in folds],
+        }
         with self._store.writing() as connection:
             facts["returns"] = self._store.keep(connection, packed(values))
-            facts["instants"] = "" if record.bar_utc is None else self._store.keep(
-                connection, packed_instants(record.bar_utc)
-            )  # fmt: skip
+            facts["instants"] = (
+                ""
+                if record.bar_utc is None
+                else self._store.keep(connection, packed_instants(record.bar_utc))
+            )
             facts["sketch"] = "" if sketch is None else self._store.keep(connection, sketch.to_bytes())
             events = self._store.events_of(connection, look)
             self._require_entry(events, look)
@@ -264,13 +279,21 @@ class Ledger:
         with self._store.writing() as connection:
             known = self._store.entry(connection, key)
             if known is None:
-                coverage = "" if entry.coverage is None else self._store.keep(connection, _coverage(entry.coverage))
+                coverage = (
+                    "" if entry.coverage is None else self._store.keep(connection, _coverage(entry.coverage))
+                )
                 identity = zlib.compress(json.dumps(opening | {"purpose": purpose}).encode(), 1)
                 facts = {
-                    "kind": "holdout opening", "study": entry.study, "purpose": purpose, "seed": entry.seed,
-                    "identity": self._store.keep(connection, identity), "coverage": coverage, "run": entry.run,
-                    "data_fingerprint": entry.data_fingerprint, "code_commit": entry.code_commit,
-                }  # fmt: skip
+                    "kind": "holdout opening",
+                    "study": entry.study,
+                    "purpose": purpose,
+                    "seed": entry.seed,
+                    "identity": self._store.keep(connection, identity),
+                    "coverage": coverage,
+                    "run": entry.run,
+                    "data_fingerprint": entry.data_fingerprint,
+                    "code_commit": entry.code_commit,
+                }
                 return self._store.append(connection, "enter", facts, key=key)
             (first, *_) = self._store.events_of(connection, known)
         raise HoldoutOpenedError(
@@ -293,9 +316,13 @@ def fold_facts(*, fold: int, seed: int, net_return: ArrayLike, policy_hash: str)
     """The outcome of one fold of a look, for one seed."""
     values = as_returns(net_return, name="net_return")
     return {
-        "fold": fold, "seed": seed, "num_bars": int(values.size), "sharpe": _null(sharpe_ratio(values)),
-        "total_return": _null(total_return(values)), "policy_hash": policy_hash,
-    }  # fmt: skip
+        "fold": fold,
+        "seed": seed,
+        "num_bars": int(values.size),
+        "sharpe": _null(sharpe_ratio(values)),
+        "total_return": _null(total_return(values)),
+        "policy_hash": policy_hash,
+    }
 
 
 def record_hashes(record: Record) -> tuple[str, str]:
@@ -335,12 +362,15 @@ def _outcomes(number: int, events: Sequence[Event]) -> list[Look]:
     seen = [event.facts for event in events if event.what in ("enter", "again")]
     entry = seen[0]
     look = Look(
-        number=number, kind=entry["kind"] if entry.get("kind") in KINDS else "training",
-        study=str(entry.get("study")), data_fingerprint=str(entry.get("data_fingerprint")),
+        number=number,
+        kind=entry["kind"] if entry.get("kind") in KINDS else "training",
+        study=str(entry.get("study")),
+        data_fingerprint=str(entry.get("data_fingerprint")),
         runs=tuple(dict.fromkeys(str(facts["run"]) for facts in seen if facts.get("run"))),
         coverages=tuple(dict.fromkeys(str(facts["coverage"]) for facts in seen if facts.get("coverage"))),
-        status=_status(events), key=events[0].key or "",
-    )  # fmt: skip
+        status=_status(events),
+        key=events[0].key or "",
+    )
     closes = [e.facts for e in events if e.what == "close" and e.facts.get("status") == "finished"]
     names = ("sharpe", "num_bars", "bar_seconds", "returns", "instants", "sketch")
     outcomes = [replace(look, **{name: facts[name] for name in names if name in facts}) for facts in closes]

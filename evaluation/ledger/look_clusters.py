@@ -93,8 +93,12 @@ def _grouped(sketches: Sequence[Sketch], members: list[int]) -> _Group:
             first, part = coarser(head.first, part, step)
         parts.append(part)
     return _Group(
-        members=members, level=head.level + step, first=first, bar_seconds=head.bar_seconds, sums=np.concatenate(parts)
-    )  # fmt: skip
+        members=members,
+        level=head.level + step,
+        first=first,
+        bar_seconds=head.bar_seconds,
+        sums=np.concatenate(parts),
+    )
 
 
 def _joined(group: _Group, earlier: Sequence[_Group], leader: IntArray) -> list[tuple[int, int, float]]:

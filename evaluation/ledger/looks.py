@@ -78,9 +78,11 @@ class Looks:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Looks:
         return cls(
-            kinds=dict(facts["kinds"]), effective=int(facts["effective"]),
-            sharpe_variance=facts["sharpe_variance"], notes=tuple(facts["notes"]),
-        )  # fmt: skip
+            kinds=dict(facts["kinds"]),
+            effective=int(facts["effective"]),
+            sharpe_variance=facts["sharpe_variance"],
+            notes=tuple(facts["notes"]),
+        )
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, int]:
@@ -188,7 +190,9 @@ def count_looks(
         if look.instants not in close:
             close[look.instants] = _comparable(look, own, sketches.get(look.sketch), mine)
     beside = [look for look in rivals if look.instants and close[look.instants]]
-    others = [look.returns for look in rivals if look.instants == own_instants and look.returns != own_returns]
+    others = [
+        look.returns for look in rivals if look.instants == own_instants and look.returns != own_returns
+    ]
     others = others[:: -(-len(others) // max_rivals)] if len(others) > max_rivals else others
     contents = returns(others)
     columns = [contents[name] for name in others if name in contents]

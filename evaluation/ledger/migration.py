@@ -55,21 +55,34 @@ def _enter(store: Store, connection: Connection, row: dict[str, Any]) -> None:
     identity = store.keep(connection, zlib.compress(json.dumps(config, sort_keys=True).encode(), 1))
     kind = "scripted policy" if config.get("script") else "training"
     number = store.append(
-        connection, "enter",
+        connection,
+        "enter",
         {
-            "kind": "sweep trial" if "trial" in config else kind, "study": row["study"], "identity": identity,
-            "seed": row["seed"], "data_fingerprint": row["data_fingerprint"], "code_commit": row["code_commit"],
-            "run": "", "coverage": "",
+            "kind": "sweep trial" if "trial" in config else kind,
+            "study": row["study"],
+            "identity": identity,
+            "seed": row["seed"],
+            "data_fingerprint": row["data_fingerprint"],
+            "code_commit": row["code_commit"],
+            "run": "",
+            "coverage": "",
         },
-        key=key, at_utc=row["started_utc"],
-    )  # fmt: skip
+        key=key,
+        at_utc=row["started_utc"],
+    )
     if row["status"] == "finished":
         values = np.array(unpacked_returns(row["net_return"]))
         closed = {
-            "status": "finished", "score": row["score"], "sharpe": row["sharpe"], "num_bars": row["num_bars"],
-            "bar_seconds": 0, "folds": [], "instants": "", "sketch": "",
+            "status": "finished",
+            "score": row["score"],
+            "sharpe": row["sharpe"],
+            "num_bars": row["num_bars"],
+            "bar_seconds": 0,
+            "folds": [],
+            "instants": "",
+            "sketch": "",
             "returns": store.keep(connection, packed(values)),
-        }  # fmt: skip
+        }
         store.append(connection, "close", closed, look=number, at_utc=row["finished_utc"])
     elif row["status"] == "failed":
         closed = {"status": "failed", "error": row["error"] or "unknown"}
@@ -80,11 +93,19 @@ def _open(store: Store, connection: Connection, row: dict[str, Any]) -> None:
     opening = {"holdout of": row["study"]}
     identity = zlib.compress(json.dumps(opening | {"purpose": row["purpose"]}).encode(), 1)
     store.append(
-        connection, "enter",
+        connection,
+        "enter",
         {
-            "kind": "holdout opening", "study": row["study"], "purpose": row["purpose"], "seed": 0,
-            "identity": store.keep(connection, identity), "coverage": "", "run": "",
-            "data_fingerprint": row["data_fingerprint"], "code_commit": row["code_commit"],
+            "kind": "holdout opening",
+            "study": row["study"],
+            "purpose": row["purpose"],
+            "seed": 0,
+            "identity": store.keep(connection, identity),
+            "coverage": "",
+            "run": "",
+            "data_fingerprint": row["data_fingerprint"],
+            "code_commit": row["code_commit"],
         },
-        key=hashlib.sha256(json.dumps(opening).encode()).hexdigest(), at_utc=row["opened_utc"],
-    )  # fmt: skip
+        key=hashlib.sha256(json.dumps(opening).encode()).hexdigest(),
+        at_utc=row["opened_utc"],
+    )

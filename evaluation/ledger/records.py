@@ -15,9 +15,17 @@ from evaluation.statistics.metrics import as_returns
 
 FloatArray = NDArray[np.float64]
 LookKind = Literal[
-    "training", "sweep trial", "single fold", "re-scoring", "scripted policy", "supervised policy", "screening",
-    "comparison", "holdout opening", "other seed",
-]  # fmt: skip
+    "training",
+    "sweep trial",
+    "single fold",
+    "re-scoring",
+    "scripted policy",
+    "supervised policy",
+    "screening",
+    "comparison",
+    "holdout opening",
+    "other seed",
+]
 KINDS: tuple[LookKind, ...] = get_args(LookKind)
 Status = Literal["running", "finished", "failed"]
 

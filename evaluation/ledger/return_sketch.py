@@ -48,7 +48,9 @@ class Sketch:
         level = 0
         while BASE_SECONDS << level < record.bar_seconds:
             level += 1
-        while (seconds.max() // (BASE_SECONDS << level)) - (seconds.min() // (BASE_SECONDS << level)) >= MAX_BUCKETS:
+        while (seconds.max() // (BASE_SECONDS << level)) - (
+            seconds.min() // (BASE_SECONDS << level)
+        ) >= MAX_BUCKETS:
             level += 1
         bucket = seconds // (BASE_SECONDS << level)
         place = bucket - bucket.min()

@@ -26,12 +26,14 @@ from sqlalchemy.pool import NullPool
 
 TABLES = sql.MetaData()
 IDENTITY = sql.Table(
-    "rayfold_ledger", TABLES,
+    "rayfold_ledger",
+    TABLES,
     sql.Column("id", sql.String(36), primary_key=True),
     sql.Column("created_utc", sql.String(32), nullable=False),
-)  # fmt: skip
+)
 EVENT = sql.Table(
-    "ledger_event", TABLES,
+    "ledger_event",
+    TABLES,
     sql.Column("number", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("at_utc", sql.String(32), nullable=False),
     sql.Column("what", sql.String(16), nullable=False),
@@ -39,12 +41,13 @@ EVENT = sql.Table(
     sql.Column("key", sql.String(64), unique=True),
     sql.Column("facts", sql.Text, nullable=False),
     sql.Column("hash", sql.String(64), nullable=False),
-)  # fmt: skip
+)
 CONTENT = sql.Table(
-    "ledger_content", TABLES,
+    "ledger_content",
+    TABLES,
     sql.Column("hash", sql.String(64), primary_key=True),
     sql.Column("content", sql.LargeBinary, nullable=False),
-)  # fmt: skip
+)
 LOCK = 7_245_113
 """Key of the advisory lock that writers of a PostgreSQL ledger take in turn."""
 AT_ONCE = 500
@@ -165,7 +168,9 @@ class Store:
             with self.writing() as connection:
                 TABLES.create_all(connection)
                 row = connection.execute(sql.select(IDENTITY)).first()
-                self.id, self.created_utc = (str(uuid.uuid4()), now()) if row is None else (str(row[0]), str(row[1]))
+                self.id, self.created_utc = (
+                    (str(uuid.uuid4()), now()) if row is None else (str(row[0]), str(row[1]))
+                )
                 if row is None:
                     connection.execute(IDENTITY.insert().values(id=self.id, created_utc=self.created_utc))
         except (DBAPIError, sqlite3.Error, OSError) as error:
@@ -198,9 +203,15 @@ class Store:
             yield connection
 
     def append(
-        self, connection: Connection, what: str, facts: Mapping[str, Any], *,
-        look: int | None = None, key: str | None = None, at_utc: str | None = None,
-    ) -> int:  # fmt: skip
+        self,
+        connection: Connection,
+        what: str,
+        facts: Mapping[str, Any],
+        *,
+        look: int | None = None,
+        key: str | None = None,
+        at_utc: str | None = None,
+    ) -> int:
         """Add an event to the end of the chain, within a writing transaction; returns its number.
 
         Parameters

@@ -69,9 +69,12 @@ def data_notes(
     for a, symbol in enumerate(panel.symbols):
         found = [f for f in hygiene.findings if f.symbol == symbol]
         facts = [
-            *_absent(panel, a, folds), *_dropped(found, rows.get(symbol, 0)), *_idle(panel, a), *_jumps(found),
+            *_absent(panel, a, folds),
+            *_dropped(found, rows.get(symbol, 0)),
+            *_idle(panel, a),
+            *_jumps(found),
             *_window_facts(panel, a, folds),
-        ]  # fmt: skip
+        ]
         if symbol in twins:
             same = f"has the prices of {twins[symbol]} in every bar: is it one instrument?"
             facts.append(_Fact(text=same, loud=True))
@@ -209,8 +212,16 @@ def _delisted_early(panel: Panel, a: int, instrument: Instrument) -> list[_Fact]
 def _copies(panel: Panel, a: int) -> list[_Fact]:
     """Bars that repeat the one before, volume included: a halt, or a dead name, that was padded with copied rows."""
     known = np.flatnonzero(panel.tradable[:, a])
-    rows = np.stack([panel.open[known, a], panel.high[known, a], panel.low[known, a], panel.close[known, a],
-                     panel.volume[known, a]], axis=1)  # fmt: skip
+    rows = np.stack(
+        [
+            panel.open[known, a],
+            panel.high[known, a],
+            panel.low[known, a],
+            panel.close[known, a],
+            panel.volume[known, a],
+        ],
+        axis=1,
+    )
     same = (rows[1:] == rows[:-1]).all(axis=1) & (np.diff(known) == 1)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(np.int8), [0]])))
     lengths = edges[1::2] - edges[::2]

@@ -175,14 +175,27 @@ def _equity(result: WalkForwardResult) -> dict[str, Any]:
         "legend": legend,
         "equity_note": "Equal ratios have equal heights. " if wide else "",
         "equity_chart": charts.line_chart(
-            series, bars, label="Equity of policy and baselines", format_value=lambda v: f"{v:.4g}",
-            height=340, baseline=1.0, boundaries=starts.tolist(), logarithmic=wide,
+            series,
+            bars,
+            label="Equity of policy and baselines",
+            format_value=lambda v: f"{v:.4g}",
+            height=340,
+            baseline=1.0,
+            boundaries=starts.tolist(),
+            logarithmic=wide,
         ),
-        "drawdown_chart": "" if not drawdown.values.any() else charts.line_chart(
-            [drawdown], bars, label="Drawdown", format_value=lambda v: f"{v:.3g}" if v == 0 else f"{100 * v:.3g} %",
-            height=170, baseline=0.0, boundaries=starts.tolist(),
+        "drawdown_chart": ""
+        if not drawdown.values.any()
+        else charts.line_chart(
+            [drawdown],
+            bars,
+            label="Drawdown",
+            format_value=lambda v: f"{v:.3g}" if v == 0 else f"{100 * v:.3g} %",
+            height=170,
+            baseline=0.0,
+            boundaries=starts.tolist(),
         ),
-    }  # fmt: skip
+    }
 
 
 def _gate(verdict: Verdict | None, record: str) -> dict[str, Any]:
@@ -252,21 +265,29 @@ def _trading(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str,
     return {
         "exposure_note": f"Notional over equity at each close; the mean gross exposure is "
         f"{number(summary['mean_gross_exposure'])}.",
-        "exposure_chart": "" if not history["gross_exposure"].any() else charts.line_chart(
+        "exposure_chart": ""
+        if not history["gross_exposure"].any()
+        else charts.line_chart(
             exposure, bars, label="Exposure", format_value=lambda v: f"{v:.3g}x", height=190, baseline=0.0
         ),
         "cost_note": f"{amount(float(drag.sum()))} in account currency, over all folds"
         f"{_gross_note(summary, trades)}.",
         "cost_chart": charts.bar_chart(
-            list(costs) or list(COST_NAMES[:1]), list(costs.values()) or [0.0], label="Costs",
-            format_value=amount, style="s1 key",
+            list(costs) or list(COST_NAMES[:1]),
+            list(costs.values()) or [0.0],
+            label="Costs",
+            format_value=amount,
+            style="s1 key",
         ),
         "asset_chart": charts.bar_chart(
-            list(result.panel.symbols), [float(v) for v in by_asset], label="Gain by asset", format_value=amount
+            list(result.panel.symbols),
+            [float(v) for v in by_asset],
+            label="Gain by asset",
+            format_value=amount,
         ),
         **_breakdown(summary),
         **_trade_section(summary, trades),
-    }  # fmt: skip
+    }
 
 
 def _breakdown(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,8 +328,10 @@ def _trade_section(summary: Mapping[str, Any], trades: pd.DataFrame) -> dict[str
         f"Profit factor {number(summary['profit_factor'])}, median holding {held:.0f} bars. Below: the best and the "
         "worst.",
         "trade_chart": charts.histogram(
-            trades["return_pct"].fillna(0.0).to_numpy(), label="Return of trades", format_value=lambda v: f"{v:.2g} %"
+            trades["return_pct"].fillna(0.0).to_numpy(),
+            label="Return of trades",
+            format_value=lambda v: f"{v:.2g} %",
         ),
         "trade_rows": rows,
         "trade_columns": columns,
-    }  # fmt: skip
+    }

@@ -62,7 +62,11 @@ def write_tearsheet(path: Path, result: WalkForwardResult, *, title: str) -> Pat
         import quantstats
 
         quantstats.reports.html(
-            policy, benchmark=rival, output=str(temporary), title=title, match_dates=False,
+            policy,
+            benchmark=rival,
+            output=str(temporary),
+            title=title,
+            match_dates=False,
             periods_per_year=round(len(policy) / years),
-        )  # fmt: skip
+        )
     return path

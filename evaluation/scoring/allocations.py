@@ -134,11 +134,21 @@ def allocation_config(config: PortfolioEnvConfig, *, share: float | None) -> Por
         costs=replace(config.costs, remainder="carry"),
         barriers=None,
         risk=replace(
-            config.risk, max_gross_exposure=UNLIMITED_EXPOSURE, max_position_exposure=None, margin=False,
-            max_daily_loss=None, max_drawdown=None, max_var=None, max_entries_per_session=None, min_holding_bars=0,
-            no_trade_open_bars=0, no_trade_close_bars=0, flat_at_session_end="never", ruin_equity=0.0,
+            config.risk,
+            max_gross_exposure=UNLIMITED_EXPOSURE,
+            max_position_exposure=None,
+            margin=False,
+            max_daily_loss=None,
+            max_drawdown=None,
+            max_var=None,
+            max_entries_per_session=None,
+            min_holding_bars=0,
+            no_trade_open_bars=0,
+            no_trade_close_bars=0,
+            flat_at_session_end="never",
+            ruin_equity=0.0,
         ),
-    )  # fmt: skip
+    )
 
 
 def lot_values(market: Market, bar: int) -> FloatArray:

@@ -71,12 +71,14 @@ def exposures(
     late = _recomputed(panel, specs, standardiser, bars) if own else {}
     found = [
         Exposure(
-            names=(name,), asset=(handed_on[name],) if name in handed_on else (), recomputed=late.get(name),
+            names=(name,),
+            asset=(handed_on[name],) if name in handed_on else (),
+            recomputed=late.get(name),
             first_bar=bars.start,
         )
         for name in panel.exogenous
         if name in handed_on or name in late
-    ]  # fmt: skip
+    ]
     found += [
         _of_group(group) for group in groups if not group.columns and (group.own or group.kind == "asset")
     ]

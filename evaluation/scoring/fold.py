@@ -161,9 +161,13 @@ def score_fold(
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
     runs = run_schedules(
-        schedules, market, config, [test], cost_factor=scoring.cost_factor,
+        schedules,
+        market,
+        config,
+        [test],
+        cost_factor=scoring.cost_factor,
         rebalance_sessions=scoring.rebalance_sessions,
-    )  # fmt: skip
+    )
     stressed, stressed_runs = None, {}
     if scoring.stress_cost_factor > 1.0:
         stressed = stress[cost_name(scoring.stress_cost_factor)]
@@ -172,22 +176,41 @@ def score_fold(
         if raised is not None:
             stressed = _stressed_track(policy, *charged, test, scoring)
         stressed_runs = run_schedules(
-            schedules, *charged, [test], cost_factor=scoring.cost_factor * scoring.stress_cost_factor,
+            schedules,
+            *charged,
+            [test],
+            cost_factor=scoring.cost_factor * scoring.stress_cost_factor,
             rebalance_sessions=scoring.rebalance_sessions,
-        )  # fmt: skip
-    placebos = placebo_returns(
-        recording, market, scored, test, count=scoring.placebo_strategies,
-        seed=[seed % 2**63, fold.index, 1], cost_factor=scoring.cost_factor,
-    ) if scoring.placebo_strategies else None  # fmt: skip
+        )
+    placebos = (
+        placebo_returns(
+            recording,
+            market,
+            scored,
+            test,
+            count=scoring.placebo_strategies,
+            seed=[seed % 2**63, fold.index, 1],
+            cost_factor=scoring.cost_factor,
+        )
+        if scoring.placebo_strategies
+        else None
+    )
     delayed: dict[tuple[str, ...], Track] | None = None
     if find_exposures is not None:
         ask = promising(np.asarray(recording.net_return))
         factor = scoring.cost_factor
         delayed = (
             delayed_tracks(
-                policy, market, config, test, find_exposures, cost_factor=factor,
+                policy,
+                market,
+                config,
+                test,
+                find_exposures,
+                cost_factor=factor,
                 rebalance_sessions=scoring.rebalance_sessions,
-            ) if ask else {}
+            )
+            if ask
+            else {}
         )
     return FoldResult(
         fold=fold,
@@ -239,22 +262,34 @@ def _run_script(
     recording, stress, _ = _run_scenarios(policy, market, scored, scoring, test, [])
     inside = training_windows(fold, market, scored) if scoring.in_sample else []
     in_sample = run_schedules(
-        {"script": script}, market, config, inside, cost_factor=scoring.cost_factor,
+        {"script": script},
+        market,
+        config,
+        inside,
+        cost_factor=scoring.cost_factor,
         rebalance_sessions=scoring.rebalance_sessions,
-    )  # fmt: skip
+    )
     return scored, recording, stress, in_sample["script"]
 
 
 def _stressed_track(
-    policy: Policy | Schedule, market: Market, config: PortfolioEnvConfig, test: Window, scoring: ScoringConfig
+    policy: Policy | Schedule,
+    market: Market,
+    config: PortfolioEnvConfig,
+    test: Window,
+    scoring: ScoringConfig,
 ) -> Track:
     """The policy on the test window at the gate's multiple of the costs of `market` and `config`."""
     factor = scoring.cost_factor * scoring.stress_cost_factor
     if isinstance(policy, Schedule):
         runs = run_schedules(
-            {"script": policy}, market, config, [test], cost_factor=factor,
+            {"script": policy},
+            market,
+            config,
+            [test],
+            cost_factor=factor,
             rebalance_sessions=scoring.rebalance_sessions,
-        )  # fmt: skip
+        )
         return runs["script"][0]
     scenario = [Scenario(name=cost_name(factor), cost_factor=factor)]
     env = scenario_env(market, evaluation_config(config), [test], scenario)
@@ -278,9 +313,12 @@ def _schedules(
 ) -> dict[str, Schedule]:
     """The baselines to be beaten: rules, a random one with the policy's turnover, and fitted models."""
     schedules = standard_baselines(
-        panel, momentum_bars=scoring.momentum_bars, hold_bars=scoring.hold_bars,
-        rebalance_sessions=scoring.rebalance_sessions, target_volatility=scoring.target_volatility,
-    )  # fmt: skip
+        panel,
+        momentum_bars=scoring.momentum_bars,
+        hold_bars=scoring.hold_bars,
+        rebalance_sessions=scoring.rebalance_sessions,
+        target_volatility=scoring.target_volatility,
+    )
     random = np.random.default_rng([seed % 2**63, fold.index])
     target = random_targets(recording, panel.num_bars, scored.action.scheme, random)
     schedules["random"] = Schedule(target_TA=target, scheme=scored.action.scheme)

@@ -282,9 +282,7 @@ def run_scenarios(
     ]
 
 
-def _tell_larger_accounts(
-    plans: Mapping[tuple[str, int], WindowPlan], config: PortfolioEnvConfig
-) -> None:
+def _tell_larger_accounts(plans: Mapping[tuple[str, int], WindowPlan], config: PortfolioEnvConfig) -> None:
     larger = {
         name: plan.config.initial_equity
         for (name, _), plan in plans.items()

@@ -152,9 +152,13 @@ def _forest(design: FloatArray, label: FloatArray, config: ScreeningConfig) -> P
     from sklearn.ensemble import RandomForestRegressor
 
     forest = RandomForestRegressor(
-        n_estimators=config.num_trees, max_depth=config.max_depth, min_samples_leaf=20, max_features=1 / 3,
-        random_state=config.seed, n_jobs=1,
-    )  # fmt: skip
+        n_estimators=config.num_trees,
+        max_depth=config.max_depth,
+        min_samples_leaf=20,
+        max_features=1 / 3,
+        random_state=config.seed,
+        n_jobs=1,
+    )
     forest.fit(design, label)
     return lambda rows: np.asarray(forest.predict(rows))
 
@@ -247,9 +251,12 @@ def _importances(
         blocks = zip(np.array_split(score_R, config.num_blocks), np.array_split(loss_R, config.num_blocks))
         rows += [
             {
-                "feature": name, "fold": fold.index, "block": block, "score": float(score.mean()),
+                "feature": name,
+                "fold": fold.index,
+                "block": block,
+                "score": float(score.mean()),
                 "importance": float(loss.mean()),
             }
             for block, (score, loss) in enumerate(blocks)
-        ]  # fmt: skip
+        ]
     return pd.DataFrame(rows)

@@ -164,9 +164,13 @@ def deflated_probability(returns: ArrayLike, num_trials: float, trial_sharpe_var
     if trial_sharpe_variance is None or math.isnan(trial_sharpe_variance):
         trial_sharpe_variance = 1.0 / max(size - 1, 1)
     return deflated_sharpe_ratio(
-        moments.sharpe, size, num_trials=num_trials, sharpe_variance=trial_sharpe_variance,
-        skewness=moments.skewness, kurtosis=moments.kurtosis,
-    )  # fmt: skip
+        moments.sharpe,
+        size,
+        num_trials=num_trials,
+        sharpe_variance=trial_sharpe_variance,
+        skewness=moments.skewness,
+        kurtosis=moments.kurtosis,
+    )
 
 
 def minimum_track_record_length(

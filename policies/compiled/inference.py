@@ -56,7 +56,7 @@ def _write_mean(rows, out):  # type: ignore[no-untyped-def]
 @compiled
 def _step(
     memory, observation, hidden, cell, weights, account, parts, room, scores, values, hidden_after, cell_after
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # type: ignore[no-untyped-def]
     """Write scores (E, A, S), values (E or 0,), and the state after.
 
     memory is LSTM, GRU or NO_MEMORY. observation (E, D); hidden, cell (E * A, H), those of them that the memory has;
@@ -310,9 +310,19 @@ class CompiledNetwork:
         scores = np.empty((len(seen), self._num_assets, self._num_scores), np.float32)
         values = np.empty(len(seen) if self._with_values else 0, np.float32)
         _step(
-            self._memory, seen, before.get("hidden", nothing), before.get("cell", nothing), self._weights,
-            self._account, self._parts, room, scores, values, after.get("hidden", nothing), after.get("cell", nothing),
-        )  # fmt: skip
+            self._memory,
+            seen,
+            before.get("hidden", nothing),
+            before.get("cell", nothing),
+            self._weights,
+            self._account,
+            self._parts,
+            room,
+            scores,
+            values,
+            after.get("hidden", nothing),
+            after.get("cell", nothing),
+        )
         return NetworkOutput(
             torch.from_numpy(scores.reshape(len(seen), -1)),
             torch.from_numpy(values),

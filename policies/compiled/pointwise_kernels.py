@@ -110,9 +110,15 @@ def lstm_advance(gates: FloatArray, cell: FloatArray, cell_after: FloatArray, ou
         row = gates[r]
         _activate(row)
         _advance_row(
-            row[:units], row[units : 2 * units], row[2 * units : 3 * units], row[3 * units :],
-            cell[r], cell_after[r], output[r], output[r],
-        )  # fmt: skip
+            row[:units],
+            row[units : 2 * units],
+            row[2 * units : 3 * units],
+            row[3 * units :],
+            cell[r],
+            cell_after[r],
+            output[r],
+            output[r],
+        )
 
 
 @inner
@@ -137,9 +143,15 @@ def gru_advance(gates: FloatArray, recurrent: FloatArray, hidden: FloatArray, ou
     for r in range(hidden.shape[0]):
         row, back = gates[r], recurrent[r]
         _advance_gru_row(
-            row[:units], row[units : 2 * units], row[2 * units :],
-            back[:units], back[units : 2 * units], back[2 * units :], hidden[r], output[r],
-        )  # fmt: skip
+            row[:units],
+            row[units : 2 * units],
+            row[2 * units :],
+            back[:units],
+            back[units : 2 * units],
+            back[2 * units :],
+            hidden[r],
+            output[r],
+        )
 
 
 @inner
@@ -169,9 +181,15 @@ def lstm_forward(  # type: ignore[no-untyped-def]
         _activate(row)
         after = cell_before[t + 1, r]
         _advance_row(
-            row[:units], row[units : 2 * units], row[2 * units : 3 * units], row[3 * units :],
-            cell_before[t, r], after, cell_tanh[t, r], outputs[t, r],
-        )  # fmt: skip
+            row[:units],
+            row[units : 2 * units],
+            row[2 * units : 3 * units],
+            row[3 * units :],
+            cell_before[t, r],
+            after,
+            cell_tanh[t, r],
+            outputs[t, r],
+        )
         kept = keep[t + 1, r] if t + 1 < length else _F(1.0)
         _scaled(outputs[t, r], kept, seen[t + 1, r, seen.shape[2] - units :])
         _scaled(after, kept, after)
@@ -218,10 +236,18 @@ def lstm_backward(  # type: ignore[no-untyped-def]
     for r in range(rows):
         row = gates[t, r]
         _slopes_row(
-            row[:units], row[units : 2 * units], row[2 * units : 3 * units], row[3 * units :],
-            cell_before[t, r], cell_tanh[t, r], grad_outputs[t, r], grad_hidden[r], grad_cell[r],
-            keep[t + 1, r] if t + 1 < length else _F(1.0), keep[t, r],
-        )  # fmt: skip
+            row[:units],
+            row[units : 2 * units],
+            row[2 * units : 3 * units],
+            row[3 * units :],
+            cell_before[t, r],
+            cell_tanh[t, r],
+            grad_outputs[t, r],
+            grad_hidden[r],
+            grad_cell[r],
+            keep[t + 1, r] if t + 1 < length else _F(1.0),
+            keep[t, r],
+        )
 
 
 @entry

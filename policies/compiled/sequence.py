@@ -55,9 +55,19 @@ def _forward(inputs, common, bias, weights, keep, gates, seen, cell_before, cell
 
 @compiled
 def _backward(
-    to_inputs, to_hidden, keep, gates, cell_before, cell_tanh, grad_outputs,
-    grad_hidden, grad_cell, grad_inputs, grad_common, grad_bias,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+    to_inputs,
+    to_hidden,
+    keep,
+    gates,
+    cell_before,
+    cell_tanh,
+    grad_outputs,
+    grad_hidden,
+    grad_cell,
+    grad_inputs,
+    grad_common,
+    grad_bias,
+):  # type: ignore[no-untyped-def]
     """Replace gates by their gradients, and write those of what went in; grad_hidden and grad_cell are used up."""
     length, rows = keep.shape
     assets = rows // grad_common.shape[1] if grad_common.shape[1] else 0
@@ -78,9 +88,16 @@ def _backward(
 class _CompiledLstm(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, inputs: Tensor, common: Tensor, input_weight: Tensor, bias: Tensor, weight: Tensor,
-        hidden: Tensor, cell: Tensor, keep: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        ctx: Any,
+        inputs: Tensor,
+        common: Tensor,
+        input_weight: Tensor,
+        bias: Tensor,
+        weight: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        keep: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         length, rows, num_inputs = inputs.shape
         units = weight.shape[1]
         gates = inputs.new_empty(length, rows, 4 * units)
@@ -114,10 +131,11 @@ class _CompiledLstm(torch.autograd.Function):
         grad_inputs, grad_common = gates.new_empty(length, rows, num_inputs), torch.empty_like(common)
         grad_bias = gates.new_zeros(4 * units)
         _backward(
-            panels(input_weight.detach().numpy()), panels(weight.detach().numpy()),
+            panels(input_weight.detach().numpy()),
+            panels(weight.detach().numpy()),
             *_arrays(keep, gates, cell_before, cell_tanh, grad_outputs.contiguous()),
             *_arrays(grad_hidden, grad_cell, grad_inputs, grad_common, grad_bias),
-        )  # fmt: skip
+        )
         grad_hidden.mul_(keep[0].unsqueeze(1))
         # BLAS is faster with the longer side last.
         grad_weights = (seen[:-1].flatten(0, 1).t() @ gates.flatten(0, 1)).t()
@@ -139,9 +157,15 @@ def _arrays(*tensors: Tensor) -> list[np.ndarray]:
 
 
 def compiled_lstm(
-    inputs: Tensor, common: Tensor, input_weight: Tensor, bias: Tensor, weight: Tensor,
-    hidden: Tensor, cell: Tensor, keep: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    inputs: Tensor,
+    common: Tensor,
+    input_weight: Tensor,
+    bias: Tensor,
+    weight: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    keep: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Run an LSTM and the layer before it over time-major sequences, as `policies.recurrent_cells.lstm_sequence` does.
 
     All arrays are contiguous, on a CPU and in single precision. The gates give way to their gradients: no second

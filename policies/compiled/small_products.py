@@ -102,8 +102,14 @@ def _block(num_rows: int) -> Any:
             places = [at(arrays[2], builder.mul(row, outputs), column) for row in numbers]
             sums = [cgutils.alloca_once_value(builder, load(place)) for place in places]
             with cgutils.for_range(builder, inputs, intp=word) as loop:
-                weight = load(at(arrays[1], builder.mul(builder.add(builder.mul(panel, inputs), loop.index),
-                                                        ir.Constant(word, COLUMNS))))  # fmt: skip
+                weight = load(
+                    at(
+                        arrays[1],
+                        builder.mul(
+                            builder.add(builder.mul(panel, inputs), loop.index), ir.Constant(word, COLUMNS)
+                        ),
+                    )
+                )
                 for row, total in zip(numbers, sums, strict=True):
                     one = builder.load(at(arrays[0], builder.mul(row, inputs), loop.index))
                     one = builder.insert_element(blank, one, ir.Constant(lane, 0))

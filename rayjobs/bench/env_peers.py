@@ -40,7 +40,14 @@ class Peer:
 PEERS = (
     Peer(
         name="TorchTrade",
-        requirements=("torchtrade==0.1.0", "torchrl>=0.13.2,<0.14", "tensordict>=0.13,<0.14", "pyvers", "orjson", "ta"),
+        requirements=(
+            "torchtrade==0.1.0",
+            "torchrl>=0.13.2,<0.14",
+            "tensordict>=0.13,<0.14",
+            "pyvers",
+            "orjson",
+            "ta",
+        ),
         worker="torchtrade_worker.py",
         work="VectorizedSequentialTradingEnv: 1 asset, 1,024 envs, 10 x 5 market window, leverage 2, fee, slippage",
     ),
@@ -56,7 +63,7 @@ PEERS = (
         worker="mbt_gym_worker.py",
         work="TradingEnvironment: 1 simulated asset, 1,024 traders, speed of trading, temporary and permanent impact",
     ),
-)  # fmt: skip
+)
 
 
 def peer_rows(cache_dir: str, seconds: float) -> list[dict[str, Any]]:
@@ -83,9 +90,13 @@ def peer_row(peer: Peer, folder: Path, seconds: float) -> dict[str, Any]:
 
 def _git(*arguments: str) -> str:
     result = subprocess.run(
-        ["git", *arguments], check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS,
+        ["git", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
         env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-    )  # fmt: skip
+    )
     return result.stdout.strip()
 
 
@@ -128,6 +139,10 @@ def _run(peer: Peer, folder: Path, seconds: float) -> float:
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
     result = subprocess.run(
         [sys.executable, str(WORKERS / peer.worker), str(seconds)],
-        check=True, capture_output=True, text=True, timeout=RUN_SECONDS, env=environment,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        env=environment,
+    )
     return float(json.loads(result.stdout.strip().splitlines()[-1])["steps_per_second"])

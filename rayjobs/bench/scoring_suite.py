@@ -34,16 +34,27 @@ NUM_ASSETS, NUM_FOLDS, NUM_FEATURES = 8, 16, 16
 def random_policy(market: Market, units: int) -> TrainedPolicy:
     """An LSTM policy with random weights, its scores wide enough that it trades."""
     network = NetworkConfig(
-        core="lstm", encoder_units=units, core_units=units, value_units=units, initial_memory_bars=32,
-        symbol_embedding=True, attention=None, weights_distribution="squashed_gaussian", action_masks=False,
+        core="lstm",
+        encoder_units=units,
+        core_units=units,
+        value_units=units,
+        initial_memory_bars=32,
+        symbol_embedding=True,
+        attention=None,
+        weights_distribution="squashed_gaussian",
+        action_masks=False,
         compiled="auto",
-    )  # fmt: skip
+    )
     env = PortfolioEnv(market, plain(), windows=[Window(start_bar=100, stop_bar=market.num_bars)], seed=0)
     spec = DistributionSpec.for_space(action_space(plain().action, NUM_ASSETS), network.weights_distribution)
     contract = PolicyContract(
-        layout=env.layout, feature_hash=market.feature_hash, standardiser=None, action_scheme="direction",
-        actions=spec, network=network,
-    )  # fmt: skip
+        layout=env.layout,
+        feature_hash=market.feature_hash,
+        standardiser=None,
+        action_scheme="direction",
+        actions=spec,
+        network=network,
+    )
     torch.manual_seed(0)
     weights = spec.network(env.layout, network).state_dict()
     wide = {name: 100.0 * value if name.startswith("score_") else value for name, value in weights.items()}

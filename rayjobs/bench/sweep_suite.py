@@ -101,8 +101,11 @@ def policy_rows(config: SweepConfig, data: SweepData, num_trials: int, assets: i
         sum(one[name] for one in counted) for name in ("seconds", "train_seconds", "scoring_seconds")
     )
     facts = {
-        "trials": len(counted), "workers": workers, "env_steps": config.train.trainer.total_env_steps, "assets": assets,
-    }  # fmt: skip
+        "trials": len(counted),
+        "workers": workers,
+        "env_steps": config.train.trainer.total_env_steps,
+        "assets": assets,
+    }
     work = _work_of(assets)
     return [
         row(f"{work}, rayfold, 2 workers", 3600 * workers * len(counted) / lasted, "trials/hour", **facts),

@@ -88,9 +88,14 @@ def bench_env(
     market = bench_market(workload.num_assets)
     window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
     return PortfolioVectorEnv(
-        market, plain(), num_envs=num_envs, windows=[window], seed=0, autoreset_mode=mode,
+        market,
+        plain(),
+        num_envs=num_envs,
+        windows=[window],
+        seed=0,
+        autoreset_mode=mode,
         copy=mode is not AutoresetMode.SAME_STEP,  # stock RLlib keeps what it is handed
-    )  # fmt: skip
+    )
 
 
 def bench_single_env(workload: TrainWorkload) -> PortfolioEnv:

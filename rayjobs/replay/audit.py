@@ -57,10 +57,14 @@ class RunAudit:
             plan = plan_rescoring(source, run.values, scoring)
             return cls(
                 AuditedRun(
-                    run=run, recorded=recorded, source=source, study=plan.study, hygiene=plan.hygiene,
+                    run=run,
+                    recorded=recorded,
+                    source=source,
+                    study=plan.study,
+                    hygiene=plan.hygiene,
                     folds=plan.folds,
                 )
-            )  # fmt: skip
+            )
         config = build_train_config(run.values)
         dataset = load(config.data)
         study = Study(
@@ -71,10 +75,14 @@ class RunAudit:
         )
         return cls(
             AuditedRun(
-                run=run, recorded=recorded, source=run, study=study, hygiene=dataset.hygiene,
+                run=run,
+                recorded=recorded,
+                source=run,
+                study=study,
+                hygiene=dataset.hygiene,
                 folds=configured_folds(run, study),
             )
-        )  # fmt: skip
+        )
 
     @property
     def run(self) -> FinishedRun:
@@ -95,9 +103,12 @@ class RunAudit:
 
     def data(self) -> list[Check]:
         return check_windows(
-            self.recorded, self.study.panel, self.study.config.walk_forward,
-            self.run.provenance.get("data_fingerprint"), searched=self.searched,
-        )  # fmt: skip
+            self.recorded,
+            self.study.panel,
+            self.study.config.walk_forward,
+            self.run.provenance.get("data_fingerprint"),
+            searched=self.searched,
+        )
 
     def normalisation(self) -> list[Check]:
         if self.audited.evaluates:
@@ -235,12 +246,20 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUT
         broken = [check.detail for check in manifest_checks(run) if check.outcome == "fail"]
         raise ValueError("; ".join([str(error), *broken])) from error
     sections: dict[str, Callable[[], list[Check]]] = {
-        "manifest": lambda: manifest_checks(run), "data": audit.data, "leak": lambda: audit.leak(leak_cuts),
-        "normalisation": audit.normalisation, "contract": audit.contract,
-        "execution": audit.execution, "costs": audit.costs, "trades": audit.trades, "metrics": audit.metrics,
-        "reproduction": audit.reproduction, "ppo": audit.ppo, "callbacks": audit.callbacks,
+        "manifest": lambda: manifest_checks(run),
+        "data": audit.data,
+        "leak": lambda: audit.leak(leak_cuts),
+        "normalisation": audit.normalisation,
+        "contract": audit.contract,
+        "execution": audit.execution,
+        "costs": audit.costs,
+        "trades": audit.trades,
+        "metrics": audit.metrics,
+        "reproduction": audit.reproduction,
+        "ppo": audit.ppo,
+        "callbacks": audit.callbacks,
         "warnings": audit.warnings,
-    }  # fmt: skip
+    }
     found: list[Check] = []
     for name, section in sections.items():
         if name in checks:

@@ -158,9 +158,11 @@ def from_ledger(
     own = [look for look in ledger.state().looks if name in look.runs]
     returns, _ = record_hashes(record_of(result))
     if not why and returns not in {look.returns for look in own}:
-        why = "the ledger holds no look of this run" if not own else (
-            "the ledger's look of this run earned other returns than the exported policies do"
-        )  # fmt: skip
+        why = (
+            "the ledger holds no look of this run"
+            if not own
+            else ("the ledger's look of this run earned other returns than the exported policies do")
+        )
     if why or head is None:
         return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
     if WINNER_OF in run.provenance:
@@ -172,9 +174,12 @@ def from_ledger(
 
 def _judged(run: FinishedRun, study: Study, bars: slice, roots: tuple[Path, ...] = ()) -> JudgedBars:
     return JudgedBars(
-        panel=study.panel, data=study.config.data, bars=bars, run=run_id(run.path),
+        panel=study.panel,
+        data=study.config.data,
+        bars=bars,
+        run=run_id(run.path),
         roots=(local_directory(study.config.run.directory), *roots),
-    )  # fmt: skip
+    )
 
 
 def _of_search(
@@ -209,9 +214,15 @@ def _of_search(
 
 
 def of_evaluation(
-    run: FinishedRun, source: FinishedRun, study: Study, folds: Sequence[Fold], result: WalkForwardResult,
-    ledger: Ledger, *, same_bars: bool,
-) -> Derived:  # fmt: skip
+    run: FinishedRun,
+    source: FinishedRun,
+    study: Study,
+    folds: Sequence[Fold],
+    result: WalkForwardResult,
+    ledger: Ledger,
+    *,
+    same_bars: bool,
+) -> Derived:
     """An evaluation is deflated for the looks of its own moment, and for no fewer than the run that it scored."""
     derived = from_ledger(run, study, folds, result, ledger)
     if "looks" not in derived.values:

@@ -37,11 +37,12 @@ def check_contracts(run: FinishedRun, study: Study, folds: Sequence[Fold], *, se
             continue
         checks.append(
             CONTRACT.judges(
-                f"recorded, fold {fold.index}", policy.contract_hash == run.contract_hash(fold.index),
+                f"recorded, fold {fold.index}",
+                policy.contract_hash == run.contract_hash(fold.index),
                 "the contract is the one that folds.csv records",
                 "the contract is not the one that folds.csv records: it was changed, or comes from another run",
             )
-        )  # fmt: skip
+        )
         expected = with_origin(
             policy.contract, study, fold, lookback_bars(study), run.policy(fold.index)
         ).origin
@@ -49,11 +50,12 @@ def check_contracts(run: FinishedRun, study: Study, folds: Sequence[Fold], *, se
         wrong = _difference(policy.contract.origin, expected, searched)
         checks.append(
             CONTRACT.judges(
-                f"seen bars, fold {fold.index}", wrong is None,
+                f"seen bars, fold {fold.index}",
+                wrong is None,
                 "it names the bars of its training, validation and statistics, as windows and settings give them",
                 f"{wrong}",
             )
-        )  # fmt: skip
+        )
     return checks
 
 

@@ -94,9 +94,12 @@ def check_reproduction(audited: AuditedRun) -> list[Check]:
         write_study(audited.study, audited.hygiene, outcomes, again, evidence)
         (again / "config.yaml").unlink()
         checks += check_written_again(
-            audited.run.path, again, REPRODUCTION, same_release=audited.same_release,
+            audited.run.path,
+            again,
+            REPRODUCTION,
+            same_release=audited.same_release,
             but=f"these are taken as recorded: {missing}" if missing else "",
-        )  # fmt: skip
+        )
     return checks
 
 
@@ -152,9 +155,11 @@ def _returns(audited: AuditedRun, outcomes: Sequence[FoldOutcome]) -> Check:
     )
     moved = float(np.abs(again - recorded).max()) if len(again) == len(recorded) else float("inf")
     return REPRODUCTION.judges(
-        "returns", moved <= RETURN_TOLERANCE, "the exported policies, run again, earn the recorded return on every bar",
+        "returns",
+        moved <= RETURN_TOLERANCE,
+        "the exported policies, run again, earn the recorded return on every bar",
         f"the exported policies, run again, earn returns that differ from the recorded ones by {moved:.2e}",
-    )  # fmt: skip
+    )
 
 
 def _evidence(
@@ -198,9 +203,7 @@ def _from_ledger(audited: AuditedRun, result: WalkForwardResult) -> Derived:
     return from_ledger(run, study, folds, result, ledger)
 
 
-def _other_seeds(
-    audited: AuditedRun, checks: list[Check]
-) -> dict[int, np.ndarray]:
+def _other_seeds(audited: AuditedRun, checks: list[Check]) -> dict[int, np.ndarray]:
     """seed -> returns of the policies trained with the other seeds."""
     config = audited.study.config
     returns = {}

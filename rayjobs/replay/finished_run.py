@@ -166,8 +166,11 @@ def _completed(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
         else:
             result[key] = values[key]
     if added:
-        LOG.warning("%s was written before these settings existed; they take their defaults: %s",
-                    path, ", ".join(sorted(added)))  # fmt: skip
+        LOG.warning(
+            "%s was written before these settings existed; they take their defaults: %s",
+            path,
+            ", ".join(sorted(added)),
+        )
     return result
 
 

@@ -86,9 +86,14 @@ def _comparison(
         return "Scored on every bar that was asked for, not on the run's own test windows."
     if not same_bars:
         return "Scored on other bars than the run's own."
-    counted = "" if run.summary.get("num_trials") == summary.get("num_trials") else (
-        f" It was deflated for {run.summary.get('num_trials'):g} looks then, and is for {summary['num_trials']:g} now."
-    )  # fmt: skip
+    counted = (
+        ""
+        if run.summary.get("num_trials") == summary.get("num_trials")
+        else (
+            f" It was deflated for {run.summary.get('num_trials'):g} looks then, "
+            f"and is for {summary['num_trials']:g} now."
+        )
+    )
     kept = {name: value for name, value in run.summary.items() if not counted or name not in DEFLATION}
     found = differences(kept, summary)
     if not found:

@@ -64,7 +64,9 @@ def rescored_look(
         code_commit=code_version(provenance_of(directory)),
     )
     bars, chosen_on = scored_bars(plan.folds), None
-    if plan.same_bars and WINNER_OF in run.provenance:  # chosen among trials that were scored before the holdout
+    if (
+        plan.same_bars and WINNER_OF in run.provenance
+    ):  # chosen among trials that were scored before the holdout
         first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
         chosen_on = slice(min(first, bars.start), bars.stop)
     with entered(
@@ -85,7 +87,8 @@ def rescored_evidence(
     if plan.same_bars:
         looks = at_least(looks, recorded.looks or _of_earlier_release(recorded))
     evidence = SupportingEvidence(
-        **looks.for_gate(), seeds={seed: chained(plan.study, scored).net_return for seed, scored in seeds.items()}
+        **looks.for_gate(),
+        seeds={seed: chained(plan.study, scored).net_return for seed, scored in seeds.items()},
     )
     return with_overfitting(evidence, result, found.rivals_TN)
 
@@ -93,9 +96,7 @@ def rescored_evidence(
 def _of_earlier_release(recorded: SupportingEvidence) -> Looks:
     """What a run recorded that knew a number of trials only."""
     number = round(recorded.num_trials)
-    return Looks(
-        kinds={"training": number}, effective=number, sharpe_variance=recorded.trial_sharpe_variance
-    )
+    return Looks(kinds={"training": number}, effective=number, sharpe_variance=recorded.trial_sharpe_variance)
 
 
 def roots_of(*directories: Path) -> tuple[Path, ...]:

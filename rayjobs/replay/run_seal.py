@@ -81,7 +81,9 @@ def unvouched(directory: Path, places: Iterable[str]) -> str | None:
             ledger = existing_ledger(place, directory)
         except ValueError:  # a file that is no ledger holds no seal
             continue
-        roots = [] if ledger is None else [root for one in (ledger, *ledger.beside()) for root in one.seals(run)]
+        roots = (
+            [] if ledger is None else [root for one in (ledger, *ledger.beside()) for root in one.seals(run)]
+        )
         if not roots or ledger is None:
             continue
         if {manifest.root} == set(roots) and manifest.run == run:

@@ -59,8 +59,10 @@ def whole_window(study: Study, index: int, first_bar: int) -> tuple[Study, list[
     if first > first_bar + 1:  # nothing is ever decided for the very first bar
         LOG.warning(
             "the first %d bars fill the features' lookback and are not scored, for the source has too few bars before "
-            "them: scoring starts at %sZ", first - first_bar, labels[first],
-        )  # fmt: skip
+            "them: scoring starts at %sZ",
+            first - first_bar,
+            labels[first],
+        )
     stop = max(first - config.walk_forward.gap_bars, 1)
     train = slice(max(0, stop - config.walk_forward.train_bars), stop)
     scoring = config.scoring
@@ -69,8 +71,10 @@ def whole_window(study: Study, index: int, first_bar: int) -> tuple[Study, list[
         LOG.warning(
             "the baselines %s are left out: %d bars with known features lie before the scored ones, and %d are needed "
             "to fit them; give data that begin earlier, and data.start_utc where scoring is to start",
-            ", ".join(scoring.supervised), max(usable, 0), MIN_FITTED_BARS,
-        )  # fmt: skip
+            ", ".join(scoring.supervised),
+            max(usable, 0),
+            MIN_FITTED_BARS,
+        )
         scoring = replace(scoring, supervised=())
     study = replace(study, config=replace(config, scoring=scoring))
     return study, [Fold(index=index, train=train, test=slice(first, panel.num_bars))]

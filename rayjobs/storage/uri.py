@@ -194,7 +194,9 @@ def ledger_of_machine(folder: str) -> Path:
 
 def is_ledger(name: str) -> bool:
     """Whether a name below a root of runs is that of a ledger."""
-    return name == LEDGER or (name.startswith(f"{LEDGERS}/") and name.endswith(".sqlite") and name.count("/") == 1)
+    return name == LEDGER or (
+        name.startswith(f"{LEDGERS}/") and name.endswith(".sqlite") and name.count("/") == 1
+    )
 
 
 def checkpoint_of(name: str) -> str | None:

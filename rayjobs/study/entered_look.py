@@ -62,12 +62,14 @@ class EnteredLook:
         """
         folds = [
             fold_facts(
-                fold=outcome.result.fold.index, seed=seed, policy_hash=outcome.result.policy_hash,
+                fold=outcome.result.fold.index,
+                seed=seed,
+                policy_hash=outcome.result.policy_hash,
                 net_return=window_return(outcome.result.recording, outcome.result.fold.test),
             )
             for seed, outcomes in seeds.items()
             for outcome in outcomes
-        ]  # fmt: skip
+        ]
         own = record_of(result)
         score = sharpe_ratio(own.net_return, periods_per_year=result.panel.periods_per_year)
         self.ledger.finish(self.number, score=score, record=own, folds=folds)
@@ -133,12 +135,20 @@ def entered(
     entry = replace(entry, run=run_id(run), coverage=coverage)
     number = ledger.enter(entry)
     note_look(
-        run, kind=entry.kind, study=entry.study, data_fingerprint=panel.fingerprint, coverage=coverage, head=head
-    )  # fmt: skip
+        run,
+        kind=entry.kind,
+        study=entry.study,
+        data_fingerprint=panel.fingerprint,
+        coverage=coverage,
+        head=head,
+    )
     judged = JudgedBars(
-        panel=panel, data=data, bars=bars if chosen_on is None else chosen_on, run=run_id(run),
+        panel=panel,
+        data=data,
+        bars=bars if chosen_on is None else chosen_on,
+        run=run_id(run),
         roots=(local_directory(study.config.run.directory), *roots),
-    )  # fmt: skip
+    )
     try:
         yield EnteredLook(ledger, number, run, judged, entry)
     except Exception as error:
@@ -151,9 +161,13 @@ def enter_shown(ledger: Ledger, entry: LookEntry, run: Path) -> int:
     head = ledger.head()
     number = ledger.enter(replace(entry, run=run_id(run)))
     note_look(
-        run, kind=entry.kind, study=entry.study, data_fingerprint=entry.data_fingerprint, coverage=entry.coverage,
+        run,
+        kind=entry.kind,
+        study=entry.study,
+        data_fingerprint=entry.data_fingerprint,
+        coverage=entry.coverage,
         head=head,
-    )  # fmt: skip
+    )
     return number
 
 

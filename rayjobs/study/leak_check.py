@@ -162,8 +162,11 @@ def market_subject(study: Study) -> Subject:
     nothing = FeatureSet(
         asset=np.empty((panel.num_bars, panel.num_assets, 0), np.float32),
         clock=np.empty((panel.num_bars, 0), np.float32),
-        asset_names=(), clock_names=(), lookback_bars=0, feature_hash="",
-    )  # fmt: skip
+        asset_names=(),
+        clock_names=(),
+        lookback_bars=0,
+        feature_hash="",
+    )
 
     def arrays(bars: Panel) -> np.ndarray:
         bars.__dict__.setdefault("fingerprint", "")  # to hash redrawn bars takes longer than all the rest
@@ -172,10 +175,15 @@ def market_subject(study: Study) -> Subject:
     width = c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS
     kinds = ("bars",) * len(BAR_NAMES) + ("context",) * (width - len(BAR_NAMES))
     return Subject(
-        label="market", kinds=kinds, names=(*BAR_NAMES, *CONTEXT_NAMES)[:width],
-        lookback_bars=0 if context is None else context.lookback_bars, compute=arrays,
-        sessions=False, truncate=False, reads_bars=False,
-    )  # fmt: skip
+        label="market",
+        kinds=kinds,
+        names=(*BAR_NAMES, *CONTEXT_NAMES)[:width],
+        lookback_bars=0 if context is None else context.lookback_bars,
+        compute=arrays,
+        sessions=False,
+        truncate=False,
+        reads_bars=False,
+    )
 
 
 def env_report(study: Study, fold: Fold, num_cuts: int) -> LeakReport:
@@ -208,11 +216,14 @@ def standardiser_findings(study: Study, fold: Fold) -> list[LeakFinding]:
         return []
     return [
         LeakFinding(
-            kind="standardiser", culprit="normaliser", cut_bar=stretch.start + cut, first_bar=stretch.start,
+            kind="standardiser",
+            culprit="normaliser",
+            cut_bar=stretch.start + cut,
+            first_bar=stretch.start,
             last_bar=stretch.start + cut,
             hint="it is fitted on bars after the training window, as a statistic of the whole sample is",
         )
-    ]  # fmt: skip
+    ]
 
 
 def on_bars(study: Study, panel: Panel) -> Study:

@@ -55,7 +55,10 @@ class _Known:
         states = [one.state() for one in ledgers]
         looks = merged_looks(states)
         return cls(
-            ledgers=ledgers, states=states, looks=looks, runs=Counter(run for look in looks for run in look.runs)
+            ledgers=ledgers,
+            states=states,
+            looks=looks,
+            runs=Counter(run for look in looks for run in look.runs),
         )
 
     @property
@@ -156,9 +159,7 @@ def _at_least(run: RunOnDisk, known: _Known) -> int:
     return run.num_looks() if run.is_sweep else 1
 
 
-def _shown(
-    run: RunOnDisk, known: _Known, covering: set[str]
-) -> tuple[list[Look], dict[str, Sketch]]:
+def _shown(run: RunOnDisk, known: _Known, covering: set[str]) -> tuple[list[Look], dict[str, Sketch]]:
     """The looks at the judged bars that a run shows beyond what the ledger has of it."""
     name = _name(run)
     if name not in covering:
@@ -206,6 +207,9 @@ def at_least(counted: Looks, recorded: Looks | None) -> Looks:
         f"{counted.effective}; the run's own are counted."
     )
     return replace(
-        counted, kinds=kinds, effective=recorded.effective, notes=(*counted.notes, note),
+        counted,
+        kinds=kinds,
+        effective=recorded.effective,
+        notes=(*counted.notes, note),
         sharpe_variance=max(variances, default=None),
-    )  # fmt: skip
+    )

@@ -97,12 +97,20 @@ class RunOnDisk:
         sharpe = float("nan") if record is None else sharpe_ratio(record.net_return)
         returns, instants = ("", "") if record is None else record_hashes(record)
         return Look(
-            number=0, kind=self.kind, study=self.study, data_fingerprint=self.data_fingerprint, runs=(self.run,),
-            coverages=(name,), status="running" if record is None else "finished",
+            number=0,
+            kind=self.kind,
+            study=self.study,
+            data_fingerprint=self.data_fingerprint,
+            runs=(self.run,),
+            coverages=(name,),
+            status="running" if record is None else "finished",
             sharpe=sharpe if np.isfinite(sharpe) else None,
             num_bars=0 if record is None else len(record.net_return),
-            bar_seconds=0 if record is None else record.bar_seconds, returns=returns, instants=instants, sketch=key,
-        )  # fmt: skip
+            bar_seconds=0 if record is None else record.bar_seconds,
+            returns=returns,
+            instants=instants,
+            sketch=key,
+        )
 
 
 def note_look(
@@ -113,8 +121,11 @@ def note_look(
         write_atomically(path / BARS_FILE, json.dumps(coverage.to_json()) + "\n")
     earlier = _noted(path).get("ledger", [])[:1]  # of a job that goes on
     facts = {
-        "kind": kind, "study": study, "data_fingerprint": data_fingerprint, "ledger": [*earlier, head.to_json()],
-    }  # fmt: skip
+        "kind": kind,
+        "study": study,
+        "data_fingerprint": data_fingerprint,
+        "ledger": [*earlier, head.to_json()],
+    }
     write_atomically(path / LOOK_FILE, json.dumps(facts, indent=2) + "\n")
 
 
@@ -171,10 +182,13 @@ def read_run(path: Path) -> RunOnDisk | None:
     try:
         facts = json.loads((path / LOOK_FILE).read_text())
         return RunOnDisk(
-            path=path, run=run_id(path), kind=facts["kind"] if facts["kind"] in KINDS else "training",
-            study=str(facts["study"]), data_fingerprint=str(facts["data_fingerprint"]),
+            path=path,
+            run=run_id(path),
+            kind=facts["kind"] if facts["kind"] in KINDS else "training",
+            study=str(facts["study"]),
+            data_fingerprint=str(facts["data_fingerprint"]),
             heads=tuple(Head.from_json(one) for one in facts["ledger"]),
-        )  # fmt: skip
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return _read_earlier(path)
 
@@ -192,10 +206,13 @@ def _read_earlier(path: Path) -> RunOnDisk | None:
     elif path.parent.name == "evaluations":
         kind = "re-scoring"
     return RunOnDisk(
-        path=path, run=run_id(path), kind=kind, study=path.parent.name,
+        path=path,
+        run=run_id(path),
+        kind=kind,
+        study=path.parent.name,
         data_fingerprint=str(provenance.get("data_fingerprint")),
         heads=(Head.from_json(head),) if isinstance(head, Mapping) and "head" in head else (),
-    )  # fmt: skip
+    )
 
 
 def _provenance(path: Path) -> Mapping[str, Any]:
@@ -256,7 +273,11 @@ def _coverage_of_results(path: Path) -> Coverage | None:
     last = record.bar_utc[-1] + np.timedelta64(record.bar_seconds, "s")
     symbols = tuple(
         SymbolCoverage(
-            symbol=str(name), first_utc=record.bar_utc[0], last_utc=last, session_marks={}, intraday_marks={},
+            symbol=str(name),
+            first_utc=record.bar_utc[0],
+            last_utc=last,
+            session_marks={},
+            intraday_marks={},
             shapes={},
         )
         for name in sorted(decisions["symbol"].astype(str).unique())

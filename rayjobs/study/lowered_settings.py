@@ -35,13 +35,15 @@ def lowered_criteria(config: TrainConfig) -> tuple[str, ...]:
     """
     standard, ours = _standard(), config.scoring
     left_out = [name for name in standard.scoring.supervised if name not in ours.supervised]
-    changed = [
-        (name, getattr(ours, name), getattr(standard.scoring, name)) for name in BASELINE_SETTINGS
-    ] + [
-        (f"supervised_fit.{name}", getattr(ours.supervised_fit, name), getattr(standard.scoring.supervised_fit, name))
+    changed = [(name, getattr(ours, name), getattr(standard.scoring, name)) for name in BASELINE_SETTINGS] + [
+        (
+            f"supervised_fit.{name}",
+            getattr(ours.supervised_fit, name),
+            getattr(standard.scoring.supervised_fit, name),
+        )
         for name in (field.name for field in fields(ours.supervised_fit))
         if name != "seed" and ours.supervised
-    ]  # fmt: skip
+    ]
     fewer = ours.placebo_strategies < standard.scoring.placebo_strategies
     return (
         *lowered_thresholds(config.gate, standard.gate),

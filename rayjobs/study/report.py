@@ -36,10 +36,6 @@ EVIDENCE_FILE = "evidence.json"
 """What the gate was told beside the record of the folds."""
 
 
-
-
-
-
 @dataclass(frozen=True, kw_only=True)
 class WrittenStudy:
     """The results of a study as they were written; ``paths`` are those of the files for a reader."""

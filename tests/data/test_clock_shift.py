@@ -20,10 +20,18 @@ def market(seed: int, num_bars: int, num_assets: int, *, shared: float, bar_seco
     close = 100.0 * np.exp(np.cumsum(0.003 * (shared * common + np.sqrt(1 - shared**2) * own), axis=0))
     bar_utc = np.datetime64("2021-01-01", "ns") + np.arange(num_bars) * np.timedelta64(bar_seconds, "s")
     return Panel(
-        symbols=tuple(f"S{i}" for i in range(num_assets)), bar_utc=bar_utc, open=close, high=close, low=close,
-        close=close, volume=np.ones_like(close), tradable=np.ones(close.shape, dtype=bool),
-        session=bar_utc.astype("datetime64[D]").astype(np.int32), calendar="24/7", bar_seconds=bar_seconds,
-    )  # fmt: skip
+        symbols=tuple(f"S{i}" for i in range(num_assets)),
+        bar_utc=bar_utc,
+        open=close,
+        high=close,
+        low=close,
+        close=close,
+        volume=np.ones_like(close),
+        tradable=np.ones(close.shape, dtype=bool),
+        session=bar_utc.astype("datetime64[D]").astype(np.int32),
+        calendar="24/7",
+        bar_seconds=bar_seconds,
+    )
 
 
 def moved(panel: Panel, asset: int, bars: int) -> Panel:

@@ -28,11 +28,18 @@ def panel_of(close, bar_seconds, symbols, start) -> Panel:
     wick = 1.0 + 0.001 * np.abs(np.sin(close * 1e4))
     bar_utc = np.datetime64(start, "ns") + np.arange(len(close)) * np.timedelta64(bar_seconds, "s")
     return Panel(
-        symbols=symbols, bar_utc=bar_utc, open=opened, high=np.maximum(opened, close) * wick,
-        low=np.minimum(opened, close) / wick, close=close,
-        volume=np.ones_like(close), tradable=np.ones(close.shape, dtype=bool),
-        session=bar_utc.astype("datetime64[D]").astype(np.int32), calendar="24/7", bar_seconds=bar_seconds,
-    )  # fmt: skip
+        symbols=symbols,
+        bar_utc=bar_utc,
+        open=opened,
+        high=np.maximum(opened, close) * wick,
+        low=np.minimum(opened, close) / wick,
+        close=close,
+        volume=np.ones_like(close),
+        tradable=np.ones(close.shape, dtype=bool),
+        session=bar_utc.astype("datetime64[D]").astype(np.int32),
+        calendar="24/7",
+        bar_seconds=bar_seconds,
+    )
 
 
 def coarser(panel: Panel, factor: int) -> Panel:
@@ -113,8 +120,13 @@ def test_other_instruments_and_other_times_are_not_covered():
 
 
 def test_one_name_is_one_instrument_unless_many_prices_contradict():
-    adjusted = replace(FINE, **{n: getattr(FINE, n) * np.linspace(0.5, 1.0, FINE.num_bars)[:, None]
-                                for n in ("open", "high", "low", "close")})  # fmt: skip
+    adjusted = replace(
+        FINE,
+        **{
+            n: getattr(FINE, n) * np.linspace(0.5, 1.0, FINE.num_bars)[:, None]
+            for n in ("open", "high", "low", "close")
+        },
+    )
     assert covered_bars(adjusted).sum() == 1920
     assert not SEEN.covered(walk(2, FINE.num_bars, 1800), source="files: b").any()
 
@@ -128,7 +140,10 @@ def test_markets_of_two_seeds_are_two_markets_however_short():
 
 def test_a_synthetic_market_drawn_with_more_bars_or_another_cost_is_the_same_market():
     seen = Coverage.of(FINE, slice(480, 2400), source="synthetic: noise, cost_bps=2.0, num_bars=5760, seed=1")
-    for source in ("synthetic: noise, cost_bps=2.0, num_bars=9000, seed=1", "synthetic: noise, cost_bps=2.1, seed=1"):
+    for source in (
+        "synthetic: noise, cost_bps=2.0, num_bars=9000, seed=1",
+        "synthetic: noise, cost_bps=2.1, seed=1",
+    ):
         assert seen.covered(FINE, source=source).all(axis=1).sum() == 1920
 
 
@@ -169,9 +184,13 @@ def test_names_are_compared_without_separators_case_and_quote_currency():
 def test_with_too_few_prices_in_common_the_name_decides():
     def one(symbol):
         return SymbolCoverage(
-            symbol=symbol, first_utc=np.datetime64("2020-01-01", "s"), last_utc=np.datetime64("2020-02-01", "s"),
-            session_marks={1: 10.0}, intraday_marks={}, shapes={},
-        )  # fmt: skip
+            symbol=symbol,
+            first_utc=np.datetime64("2020-01-01", "s"),
+            last_utc=np.datetime64("2020-02-01", "s"),
+            session_marks={1: 10.0},
+            intraday_marks={},
+            shapes={},
+        )
 
     assert same_instrument(one("ES"), one("es"))
     assert not same_instrument(one("ES"), one("NQ"))

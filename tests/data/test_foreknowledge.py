@@ -17,8 +17,16 @@ from data.synthetic import NoiseConfig, make_market
 
 
 def bars(seed: int, num_bars: int = 1200, num_assets: int = 3) -> Panel:
-    law = NoiseConfig(seed=seed, num_bars=num_bars, num_assets=num_assets, bar_seconds=86400, start_utc="2015-01-01",
-                      volatility=0.01, noise_features=3, cost_bps=2.0)  # fmt: skip
+    law = NoiseConfig(
+        seed=seed,
+        num_bars=num_bars,
+        num_assets=num_assets,
+        bar_seconds=86400,
+        start_utc="2015-01-01",
+        volatility=0.01,
+        noise_features=3,
+        cost_bps=2.0,
+    )
     return make_market(law).panel
 
 
@@ -121,8 +129,13 @@ def test_a_common_factor_of_many_symbols_is_one_look_and_not_twenty():
     same = {
         name: getattr(panel, name).repeat(20, axis=1) for name in ("open", "high", "low", "close", "volume")
     }
-    many = replace(panel, symbols=tuple(f"S{i}" for i in range(20)), tradable=panel.tradable.repeat(20, axis=1), **same,
-                   exogenous={"score": mixed(panel, 0.2).repeat(20, axis=1)})  # fmt: skip
+    many = replace(
+        panel,
+        symbols=tuple(f"S{i}" for i in range(20)),
+        tradable=panel.tradable.repeat(20, axis=1),
+        **same,
+        exogenous={"score": mixed(panel, 0.2).repeat(20, axis=1)},
+    )
     parts = [slice(k * 500, (k + 1) * 500) for k in range(4)]
     assert not suspected("score", many.exogenous["score"], many, parts)
 
@@ -134,8 +147,15 @@ def test_loading_says_it_and_a_stated_delay_ends_it(tmp_path, caplog):
     )
     table["timestamp"] = panel.bar_utc
     table.assign(vendor_score=panel.exogenous["score"][:, 0]).to_csv(tmp_path / "X.csv", index=False)
-    config = FilesConfig(path=str(tmp_path), symbols=(), calendar="24/7", bar_seconds=86400, timezone="UTC",
-                         start_utc=None, stop_utc=None)  # fmt: skip
+    config = FilesConfig(
+        path=str(tmp_path),
+        symbols=(),
+        calendar="24/7",
+        bar_seconds=86400,
+        timezone="UTC",
+        start_utc=None,
+        stop_utc=None,
+    )
     with caplog.at_level(logging.WARNING):
         as_read = load(config).panel
     assert "column 'vendor_score' (X) ranks the next bar's return" in caplog.text
@@ -155,7 +175,9 @@ def test_a_label_of_many_bars_is_found_by_its_change_though_it_says_little_of_th
     close = np.log(panel.close)
     label = np.zeros(close.shape)
     label[:-bars_ahead] = close[bars_ahead:] - close[:-bars_ahead]
-    noise = pd.DataFrame(np.random.default_rng(0).normal(size=close.shape)).ewm(halflife=200).mean().to_numpy()
+    noise = (
+        pd.DataFrame(np.random.default_rng(0).normal(size=close.shape)).ewm(halflife=200).mean().to_numpy()
+    )
     values = label / label.std() + 2.0 * noise / noise.std()
     found = foreknown_columns(with_column(panel, values))
     assert {one.bars_ahead for one in found} == {bars_ahead}

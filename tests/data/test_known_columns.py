@@ -15,8 +15,16 @@ from data.synthetic import NoiseConfig, make_market
 
 @pytest.fixture(scope="module")
 def panel() -> Panel:
-    law = NoiseConfig(seed=1, num_bars=50, num_assets=2, bar_seconds=1800, start_utc="2024-01-01", volatility=0.01,
-                      noise_features=2, cost_bps=2.0)  # fmt: skip
+    law = NoiseConfig(
+        seed=1,
+        num_bars=50,
+        num_assets=2,
+        bar_seconds=1800,
+        start_utc="2024-01-01",
+        volatility=0.01,
+        noise_features=2,
+        cost_bps=2.0,
+    )
     made = make_market(law).panel
     return replace(made, exogenous={**made.exogenous, "funding_rate": np.zeros((50, 2))})
 

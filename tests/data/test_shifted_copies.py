@@ -12,7 +12,9 @@ from data.shifted_copies import noisy_shift_between, session_closes, shift_betwe
 from data.sources.samples import SamplesConfig, load_samples
 
 CRYPTO = load_samples(
-    SamplesConfig(sample="crypto_30min", symbols=("BTC", "ETH", "LTC", "XRP", "EOS"), start_utc=None, stop_utc=None)
+    SamplesConfig(
+        sample="crypto_30min", symbols=("BTC", "ETH", "LTC", "XRP", "EOS"), start_utc=None, stop_utc=None
+    )
 ).panel
 
 

@@ -16,9 +16,12 @@ from envs.risk import RiskConfig
 from envs.sizing import SizingConfig
 
 SECTIONS = {
-    "action": ActionConfig, "sizing": SizingConfig, "costs": CostConfig, "barriers": BarrierConfig,
+    "action": ActionConfig,
+    "sizing": SizingConfig,
+    "costs": CostConfig,
+    "barriers": BarrierConfig,
     "risk": RiskConfig,
-}  # fmt: skip
+}
 SWITCHES = {
     "costs": ("half_spread_bps", "fee_bps", "impact_coefficient", "max_participation", "latency_bars", "borrow",
               "funding"),

@@ -57,11 +57,19 @@ class Rewards(Book):
             share, working = exposure(h.units, a), exposure(h.target - h.units, a)
             gross, net = gross + abs(share), net + share
             position += [
-                h.side, min(max(share, -1), 1), min(max(working, -1), 1), soft(gain / scale),
-                age / (age + self.config.observation.holding_scale_bars), float(self.panel.tradable[t, a]),
-            ]  # fmt: skip
+                h.side,
+                min(max(share, -1), 1),
+                min(max(working, -1), 1),
+                soft(gain / scale),
+                age / (age + self.config.observation.holding_scale_bars),
+                float(self.panel.tradable[t, a]),
+            ]
         account = [
-            min(gross, 1), min(max(net, -1), 1), min(max(1 - self.equity / self.peak, 0), 1),
-            soft((self.equity / self.session_equity - 1) / scale), float(self.halt != ""), 1 / (1 + self.left[t]),
-        ]  # fmt: skip
+            min(gross, 1),
+            min(max(net, -1), 1),
+            min(max(1 - self.equity / self.peak, 0), 1),
+            soft((self.equity / self.session_equity - 1) / scale),
+            float(self.halt != ""),
+            1 / (1 + self.left[t]),
+        ]
         return np.array([*position, *account])

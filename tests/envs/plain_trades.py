@@ -47,16 +47,31 @@ class _OpenTrade:
     def row(self, asset: int, bar: int, reason: str) -> tuple:
         """Columns of `Trades`, in order."""
         return (
-            asset, int(self.side), self.entry_bar, bar, self.entry_value / self.entered,
-            self.exit_value / self.exited if self.exited else np.nan, self.entered,
-            self.pnl - self.costs.sum(), self.mfe, self.mae, self.costs, reason,
-        )  # fmt: skip
+            asset,
+            int(self.side),
+            self.entry_bar,
+            bar,
+            self.entry_value / self.entered,
+            self.exit_value / self.exited if self.exited else np.nan,
+            self.entered,
+            self.pnl - self.costs.sum(),
+            self.mfe,
+            self.mae,
+            self.costs,
+            reason,
+        )
 
 
 def _asset_trades(
-    fills: Fills, order: IntArray, financing: FloatArray, bar: IntArray, market: Market, asset: int,
-    symbol: int, point: float,
-) -> list[tuple]:  # fmt: skip
+    fills: Fills,
+    order: IntArray,
+    financing: FloatArray,
+    bar: IntArray,
+    market: Market,
+    asset: int,
+    symbol: int,
+    point: float,
+) -> list[tuple]:
     """Trades of one asset. order: indices of its fills; financing: (N, 2) funding and borrow of its bars."""
     rows: list[tuple] = []
     trade: _OpenTrade | None = None

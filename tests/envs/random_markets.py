@@ -26,9 +26,15 @@ NO_REWARD = dict.fromkeys(REWARD_TERMS, 0.0)
 
 
 def random_panel(
-    seed: int, *, num_bars: int = 80, num_assets: int = 2, bars_per_session: int = 12, holes: float = 0.05,
-    volatility: float = 0.01, exogenous: bool = True,
-) -> Panel:  # fmt: skip
+    seed: int,
+    *,
+    num_bars: int = 80,
+    num_assets: int = 2,
+    bars_per_session: int = 12,
+    holes: float = 0.05,
+    volatility: float = 0.01,
+    exogenous: bool = True,
+) -> Panel:
     """Random walk with gaps, missing bars, untradable bars and sessions of 30-minute bars."""
     rng = np.random.default_rng(seed)
     shape = (num_bars, num_assets)
@@ -55,9 +61,17 @@ def random_panel(
     return Panel(
         symbols=tuple(f"S{a}" for a in range(num_assets)),
         bar_utc=start + minutes.astype("timedelta64[m]").astype("timedelta64[ns]"),
-        open=open_, high=high, low=low, close=close, volume=volume, tradable=~(missing | frozen),
-        session=(18_687 + day).astype(np.int32), calendar="24/7", bar_seconds=1800, exogenous=columns,
-    )  # fmt: skip
+        open=open_,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        tradable=~(missing | frozen),
+        session=(18_687 + day).astype(np.int32),
+        calendar="24/7",
+        bar_seconds=1800,
+        exogenous=columns,
+    )
 
 
 def with_life(
@@ -85,9 +99,11 @@ def random_features(panel: Panel, seed: int = 0, num_features: int = 3) -> Featu
     return FeatureSet(
         asset=rng.normal(size=(panel.num_bars, panel.num_assets, num_features)).astype(np.float32),
         clock=rng.normal(size=(panel.num_bars, 2)).astype(np.float32),
-        asset_names=tuple(f"noise_{k}" for k in range(num_features)), clock_names=("sin", "cos"),
-        lookback_bars=2, feature_hash="noise",
-    )  # fmt: skip
+        asset_names=tuple(f"noise_{k}" for k in range(num_features)),
+        clock_names=("sin", "cos"),
+        lookback_bars=2,
+        feature_hash="noise",
+    )
 
 
 def mixed_instruments(panel: Panel) -> dict:
@@ -103,9 +119,13 @@ def mixed_instruments(panel: Panel) -> dict:
 def free_instruments(panel: Panel) -> dict:
     """Spot without spread, fees, borrow or margin: every cost then comes from `costs`."""
     free = replace(
-        CATALOGUE["crypto_spot"], taker_fee_bps=0.0, maker_fee_bps=0.0, half_spread_bps=0.0, borrow_rate=0.0,
+        CATALOGUE["crypto_spot"],
+        taker_fee_bps=0.0,
+        maker_fee_bps=0.0,
+        half_spread_bps=0.0,
+        borrow_rate=0.0,
         liquidation_fee_bps=0.0,
-    )  # fmt: skip
+    )
     return dict.fromkeys(panel.symbols, free)
 
 
@@ -115,31 +135,63 @@ def build_market(panel: Panel, instruments: dict | None = None) -> Market:
 
 
 SIZING = SizingConfig(
-    rule="fixed_fraction", units=3.0, fraction=0.3, risk_fraction=0.01, target_volatility=0.4, kelly_fraction=0.5,
-    kelly_min_trades=4, max_fraction=0.6,
+    rule="fixed_fraction",
+    units=3.0,
+    fraction=0.3,
+    risk_fraction=0.01,
+    target_volatility=0.4,
+    kelly_fraction=0.5,
+    kelly_min_trades=4,
+    max_fraction=0.6,
     schedule=(
         ScheduleStep(equity_multiple=1.0, fraction=0.02, notional_cap=2_000.0),
         ScheduleStep(equity_multiple=2.0, fraction=0.015, notional_cap=5_000.0),
         ScheduleStep(equity_multiple=5.0, fraction=0.01, notional_cap=10_000.0),
         ScheduleStep(equity_multiple=10.0, fraction=0.005, notional_cap=15_000.0),
     ),
-)  # fmt: skip
+)
 COSTS = CostConfig(
-    half_spread_bps=None, fee_bps=None, slippage="none", slippage_value=0.0, impact_coefficient=0.0,
-    max_participation=None, remainder="carry", latency_bars=0, borrow=False, funding=False,
+    half_spread_bps=None,
+    fee_bps=None,
+    slippage="none",
+    slippage_value=0.0,
+    impact_coefficient=0.0,
+    max_participation=None,
+    remainder="carry",
+    latency_bars=0,
+    borrow=False,
+    funding=False,
     delisting_recovery=1.0,
-)  # fmt: skip
+)
 RISK = RiskConfig(
-    max_gross_exposure=1.0, max_position_exposure=None, margin=False, max_daily_loss=None, max_drawdown=None,
-    max_var=None, var_bars=10, var_level=0.9, max_entries_per_session=None, min_holding_bars=0,
-    no_trade_open_bars=0, no_trade_close_bars=0, flat_at_session_end="never", ruin_equity=0.1,
-)  # fmt: skip
+    max_gross_exposure=1.0,
+    max_position_exposure=None,
+    margin=False,
+    max_daily_loss=None,
+    max_drawdown=None,
+    max_var=None,
+    var_bars=10,
+    var_level=0.9,
+    max_entries_per_session=None,
+    min_holding_bars=0,
+    no_trade_open_bars=0,
+    no_trade_close_bars=0,
+    flat_at_session_end="never",
+    ruin_equity=0.1,
+)
 PLAIN = PortfolioEnvConfig(
     initial_equity=10_000.0,
     action=ActionConfig(scheme="direction", allow_short=True, rebalance_band=0.0),
-    sizing=SIZING, costs=COSTS, barriers=None, risk=RISK,
+    sizing=SIZING,
+    costs=COSTS,
+    barriers=None,
+    risk=RISK,
     reward=RewardConfig(
-        scale=1.0, differential_sharpe_rate=0.05, edge_minutes=60.0, edge_factor=2.0, function=None,
+        scale=1.0,
+        differential_sharpe_rate=0.05,
+        edge_minutes=60.0,
+        edge_factor=2.0,
+        function=None,
         **{**NO_REWARD, "net_return": 1.0},
     ),
     episode=EpisodeConfig(
@@ -147,7 +199,7 @@ PLAIN = PortfolioEnvConfig(
     ),
     observation=ObservationConfig(return_scale=0.02, holding_scale_bars=16.0),
     factory=None,
-)  # fmt: skip
+)
 BARRIERS = BarrierConfig(
     unit="percent", profit_target=2.0, stop_loss=1.0, trailing_stop=None, time_limit_bars=None
 )

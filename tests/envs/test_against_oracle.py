@@ -60,9 +60,12 @@ def configs(draw):
         scale = {"percent": 1.0, "ticks": 100.0, "atr": 1.0}[unit]
         distance = optional(st.floats(0.3, 2.0).map(lambda x: x * scale))
         barriers = BarrierConfig(
-            unit=unit, profit_target=draw(distance), stop_loss=draw(distance), trailing_stop=draw(distance),
+            unit=unit,
+            profit_target=draw(distance),
+            stop_loss=draw(distance),
+            trailing_stop=draw(distance),
             time_limit_bars=draw(optional(st.integers(1, 6))),
-        )  # fmt: skip
+        )
     rewards = draw(st.dictionaries(st.sampled_from(REWARD_TERMS), st.floats(0.1, 2.0), min_size=1))
     return with_parts(
         PLAIN,
@@ -187,10 +190,14 @@ def compare_bar(env, oracle, reward, expected):
     reasons = env.decision_log[0, :, c.INTENT_REASON]
     filled = sorted(
         # The kernel books an order's fill as a signal's; why it was sent stands in the decision log.
-        (a, log[a, p, c.FILL_UNITS], log[a, p, c.FILL_PRICE],
-         int(reasons[a] if p == c.AT_OPEN else log[a, p, c.FILL_REASON]))
+        (
+            a,
+            log[a, p, c.FILL_UNITS],
+            log[a, p, c.FILL_PRICE],
+            int(reasons[a] if p == c.AT_OPEN else log[a, p, c.FILL_REASON]),
+        )
         for a, p in zip(*np.nonzero(log[..., c.FILL_UNITS]), strict=True)
-    )  # fmt: skip
+    )
     wanted = sorted(
         (a, units, price, c.REASON_NAMES.index(reason)) for _, a, units, price, reason in oracle.fills
     )
@@ -215,10 +222,14 @@ def geared(config):
         sizing={"rule": "fixed_fraction", "fraction": 6.0},
         costs={"max_participation": None},
         risk={
-            "margin": True, "max_gross_exposure": 15.0, "max_position_exposure": None, "max_daily_loss": None,
-            "max_drawdown": None, "ruin_equity": 0.0,
+            "margin": True,
+            "max_gross_exposure": 15.0,
+            "max_position_exposure": None,
+            "max_daily_loss": None,
+            "max_drawdown": None,
+            "ruin_equity": 0.0,
         },
-    )  # fmt: skip
+    )
 
 
 def compare_random_cases(max_examples, geared_examples, *, derandomize):

@@ -119,9 +119,11 @@ def test_a_tick_that_is_coarse_against_the_price_is_refused_where_barriers_read_
 
 @given(
     seed=st.integers(0, 10**6),
-    unit=st.sampled_from(["percent", "ticks", "atr"]), tick=st.sampled_from([0.01, 0.25, 0.3]),
-    distances=st.tuples(*[st.floats(0.2, 2.0)] * 3), latency=st.sampled_from([0, 2]),
-)  # fmt: skip
+    unit=st.sampled_from(["percent", "ticks", "atr"]),
+    tick=st.sampled_from([0.01, 0.25, 0.3]),
+    distances=st.tuples(*[st.floats(0.2, 2.0)] * 3),
+    latency=st.sampled_from([0, 2]),
+)
 @settings(max_examples=40, deadline=None, database=None)
 def test_every_exit_at_a_level_lies_on_the_grid_inside_its_bar_and_is_no_better_than_the_level(
     seed, unit, tick, distances, latency
@@ -130,9 +132,12 @@ def test_every_exit_at_a_level_lies_on_the_grid_inside_its_bar_and_is_no_better_
     instruments = {s: replace(i, tick_size=tick) for s, i in free_instruments(panel).items()}
     scale = {"percent": 1.0, "ticks": 1.0 / tick, "atr": 1.0}[unit]
     levels = BarrierConfig(
-        unit=unit, profit_target=distances[0] * scale, stop_loss=distances[1] * scale,
-        trailing_stop=distances[2] * scale, time_limit_bars=None,
-    )  # fmt: skip
+        unit=unit,
+        profit_target=distances[0] * scale,
+        stop_loss=distances[1] * scale,
+        trailing_stop=distances[2] * scale,
+        time_limit_bars=None,
+    )
     config = with_parts(PLAIN, barriers=levels, costs={"latency_bars": latency})
     market = build_market(panel, instruments)
     env = PortfolioVectorEnv(

@@ -26,12 +26,17 @@ def hand_panel(bars, session=None, volume=1e6, tradable=None):
     return Panel(
         symbols=("X",),
         bar_utc=np.datetime64("2021-03-01", "ns") + np.arange(length) * np.timedelta64(1800, "s"),
-        open=prices[:, :1], high=prices[:, 1:2], low=prices[:, 2:3], close=prices[:, 3:],
+        open=prices[:, :1],
+        high=prices[:, 1:2],
+        low=prices[:, 2:3],
+        close=prices[:, 3:],
         volume=np.broadcast_to(np.asarray(volume, dtype=np.float64).reshape(-1, 1), shape).copy(),
         tradable=np.ones(shape, bool) if tradable is None else np.array(tradable, bool).reshape(shape),
         session=np.zeros(length, np.int32) if session is None else np.array(session, np.int32),
-        calendar="24/7", bar_seconds=1800, exogenous={},
-    )  # fmt: skip
+        calendar="24/7",
+        bar_seconds=1800,
+        exogenous={},
+    )
 
 
 def play(panel, actions, config=PLAIN, start=3):

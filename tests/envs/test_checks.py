@@ -22,21 +22,30 @@ PANEL = random_panel(3, num_bars=200, num_assets=3)
 FULL = with_parts(
     PLAIN,
     costs={
-        "slippage": "volume", "slippage_value": 0.1, "impact_coefficient": 1.0, "max_participation": 0.1,
-        "latency_bars": 1, "borrow": True, "funding": True,
+        "slippage": "volume",
+        "slippage_value": 0.1,
+        "impact_coefficient": 1.0,
+        "max_participation": 0.1,
+        "latency_bars": 1,
+        "borrow": True,
+        "funding": True,
     },
     barriers=BARRIERS,
     risk={"margin": True, "max_daily_loss": 0.02, "max_var": 0.01, "flat_at_session_end": "last_open"},
     reward={"differential_sharpe": 0.1, "drawdown": 0.1, "micro": 0.01},
-)  # fmt: skip
+)
 
 
 def feature_set(asset, lookback=6):
     clock = np.zeros((len(asset), 1), dtype=np.float32)
     return FeatureSet(
-        asset=asset.astype(np.float32), clock=clock, asset_names=("change", "level"), clock_names=("zero",),
-        lookback_bars=lookback, feature_hash="test",
-    )  # fmt: skip
+        asset=asset.astype(np.float32),
+        clock=clock,
+        asset_names=("change", "level"),
+        clock_names=("zero",),
+        lookback_bars=lookback,
+        feature_hash="test",
+    )
 
 
 def honest_features(panel):
@@ -138,12 +147,14 @@ def test_a_reward_that_sees_the_next_return_is_named():
 RANDOM = with_parts(
     FULL,
     episode={
-        "kind": "random", "bars": 40, "num_assets": 2,
+        "kind": "random",
+        "bars": 40,
+        "num_assets": 2,
         "randomisation": RandomisationConfig(
             tickers=True, cost_low=0.5, cost_high=2.0, max_extra_latency_bars=2
         ),
     },
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])

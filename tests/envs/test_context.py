@@ -127,9 +127,10 @@ def test_a_halt_has_no_range_whether_the_vendor_leaves_it_out_or_copies_the_last
     # True ranges of 2, 2, 2 before a halt of three bars and of 104 - 100 = 4 after it: (2 + 2 + 4) / 3.
     bar, halted = (100, 101, 99, 100), (100,) * 4 if written_down else (NAN,) * 4
     panel = hand_panel(
-        [bar] * 5 + [halted] * 3 + [(103, 104, 102, 103)] * 2, volume=[100.0] * 5 + [0.0] * 3 + [100.0] * 2,
+        [bar] * 5 + [halted] * 3 + [(103, 104, 102, 103)] * 2,
+        volume=[100.0] * 5 + [0.0] * 3 + [100.0] * 2,
         tradable=[1] * 5 + [0] * 3 + [1] * 2,
-    )  # fmt: skip
+    )
     known = context_of(panel)
     np.testing.assert_allclose(known["atr"][4:9, 0], [2, 2, 2, 2, 8 / 3])
     np.testing.assert_allclose(known["volatility"][8, 0], np.std([0, 0, np.log(1.03)]))

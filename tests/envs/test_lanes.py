@@ -225,9 +225,12 @@ def digest_of_a_run() -> str:
 )
 def test_a_processor_without_avx_gives_the_same_bits(tmp_path):
     environment = {
-        **os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path),
+        **os.environ,
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-    }  # fmt: skip
+    }
     script = "import test_lanes as t; from envs.kernel.lanes import _has_avx; print(_has_avx(), t.digest_of_a_run())"
     result = subprocess.run(
         [sys.executable, "-c", script],

@@ -14,10 +14,15 @@ STRICT = with_parts(
     PLAIN,
     costs={"latency_bars": 1},
     risk={
-        "max_daily_loss": 0.01, "max_entries_per_session": 4, "min_holding_bars": 3, "no_trade_open_bars": 1,
-        "no_trade_close_bars": 2, "flat_at_session_end": "last_open", "max_var": 0.01,
+        "max_daily_loss": 0.01,
+        "max_entries_per_session": 4,
+        "min_holding_bars": 3,
+        "no_trade_open_bars": 1,
+        "no_trade_close_bars": 2,
+        "flat_at_session_end": "last_open",
+        "max_var": 0.01,
     },
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("scheme", ["direction", "orders"])

@@ -51,21 +51,28 @@ RANDOM = with_parts(
     PLAIN,
     costs={"fee_bps": 5.0},
     episode={
-        "kind": "random", "bars": 12, "num_assets": 2,
+        "kind": "random",
+        "bars": 12,
+        "num_assets": 2,
         "randomisation": RandomisationConfig(
             tickers=True, cost_low=0.5, cost_high=2.0, max_extra_latency_bars=2
         ),
     },
-)  # fmt: skip
+)
 
 
 def rollout(num_envs, threads=1, first_stream=0, steps=40):
     market = build_market(random_panel(4, num_assets=4))
     windows = [Window(start_bar=10, stop_bar=40), Window(start_bar=45, stop_bar=80)]
     env = PortfolioVectorEnv(
-        market, RANDOM, num_envs=num_envs, windows=windows, seed=9, num_threads=threads,
+        market,
+        RANDOM,
+        num_envs=num_envs,
+        windows=windows,
+        seed=9,
+        num_threads=threads,
         first_stream=first_stream,
-    )  # fmt: skip
+    )
     observation, _ = env.reset()
     seen = [observation.copy()]
     for step in range(steps):

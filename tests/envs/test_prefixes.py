@@ -56,8 +56,10 @@ PEEKS = {
     "five bars on": lambda p: ahead(p.last_close(), 5),
     "fifty bars on": lambda p: ahead(p.last_close(), 50),
     "four hundred bars on": lambda p: ahead(p.last_close(), 400),
-    "mean of the next twenty": lambda p: ahead(pd.DataFrame(p.last_close()[::-1]).rolling(20).mean()[::-1].to_numpy()),
-}  # fmt: skip
+    "mean of the next twenty": lambda p: ahead(
+        pd.DataFrame(p.last_close()[::-1]).rolling(20).mean()[::-1].to_numpy()
+    ),
+}
 
 
 @pytest.mark.parametrize("peek", PEEKS)
@@ -141,8 +143,9 @@ def test_a_feature_that_reads_no_bar_is_called_out():
 
 
 def test_a_feature_that_is_too_slow_is_not_taken_for_checked():
-    subject = Subject(label="x", kinds=("feature",), names=("x",), lookback_bars=1,
-                      compute=lambda p: change(p)[..., None])  # fmt: skip
+    subject = Subject(
+        label="x", kinds=("feature",), names=("x",), lookback_bars=1, compute=lambda p: change(p)[..., None]
+    )
     compared = compare(subject, PANEL, max_seconds=0.0)
     assert "is too slow" in compared.notes[0]
     assert not compared.sampling.sufficient
@@ -152,10 +155,25 @@ def test_a_feature_that_is_too_slow_is_not_taken_for_checked():
 def test_redrawn_bars_are_valid_and_all_differ_and_are_put_back(variant):
     redraw = Redraw(PANEL, 5)
     with redraw.after(99, variant) as panel:
-        later = Panel(**{name: getattr(panel, name) for name in (
-            "symbols", "bar_utc", "open", "high", "low", "close", "volume", "tradable", "session", "calendar",
-            "bar_seconds", "exogenous",
-        )}).slice_bars(100, 1500)  # fmt: skip
+        later = Panel(
+            **{
+                name: getattr(panel, name)
+                for name in (
+                    "symbols",
+                    "bar_utc",
+                    "open",
+                    "high",
+                    "low",
+                    "close",
+                    "volume",
+                    "tradable",
+                    "session",
+                    "calendar",
+                    "bar_seconds",
+                    "exogenous",
+                )
+            }
+        ).slice_bars(100, 1500)
         own = PANEL.slice_bars(100, 1500)
         known = np.isfinite(own.close)
         assert not (later.close[known] == own.close[known]).any()

@@ -48,11 +48,14 @@ def test_compiled_trades_have_the_same_bits_as_plain_ones(
     seed, scheme, barriers, liquidate, participation, leverage
 ):
     config = with_parts(
-        PLAIN, action={"scheme": scheme}, barriers=barriers, sizing={"fraction": 0.3 * leverage},
+        PLAIN,
+        action={"scheme": scheme},
+        barriers=barriers,
+        sizing={"fraction": 0.3 * leverage},
         costs={"funding": True, "borrow": True, "fee_bps": 3.0, "max_participation": participation},
         risk={"max_gross_exposure": leverage, "margin": leverage > 1.0, "ruin_equity": 0.3},
         episode={"liquidate_at_end": liquidate},
-    )  # fmt: skip
+    )
     market = build_market(random_panel(seed, num_assets=3))
     env, recordings = played(config, seed)
     for row, recording in enumerate(recordings):

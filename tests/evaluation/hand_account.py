@@ -67,9 +67,12 @@ def instruments_of(panel: Panel, kind: str) -> dict:
 def empty_features(panel: Panel) -> FeatureSet:
     return FeatureSet(
         asset=np.zeros((panel.num_bars, panel.num_assets, 1), dtype=np.float32),
-        clock=np.zeros((panel.num_bars, 1), dtype=np.float32), asset_names=("none",), clock_names=("none",),
-        lookback_bars=0, feature_hash="test",
-    )  # fmt: skip
+        clock=np.zeros((panel.num_bars, 1), dtype=np.float32),
+        asset_names=("none",),
+        clock_names=("none",),
+        lookback_bars=0,
+        feature_hash="test",
+    )
 
 
 def market_of(panel: Panel, kind: str) -> Market:

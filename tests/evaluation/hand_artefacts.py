@@ -83,12 +83,15 @@ def history_again(panel, terms, fills, window, equity) -> tuple[pd.DataFrame, pd
         exposure = units * panel.close[bar] * m / wealth
         rows.append(
             {
-                "bar_utc": panel.bar_utc[bar], "net_return": wealth / before - 1.0,
-                "turnover": np.abs(notional).sum() / before, "gross_exposure": np.abs(exposure).sum(),
+                "bar_utc": panel.bar_utc[bar],
+                "net_return": wealth / before - 1.0,
+                "turnover": np.abs(notional).sum() / before,
+                "gross_exposure": np.abs(exposure).sum(),
                 "net_exposure": exposure.sum(),
-                **{f"exposure_{s}": e for s, e in zip(panel.symbols, exposure)}, **totals,
+                **{f"exposure_{s}": e for s, e in zip(panel.symbols, exposure)},
+                **totals,
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows), pd.DataFrame(charged)
 
 
@@ -128,9 +131,15 @@ def trades_again(panel, terms, fills, charged, window) -> list[dict]:
 
 
 def begin(bar) -> dict:
-    return {"entry": bar, "held": 0.0, "paid": 0.0, "best": 0.0, "worst": 0.0, "in": [], "out": []} | dict.fromkeys(
-        COSTS, 0.0
-    )
+    return {
+        "entry": bar,
+        "held": 0.0,
+        "paid": 0.0,
+        "best": 0.0,
+        "worst": 0.0,
+        "in": [],
+        "out": [],
+    } | dict.fromkeys(COSTS, 0.0)
 
 
 def change(trade, fill, units, m) -> None:
@@ -161,14 +170,23 @@ def finish(trade, panel, symbol, bar, reason, m) -> dict:
     pnl = -trade["paid"] - total
     value = float((units_in * prices_in).sum())
     return {
-        "ticker": symbol, "direction": "long" if trade["side"] > 0 else "short",
-        "entry_time": panel.bar_utc[trade["entry"]], "exit_time": panel.bar_utc[bar],
-        "entry_price": value / units_in.sum(), "units": units_in.sum(),
+        "ticker": symbol,
+        "direction": "long" if trade["side"] > 0 else "short",
+        "entry_time": panel.bar_utc[trade["entry"]],
+        "exit_time": panel.bar_utc[bar],
+        "entry_price": value / units_in.sum(),
+        "units": units_in.sum(),
         "exit_price": float((units_out * prices_out).sum()) / units_out.sum(),
-        "duration_bars": bar - trade["entry"], "duration_minutes": 30 * (bar - trade["entry"]),
-        "pnl": pnl, "mfe": trade["best"], "mae": trade["worst"], "exit_reason": reason,
-        "total_cost_est": total, "return_pct": 100.0 * pnl / (value * m), **{n: trade[n] for n in COSTS},
-    }  # fmt: skip
+        "duration_bars": bar - trade["entry"],
+        "duration_minutes": 30 * (bar - trade["entry"]),
+        "pnl": pnl,
+        "mfe": trade["best"],
+        "mae": trade["worst"],
+        "exit_reason": reason,
+        "total_cost_est": total,
+        "return_pct": 100.0 * pnl / (value * m),
+        **{n: trade[n] for n in COSTS},
+    }
 
 
 def performance_again(r, periods) -> dict[str, float]:
@@ -183,12 +201,18 @@ def performance_again(r, periods) -> dict[str, float]:
     total, annual = curve[-1] - 1.0, curve[-1] ** (periods / len(r)) - 1.0
     var = np.quantile(r, 0.05)
     return {
-        "total_return": total, "annual_return": annual, "volatility": r.std(ddof=1) * periods**0.5,
+        "total_return": total,
+        "annual_return": annual,
+        "volatility": r.std(ddof=1) * periods**0.5,
         "sharpe": r.mean() / r.std(ddof=1) * periods**0.5,
         "sortino": r.mean() / np.mean(np.minimum(r, 0) ** 2) ** 0.5 * periods**0.5,
-        "calmar": annual / -fall.min(), "max_drawdown": fall.min(), "average_drawdown": np.mean(episodes),
-        "recovery_factor": total / -fall.min(), "var_95": var, "cvar_95": r[r <= var].mean(),
-    }  # fmt: skip
+        "calmar": annual / -fall.min(),
+        "max_drawdown": fall.min(),
+        "average_drawdown": np.mean(episodes),
+        "recovery_factor": total / -fall.min(),
+        "var_95": var,
+        "cvar_95": r[r <= var].mean(),
+    }
 
 
 def significance_again(r, num_trials, variance) -> dict[str, float]:
@@ -202,9 +226,10 @@ def significance_again(r, num_trials, variance) -> dict[str, float]:
     )
     root = (len(r) - 1) ** 0.5 / spread**0.5
     return {
-        "psr": normal.cdf(s * root), "dsr": normal.cdf((s - luck) * root),
+        "psr": normal.cdf(s * root),
+        "dsr": normal.cdf((s - luck) * root),
         "min_track_record_bars": 1.0 + spread * (normal.inv_cdf(0.95) / s) ** 2 if s > 0 else math.nan,
-    }  # fmt: skip
+    }
 
 
 def capacity_again(panel, terms, fills, history, window_bars, equity) -> float:

@@ -92,7 +92,8 @@ def test_no_schedule_moves_when_the_future_is_poisoned(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["buy_and_hold", "equal_weight", "volatility_targeted", "minimum_variance", "momentum", "mean_reversion"]
+    "name",
+    ["buy_and_hold", "equal_weight", "volatility_targeted", "minimum_variance", "momentum", "mean_reversion"],
 )
 def test_no_baseline_moves_when_the_future_is_poisoned(name):
     random = np.random.default_rng(0)
@@ -135,7 +136,9 @@ def test_what_is_not_known_is_flat_or_kept_as_asked(scheme):
     target = np.array([[np.nan, 1.0]])
     start = {"target_TA": target, "first_bar_E": np.array([0]), "scheme": scheme}
     flat, _ = baselines.ScheduledPolicy(**start).act(np.zeros((1, 1), np.float32), np.array([0]))
-    kept, _ = baselines.ScheduledPolicy(**start, unknown="keep").act(np.zeros((1, 1), np.float32), np.array([0]))
+    kept, _ = baselines.ScheduledPolicy(**start, unknown="keep").act(
+        np.zeros((1, 1), np.float32), np.array([0])
+    )
     assert np.isfinite(flat).all()
     assert np.isnan(kept[0, 0]).all()
     np.testing.assert_array_equal(flat[0, 1], kept[0, 1])

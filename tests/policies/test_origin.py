@@ -20,10 +20,18 @@ def panel_of(seed: int, num_bars: int = 2400, symbols=("BTC", "ETH"), start="202
     close = 100.0 * np.exp(np.cumsum(0.01 * random.standard_normal((num_bars, len(symbols))), axis=0))
     bar_utc = np.datetime64(start, "ns") + np.arange(num_bars) * np.timedelta64(HOUR, "s")
     return Panel(
-        symbols=symbols, bar_utc=bar_utc, open=close, high=close, low=close, close=close,
-        volume=np.ones_like(close), tradable=np.ones(close.shape, dtype=bool),
-        session=bar_utc.astype("datetime64[D]").astype(np.int32), calendar="24/7", bar_seconds=HOUR,
-    )  # fmt: skip
+        symbols=symbols,
+        bar_utc=bar_utc,
+        open=close,
+        high=close,
+        low=close,
+        close=close,
+        volume=np.ones_like(close),
+        tradable=np.ones(close.shape, dtype=bool),
+        session=bar_utc.astype("datetime64[D]").astype(np.int32),
+        calendar="24/7",
+        bar_seconds=HOUR,
+    )
 
 
 def origin_of(panel: Panel, source: str, **bars: slice) -> Origin:
@@ -119,7 +127,9 @@ def test_what_was_seen_survives_being_written_down():
 
 
 def test_an_unknown_role_is_refused():
-    with pytest.raises(ValueError, match="the role of seen bars is 'looked_at'; it must be one of training, "):
+    with pytest.raises(
+        ValueError, match="the role of seen bars is 'looked_at'; it must be one of training, "
+    ):
         SeenBars(role="looked_at", coverage=ORIGIN.seen[0].coverage)
 
 
@@ -147,5 +157,9 @@ def test_other_symbols_and_bar_lengths_do_not_fit(symbols, seconds, sentence):
 
 def test_a_duration_is_told_in_its_largest_whole_unit():
     assert [duration(s) for s in (60, 1800, 5400, 86_400, 45)] == [
-        "1 minute", "30 minutes", "90 minutes", "1 day", "45 seconds",
-    ]  # fmt: skip
+        "1 minute",
+        "30 minutes",
+        "90 minutes",
+        "1 day",
+        "45 seconds",
+    ]

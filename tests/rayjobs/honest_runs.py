@@ -76,9 +76,12 @@ def drawn(experiment: str, seed: int) -> tuple[str, ...]:
         sessions, first = int(random.choice([3, 5, 10])), int(random.integers(0, 640))
         start = np.busday_offset("2017-01-03", first, roll="forward")
         bars = (
-            f"data.start_utc={start}", f"data.stop_utc={start + (40 + 3 * sessions)}",
-            f"walk_forward.train_bars={390 * 15}", f"walk_forward.test_bars={390 * sessions}", "env.episode.bars=390",
-        )  # fmt: skip
+            f"data.start_utc={start}",
+            f"data.stop_utc={start + (40 + 3 * sessions)}",
+            f"walk_forward.train_bars={390 * 15}",
+            f"walk_forward.test_bars={390 * sessions}",
+            "env.episode.bars=390",
+        )
         return (*bars, *one_of(SPY_COSTS), *env)
     days, train = int(random.choice([7, 14, 30])), 1500
     windows = (
@@ -90,9 +93,12 @@ def drawn(experiment: str, seed: int) -> tuple[str, ...]:
     if experiment == "crypto_portfolio":
         start = np.datetime64("2017-10-01") + int(random.integers(0, 730 - needed // 48 - 2))
         return (
-            f"data.start_utc={start}", f"data.stop_utc={start + (needed // 48 + 1)}", *windows,
-            *one_of(CRYPTO_COSTS), *env,
-        )  # fmt: skip
+            f"data.start_utc={start}",
+            f"data.stop_utc={start + (needed // 48 + 1)}",
+            *windows,
+            *one_of(CRYPTO_COSTS),
+            *env,
+        )
     return (f"data.seed={seed + 10}", f"data.num_bars={needed}", *windows, *one_of(FLAT_COSTS), *env)
 
 
@@ -133,7 +139,10 @@ def study_runs(
         verdict = judge(study.config.gate, GateEvidence.of(result, evidence))
         periods = study.panel.periods_per_year
         yield HonestRun(
-            experiment=experiment, overrides=tuple(overrides), policy=policy,
-            sharpe=sharpe_ratio(result.net_return, periods_per_year=periods), years=len(result.net_return) / periods,
+            experiment=experiment,
+            overrides=tuple(overrides),
+            policy=policy,
+            sharpe=sharpe_ratio(result.net_return, periods_per_year=periods),
+            years=len(result.net_return) / periods,
             criteria={c.name: c for c in verdict.criteria},
-        )  # fmt: skip
+        )

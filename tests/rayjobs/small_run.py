@@ -28,9 +28,7 @@ OVERRIDES = (
 )  # fmt: skip
 
 
-def make_run(
-    root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES, sealed: bool = True
-) -> Path:
+def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES, sealed: bool = True) -> Path:
     """Write a run below ``root`` and return its directory; two folds of the small market unless told otherwise.
 
     Runs of earlier releases were not ``sealed``.
@@ -86,10 +84,19 @@ def progress(study: Study) -> tuple[dict[str, object], ...]:
     )
     return tuple(
         {
-            "iteration": k + 1, "env_steps": steps * (k + 1) // 4, "episode_return": 1.0, "total_loss": 1.0,
-            "policy_loss": -0.01, "entropy": 1.0 / 3.0, "approx_kl": 0.005, "clip_fraction": 0.05,
-            "explained_variance": 0.1, "gradient_norm": 0.5, "validation_sharpe": 0.5 if k % 2 else np.nan,
-            "health": "KL high" if k == 3 else "", "nudges": "",
+            "iteration": k + 1,
+            "env_steps": steps * (k + 1) // 4,
+            "episode_return": 1.0,
+            "total_loss": 1.0,
+            "policy_loss": -0.01,
+            "entropy": 1.0 / 3.0,
+            "approx_kl": 0.005,
+            "clip_fraction": 0.05,
+            "explained_variance": 0.1,
+            "gradient_norm": 0.5,
+            "validation_sharpe": 0.5 if k % 2 else np.nan,
+            "health": "KL high" if k == 3 else "",
+            "nudges": "",
         }
         for k in range(4)
-    )  # fmt: skip
+    )

@@ -83,9 +83,11 @@ def taught_run(root: Path, *overrides: str, rule: dict[str, float]) -> Path:
     """Write a run below ``root`` whose policy follows a rule, and return its directory."""
     values, study, hygiene, folds = taught_study(*overrides)
     directory = RunDirectory.create(
-        RunConfig(experiment="taught", directory=str(root)), values, seed=study.config.seed,
+        RunConfig(experiment="taught", directory=str(root)),
+        values,
+        seed=study.config.seed,
         data_fingerprint=study.panel.fingerprint,
-    )  # fmt: skip
+    )
     with (
         directory as run,
         tracker(study.config.tracking, run_directory=run.path, experiment="taught", values={}) as log,

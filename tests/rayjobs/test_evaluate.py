@@ -39,8 +39,14 @@ def summary(directory: Path) -> dict:
 def test_unchanged_inputs_give_the_recorded_files_again_to_the_last_bit(finished, tmp_path, capsys):
     again = evaluated(finished, tmp_path)
     assert "are reproduced exactly" in capsys.readouterr().out
-    for name in ("backtest/summary.json", "backtest/trades.csv", "walk_forward/fills.parquet", "walk_forward/folds.csv",
-                 "verdict.json", "progress.csv"):  # fmt: skip
+    for name in (
+        "backtest/summary.json",
+        "backtest/trades.csv",
+        "walk_forward/fills.parquet",
+        "walk_forward/folds.csv",
+        "verdict.json",
+        "progress.csv",
+    ):
         assert (again / name).read_bytes() == (finished / name).read_bytes(), name
     assert summary(again)["num_trades"] > 20
     assert summary(again)["num_trials"] == 1

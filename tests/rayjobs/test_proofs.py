@@ -43,8 +43,13 @@ def test_a_visible_signal_is_followed_and_approved(tmp_path, seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_policy_with_memory_learns_what_a_policy_without_cannot_have(tmp_path, seed):
     # One asset, so that the short form is short: the pulses and their delay are those of the full proof.
-    short = (f"seed={seed}", "trainer.total_env_steps=600_000", "data.num_assets=1", "env.sizing.fraction=1.0",
-             "reward.scale=500.0")  # fmt: skip
+    short = (
+        f"seed={seed}",
+        "trainer.total_env_steps=600_000",
+        "data.num_assets=1",
+        "env.sizing.fraction=1.0",
+        "reward.scale=500.0",
+    )
     remembering, _ = results(tmp_path / "lstm", "planted_memory", *short)
     forgetting, verdict = results(tmp_path / "mlp", "planted_memory", *short, "policy=mlp")
     assert remembering["oracle_fraction"] > 0.4

@@ -77,6 +77,8 @@ def test_a_feature_that_knows_the_next_bar_is_named_unless_it_is_stated(tmp_path
     (run,) = (tmp_path / "own" / "screenings").iterdir()
     assert (said in " ".join(capsys.readouterr().out.split())) is not stated
     assert (said in (run / "summary.md").read_text()) is not stated
+
+
 def test_a_screening_is_a_look_at_the_bars_that_it_saw(tmp_path):
     assert run_screen(tmp_path, "+experiment=noise") is ExitCode.DONE
     ledger = Ledger(tmp_path / "ledger.sqlite")

@@ -40,8 +40,9 @@ def one_commit(monkeypatch):
 def job(directory: Path, *overrides: str) -> Path:
     """Run a training job that must end well; its run directory."""
     assert train(compose("train", [*overrides, f"run.directory={directory}"])) in (
-        ExitCode.DONE, ExitCode.GATE_SAID_NO,
-    )  # fmt: skip
+        ExitCode.DONE,
+        ExitCode.GATE_SAID_NO,
+    )
     return max((directory / "planted_signal").iterdir())
 
 

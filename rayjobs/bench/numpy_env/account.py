@@ -51,9 +51,17 @@ class Accounts:
         for state in (self.equity, self.peak, self.session_equity):
             state[rows] = self.config.initial_equity
         for state in (
-            self.halt, self.steps, self._num_below, self._moment_1, self._moment_2, self._deepest, self._turnover,
-            self._cost, self._breaches, self._fills,
-        ):  # fmt: skip
+            self.halt,
+            self.steps,
+            self._num_below,
+            self._moment_1,
+            self._moment_2,
+            self._deepest,
+            self._turnover,
+            self._cost,
+            self._breaches,
+            self._fills,
+        ):
             state[rows] = 0
         self._below[:, rows] = 0
 
@@ -108,9 +116,14 @@ class Accounts:
             flow[c.BREACHES] += lost
 
     def _reward(
-        self, before: FloatArray, drawdown: FloatArray, turnover: FloatArray, costs: FloatArray, flow: FloatArray,
+        self,
+        before: FloatArray,
+        drawdown: FloatArray,
+        turnover: FloatArray,
+        costs: FloatArray,
+        flow: FloatArray,
         edge: FloatArray,
-    ) -> FloatArray:  # fmt: skip
+    ) -> FloatArray:
         initial, terms = self.config.initial_equity, self._terms
         net_return, positive = flow[c.NET_RETURN], np.maximum(self.equity, 1e-12 * initial)
         np.log(positive / before, out=terms[0])
@@ -141,9 +154,14 @@ class Accounts:
         """Write `ended` for rows whose episode ends with this bar."""
         initial = self.config.initial_equity
         self.ended[:, rows] = (
-            self.equity[rows] / initial - 1.0, self.steps[rows], self._turnover[rows], self._cost[rows] / initial,
-            self._breaches[rows], self._fills[rows], -self._deepest[rows],
-        )  # fmt: skip
+            self.equity[rows] / initial - 1.0,
+            self.steps[rows],
+            self._turnover[rows],
+            self._cost[rows] / initial,
+            self._breaches[rows],
+            self._fills[rows],
+            -self._deepest[rows],
+        )
 
 
 def _term_weights(config: PortfolioEnvConfig) -> FloatArray:
@@ -152,8 +170,10 @@ def _term_weights(config: PortfolioEnvConfig) -> FloatArray:
     in_initial_equity = ("pnl", "realised")
     return np.array(
         [
-            config.reward.scale * getattr(config.reward, name) * (1.0 if name in gains else -1.0)
+            config.reward.scale
+            * getattr(config.reward, name)
+            * (1.0 if name in gains else -1.0)
             / (config.initial_equity if name in in_initial_equity else 1.0)
             for name in REWARD_TERMS
         ]
-    )  # fmt: skip
+    )

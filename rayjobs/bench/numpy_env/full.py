@@ -44,9 +44,15 @@ class NumpyFullEnv:
     """
 
     def __init__(
-        self, market: Market, config: PortfolioEnvConfig, *, num_envs: int, window: Window, seed: int = 0,
+        self,
+        market: Market,
+        config: PortfolioEnvConfig,
+        *,
+        num_envs: int,
+        window: Window,
+        seed: int = 0,
         draw_starts: DrawStarts | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         check_scope(market, config)
         limits = Limits.of(config)
         E, A = num_envs, market.num_symbols
@@ -147,9 +153,15 @@ class NumpyFullEnv:
         if len(places):
             facts = self._facts(places)
             orders.decide(
-                places, facts[:, UNITS_PER_EQUITY], facts[:, ENTRY_ATR], positions, np.maximum(accounts.equity, 0.0),
-                self._prices[MARK], fill_bar, breached | tables.closed.take(self.bar),
-            )  # fmt: skip
+                places,
+                facts[:, UNITS_PER_EQUITY],
+                facts[:, ENTRY_ATR],
+                positions,
+                np.maximum(accounts.equity, 0.0),
+                self._prices[MARK],
+                fill_bar,
+                breached | tables.closed.take(self.bar),
+            )
 
     def _charge_financing(self) -> None:
         """Borrow and funding on what is held from the close before into the current bar, at its marks."""

@@ -51,9 +51,16 @@ class Orders:
         return np.flatnonzero(wanted)
 
     def decide(
-        self, places: IntArray, units_per_equity: FloatArray, atr: FloatArray, positions: Positions, equity: FloatArray,
-        mark: FloatArray, fill_bar: FloatArray, closed: BoolArray,
-    ) -> None:  # fmt: skip
+        self,
+        places: IntArray,
+        units_per_equity: FloatArray,
+        atr: FloatArray,
+        positions: Positions,
+        equity: FloatArray,
+        mark: FloatArray,
+        fill_bar: FloatArray,
+        closed: BoolArray,
+    ) -> None:
         """Decide the targets of `places`.
 
         units_per_equity : (N,) size of an entry. atr : (N,) known now, for its barriers. equity : (E,) not below zero.

@@ -86,6 +86,9 @@ class NumpyPlainEnv:
             [np.abs(exposure).sum(axis=1), exposure.sum(axis=1), 1.0 - self.equity / self.peak], axis=-1
         )
         parts = [
-            self.features[self.bar], position.reshape(self.num_envs, -1), account, self.clock[self.bar],
-        ]  # fmt: skip
+            self.features[self.bar],
+            position.reshape(self.num_envs, -1),
+            account,
+            self.clock[self.bar],
+        ]
         return np.concatenate(parts, axis=1).astype(np.float32)

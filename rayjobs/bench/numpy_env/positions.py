@@ -101,9 +101,12 @@ class Positions:
     def _lift_levels(self, places: IntArray) -> None:
         """Without a position no level can be touched."""
         for state, value in (
-            (self.stop, -np.inf), (self.trail, -np.inf), (self.profit, np.inf), (self.gap, np.inf),
+            (self.stop, -np.inf),
+            (self.trail, -np.inf),
+            (self.profit, np.inf),
+            (self.gap, np.inf),
             (self.entry_bar, np.inf),
-        ):  # fmt: skip
+        ):
             state.put(places, value)
 
     def close(self, places: IntArray, price: FloatArray, fee: FloatArray, facts: FloatArray) -> None:
@@ -116,9 +119,15 @@ class Positions:
         self._lift_levels(places)
 
     def _book(
-        self, places: IntArray, rows: IntArray, quantity: FloatArray, price: FloatArray, fee: FloatArray,
-        facts: FloatArray, realised: FloatArray,
-    ) -> None:  # fmt: skip
+        self,
+        places: IntArray,
+        rows: IntArray,
+        quantity: FloatArray,
+        price: FloatArray,
+        fee: FloatArray,
+        facts: FloatArray,
+        realised: FloatArray,
+    ) -> None:
         size = np.abs(quantity)
         notional = size * price
         commission = notional * fee
@@ -128,9 +137,13 @@ class Positions:
         paid = quantity * price + (commission + spread + slippage + impact)
         flow, count = self.flow, self.num_envs
         for column, amount in (
-            (c.TURNOVER, notional), (c.COMMISSION, commission), (c.SPREAD, spread), (c.SLIPPAGE, slippage),
-            (c.IMPACT, impact), (c.REALISED, realised),
-        ):  # fmt: skip
+            (c.TURNOVER, notional),
+            (c.COMMISSION, commission),
+            (c.SPREAD, spread),
+            (c.SLIPPAGE, slippage),
+            (c.IMPACT, impact),
+            (c.REALISED, realised),
+        ):
             flow[column] += np.bincount(rows, amount, count)
         flow[c.NUM_FILLS] += np.bincount(rows, minlength=count)
         self.cash -= np.bincount(rows, paid, count)

@@ -66,8 +66,12 @@ def _choices(config: PortfolioEnvConfig) -> dict[str, bool]:
 def _instruments(market: Market, config: PortfolioEnvConfig) -> dict[str, bool]:
     table = instrument_matrix(config, market)
     per_unit = [
-        c.LOT_STEP, c.COMMISSION_PER_UNIT, c.HALF_SPREAD_TICKS, c.INITIAL_PER_UNIT, c.MAINTENANCE_PER_UNIT,
-    ]  # fmt: skip
+        c.LOT_STEP,
+        c.COMMISSION_PER_UNIT,
+        c.HALF_SPREAD_TICKS,
+        c.INITIAL_PER_UNIT,
+        c.MAINTENANCE_PER_UNIT,
+    ]
     return {
         "episodes of all symbols": config.episode.num_assets in (None, market.num_symbols),
         "instruments of any size that charge by notional": not table[:, per_unit].any(),

@@ -86,7 +86,7 @@ class Tables:
             fill_bar=fill_bar.astype(float),
             still=_still_observation(market, layout),
             frozen=not tradable.all(),
-        )  # fmt: skip
+        )
 
 
 def _facts(market: Market, config: PortfolioEnvConfig, limits: Limits) -> FloatArray:

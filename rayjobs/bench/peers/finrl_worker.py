@@ -49,11 +49,19 @@ def build_env():
     for name in indicators:
         frame[name] = rng.normal(size=len(frame))
     return load_env_class()(
-        df=frame, stock_dim=NUM_ASSETS, hmax=100, initial_amount=1_000_000, num_stock_shares=[0] * NUM_ASSETS,
-        buy_cost_pct=[0.001] * NUM_ASSETS, sell_cost_pct=[0.001] * NUM_ASSETS, reward_scaling=1e-4,
-        state_space=1 + 2 * NUM_ASSETS + NUM_INDICATORS * NUM_ASSETS, action_space=NUM_ASSETS,
-        tech_indicator_list=indicators, print_verbosity=10**9,
-    )  # fmt: skip
+        df=frame,
+        stock_dim=NUM_ASSETS,
+        hmax=100,
+        initial_amount=1_000_000,
+        num_stock_shares=[0] * NUM_ASSETS,
+        buy_cost_pct=[0.001] * NUM_ASSETS,
+        sell_cost_pct=[0.001] * NUM_ASSETS,
+        reward_scaling=1e-4,
+        state_space=1 + 2 * NUM_ASSETS + NUM_INDICATORS * NUM_ASSETS,
+        action_space=NUM_ASSETS,
+        tech_indicator_list=indicators,
+        print_verbosity=10**9,
+    )
 
 
 def main(seconds: float) -> None:

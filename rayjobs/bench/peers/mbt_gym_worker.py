@@ -24,9 +24,11 @@ def build_env():
 
     midprice = BrownianMotionMidpriceModel(step_size=1.0 / EPISODE_STEPS, num_trajectories=NUM_ENVS, seed=1)
     dynamics = TradinghWithSpeedModelDynamics(
-        midprice_model=midprice, price_impact_model=TemporaryAndPermanentPriceImpact(num_trajectories=NUM_ENVS),
-        num_trajectories=NUM_ENVS, seed=2,
-    )  # fmt: skip
+        midprice_model=midprice,
+        price_impact_model=TemporaryAndPermanentPriceImpact(num_trajectories=NUM_ENVS),
+        num_trajectories=NUM_ENVS,
+        seed=2,
+    )
     return TradingEnvironment(
         n_steps=EPISODE_STEPS, model_dynamics=dynamics, num_trajectories=NUM_ENVS, seed=3
     )

@@ -39,13 +39,23 @@ def build_env():
     frame = pd.DataFrame(
         {
             "timestamp": pd.date_range("2020-01-01", periods=NUM_BARS, freq="1h"),
-            "open": close, "high": close * 1.001, "low": close * 0.999, "close": close, "volume": 1000.0,
+            "open": close,
+            "high": close * 1.001,
+            "low": close * 0.999,
+            "close": close,
+            "volume": 1000.0,
         }
-    )  # fmt: skip
+    )
     config = VectorizedSequentialTradingEnvConfig(
-        num_envs=NUM_ENVS, time_frames="1Hour", window_sizes=10, execute_on="1Hour", transaction_fee=5e-4,
-        slippage=1e-4, max_traj_length=256, leverage=2,
-    )  # fmt: skip
+        num_envs=NUM_ENVS,
+        time_frames="1Hour",
+        window_sizes=10,
+        execute_on="1Hour",
+        transaction_fee=5e-4,
+        slippage=1e-4,
+        max_traj_length=256,
+        leverage=2,
+    )
     return VectorizedSequentialTradingEnv(frame, config)
 
 

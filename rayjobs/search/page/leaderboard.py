@@ -55,10 +55,6 @@ FORMS = {
 MAX_PARAMETER_COLUMNS = 4
 
 
-
-
-
-
 def num_counted(study: optuna.Study) -> int:
     """Trials that were begun; a failed trial counts, its repeats do not: they are the same configuration."""
     return sum(

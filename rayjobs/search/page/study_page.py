@@ -102,12 +102,24 @@ def _tiles(view: StudyView) -> list[dict[str, str]]:
     number_of_best = f"trial {int(best['trial'])}" if best is not None else ""
     rows = [
         (f"Best validation {metric}", number(_get(best, "score"), ".2f"), number_of_best),
-        ("Spread over folds", number(_get(best, "spread"), ".2f"), f"mean {number(_get(best, 'mean'), '.2f')}"),
+        (
+            "Spread over folds",
+            number(_get(best, "spread"), ".2f"),
+            f"mean {number(_get(best, 'mean'), '.2f')}",
+        ),
         ("Deflated Sharpe", number(_get(best, "dsr"), ".3f"), f"{counted} trials counted"),
         ("PBO", number(significance.get("probability_of_overfitting"), ".2f"), "0.5 for equal skill"),
-        ("Probability of loss", number(significance.get("probability_of_loss"), ".2f"), "CSCV, out of sample"),
-        ("Env steps", f"{int(view.trials['env_steps'].sum()) / 1e6:,.2f} M" if len(view.trials) else "–", _saved(view)),
-    ]  # fmt: skip
+        (
+            "Probability of loss",
+            number(significance.get("probability_of_loss"), ".2f"),
+            "CSCV, out of sample",
+        ),
+        (
+            "Env steps",
+            f"{int(view.trials['env_steps'].sum()) / 1e6:,.2f} M" if len(view.trials) else "–",
+            _saved(view),
+        ),
+    ]
     return [{"name": name, "value": value, "beside": beside, "mood": ""} for name, value, beside in rows]
 
 
@@ -173,11 +185,18 @@ def _equity(view: StudyView) -> dict[str, Any]:
     starts = np.flatnonzero(steps > 20 * np.median(steps)) + 1
     return {
         "equity_chart": charts.line_chart(
-            series, view.bar_utc, label="Equity of the best trials", format_value=lambda v: f"{v:.4g}",
-            height=320, baseline=1.0, boundaries=[int(start) for start in starts][:20],
+            series,
+            view.bar_utc,
+            label="Equity of the best trials",
+            format_value=lambda v: f"{v:.4g}",
+            height=320,
+            baseline=1.0,
+            boundaries=[int(start) for start in starts][:20],
         ),
-        "legend": [{"name": name, "style": style, "value": f"{values[-1]:.3f}"} for name, values, style in named],
-    }  # fmt: skip
+        "legend": [
+            {"name": name, "style": style, "value": f"{values[-1]:.3f}"} for name, values, style in named
+        ],
+    }
 
 
 def _parameters(view: StudyView) -> dict[str, Any]:
@@ -185,10 +204,11 @@ def _parameters(view: StudyView) -> dict[str, Any]:
     importance = parameter_importance(view)
     note = "Share of the score's variance that each explains (fANOVA, complete trials)."
     found: dict[str, Any] = {
-        "parallel": "", "slices": [],
+        "parallel": "",
+        "slices": [],
         "importance_note": note if importance else "At least four complete trials are needed.",
         "importance": share_bars(importance),
-    }  # fmt: skip
+    }
     if len(scored) < 2:
         return found
     score = scored["score"].to_numpy(dtype=np.float64)
@@ -251,7 +271,7 @@ def _facts(view: StudyView) -> list[tuple[str, str]]:
         ("validation folds", "; ".join(f"{first[:10]} to {last[:10]}" for first, last in windows) or "–"),
         ("holdout", " to ".join(bar[:10] for bar in facts.get("holdout_window", [])) or "–"),
         ("folder", str(view.directory)),
-    ]  # fmt: skip
+    ]
     rows += [
         (f"space: {row['parameter']}", f"{row['key']}: {row['kind']}, {row['range']}")
         for row in view.space.rows()

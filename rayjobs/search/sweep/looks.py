@@ -46,7 +46,9 @@ def trials_entry(
         for name, value in dataclasses.asdict(config.search).items()
         if f"search.{name}" not in CHANGEABLE and name != "storage"
     }
-    windows = [[fold.train.start, fold.train.stop, fold.test.start, fold.test.stop] for fold in data.windows.folds]
+    windows = [
+        [fold.train.start, fold.train.stop, fold.test.start, fold.test.stop] for fold in data.windows.folds
+    ]
     facts = {**identity(config.train, config.values), "job": "sweep", "search": settings, "windows": windows}
     return LookEntry(
         kind="sweep trial",
@@ -65,9 +67,13 @@ def trials_entry(
 def note_sweep(entry: LookEntry, directory: Path, ledger: Ledger) -> None:
     """Leave in the sweep's directory that its trials look at bars, and where the ledger's chain ends now."""
     note_look(
-        directory, kind=entry.kind, study=entry.study, data_fingerprint=entry.data_fingerprint,
-        coverage=entry.coverage, head=ledger.head(),
-    )  # fmt: skip
+        directory,
+        kind=entry.kind,
+        study=entry.study,
+        data_fingerprint=entry.data_fingerprint,
+        coverage=entry.coverage,
+        head=ledger.head(),
+    )
 
 
 def looks_at_validation(
@@ -93,9 +99,7 @@ def holdout_entry(
         trials_entry(config, data, directory, provenance),
         kind="holdout opening",
         run=run_id(directory / "winner"),
-        coverage=Coverage.of(
-            data.full.panel, _holdout(data), source=describe(config.train.data)
-        ),
+        coverage=Coverage.of(data.full.panel, _holdout(data), source=describe(config.train.data)),
     )
 
 
@@ -110,18 +114,25 @@ def holdout_look(
     assert number is not None, "the holdout is opened first"
     winner = directory / "winner"
     note_look(
-        winner, kind=entry.kind, study=entry.study, data_fingerprint=entry.data_fingerprint,
-        coverage=entry.coverage, head=ledger.head(),
-    )  # fmt: skip
+        winner,
+        kind=entry.kind,
+        study=entry.study,
+        data_fingerprint=entry.data_fingerprint,
+        coverage=entry.coverage,
+        head=ledger.head(),
+    )
     chosen_on = slice(scored_bars(data.windows.folds).start, data.full.panel.num_bars)
     return EnteredLook(ledger, number, winner, _judged(config, data, chosen_on, winner))
 
 
 def _judged(config: SweepConfig, data: SweepData, bars: slice, run: Path) -> JudgedBars:
     return JudgedBars(
-        panel=data.full.panel, data=config.train.data, bars=bars, run=run_id(run),
+        panel=data.full.panel,
+        data=config.train.data,
+        bars=bars,
+        run=run_id(run),
         roots=(local_directory(config.train.run.directory),),
-    )  # fmt: skip
+    )
 
 
 def _holdout(data: SweepData) -> slice:

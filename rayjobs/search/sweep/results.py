@@ -59,8 +59,10 @@ def write_results(
         {
             "study": directory.name,
             "experiment": config.train.run.experiment,
-            "objective": {"metrics": config.search.objective.metrics,
-                          "spread_penalty": config.search.objective.spread_penalty},
+            "objective": {
+                "metrics": config.search.objective.metrics,
+                "spread_penalty": config.search.objective.spread_penalty,
+            },
             "sampler": config.search.sampler.kind,
             "scheduler": config.search.scheduler.kind,
             "rungs": config.search.scheduler.fractions,
@@ -74,7 +76,7 @@ def write_results(
             "best": best,
             "verdict": verdict.to_dict() if verdict else None,
         },
-    )  # fmt: skip
+    )
     return significance
 
 

@@ -54,9 +54,15 @@ def load_tables(tmp_path):
             else:
                 table.to_csv(tmp_path / name, index=False)
         defaults = {
-            "path": str(tmp_path), "symbols": (), "calendar": "24/7", "bar_seconds": 1800, "timezone": "UTC",
-            "start_utc": None, "stop_utc": None, "labels": "open",
-        }  # fmt: skip
+            "path": str(tmp_path),
+            "symbols": (),
+            "calendar": "24/7",
+            "bar_seconds": 1800,
+            "timezone": "UTC",
+            "start_utc": None,
+            "stop_utc": None,
+            "labels": "open",
+        }
         return load(FilesConfig(**(defaults | changes)))
 
     return load_them

@@ -128,5 +128,9 @@ def test_closing_labels_fit_too_where_the_close_cuts_bars_short(calendar):
 
 def test_lengths_are_spelled_as_people_read_them():
     assert [spelled(s) for s in (0.25, 900, 3600, 86400, 2_678_400)] == [
-        "0.25 s", "900 s", "3600 s (one hour)", "86400 s (one day)", "2678400 s (31 days)",
-    ]  # fmt: skip
+        "0.25 s",
+        "900 s",
+        "3600 s (one hour)",
+        "86400 s (one day)",
+        "2678400 s (31 days)",
+    ]

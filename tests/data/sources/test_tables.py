@@ -173,27 +173,38 @@ def without_header(table, *more):
 
 
 SHAPES = {
-    r"has no header.*timestamp,open,high,low,close,volume,close_time,.*Binance": lambda t: without_header(t, *range(6)),
+    r"has no header.*timestamp,open,high,low,close,volume,close_time,.*Binance": lambda t: without_header(
+        t, *range(6)
+    ),
     r"has no header.*timestamp,open,high,low,close,volume,trades.*Kraken": lambda t: without_header(t, 5),
     r"has no header: its first line is '2024-01-01 00:00:00": lambda t: t.to_csv(index=False, header=False),
     r"MetaTrader's export: its fields are separated by tabs": lambda t: (
-        t.assign(time="00:00").rename(columns=lambda c: f"<{c.upper()}>")
-        .rename(columns={"<TIMESTAMP>": "<DATE>"}).to_csv(index=False, sep="\t")
+        t.assign(time="00:00")
+        .rename(columns=lambda c: f"<{c.upper()}>")
+        .rename(columns={"<TIMESTAMP>": "<DATE>"})
+        .to_csv(index=False, sep="\t")
     ),
     r"a table whose fields are separated by semicolons": lambda t: t.to_csv(index=False, sep=";"),
-    r"the columns of Stooq or MetaTrader": lambda t: t.rename(columns=lambda c: f"<{c.upper()}>").to_csv(index=False),
-    r"yfinance's header of several lines": lambda t: (
-        "Price,Close,High,Low,Open,Volume\nTicker,A,A,A,A,A\nDate,,,,,\n" + t.to_csv(index=False, header=False)
+    r"the columns of Stooq or MetaTrader": lambda t: t.rename(columns=lambda c: f"<{c.upper()}>").to_csv(
+        index=False
     ),
-    r"begins with a title \('https://example.com'\)": lambda t: "https://example.com\n" + t.to_csv(index=False),
+    r"yfinance's header of several lines": lambda t: (
+        "Price,Close,High,Low,Open,Volume\nTicker,A,A,A,A,A\nDate,,,,,\n"
+        + t.to_csv(index=False, header=False)
+    ),
+    r"begins with a title \('https://example.com'\)": lambda t: (
+        "https://example.com\n" + t.to_csv(index=False)
+    ),
     r"no column 'timestamp' \(rename 'window_start'\?\) \(and 'ticker' to symbol": lambda t: (
         t.assign(ticker="A").rename(columns={"timestamp": "window_start"}).to_csv(index=False)
     ),
-    r"no column 'timestamp' \(rename 'ts_event'\?\)": lambda t: (
-        t.rename(columns={"timestamp": "ts_event"}).to_csv(index=False)
+    r"no column 'timestamp' \(rename 'ts_event'\?\)": lambda t: t.rename(
+        columns={"timestamp": "ts_event"}
+    ).to_csv(index=False),
+    r"column 'ticker' is not numeric.*rename it to symbol": lambda t: t.assign(ticker="A").to_csv(
+        index=False
     ),
-    r"column 'ticker' is not numeric.*rename it to symbol": lambda t: t.assign(ticker="A").to_csv(index=False),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])

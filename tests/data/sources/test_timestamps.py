@@ -62,8 +62,9 @@ def test_a_date_that_ends_like_an_offset_is_a_date():
 def test_both_offsets_of_a_zone_may_have_two_digits():
     times = pd.Series(["2024-03-31 00:30:00+00", "2024-03-31 02:30:00+01"])
     assert to_utc(times, "Europe/London", "X").tolist() == [
-        pd.Timestamp("2024-03-31T00:30"), pd.Timestamp("2024-03-31T01:30"),
-    ]  # fmt: skip
+        pd.Timestamp("2024-03-31T00:30"),
+        pd.Timestamp("2024-03-31T01:30"),
+    ]
     with pytest.raises(DataError, match=r"different offsets \(\+0000, \+0100\)"):
         to_utc(times, "America/New_York", "X")
 

@@ -48,14 +48,18 @@ FOLDS = WalkForward(300, 200, embargo_bars=5).folds(705)
 def env_of(scheme):
     """Entries and exits at barriers, flips, shorts, funding, borrow, slippage in ticks and impact."""
     env = replace(venue_env(scheme), initial_equity=EQUITY)
-    costs = replace(env.costs, slippage="fixed_ticks", slippage_value=0.3, impact_coefficient=0.5, borrow=True)
+    costs = replace(
+        env.costs, slippage="fixed_ticks", slippage_value=0.3, impact_coefficient=0.5, borrow=True
+    )
     barriers = BarrierConfig(
         unit="percent", profit_target=1.5, stop_loss=1.0, trailing_stop=None, time_limit_bars=None
     )
     return replace(
-        env, costs=costs, barriers=barriers if scheme == "direction" else None,
+        env,
+        costs=costs,
+        barriers=barriers if scheme == "direction" else None,
         sizing=replace(env.sizing, fraction=0.3),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module", params=["direction", "weights"])
@@ -69,7 +73,9 @@ def run(request, tmp_path_factory):
         panel, volume=volume, **{n: getattr(panel, n) * level for n in ("open", "high", "low", "close")}
     )
     sides = random.choice([-1.0, 0.0, 1.0], size=(1_200, 3))
-    kept = np.maximum.accumulate(np.where(random.random((1_200, 3)) < 0.15, np.arange(1_200)[:, None], 0), axis=0)
+    kept = np.maximum.accumulate(
+        np.where(random.random((1_200, 3)) < 0.15, np.arange(1_200)[:, None], 0), axis=0
+    )
     target = np.take_along_axis(sides, kept, axis=0)
     # A little foresight, so that there is a gain whose capacity can be told.
     ahead = np.sign(np.roll(panel.close, -8, axis=0) - panel.close)
@@ -83,9 +89,16 @@ def run(request, tmp_path_factory):
 
     def scored(fold):
         result = score_fold(
-            fold, policy, panel, market, env_of(request.param), scoring, seed=SEED,
-            parameters={"lr": 1e-3}, policy_hash="beef",
-        )  # fmt: skip
+            fold,
+            policy,
+            panel,
+            market,
+            env_of(request.param),
+            scoring,
+            seed=SEED,
+            parameters={"lr": 1e-3},
+            policy_hash="beef",
+        )
         return replace(result, exposure=SEEN_BARS, contract_hash="cafe", trained_on=TRAINED_ON)
 
     study = run_walk_forward(panel, FOLDS, scored)
@@ -120,7 +133,13 @@ def again(run):
         histories.append(history.assign(fold=item.fold.index))
         labels = study.panel.bar_utc[[window.start, window.stop - 1]]
         trades += [
-            {**trade, "fold": item.fold.index, "window_start": labels[0], "window_end": labels[1], "run_seed": SEED}
+            {
+                **trade,
+                "fold": item.fold.index,
+                "window_start": labels[0],
+                "window_end": labels[1],
+                "run_seed": SEED,
+            }
             for trade in trades_again(study.panel, TERMS, own, charged, window)
         ]
     history = pd.concat(histories, ignore_index=True)
@@ -161,13 +180,23 @@ def test_fills_have_the_prices_of_raw_bars_whole_lots_and_their_due_costs(run):
     panel, fills = study.panel, table(directory, "walk_forward/fills.parquet")
     costs = ["commission", "spread_cost", "slippage_cost", "impact_cost"]
     assert set(fills.columns) == {
-        "fold", "decided_utc", "filled_utc", "symbol", "units", "price", "reason", "funding_cost", "borrow_cost",
+        "fold",
+        "decided_utc",
+        "filled_utc",
+        "symbol",
+        "units",
+        "price",
+        "reason",
+        "funding_cost",
+        "borrow_cost",
         *costs,
-    }  # fmt: skip
+    }
     expected = pd.DataFrame([fill_costs(panel, TERMS, env, CONTEXT, fill) for fill in fills.itertuples()])
     for cost in costs:
         np.testing.assert_allclose(fills[cost], expected[cost], rtol=1e-9, err_msg=cost)
-    assert (fills[["funding_cost", "borrow_cost"]] == 0.0).all(axis=None)  # booked bar by bar, see the history
+    assert (fills[["funding_cost", "borrow_cost"]] == 0.0).all(
+        axis=None
+    )  # booked bar by bar, see the history
     entry: dict[tuple[int, str], float] = {}
     for fill in fills.sort_values("filled_utc", kind="stable").itertuples():
         bar, a = bar_of(panel, fill.filled_utc), panel.symbols.index(fill.symbol)
@@ -187,14 +216,16 @@ def test_fills_have_the_prices_of_raw_bars_whole_lots_and_their_due_costs(run):
             tick = TERMS[fill.symbol].tick_size  # on the grid, on the side that hurts: lower for who sells
             rested = (np.floor if side > 0 else np.ceil)(level / tick) * tick
             reached = rested + side * tick  # a target that was never seen at the tick before
-            assert fill.price in (pytest.approx(rested, rel=1e-12), pytest.approx(reached), panel.open[bar, a])
+            assert fill.price in (
+                pytest.approx(rested, rel=1e-12),
+                pytest.approx(reached),
+                panel.open[bar, a],
+            )
 
 
 def test_decisions_are_the_whole_lots_that_are_held_after_the_next_open(run):
     directory, study, _ = run
-    fills, decisions = (
-        table(directory, f"walk_forward/{name}.parquet") for name in ("fills", "decisions")
-    )
+    fills, decisions = (table(directory, f"walk_forward/{name}.parquet") for name in ("fills", "decisions"))
     assert list(decisions.columns) == ["fold", "decided_utc", "symbol", "target"]
     assert len(decisions) == len(study.bar) * 3
     for (fold, symbol), own in decisions.groupby(["fold", "symbol"], observed=True):
@@ -218,7 +249,8 @@ def test_returns_and_history_follow_from_fills_bars_and_financing(run, again):
     same(
         table(directory, "walk_forward/returns.parquet"),
         history[["fold", "bar_utc", "net_return", "equity"]].assign(
-            in_sample=np.tile(SEEN_BARS == SEEN, len(FOLDS)), hindsight=np.tile(SEEN_BARS == EARLIER, len(FOLDS))
+            in_sample=np.tile(SEEN_BARS == SEEN, len(FOLDS)),
+            hindsight=np.tile(SEEN_BARS == EARLIER, len(FOLDS)),
         ),
     )
 
@@ -243,13 +275,19 @@ def test_the_daily_report_follows_from_the_history_and_the_trades(run, again):
         closed = trades[trades["exit_time"].dt.floor("D") == date]
         rows.append(
             {
-                "date": date, "fold": own["fold"].iloc[0], "num_bars": len(own),
-                "net_return": np.prod(1.0 + own["net_return"]) - 1.0, "equity": own["equity"].iloc[-1],
-                "drawdown": own["drawdown"].iloc[-1], "turnover": own["turnover"].sum(),
-                "mean_gross_exposure": own["gross_exposure"].mean(), "num_trades": len(closed),
-                "trade_pnl": closed["pnl"].sum(), **own[costs].sum(),
+                "date": date,
+                "fold": own["fold"].iloc[0],
+                "num_bars": len(own),
+                "net_return": np.prod(1.0 + own["net_return"]) - 1.0,
+                "equity": own["equity"].iloc[-1],
+                "drawdown": own["drawdown"].iloc[-1],
+                "turnover": own["turnover"].sum(),
+                "mean_gross_exposure": own["gross_exposure"].mean(),
+                "num_trades": len(closed),
+                "trade_pnl": closed["pnl"].sum(),
+                **own[costs].sum(),
             }
-        )  # fmt: skip
+        )
     same(table(directory, "backtest/daily_report.csv"), pd.DataFrame(rows))
 
 
@@ -268,21 +306,38 @@ def test_folds_csv_follows_from_the_folds_own_bars(run, again):
         costs = [c for c in own.columns if c == "commission" or c.endswith("_cost")]
         inside = performance_again(item.in_sample_return, periods)
         row = {
-            "fold": item.fold.index, "train_first_utc": panel.bar_utc[train.start],
-            "train_last_utc": panel.bar_utc[train.stop - 1], "test_first_utc": panel.bar_utc[test.start],
-            "test_last_utc": panel.bar_utc[test.stop - 1], "train_bars": 300, "test_bars": 200,
-            "in_sample_share": 0.25, "hindsight_share": 0.1, "contract_hash": "cafe",
+            "fold": item.fold.index,
+            "train_first_utc": panel.bar_utc[train.start],
+            "train_last_utc": panel.bar_utc[train.stop - 1],
+            "test_first_utc": panel.bar_utc[test.start],
+            "test_last_utc": panel.bar_utc[test.stop - 1],
+            "train_bars": 300,
+            "test_bars": 200,
+            "in_sample_share": 0.25,
+            "hindsight_share": 0.1,
+            "contract_hash": "cafe",
             "policy_trained_from_utc": pd.Timestamp(TRAINED_ON[0]),
             "policy_trained_until_utc": pd.Timestamp(TRAINED_ON[1]),
-            "seed": SEED, "policy_hash": "beef", "param_lr": 1e-3, **few(own["net_return"].to_numpy(), periods),
-            "num_trades": int((trades["fold"] == item.fold.index).sum()), "turnover": own["turnover"].sum(),
+            "seed": SEED,
+            "policy_hash": "beef",
+            "param_lr": 1e-3,
+            **few(own["net_return"].to_numpy(), periods),
+            "num_trades": int((trades["fold"] == item.fold.index).sum()),
+            "turnover": own["turnover"].sum(),
             "total_cost": own[costs].to_numpy().sum(),
-            "in_sample_total_return": inside["total_return"], "in_sample_sharpe": inside["sharpe"],
-        }  # fmt: skip
+            "in_sample_total_return": inside["total_return"],
+            "in_sample_sharpe": inside["sharpe"],
+        }
         for name, track in item.baselines.items():
-            measured = few(track.net_return, periods) if name != "flat" else {
-                "total_return": 0.0, "sharpe": np.nan, "max_drawdown": 0.0,
-            }  # fmt: skip
+            measured = (
+                few(track.net_return, periods)
+                if name != "flat"
+                else {
+                    "total_return": 0.0,
+                    "sharpe": np.nan,
+                    "max_drawdown": 0.0,
+                }
+            )
             row |= {f"{name}_{key}": value for key, value in measured.items()}
         rows.append(row)
     same(table(directory, "walk_forward/folds.csv"), pd.DataFrame(rows))
@@ -312,27 +367,44 @@ def test_summary_json_follows_from_the_history_the_trades_and_the_fills(run, aga
     baselines, ratios = {}, {}
     for name in study.baseline_names:
         theirs, moved = study.baseline_return(name), study.baseline_turnover(name)
-        own = performance_again(theirs, periods) if name != "flat" else dict.fromkeys(
-            performance_again(r, periods), 0.0) | dict.fromkeys(
-            ("sharpe", "sortino", "calmar", "recovery_factor"), np.nan)  # fmt: skip
+        own = (
+            performance_again(theirs, periods)
+            if name != "flat"
+            else dict.fromkeys(performance_again(r, periods), 0.0)
+            | dict.fromkeys(("sharpe", "sortino", "calmar", "recovery_factor"), np.nan)
+        )
         baselines[name] = {**own, "turnover": moved, "annual_turnover": moved / years}
         beside = r - theirs
         ratios[name] = beside.mean() / beside.std(ddof=1) * periods**0.5
     hours = history["bar_utc"].dt.hour
     expected = {
-        **performance_again(r, periods), **significance_again(r, 4, 1e-4),
-        "win_rate": np.mean(pnl > 0), "profit_factor": pnl[pnl > 0].sum() / -pnl[pnl < 0].sum(),
-        "expectancy": pnl.mean(), "num_trades": len(pnl), "turnover": history["turnover"].sum(),
-        "annual_turnover": history["turnover"].sum() / years, "mean_gross_exposure": gross.mean(),
-        "time_in_market": np.mean(gross > 0), "total_cost": sum(costs.values()), "costs": costs,
-        "num_trials": 4, "trial_sharpe_variance": 1e-4, "num_folds": len(FOLDS), "num_bars": len(r),
+        **performance_again(r, periods),
+        **significance_again(r, 4, 1e-4),
+        "win_rate": np.mean(pnl > 0),
+        "profit_factor": pnl[pnl > 0].sum() / -pnl[pnl < 0].sum(),
+        "expectancy": pnl.mean(),
+        "num_trades": len(pnl),
+        "turnover": history["turnover"].sum(),
+        "annual_turnover": history["turnover"].sum() / years,
+        "mean_gross_exposure": gross.mean(),
+        "time_in_market": np.mean(gross > 0),
+        "total_cost": sum(costs.values()),
+        "costs": costs,
+        "num_trials": 4,
+        "trial_sharpe_variance": 1e-4,
+        "num_folds": len(FOLDS),
+        "num_bars": len(r),
         "first_bar_utc": f"{panel.bar_utc[study.bar[0]].astype('datetime64[s]')}Z",
-        "last_bar_utc": f"{panel.bar_utc[study.bar[-1]].astype('datetime64[s]')}Z", "periods_per_year": periods,
-        "baselines": baselines, "information_ratio": ratios, "in_sample_share": 0.25, "hindsight_share": 0.1,
+        "last_bar_utc": f"{panel.bar_utc[study.bar[-1]].astype('datetime64[s]')}Z",
+        "periods_per_year": periods,
+        "baselines": baselines,
+        "information_ratio": ratios,
+        "in_sample_share": 0.25,
+        "hindsight_share": 0.1,
         "stress": {n: performance_again(study.stress_return(n), periods) for n in study.stress_names},
         "hours_utc": {f"{hour:02d}": part(r[hours == hour], periods) for hour in range(24)},
         "capacity": capacity_again(panel, TERMS, fills, history, study.bar, EQUITY),
-    }  # fmt: skip
+    }
     assert r.mean() > 0
     shares = summary.pop("regimes")
     for one, other in (("high volatility", "low volatility"), ("trend", "range")):
@@ -345,7 +417,10 @@ def test_summary_json_follows_from_the_history_the_trades_and_the_fills(run, aga
 def part(returns, periods):
     sharpe = returns.mean() / returns.std(ddof=1) * periods**0.5
     return {
-        "num_bars": len(returns), "mean_return": returns.mean(), "sum_return": returns.sum(), "sharpe": sharpe
+        "num_bars": len(returns),
+        "mean_return": returns.mean(),
+        "sum_return": returns.sum(),
+        "sharpe": sharpe,
     }
 
 

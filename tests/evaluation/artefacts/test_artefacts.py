@@ -22,10 +22,18 @@ from evaluation.statistics import metrics
 from evaluation.windows.splits import WalkForward
 
 GATE = GateConfig(
-    enforced=("sharpe", "max_drawdown"), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95,
-    min_trades=10, track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.2, max_placebo_rate=0.05,
-    min_cost_bps=None, max_plausible_sharpe=6.0,
-)  # fmt: skip
+    enforced=("sharpe", "max_drawdown"),
+    min_sharpe=1.0,
+    max_drawdown=-0.2,
+    min_deflated_sharpe=0.95,
+    min_trades=10,
+    track_record_confidence=0.95,
+    stress_cost_factor=2.0,
+    max_overfitting=0.2,
+    max_placebo_rate=0.05,
+    min_cost_bps=None,
+    max_plausible_sharpe=6.0,
+)
 
 
 class TradeOnNoise:
@@ -48,10 +56,17 @@ def run(signal_world, tmp_path_factory):
         world.panel,
         folds,
         lambda fold: score_fold(
-            fold, TradeOnNoise(), world.panel, world.market, world.config, scoring, seed=3,
-            parameters={"lr": 1e-3}, policy_hash="beef",
+            fold,
+            TradeOnNoise(),
+            world.panel,
+            world.market,
+            world.config,
+            scoring,
+            seed=3,
+            parameters={"lr": 1e-3},
+            policy_hash="beef",
         ),
-    )  # fmt: skip
+    )
     directory = tmp_path_factory.mktemp("run")
     summary = summarise(study, num_trials=4, trial_sharpe_variance=1e-4)
     verdict = judge(GATE, GateEvidence.of(study, SupportingEvidence(num_trials=4)))
@@ -232,6 +247,8 @@ def test_each_baselines_turnover_is_told_in_the_summary_and_shown_in_the_report(
 def test_writing_again_gives_the_same_bytes(run, tmp_path):
     directory, study = run
     summary = summarise(study, num_trials=4, trial_sharpe_variance=1e-4)
-    write_artefacts(tmp_path, study, summary, judge(GATE, GateEvidence.of(study, SupportingEvidence(num_trials=4))))
+    write_artefacts(
+        tmp_path, study, summary, judge(GATE, GateEvidence.of(study, SupportingEvidence(num_trials=4)))
+    )
     for path in sorted(p for p in tmp_path.rglob("*") if p.is_file()):
         assert path.read_bytes() == (directory / path.relative_to(tmp_path)).read_bytes(), path.name

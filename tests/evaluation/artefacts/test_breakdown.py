@@ -98,9 +98,14 @@ def replace_returns(study, shift):
 def test_dearer_and_later_is_worse_and_free_is_better(study):
     table = stress_table(study)
     assert list(table) == [
-        "as configured", "costs x0", "costs x2", "costs x4", "fills 1 bar later", "fills 2 bars later",
+        "as configured",
+        "costs x0",
+        "costs x2",
+        "costs x4",
+        "fills 1 bar later",
+        "fills 2 bars later",
         "entries 1 bar later",
-    ]  # fmt: skip
+    ]
     returns = {name: row["total_return"] for name, row in table.items()}
     assert returns["costs x0"] > returns["as configured"] > returns["costs x2"] > returns["costs x4"]
     assert returns["as configured"] > returns["fills 1 bar later"] > returns["fills 2 bars later"]

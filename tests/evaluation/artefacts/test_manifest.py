@@ -35,11 +35,15 @@ def test_every_file_is_listed_with_size_and_hash_but_live_ones(run):
     write_manifest(run, "r1")
     content = json.loads((run / "manifest.json").read_text())
     assert [file["path"] for file in content["files"]] == [
-        "backtest/summary.json", "checkpoints/fold_00/best/policy.json", "config.yaml",
-    ]  # fmt: skip
+        "backtest/summary.json",
+        "checkpoints/fold_00/best/policy.json",
+        "config.yaml",
+    ]
     assert content["files"][2] == {
-        "path": "config.yaml", "size": 5, "sha256": hashlib.sha256(b"a: 1\n").hexdigest(),
-    }  # fmt: skip
+        "path": "config.yaml",
+        "size": 5,
+        "sha256": hashlib.sha256(b"a: 1\n").hexdigest(),
+    }
 
 
 def test_the_root_is_a_hash_over_run_paths_sizes_and_hashes(run):

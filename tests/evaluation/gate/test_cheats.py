@@ -22,11 +22,18 @@ from policies.baselines import Schedule, ScheduledPolicy
 
 SCORING = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=False)
 GATE = GateConfig(
-    enforced=("sharpe", "deflated_sharpe", "all_seeds_positive", "overfitting"), min_sharpe=1.0, max_drawdown=-0.2,
-    min_deflated_sharpe=0.95, min_trades=10, track_record_confidence=0.95, stress_cost_factor=2.0,
-    max_overfitting=0.05, max_placebo_rate=0.05,
-    min_cost_bps=None, max_plausible_sharpe=6.0,
-)  # fmt: skip
+    enforced=("sharpe", "deflated_sharpe", "all_seeds_positive", "overfitting"),
+    min_sharpe=1.0,
+    max_drawdown=-0.2,
+    min_deflated_sharpe=0.95,
+    min_trades=10,
+    track_record_confidence=0.95,
+    stress_cost_factor=2.0,
+    max_overfitting=0.05,
+    max_placebo_rate=0.05,
+    min_cost_bps=None,
+    max_plausible_sharpe=6.0,
+)
 
 
 def noise_evidence(returns: np.ndarray, **known) -> GateEvidence:
@@ -39,9 +46,13 @@ def noise_evidence(returns: np.ndarray, **known) -> GateEvidence:
 def test_a_standardiser_of_the_whole_sample_gives_other_numbers_than_the_honest_one(noise_world):
     values = np.cumsum(np.random.default_rng(0).normal(size=(400, 2, 1)), axis=0)  # its mean drifts
     features = FeatureSet(
-        asset=values.astype(np.float32), clock=np.zeros((400, 1), dtype=np.float32), asset_names=("walk",),
-        clock_names=("none",), lookback_bars=0, feature_hash="walk",
-    )  # fmt: skip
+        asset=values.astype(np.float32),
+        clock=np.zeros((400, 1), dtype=np.float32),
+        asset_names=("walk",),
+        clock_names=("none",),
+        lookback_bars=0,
+        feature_hash="walk",
+    )
     train = slice(0, 200)
     honest = Standardiser.fit(features, train)
     cheat = Standardiser.fit(features, slice(0, 400))
@@ -179,9 +190,13 @@ def test_a_symbol_that_dies_takes_its_loss_with_it(signal_world):
     world = signal_world
     died = str(world.panel.bar_utc[40].astype("datetime64[s]")) + "Z"
     values = FeatureSet(
-        asset=np.zeros((2000, 2, 1), dtype=np.float32), clock=np.zeros((2000, 1), dtype=np.float32),
-        asset_names=("none",), clock_names=("none",), lookback_bars=0, feature_hash="none",
-    )  # fmt: skip
+        asset=np.zeros((2000, 2, 1), dtype=np.float32),
+        clock=np.zeros((2000, 1), dtype=np.float32),
+        asset_names=("none",),
+        clock_names=("none",),
+        lookback_bars=0,
+        feature_hash="none",
+    )
     falling = replace(
         world.panel,
         **{

@@ -98,10 +98,14 @@ def test_a_late_feature_is_the_market_whose_feature_was_shifted_to_the_bit(signa
     np.testing.assert_array_equal(track(signal_world, late).net_return, expected)
     # The same as one of several rows, and through the features as computed from a late column.
     both = DelayedInputs(
-        policy, signal_world.market,
-        [Exposure(names=("none",)), Exposure(names=("x",), recomputed=features[1099:1900].copy(), first_bar=1099)],
+        policy,
+        signal_world.market,
+        [
+            Exposure(names=("none",)),
+            Exposure(names=("x",), recomputed=features[1099:1900].copy(), first_bar=1099),
+        ],
         TEST.start_bar - 1,
-    )  # fmt: skip
+    )
     scenarios = [Scenario(name="late")] * 2
     env = scenario_env(signal_world.market, evaluation_config(signal_world.config), [TEST] * 2, scenarios)
     rows = record_rows(both, env, (), scenarios)[1]
@@ -113,11 +117,23 @@ def test_a_late_schedule_decides_a_bar_later(noise_world):
     sides = np.sign(np.random.default_rng(0).normal(size=(2000, 2)))
     later = np.vstack([sides[:1], sides[:-1]])
     late = delayed_tracks(
-        Schedule(target_TA=sides), noise_world.market, noise_world.config, TEST, lambda: (), cost_factor=1.0,
+        Schedule(target_TA=sides),
+        noise_world.market,
+        noise_world.config,
+        TEST,
+        lambda: (),
+        cost_factor=1.0,
         rebalance_sessions=21,
-    )  # fmt: skip
-    plain = score_fold(FOLD, Schedule(target_TA=later), noise_world.panel, noise_world.market, noise_world.config,
-                       SCORING, seed=0)  # fmt: skip
+    )
+    plain = score_fold(
+        FOLD,
+        Schedule(target_TA=later),
+        noise_world.panel,
+        noise_world.market,
+        noise_world.config,
+        SCORING,
+        seed=0,
+    )
     np.testing.assert_array_equal(late["close",].net_return, plain.recording.net_return)
 
 
@@ -224,9 +240,13 @@ def test_the_sentence_on_a_short_record_says_how_much_is_believed_and_why():
     short = good_evidence()
     bars = 100  # 0.4 years of 252
     changed = {
-        "net_return": short.net_return[:bars], "bar_utc": short.bar_utc[:bars], "exposure": None, "stressed": None,
-        "baselines": {k: v[:bars] for k, v in short.baselines.items()}, "delay_losses": (),
-    }  # fmt: skip
+        "net_return": short.net_return[:bars],
+        "bar_utc": short.bar_utc[:bars],
+        "exposure": None,
+        "stressed": None,
+        "baselines": {k: v[:bars] for k, v in short.baselines.items()},
+        "delay_losses": (),
+    }
     found = plausibility(**changed)
     days = 365 * bars / short.periods_per_year
     assert found.threshold == pytest.approx(most_plausible(6.0, days / 365))

@@ -283,8 +283,9 @@ def old_ledger(path):
         blob = zlib.compress(np.array([0.1, 0.2, -0.1]).tobytes())
         connection.execute(
             "INSERT INTO trial VALUES (3, 1, 'a', 'b', 'finished', 1, '{\"job\": \"train\", \"script\": \"flip\"}', "
-            "'d1', 'c0', 1.0, 0.4, 3, 50, ?, NULL)", (blob,),
-        )  # fmt: skip
+            "'d1', 'c0', 1.0, 0.4, 3, 50, ?, NULL)",
+            (blob,),
+        )
 
 
 def test_an_old_ledger_is_brought_into_the_chain_once(tmp_path):

@@ -18,7 +18,9 @@ HOUR = 3600
 
 
 def record(returns, first=0, bar_seconds=HOUR):
-    labels = np.datetime64("2024-01-01", "s") + (first + np.arange(len(returns))) * np.timedelta64(bar_seconds, "s")
+    labels = np.datetime64("2024-01-01", "s") + (first + np.arange(len(returns))) * np.timedelta64(
+        bar_seconds, "s"
+    )
     return Record.of(returns, labels, bar_seconds)
 
 
@@ -28,14 +30,26 @@ def noise(seed, size=1000):
 
 def look(kind, one: Record | None, number=1):
     if one is None:
-        return Look(number=number, kind=kind, study="s", data_fingerprint="d", runs=(), coverages=(), status="failed")
+        return Look(
+            number=number, kind=kind, study="s", data_fingerprint="d", runs=(), coverages=(), status="failed"
+        )
     returns, instants = record_hashes(one)
     sharpe = sharpe_ratio(one.net_return)
     return Look(
-        number=number, kind=kind, study="s", data_fingerprint="d", runs=(), coverages=(), status="finished",
-        sharpe=sharpe if np.isfinite(sharpe) else None, num_bars=len(one.net_return), bar_seconds=one.bar_seconds,
-        returns=returns, instants=instants, sketch=returns + instants,
-    )  # fmt: skip
+        number=number,
+        kind=kind,
+        study="s",
+        data_fingerprint="d",
+        runs=(),
+        coverages=(),
+        status="finished",
+        sharpe=sharpe if np.isfinite(sharpe) else None,
+        num_bars=len(one.net_return),
+        bar_seconds=one.bar_seconds,
+        returns=returns,
+        instants=instants,
+        sketch=returns + instants,
+    )
 
 
 def counted(*given):
@@ -46,14 +60,20 @@ def counted(*given):
     own = given[-1][1]
     returns, instants = record_hashes(own)
     return count_looks(
-        looks, own, sketches, lambda wanted: {name: records[name] for name in wanted}, own_returns=returns,
+        looks,
+        own,
+        sketches,
+        lambda wanted: {name: records[name] for name in wanted},
+        own_returns=returns,
         own_instants=instants,
-    )  # fmt: skip
+    )
 
 
 def test_the_sentence_says_how_many_of_which_kind():
     looks = Looks(
-        kinds={"training": 9, "sweep trial": 24, "re-scoring": 3, "screening": 1}, effective=31, sharpe_variance=None
+        kinds={"training": 9, "sweep trial": 24, "re-scoring": 3, "screening": 1},
+        effective=31,
+        sharpe_variance=None,
     )
     assert looks.sentence == (
         "37 looks at these bars (24 sweep trials, 9 trainings, 3 re-scorings, 1 screening; 31 effective)"
@@ -94,7 +114,9 @@ def test_starting_one_bar_later_is_nearly_the_same_look():
 def test_single_folds_and_windows_of_one_policy_are_looks_of_their_own():
     # The best of ten windows was chosen, although each agrees with the whole wherever they meet.
     whole = noise(1)
-    windows = [("re-scoring", record(whole[k : k + 300], first=k)) for k in range(0, 1000, 100) if k + 300 <= 1000]
+    windows = [
+        ("re-scoring", record(whole[k : k + 300], first=k)) for k in range(0, 1000, 100) if k + 300 <= 1000
+    ]
     found = counted(*windows, ("training", record(whole))).looks
     assert found.effective == found.total == 9
 
@@ -151,8 +173,10 @@ def test_a_coverage_overlaps_exactly_where_it_covers_a_bar(noise_world):
     panel, judged = noise_world.panel, slice(900, 1300)
     coverages = {
         f"{start} {stop}": Coverage.of(panel, slice(start, stop), source="")
-        for start in range(0, 1900, 90) for stop in (start + 30, start + 95, start + 700) if stop <= panel.num_bars
-    }  # fmt: skip
+        for start in range(0, 1900, 90)
+        for stop in (start + 30, start + 95, start + 700)
+        if stop <= panel.num_bars
+    }
     part = panel.slice_bars(judged.start, judged.stop)
     expected = {name for name, coverage in coverages.items() if coverage.covered(part, source="").any()}
     assert overlaps(coverages, panel, judged, source="") == expected

@@ -64,10 +64,18 @@ def test_text_from_users_is_escaped():
 
 
 GATE = GateConfig(
-    enforced=("sharpe",), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=10,
-    track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.2, max_placebo_rate=0.05,
-    min_cost_bps=None, max_plausible_sharpe=6.0,
-)  # fmt: skip
+    enforced=("sharpe",),
+    min_sharpe=1.0,
+    max_drawdown=-0.2,
+    min_deflated_sharpe=0.95,
+    min_trades=10,
+    track_record_confidence=0.95,
+    stress_cost_factor=2.0,
+    max_overfitting=0.2,
+    max_placebo_rate=0.05,
+    min_cost_bps=None,
+    max_plausible_sharpe=6.0,
+)
 
 
 class Always:

@@ -37,11 +37,14 @@ def rows_of(times=TIMES, price=100.0, seed=0):
     opened = np.concatenate([[price], close[:-1]])
     return pd.DataFrame(
         {
-            "open": opened, "high": np.maximum(opened, close), "low": np.minimum(opened, close), "close": close,
+            "open": opened,
+            "high": np.maximum(opened, close),
+            "low": np.minimum(opened, close),
+            "close": close,
             "volume": 1e4,
         },
         index=pd.DatetimeIndex(times),
-    )  # fmt: skip
+    )
 
 
 def notes_of(rows, *, env=ENV, instrument=COINS, folds=FOLDS):
@@ -173,5 +176,6 @@ def test_remarks_on_the_reading_are_told_and_files_not_read_loudly(caplog):
     with caplog.at_level(logging.INFO):
         tell(notes, logging.getLogger("rayjobs.study.report"))
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
-        ("WARNING", "data: c.zip in x was not read"), ("INFO", "data: XYZ: joined from 2 files (a, b)"),
-    ]  # fmt: skip
+        ("WARNING", "data: c.zip in x was not read"),
+        ("INFO", "data: XYZ: joined from 2 files (a, b)"),
+    ]

@@ -42,11 +42,21 @@ def hostile(scheme):
             unit="percent", profit_target=1.0, stop_loss=0.5, trailing_stop=0.7, time_limit_bars=10
         ),
         risk=replace(
-            env.risk, max_gross_exposure=0.6, max_position_exposure=0.1, max_daily_loss=0.001, max_drawdown=0.01,
-            max_var=1e-4, var_bars=5, max_entries_per_session=1, min_holding_bars=200, no_trade_open_bars=20,
-            no_trade_close_bars=20, flat_at_session_end="last_open", ruin_equity=0.95,
+            env.risk,
+            max_gross_exposure=0.6,
+            max_position_exposure=0.1,
+            max_daily_loss=0.001,
+            max_drawdown=0.01,
+            max_var=1e-4,
+            var_bars=5,
+            max_entries_per_session=1,
+            min_holding_bars=200,
+            no_trade_open_bars=20,
+            no_trade_close_bars=20,
+            flat_at_session_end="last_open",
+            ruin_equity=0.95,
         ),
-    )  # fmt: skip
+    )
 
 
 def scored(panel, kind, env, names=None, cost_factor=1.0):
@@ -87,7 +97,13 @@ def test_buy_and_hold_buys_once_and_holds_its_units_to_the_end(kind, scheme, cos
     instruments, env = instruments_of(panel, kind), hostile(scheme)
     (track,) = scored(panel, kind, env, ["buy_and_hold"], cost_factor)["buy_and_hold"]
     returns, turnovers, units = by_hand(
-        panel, instruments, env.initial_equity, START, STOP, holding(panel, instruments, [0, 1, 2]), cost_factor
+        panel,
+        instruments,
+        env.initial_equity,
+        START,
+        STOP,
+        holding(panel, instruments, [0, 1, 2]),
+        cost_factor,
     )
     agrees(track, returns, turnovers)
     assert np.count_nonzero(track.turnover) == 2  # bought at the first open, sold at the last close
@@ -179,7 +195,9 @@ def test_targeted_volatility_scales_equal_weights_by_what_the_sessions_before_sh
         assert annual > 0.1  # nothing is borrowed: the factor is below 1
         return [0.1 / annual / 3] * 3
 
-    agrees(track, *by_hand(panel, instruments, 2e7, START, STOP, rebalancing(panel, instruments, weights_at))[:2])
+    agrees(
+        track, *by_hand(panel, instruments, 2e7, START, STOP, rebalancing(panel, instruments, weights_at))[:2]
+    )
 
 
 def test_targeted_volatility_borrows_nothing_in_a_calm_market_and_waits_for_its_first_estimate():
@@ -188,11 +206,16 @@ def test_targeted_volatility_borrows_nothing_in_a_calm_market_and_waits_for_its_
     assert track.turnover[0] == pytest.approx(1.0, rel=1e-3)
     young = Window(start_bar=100, stop_bar=140)  # three sessions are 144 bars
     tracks = run_schedules(
-        {"v": standard_baselines(
-            panel, momentum_bars=20, hold_bars=1, rebalance_sessions=SESSIONS, target_volatility=0.1
-        )["volatility_targeted"]},
-        market_of(panel, "coins"), hostile("weights"), [young], rebalance_sessions=SESSIONS,
-    )  # fmt: skip
+        {
+            "v": standard_baselines(
+                panel, momentum_bars=20, hold_bars=1, rebalance_sessions=SESSIONS, target_volatility=0.1
+            )["volatility_targeted"]
+        },
+        market_of(panel, "coins"),
+        hostile("weights"),
+        [young],
+        rebalance_sessions=SESSIONS,
+    )
     assert (tracks["v"][0].turnover == 0).all()
 
 
@@ -262,7 +285,9 @@ def test_each_window_has_its_own_members_and_shares():
         {"held": SCRIPTED["buy_and_hold"](panel)}, market_of(panel, "coins"), hostile("weights"), windows
     )["held"]
     agrees(tracks[0], *by_hand(panel, instruments, 2e7, START, STOP, holding(panel, instruments, [0, 2]))[:2])
-    agrees(tracks[1], *by_hand(panel, instruments, 2e7, 901, 1_100, holding(panel, instruments, [0, 1, 2]))[:2])
+    agrees(
+        tracks[1], *by_hand(panel, instruments, 2e7, 901, 1_100, holding(panel, instruments, [0, 1, 2]))[:2]
+    )
 
 
 def test_warm_up_bars_change_nothing_and_latency_moves_the_purchase():
@@ -345,6 +370,8 @@ def test_a_window_that_the_schedule_does_not_cover_is_refused():
     panel = random_panel("coins")
     with pytest.raises(ValueError, match="outside the schedule's 1200 bars"):
         run_schedules(
-            {"b": SCRIPTED["buy_and_hold"](panel)}, market_of(panel, "coins"), venue_env("weights"),
+            {"b": SCRIPTED["buy_and_hold"](panel)},
+            market_of(panel, "coins"),
+            venue_env("weights"),
             [Window(start_bar=900, stop_bar=1_300)],
-        )  # fmt: skip
+        )

@@ -34,7 +34,9 @@ def following(panel, instruments, target, scheme, fraction=0.5, gross=1.0):
                 wishes.append(side * size * fraction * equity / worth[a])
         kept = sum(abs(h) * w for h, w, wish in zip(held, worth, wishes) if wish is None)
         wished = sum(abs(wish) * w for w, wish in zip(worth, wishes) if wish is not None)
-        factor = max(gross * equity - kept, 0.0) / wished if kept + wished > gross * equity and wished else 1.0
+        factor = (
+            max(gross * equity - kept, 0.0) / wished if kept + wished > gross * equity and wished else 1.0
+        )
         factor = factor if factor > 1e-9 else 0.0
         return [
             None if wish is None else in_lots(wish * factor, instruments[symbol])
@@ -64,7 +66,9 @@ def test_rules_earn_what_an_account_kept_by_hand_earns_under_every_scheme(kind, 
     )
     policy = Schedule(target_TA=momentum_sign(panel))
     result = score_fold(FOLD, policy, panel, market, env, scoring, seed=SEED)
-    drawn = random_targets(result.recording, panel.num_bars, scheme, np.random.default_rng([SEED, FOLD.index]))
+    drawn = random_targets(
+        result.recording, panel.num_bars, scheme, np.random.default_rng([SEED, FOLD.index])
+    )
     targets = {
         "flat": np.zeros(panel.close.shape),
         "momentum": signs(panel, 1.0),

@@ -68,7 +68,9 @@ def test_costs_are_multiplied_for_policy_and_baselines_alike(noise_world):
 def test_without_costs_the_record_says_so_to_the_gate(noise_world):
     free = scored(noise_world, script(noise_world, "flip"), cost_factor=0.0)
     assert np.asarray(free.recording.costs).sum() == 0.0
-    evidence = GateEvidence.of(WalkForwardResult(panel=noise_world.panel, folds=(free,)), SupportingEvidence())
+    evidence = GateEvidence.of(
+        WalkForwardResult(panel=noise_world.panel, folds=(free,)), SupportingEvidence()
+    )
     assert evidence.cost_factor == 0.0
 
 

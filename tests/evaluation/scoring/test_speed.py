@@ -21,10 +21,18 @@ from evaluation.windows.splits import Fold
 
 NUM_BARS, NUM_ASSETS = 1_000_001, 4
 GATE = GateConfig(
-    enforced=("sharpe",), min_sharpe=1.0, max_drawdown=-0.2, min_deflated_sharpe=0.95, min_trades=10,
-    track_record_confidence=0.95, stress_cost_factor=2.0, max_overfitting=0.2, max_placebo_rate=0.05,
-    min_cost_bps=None, max_plausible_sharpe=6.0,
-)  # fmt: skip
+    enforced=("sharpe",),
+    min_sharpe=1.0,
+    max_drawdown=-0.2,
+    min_deflated_sharpe=0.95,
+    min_trades=10,
+    track_record_confidence=0.95,
+    stress_cost_factor=2.0,
+    max_overfitting=0.2,
+    max_placebo_rate=0.05,
+    min_cost_bps=None,
+    max_plausible_sharpe=6.0,
+)
 
 
 def random_panel(random: np.random.Generator) -> Panel:
@@ -32,11 +40,18 @@ def random_panel(random: np.random.Generator) -> Panel:
     opened = np.vstack([close[:1], close[:-1]])
     times = np.datetime64("2020-01-01", "ns") + np.arange(NUM_BARS) * np.timedelta64(60, "s")
     return Panel(
-        symbols=("A", "B", "C", "D"), bar_utc=times, open=opened, high=np.maximum(opened, close),
-        low=np.minimum(opened, close), close=close, volume=np.full(close.shape, 1e4),
-        tradable=np.ones(close.shape, dtype=bool), session=times.astype("datetime64[D]").astype(np.int32),
-        calendar="24/7", bar_seconds=60,
-    )  # fmt: skip
+        symbols=("A", "B", "C", "D"),
+        bar_utc=times,
+        open=opened,
+        high=np.maximum(opened, close),
+        low=np.minimum(opened, close),
+        close=close,
+        volume=np.full(close.shape, 1e4),
+        tradable=np.ones(close.shape, dtype=bool),
+        session=times.astype("datetime64[D]").astype(np.int32),
+        calendar="24/7",
+        bar_seconds=60,
+    )
 
 
 def random_recording(fold: Fold, random: np.random.Generator) -> Recording:
@@ -49,22 +64,47 @@ def random_recording(fold: Fold, random: np.random.Generator) -> Recording:
     at = np.sort(random.integers(0, size - 20, count))
     asset, ones = random.integers(0, NUM_ASSETS, count), np.ones(count)
     fills = Fills(
-        decided_bar=bar[at] - 1, filled_bar=bar[at], asset=asset, units=ones, price=100.0 * ones,
-        costs=np.ones((count, 6)), reason=np.full(count, "signal"), place=np.zeros(count, dtype=np.int64),
-    )  # fmt: skip
+        decided_bar=bar[at] - 1,
+        filled_bar=bar[at],
+        asset=asset,
+        units=ones,
+        price=100.0 * ones,
+        costs=np.ones((count, 6)),
+        reason=np.full(count, "signal"),
+        place=np.zeros(count, dtype=np.int64),
+    )
     trades = Trades(
-        asset=asset, direction=np.ones(count, dtype=np.int64), entry_bar=bar[at], exit_bar=bar[at] + 10,
-        entry_price=100.0 * ones, exit_price=101.0 * ones, units=ones,
-        pnl=random.normal(size=count), mfe=ones, mae=-ones,
-        costs=np.ones((count, 6)), exit_reason=np.full(count, "signal"),
-    )  # fmt: skip
+        asset=asset,
+        direction=np.ones(count, dtype=np.int64),
+        entry_bar=bar[at],
+        exit_bar=bar[at] + 10,
+        entry_price=100.0 * ones,
+        exit_price=101.0 * ones,
+        units=ones,
+        pnl=random.normal(size=count),
+        mfe=ones,
+        mae=-ones,
+        costs=np.ones((count, 6)),
+        exit_reason=np.full(count, "signal"),
+    )
     wide = random.normal(0.0, 0.2, size=(size, NUM_ASSETS))
     return Recording(
-        symbols=np.arange(NUM_ASSETS), multiplier=np.ones(NUM_ASSETS), start_bar=fold.test.start, bar=bar,
-        equity=1e5 * np.concatenate([[1.0], np.cumprod(1.0 + returns)]), net_return=returns, units=wide,
-        target_units=wide, exposure=wide, turnover=np.full(size, 0.1), costs=np.ones((size, 6)), reward=returns,
-        complete=True, fills=fills, trades=trades,
-    )  # fmt: skip
+        symbols=np.arange(NUM_ASSETS),
+        multiplier=np.ones(NUM_ASSETS),
+        start_bar=fold.test.start,
+        bar=bar,
+        equity=1e5 * np.concatenate([[1.0], np.cumprod(1.0 + returns)]),
+        net_return=returns,
+        units=wide,
+        target_units=wide,
+        exposure=wide,
+        turnover=np.full(size, 0.1),
+        costs=np.ones((size, 6)),
+        reward=returns,
+        complete=True,
+        fills=fills,
+        trades=trades,
+    )
 
 
 @pytest.mark.slow

@@ -41,9 +41,15 @@ def study(signal_world):
 def scorer(world):
     def run(fold):
         return score_fold(
-            fold, FollowSignal(), world.panel, world.market, world.config, SCORING, seed=7,
+            fold,
+            FollowSignal(),
+            world.panel,
+            world.market,
+            world.config,
+            SCORING,
+            seed=7,
             oracle_direction=world.oracle_direction,
-        )  # fmt: skip
+        )
 
     return run
 

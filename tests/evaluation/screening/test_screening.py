@@ -21,18 +21,32 @@ from evaluation.screening.screen import (
 from evaluation.screening.summary import consensus, finding, summary_markdown
 
 CONFIG = ScreeningConfig(
-    bars="all", num_folds=3, horizon_bars=1, embargo_bars=5, models=("ridge", "forest"), penalty=1e-3, num_trees=10,
-    max_depth=3, max_rows=20_000, num_shuffles=2, num_blocks=8, confidence=0.95, seed=0,
-)  # fmt: skip
+    bars="all",
+    num_folds=3,
+    horizon_bars=1,
+    embargo_bars=5,
+    models=("ridge", "forest"),
+    penalty=1e-3,
+    num_trees=10,
+    max_depth=3,
+    max_rows=20_000,
+    num_shuffles=2,
+    num_blocks=8,
+    confidence=0.95,
+    seed=0,
+)
 
 
 def features_of(world, **more: np.ndarray) -> FeatureSet:
     columns = dict(world.panel.exogenous) | more
     return FeatureSet(
         asset=np.stack(list(columns.values()), axis=-1).astype(np.float32),
-        clock=np.zeros((world.panel.num_bars, 1), dtype=np.float32), asset_names=tuple(columns), clock_names=("none",),
-        lookback_bars=0, feature_hash="x",
-    )  # fmt: skip
+        clock=np.zeros((world.panel.num_bars, 1), dtype=np.float32),
+        asset_names=tuple(columns),
+        clock_names=("none",),
+        lookback_bars=0,
+        feature_hash="x",
+    )
 
 
 def screened(

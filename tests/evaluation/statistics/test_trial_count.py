@@ -77,7 +77,9 @@ def test_trials_that_never_traded_are_one_cluster_of_their_own():
 def test_clusters_do_not_depend_on_how_many_are_compared_at_once():
     random = np.random.default_rng(4)
     ideas = random.normal(size=(200, 64))
-    rows = np.concatenate([ideas, ideas + 1e-3 * random.normal(size=ideas.shape), random.normal(size=(300, 64))])
+    rows = np.concatenate(
+        [ideas, ideas + 1e-3 * random.normal(size=ideas.shape), random.normal(size=(300, 64))]
+    )
     leader, _ = leader_clusters(rows)
     assert leader.tolist() == [*range(200), *range(200), *range(400, 700)]
 

@@ -18,11 +18,17 @@ UNITS = {"lstm": 20, "gru": 16, "mlp": 48, "attention": 20}
 
 def config(core="lstm", **changes):
     facts = {
-        "core": core, "encoder_units": 24, "core_units": UNITS[core], "value_units": 8, "initial_memory_bars": 8,
+        "core": core,
+        "encoder_units": 24,
+        "core_units": UNITS[core],
+        "value_units": 8,
+        "initial_memory_bars": 8,
         "symbol_embedding": True,
         "attention": AttentionConfig(window_bars=4, heads=2) if core == "attention" else None,
-        "weights_distribution": "squashed_gaussian", "action_masks": False, "compiled": "auto",
-    }  # fmt: skip
+        "weights_distribution": "squashed_gaussian",
+        "action_masks": False,
+        "compiled": "auto",
+    }
     return NetworkConfig(**{**facts, **changes})
 
 
@@ -166,9 +172,13 @@ def exported():
     """A policy for three assets, as it is loaded for acting."""
     spec = DistributionSpec(kind="categorical", num_assets=3, choices=3)
     contract = PolicyContract(
-        layout=layout(3), feature_hash="", standardiser=None, action_scheme="direction", actions=spec,
+        layout=layout(3),
+        feature_hash="",
+        standardiser=None,
+        action_scheme="direction",
+        actions=spec,
         network=config(),
-    )  # fmt: skip
+    )
     return TrainedPolicy(contract, network(3, config()).state_dict())
 
 

@@ -22,7 +22,9 @@ def test_what_is_not_a_number_stays_one():
     assert torch.isnan(tanh_(torch.tensor([torch.nan, 0.0]))).tolist() == [True, False]
     gates = torch.zeros(1, 4 * H)
     gates[0, 3 * H] = torch.nan
-    outputs, _ = CompiledArithmetic().lstm_step(gates, torch.zeros(4 * H, H), torch.zeros(1, H), torch.zeros(1, H))
+    outputs, _ = CompiledArithmetic().lstm_step(
+        gates, torch.zeros(4 * H, H), torch.zeros(1, H), torch.zeros(1, H)
+    )
     assert torch.isnan(outputs[0]).tolist() == [True] + [False] * (H - 1)
 
 

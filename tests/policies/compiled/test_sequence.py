@@ -19,10 +19,14 @@ def leaves(num_sequences, num_assets, with_common):
     keep[0, rows // 2] = keep[4, 0] = 0.0
     assert keep.mean() > 0.5
     found = {
-        "inputs": draw(L, rows, M), "common": draw(L, num_sequences if with_common else 0, 4 * H),
-        "input_weight": 0.3 * draw(4 * H, M), "bias": draw(4 * H), "weight": 0.3 * draw(4 * H, H),
-        "hidden": draw(rows, H), "cell": draw(rows, H),
-    }  # fmt: skip
+        "inputs": draw(L, rows, M),
+        "common": draw(L, num_sequences if with_common else 0, 4 * H),
+        "input_weight": 0.3 * draw(4 * H, M),
+        "bias": draw(4 * H),
+        "weight": 0.3 * draw(4 * H, H),
+        "hidden": draw(rows, H),
+        "cell": draw(rows, H),
+    }
     return {name: value.requires_grad_() for name, value in found.items()}, keep
 
 

@@ -20,11 +20,20 @@ from rayjobs.bench.numpy_env.full import NumpyFullEnv
 
 NUM_ENVS, NUM_ASSETS, NUM_STEPS = 96, 3, 400
 FLOWS = {
-    "turnover": c.TURNOVER, "commission": c.COMMISSION, "spread": c.SPREAD, "slippage": c.SLIPPAGE,
-    "impact": c.IMPACT, "funding": c.FUNDING_PAID, "borrow": c.BORROW_PAID, "realised": c.REALISED,
-    "fills": c.NUM_FILLS, "breaches": c.BREACHES, "net_return": c.NET_RETURN, "gross": c.GROSS,
+    "turnover": c.TURNOVER,
+    "commission": c.COMMISSION,
+    "spread": c.SPREAD,
+    "slippage": c.SLIPPAGE,
+    "impact": c.IMPACT,
+    "funding": c.FUNDING_PAID,
+    "borrow": c.BORROW_PAID,
+    "realised": c.REALISED,
+    "fills": c.NUM_FILLS,
+    "breaches": c.BREACHES,
+    "net_return": c.NET_RETURN,
+    "gross": c.GROSS,
     "equity": c.EQUITY_AFTER,
-}  # fmt: skip
+}
 
 REASONS_INSIDE = ("signal", "stop_loss", "profit_target", "trailing_stop", "liquidation", "ruin")
 
@@ -49,18 +58,31 @@ def rough_market(seed: int, holes: float) -> Market:
     panel = Panel(
         symbols=tuple(f"S{a}" for a in range(NUM_ASSETS)),
         bar_utc=np.datetime64("2021-03-01T00:00", "ns") + bar * np.timedelta64(1800, "s"),
-        open=open_, high=high, low=low, close=close, volume=volume, tradable=~(missing | frozen),
-        session=(18_687 + bar // 24).astype(np.int32), calendar="24/7", bar_seconds=1800,
+        open=open_,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        tradable=~(missing | frozen),
+        session=(18_687 + bar // 24).astype(np.int32),
+        calendar="24/7",
+        bar_seconds=1800,
         exogenous={"funding_rate": rng.normal(0, 1e-3, shape)},
-    )  # fmt: skip
+    )
     features = FeatureSet(
-        asset=rng.normal(size=(*shape, 3)).astype(np.float32), clock=rng.normal(size=(shape[0], 2)).astype(np.float32),
-        asset_names=("x", "y", "z"), clock_names=("sin", "cos"), lookback_bars=2, feature_hash="noise",
-    )  # fmt: skip
+        asset=rng.normal(size=(*shape, 3)).astype(np.float32),
+        clock=rng.normal(size=(shape[0], 2)).astype(np.float32),
+        asset_names=("x", "y", "z"),
+        clock_names=("sin", "cos"),
+        lookback_bars=2,
+        feature_hash="noise",
+    )
     instrument = replace(
-        CATALOGUE["crypto_perpetual"], borrow_rate=0.05, initial_margin_fraction=0.13,
+        CATALOGUE["crypto_perpetual"],
+        borrow_rate=0.05,
+        initial_margin_fraction=0.13,
         maintenance_margin_fraction=0.12,
-    )  # fmt: skip
+    )
     context = ContextConfig(atr_bars=14, volatility_bars=20, adv_bars=20, until_full="no_entry")
     return Market.build(panel, features, dict.fromkeys(panel.symbols, instrument), context)
 
@@ -72,13 +94,25 @@ def tight_config():
         base,
         sizing=replace(base.sizing, target_volatility=3.0, max_fraction=4.0),
         risk=replace(
-            base.risk, max_gross_exposure=6.5, max_position_exposure=2.5, max_daily_loss=0.15, max_drawdown=0.3,
-            max_var=0.03, var_bars=20, var_level=0.9, max_entries_per_session=6, min_holding_bars=4,
-            no_trade_open_bars=2, no_trade_close_bars=2, ruin_equity=0.6,
+            base.risk,
+            max_gross_exposure=6.5,
+            max_position_exposure=2.5,
+            max_daily_loss=0.15,
+            max_drawdown=0.3,
+            max_var=0.03,
+            var_bars=20,
+            var_level=0.9,
+            max_entries_per_session=6,
+            min_holding_bars=4,
+            no_trade_open_bars=2,
+            no_trade_close_bars=2,
+            ruin_equity=0.6,
         ),
-        barriers=replace(base.barriers, profit_target=8.0, stop_loss=8.0, trailing_stop=9.0, time_limit_bars=12),
+        barriers=replace(
+            base.barriers, profit_target=8.0, stop_loss=8.0, trailing_stop=9.0, time_limit_bars=12
+        ),
         episode=replace(base.episode, bars=120),
-    )  # fmt: skip
+    )
 
 
 def actions_held(held_bars: int) -> np.ndarray:
@@ -97,9 +131,12 @@ def kernel_env(market: Market, config) -> PortfolioVectorEnv:
 def numpy_env(market: Market, kernel: PortfolioVectorEnv) -> NumpyFullEnv:
     """The NumPy env of the same config, which starts its episodes where the kernel has just started its own."""
     return NumpyFullEnv(
-        market, kernel.config, num_envs=NUM_ENVS, window=kernel.windows[0],
+        market,
+        kernel.config,
+        num_envs=NUM_ENVS,
+        window=kernel.windows[0],
         draw_starts=lambda rows: kernel.rows.counter[rows, c.START].astype(np.int64),
-    )  # fmt: skip
+    )
 
 
 def assert_same_step(kernel, ours, expected, got) -> None:

@@ -60,8 +60,18 @@ def test_an_honest_run_passes_every_check_and_leaves_both_reports(honest, capsys
     assert failures(honest) == {}
     assert "Nothing wrong was found" in capsys.readouterr().out
     text = (honest / "audit_report.md").read_text()
-    for section in ("Data and splits", "Leak", "Normalisation", "Execution", "Costs", "Metrics", "Reproduction",
-                    "Ppo settings", "Callbacks", "Warnings"):  # fmt: skip
+    for section in (
+        "Data and splits",
+        "Leak",
+        "Normalisation",
+        "Execution",
+        "Costs",
+        "Metrics",
+        "Reproduction",
+        "Ppo settings",
+        "Callbacks",
+        "Warnings",
+    ):
         assert f"## {section}" in text
     checks = json.loads((honest / "audit_report.json").read_text())["checks"]
     assert sum(check["outcome"] == "pass" for check in checks) >= 25
@@ -163,9 +173,11 @@ def test_a_contract_that_hides_what_was_seen_is_found_even_with_its_hash_in_fold
     assert "it was changed, or comes from another run" in found["contract, recorded, fold 0"]
     policy = TrainedPolicy.load(run / "checkpoints" / "fold_00" / "best")
     change_table(
-        run / "walk_forward" / "folds.csv", lambda t: t.__setitem__("contract_hash", t["contract_hash"].where(
-            t["fold"] != 0, policy.contract_hash)),
-    )  # fmt: skip
+        run / "walk_forward" / "folds.csv",
+        lambda t: t.__setitem__(
+            "contract_hash", t["contract_hash"].where(t["fold"] != 0, policy.contract_hash)
+        ),
+    )
     assert list(failures(run, "contract")) == ["contract, seen bars, fold 0"]
 
 

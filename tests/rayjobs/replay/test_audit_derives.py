@@ -110,7 +110,9 @@ def failed_files(recorded: Path, again: Path) -> dict[str, str]:
     return {check.name: check.detail for check in checks if check.outcome == "fail"}
 
 
-@pytest.mark.parametrize("seed", [*range(30), *(pytest.param(n, marks=pytest.mark.slow) for n in range(30, 200))])
+@pytest.mark.parametrize(
+    "seed", [*range(30), *(pytest.param(n, marks=pytest.mark.slow) for n in range(30, 200))]
+)
 def test_a_random_edit_of_a_random_entry_is_found_and_named(honest_files, seed):
     recorded, again = honest_files
     file, entry = edit_at_random(recorded, np.random.default_rng(seed))
@@ -119,7 +121,9 @@ def test_a_random_edit_of_a_random_entry_is_found_and_named(honest_files, seed):
     assert entry in found[file]
 
 
-@pytest.mark.parametrize("seed", [1000, 1001, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1002, 1012))])
+@pytest.mark.parametrize(
+    "seed", [1000, 1001, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1002, 1012))]
+)
 def test_a_random_edit_is_found_by_the_whole_audit(run, seed):
     file, entry = edit_at_random(run, np.random.default_rng(seed))
     found = lies(run)

@@ -39,8 +39,15 @@ def found(run: Path, code: ExitCode) -> dict[str, str]:
 
 def test_a_run_is_sealed_once_with_its_exported_policies_and_its_root_in_the_ledger(sealed):
     manifest = read_manifest(sealed)
-    assert {"config.yaml", "verdict.json", "report.html", "progress.csv", "backtest/trades.csv", "evidence.json",
-            "checkpoints/fold_00/best/weights.safetensors"} <= {file.path for file in manifest.files}  # fmt: skip
+    assert {
+        "config.yaml",
+        "verdict.json",
+        "report.html",
+        "progress.csv",
+        "backtest/trades.csv",
+        "evidence.json",
+        "checkpoints/fold_00/best/weights.safetensors",
+    } <= {file.path for file in manifest.files}
     assert Ledger(sealed.parents[1] / "ledger.sqlite").seals(sealed.name) == [manifest.root]
     assert run_identity(sealed) == sealed.name
 

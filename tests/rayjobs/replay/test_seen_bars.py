@@ -219,8 +219,9 @@ def test_a_script_has_seen_nothing_wherever_it_is_scored(tmp_path):
     run = make_run(tmp_path, "policy=flip", base=BASE)
     bars = written(tmp_path / "bars", "2018-02-10", "2018-03-10", BTC="BTC", ETH="ETH")
     for data in (
-        ["data.start_utc=2018-02-10", "data.stop_utc=2018-03-10"], ["data=files", f"data.path={bars}"]
-    ):  # fmt: skip
+        ["data.start_utc=2018-02-10", "data.stop_utc=2018-03-10"],
+        ["data=files", f"data.path={bars}"],
+    ):
         returns, verdict = scored(run, tmp_path, "windows=whole", *data, *LENIENT)
         assert not (returns["in_sample"] | returns["hindsight"]).any()
         assert verdict["pass"] is True

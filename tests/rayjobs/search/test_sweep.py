@@ -135,8 +135,13 @@ def run(directory: Path, *arguments: str) -> tuple[ExitCode, Path]:
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_sweep_ends_with_a_ranking_a_verdict_and_a_page(tmp_path, capsys):
-    code, study = run(tmp_path, "search.num_trials=4", "search.scheduler.rungs=[0.5]", "search.seeds=[0,1]",
-                      "tracking=wandb")  # fmt: skip
+    code, study = run(
+        tmp_path,
+        "search.num_trials=4",
+        "search.scheduler.rungs=[0.5]",
+        "search.seeds=[0,1]",
+        "tracking=wandb",
+    )
     assert code == ExitCode.DONE
     facts = json.loads((study / "study.json").read_text())
     assert facts["trials"]["complete"] + facts["trials"]["pruned"] == 4
@@ -225,8 +230,13 @@ def test_ctrl_c_ends_a_sweep_cleanly_and_says_how_to_go_on(tmp_path):
         f"run.directory={tmp_path}",
         "search.num_trials=50",
     ]
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-                           env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    job = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline and not list(tmp_path.glob("planted_signal/sweeps/*/trials/0*.npy")):
         assert job.poll() is None

@@ -19,9 +19,15 @@ from rayjobs.storage.resume import check_same_data, run_to_resume
 from rayjobs.training.policy_training import PolicyTraining
 
 MARKET = NoiseConfig(
-    seed=1, num_bars=60, num_assets=2, bar_seconds=1800, start_utc="2020-01-01", volatility=0.002, noise_features=1,
+    seed=1,
+    num_bars=60,
+    num_assets=2,
+    bar_seconds=1800,
+    start_utc="2020-01-01",
+    volatility=0.002,
+    noise_features=1,
     cost_bps=2.0,
-)  # fmt: skip
+)
 
 
 def a_run(root, name, status, *, pid=0, fingerprint="a" * 64):
@@ -110,8 +116,12 @@ def test_a_training_does_not_go_on_from_a_checkpoint_of_other_bars(tmp_path):
     (tmp_path / "iteration_000010").mkdir()
     (tmp_path / "iteration_000010" / "training.json").write_text(json.dumps(record))
     spec = SimpleNamespace(
-        label="fold 0", directory=tmp_path, fold=0, contract=SimpleNamespace(origin=None),
-        trainer=SimpleNamespace(total_env_steps=100), ppo=SimpleNamespace(batch_steps=10),
-    )  # fmt: skip
+        label="fold 0",
+        directory=tmp_path,
+        fold=0,
+        contract=SimpleNamespace(origin=None),
+        trainer=SimpleNamespace(total_env_steps=100),
+        ppo=SimpleNamespace(batch_steps=10),
+    )
     with pytest.raises(ValueError, match="was not trained on the bars of this training"):
         PolicyTraining(spec)

@@ -253,10 +253,15 @@ def test_two_machines_that_write_to_one_uri_at_once_lose_no_look(uri, tmp_path, 
             for seed in seeds:
                 ledger.enter(
                     LookEntry(
-                        kind="training", study="s", identity={}, seed=seed, data_fingerprint="d", code_commit="c",
+                        kind="training",
+                        study="s",
+                        identity={},
+                        seed=seed,
+                        data_fingerprint="d",
+                        code_commit="c",
                         run=f"{cache} {seed}",
                     )
-                )  # fmt: skip
+                )
         return ledger
 
     def counted(ledger) -> int:
@@ -279,11 +284,22 @@ def test_nothing_at_a_uri_is_one_sentence(uri):
 @pytest.mark.slow
 def test_a_run_at_a_uri_is_killed_and_gone_on_with_on_a_machine_that_has_nothing(uri, line, tmp_path):
     small = [
-        "+experiment=planted_signal", "tracking=none", "data.num_bars=3000", "walk_forward=single_fold",
-        "walk_forward.train_bars=2000", "walk_forward.test_bars=500", "env.episode.bars=48", "algo.num_envs=16",
-        "algo.fragment_bars=32", "algo.minibatch_steps=256", "trainer.total_env_steps=32768",
-        "trainer.checkpoint_every=1", "gate.enforce=false", "cluster.num_cpus=1", f"run.directory='{uri}'",
-    ]  # fmt: skip
+        "+experiment=planted_signal",
+        "tracking=none",
+        "data.num_bars=3000",
+        "walk_forward=single_fold",
+        "walk_forward.train_bars=2000",
+        "walk_forward.test_bars=500",
+        "env.episode.bars=48",
+        "algo.num_envs=16",
+        "algo.fragment_bars=32",
+        "algo.minibatch_steps=256",
+        "trainer.total_env_steps=32768",
+        "trainer.checkpoint_every=1",
+        "gate.enforce=false",
+        "cluster.num_cpus=1",
+        f"run.directory='{uri}'",
+    ]
 
     def train(*arguments: str, cache: str, **options) -> subprocess.Popen:
         environment = os.environ | {"RAYFOLD_CACHE": str(tmp_path / cache), "OMP_NUM_THREADS": "1"}

@@ -30,11 +30,16 @@ def write_bars(folder, *, step="30min", num_rows=1000, split_at=None, symbol="XY
     opened = np.concatenate([[100.0], close[:-1]])
     table = pd.DataFrame(
         {
-            "timestamp": pd.date_range("2024-01-01", periods=num_rows, freq=step).strftime("%Y-%m-%d %H:%M:%S"),
-            "open": opened, "high": np.maximum(opened, close), "low": np.minimum(opened, close), "close": close,
+            "timestamp": pd.date_range("2024-01-01", periods=num_rows, freq=step).strftime(
+                "%Y-%m-%d %H:%M:%S"
+            ),
+            "open": opened,
+            "high": np.maximum(opened, close),
+            "low": np.minimum(opened, close),
+            "close": close,
             "volume": 1e5,
         }
-    )  # fmt: skip
+    )
     if split_at is not None:
         table.loc[split_at:, ["open", "high", "low", "close"]] /= 4.0
     table.to_csv(folder / f"{symbol}.csv", index=False)

@@ -27,9 +27,12 @@ def world(experiment):
     panel = load(config.data).panel
     nothing = FeatureSet(
         asset=np.zeros((panel.num_bars, panel.num_assets, 1), dtype=np.float32),
-        clock=np.zeros((panel.num_bars, 1), dtype=np.float32), asset_names=("none",), clock_names=("none",),
-        lookback_bars=0, feature_hash="none",
-    )  # fmt: skip
+        clock=np.zeros((panel.num_bars, 1), dtype=np.float32),
+        asset_names=("none",),
+        clock_names=("none",),
+        lookback_bars=0,
+        feature_hash="none",
+    )
     terms = config.instruments.for_symbols(panel.symbols)
     market, fold = Market.build(panel, nothing, terms), config.walk_forward.folds(panel.num_bars)[-1]
     return panel, market, SCRIPTED["buy_and_hold"](panel), terms, fold
@@ -38,7 +41,10 @@ def world(experiment):
 def cost(units, price, term, costs):
     """Of fills (A,) of one asset or more: half the spread, the fee and what an order slips, as the costs say."""
     notional = np.abs(units) * price
-    spread = notional * term["half_spread_bps"] / 1e4 + np.abs(units) * term["half_spread_ticks"] * term["tick_size"]
+    spread = (
+        notional * term["half_spread_bps"] / 1e4
+        + np.abs(units) * term["half_spread_ticks"] * term["tick_size"]
+    )
     fee = np.abs(units) * term["commission_per_unit"] + notional * term["taker_fee_bps"] / 1e4
     if costs.half_spread_bps is not None:
         spread = notional * costs.half_spread_bps / 1e4
@@ -61,7 +67,9 @@ def held_by_hand(panel, terms, costs, window: Window, equity: float):
     for bar in range(first, last + 1):
         room = np.inf if costs.max_participation is None else costs.max_participation * panel.volume[bar]
         bought = np.where(panel.tradable[bar], np.minimum(units - held, room), 0.0)  # the rest is carried on
-        cash -= np.where(bought > 0, bought * panel.open[bar] + cost(bought, panel.open[bar], term, costs), 0).sum()
+        cash -= np.where(
+            bought > 0, bought * panel.open[bar] + cost(bought, panel.open[bar], term, costs), 0
+        ).sum()
         held = held + bought
         curve.append(cash + (held * close[bar]).sum())
     curve[-1] -= cost(units, close[last], term, costs).sum()
@@ -74,11 +82,7 @@ FAST = {*((e, v) for e in EXPERIMENTS[:2] for v in ENVS), *((e, "weights") for e
 
 @pytest.mark.parametrize(
     ("experiment", "env"),
-    [
-        pytest.param(e, v, marks=() if (e, v) in FAST else pytest.mark.slow)
-        for e in EXPERIMENTS
-        for v in ENVS
-    ],
+    [pytest.param(e, v, marks=() if (e, v) in FAST else pytest.mark.slow) for e in EXPERIMENTS for v in ENVS],
 )
 def test_buy_and_hold_is_bought_once_and_held_under_every_bundled_experiment_and_env(experiment, env):
     panel, market, schedule, terms, fold = world(experiment)

@@ -38,8 +38,14 @@ def test_a_statement_is_read_with_and_without_a_plus(argument):
 )  # fmt: skip
 def test_a_wrong_statement_is_one_sentence_and_code_2(tmp_path, capsys, argument, sentence):
     bars = write_files(noise(), tmp_path / "bars")
-    arguments = [*bars, "features=exogenous", "walk_forward.train_bars=700", "walk_forward.test_bars=300",
-                 f"run.directory={tmp_path}", argument]  # fmt: skip
+    arguments = [
+        *bars,
+        "features=exogenous",
+        "walk_forward.train_bars=700",
+        "walk_forward.test_bars=300",
+        f"run.directory={tmp_path}",
+        argument,
+    ]
     assert run_entry_point(train, "train", arguments) is ExitCode.BAD_INPUT
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert sentence in line

@@ -64,7 +64,9 @@ def noise(seed: int, mean: float = 0.0, size: int = STOP - START):
 RUNS = iter(range(10_000))
 
 
-def enter(folder, *overrides: str, returns=None, bars: slice = slice(START, STOP), run: str | None = None, **options):
+def enter(
+    folder, *overrides: str, returns=None, bars: slice = slice(START, STOP), run: str | None = None, **options
+):
     """Run a job that earns `returns` and leaves them in its directory; what was counted."""
     setting = Setting(folder, *overrides, run=run or f"2030010{next(RUNS):05d}", **options)
     returns = noise(1, size=bars.stop - bars.start) if returns is None else returns
@@ -154,7 +156,8 @@ def shifted(panel, drop: int = 0, symbols=None):
         return panel
     order = [panel.symbols.index(old) for old, _ in symbols]
     columns = {
-        name: getattr(panel, name)[:, order] for name in ("open", "high", "low", "close", "volume", "tradable")
+        name: getattr(panel, name)[:, order]
+        for name in ("open", "high", "low", "close", "volume", "tradable")
     }
     exogenous = {name: values[:, order] for name, values in panel.exogenous.items()}
     return replace(panel, symbols=tuple(new for _, new in symbols), exogenous=exogenous, **columns)
@@ -165,7 +168,9 @@ def two_symbols(tmp_path):
     return setting.panel, setting.panel.symbols
 
 
-@pytest.mark.parametrize("case", ["one bar later", "another order", "a subset", "other names", "part of the bars"])
+@pytest.mark.parametrize(
+    "case", ["one bar later", "another order", "a subset", "other names", "part of the bars"]
+)
 def test_the_same_bars_are_the_same_whatever_they_are_called(tmp_path, case):
     panel, (first, second) = two_symbols(tmp_path)
     other = {
@@ -178,7 +183,9 @@ def test_the_same_bars_are_the_same_whatever_they_are_called(tmp_path, case):
     assert case == "part of the bars" or other.fingerprint != panel.fingerprint
     enter(tmp_path)
     bars = slice(900, 1100) if case == "part of the bars" else slice(START, STOP)
-    found = enter(tmp_path, "algo.gamma=0.9", panel=other, returns=noise(5, size=bars.stop - bars.start), bars=bars)
+    found = enter(
+        tmp_path, "algo.gamma=0.9", panel=other, returns=noise(5, size=bars.stop - bars.start), bars=bars
+    )
     assert found.looks.total == 2
 
 
@@ -232,7 +239,9 @@ def test_an_error_after_the_look_is_finished_does_not_undo_it(tmp_path):
 def test_the_spread_is_that_of_different_trained_looks_on_the_same_bars(tmp_path):
     enter(tmp_path, returns=noise(1, 0.002))
     enter(tmp_path, "policy=flip", returns=noise(9, -0.05))  # a script is counted but is no rival
-    enter(tmp_path, "algo.gamma=0.8", returns=noise(4, size=50), bars=slice(400, 450))  # few bars: counted only
+    enter(
+        tmp_path, "algo.gamma=0.8", returns=noise(4, size=50), bars=slice(400, 450)
+    )  # few bars: counted only
     found = enter(tmp_path, "algo.gamma=0.9", returns=noise(2, 0.001))
     assert found.looks.total == 4
     np.testing.assert_array_equal(found.rivals_TN, np.column_stack([noise(2, 0.001), noise(1, 0.002)]))
@@ -318,9 +327,13 @@ def test_a_sweep_on_the_disk_counts_as_many_trials_as_it_shows(tmp_path):
     rows = ["trial,repeat_of", "0,", "1,", "2,", "3,", "4,3"]  # the fourth failed, and was tried again
     (sweep / "trials.csv").write_text("\n".join(rows) + "\n")
     note_look(
-        sweep, kind="sweep trial", study="train/x", data_fingerprint=setting.panel.fingerprint,
-        coverage=Coverage.of(setting.panel, bars, source=describe(setting.config.data)), head=setting.ledger.head(),
-    )  # fmt: skip
+        sweep,
+        kind="sweep trial",
+        study="train/x",
+        data_fingerprint=setting.panel.fingerprint,
+        coverage=Coverage.of(setting.panel, bars, source=describe(setting.config.data)),
+        head=setting.ledger.head(),
+    )
     found = enter(tmp_path).looks
     assert dict(found.kinds) == {"training": 1, "sweep trial": 4}
     assert found.effective == 5

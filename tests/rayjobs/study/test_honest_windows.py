@@ -76,10 +76,18 @@ def daily_panel(num_bars: int) -> Panel:
     close = 100.0 * np.exp(np.cumsum(0.01 * random.standard_normal((num_bars, 2)), axis=0))
     bar_utc = np.datetime64("2020-01-01", "ns") + np.arange(num_bars) * np.timedelta64(1800, "s")
     return Panel(
-        symbols=("BTC", "ETH"), bar_utc=bar_utc, open=close, high=close, low=close, close=close,
-        volume=np.ones_like(close), tradable=np.ones(close.shape, dtype=bool),
-        session=bar_utc.astype("datetime64[D]").astype(np.int32), calendar="24/7", bar_seconds=1800,
-    )  # fmt: skip
+        symbols=("BTC", "ETH"),
+        bar_utc=bar_utc,
+        open=close,
+        high=close,
+        low=close,
+        close=close,
+        volume=np.ones_like(close),
+        tradable=np.ones(close.shape, dtype=bool),
+        session=bar_utc.astype("datetime64[D]").astype(np.int32),
+        calendar="24/7",
+        bar_seconds=1800,
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -131,9 +139,11 @@ def cut(splitter: WalkForward, panel: Panel, periods: str):
     if periods == "bars":
         return splitter.folds(panel.num_bars)
     in_days = replace(
-        splitter, train_bars=max(splitter.train_bars // DAY, 1), test_bars=max(splitter.test_bars // DAY, 1),
+        splitter,
+        train_bars=max(splitter.train_bars // DAY, 1),
+        test_bars=max(splitter.test_bars // DAY, 1),
         step_bars=None,
-    )  # fmt: skip
+    )
     if periods == "sessions":
         return in_days.folds_of_periods(panel.session)
     return replace(in_days, train_bars=1, test_bars=1).folds_of_periods(calendar_months(panel.bar_utc))

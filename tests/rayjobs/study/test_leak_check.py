@@ -27,7 +27,10 @@ FEW_BARS = (
 
 @pytest.mark.parametrize(
     "experiment",
-    ["crypto_portfolio", *(pytest.param(e, marks=pytest.mark.slow) for e in ("planted_signal", "spy_intraday"))],
+    [
+        "crypto_portfolio",
+        *(pytest.param(e, marks=pytest.mark.slow) for e in ("planted_signal", "spy_intraday")),
+    ],
 )
 def test_an_honest_study_is_clean_at_enough_cuts_well_within_a_minute(experiment):
     study = study_of(f"+experiment={experiment}")
@@ -89,8 +92,10 @@ def test_whatever_may_change_what_is_found_is_compared_again(monkeypatch, change
         other = study
     else:
         overrides += {
-            "seed": ["seed=5"], "context": ["context=bars_1m"], "instrument": ["instruments=us_stock"]
-        }[change]  # fmt: skip
+            "seed": ["seed=5"],
+            "context": ["context=bars_1m"],
+            "instrument": ["instruments=us_stock"],
+        }[change]
         other = replace(study_of(*overrides), features=study.features)
     leak_report(other)
     assert len(compared) == 2

@@ -24,17 +24,30 @@ PLAIN = (
     "scoring.placebo_strategies=0",
 )
 CRYPTO = (
-    "+experiment=crypto_portfolio", "data.start_utc=2019-03-01", "data.stop_utc=2019-04-01", "data.symbols=[BTC,ETH]",
-    "walk_forward.train_bars=600", "walk_forward.test_bars=300", *PLAIN,
-)  # fmt: skip
-SPY = (
-    "+experiment=spy_intraday", "data.start_utc=2019-06-03", "data.stop_utc=2019-06-29", "walk_forward.train_bars=3000",
-    "walk_forward.test_bars=1500", "walk_forward.embargo_bars=0", *PLAIN,
-)  # fmt: skip
-PLANTED = (
-    "+experiment=planted_signal", "data.num_bars=1400", "walk_forward.train_bars=500", "walk_forward.test_bars=300",
+    "+experiment=crypto_portfolio",
+    "data.start_utc=2019-03-01",
+    "data.stop_utc=2019-04-01",
+    "data.symbols=[BTC,ETH]",
+    "walk_forward.train_bars=600",
+    "walk_forward.test_bars=300",
     *PLAIN,
-)  # fmt: skip
+)
+SPY = (
+    "+experiment=spy_intraday",
+    "data.start_utc=2019-06-03",
+    "data.stop_utc=2019-06-29",
+    "walk_forward.train_bars=3000",
+    "walk_forward.test_bars=1500",
+    "walk_forward.embargo_bars=0",
+    *PLAIN,
+)
+PLANTED = (
+    "+experiment=planted_signal",
+    "data.num_bars=1400",
+    "walk_forward.train_bars=500",
+    "walk_forward.test_bars=300",
+    *PLAIN,
+)
 
 
 def full_costs(run) -> dict:

@@ -23,9 +23,11 @@ def test_a_feature_that_peeks_on_few_bars_is_named(monkeypatch, every):
     feature = Feature(name="rare", kind="asset", function=rare_peek)
     monkeypatch.setattr(compute, "FEATURES", {**compute.FEATURES, "rare": feature})
     study = study_of(
-        "+experiment=planted_signal", "data.num_bars=9000", *SMALL,
+        "+experiment=planted_signal",
+        "data.num_bars=9000",
+        *SMALL,
         f"+features.specs.rare={{name: rare, params: {{every: {every}}}}}",
-    )  # fmt: skip
+    )
     report = leak_report(study)
     assert {(finding.kind, finding.culprit) for finding in report.findings} == {("feature", f"rare_{every}")}
     assert "it reads up to 1 bar(s) ahead" in str(report)

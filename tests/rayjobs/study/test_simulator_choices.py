@@ -104,19 +104,29 @@ SETTINGS = [
     setting("env.action.allow_short", True, False),
     setting("env.action.rebalance_band", 0.0, 0.3, **{"env.action.scheme": "weights"}),
     setting(
-        RULE, "fixed_units", "fixed_fraction", "atr_risk", "volatility_target", "fractional_kelly",
-        "equity_schedule", **{"env.sizing.kelly_min_trades": 1},
+        RULE,
+        "fixed_units",
+        "fixed_fraction",
+        "atr_risk",
+        "volatility_target",
+        "fractional_kelly",
+        "equity_schedule",
+        **{"env.sizing.kelly_min_trades": 1},
     ),
     setting("env.sizing.units", 1.0, 2.0, **{RULE: "fixed_units"}),
     setting("env.sizing.fraction", 0.1, 0.2),
     setting("env.sizing.risk_fraction", 0.001, 0.002, **{RULE: "atr_risk"}),
     setting("env.sizing.target_volatility", 0.05, 0.1, **{RULE: "volatility_target"}),
-    setting("env.sizing.kelly_fraction", 0.2, 0.5, **{RULE: "fractional_kelly", "env.sizing.kelly_min_trades": 1}),
+    setting(
+        "env.sizing.kelly_fraction", 0.2, 0.5, **{RULE: "fractional_kelly", "env.sizing.kelly_min_trades": 1}
+    ),
     setting("env.sizing.kelly_min_trades", 1, 8, **{RULE: "fractional_kelly"}),
     setting("env.sizing.max_fraction", 0.05, 0.1, **{RULE: "atr_risk"}),
     setting(
-        "env.sizing.schedule", [{"equity_multiple": 1.0, "fraction": 0.1, "notional_cap": 1e4}],
-        [{"equity_multiple": 1.0, "fraction": 0.1, "notional_cap": 1e3}], **{RULE: "equity_schedule"},
+        "env.sizing.schedule",
+        [{"equity_multiple": 1.0, "fraction": 0.1, "notional_cap": 1e4}],
+        [{"equity_multiple": 1.0, "fraction": 0.1, "notional_cap": 1e3}],
+        **{RULE: "equity_schedule"},
     ),
     setting("env.barriers", None, BARRIERS),
     barrier("unit", "percent", "ticks", "atr"),
@@ -146,7 +156,10 @@ SETTINGS = [
     setting("costs.latency_bars", 0, 2),
     setting("costs.borrow", True, False),
     setting(
-        "costs.delisting_recovery", 1.0, 0.5, 0.0,
+        "costs.delisting_recovery",
+        1.0,
+        0.5,
+        0.0,
         **{"instruments.symbols": {"BTC": {"delisted_utc": "2017-10-09"}}, "env.episode.kind": "whole"},
     ),
     setting("costs.funding", True, False, **{"instruments.kind": "crypto_perpetual"}),
@@ -167,8 +180,18 @@ SETTINGS = [
     setting("reward.scale", 1.0, 2.0),
     *(
         setting(f"reward.{term}", 0.0, 1.0)
-        for term in ("log_equity", "net_return", "pnl", "differential_sharpe", "realised", "drawdown", "downside",
-                     "turnover", "holding", "micro")
+        for term in (
+            "log_equity",
+            "net_return",
+            "pnl",
+            "differential_sharpe",
+            "realised",
+            "drawdown",
+            "downside",
+            "turnover",
+            "holding",
+            "micro",
+        )
     ),
     setting("reward.breach", 0.0, 1.0, **{"risk.max_drawdown": 0.003}),
     setting("reward.differential_sharpe_rate", 0.01, 0.1, **{"reward.differential_sharpe": 1.0}),
@@ -178,12 +201,14 @@ SETTINGS = [
     setting("context.volatility_bars", 120, 240, **{RULE: "volatility_target"}),
     setting("context.adv_bars", 120, 240, **{"costs.impact_coefficient": 1.0}),
     setting(
-        "context.until_full", "no_entry", "shorter_window",
+        "context.until_full",
+        "no_entry",
+        "shorter_window",
         **{RULE: "volatility_target", "context.volatility_bars": 1000},
     ),
     setting("instruments.kind", *KINDS, **{"env.initial_equity": 1e9, "costs.borrow": True}),
     setting("instruments.symbols", {}, {"BTC": {"taker_fee_bps": 9.0}}),
-]  # fmt: skip
+]
 
 
 def with_keys(changes):
