@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from data.array_types import FloatArray
 from data.price_sketch import (
-    FEW_SESSIONS,
     MIN_COMMON_RETURNS,
     MIN_SHAPES,
     MOVED_SHARE,
@@ -31,10 +30,11 @@ from data.price_sketch import (
     bar_shapes,
     common_returns,
     correlation,
-    intraday_marks,
+    instant_marks,
     plain_name,
     returns_agree,
     rounded,
+    session_marks,
     sketched,
     thinned,
 )
@@ -54,7 +54,7 @@ class SymbolCoverage:
     symbol : its name in that data set.
     first_utc, last_utc : datetime64[s], the first bar's open and the last bar's close; all bars between count.
     session_marks : session id -> last known close of that session. At most `MAX_MARKS`, thinned by powers of two.
-    intraday_marks : seconds from 1970 -> close known then; empty unless there are few sessions.
+    instant_marks : seconds from 1970 -> close known then, as many at most.
     shapes : hash of a bar's shape -> its place among the bars, for the smallest hashes; at most `SKETCH_SIZE`.
     """
 
@@ -62,7 +62,7 @@ class SymbolCoverage:
     first_utc: np.datetime64
     last_utc: np.datetime64
     session_marks: Marks
-    intraday_marks: Marks
+    instant_marks: Marks
     shapes: Mapping[int, int]
 
     def to_json(self) -> dict[str, Any]:
@@ -71,18 +71,21 @@ class SymbolCoverage:
             "first_utc": f"{self.first_utc}Z",
             "last_utc": f"{self.last_utc}Z",
             "session_marks": {str(key): value for key, value in self.session_marks.items()},
-            "intraday_marks": {str(key): value for key, value in self.intraday_marks.items()},
+            "instant_marks": {str(key): value for key, value in self.instant_marks.items()},
             "shapes": {str(key): place for key, place in self.shapes.items()},
         }
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> SymbolCoverage:
+        instants = (
+            facts["instant_marks"] if "instant_marks" in facts else facts["intraday_marks"]
+        )  # earlier releases
         return cls(
             symbol=facts["symbol"],
             first_utc=np.datetime64(facts["first_utc"].removesuffix("Z"), "s"),
             last_utc=np.datetime64(facts["last_utc"].removesuffix("Z"), "s"),
             session_marks={int(key): float(value) for key, value in facts["session_marks"].items()},
-            intraday_marks={int(key): float(value) for key, value in facts["intraday_marks"].items()},
+            instant_marks={int(key): float(value) for key, value in instants.items()},
             shapes={int(key): int(place) for key, place in facts["shapes"].items()},
         )
 
@@ -226,29 +229,28 @@ def same_instrument(one: SymbolCoverage, another: SymbolCoverage) -> bool:
     Under one name prices must plainly contradict (`SURE_COMMON_RETURNS` returns that hardly correlate) before two
     symbols are told apart, so that another vendor's or adjusted prices of one instrument stay one.
     """
-    ours, theirs = _shared_returns(one, another)
-    named_alike = plain_name(one.symbol) == plain_name(another.symbol)
-    if len(ours) < MIN_COMMON_RETURNS:
-        return named_alike
-    if named_alike:
-        return (
-            len(ours) < SURE_COMMON_RETURNS or correlation(ours, theirs) > 0.5 or returns_agree(ours, theirs)
-        )
-    return returns_agree(ours, theirs)
+    pairs = _shared_returns(one, another)
+    if any(returns_agree(*pair) for pair in pairs):
+        return True
+    if plain_name(one.symbol) != plain_name(another.symbol):
+        return False
+    return not any(
+        len(ours) >= SURE_COMMON_RETURNS and correlation(ours, theirs) <= 0.5 for ours, theirs in pairs
+    )
 
 
 def same_prices(one: SymbolCoverage, another: SymbolCoverage) -> bool:
     """Whether two symbols are one instrument by their prices alone; False where too few are in common."""
-    ours, theirs = _shared_returns(one, another)
-    return len(ours) >= MIN_COMMON_RETURNS and returns_agree(ours, theirs)
+    return any(returns_agree(*pair) for pair in _shared_returns(one, another))
 
 
-def _shared_returns(one: SymbolCoverage, another: SymbolCoverage) -> tuple[FloatArray, FloatArray]:
-    """Returns in common between sessions, or within the day where there are few sessions."""
-    ours, theirs = common_returns(one.session_marks, another.session_marks)
-    if len(ours) < MIN_COMMON_RETURNS:
-        return common_returns(one.intraday_marks, another.intraday_marks)
-    return ours, theirs
+def _shared_returns(one: SymbolCoverage, another: SymbolCoverage) -> list[tuple[FloatArray, FloatArray]]:
+    """Returns in common between sessions and between instants, of each where they are enough to tell."""
+    pairs = (
+        common_returns(one.session_marks, another.session_marks),
+        common_returns(one.instant_marks, another.instant_marks),
+    )
+    return [pair for pair in pairs if len(pair[0]) >= MIN_COMMON_RETURNS]
 
 
 def _symbol_coverage(panel: Panel, bars: slice, asset: int) -> SymbolCoverage | None:
@@ -257,16 +259,13 @@ def _symbol_coverage(panel: Panel, bars: slice, asset: int) -> SymbolCoverage | 
         return None
     rows = known + bars.start
     closes = bar_closes(panel)
-    sessions, price = panel.session[rows], panel.close[rows, asset]
-    last = np.flatnonzero(np.append(sessions[1:] != sessions[:-1], True))
-    intraday: Marks = {}
-    if len(last) < FEW_SESSIONS:
-        intraday = intraday_marks(closes[rows].astype(np.int64), price, panel.bar_seconds)
+    price = panel.close[rows, asset]
+    sessions = session_marks(panel.session[rows], price)
     return SymbolCoverage(
         symbol=panel.symbols[asset],
         first_utc=panel.bar_utc[rows[0]].astype("datetime64[s]"),
         last_utc=closes[rows[-1]],
-        session_marks=thinned({int(sessions[at]): rounded(price[at]) for at in last}),
-        intraday_marks=intraday,
+        session_marks=thinned({session: rounded(close) for session, close in sessions.items()}),
+        instant_marks=instant_marks(closes[rows].astype(np.int64), price, panel.bar_seconds),
         shapes=sketched(bar_shapes(panel, bars, asset)),
     )

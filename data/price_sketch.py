@@ -1,8 +1,8 @@
 """A sketch of one symbol's prices, by which its bars are known again in other data: closes, and shapes of bars.
 
-Closes lie at instants that every bar length shares (the ends of sessions; whole multiples of a step within the day),
-so that returns between them can be compared with those of another bar length, vendor or unit of price. Shapes of bars
-do not depend on time: by them bars are known again that were given other dates.
+Closes lie at instants that every bar length shares (the ends of sessions; whole multiples of a step, which hang on no
+calendar), so that returns between them can be compared with those of another bar length, vendor or unit of price.
+Shapes of bars do not depend on time: by them bars are known again that were given other dates.
 
 Axes: N bars of one symbol.
 """
@@ -22,10 +22,8 @@ Marks = Mapping[int, float]
 
 MAX_MARKS = 512
 """Closes that are kept of a symbol, at most."""
-FEW_SESSIONS = 24
-"""With fewer sessions than this, closes within the day are kept as well."""
-INTRADAY_STEPS = (60, 300, 900, 1800, 3600, 7200, 14_400, 43_200)
-"""Seconds between closes within the day; each divides the next, so that two bar lengths have instants in common."""
+INSTANT_STEPS = (60, 300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
+"""Seconds between instants of which closes are kept; each divides the next, so that two series have some in common."""
 MIN_COMMON_RETURNS = 8
 """Returns in common from which prices, and not names, tell whether two symbols are one instrument."""
 SURE_COMMON_RETURNS = 30
@@ -112,15 +110,27 @@ def sketched(shapes: NDArray[np.int64]) -> dict[int, int]:
     return {int(key): int(at) for key, at in zip(hashes[kept][:SKETCH_SIZE], places[kept][:SKETCH_SIZE])}
 
 
-def intraday_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_seconds: int) -> Marks:
-    """The close known at each instant that is a whole multiple of a step and lies at a bar's close."""
-    for step in INTRADAY_STEPS:
-        if step < bar_seconds:
+def instant_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_seconds: int) -> Marks:
+    """The last close in each interval of a step, at the interval's end: seconds from 1970 -> close.
+
+    The step is the shortest that leaves few enough marks, days are thinned by powers of two: so the instants of one
+    series are among those of another that is shorter. They hang on no calendar.
+    """
+    for step in INSTANT_STEPS:
+        if step < bar_seconds and step != INSTANT_STEPS[-1]:
             continue
-        at = np.flatnonzero(close_seconds % step == 0)
-        if len(at) <= MAX_MARKS:
-            return {int(close_seconds[i]): rounded(price[i]) for i in at}
-    return {}
+        interval = -(-close_seconds // step)
+        at = np.flatnonzero(np.append(interval[1:] != interval[:-1], True))
+        if len(at) <= MAX_MARKS or step == INSTANT_STEPS[-1]:
+            marks = thinned({int(interval[i]): rounded(price[i]) for i in at})
+            return {number * step: close for number, close in marks.items()}
+    raise AssertionError("the longest step ends the loop")
+
+
+def session_marks(session: NDArray[np.int32], price: FloatArray) -> dict[int, float]:
+    """Session -> its last close, of the (N,) bars that have one."""
+    last = np.flatnonzero(np.append(session[1:] != session[:-1], True)) if len(session) else []
+    return {int(session[at]): float(price[at]) for at in last}
 
 
 def thinned(marks: Marks) -> Marks:

@@ -11,8 +11,15 @@ from math import log
 
 import numpy as np
 
-from data.coverage import MIN_COMMON_RETURNS, BoolArray, Coverage, Marks, bar_closes
-from data.price_sketch import MIN_AGREEMENT, TOLERANCE, returns_agree
+from data.coverage import BoolArray, Coverage, bar_closes
+from data.price_sketch import (
+    MIN_AGREEMENT,
+    MIN_COMMON_RETURNS,
+    TOLERANCE,
+    Marks,
+    returns_agree,
+    session_marks,
+)
 from data.schema import Panel
 
 Places = dict[tuple[int, float], list[int]]
@@ -47,9 +54,7 @@ def shifted_copies(coverage: Coverage, panel: Panel) -> BoolArray:
 def session_closes(panel: Panel, asset: int) -> Marks:
     """Session -> last known close of that session."""
     known = np.flatnonzero(np.isfinite(panel.close[:, asset]))
-    sessions = panel.session[known]
-    last = known[np.append(sessions[1:] != sessions[:-1], True)] if len(known) else known
-    return dict(zip(panel.session[last].tolist(), panel.close[last, asset].tolist()))
+    return session_marks(panel.session[known], panel.close[known, asset])
 
 
 def places_of_returns(marks: Marks, gaps: Iterable[int]) -> Places:

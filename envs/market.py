@@ -6,7 +6,7 @@ Axes: T time, S symbol, F feature, C clock feature, K column.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,23 @@ class Market:
             write_last(records["bars"])
         self.__setstate__({**self.__dict__, "records": records})
 
+    def until(self, stop_bar: int) -> Market:
+        """This market without the bars from `stop_bar` on, in the same memory: who is given it cannot look beyond.
+
+        Parameters
+        ----------
+        stop_bar : first bar that is left out, 1 to T.
+        """
+        if not 1 <= stop_bar <= self.num_bars:
+            raise ValueError(f"stop_bar is {stop_bar}; the market has {self.num_bars} bars")
+        cut = object.__new__(Market)
+        per_bar = {name: getattr(self, name)[:stop_bar] for name in (*PER_BAR, "calendar", "bar_utc")}
+        cut.__dict__.update(self.__dict__ | per_bar)
+        return cut
+
     def __getstate__(self) -> dict[str, Any]:
+        if self.records is None:  # cut short by `until`: only what is left travels
+            return replace(self).__getstate__()
         rest = {name: value for name, value in self.__dict__.items() if name not in PER_BAR}
         return {**rest, "records": self.records}
 

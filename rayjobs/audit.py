@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,8 @@ from rayjobs.config.typed_config import ConfigError, convert, did_you_mean
 from rayjobs.entry import reading_input, run_entry_point
 
 LEAK = "leak"
+RETRAINING = "retraining"
+"""Takes as long as the training did, so that it is run by name only."""
 OWN = ("checks", "leak_cuts")
 """Settings of the audit itself."""
 RUN_CHECKS = (
@@ -62,14 +65,15 @@ def wanted_checks(given: Any, *, of_run: bool) -> tuple[str, ...]:
     ConfigError
         For a name that is not known, or that needs a finished run.
     """
-    known = (*RUN_CHECKS, LEAK) if of_run else (LEAK,)
+    all_of_them = (*RUN_CHECKS, LEAK) if of_run else (LEAK,)
     names = [given] if isinstance(given, str) else given
     if names == ["all"]:
-        return known
+        return all_of_them
+    known = (*all_of_them, RETRAINING) if of_run else all_of_them
     if not isinstance(names, Sequence) or not names:
         raise ConfigError(f"checks is {given!r}; it must be all, or names of checks: {', '.join(known)}")
     for name in names:
-        if name in RUN_CHECKS and not of_run:
+        if name in (*RUN_CHECKS, RETRAINING) and not of_run:
             raise ConfigError(
                 f"checks={name} needs a finished run; name one with run=DIR, or use checks=leak"
             )
@@ -96,12 +100,17 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
 
 def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
     """Derive what a finished run recorded again, compare, and write audit_report.json and audit_report.md there."""
+    from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
     from rayjobs.replay.audit import examine, write_audit
     from rayjobs.replay.finished_run import open_run
+    from rayjobs.study.config import build_train_config
 
     run = open_run(path)
-    with reading_input():
+    with ExitStack() as stack:
+        if RETRAINING in checks:
+            stack.enter_context(ray_session(build_train_config(run.values).cluster))
+        stack.enter_context(reading_input())
         report = examine(run, checks, leak_cuts=cuts)
     rows = [
         {

@@ -28,7 +28,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.cluster.placement import live_nodes
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.tracking import tracker
-    from rayjobs.replay.run_seal import seal_run
+    from rayjobs.replay.run_seal import refuse_sealed, seal_run
     from rayjobs.storage.run_directory import RunDirectory
     from rayjobs.study.dry_run import folds_plan, print_plan
     from rayjobs.study.entered_look import trained_look
@@ -52,6 +52,7 @@ def train(values: dict[str, Any]) -> ExitCode:
         )
     else:
         check_same_data(earlier, fingerprint)
+        refuse_sealed(earlier, ledger)
         directory = RunDirectory.resume(earlier)
     with (
         directory as run,

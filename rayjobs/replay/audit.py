@@ -33,6 +33,7 @@ from rayjobs.replay.derived_again import AuditedRun, check_reproduction
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun, open_run
 from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring
 from rayjobs.replay.run_seal import existing_ledger, run_identity
+from rayjobs.replay.trained_again import RETRAINING, check_retraining
 from rayjobs.storage.run_directory import RunDirectory, read_status, write_atomically
 from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import Study
@@ -155,6 +156,13 @@ class RunAudit:
         """Score the exported policies again and compare every entry of every result."""
         return check_reproduction(self.audited)
 
+    def retraining(self) -> list[Check]:
+        """Train the policies again and compare their weights."""
+        if self.audited.evaluates:
+            return [RETRAINING.skips("policies", "they are those of the run that was scored again")]
+        trained = [fold for fold in self.audited.folds if fold.index in self.run.fold_indices]
+        return check_retraining(self.run, self.study, trained)
+
     def leak(self, cuts: int) -> list[Check]:
         report = leak_report(self.study, num_cuts=cuts)
         if report.clean:
@@ -256,6 +264,7 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUT
         "trades": audit.trades,
         "metrics": audit.metrics,
         "reproduction": audit.reproduction,
+        "retraining": audit.retraining,
         "ppo": audit.ppo,
         "callbacks": audit.callbacks,
         "warnings": audit.warnings,

@@ -12,6 +12,7 @@ import yaml
 
 from evaluation.artefacts.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
 from evaluation.ledger.ledger import Ledger
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.uri import LEDGER, fetch, is_uri, local_directory, uri_of
@@ -51,6 +52,22 @@ def seal_run(directory: Path, config: TrainConfig) -> None:
     manifest = write_manifest(directory, run)
     ledger = existing_ledger(config.ledger, directory) or open_ledger(config.ledger)
     ledger.seal(run, manifest.root)
+
+
+def refuse_sealed(directory: Path, ledger: Ledger) -> None:
+    """Refuse to go on with a run whose results were sealed, whatever its status.json says.
+
+    Raises
+    ------
+    ConfigError
+        If a ledger that counts for this job holds a seal of the run.
+    """
+    run = run_identity(directory)
+    if any(one.seals(run) for one in (ledger, *ledger.beside())):
+        raise ConfigError(
+            f"resume={directory}: the ledger {ledger.place} holds the seal of this run, so it has ended and was "
+            "judged; start a new run, or score this one again with rayjobs.evaluate"
+        )
 
 
 def existing_ledger(place: str, run: Path) -> Ledger | None:

@@ -31,7 +31,7 @@ from evaluation.scoring.fold import scored_window
 from evaluation.scoring.rollout import evaluation_config, whole_window_env
 from evaluation.windows.splits import Fold
 from rayjobs.study.fold import Study, fold_market, lookback_bars, study_context
-from rayjobs.training.policy_training import training_env_of
+from rayjobs.training.policy_training import market_of_windows, training_env_of
 
 LOG = logging.getLogger(__name__)
 NUM_STEPS = 160
@@ -273,7 +273,12 @@ def check_own_env(name: str, plain: PortfolioVectorEnv) -> None:
         If they differ: what is trained on it could not be scored.
     """
     own = training_env_of(plain.config)(
-        plain.market, plain.config, num_envs=plain.num_envs, windows=list(plain.windows), seed=0, copy=False
+        market_of_windows(plain.market, plain.windows),
+        plain.config,
+        num_envs=plain.num_envs,
+        windows=list(plain.windows),
+        seed=0,
+        copy=False,
     )
     for space in ("single_observation_space", "single_action_space"):
         found, wanted = getattr(own, space, None), getattr(plain, space)

@@ -277,7 +277,7 @@ def _coverage_of_results(path: Path) -> Coverage | None:
             first_utc=record.bar_utc[0],
             last_utc=last,
             session_marks={},
-            intraday_marks={},
+            instant_marks={},
             shapes={},
         )
         for name in sorted(decisions["symbol"].astype(str).unique())

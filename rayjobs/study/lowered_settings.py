@@ -60,7 +60,20 @@ def lowered_criteria(config: TrainConfig) -> tuple[str, ...]:
             if fewer
             else []
         ),
+        *_own_code(config),
     )
+
+
+def _own_code(config: TrainConfig) -> list[str]:
+    """What a policy was trained with that no check can read; features of one's own are leak-checked instead."""
+    if config.script is not None:
+        return []
+    named = {"env.factory": config.env.factory, "reward.function": config.env.reward.function}
+    return [
+        f"trained with code of your own that no check reads, {key}={name}"
+        for key, name in named.items()
+        if name is not None
+    ]
 
 
 def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:

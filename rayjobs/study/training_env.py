@@ -11,7 +11,7 @@ from rayjobs.config.compose import compose
 from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import fold_market, training_windows
 from rayjobs.study.load import load_study
-from rayjobs.training.policy_training import training_env_of
+from rayjobs.training.policy_training import market_of_windows, training_env_of
 
 
 def training_env(
@@ -46,5 +46,10 @@ def training_env(
     market, _ = fold_market(study, folds[fold])
     training, _ = training_windows(config, folds[fold], market.first_bar)
     return training_env_of(config.env)(
-        market, config.env, num_envs=num_envs, windows=[training], seed=seed, autoreset_mode=autoreset_mode
+        market_of_windows(market, [training]),
+        config.env,
+        num_envs=num_envs,
+        windows=[training],
+        seed=seed,
+        autoreset_mode=autoreset_mode,
     )

@@ -16,6 +16,8 @@ from typing import Any
 
 from ray.rllib.algorithms.algorithm import Algorithm
 
+from policies.checkpoint import TrainedPolicy
+
 RECORD_FILE, BEST, LATEST = "training.json", "best", "latest"
 _NAME = re.compile(r"iteration_\d{6,}")
 
@@ -36,6 +38,7 @@ class TrainingRecord:
     validations_since_cut : validations since the best one or the last cut of the learning rate on a plateau.
     finished : nothing is left to train.
     origin : digest of the bars that it was trained on (`policies.origin`); "" when they are not known.
+    best : digest of the weights in ``best``; "" before there are any, and in checkpoints of earlier releases.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -44,6 +47,7 @@ class TrainingRecord:
     validations_since_cut: int
     finished: bool
     origin: str = ""
+    best: str = ""
 
 
 class CheckpointFolder:
@@ -103,12 +107,24 @@ class CheckpointFolder:
         facts = json.loads((checkpoint / RECORD_FILE).read_text())
         return TrainingRecord(**facts | {"rows": tuple(facts["rows"])})
 
-    def restore(self, algorithm: Algorithm, checkpoint: Path) -> None:
-        """Put the algorithm and ``best`` back to where they were at a checkpoint."""
-        algorithm.restore_from_path(checkpoint)
-        shutil.rmtree(self.best, ignore_errors=True)
-        if (checkpoint / BEST).is_dir():
-            shutil.copytree(checkpoint / BEST, self.best)
+    def restore_best(self, checkpoint: Path) -> None:
+        """Put ``best`` back to where it was at a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint's copy is not the policy that the training exported.
+        """
+        record, copy = self.read_record(checkpoint), checkpoint / BEST
+        if record.best and TrainedPolicy.load(copy).policy_hash != record.best:
+            raise ValueError(
+                f"the policy in {copy} is not the one that this training exported; remove {self.directory} to "
+                "train anew"
+            )
+        if copy.is_dir() or not record.finished:
+            shutil.rmtree(self.best, ignore_errors=True)
+        if copy.is_dir():
+            shutil.copytree(copy, self.best)
 
 
 def unwritable(directory: Path, error: OSError, newest: Path | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,16 @@ def training_env_of(config: PortfolioEnvConfig) -> Callable[..., PortfolioVector
     return PortfolioVectorEnv if config.factory is None else import_callable(config.factory, "env.factory")
 
 
+def market_of_windows(market: Market, windows: Sequence[Window]) -> Market:
+    """The market until its training windows end: an env or a reward of one's own finds no later bar in it."""
+    return market.until(max(window.stop_bar for window in windows))
+
+
 def make_training_env(context: dict[str, Any]) -> PortfolioVectorEnv:
     """Env creator for RLlib; ``context`` carries the market's reference, the env config and ``num_envs``."""
     (market_reference,) = context["market"]
     return training_env_of(context["env"])(
-        ray.get(market_reference),
+        market_of_windows(ray.get(market_reference), context["windows"]),
         context["env"],
         num_envs=context["num_envs"],
         windows=context["windows"],
@@ -151,6 +156,7 @@ class PolicyTraining:
         self._algorithm: PortfolioPPO | None = None
         self.rows: list[dict[str, Any]] = []
         self.finished = False
+        self._best = ""  # digest of the weights exported to `best`
         spec.directory.mkdir(parents=True, exist_ok=True)
         self._nudges = NudgeInbox(spec.directory, spec.fold)
         checkpoint = self._folder.newest()
@@ -163,16 +169,17 @@ class PolicyTraining:
                     "begin anew"
                 )
             self._take_over(record)
+            self._folder.restore_best(checkpoint)
         else:
             self._nudges.take(0)  # those sent before the start were meant for others
         if not self.finished:
             self._algorithm = build_algorithm(spec)
             if checkpoint is not None:
-                self._folder.restore(self._algorithm, checkpoint)
+                self._algorithm.restore_from_path(checkpoint)
                 LOG.info("%s: going on after iteration %d", spec.label, len(self.rows))
 
     def _take_over(self, record: TrainingRecord) -> None:
-        self.rows, self.finished = list(record.rows), record.finished
+        self.rows, self.finished, self._best = list(record.rows), record.finished, record.best
         self._selection.best_score = record.best_score
         self._selection.since_best = record.validations_since_best
         self._selection.since_cut = record.validations_since_cut
@@ -276,6 +283,7 @@ class PolicyTraining:
     def _write_policy(self, policy: TrainedPolicy) -> None:
         try:
             policy.save(self._folder.best)
+            self._best = policy.policy_hash
         except OSError as error:
             raise CheckpointNotWritten(unwritable(self._folder.best, error, self._folder.newest())) from error
 
@@ -287,6 +295,7 @@ class PolicyTraining:
             validations_since_cut=self._selection.since_cut,
             finished=self.finished,
             origin=self._origin,
+            best=self._best,
         )
 
 

@@ -99,6 +99,25 @@ def test_another_bar_length_of_the_same_instrument_is_known_again(factor):
     assert covered.sum() == 1920 // factor
 
 
+def on_another_calendar(panel: Panel) -> Panel:
+    """Without weekends and an hour of each day, sessions from 22:00 to 21:00 UTC: as CME cuts crypto bars."""
+    hours = panel.bar_utc.astype("datetime64[h]").astype(int)
+    weekday = (hours // 24 + 3) % 7
+    kept = np.flatnonzero((weekday < 5) & (hours % 24 != 21))
+    per_bar = ("bar_utc", "open", "high", "low", "close", "volume", "tradable")
+    session = ((panel.bar_utc + np.timedelta64(2, "h")).astype("datetime64[D]").astype(np.int32))[kept]
+    cut = {name: getattr(panel, name)[kept] for name in per_bar}
+    return replace(panel, **cut, session=session, calendar="CME Globex Crypto")
+
+
+def test_bars_cut_to_another_calendar_under_another_name_are_known_again():
+    other = on_another_calendar(renamed(FINE, "X", "Y"))
+    covered = SEEN.covered(other, source="files: b")
+    inside = (other.bar_utc >= FINE.bar_utc[480]) & (other.bar_utc < FINE.bar_utc[2400])
+    assert covered[inside].all()
+    assert not covered[~inside].any()
+
+
 @pytest.mark.parametrize("days", [1, 2, 5, 20])
 def test_a_stretch_of_few_days_is_known_again_by_its_closes_within_the_day(days):
     minutes = walk(3, 1440 * 30, 60, symbols=("SPY",), start="2021-03-01")
@@ -188,7 +207,7 @@ def test_with_too_few_prices_in_common_the_name_decides():
             first_utc=np.datetime64("2020-01-01", "s"),
             last_utc=np.datetime64("2020-02-01", "s"),
             session_marks={1: 10.0},
-            intraday_marks={},
+            instant_marks={},
             shapes={},
         )
 

@@ -152,3 +152,30 @@ def test_a_bar_knows_how_the_bar_before_closed_even_where_prices_were_replaced()
         np.testing.assert_array_equal(known.bars[1:, :, c.LAST_MARK], known.mark[:-1])
         np.testing.assert_array_equal(known.bars[1:, :, c.LAST_TRADABLE], known.tradable[:-1])
         assert (known.bars[0, :, [c.LAST_MARK, c.LAST_TRADABLE]] == 0.0).all()
+
+
+def test_a_market_cut_short_holds_no_later_bar_and_earns_the_same_before_it():
+    market = build_market(random_panel(1, num_bars=400))
+    cut = market.until(300)
+    assert np.shares_memory(cut.bars, market.bars)
+    loaded = pickle.loads(pickle.dumps(cut))
+    for one in (cut, loaded):
+        assert one.num_bars == 300
+        for name in (*PER_BAR, "calendar", "bar_utc"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(market, name)[:300])
+    assert loaded.records.nbytes == market.records.nbytes * 300 // 400
+    windows = [Window(start_bar=50, stop_bar=300)]
+    equity = []
+    for given in (market, cut, loaded):
+        env = PortfolioVectorEnv(given, EVERYTHING, num_envs=8, windows=windows, seed=3)
+        env.reset(seed=3)
+        env.action_space.seed(0)
+        steps = [env.step(env.action_space.sample())[:2] for _ in range(400)]
+        equity.append(b"".join(array.tobytes() for step in steps for array in step))
+    assert equity[0] == equity[1] == equity[2]
+
+
+@pytest.mark.parametrize("stop_bar", [0, 401])
+def test_a_market_is_cut_inside_its_bars(stop_bar):
+    with pytest.raises(ValueError, match="the market has 400 bars"):
+        build_market(random_panel(1, num_bars=400)).until(stop_bar)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from evaluation.ledger.ledger import Ledger
+from policies.checkpoint import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.config.compose import compose
@@ -147,3 +148,19 @@ def test_a_training_of_two_seeds_in_another_order_of_folds_is_derived_again_to_t
     assert audit([f"run={run}", "checks=[manifest,data,trades,metrics,reproduction]"]) is ExitCode.DONE
     checks = read(run, "audit_report.json")["checks"]
     assert {check["outcome"] for check in checks} == {"pass"}
+
+
+def test_training_again_gives_the_scored_weights_and_tells_planted_ones(tmp_path):
+    run = job(tmp_path, *SHORT, "trainer.num_seeds=2", "walk_forward.only_fold=1")
+    assert audit([f"run={run}", "checks=[retraining]"]) is ExitCode.DONE
+    (check,) = read(run, "audit_report.json")["checks"]
+    assert (check["check"], check["outcome"]) == ("fold 1", "pass")
+    # The other seed's policy in place of the first's, with a table made to fit: only training again tells.
+    planted = TrainedPolicy.load(run / "seed_1" / "checkpoints" / "fold_01" / "best")
+    planted.save(run / "checkpoints" / "fold_01" / "best")
+    folds = run / "walk_forward" / "folds.csv"
+    table = pd.read_csv(folds, dtype=str, keep_default_na=False)
+    table.assign(policy_hash=planted.policy_hash).to_csv(folds, index=False)
+    assert audit([f"run={run}", "checks=[retraining]"]) is ExitCode.FAILED
+    (check,) = read(run, "audit_report.json")["checks"]
+    assert "training again gives other weights" in check["detail"]

@@ -7,17 +7,23 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from sealed_run import make_sealed_run
 from small_run import make_run
 
 from evaluation.artefacts.manifest import read_manifest, write_manifest
 from evaluation.ledger.ledger import Ledger
+from policies.checkpoint import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
+from rayjobs.config.compose import compose
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.evaluate import main as evaluate
 from rayjobs.replay.run_seal import run_identity, seal_warning, unvouched
 from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.train import train
+from rayjobs.training.checkpoints import BEST, RECORD_FILE, CheckpointFolder
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +170,27 @@ def test_a_run_at_a_uri_is_sealed_with_what_other_nodes_exported_and_audited_whe
     fetched = tmp_path / "elsewhere" / "storage" / "file" / str(there).strip("/")
     checks = json.loads((fetched / "audit_report.json").read_text())["checks"]
     assert {c["outcome"] for c in checks if c["section"] == "manifest"} == {"pass"}
+
+
+def test_a_sealed_run_is_not_gone_on_with_whatever_its_status_says(run, sealed):
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"status": "failed"}))
+    with pytest.raises(ConfigError, match="holds the seal of this run, so it has ended"):
+        train(compose("train", [f"resume={run}", f"ledger={sealed.parents[1]}/ledger.sqlite"]))
+
+
+def test_a_checkpoint_gives_back_no_other_policy_than_the_training_exported(run):
+    folder = CheckpointFolder(run / "checkpoints" / "fold_00")
+    checkpoint, exported = folder.newest(), TrainedPolicy.load(folder.best)
+    record = json.loads((checkpoint / RECORD_FILE).read_text())
+    (checkpoint / RECORD_FILE).write_text(json.dumps(record | {"best": exported.policy_hash}))
+    exported.save(checkpoint / BEST)
+    shutil.rmtree(folder.best)
+    folder.restore_best(checkpoint)
+    assert TrainedPolicy.load(folder.best).policy_hash == exported.policy_hash
+    weights = load_file(checkpoint / BEST / "weights.safetensors")
+    TrainedPolicy(exported.contract, {name: value + 1.0 for name, value in weights.items()}).save(
+        checkpoint / BEST
+    )
+    with pytest.raises(ValueError, match="is not the one that this training exported"):
+        folder.restore_best(checkpoint)

@@ -31,9 +31,11 @@ def test_the_shipped_settings_lower_nothing():
         ("scoring.target_volatility=1e-6", "the baselines' target_volatility is 1e-06 instead of 0.1"),
         ("scoring.supervised_fit.threshold=1e9", "supervised_fit.threshold is 1e+09 instead of 1"),
         ("scoring.placebo_strategies=1", "placebo_strategies is 1 instead of 4"),
+        ("env.factory=own_code:TwiceAsLong", "code of your own that no check reads, env.factory=own_code"),
+        ("reward.function=own_code:calm", "code of your own that no check reads, reward.function=own_code"),
     ],
 )
-def test_a_weaker_baseline_or_fewer_placebos_are_named(override, phrase):
+def test_a_weaker_baseline_fewer_placebos_and_own_code_are_named(override, phrase):
     assert any(phrase in found for found in lowered_criteria(config(override)))
 
 
