@@ -22,15 +22,14 @@ from numpy.typing import NDArray
 from data.array_types import FloatArray
 from data.price_sketch import (
     MIN_COMMON_RETURNS,
-    MIN_SHAPES,
-    MOVED_SHARE,
-    SKETCH_SIZE,
     SURE_COMMON_RETURNS,
     Marks,
     bar_shapes,
     common_returns,
+    copied_stretch,
     correlation,
     instant_marks,
+    move_as_one,
     plain_name,
     returns_agree,
     rounded,
@@ -168,7 +167,7 @@ class Coverage:
         return found
 
     def moved(self, panel: Panel, shapes_A: Sequence[NDArray[np.int64]]) -> BoolArray:
-        """(T, A) True for bars that are here under other dates: the shapes of a sketch, as far apart as there.
+        """(T, A) True for bars that are here under other dates, as one piece or cut in pieces and laid anew.
 
         Parameters
         ----------
@@ -177,21 +176,9 @@ class Coverage:
         found = np.zeros(panel.close.shape, dtype=np.bool_)
         for asset, shapes in enumerate(shapes_A):
             for one in self.symbols:
-                sketch = np.array(list(one.shapes), dtype=np.int64)
-                if len(sketch) < MIN_SHAPES:
-                    continue
-                # A sketch that is not full is of few bars: then all of their shapes are in it.
-                limit = sketch.max() if len(sketch) == SKETCH_SIZE else np.iinfo(np.int64).max
-                asked = np.flatnonzero((shapes >= 0) & (shapes <= limit))
-                known = asked[np.isin(shapes[asked], sketch)]
-                offset = known - np.array([one.shapes[int(key)] for key in shapes[known]], dtype=np.int64)
-                values, counts = np.unique(offset, return_counts=True)
-                if not len(counts) or counts.max() < MIN_SHAPES:
-                    continue
-                known = known[offset == values[counts.argmax()]]
-                inside = (asked >= known[0]) & (asked <= known[-1])
-                if len(known) >= MOVED_SHARE * inside.sum():
-                    found[known[0] : known[-1] + 1, asset] = True
+                stretch = copied_stretch(shapes, one.shapes)
+                if stretch is not None:
+                    found[stretch, asset] = True
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -230,7 +217,7 @@ def same_instrument(one: SymbolCoverage, another: SymbolCoverage) -> bool:
     symbols are told apart, so that another vendor's or adjusted prices of one instrument stay one.
     """
     pairs = _shared_returns(one, another)
-    if any(returns_agree(*pair) for pair in pairs):
+    if any(returns_agree(*pair) or move_as_one(*pair) for pair in pairs):
         return True
     if plain_name(one.symbol) != plain_name(another.symbol):
         return False

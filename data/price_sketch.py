@@ -40,6 +40,10 @@ MIN_SHAPES = 20
 """Shapes that a stretch must have in common with a sketch, as far apart as there."""
 MOVED_SHARE = 0.2
 """Share of a stretch's shapes that are in a sketch, from which its bars are those of the sketch at other dates."""
+TIMES_CHANCE = 4.0
+"""Times that what is known again must be above what repeats by chance, where it does not lie as far apart as there."""
+SAME_CORRELATION = 0.98
+"""Correlation, of either sign, from which two series are one: 1/p, a power of p, two funds of one index."""
 
 
 def plain_name(symbol: str) -> str:
@@ -54,6 +58,11 @@ def returns_agree(ours: FloatArray, theirs: FloatArray) -> bool:
     if size == 0.0:  # prices that hardly ever move tell nothing
         return False
     return float(np.mean(np.abs(ours - theirs) <= TOLERANCE * size)) >= MIN_AGREEMENT
+
+
+def move_as_one(ours: FloatArray, theirs: FloatArray) -> bool:
+    """Whether one series of returns (N,) is the other at another leverage, short or long."""
+    return len(ours) >= SURE_COMMON_RETURNS and abs(correlation(ours, theirs)) >= SAME_CORRELATION
 
 
 def correlation(ours: FloatArray, theirs: FloatArray) -> float:
@@ -108,6 +117,32 @@ def sketched(shapes: NDArray[np.int64]) -> dict[int, int]:
     hashes, places = np.unique(shapes, return_index=True)
     kept = hashes >= 0
     return {int(key): int(at) for key, at in zip(hashes[kept][:SKETCH_SIZE], places[kept][:SKETCH_SIZE])}
+
+
+def copied_stretch(shapes: NDArray[np.int64], sketch: Mapping[int, int]) -> slice | None:
+    """From the first to the last bar whose shape (N,) is in a sketch, if they are copies of its bars; None if not.
+
+    They are when enough lie as far apart as in the sketch. Pieces that were laid anew do not: then shapes must repeat
+    themselves so seldom that to be known again by chance is out of the question.
+    """
+    hashes = np.array(list(sketch), dtype=np.int64)
+    if len(hashes) < MIN_SHAPES:
+        return None
+    # A sketch that is not full is of few bars: then all of their shapes are in it.
+    limit = hashes.max() if len(hashes) == SKETCH_SIZE else np.iinfo(np.int64).max
+    asked = np.flatnonzero((shapes >= 0) & (shapes <= limit))
+    known = asked[np.isin(shapes[asked], hashes)]
+    if len(known) < MIN_SHAPES:
+        return None
+    offset = known - np.array([sketch[int(key)] for key in shapes[known]], dtype=np.int64)
+    values, counts = np.unique(offset, return_counts=True)
+    in_step = known[offset == values[counts.argmax()]]
+    repeats = 1.0 - len(np.unique(shapes[asked])) / len(asked)
+    for candidates, share in ((known, max(MOVED_SHARE, TIMES_CHANCE * repeats)), (in_step, MOVED_SHARE)):
+        inside = np.count_nonzero((asked >= candidates[0]) & (asked <= candidates[-1]))
+        if len(candidates) >= MIN_SHAPES and len(candidates) >= share * inside:
+            return slice(int(candidates[0]), int(candidates[-1]) + 1)
+    return None
 
 
 def instant_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_seconds: int) -> Marks:

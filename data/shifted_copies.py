@@ -15,6 +15,8 @@ from data.coverage import BoolArray, Coverage, bar_closes
 from data.price_sketch import (
     MIN_AGREEMENT,
     MIN_COMMON_RETURNS,
+    MOVED_SHARE,
+    TIMES_CHANCE,
     TOLERANCE,
     Marks,
     returns_agree,
@@ -25,6 +27,8 @@ from data.schema import Panel
 Places = dict[tuple[int, float], list[int]]
 DECIMALS = 7
 """Log returns are compared to so many decimals: copies agree, other bars of an instrument do not."""
+BESIDE = tuple(sign * step * 10.0**-DECIMALS for sign in (-1, 1) for step in (3, 5, 8, 13, 21))
+"""What returns are displaced by, to see how many would be known again by chance."""
 MIN_NOISY_RETURNS = 15
 """Returns that must be comparable under a shift where they agree by tolerance alone."""
 
@@ -48,6 +52,8 @@ def shifted_copies(coverage: Coverage, panel: Panel) -> BoolArray:
             if days is not None:
                 by = np.timedelta64(days, "D")
                 found |= (opens < one.last_utc + by) & (closes > one.first_utc + by)
+            first, last = laid_anew(one.session_marks, at) or (1, 0)
+            found |= (panel.session >= first) & (panel.session <= last)
     return found
 
 
@@ -87,6 +93,28 @@ def shift_between(seen: Marks, given: Marks, places: Places | None = None) -> in
         if count >= MIN_COMMON_RETURNS and _holds(pairs, seen, given, days):
             return days
     return None
+
+
+def laid_anew(seen: Marks, places: Places) -> tuple[int, int] | None:
+    """First and last given session of returns that were seen, in whatever order; None where they are not copies.
+
+    At least `MIN_NOISY_RETURNS` different returns must have been seen, `MOVED_SHARE` of those between the first and the
+    last, and `TIMES_CHANCE` times as many as if each were a little larger or smaller, or as repeat themselves.
+    """
+    pairs = _pairs(seen)
+    ours = {(b - a, round(log(seen[b] / seen[a]), DECIMALS)) for a, b in pairs}
+    asked = {key: at for key, at in places.items() if key[1] != 0.0}
+    known = [key for key in asked if key in ours]
+    if len(known) < MIN_NOISY_RETURNS:
+        return None
+    beside = [sum((gap, round(value + by, DECIMALS)) in ours for gap, value in asked) for by in BESIDE]
+    repeats = sum(len(at) - 1 for at in asked.values()) / sum(len(at) for at in asked.values())
+    first = min(at[0] for at in (asked[key] for key in known))
+    last = max(at[-1] + key[0] for key, at in ((key, asked[key]) for key in known))
+    inside = sum(first <= session <= last for at in asked.values() for session in at)
+    chance = max(float(np.mean(beside)), repeats * inside)
+    enough = len(known) >= max(MOVED_SHARE * inside, TIMES_CHANCE * chance)
+    return (first, last) if enough else None
 
 
 def noisy_shift_between(seen: Marks, given: Marks) -> int | None:

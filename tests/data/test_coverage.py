@@ -227,6 +227,32 @@ def test_bars_under_other_dates_are_known_again_by_their_shapes(days):
     assert covered[2450:].sum() == 0
 
 
+@pytest.mark.parametrize("order", ["every tenth day left out", "shuffled"])
+def test_days_that_were_laid_anew_under_other_dates_are_known_again(order):
+    days = np.arange(10, 50)
+    days = days[days % 10 != 0] if order != "shuffled" else np.random.default_rng(0).permutation(days)
+    kept = (48 * days[:, None] + np.arange(48)).ravel()
+    bar_utc = np.datetime64("2024-01-01", "ns") + np.arange(len(kept)) * np.timedelta64(1800, "s")
+    prices = {
+        name: getattr(FINE, name)[kept] for name in ("open", "high", "low", "close", "volume", "tradable")
+    }
+    laid = replace(
+        renamed(FINE, "X", "Y"),
+        bar_utc=bar_utc,
+        session=bar_utc.astype("datetime64[D]").astype(np.int32),
+        **prices,
+    )
+    assert covered_bars(laid).mean() > 0.95
+
+
+def test_an_inverted_or_levered_price_at_the_same_instants_is_the_same_instrument():
+    for power in (-1.0, 2.0, 0.5):
+        close = 100.0 * (FINE.close / 100.0) ** power
+        assert SEEN.covered(panel_of(close, 1800, ("X", "Y"), "2020-01-01"), source="files: b")[
+            480:2400
+        ].all()
+
+
 def test_flat_bars_have_no_shape_to_be_known_by():
     flat = np.full((500, 1), 10.0)
     still = replace(panel_of(flat, 1800, ("X",), "2020-01-01"), open=flat, high=flat, low=flat)

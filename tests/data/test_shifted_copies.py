@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from data.coverage import Coverage
-from data.shifted_copies import noisy_shift_between, session_closes, shift_between, shifted_copies
+from data.shifted_copies import (
+    laid_anew,
+    noisy_shift_between,
+    places_of_returns,
+    session_closes,
+    shift_between,
+    shifted_copies,
+)
 from data.sources.samples import SamplesConfig, load_samples
 
 CRYPTO = load_samples(
@@ -55,6 +62,23 @@ def test_later_bars_of_real_instruments_are_no_copies_of_their_earlier_ones():
         seen = Coverage.of(CRYPTO, slice(start, start + 4000), source="samples: crypto_30min")
         rest = CRYPTO.slice_bars(start + 4000, CRYPTO.num_bars)
         assert not shifted_copies(seen, rest).any()
+
+
+def test_sessions_in_another_order_are_found_by_their_returns_and_others_are_not():
+    # Pieces of five sessions in another order: four of five returns are those that were seen.
+    pieces = np.diff(np.log(WALK))[:595].reshape(-1, 5)[np.random.default_rng(4).permutation(119)]
+    laid = closes(100.0 * np.exp(np.cumsum(pieces.ravel())), first=9000)
+    first, last = laid_anew(closes(WALK), places_of_returns(laid, {1}))
+    assert (first, last) == (9000, 9594)
+    for seed in range(5):
+        other = closes(
+            100.0 * np.exp(np.cumsum(0.01 * np.random.default_rng(seed + 50).standard_normal(600)))
+        )
+        assert laid_anew(closes(WALK), places_of_returns(other, {1})) is None
+    ticks = [
+        closes(2.0 + 0.01 * np.cumsum(np.random.default_rng(s).integers(-2, 3, 600)) % 1.0) for s in (1, 2)
+    ]
+    assert laid_anew(ticks[0], places_of_returns(ticks[1], {1})) is None
 
 
 def test_the_last_close_of_each_session_is_taken():
