@@ -25,7 +25,7 @@ from rayjobs.replay.rescored_look import roots_of
 from rayjobs.replay.rescoring import deflation
 from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.storage.uri import local_directory
-from rayjobs.study.entered_look import record_of, scored_bars
+from rayjobs.study.entered_look import chosen_bars, record_of
 from rayjobs.study.evidence import with_overfitting
 from rayjobs.study.fold import Study
 from rayjobs.study.look_count import JudgedBars, at_least, count_at
@@ -148,27 +148,58 @@ def from_ledger(
     ----------
     folds, result : of the run, the folds scored again.
     """
+    ledger, head, why = _as_seen(run, result, ledger)
+    if head is None:
+        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
+    if WINNER_OF in run.provenance:
+        return _of_search(run, study, folds, result, ledger, head)
+    bars = chosen_bars(study, folds, of_search=False)
+    counted = counted_then(ledger, head, _judged(run, study, bars), result)
+    return _derived(counted.looks, counted, result)
+
+
+def of_evaluation(
+    run: FinishedRun,
+    source: FinishedRun,
+    study: Study,
+    folds: Sequence[Fold],
+    result: WalkForwardResult,
+    ledger: Ledger,
+    *,
+    same_bars: bool,
+) -> Derived:
+    """An evaluation is deflated for the looks of its own moment, and for no fewer than the run that it scored."""
+    ledger, head, why = _as_seen(run, result, ledger)
+    if head is None:
+        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
+    bars = chosen_bars(study, folds, of_search=same_bars and WINNER_OF in source.provenance)
+    judged = _judged(run, study, bars, roots_of(source.path, run.path))
+    counted = counted_then(ledger, head, judged, result)
+    recorded, looks = deflation(source), counted.looks
+    if same_bars and recorded.looks is not None:
+        looks = at_least(looks, recorded.looks)
+    return _derived(looks, counted, result)
+
+
+def _as_seen(run: FinishedRun, result: WalkForwardResult, ledger: Ledger) -> tuple[Ledger, Head | None, str]:
+    """The ledger that judged a run, and where its chain ended; None and the reason where nothing can be derived."""
     head, why = judged_head(run.path), ""
     ledger = seen_by(ledger, head)[0]
     if head is None:
         why = f"the run does not say where the ledger stood when it was judged ({LOOK_FILE})"
     elif not ledger.state().chain.holds(head):
         why = f"the ledger at {ledger.place} is not the one that the run saw, or was changed since"
-    name = run_id(run.path)
-    own = [look for look in ledger.state().looks if name in look.runs]
+    own = [look for look in ledger.state().looks if run_id(run.path) in look.runs]
     returns, _ = record_hashes(record_of(result))
+    if not why and not own:
+        why = "the ledger holds no look of this run"
     if not why and returns not in {look.returns for look in own}:
-        why = (
-            "the ledger holds no look of this run"
-            if not own
-            else ("the ledger's look of this run earned other returns than the exported policies do")
-        )
-    if why or head is None:
-        return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
-    if WINNER_OF in run.provenance:
-        return _of_search(run, study, folds, result, ledger, head)
-    counted = counted_then(ledger, head, _judged(run, study, scored_bars(folds)), result)
-    evidence = with_overfitting(SupportingEvidence(**counted.looks.for_gate()), result, counted.rivals_TN)
+        why = "the ledger's look of this run earned other returns than the exported policies do"
+    return ledger, None if why else head, why
+
+
+def _derived(looks: Looks, counted: Counted, result: WalkForwardResult) -> Derived:
+    evidence = with_overfitting(SupportingEvidence(**looks.for_gate()), result, counted.rivals_TN)
     return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
 
 
@@ -191,8 +222,8 @@ def _of_search(
     head: Head,
 ) -> Derived:
     """The winner of a search was chosen on the validation bars as well, among trials whose returns the ledger holds."""
-    first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
-    counted = counted_then(ledger, head, _judged(run, study, slice(first, study.panel.num_bars)), result)
+    bars = slice(chosen_bars(study, folds, of_search=True).start, study.panel.num_bars)
+    counted = counted_then(ledger, head, _judged(run, study, bars), result)
     name = f"{study.config.run.experiment}/{run.provenance['run_id']}"
     looks = [
         x
@@ -211,31 +242,3 @@ def _of_search(
             "overfitting_published": None,
         }
     )
-
-
-def of_evaluation(
-    run: FinishedRun,
-    source: FinishedRun,
-    study: Study,
-    folds: Sequence[Fold],
-    result: WalkForwardResult,
-    ledger: Ledger,
-    *,
-    same_bars: bool,
-) -> Derived:
-    """An evaluation is deflated for the looks of its own moment, and for no fewer than the run that it scored."""
-    derived = from_ledger(run, study, folds, result, ledger)
-    if "looks" not in derived.values:
-        return derived
-    head, bars = judged_head(run.path), scored_bars(folds)
-    assert head is not None
-    if same_bars and WINNER_OF in source.provenance:
-        first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
-        bars = slice(min(first, bars.start), bars.stop)
-    roots = roots_of(source.path, run.path)
-    counted = counted_then(ledger, head, _judged(run, study, bars, roots), result)
-    recorded, looks = deflation(source), counted.looks
-    if same_bars and recorded.looks is not None:
-        looks = at_least(looks, recorded.looks)
-    evidence = with_overfitting(SupportingEvidence(**looks.for_gate()), result, counted.rivals_TN)
-    return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})

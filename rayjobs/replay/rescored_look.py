@@ -20,7 +20,6 @@ from rayjobs.study.entered_look import (
     entered,
     identity,
     provenance_of,
-    scored_bars,
 )
 from rayjobs.study.evidence import chained, with_overfitting
 from rayjobs.study.fold import FoldOutcome
@@ -63,14 +62,14 @@ def rescored_look(
         data_fingerprint=study.panel.fingerprint,
         code_commit=code_version(provenance_of(directory)),
     )
-    bars, chosen_on = scored_bars(plan.folds), None
-    if (
-        plan.same_bars and WINNER_OF in run.provenance
-    ):  # chosen among trials that were scored before the holdout
-        first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
-        chosen_on = slice(min(first, bars.start), bars.stop)
     with entered(
-        ledger, entry, study, directory, bars=bars, chosen_on=chosen_on, roots=roots_of(run.path, directory)
+        ledger,
+        entry,
+        study,
+        directory,
+        plan.folds,
+        of_search=plan.same_bars and WINNER_OF in run.provenance,
+        roots=roots_of(run.path, directory),
     ) as look:
         yield look
 

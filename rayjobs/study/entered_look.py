@@ -110,15 +110,37 @@ def scored_bars(folds: Sequence[Fold]) -> slice:
     return slice(min(fold.test.start for fold in folds), max(fold.test.stop for fold in folds))
 
 
+def shown_bars(config: TrainConfig, folds: Sequence[Fold]) -> slice:
+    """From the first bar on which a job shows a number to the last: validation and training windows, where scored, too.
+
+    Who chooses by a score in sample or on validation bars, and is then judged on them, has looked at them.
+    """
+    fraction = 0.0 if config.script is not None else config.trainer.validation_fraction
+    if config.scoring.in_sample:
+        fraction = 1.0
+    before = [fold.train.stop - int((fold.train.stop - fold.train.start) * fraction) for fold in folds]
+    scored = scored_bars(folds)
+    return slice(min(scored.start, *before) if fraction else scored.start, scored.stop)
+
+
+def chosen_bars(study: Study, folds: Sequence[Fold], *, of_search: bool) -> slice:
+    """The bars that a result was chosen on: the scored ones, and those on which a search chose its winner before."""
+    scored = scored_bars(folds)
+    if not of_search:
+        return scored
+    first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
+    return slice(min(first, scored.start), scored.stop)
+
+
 @contextmanager
 def entered(
     ledger: Ledger,
     entry: LookEntry,
     study: Study,
     run: Path,
+    folds: Sequence[Fold],
     *,
-    bars: slice,
-    chosen_on: slice | None = None,
+    of_search: bool = False,
     roots: Sequence[Path] = (),
 ) -> Iterator[EnteredLook]:
     """Enter a look; an exception closes it as failed, a kill leaves it open: both count.
@@ -126,11 +148,11 @@ def entered(
     Parameters
     ----------
     entry : without its run and coverage, which are filled in.
-    bars : that are scored. chosen_on : that the choice was made on, where these are more.
+    folds : that are scored. of_search : the policies are those of a search's winner, scored on its own holdout.
     roots : of runs, beside that of the configuration.
     """
     panel, data = study.panel, study.config.data
-    coverage = Coverage.of(panel, bars, source=describe(data))
+    coverage = Coverage.of(panel, shown_bars(study.config, folds), source=describe(data))
     head = ledger.head()
     entry = replace(entry, run=run_id(run), coverage=coverage)
     number = ledger.enter(entry)
@@ -145,7 +167,7 @@ def entered(
     judged = JudgedBars(
         panel=panel,
         data=data,
-        bars=bars if chosen_on is None else chosen_on,
+        bars=chosen_bars(study, folds, of_search=of_search),
         run=run_id(run),
         roots=(local_directory(study.config.run.directory), *roots),
     )
@@ -191,7 +213,7 @@ def trained_look(
         data_fingerprint=study.panel.fingerprint,
         code_commit=code_version(provenance_of(run)),
     )
-    with entered(ledger, entry, study, run, bars=scored_bars(folds)) as look:
+    with entered(ledger, entry, study, run, folds) as look:
         yield look
 
 

@@ -195,6 +195,22 @@ def test_bars_after_the_ones_that_were_looked_at_are_fresh(tmp_path):
     assert enter(tmp_path, "algo.gamma=0.8", bars=slice(699, 1000)).looks.total == 3
 
 
+@pytest.mark.parametrize(
+    ("shown", "looks"),
+    [
+        (("scoring.in_sample=true",), 2),
+        (("scoring.in_sample=false", "trainer.validation_fraction=0.6"), 2),
+        (("scoring.in_sample=true", "policy=flip"), 2),
+        (("scoring.in_sample=false", "trainer.validation_fraction=0"), 1),
+        (("scoring.in_sample=false", "policy=flip"), 1),
+    ],
+)
+def test_bars_on_which_a_score_in_sample_or_on_validation_was_shown_were_looked_at(tmp_path, shown, looks):
+    enter(tmp_path, *shown, bars=slice(900, 1000))
+    found = enter(tmp_path, "algo.gamma=0.9", bars=slice(400, 800), returns=noise(2, size=400))
+    assert found.looks.effective == looks
+
+
 def test_another_market_begins_a_count_of_its_own(tmp_path):
     enter(tmp_path)
     assert enter(tmp_path, "data.seed=77").looks.total == 1
