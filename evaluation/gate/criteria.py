@@ -137,11 +137,15 @@ def _track_record(config: GateConfig, evidence: GateEvidence) -> Measured:
 def _seeds(config: GateConfig, evidence: GateEvidence) -> Measured:
     if not evidence.seeds:
         return _missing(0.0, ">", "The spread over seeds")
-    worst = min(total_return(returns) for returns in evidence.seeds.values())
-    if len(evidence.seeds) == 1:
+    seeds = {**evidence.other_jobs_seeds, **evidence.seeds}
+    worst = min(total_return(returns) for returns in seeds.values())
+    if len(seeds) == 1:
         subject = "The net return of the only seed that was trained, which shows no spread,"
     else:
-        subject = f"The net return of the worst of {len(evidence.seeds)} seeds"
+        others = sorted(set(evidence.other_jobs_seeds) - set(evidence.seeds))
+        subject = f"The net return of the worst of {len(seeds)} seeds"
+        if others:
+            subject += f" ({', '.join(map(str, others))} by other jobs)"
     return _measured(worst, 0.0, ">", subject, ".1%")
 
 

@@ -96,6 +96,7 @@ class SupportingEvidence:
     trial_sharpe_variance : variance across trials of the per-bar Sharpe ratio; None when fewer than two trials have
         one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
     seeds : seed -> (T,) returns of the same configuration trained with other seeds.
+    other_jobs_seeds : the same, of seeds that other jobs trained, by the ledger.
     overfitting : CSCV's probability of loss over the study's trials (`statistics.overfitting.cscv`), padded with
         placebo strategies where there are few (`gate.search_evidence.padded_overfitting`). The probability of backtest
         overfitting as published is near one half for trials of equal skill, however good, so it cannot be a
@@ -116,6 +117,7 @@ class SupportingEvidence:
     num_trials: float = 1
     trial_sharpe_variance: float | None = None
     seeds: Mapping[int, FloatArray] | None = None
+    other_jobs_seeds: Mapping[int, FloatArray] = field(default_factory=dict)
     overfitting: float | None = None
     overfitting_published: float | None = None
     leak_check: LeakReport | None = None

@@ -370,6 +370,8 @@ def _outcomes(number: int, events: Sequence[Event]) -> list[Look]:
         coverages=tuple(dict.fromkeys(str(facts["coverage"]) for facts in seen if facts.get("coverage"))),
         status=_status(events),
         key=events[0].key or "",
+        identity=str(entry.get("identity") or ""),
+        seed=entry["seed"] if isinstance(entry.get("seed"), int) else None,
     )
     closes = [e.facts for e in events if e.what == "close" and e.facts.get("status") == "finished"]
     names = ("sharpe", "num_bars", "bar_seconds", "returns", "instants", "sketch")

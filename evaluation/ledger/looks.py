@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ REPEATS: tuple[LookKind, ...] = ("re-scoring", "single fold", "comparison")
 """Kinds that are the look itself again where they earn the same on every bar."""
 NO_RIVALS: tuple[LookKind, ...] = ("scripted policy", "screening")
 """Kinds that count, but say nothing about how far the results of a search are spread."""
+TRAININGS: tuple[LookKind, ...] = ("training", "single fold", "other seed")
+"""Kinds that are one configuration trained with one seed."""
 MIN_SHARED = 0.5
 """Share of its own and of the judged bars that a look must have in common to be a rival by its Sharpe ratio."""
 
@@ -150,10 +152,17 @@ def looks_at(looks: Sequence[Look], covering: set[str], data_fingerprint: str) -
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Counted:
-    """`looks`, and `rivals_TN`: (T, N) returns on the very bars that are judged, the judged ones first."""
+    """What was counted.
+
+    Attributes
+    ----------
+    rivals_TN : (T, N) returns on the very bars that are judged, the judged ones first.
+    other_seeds : seed -> (T,) returns there of the same configuration, trained with this seed by another job.
+    """
 
     looks: Looks
     rivals_TN: FloatArray
+    other_seeds: Mapping[int, FloatArray] = field(default_factory=dict)
 
 
 def count_looks(
@@ -206,6 +215,25 @@ def count_looks(
         ),
         rivals_TN=np.column_stack([own.net_return, *columns]),
     )
+
+
+def same_trainings(looks: Sequence[Look], run: str, instants: str) -> dict[int, Look]:
+    """Seed -> the latest look at these instants of the configuration that a run trained, by other jobs than this run.
+
+    The code may have changed since: who doubts an old result of a seed trains that seed again.
+    """
+    trained = [look for look in looks if look.kind in TRAININGS and look.identity]
+    own = [look for look in trained if run in look.runs]
+    identities, seeds = {look.identity for look in own}, {look.seed for look in own}
+    return {
+        look.seed: look
+        for look in trained
+        if look.identity in identities
+        and look.seed is not None
+        and look.seed not in seeds
+        and look.returns
+        and look.instants == instants
+    }
 
 
 def without_repetitions(looks: Sequence[Look]) -> list[Look]:

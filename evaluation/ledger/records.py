@@ -97,6 +97,8 @@ class Look:
     sharpe : per bar; None where undefined or not known.
     returns, instants, sketch : hashes of their contents; "" where there are none.
     key : what the same look has in common in every ledger; "" of one that only a run shows.
+    identity : hash of all that decides what comes out, beside the seed, the bars and the code; "" as for the key.
+    seed : of the training; None where it is not known.
     """
 
     number: int
@@ -113,6 +115,8 @@ class Look:
     instants: str = ""
     sketch: str = ""
     key: str = ""
+    identity: str = ""
+    seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,9 @@ from rayjobs.study.look_count import JudgedBars, at_least, count_at
 from rayjobs.study.looks_on_disk import LOOK_FILE, run_id, runs_below
 from rayjobs.study.report import EVIDENCE_FILE
 
-FROM_LEDGER = ("looks", "num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published")
+FROM_LEDGER = (
+    "looks", "num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published", "other_jobs_seeds",
+)  # fmt: skip
 """Fields of the evidence that other trials decide."""
 
 
@@ -80,7 +82,8 @@ def not_measured(
 
 
 def _is_default(value: Any, default: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and value == default)
+    empty = isinstance(value, (Mapping, Sequence)) and not value
+    return value is None or empty or (isinstance(value, (int, float)) and value == default)
 
 
 class LedgerAsOf:
@@ -154,7 +157,7 @@ def from_ledger(
     if WINNER_OF in run.provenance:
         return _of_search(run, study, folds, result, ledger, head)
     bars = chosen_bars(study, folds, of_search=False)
-    counted = counted_then(ledger, head, _judged(run, study, bars), result)
+    counted = counted_then(ledger, head, _judged(run, study, bars, trained_by=run), result)
     return _derived(counted.looks, counted, result)
 
 
@@ -173,7 +176,9 @@ def of_evaluation(
     if head is None:
         return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
     bars = chosen_bars(study, folds, of_search=same_bars and WINNER_OF in source.provenance)
-    judged = _judged(run, study, bars, roots_of(source.path, run.path))
+    judged = _judged(
+        run, study, bars, roots_of(source.path, run.path), trained_by=source if same_bars else None
+    )
     counted = counted_then(ledger, head, judged, result)
     recorded, looks = deflation(source), counted.looks
     if same_bars and recorded.looks is not None:
@@ -199,16 +204,25 @@ def _as_seen(run: FinishedRun, result: WalkForwardResult, ledger: Ledger) -> tup
 
 
 def _derived(looks: Looks, counted: Counted, result: WalkForwardResult) -> Derived:
-    evidence = with_overfitting(SupportingEvidence(**looks.for_gate()), result, counted.rivals_TN)
+    told = SupportingEvidence(**looks.for_gate(), other_jobs_seeds=counted.other_seeds)
+    evidence = with_overfitting(told, result, counted.rivals_TN)
     return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
 
 
-def _judged(run: FinishedRun, study: Study, bars: slice, roots: tuple[Path, ...] = ()) -> JudgedBars:
+def _judged(
+    run: FinishedRun,
+    study: Study,
+    bars: slice,
+    roots: tuple[Path, ...] = (),
+    *,
+    trained_by: FinishedRun | None = None,
+) -> JudgedBars:
     return JudgedBars(
         panel=study.panel,
         data=study.config.data,
         bars=bars,
         run=run_id(run.path),
+        trained_by="" if trained_by is None else run_id(trained_by.path),
         roots=(local_directory(study.config.run.directory), *roots),
     )
 

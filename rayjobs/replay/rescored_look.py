@@ -69,6 +69,7 @@ def rescored_look(
         directory,
         plan.folds,
         of_search=plan.same_bars and WINNER_OF in run.provenance,
+        trained_by=run.path if plan.same_bars else None,
         roots=roots_of(run.path, directory),
     ) as look:
         yield look
@@ -88,6 +89,7 @@ def rescored_evidence(
     evidence = SupportingEvidence(
         **looks.for_gate(),
         seeds={seed: chained(plan.study, scored).net_return for seed, scored in seeds.items()},
+        other_jobs_seeds=found.other_seeds,
     )
     return with_overfitting(evidence, result, found.rivals_TN)
 

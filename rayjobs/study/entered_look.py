@@ -141,6 +141,7 @@ def entered(
     folds: Sequence[Fold],
     *,
     of_search: bool = False,
+    trained_by: Path | None = None,
     roots: Sequence[Path] = (),
 ) -> Iterator[EnteredLook]:
     """Enter a look; an exception closes it as failed, a kill leaves it open: both count.
@@ -149,6 +150,7 @@ def entered(
     ----------
     entry : without its run and coverage, which are filled in.
     folds : that are scored. of_search : the policies are those of a search's winner, scored on its own holdout.
+    trained_by : run directory of the trainings that are judged on their own bars; None where others are.
     roots : of runs, beside that of the configuration.
     """
     panel, data = study.panel, study.config.data
@@ -169,6 +171,7 @@ def entered(
         data=data,
         bars=chosen_bars(study, folds, of_search=of_search),
         run=run_id(run),
+        trained_by="" if trained_by is None else run_id(trained_by),
         roots=(local_directory(study.config.run.directory), *roots),
     )
     try:
@@ -213,7 +216,7 @@ def trained_look(
         data_fingerprint=study.panel.fingerprint,
         code_commit=code_version(provenance_of(run)),
     )
-    with entered(ledger, entry, study, run, folds) as look:
+    with entered(ledger, entry, study, run, folds, trained_by=run) as look:
         yield look
 
 

@@ -39,6 +39,7 @@ def trial_evidence(
     evidence = SupportingEvidence(
         **found.looks.for_gate(),
         seeds={seed: chained(study, outcomes).net_return for seed, outcomes in seeds.items()},
+        other_jobs_seeds=found.other_seeds,
     )
     return with_overfitting(evidence, result, found.rivals_TN)
 

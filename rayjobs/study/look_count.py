@@ -15,7 +15,7 @@ from data.coverage import Coverage
 from data.schema import Panel
 from data.sources import SourceConfig, describe
 from evaluation.ledger.ledger import Ledger, LedgerState, merged_looks, record_hashes
-from evaluation.ledger.looks import Counted, Looks, count_looks, looks_at, overlaps
+from evaluation.ledger.looks import Counted, Looks, count_looks, looks_at, overlaps, same_trainings
 from evaluation.ledger.records import FloatArray, Look, Record
 from evaluation.ledger.return_sketch import Sketch
 from rayjobs.study.looks_on_disk import RunOnDisk, runs_below
@@ -31,6 +31,8 @@ class JudgedBars:
     bars : those that the result was chosen on: looks at any of them count.
     roots : folders of experiments' folders.
     run : id of the run that is judged.
+    trained_by : id of the run whose trainings are judged: the same one, or the one that is scored again on its own
+        bars; "" where neither.
     """
 
     panel: Panel
@@ -38,6 +40,7 @@ class JudgedBars:
     bars: slice
     roots: tuple[Path, ...]
     run: str
+    trained_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +115,20 @@ def count_at(
     if lacking and not notes:
         notes = [_lacks(known, lacking, missing)]
     returns, instants = record_hashes(own)
-    return count_looks(
+    siblings = same_trainings(kept, judged.trained_by, instants) if judged.trained_by else {}
+    counted = count_looks(
         looks, own, sketches, known.returns, own_returns=returns, own_instants=instants, notes=notes
     )
+    contents = known.returns([look.returns for look in siblings.values()])
+    found = {seed: contents[look.returns] for seed, look in siblings.items() if look.returns in contents}
+    return replace(counted, other_seeds=found)
 
 
 def _without_own_seeds(looks: Sequence[Look], run: str) -> list[Look]:
     """Leave out the other seeds of a job: its headline is that of the first and was not chosen among them."""
-    own = {name for look in looks if look.kind != "other seed" and run in look.runs for name in look.runs}
-    return [look for look in looks if look.kind != "other seed" or not own.issuperset(look.runs)]
+    if not any(look.kind != "other seed" and run in look.runs for look in looks):
+        return list(looks)  # its headline is a seed that another job showed before
+    return [look for look in looks if look.kind != "other seed" or run not in look.runs]
 
 
 def _reconciled(
