@@ -35,6 +35,8 @@ NO_RIVALS: tuple[LookKind, ...] = ("scripted policy", "screening")
 """Kinds that count, but say nothing about how far the results of a search are spread."""
 TRAININGS: tuple[LookKind, ...] = ("training", "single fold", "other seed")
 """Kinds that are one configuration trained with one seed."""
+WHOLE_WINDOW = 0.1
+"""Part of a window that may be missing from one that counts as whole."""
 MIN_SHARED = 0.5
 """Share of its own and of the judged bars that a look must have in common to be a rival by its Sharpe ratio."""
 
@@ -189,11 +191,16 @@ def count_looks(
     counted = without_repetitions(looks)
     known = [look for look in counted if look.sketch in sketches]
     leader, correlation = cluster_looks([sketches[look.sketch] for look in known])
-    effective = effective_number(leader, correlation) if known else 0.0
+    mine = Sketch.of(own)
+    windows = np.array(
+        [windows_shown(look, own, sketches[look.sketch], mine) for look in known], dtype=np.int64
+    )
+    effective = effective_number(leader, correlation, windows) if known else 0.0
     effective += len(counted) - len(known)
+    if windows.max(initial=1) > 1:
+        notes = [*notes, _of_longer_looks(windows)]
     leading = [known[k] for k in np.flatnonzero(leader == np.arange(len(known)))]
     rivals = [look for look in leading if look.kind not in NO_RIVALS or look.returns == own_returns]
-    mine = Sketch.of(own)
     close: dict[str, bool] = {own_instants: True}
     for look in rivals:
         if look.instants not in close:
@@ -214,6 +221,26 @@ def count_looks(
             notes=tuple(notes),
         ),
         rivals_TN=np.column_stack([own.net_return, *columns]),
+    )
+
+
+def windows_shown(look: Look, own: Record, theirs: Sketch, mine: Sketch | None) -> int:
+    """How many windows as long as the judged record a look showed: the best of them may be the one that is judged."""
+    if look.bar_seconds == own.bar_seconds:
+        return max(int(look.num_bars / len(own.net_return) + WHOLE_WINDOW), 1)
+    if mine is None:
+        return 1
+    level = max(theirs.level, mine.level)
+    shown, judged = (len(_known_buckets(sketch.at(level))) for sketch in (theirs, mine))
+    return max(int(shown / judged + WHOLE_WINDOW), 1)
+
+
+def _of_longer_looks(windows: NDArray[np.int64]) -> str:
+    number, most = int(np.count_nonzero(windows > 1)), int(windows.max())
+    looks = "1 look showed" if number == 1 else f"{number} looks showed up to"
+    return (
+        f"{looks} {most} windows as long as the judged bars, of which the best could be chosen; "
+        f"{'it counts' if number == 1 else 'they count'} as that many."
     )
 
 

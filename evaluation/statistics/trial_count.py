@@ -120,13 +120,23 @@ def effective_size(size: int, correlation: float) -> float:
     return high
 
 
-def effective_number(leader_N: IntArray, correlation_N: FloatArray) -> float:
-    """Sum of the clusters' effective sizes."""
-    leaders, sizes = np.unique(leader_N, return_counts=True)
-    total = float((sizes == 1).sum())
-    for at in leaders[sizes > 1]:
-        members = np.flatnonzero((leader_N == at) & (np.arange(len(leader_N)) != at))
-        total += effective_size(len(members) + 1, float(correlation_N[members].mean()))
+def effective_number(
+    leader_N: IntArray, correlation_N: FloatArray, windows_N: IntArray | None = None
+) -> float:
+    """Sum of the clusters' effective sizes.
+
+    Parameters
+    ----------
+    windows_N : results that each look showed, of which one could be chosen; a cluster counts as often as its largest.
+    """
+    windows_N = np.ones(len(leader_N), dtype=np.int64) if windows_N is None else windows_N
+    leaders, place, sizes = np.unique(leader_N, return_inverse=True, return_counts=True)
+    windows = np.ones(len(leaders), dtype=np.int64)
+    np.maximum.at(windows, place, windows_N)
+    total = float(windows[sizes == 1].sum())
+    for k in np.flatnonzero(sizes > 1):
+        members = np.flatnonzero((leader_N == leaders[k]) & (np.arange(len(leader_N)) != leaders[k]))
+        total += float(windows[k]) * effective_size(len(members) + 1, float(correlation_N[members].mean()))
     return total
 
 

@@ -211,6 +211,16 @@ def test_bars_on_which_a_score_in_sample_or_on_validation_was_shown_were_looked_
     assert found.looks.effective == looks
 
 
+def test_the_best_window_of_a_look_is_deflated_for_all_that_it_showed(tmp_path):
+    enter(tmp_path, "scoring.in_sample=false", bars=slice(400, 1000))
+    found = enter(tmp_path, "data.num_bars=700", bars=slice(400, 550), returns=noise(2, size=150))
+    assert found.looks.kinds == {"training": 2}
+    assert found.looks.effective == 1 + 4
+    assert "1 look showed 4 windows as long as the judged bars" in found.looks.notes[0]
+    longer = enter(tmp_path, "algo.gamma=0.9", bars=slice(400, 1100), returns=noise(3, size=700))
+    assert longer.looks.effective == 3  # shorter looks are one each
+
+
 def test_another_market_begins_a_count_of_its_own(tmp_path):
     enter(tmp_path)
     assert enter(tmp_path, "data.seed=77").looks.total == 1
