@@ -144,7 +144,7 @@ def _suspected_far(
     name: str, values: FloatArray, panel: Panel, parts: Sequence[slice], form: str
 ) -> list[Foreknown]:
     """Symbols of which the values rank the return at one lead beyond the next few bars, with |t| > 10 in every part."""
-    now, found = _returns(panel), []
+    now, found = log_returns(panel), []
     furthest = min(int(FURTHEST_SHARE * min(p.stop - p.start for p in parts)), MOST_BARS_AHEAD)
     if furthest <= MAX_BARS_AHEAD:
         return []
@@ -173,7 +173,7 @@ def _lead_t(values: FloatArray, now: FloatArray, furthest: int, form: str) -> Fl
 
     All leads at once, by the convolution theorem; the same ranks serve all of them.
     """
-    ranks, known = zip(*(_ranks(each) for each in (values, now)))
+    ranks, known = zip(*(standardised_ranks(each) for each in (values, now)))
     size = fft.next_fast_len(len(values) + furthest)
     sums, counts = (
         fft.irfft(np.conj(fft.rfft(first, size)) * fft.rfft(second, size), size)[
@@ -190,7 +190,7 @@ def _lead_t(values: FloatArray, now: FloatArray, furthest: int, form: str) -> Fl
     return np.where(enough, t, 0.0)
 
 
-def _ranks(values: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+def standardised_ranks(values: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Average ranks of (N,) values, standardised, 0 where unknown; and where they are known."""
     known = np.isfinite(values)
     out = np.zeros(len(values))
@@ -201,7 +201,7 @@ def _ranks(values: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     return out, known
 
 
-def _returns(panel: Panel) -> FloatArray:
+def log_returns(panel: Panel) -> FloatArray:
     """(T, A) log return of each bar, close to close; NaN where one of its two closes is missing."""
     now = np.full(panel.close.shape, np.nan)
     now[1:] = np.diff(np.log(panel.close), axis=0)

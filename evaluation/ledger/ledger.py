@@ -44,7 +44,19 @@ __all__ = ["Head", "HoldoutOpenedError", "Ledger", "LedgerState", "LedgerUnusabl
 
 
 class HoldoutOpenedError(ValueError):
-    """The holdout of a study was opened before; it can be opened once only."""
+    """The holdout of a study was opened before; it can be opened once only.
+
+    Attributes
+    ----------
+    purpose : what it was opened for.
+    """
+
+    def __init__(self, study: str, at_utc: str, purpose: str) -> None:
+        self.purpose = purpose
+        super().__init__(
+            f"the holdout of study {study} was opened at {at_utc} for '{purpose}'; it can be opened once only, so "
+            "gather new bars for another holdout"
+        )
 
 
 def _null(value: float) -> float | None:
@@ -296,10 +308,7 @@ class Ledger:
                 }
                 return self._store.append(connection, "enter", facts, key=key)
             (first, *_) = self._store.events_of(connection, known)
-        raise HoldoutOpenedError(
-            f"the holdout of study {entry.study} was opened at {first.at_utc} for '{first.facts.get('purpose')}'; it "
-            "can be opened once only, so gather new bars for another holdout"
-        )
+        raise HoldoutOpenedError(entry.study, first.at_utc, str(first.facts.get("purpose")))
 
     def holdout_look(self, study: str) -> int | None:
         """Number of the look that opened a study's holdout; None before that."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from data.features.outputs import feature_outputs
 from data.foreknowledge import Foreknown, foreknown_values
-from data.known_columns import statements_of
+from data.known_columns import CLOSE, statements_of
+from data.leading_symbols import leading_symbols
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
 
@@ -19,7 +20,8 @@ BEYOND_A_DELAY = 2
 
 
 def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
-    """Suspects among what the policy reads: columns, volume, and features of the user's own; stated ones left out.
+    """Suspects among what the policy reads: columns, volume, features of the user's own, and the other symbols' closes;
+    stated ones left out.
 
     Leads of two bars and more: a score that hangs on the next bar's return shows when its input is a bar late
     (`scoring.delayed_inputs`), one that hangs on next week's does not. A feature that looks dates up in a table of
@@ -35,7 +37,9 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
     read = {name: values for name, values in panel.exogenous.items() if any_own or name in handed_on}
     if any_own or any(spec.name == "relative_volume" for spec in specs):
         read["volume"] = panel.volume
+    led = () if CLOSE in stated else leading_symbols(panel)
     return (
+        *led,
         *foreknown_values(panel, read, stated, least_bars_ahead=BEYOND_A_DELAY),
         *foreknown_features(study, least_bars_ahead=BEYOND_A_DELAY),
     )

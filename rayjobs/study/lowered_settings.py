@@ -83,6 +83,7 @@ def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
     recordings = [fold.recording for fold in result.folds]
     return (
         *_borrow(study, recordings),
+        *_contracts(study),
         *_participation(study, recordings),
         *_delisted_shorts(study, recordings),
         *_funding(study, recordings),
@@ -101,6 +102,21 @@ def _borrow(study: Study, recordings: Sequence[Recording]) -> list[str]:
         if paid < usual:
             found.append(f"shorts of {symbol} paid {paid:.2%} a year to borrow instead of {usual:.2%}")
     return found if len(found) < 4 else [*found[:3], f"and those of {len(found) - 3} more symbols"]
+
+
+def _contracts(study: Study) -> list[str]:
+    """Symbols that are called a future, which is short for nothing, and have not that future's contract."""
+    instruments, found = study.config.instruments.for_symbols(study.panel.symbols), []
+    for symbol in study.panel.symbols:
+        kind = study.config.instruments.kind_of(symbol)
+        usual, ours = CATALOGUE[kind], instruments[symbol]
+        names = ("multiplier", "tick_size", "lot_step")
+        changed = [name for name in names if getattr(ours, name) != getattr(usual, name)]
+        if changed and usual.multiplier != 1.0:
+            found.append(
+                f"{symbol} is called {kind}, but its {' and '.join(changed)} are not that contract's"
+            )
+    return found if len(found) < 4 else [*found[:3], f"and so are {len(found) - 3} more symbols"]
 
 
 def _participation(study: Study, recordings: Sequence[Recording]) -> list[str]:

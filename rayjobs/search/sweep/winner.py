@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -39,30 +38,24 @@ from rayjobs.training.policy_training import PolicyTraining
 
 LOG = logging.getLogger(__name__)
 
-OPENED_FILE = "opened.json"
-
 
 def open_for_winner(ledger: Ledger, entry: LookEntry, directory: Path, trial: int) -> bool:
     """Open the holdout for one trial, before a bar of it is read; False if it was opened for another one.
 
-    A sweep that was killed while its winner was being judged goes on with the same winner: what it was opened for
-    stands in the study's folder.
+    A sweep that was killed while its winner was being judged goes on with the same winner: what the holdout was opened
+    for stands in the ledger.
 
     Parameters
     ----------
     entry : what the ledger records of the opening.
     """
-    marker = directory / "winner" / OPENED_FILE
-    same = marker.is_file() and json.loads(marker.read_text())["trial"] == trial
-    if not marker.is_file():
-        marker.parent.mkdir(exist_ok=True)
-        write_atomically(marker, json.dumps({"trial": trial}) + "\n")
+    purpose = f"the winner of {directory.name}, trial {trial}"
     try:
-        ledger.open_holdout(entry, purpose=f"the winner of {directory.name}, trial {trial}")
+        ledger.open_holdout(entry, purpose=purpose)
     except HoldoutOpenedError as error:
-        if not same:
+        if error.purpose != purpose:
             LOG.warning("the winner is not judged: %s", error)
-        return same
+        return error.purpose == purpose
     return True
 
 

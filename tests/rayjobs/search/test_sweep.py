@@ -103,6 +103,9 @@ def test_a_holdout_is_opened_for_one_trial_only(tmp_path):
     assert open_for_winner(ledger, entry, tmp_path, 3)
     assert open_for_winner(ledger, entry, tmp_path, 3)  # killed while it was judged
     assert not open_for_winner(ledger, entry, tmp_path, 4)
+    (tmp_path / "winner").mkdir(exist_ok=True)
+    (tmp_path / "winner" / "opened.json").write_text('{"trial": 4}')  # of earlier releases, or forged
+    assert not open_for_winner(ledger, entry, tmp_path, 4)
 
 
 def test_the_latest_unfinished_study_of_an_experiment_can_be_named(tmp_path):

@@ -12,7 +12,7 @@ from small_run import OVERRIDES, make_run
 
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.study.lowered_settings import _delisted_shorts, _funding, lowered_criteria
+from rayjobs.study.lowered_settings import _contracts, _delisted_shorts, _funding, lowered_criteria
 
 
 def config(*overrides: str):
@@ -52,6 +52,18 @@ def test_shorts_without_a_fee_and_fills_beyond_the_volume_are_named(tmp_path):
     charged = make_run(tmp_path / "charged", *given, base=base)
     lowered = json.loads((charged / "verdict.json").read_text())["lowered"]
     assert not any("borrow" in phrase or "volume" in phrase.replace("volatility", "") for phrase in lowered)
+
+
+def test_a_symbol_that_is_called_a_future_and_has_another_contract_is_named():
+    def found(*overrides: str) -> list[str]:
+        given = config("+experiment=crypto_portfolio", *overrides)
+        return _contracts(SimpleNamespace(config=given, panel=SimpleNamespace(symbols=("BTC",))))
+
+    assert found("instruments=mes") == []
+    assert found() == []
+    assert found(
+        "instruments=mes", "+instruments.symbols={BTC: {kind: MES, multiplier: 1.0, lot_step: 0.001}}"
+    ) == ["BTC is called MES, but its multiplier and lot_step are not that contract's"]
 
 
 def recording(funding: float, gain: float) -> SimpleNamespace:
