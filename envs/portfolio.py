@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from data.own_objects import import_callable
 from envs.actions import action_space
@@ -26,10 +26,11 @@ from envs.episodes import Window
 from envs.kernel import columns as c
 from envs.kernel.lanes import LANES
 from envs.kernel.masks import mask_rows
+from envs.kernel.parts import MarketArrays, Outputs, RowArrays
 from envs.kernel.step import DISABLED, NEXT_STEP, SAME_STEP, reset_rows, step_rows
 from envs.market import Market
 from envs.observations import ObservationLayout
-from envs.rows import RowState, check_market, desk_arrays, episode_windows, num_blocks, thread_bounds
+from envs.rows import RowState, check_market, episode_windows, num_blocks, scratch_arrays, thread_bounds
 from envs.rules import instrument_matrix, rule_vector
 
 _MODES = {
@@ -92,29 +93,14 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         own = config.reward.function
         self._reward_function = reward or (None if own is None else import_callable(own, "reward.function"))
         self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
-        rows = self.rows
-        self._market_and_state = (
-            market.bars,
-            market.features.reshape(market.num_bars, -1),
-            _never_empty(market.clock),
-            market.calendar,
-            market.years,
-            self._instrument,
-            self._rule,
-            episode_windows(market, config, self.windows),
-            rows.account_BKL,
-            rows.counter_BKL,
-            rows.position_BAKL,
-            rows.slot_BAKL,
-            rows.below,
-            rows.flow_BKL,
-        )
+        # To the kernel named tuples go as plain ones, see `step_rows`.
+        self._market_arrays = tuple(_market_arrays(market, self._instrument))
+        self._episode_windows = episode_windows(market, config, self.windows)
         self._allocate_outputs()
         self._bounds = thread_bounds(self.num_envs, num_threads)
-        self._desks = [
-            desk_arrays(
-                self._instrument, market.bars.shape[2], self.num_assets, self.layout.size, rows.below.shape[1]
-            )
+        width, var_bars = market.bars.shape[2], self.rows.below.shape[1]
+        self._scratch = [
+            tuple(scratch_arrays(self._instrument, width, self.num_assets, self.layout.size, var_bars))
             for _ in self._bounds[1:]
         ]
         self._pool = ThreadPoolExecutor(len(self._bounds) - 1) if len(self._bounds) > 2 else None
@@ -150,6 +136,17 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         E, A = self.num_envs, self.num_assets
         self.fill_log = np.zeros((E, A, c.NUM_PLACES if on else 0, c.NUM_FILL_COLUMNS))
         self.decision_log = np.zeros((E, A if on else 0, c.NUM_DECISION_COLUMNS))
+        rows = RowArrays(
+            account=self.rows.account_BKL,
+            counter=self.rows.counter_BKL,
+            position=self.rows.position_BAKL,
+            slot=self.rows.slot_BAKL,
+            flow=self.rows.flow_BKL,
+            below=self.rows.below,
+            fill_log=self.fill_log,
+            decision_log=self.decision_log,
+        )
+        self._row_arrays = tuple(rows)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -161,8 +158,16 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         if seed is not None:
             self._seed = np.uint64(int(seed) % 2**64)
             self.rows.put("counter", c.EPISODE, -1, np.flatnonzero(mask))
-        arguments = (*self._market_and_state, self.fill_log, self.decision_log)
-        reset_rows(*arguments, mask, self._out, self._seed, *self._desks[0])
+        reset_rows(
+            self._market_arrays,
+            self._rule,
+            self._episode_windows,
+            self._row_arrays,
+            self._scratch[0],
+            mask,
+            self._out,
+            self._seed,
+        )
         self._started = True
         if self.recorder is not None:
             self.recorder.on_reset(mask)
@@ -206,25 +211,23 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         return self._out.copy() if self._copy else self._out
 
     def _run(self, target: NDArray[np.float32]) -> bool:
-        arguments = (
-            *self._market_and_state,
-            self.fill_log,
-            self.decision_log,
-            self._actions,
-            target,
-            self._final,
-            self._rewards,
-            self._flags,
-            self._ended_rows,
-            self._seed,
-            self._mode,
+        inputs = self._market_arrays, self._rule, self._episode_windows, self._row_arrays
+        outputs = tuple(
+            Outputs(
+                out=target,
+                final_out=self._final,
+                reward=self._rewards,
+                flags=self._flags,
+                ended=self._ended_rows,
+            )
         )
+        arguments = outputs, self._actions, self._seed, self._mode
         if self._pool is None:
-            return bool(step_rows(*arguments, *self._desks[0], 0, self.num_envs))
+            return bool(step_rows(*inputs, self._scratch[0], *arguments, 0, self.num_envs))
         parts = zip(self._bounds[:-1].tolist(), self._bounds[1:].tolist(), strict=True)
         futures = [
-            self._pool.submit(step_rows, *arguments, *desk, first, stop)
-            for desk, (first, stop) in zip(self._desks, parts, strict=True)
+            self._pool.submit(step_rows, *inputs, scratch, *arguments, first, stop)
+            for scratch, (first, stop) in zip(self._scratch, parts, strict=True)
         ]
         ended = [future.result() for future in futures]
         return any(ended)
@@ -267,16 +270,28 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         )
         return out.astype(bool)
 
-    def set_cost_scale(self, scale: float) -> None:
-        """Multiply all costs from now on (cost curriculum: 0 free, 1 full). Evaluation leaves it at 1."""
-        if not 0.0 <= scale <= 1.0:
-            raise ValueError(f"cost scale is {scale!r}; expected a number in [0, 1]")
-        self._rule[c.COST_SCALE] = scale
+    def set_cost_scale(self, scale: ArrayLike) -> None:
+        """Multiply all costs from now on, of all rows or of each by its own (E,): 0 is free, 1 as configured.
+
+        The one way to scale costs from outside: a cost curriculum trains below 1, a stress test scores above. What
+        `RandomisationConfig` draws at each reset is multiplied by it.
+        """
+        values = np.asarray(scale, dtype=np.float64)
+        if not (np.isfinite(values) & (values >= 0.0)).all():
+            raise ValueError(f"cost scale is {scale!r}; expected 0 or more, finite")
+        if values.shape not in ((), (self.num_envs,)):
+            raise ValueError(
+                f"cost scale is {values.shape}; expected a number, or one of each of {self.num_envs} rows"
+            )
+        self.rows.put("account", c.COST_SCALE, values)
 
     @property
     def cost_scale(self) -> float:
-        """Current multiplier of all costs."""
-        return float(self._rule[c.COST_SCALE])
+        """Current multiplier of all costs, where the rows share one."""
+        scales = np.unique(self.rows.account[:, c.COST_SCALE])
+        if len(scales) > 1:
+            raise ValueError(f"rows have {len(scales)} cost scales; read env.rows.account[:, COST_SCALE]")
+        return float(scales[0])
 
     def episode_statistics(self) -> dict[str, NDArray[np.float64]]:
         """Return the columns of ENDED_NAMES, one entry per episode ended since the last call."""
@@ -289,7 +304,6 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         return {
             "rows": self.rows.arrays(),
             "observation": self._out.copy(),
-            "cost_scale": self.cost_scale,
             "seed": int(self._seed),
             "ended": [rows.copy() for rows in self._ended],
             "started": self._started,
@@ -299,7 +313,6 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         """Put back what `get_state` returned, into an env of the same market and config."""
         self.rows.restore(state["rows"])
         self._out[...] = state["observation"]
-        self.set_cost_scale(state["cost_scale"])
         self._seed = np.uint64(state["seed"])
         self._ended = list(state["ended"])
         self._started = state["started"]
@@ -339,6 +352,17 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         """Stop the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
+
+
+def _market_arrays(market: Market, instrument: NDArray[np.float64]) -> MarketArrays:
+    return MarketArrays(
+        bars=market.bars,
+        features=market.features.reshape(market.num_bars, -1),
+        clock=_never_empty(market.clock),
+        calendar=market.calendar,
+        years=market.years,
+        instrument=instrument,
+    )
 
 
 def _never_empty(clock: NDArray[np.float32]) -> NDArray[np.float32]:

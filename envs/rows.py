@@ -16,6 +16,7 @@ from envs.episodes import Window
 from envs.kernel import columns as c
 from envs.kernel.lanes import LANES
 from envs.kernel.observe import NUM_ACCOUNT_FEATURES, NUM_POSITION_FEATURES
+from envs.kernel.parts import Scratch
 from envs.market import Market
 from envs.rules import WINDOWS, num_position_columns, windows_read
 
@@ -61,6 +62,7 @@ class RowState:
         )
         state.put("counter", c.STREAM, first_stream + np.arange(num_envs))
         state.put("counter", c.EPISODE, -1)
+        state.put("account", c.COST_SCALE, 1.0)
         return state
 
     def _by_row(self, array: NDArray) -> NDArray:
@@ -132,14 +134,14 @@ def thread_bounds(num_envs: int, num_threads: int) -> NDArray[np.int64]:
     return np.minimum(bounds * LANES, num_envs)
 
 
-def desk_arrays(
+def scratch_arrays(
     instrument: NDArray[np.float64],
     num_bar_columns: int,
     num_assets: int,
     observation_size: int,
     var_bars: int,
-) -> tuple[NDArray, ...]:
-    """What one thread of the kernel writes on: the fields of `envs.kernel.parts.Desk`.
+) -> Scratch:
+    """Allocate what one thread of the kernel writes on.
 
     Slots hold the first symbols of `instrument` (S, K) in order; rows that draw theirs write over that.
     """
@@ -148,15 +150,15 @@ def desk_arrays(
     facts = np.zeros((A, c.NUM_FACT_COLUMNS, L))
     facts[:, c.INSTRUMENT :] = instrument[:A, :, None]
     logged = A * max(c.NUM_DECISION_COLUMNS, c.NUM_PLACES * c.NUM_FILL_COLUMNS)
-    return (
-        facts,
-        symbols,
-        symbols * num_bar_columns,
-        np.zeros((c.NUM_PLACE_ROWS, L), np.int64),
-        np.zeros((NUM_POSITION_FEATURES * A + NUM_ACCOUNT_FEATURES, L), np.float32),
-        np.zeros((1, logged)),
-        np.zeros((1, observation_size), np.float32),
-        np.zeros((1, var_bars), np.uint8),
+    return Scratch(
+        facts=facts,
+        symbols=symbols,
+        shifts=symbols * num_bar_columns,
+        places=np.zeros((c.NUM_PLACE_ROWS, L), np.int64),
+        seen=np.zeros((NUM_POSITION_FEATURES * A + NUM_ACCOUNT_FEATURES, L), np.float32),
+        waste=np.zeros((1, logged)),
+        waste_32=np.zeros((1, observation_size), np.float32),
+        waste_8=np.zeros((1, var_bars), np.uint8),
     )
 
 

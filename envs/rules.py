@@ -54,7 +54,6 @@ def _put_sizing(rule: NDArray[np.float64], sizing: SizingConfig) -> None:
 
 
 def _put_costs(rule: NDArray[np.float64], costs: CostConfig) -> None:
-    rule[c.COST_SCALE] = 1.0
     rule[c.SLIPPAGE_KIND] = SLIPPAGE_KINDS.index(costs.slippage)
     rule[c.SLIPPAGE_VALUE] = costs.slippage_value
     rule[c.IMPACT_COEFFICIENT] = costs.impact_coefficient

@@ -38,13 +38,15 @@ SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
 ) = range(17)
 NUM_INSTRUMENT_COLUMNS = 17
 
-# account_BKL float64: state of an env row
+# account_BKL float64: state of an env row. Costs are multiplied by COST_SCALE, which is set from outside and outlives
+# episodes, and by COST_DRAW, which is drawn at each reset.
 (
     CASH,
     EQUITY,
     PEAK,
     SESSION_EQUITY,
-    COST_FACTOR,
+    COST_SCALE,
+    COST_DRAW,
     EPISODE_TURNOVER,
     EPISODE_COST,
     MOMENT_1,
@@ -52,8 +54,8 @@ NUM_INSTRUMENT_COLUMNS = 17
     WIN_SUM,
     LOSS_SUM,
     DEEPEST,
-) = range(12)
-NUM_ACCOUNT_COLUMNS = 12
+) = range(13)
+NUM_ACCOUNT_COLUMNS = 13
 
 # counter_BKL int32: state of an env row
 (
@@ -118,14 +120,14 @@ NUM_FILL_COLUMNS = 7
 INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET = range(6)
 NUM_DECISION_COLUMNS = 6
 
-# Desk.facts_AKL float64: what a block's rows know of an asset slot in a step. First their wish and the reason of a
+# Scratch.facts_AKL float64: what a block's rows know of an asset slot in a step. First their wish and the reason of a
 # forced exit (-1: none), then the bar that is stepped through and the instrument.
 WISH, WISH_REASON, SLOT_BAR = range(3)
 INSTRUMENT = SLOT_BAR + NUM_BAR_COLUMNS
 NUM_FACT_COLUMNS = INSTRUMENT + NUM_INSTRUMENT_COLUMNS
 
-# Desk.places_3L int64: the bar that rows are at (t + 1 in a step, else the known bar t), the one that orders fill in,
-# and the one after the close at which what becomes the working order was decided
+# Scratch.places_3L int64: the bar that rows are at (t + 1 in a step, else the known bar t), the one that orders fill
+# in, and the one after the close at which what becomes the working order was decided
 HERE, FILL, DECIDED = range(3)
 NUM_PLACE_ROWS = 3
 
@@ -194,7 +196,6 @@ REASON_NAMES = (
     SIZE_KELLY,
     SIZE_KELLY_MIN,
     SIZE_MAX_FRACTION,
-    COST_SCALE,
     SLIPPAGE_KIND,
     SLIPPAGE_VALUE,
     IMPACT_COEFFICIENT,
@@ -257,7 +258,7 @@ REASON_NAMES = (
     SOME_END,
     RECOVERY,
     SCHEDULE,
-) = range(75)
+) = range(74)
 # from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step
 
 DIRECTION, ORDERS, DIRECTION_SIZE, WEIGHTS = range(4)

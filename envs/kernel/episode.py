@@ -6,9 +6,10 @@ from envs.kernel.columns import (
     BAR,
     BELOW_VAR,
     CASH,
-    COST_FACTOR,
+    COST_DRAW,
     COST_HIGH,
     COST_LOW,
+    COST_SCALE,
     DEEPEST,
     ENDED_BREACHES,
     ENDED_COST,
@@ -107,15 +108,15 @@ def draw_tickers(counter, slots, num_symbols, seed):
 
 @inner
 def clear_row(rule, account, counter, positions, slots):
-    """Put a row into the state of an untouched account."""
-    initial = rule[INITIAL_EQUITY]
+    """Put a row into the state of an untouched account; its cost scale stays."""
+    initial, scale = rule[INITIAL_EQUITY], account[COST_SCALE]
     for k in range(account.shape[0]):
         account[k] = 0.0
     account[CASH] = initial
     account[EQUITY] = initial
     account[PEAK] = initial
     account[SESSION_EQUITY] = initial
-    account[COST_FACTOR] = 1.0
+    account[COST_SCALE], account[COST_DRAW] = scale, 1.0
     for a in range(positions.shape[0]):
         position = positions[a]
         for k in range(position.shape[0]):
@@ -143,7 +144,7 @@ def reset_row(rule, windows, account, counter, positions, slots, below, num_symb
     draw_window(rule, windows, counter, seed)
     if rule[COST_HIGH] >= 0.0:
         u = uniform(seed, stream, episode, DRAW_COST)
-        account[COST_FACTOR] = rule[COST_LOW] + u * (rule[COST_HIGH] - rule[COST_LOW])
+        account[COST_DRAW] = rule[COST_LOW] + u * (rule[COST_HIGH] - rule[COST_LOW])
     latency = int(rule[LATENCY_BARS])
     if rule[EXTRA_LATENCY] > 0.0:
         choices = rule[EXTRA_LATENCY] + 1.0

@@ -16,8 +16,6 @@ from envs.kernel.columns import (
     CASH,
     COMMISSION,
     COMMISSION_PER_UNIT,
-    COST_FACTOR,
-    COST_SCALE,
     DAY_ROOT,
     DUST,
     ENTRY_ATR,
@@ -64,7 +62,7 @@ from envs.kernel.jit import hot
 from envs.kernel.lane_arrays import block, neighbours
 from envs.kernel.lanes import everywhere, where
 from envs.kernel.orders import has_atr_levels, order_atr_column
-from envs.kernel.parts import bar_of, has_context, instrument_of, is_logged
+from envs.kernel.parts import bar_of, cost_multiple, has_context, instrument_of, is_logged
 
 
 @hot
@@ -169,17 +167,17 @@ def book_position(rule, account, counter, position, slot, num_columns, quantity,
 
 
 @hot
-def book_fill(rule, market, book, desk, who, a, quantity, price, fee_bps, place, reason):
+def book_fill(rule, market, state, scratch, who, a, quantity, price, fee_bps, place, reason):
     """Fill `quantity` units (signed) of asset slot a at `price` inside bar t + 1 and book all it costs."""
-    account, counter, flow = block(book.account, who), block(book.counter, who), block(book.flow, who)
-    position, slot = block(book.position[a], who), block(book.slot[a], who)
-    terms, bar, context = instrument_of(desk, a), bar_of(desk, a), has_context(market)
-    scale = rule[COST_SCALE] * account[COST_FACTOR]
+    account, counter, flow = block(state.account, who), block(state.counter, who), block(state.flow, who)
+    position, slot = block(state.position[a], who), block(state.slot[a], who)
+    terms, bar, context = instrument_of(scratch, a), bar_of(scratch, a), has_context(market)
+    scale = cost_multiple(account)
     commission, spread, slippage, impact = fill_costs(
         rule, terms, bar, quantity, price, fee_bps, scale, context
     )
     paid = commission + spread + slippage + impact
-    point, num_columns = terms[MULTIPLIER], book.position.shape[1]
+    point, num_columns = terms[MULTIPLIER], state.position.shape[1]
     realised = book_position(
         rule, account, counter, position, slot, num_columns, quantity, price, point, paid
     )
@@ -191,8 +189,8 @@ def book_fill(rule, market, book, desk, who, a, quantity, price, fee_bps, place,
     flow[IMPACT] = flow[IMPACT] + impact
     flow[REALISED] = flow[REALISED] + realised
     flow[NUM_FILLS] = flow[NUM_FILLS] + 1.0
-    if is_logged(book):
-        log = neighbours(book.fill_log, book.first, who, desk.waste)
+    if is_logged(state):
+        log = neighbours(state.fill_log, state.first, who, scratch.waste)
         k = (a * NUM_PLACES + place) * NUM_FILL_COLUMNS
         log[k + FILL_UNITS] = quantity
         log[k + FILL_PRICE] = price

@@ -57,27 +57,29 @@ def copy_known(out, market, symbols, mapped, num_features, t):
 
 
 @hot
-def observe(out, wanted, rule, market, book, desk):
+def observe(out, wanted, rule, market, state, scratch):
     """Write the observations of the wanted rows at the close of their bar t into out (E, D)."""
-    num_assets = book.position.shape[0]
+    num_assets = state.position.shape[0]
     num_features = market.features.shape[1] // market.bars.shape[1]
-    account, counter = block(book.account, wanted), block(book.counter, wanted)
+    account, counter = block(state.account, wanted), block(state.counter, wanted)
     t = counter[BAR]
     bits = lane_bits(wanted)
     for i in range(LANES):
         if (bits >> i) & 1:
-            now = non_negative(desk.places[HERE, i])
-            copy_known(out[book.first + i], market, desk.symbols[:, i], is_mapped(book), num_features, now)
-    row = neighbours(out, book.first, wanted, desk.waste_32)
-    seen, k = block(desk.seen, first_lanes(LANES)), 0
+            now = non_negative(scratch.places[HERE, i])
+            copy_known(
+                out[state.first + i], market, scratch.symbols[:, i], is_mapped(state), num_features, now
+            )
+    row = neighbours(out, state.first, wanted, scratch.waste_32)
+    seen, k = block(scratch.seen, first_lanes(LANES)), 0
     equity = account[EQUITY]
     per_cap = 1.0 / (max(equity, 1e-300) * rule[MAX_GROSS])
     gross = net = everywhere(0.0)
     for a in range(num_assets):
-        bar, position = bar_of(desk, a), block(book.position[a], wanted)
+        bar, position = bar_of(scratch, a), block(state.position[a], wanted)
         units = position[UNITS]
         mark = bar[MARK]
-        per_unit = mark * instrument_of(desk, a)[MULTIPLIER] * per_cap
+        per_unit = mark * instrument_of(scratch, a)[MULTIPLIER] * per_cap
         gross += abs(units) * per_unit
         net += units * per_unit
         side = sign(units)
@@ -86,7 +88,7 @@ def observe(out, wanted, rule, market, book, desk):
         reach = max(
             abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-100
         )  # not 0 without a position
-        bars = abs(side) * (t + 1.0 - block(book.slot[a], wanted)[ENTRY_BAR])
+        bars = abs(side) * (t + 1.0 - block(state.slot[a], wanted)[ENTRY_BAR])
         span = bars + rule[HOLDING_SCALE]
         inverse = 1.0 / (reach * span)
         seen[k] = side
@@ -101,5 +103,5 @@ def observe(out, wanted, rule, market, book, desk):
     seen[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
     seen[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
     seen[k + 4] = where(counter[HALT] == NOT_HALTED, 0.0, 1.0)
-    seen[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, desk.places[HERE])[BARS_LEFT])
-    put_columns(row, num_assets * num_features, seen, desk.seen.shape[0])
+    seen[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, scratch.places[HERE])[BARS_LEFT])
+    put_columns(row, num_assets * num_features, seen, scratch.seen.shape[0])

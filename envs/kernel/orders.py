@@ -121,14 +121,14 @@ def push_intent(position, latency, queued, intent):
 
 
 @inner
-def remember_atr(rule, market, desk, a, counter, position, num_columns, queued, decided):
-    """Keep, where a decision has just become the working order, the ATR that was known at its close. Rare."""
-    at, column = bar_of(desk, a)[ATR], order_atr_column(rule, num_columns)
+def remember_atr(market, scratch, a, counter, position, column, queued, opens):
+    """Keep, of rows in which an order that opens a position begins to work, the ATR known when it was decided."""
+    at = bar_of(scratch, a)[ATR]
     if queued > 0:
-        before = lane_numbers(desk.places[HERE]) - counter[LATENCY]
-        put_numbers(desk.places[DECIDED], where(decided, before, 0.0))
-        at = beside(rows_at(market.bars, desk.places[DECIDED]), desk.shifts[a])[ATR]
-    position[column] = where(decided & (at > 0.0), at, where(decided, 0.0, position[column]))
+        before = lane_numbers(scratch.places[HERE]) - counter[LATENCY]
+        put_numbers(scratch.places[DECIDED], where(opens, before, 0.0))
+        at = beside(rows_at(market.bars, scratch.places[DECIDED]), scratch.shifts[a])[ATR]
+    position[column] = where(opens, where(at > 0.0, at, 0.0), position[column])
 
 
 @hot
@@ -164,7 +164,7 @@ def wished_side(rule, first, second, held_side):
 
 
 @hot
-def wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided):
+def wished_units(rule, market, scratch, a, account, counter, mark, instrument, first, second, decided):
     """Target units that the action alone asks for, or KEEP. Nothing is opened that reads an unknown context."""
     point = instrument[MULTIPLIER]
     unit_notional = mark * point
@@ -175,7 +175,7 @@ def wished_units(rule, market, desk, a, account, counter, mark, instrument, firs
         wish = weight * equity / unit_notional
         inside = abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity
         if has_context(market):
-            wish = where(is_unknown(rule, bar_of(desk, a)), reduce_only(wish, decided), wish)
+            wish = where(is_unknown(rule, bar_of(scratch, a)), reduce_only(wish, decided), wish)
         wish = where(equity <= 0.0, 0.0, where(inside, KEEP, wish))
     else:
         held_side = sign(decided)
@@ -183,7 +183,7 @@ def wished_units(rule, market, desk, a, account, counter, mark, instrument, firs
         enters = heard & (side != held_side) & (side != 0.0)
         wish = where(side == held_side, KEEP, 0.0)
         if lane_bits(enters) != 0:
-            bar, context = bar_of(desk, a), has_context(market)
+            bar, context = bar_of(scratch, a), has_context(market)
             atr = bar[ATR] if context else everywhere(0.0)
             volatility = bar[VOLATILITY] if context else everywhere(0.0)
             units = entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
@@ -224,21 +224,21 @@ def entries_closed(rule, day, var_breached):
 
 
 @hot
-def exposure_factor(rule, book, desk, live, queued):
+def exposure_factor(rule, state, scratch, live, queued):
     """Factor in [0, 1] that fits the new targets under the gross cap and the initial margin; 0 where that is dust."""
     kept = wished = kept_margin = wished_margin = everywhere(0.0)
-    for a in range(book.position.shape[0]):
-        instrument = instrument_of(desk, a)
-        wish = facts_of(desk, a)[WISH]
+    for a in range(state.position.shape[0]):
+        instrument = instrument_of(scratch, a)
+        wish = facts_of(scratch, a)[WISH]
         new = wish != KEEP
-        units = abs(where(new, wish, decided_target(block(book.position[a], live), queued)))
-        notional = units * bar_of(desk, a)[LAST_MARK] * instrument[MULTIPLIER]
+        units = abs(where(new, wish, decided_target(block(state.position[a], live), queued)))
+        notional = units * bar_of(scratch, a)[LAST_MARK] * instrument[MULTIPLIER]
         margin = units * instrument[INITIAL_PER_UNIT] + notional * instrument[INITIAL_FRACTION]
         wished += where(new, notional, 0.0)
         wished_margin += where(new, margin, 0.0)
         kept += where(new, 0.0, notional)
         kept_margin += where(new, 0.0, margin)
-    equity = max(block(book.account, live)[EQUITY], 0.0)
+    equity = max(block(state.account, live)[EQUITY], 0.0)
     over = (kept + wished > rule[MAX_GROSS] * equity) & (wished > 0.0)
     factor = where(over, max(rule[MAX_GROSS] * equity - kept, 0.0) / wished, 1.0)
     if rule[MARGIN_ON] > 0.0:
@@ -263,25 +263,27 @@ def limited_wish(rule, account, mark, instrument, position, slot, fill_bar, deci
 
 
 @hot
-def collect_wishes(rule, market, book, desk, live, actions, var_breached, queued):
+def collect_wishes(rule, market, state, scratch, live, actions, var_breached, queued):
     """Write WISH, after its asset's own limits, and WISH_REASON. Returns which rows wish a new target.
 
     actions (E, A, columns).
     """
-    account, counter = block(book.account, live), block(book.counter, live)
-    day, fill_bar = rows_at(market.calendar, desk.places[FILL]), lane_numbers(desk.places[FILL])
+    account, counter = block(state.account, live), block(state.counter, live)
+    day, fill_bar = rows_at(market.calendar, scratch.places[FILL]), lane_numbers(scratch.places[FILL])
     closed = entries_closed(rule, day, var_breached)
     row_reason, aged = row_exit(rule, counter[HALT], day), aged_entry(rule, fill_bar)
     listens = counter[BAR] + 1.0 >= counter[START]
-    action, width = neighbours(actions, book.first, live, desk.waste_32), actions.shape[2]
+    action, width = neighbours(actions, state.first, live, scratch.waste_32), actions.shape[2]
     any_new = first_lanes(0)
-    for a in range(book.position.shape[0]):
-        facts, instrument, bar = facts_of(desk, a), instrument_of(desk, a), bar_of(desk, a)
-        position, slot, mark = block(book.position[a], live), block(book.slot[a], live), bar[LAST_MARK]
+    for a in range(state.position.shape[0]):
+        facts, instrument, bar = facts_of(scratch, a), instrument_of(scratch, a), bar_of(scratch, a)
+        position, slot, mark = block(state.position[a], live), block(state.slot[a], live), bar[LAST_MARK]
         decided = decided_target(position, queued)
         first = action[width * a]
         second = action[width * a + 1] if rule[SCHEME] == DIRECTION_SIZE else first
-        wish = wished_units(rule, market, desk, a, account, counter, mark, instrument, first, second, decided)
+        wish = wished_units(
+            rule, market, scratch, a, account, counter, mark, instrument, first, second, decided
+        )
         wish = limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed)
         wish = where(listens & (bar[LAST_TRADABLE] > 0.0), wish, KEEP)
         reason = forced_exit(position, slot, row_reason, aged)
@@ -292,30 +294,32 @@ def collect_wishes(rule, market, book, desk, live, actions, var_breached, queued
 
 
 @hot
-def decide(rule, market, book, desk, live, actions, var_breached):
+def decide(rule, market, state, scratch, live, actions, var_breached):
     """Turn the actions (E, A, columns) of the live rows at the close of bar t into working targets."""
-    queued = queue_length(rule, book.position.shape[1])
-    any_new = lane_bits(collect_wishes(rule, market, book, desk, live, actions, var_breached, queued)) != 0
-    if not any_new and queued == 0 and not is_logged(book):
+    queued = queue_length(rule, state.position.shape[1])
+    any_new = (
+        lane_bits(collect_wishes(rule, market, state, scratch, live, actions, var_breached, queued)) != 0
+    )
+    if not any_new and queued == 0 and not is_logged(state):
         return
-    factor = exposure_factor(rule, book, desk, live, queued) if any_new else everywhere(1.0)
-    counter = block(book.counter, live)
-    for a in range(book.position.shape[0]):
-        position, facts = block(book.position[a], live), facts_of(desk, a)
+    factor = exposure_factor(rule, state, scratch, live, queued) if any_new else everywhere(1.0)
+    counter = block(state.counter, live)
+    for a in range(state.position.shape[0]):
+        position, facts = block(state.position[a], live), facts_of(scratch, a)
         wish = facts[WISH]
         orders = live & (wish != KEEP) & (wish != 0.0)
         if lane_bits(orders) != 0:
-            fitted = round_to_lot(wish * factor, instrument_of(desk, a)[LOT_STEP])
+            fitted = round_to_lot(wish * factor, instrument_of(scratch, a)[LOT_STEP])
             wish = where(orders, count_entry(rule, counter, position, queued, fitted, orders), wish)
         leaving = push_intent(position, counter[LATENCY], queued, wish)
         if has_atr_levels(rule) and has_context(market):
-            decided = live & (leaving != KEEP)
-            if lane_bits(decided) != 0:
-                remember_atr(
-                    rule, market, desk, a, counter, position, book.position.shape[1], queued, decided
-                )
-        if is_logged(book):
-            log, k = decisions(book, desk, live), NUM_DECISION_COLUMNS * a
+            # Only the entry price of a position that an order opens has levels, and orders end with their position.
+            opens = live & (leaving != KEEP) & (leaving != 0.0) & (leaving * position[UNITS] <= 0.0)
+            if lane_bits(opens) != 0:
+                column = order_atr_column(rule, state.position.shape[1])
+                remember_atr(market, scratch, a, counter, position, column, queued, opens)
+        if is_logged(state):
+            log, k = decisions(state, scratch, live), NUM_DECISION_COLUMNS * a
             log[k + INTENT] = wish
             log[k + INTENT_REASON] = where(facts[WISH_REASON] >= 0.0, facts[WISH_REASON], BY_SIGNAL)
             log[k + LOG_TARGET] = decided_target(position, queued)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from envs.kernel.columns import (
     ADV,
     ATR,
+    COST_DRAW,
+    COST_SCALE,
     FUNDING,
     FUNDING_ON,
     INSTRUMENT,
@@ -39,11 +41,39 @@ class MarketArrays(NamedTuple):
     instrument: Any
 
 
-class Book(NamedTuple):
+class RowArrays(NamedTuple):
+    """State of all rows in blocks, and what a recorder reads of their last step; see `envs.rows.RowState`.
+
+    account, counter, flow (B, K, L), position, slot (B, A, K, L), below (E, N), fill_log (E, A, place, K),
+    decision_log (E, A, K).
+    """
+
+    account: Any
+    counter: Any
+    position: Any
+    slot: Any
+    flow: Any
+    below: Any
+    fill_log: Any
+    decision_log: Any
+
+
+class Outputs(NamedTuple):
+    """What a step gives: out (E, D) and final_out, which is it where an episode ended; reward (B, 1, L); flags (2, E),
+    terminated and truncated; ended (E, K), statistics of episodes that ended.
+    """
+
+    out: Any
+    final_out: Any
+    reward: Any
+    flags: Any
+    ended: Any
+
+
+class BlockState(NamedTuple):
     """State of one block of rows, the first of which is row `first`; logs and VaR rings of all rows.
 
-    account, counter, flow (K, L), position, slot (A, K, L), below (E, N), fill_log (E, A, place, K),
-    decision_log (E, A, K).
+    account, counter, flow (K, L), position, slot (A, K, L), the others as in `RowArrays`.
     """
 
     account: Any
@@ -57,8 +87,8 @@ class Book(NamedTuple):
     decision_log: Any
 
 
-class Desk(NamedTuple):
-    """Scratch of one thread; see `envs.rows.desk_arrays`.
+class Scratch(NamedTuple):
+    """Scratch of one thread; see `envs.rows.scratch_arrays`.
 
     facts (A, K, L) float64, columns in envs.kernel.columns. symbols (A, L) int64, market's symbol of a slot, and shifts
     (A, L), where its columns begin in a bar. places (3, L) int64, bars of the rows: see HERE, FILL, DECIDED.
@@ -77,19 +107,31 @@ class Desk(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """What to ask the memory for: state (B, ..., L) with the rows first .. stop - 1 that come next, and the bars (3, L)
-    of the rows that are treated now, as in `Desk.places`. far : the state of all rows is larger than the caches.
+    """What to ask the memory for: of all rows the state of first .. stop - 1, which come next, and the bars `places`
+    (3, L) of the rows that are treated now. far : the state of all rows is larger than the caches.
     """
 
-    account: Any
-    counter: Any
-    position: Any
-    slot: Any
-    flow: Any
+    rows: Any
     first: Any
     stop: Any
     places: Any
     far: Any
+
+
+@hot
+def block_of(rows, b):
+    """State of block b of the rows."""
+    return BlockState(
+        rows.account[b],
+        rows.counter[b],
+        rows.position[b],
+        rows.slot[b],
+        rows.flow[b],
+        b * LANES,
+        rows.below,
+        rows.fill_log,
+        rows.decision_log,
+    )
 
 
 @hot
@@ -112,15 +154,21 @@ def is_unknown(rule, bar):
 
 
 @hot
-def is_mapped(book):
-    """True if asset slots say which symbol they hold."""
-    return book.slot.shape[1] > SYMBOL
+def cost_multiple(account):
+    """What every cost of a row is multiplied by."""
+    return account[COST_SCALE] * account[COST_DRAW]
 
 
 @hot
-def is_logged(book):
+def is_mapped(state):
+    """True if asset slots say which symbol they hold."""
+    return state.slot.shape[1] > SYMBOL
+
+
+@hot
+def is_logged(state):
     """True if a recorder reads what was decided and filled."""
-    return book.decision_log.shape[1] > 0
+    return state.decision_log.shape[1] > 0
 
 
 @hot
@@ -130,24 +178,24 @@ def has_funding(rule, market):
 
 
 @hot
-def decisions(book, desk, live):
+def decisions(state, scratch, live):
     """The rows' decision logs; slot a's columns begin at a * NUM_DECISION_COLUMNS."""
-    return neighbours(book.decision_log, book.first, live, desk.waste)
+    return neighbours(state.decision_log, state.first, live, scratch.waste)
 
 
 @hot
-def facts_of(desk, a):
+def facts_of(scratch, a):
     """What the rows know of slot a in this step, all lanes."""
-    return block(desk.facts[a], first_lanes(LANES))
+    return block(scratch.facts[a], first_lanes(LANES))
 
 
 @hot
-def bar_of(desk, a):
+def bar_of(scratch, a):
     """The bar of slot a that the rows are at: t + 1 in a step, which is the known bar t when it ends."""
-    return from_column(facts_of(desk, a), SLOT_BAR)
+    return from_column(facts_of(scratch, a), SLOT_BAR)
 
 
 @hot
-def instrument_of(desk, a):
+def instrument_of(scratch, a):
     """The instrument of slot a."""
-    return from_column(facts_of(desk, a), INSTRUMENT)
+    return from_column(facts_of(scratch, a), INSTRUMENT)

@@ -13,10 +13,7 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic
 
-from envs.kernel.columns import (
-    BAR,
-    HERE,
-)
+from envs.kernel.columns import BAR, HERE
 from envs.kernel.jit import hot
 from envs.kernel.lanes import LANES
 
@@ -26,7 +23,7 @@ FAR_BYTES = 3 << 20
 
 
 @intrinsic
-def touch(typingctx: Any, array: Any, offset: Any) -> Any:
+def prefetch_line(typingctx: Any, array: Any, offset: Any) -> Any:
     """Prefetch the cache line that lies `offset` bytes behind the start of an array."""
     signature = types.void(array, types.int64)
 
@@ -45,29 +42,29 @@ def touch(typingctx: Any, array: Any, offset: Any) -> Any:
 
 
 @hot
-def touch_bytes(array, one, other, count):
+def prefetch_bytes(array, one, other, count):
     """Prefetch `count` bytes from byte `one` on, and from byte `other` on, of what `array` is a view of."""
     # The same number of lines wherever they begin, so that the end of the loop can be predicted.
     for line in range((count + LINE_BYTES - 1) // LINE_BYTES):
-        touch(array, one + line * LINE_BYTES)
-        touch(array, other + line * LINE_BYTES)
-    touch(array, one + count - 1)
-    touch(array, other + count - 1)
+        prefetch_line(array, one + line * LINE_BYTES)
+        prefetch_line(array, other + line * LINE_BYTES)
+    prefetch_line(array, one + count - 1)
+    prefetch_line(array, other + count - 1)
 
 
 @hot
-def is_far(num_rows, account, position, flow):
+def is_far(num_rows, rows):
     """True if the state of this many rows is larger than the caches."""
-    block_bytes = account.strides[0] + position.strides[0] + flow.strides[0]
+    block_bytes = rows.account.strides[0] + rows.position.strides[0] + rows.flow.strides[0]
     return num_rows // LANES * block_bytes > FAR_BYTES
 
 
 @hot
-def touch_quarter(array, b, quarter):
+def prefetch_part(array, b, quarter):
     """Prefetch one quarter of block b of an array (B, ...)."""
     share = array.strides[0] // 4
     start = b * array.strides[0] + quarter * share
-    touch_bytes(array, start, start + share // 2, share // 2)
+    prefetch_bytes(array, start, start + share // 2, share // 2)
 
 
 @hot
@@ -80,18 +77,18 @@ def prefetch_quarter(market, ahead, quarter):
     record, prices, share = bars.strides[0], 8 * bars.shape[1] * bars.shape[2], LANES // 4
     for i in range(quarter * share, (quarter + 1) * share, 2):
         one, other = ahead.places[HERE, i] * record, ahead.places[HERE, i + 1] * record
-        touch_bytes(bars, one + prices, other + prices, record - prices)
+        prefetch_bytes(bars, one + prices, other + prices, record - prices)
     if ahead.first == ahead.stop:
         return
     b = ahead.first // LANES
     if ahead.far:
-        touch_quarter(ahead.account, b, quarter)
-        touch_quarter(ahead.counter, b, quarter)
-        touch_quarter(ahead.position, b, quarter)
-        touch_quarter(ahead.slot, b, quarter)
-        touch_quarter(ahead.flow, b, quarter)
+        prefetch_part(ahead.rows.account, b, quarter)
+        prefetch_part(ahead.rows.counter, b, quarter)
+        prefetch_part(ahead.rows.position, b, quarter)
+        prefetch_part(ahead.rows.slot, b, quarter)
+        prefetch_part(ahead.rows.flow, b, quarter)
     for i in range(quarter * share, (quarter + 1) * share, 2):
-        one, other = ahead.counter[b, BAR, i] + 1, ahead.counter[b, BAR, i + 1] + 1
-        touch_bytes(bars, one * record, other * record, prices)
-        touch(calendar, 4 * calendar.shape[1] * one)
-        touch(calendar, 4 * calendar.shape[1] * other)
+        one, other = ahead.rows.counter[b, BAR, i] + 1, ahead.rows.counter[b, BAR, i + 1] + 1
+        prefetch_bytes(bars, one * record, other * record, prices)
+        prefetch_line(calendar, 4 * calendar.shape[1] * one)
+        prefetch_line(calendar, 4 * calendar.shape[1] * other)

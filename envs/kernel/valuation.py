@@ -65,17 +65,17 @@ DSR_CLIP = 10.0
 
 
 @hot
-def mark(book, desk, live):
+def mark(state, scratch, live):
     """Set EQUITY = cash + sum of marks, GROSS = sum of |marks|, at the close of bar t + 1."""
-    account = block(book.account, live)
+    account = block(state.account, live)
     equity, gross = account[CASH], everywhere(0.0)
-    for a in range(book.position.shape[0]):
-        units = block(book.position[a], live)[UNITS]
-        notional = units * bar_of(desk, a)[MARK] * instrument_of(desk, a)[MULTIPLIER]
+    for a in range(state.position.shape[0]):
+        units = block(state.position[a], live)[UNITS]
+        notional = units * bar_of(scratch, a)[MARK] * instrument_of(scratch, a)[MULTIPLIER]
         equity += notional
         gross += abs(notional)
     account[EQUITY] = equity
-    block(book.flow, live)[GROSS] = gross
+    block(state.flow, live)[GROSS] = gross
 
 
 @hot
@@ -106,13 +106,13 @@ def update_limits(rule, account, counter, flow):
 
 
 @hot
-def remember_return(book, desk, earns, is_below):
+def remember_return(state, scratch, earns, is_below):
     """Keep whether the net return was below minus the limit, for each bar of the VaR window, and their count."""
-    counter, bars = block(book.counter, earns), book.below.shape[1]
+    counter, bars = block(state.counter, earns), state.below.shape[1]
     at = counter[VAR_PLACE]
-    put_numbers(desk.places[FILL], at)
+    put_numbers(scratch.places[FILL], at)
     counter[VAR_PLACE] = where(at + 1.0 == bars, 0.0, at + 1.0)
-    oldest = beside(neighbours(book.below, book.first, earns, desk.waste_8), desk.places[FILL])
+    oldest = beside(neighbours(state.below, state.first, earns, scratch.waste_8), scratch.places[FILL])
     now = where(is_below, 1.0, 0.0)
     counter[BELOW_VAR] = counter[BELOW_VAR] + (now - oldest[0])
     oldest[0] = now

@@ -48,7 +48,7 @@ def placebo_returns(
     recording : of the policy on the same window; only how often it was short, flat and long, and its turnover, count.
     config : the training config. seed : entropy of the random positions.
     """
-    scored = evaluation_config(config, cost_factor=cost_factor)
+    scored = evaluation_config(config)
     length = window.stop_bar - window.start_bar + scored.episode.warmup_bars
     random = np.random.default_rng(seed)
     targets = [random_targets(recording, length, scored.action.scheme, random) for _ in range(count)]
@@ -57,7 +57,8 @@ def placebo_returns(
         first_bar_E=np.arange(count) * length,
         scheme=scored.action.scheme,
     )
-    tracks = record_rows(policy, whole_window_env(market, scored, [window] * count), ())[1]
+    env = whole_window_env(market, scored, [window] * count, cost_factor)
+    tracks = record_rows(policy, env, ())[1]
     returns = np.zeros((window.stop_bar - window.start_bar, count))
     for column, track in enumerate(tracks):
         returns[: len(track.net_return), column] = track.net_return  # after a ruin 0

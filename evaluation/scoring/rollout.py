@@ -109,7 +109,8 @@ def _run_episodes(
         raise ValueError(f"the env has autoreset mode {mode}; build it with SAME_STEP for a rollout")
     observation, _ = env.reset()
     if scenarios is not None:
-        _set_conditions(env, scenarios)
+        env.set_cost_scale([scenario.cost_factor for scenario in scenarios])
+        _delay_fills(env, scenarios)
     first_E = env.rows.counter[:, c.BAR].astype(np.int64) + 1
     earning_E = env.rows.counter[:, c.START].astype(np.int64)
     state = policy.initial_state(env.num_envs)
@@ -150,9 +151,8 @@ def _over(
     return np.asarray(flow_NEK[bars, row, 1] / equity_NE[bars, row])
 
 
-def _set_conditions(env: PortfolioVectorEnv, scenarios: Sequence[Scenario]) -> None:
-    """Give each row its own costs and latency for the episode that has just begun."""
-    env.rows.put("account", c.COST_FACTOR, [scenario.cost_factor for scenario in scenarios])
+def _delay_fills(env: PortfolioVectorEnv, scenarios: Sequence[Scenario]) -> None:
+    """Give each row its own latency for the episode that has just begun."""
     base = env.config.costs.latency_bars
     env.rows.put("counter", c.LATENCY, [base + scenario.extra_latency_bars for scenario in scenarios])
 
@@ -161,7 +161,6 @@ def evaluation_config(
     config: PortfolioEnvConfig,
     *,
     scheme: str | None = None,
-    cost_factor: float = 1.0,
     extra_latency_bars: int = 0,
 ) -> PortfolioEnvConfig:
     """The training config as it is scored: whole windows, nothing randomised, positions closed at the window's end.
@@ -169,16 +168,10 @@ def evaluation_config(
     Parameters
     ----------
     scheme : another action scheme (a baseline that needs weights); None keeps the config's.
-    cost_factor : multiple of every cost, for stress tests.
     extra_latency_bars : bars added between a decision and its fill.
     """
-    costs = None
-    if cost_factor != 1.0:
-        costs = RandomisationConfig(
-            tickers=False, cost_low=cost_factor, cost_high=cost_factor, max_extra_latency_bars=0
-        )
     episode = replace(
-        config.episode, kind="whole", liquidate_at_end=True, num_assets=None, randomisation=costs
+        config.episode, kind="whole", liquidate_at_end=True, num_assets=None, randomisation=None
     )
     return replace(
         config,
@@ -191,12 +184,12 @@ def evaluation_config(
 
 
 def whole_window_env(
-    market: Market, config: PortfolioEnvConfig, windows: Sequence[Window]
+    market: Market, config: PortfolioEnvConfig, windows: Sequence[Window], cost_factor: float = 1.0
 ) -> PortfolioVectorEnv:
-    """An env with one row per window; `config` as `evaluation_config` makes it."""
-    return PortfolioVectorEnv(
-        market, config, num_envs=len(windows), windows=list(windows), seed=0, copy=False
-    )
+    """An env with one row per window, at a multiple of every cost; `config` as `evaluation_config` makes it."""
+    env = PortfolioVectorEnv(market, config, num_envs=len(windows), windows=list(windows), seed=0, copy=False)
+    env.set_cost_scale(cost_factor)
+    return env
 
 
 def scenario_env(
@@ -317,12 +310,14 @@ def run_schedule(
     windows: Sequence[Window],
     *,
     rebalance_sessions: int | None = None,
-    **changes: float,
+    cost_factor: float = 1.0,
+    extra_latency_bars: int = 0,
 ) -> list[Recording]:
-    """Record one schedule over the windows; `changes` are those of `evaluation_config`."""
+    """Record one schedule over the windows, at a multiple of every cost and with bars added to the latency."""
     recordings = []
     for window in windows:
         plan = plan_window(schedule, market, config, window, rebalance_sessions)
-        scored = evaluation_config(plan.config, **changes)  # type: ignore[arg-type]
-        recordings += run_policy(planned_policy([plan], scored), market, scored, [window])
+        scored = evaluation_config(plan.config, extra_latency_bars=extra_latency_bars)
+        env = whole_window_env(market, scored, [window], cost_factor)
+        recordings += rollout(planned_policy([plan], scored), env)
     return recordings
