@@ -129,6 +129,14 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._reward = self._rewards.reshape(-1)[:E]
         self._terminated, self._truncated = self._flags[:, :E]
         self._ended_rows = np.zeros((E, c.NUM_ENDED_COLUMNS))
+        outputs = Outputs(
+            out=self._out,
+            final_out=self._final,
+            reward=self._rewards,
+            flags=self._flags,
+            ended=self._ended_rows,
+        )
+        self._outputs = tuple(outputs)
         self.set_logging(False)
 
     def set_logging(self, on: bool) -> None:
@@ -212,15 +220,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
 
     def _run(self, target: NDArray[np.float32]) -> bool:
         inputs = self._market_arrays, self._rule, self._episode_windows, self._row_arrays
-        outputs = tuple(
-            Outputs(
-                out=target,
-                final_out=self._final,
-                reward=self._rewards,
-                flags=self._flags,
-                ended=self._ended_rows,
-            )
-        )
+        outputs = self._outputs if target is self._out else (target, *self._outputs[1:])
         arguments = outputs, self._actions, self._seed, self._mode
         if self._pool is None:
             return bool(step_rows(*inputs, self._scratch[0], *arguments, 0, self.num_envs))

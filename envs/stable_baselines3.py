@@ -64,7 +64,7 @@ class PortfolioVecEnv(VecEnv):
         self.portfolio.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self.portfolio, attr_name, None)] * len(self._rows(indices))
+        return [getattr(self.portfolio, attr_name)] * len(self._rows(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         self._require_all_rows(indices, f"set {attr_name}")

@@ -41,7 +41,8 @@ from envs.kernel.columns import (
 from envs.kernel.exits import recover_asset
 from envs.kernel.fills import book_fill
 from envs.kernel.jit import hot
-from envs.kernel.lane_arrays import block, lane_numbers, rows_at
+from envs.kernel.lane_arrays import block, rows_at
+from envs.kernel.lane_entries import lane_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
 from envs.kernel.parts import bar_of, cost_multiple, decisions, has_funding, instrument_of, is_logged
 from envs.kernel.sizes import round_to_lot

@@ -45,7 +45,6 @@ NUM_INSTRUMENT_COLUMNS = 17
     EQUITY,
     PEAK,
     SESSION_EQUITY,
-    COST_SCALE,
     COST_DRAW,
     EPISODE_TURNOVER,
     EPISODE_COST,
@@ -54,6 +53,7 @@ NUM_INSTRUMENT_COLUMNS = 17
     WIN_SUM,
     LOSS_SUM,
     DEEPEST,
+    COST_SCALE,
 ) = range(13)
 NUM_ACCOUNT_COLUMNS = 13
 
@@ -81,8 +81,8 @@ NUM_COUNTER_COLUMNS = 16
 NOT_HALTED, HALTED_SESSION, HALTED_EPISODE = range(3)
 
 # position_BAKL float64, as many columns as the config needs. The first three always; the next two with barriers or
-# latency, and from QUEUE on one per bar of latency; then, with barriers in ATR, what the ATR was when the working order
-# was decided; the last two, counted from the end, with Kelly sizing.
+# latency, and from QUEUE on one per bar of latency; then, with barriers in ATR, the bar after the close at which the
+# working order was decided; the last two, counted from the end, with Kelly sizing.
 UNITS, ENTRY_PRICE, TARGET, ENTRY_ATR, EXTREME, QUEUE = range(6)
 NUM_POSITION_COLUMNS_MIN = 3
 TRADE_PNL, TRADE_NOTIONAL = -2, -1
@@ -127,7 +127,7 @@ INSTRUMENT = SLOT_BAR + NUM_BAR_COLUMNS
 NUM_FACT_COLUMNS = INSTRUMENT + NUM_INSTRUMENT_COLUMNS
 
 # Scratch.places_3L int64: the bar that rows are at (t + 1 in a step, else the known bar t), the one that orders fill
-# in, and the one after the close at which what becomes the working order was decided
+# in, and the one after the close at which the order was decided that opens a position
 HERE, FILL, DECIDED = range(3)
 NUM_PLACE_ROWS = 3
 

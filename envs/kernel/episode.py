@@ -60,7 +60,7 @@ from envs.kernel.columns import (
 )
 from envs.kernel.draws import uniform
 from envs.kernel.jit import inner
-from envs.kernel.orders import has_atr_levels, order_atr_column
+from envs.kernel.orders import decided_column, has_atr_levels
 
 # Names of the draws of one episode.
 DRAW_WINDOW, DRAW_START, DRAW_COST, DRAW_LATENCY, DRAW_TICKER = range(5)
@@ -122,7 +122,7 @@ def clear_row(rule, account, counter, positions, slots):
         for k in range(position.shape[0]):
             position[k] = KEEP if k >= QUEUE else 0.0
         if has_atr_levels(rule):
-            position[order_atr_column(rule, position.shape[0])] = 0.0
+            position[decided_column(rule, position.shape[0])] = 0.0
         if rule[TRADE_STATS] > 0.0:
             position[TRADE_PNL] = position[TRADE_NOTIONAL] = 0.0
         slots[a, ENTRY_BAR] = -1

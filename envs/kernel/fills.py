@@ -10,6 +10,7 @@ import math
 
 from envs.kernel.columns import (
     ADV,
+    ATR,
     BAR,
     BARRIERS_ON,
     BY_VOLUME,
@@ -17,6 +18,7 @@ from envs.kernel.columns import (
     COMMISSION,
     COMMISSION_PER_UNIT,
     DAY_ROOT,
+    DECIDED,
     DUST,
     ENTRY_ATR,
     ENTRY_BAR,
@@ -58,10 +60,11 @@ from envs.kernel.columns import (
     WIN_SUM,
     WINS,
 )
-from envs.kernel.jit import hot
-from envs.kernel.lane_arrays import block, neighbours
-from envs.kernel.lanes import everywhere, where
-from envs.kernel.orders import has_atr_levels, order_atr_column
+from envs.kernel.jit import hot, inner
+from envs.kernel.lane_arrays import beside, block, neighbours, rows_at
+from envs.kernel.lane_entries import put_numbers
+from envs.kernel.lanes import everywhere, lane_bits, where
+from envs.kernel.orders import decided_column, has_atr_levels
 from envs.kernel.parts import bar_of, cost_multiple, has_context, instrument_of, is_logged
 
 
@@ -128,7 +131,10 @@ def book_trade(
 
 @hot
 def book_position(rule, account, counter, position, slot, num_columns, quantity, price, point, paid):
-    """Move units by `quantity` at `price`: average entry price, realised PnL (returned), trade statistics."""
+    """Move units by `quantity` at `price`: average entry price, trade statistics.
+
+    Returns the PnL that is realised, and where a position starts.
+    """
     held, entry = position[UNITS], position[ENTRY_PRICE]
     left = held + quantity
     left = where(abs(left) <= DUST * abs(held), 0.0, left)
@@ -157,13 +163,26 @@ def book_position(rule, account, counter, position, slot, num_columns, quantity,
     average = where(adds, entry + (price - entry) * quantity / left, entry)
     position[ENTRY_PRICE] = where(starts, price, where(left == 0.0, 0.0, average))
     slot[ENTRY_BAR] = where(starts, counter[BAR] + 1.0, slot[ENTRY_BAR])
-    if rule[BARRIERS_ON] > 0.0:
-        position[EXTREME] = where(starts, price, position[EXTREME])
-        if has_atr_levels(rule):
-            atr = position[order_atr_column(rule, num_columns)]
-            position[ENTRY_ATR] = where(starts, atr, position[ENTRY_ATR])
     position[UNITS] = left
-    return realised
+    return realised, starts
+
+
+@inner
+def atr_before(market, scratch, a, bar):
+    """ATR of asset slot a as known before each lane's `bar` opened, 0 where it was not. Rare, and so a call."""
+    put_numbers(scratch.places[DECIDED], bar)
+    atr = beside(rows_at(market.bars, scratch.places[DECIDED]), scratch.shifts[a])[ATR]
+    return where(atr > 0.0, atr, 0.0)
+
+
+@hot
+def start_levels(rule, market, scratch, a, position, num_columns, price, starts):
+    """Note what the barriers of asset slot a stand on, where a position `starts` at `price`."""
+    position[EXTREME] = where(starts, price, position[EXTREME])
+    if has_atr_levels(rule) and has_context(market) and lane_bits(starts) != 0:
+        known = position[decided_column(rule, num_columns)]
+        atr = atr_before(market, scratch, a, where(starts, known, 0.0))
+        position[ENTRY_ATR] = where(starts, atr, position[ENTRY_ATR])
 
 
 @hot
@@ -178,9 +197,11 @@ def book_fill(rule, market, state, scratch, who, a, quantity, price, fee_bps, pl
     )
     paid = commission + spread + slippage + impact
     point, num_columns = terms[MULTIPLIER], state.position.shape[1]
-    realised = book_position(
+    realised, starts = book_position(
         rule, account, counter, position, slot, num_columns, quantity, price, point, paid
     )
+    if rule[BARRIERS_ON] > 0.0:
+        start_levels(rule, market, scratch, a, position, num_columns, price, starts)
     account[CASH] = account[CASH] - (quantity * price * point + paid)
     flow[TURNOVER] = flow[TURNOVER] + abs(quantity) * price * point
     flow[COMMISSION] = flow[COMMISSION] + commission

@@ -1,12 +1,17 @@
 """How kernel functions are compiled: cached on disk, without the interpreter lock, NumPy division semantics.
 
-Numba's cache does not notice a change in a function that a cached one calls from another file. `compiled` therefore
-drops a cache that is older than any kernel source.
+Numba's cache notices when the file changes that an entry point stands in, but not the others whose functions it calls.
+Here the cache lies in a folder named after what all of them say, so that no kernel is ever older than its sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,10 @@ inner = partial(numba.njit, nogil=True, error_model="numpy", _nrt=False)
 # Small functions on the hot path: inlining saves passing a hundred words of array headers per call.
 hot = partial(numba.njit, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 
+FOLDER_PREFIX = "kernels-"
+KEPT_SECONDS = 30 * 86_400
+"""Age from which kernels of other sources are removed."""
+
 
 @hot
 def non_negative(index):
@@ -26,15 +35,55 @@ def non_negative(index):
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile an entry point of the kernel with an on-disk cache next to its source."""
-    dispatcher = numba.njit(function, nogil=True, error_model="numpy", _nrt=False, cache=True)
-    return without_stale_cache(dispatcher, Path(__file__).parent.glob("*.py"))
+    """Compile an entry point of the kernel, cached on disk as long as no file of the kernel changes."""
+    return cached(function, inner, Path(__file__).parent.glob("*.py"))
 
 
-def without_stale_cache(dispatcher: Any, sources: Iterable[Path]) -> Any:
-    """The dispatcher, its cache on disk dropped if that is older than a file from which it calls functions."""
-    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    index = Path(getattr(cache_file, "_index_path", ""))
-    if index.is_file() and index.stat().st_mtime <= max(path.stat().st_mtime for path in sources):
-        dispatcher._cache.flush()
-    return dispatcher
+def cached(function: Callable[..., Any], njit: Callable[..., Any], sources: Iterable[Path]) -> Any:
+    """Compile a function with `njit`, cached on disk as long as none of the files changes from which it calls others.
+
+    Where no folder of ours can be written, Numba would take one that says nothing of the sources: then nothing is
+    cached, and each process compiles anew.
+    """
+    folder = FOLDER_PREFIX + digest_of(sources)
+    for place in _places(function):
+        with _cache_in(place / folder):
+            dispatcher = njit(function, cache=True)
+        # Asked of Numba itself: were the setting renamed, kernels would go elsewhere and could be stale.
+        if folder in Path(str(dispatcher.stats.cache_path)).parts:
+            _remove_old(place, keep=folder)
+            return dispatcher
+    return njit(function)
+
+
+def digest_of(sources: Iterable[Path]) -> str:
+    """Short hash of the names and contents of files."""
+    digest = hashlib.sha256()
+    for path in sorted(sources):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _places(function: Callable[..., Any]) -> list[Path]:
+    """Folders that may hold caches, the best first."""
+    if numba.config.CACHE_DIR:
+        return [Path(numba.config.CACHE_DIR)]
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return [Path(function.__code__.co_filename).parent / "__pycache__", user / "rayfold"]
+
+
+@contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Let functions that are decorated meanwhile have their cache in `folder`, as NUMBA_CACHE_DIR would."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _remove_old(place: Path, keep: str) -> None:
+    for folder in place.glob(f"{FOLDER_PREFIX}*"):
+        if folder.name != keep and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -18,12 +18,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.datamodel import models
-from numba.core.datamodel.registry import register_default
-from numba.core.imputils import lower_builtin
 from numba.core.registry import cpu_target
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from envs.kernel.jit import hot
 
@@ -46,7 +43,7 @@ class Lanes(types.Type):
 NUMBERS, TRUTHS = Lanes("float64"), Lanes("bool")
 
 
-@register_default(Lanes)
+@register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Lanes) -> None:
         super().__init__(manager, kind, VECTOR if kind == NUMBERS else MASK)
@@ -97,7 +94,10 @@ def _has_avx() -> bool:
 
     Through LLVM's own compare and select, masks that meet in `&` or `|` are packed to 16 bits and unpacked again.
     """
-    return "+avx," in cpu_target.target_context.codegen()._tm_features
+    _, _, features = (
+        cpu_target.target_context.codegen().magic_tuple()
+    )  # triple, name and features of the processor
+    return "+avx" in features.split(",")
 
 
 def _by_quartets(builder: Any, emit: Callable[..., Any], *vectors: Any) -> Any:

@@ -23,7 +23,9 @@ from envs.kernel.columns import (
     UNITS,
 )
 from envs.kernel.jit import hot, non_negative
-from envs.kernel.lane_arrays import block, copy_entries, neighbours, put_columns, rows_at
+from envs.kernel.lane_arrays import block, neighbours, rows_at
+from envs.kernel.lane_columns import put_columns
+from envs.kernel.lane_entries import copy_entries
 from envs.kernel.lanes import LANES, everywhere, first_lanes, lane_bits, sign, where
 from envs.kernel.parts import bar_of, instrument_of, is_mapped
 

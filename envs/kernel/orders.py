@@ -22,7 +22,6 @@ from envs.kernel.columns import (
     BY_SESSION_END,
     BY_SIGNAL,
     BY_TIME,
-    DECIDED,
     DIRECTION_SIZE,
     DUST,
     ENTRIES,
@@ -69,8 +68,9 @@ from envs.kernel.columns import (
     WISH,
     WISH_REASON,
 )
-from envs.kernel.jit import hot, inner
-from envs.kernel.lane_arrays import beside, block, lane_numbers, neighbours, put_numbers, rows_at
+from envs.kernel.jit import hot
+from envs.kernel.lane_arrays import block, neighbours, rows_at
+from envs.kernel.lane_entries import lane_numbers
 from envs.kernel.lanes import everywhere, first_lanes, is_finite, lane_bits, sign, where
 from envs.kernel.parts import bar_of, decisions, facts_of, has_context, instrument_of, is_logged, is_unknown
 from envs.kernel.sizes import entry_units, round_to_lot
@@ -83,8 +83,8 @@ def has_atr_levels(rule):
 
 
 @hot
-def order_atr_column(rule, num_columns):
-    """Where, with barriers in ATR, the ATR stands that was known when the working order was decided."""
+def decided_column(rule, num_columns):
+    """Where, with barriers in ATR, the bar stands after the close at which the working order was decided."""
     return num_columns - 1 - (NUM_TRADE_COLUMNS if rule[TRADE_STATS] > 0.0 else 0)
 
 
@@ -118,17 +118,6 @@ def push_intent(position, latency, queued, intent):
         position[last] = where(latency == queued, intent, position[last])
     position[TARGET] = where(leaving == KEEP, position[TARGET], leaving)
     return leaving
-
-
-@inner
-def remember_atr(market, scratch, a, counter, position, column, queued, opens):
-    """Keep, of rows in which an order that opens a position begins to work, the ATR known when it was decided."""
-    at = bar_of(scratch, a)[ATR]
-    if queued > 0:
-        before = lane_numbers(scratch.places[HERE]) - counter[LATENCY]
-        put_numbers(scratch.places[DECIDED], where(opens, before, 0.0))
-        at = beside(rows_at(market.bars, scratch.places[DECIDED]), scratch.shifts[a])[ATR]
-    position[column] = where(opens, where(at > 0.0, at, 0.0), position[column])
 
 
 @hot
@@ -312,12 +301,13 @@ def decide(rule, market, state, scratch, live, actions, var_breached):
             fitted = round_to_lot(wish * factor, instrument_of(scratch, a)[LOT_STEP])
             wish = where(orders, count_entry(rule, counter, position, queued, fitted, orders), wish)
         leaving = push_intent(position, counter[LATENCY], queued, wish)
-        if has_atr_levels(rule) and has_context(market):
-            # Only the entry price of a position that an order opens has levels, and orders end with their position.
-            opens = live & (leaving != KEEP) & (leaving != 0.0) & (leaving * position[UNITS] <= 0.0)
+        if has_atr_levels(rule):
+            # What was known then sets the levels of a position that the order opens; others have theirs already.
+            opens = live & (leaving != KEEP) & (leaving * position[UNITS] <= 0.0)
             if lane_bits(opens) != 0:
-                column = order_atr_column(rule, state.position.shape[1])
-                remember_atr(market, scratch, a, counter, position, column, queued, opens)
+                column = decided_column(rule, state.position.shape[1])
+                known = lane_numbers(scratch.places[HERE]) - counter[LATENCY]
+                position[column] = where(opens, known, position[column])
         if is_logged(state):
             log, k = decisions(state, scratch, live), NUM_DECISION_COLUMNS * a
             log[k + INTENT] = wish

@@ -10,7 +10,6 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic
 
 from envs.kernel.columns import BAR, HERE
@@ -36,7 +35,7 @@ def prefetch_line(typingctx: Any, array: Any, offset: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         hint = [ir.Constant(number, value) for value in (0, 3, 1)]  # read, keep in all levels, data
         builder.call(function, [pointer, *hint])
-        return impl_ret_untracked(context, builder, types.void, context.get_dummy_value())
+        return context.get_dummy_value()
 
     return signature, generate
 

@@ -58,7 +58,9 @@ from envs.kernel.columns import (
 from envs.kernel.episode import reset_row, write_statistics
 from envs.kernel.exits import call_margin, close_all, close_ended
 from envs.kernel.jit import compiled, hot
-from envs.kernel.lane_arrays import beside, block, put_numbers, rows_at, take_columns
+from envs.kernel.lane_arrays import beside, block, rows_at
+from envs.kernel.lane_columns import take_columns
+from envs.kernel.lane_entries import put_numbers
 from envs.kernel.lanes import LANES, everywhere, first_lanes, lane_bits, where
 from envs.kernel.observe import observe
 from envs.kernel.orders import decide

@@ -55,7 +55,8 @@ from envs.kernel.columns import (
     VAR_RANK,
 )
 from envs.kernel.jit import hot, inner
-from envs.kernel.lane_arrays import beside, block, neighbours, put_numbers
+from envs.kernel.lane_arrays import beside, block, neighbours
+from envs.kernel.lane_entries import put_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
 from envs.kernel.parts import bar_of, instrument_of
 

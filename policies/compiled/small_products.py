@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
-from envs.kernel.jit import inner, without_stale_cache
+from envs.kernel.jit import cached, inner
 from policies.compiled import pointwise_kernels
 from policies.compiled.pointwise_kernels import entry
 
@@ -33,9 +33,8 @@ BLOCK_ROWS = 66
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile an entry point that calls products and pointwise kernels; its cache on disk is never older than they."""
-    sources = (Path(__file__), Path(str(pointwise_kernels.__file__)))
-    return without_stale_cache(entry(function), sources)
+    """Compile an entry point that calls products and pointwise kernels; its cache on disk is of these very sources."""
+    return cached(function, entry, (Path(__file__), Path(str(pointwise_kernels.__file__))))
 
 
 @entry

@@ -19,18 +19,9 @@ from random_markets import BARRIERS, PLAIN, build_market, random_panel, with_par
 
 from envs.episodes import Window
 from envs.kernel.jit import compiled
-from envs.kernel.lane_arrays import (
-    beside,
-    block,
-    copy_entries,
-    from_column,
-    lane_numbers,
-    neighbours,
-    put_columns,
-    put_numbers,
-    rows_at,
-    take_columns,
-)
+from envs.kernel.lane_arrays import beside, block, from_column, neighbours, rows_at
+from envs.kernel.lane_columns import put_columns, take_columns
+from envs.kernel.lane_entries import copy_entries, lane_numbers, put_numbers
 from envs.kernel.lanes import LANES, everywhere, first_lanes, is_finite, lane_bits, sign, where
 from envs.kernel.valuation import log_growth
 from envs.portfolio import PortfolioVectorEnv
