@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from envs.checks.computed import Subject
 from envs.checks.findings import LeakFinding, LeakReport
 from envs.checks.poison import poison_after
-from envs.checks.prefixes import Subject, compare
+from envs.checks.prefixes import compare
 from envs.checks.trajectory import Policy, Trajectory, projection_policy, run
 from envs.kernel import columns as c
 from envs.market import Market

@@ -18,52 +18,20 @@ Axes: T time, N compared row, M value of a row (asset), K name.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.schema import Panel
-from envs.checks.findings import BROKEN, RANDOM, LeakFinding
+from envs.checks.blame import Found, demand_repeat, finding, judge, random_after
+from envs.checks.computed import ROUNDING, CannotCompute, Computed, IntArray, OutOfTime, Subject
+from envs.checks.findings import BROKEN, LeakFinding
 from envs.checks.redraw import VARIANTS, Redraw
-from envs.checks.sampling import Level, Sampling, islands, levels, needed_rows
+from envs.checks.sampling import Sampling, islands, needed_rows
+from envs.checks.tested_rows import FEWEST_ROWS, TestedRows
 
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
-
-ROUNDING = 1e-6
-"""Share of a value's spread below which a dependence on bars before the lookback is the rounding of running sums."""
 SEQUENTIAL_ROWS = 4096
 """Rows before a cut that are compared when there is one computation for each cut."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Subject:
-    """Something that is computed from a panel, row by row.
-
-    Parameters
-    ----------
-    label : name of the whole.
-    kinds, names : K kinds of findings and names, of the last axis.
-    lookback_bars : bars before t that row t may read, as declared.
-    compute : panel -> (T, ..., K).
-    used : (T, ..., K) values as they are trained on; None takes what `compute` gives first.
-    fixed_bars : bars at the start that are never redrawn, because something is fitted on them.
-    sessions, truncate : redraw session ends, cut panels off; both False for what takes the calendar from the panel.
-    reads_bars : what does not move with any bar is worth a note.
-    """
-
-    label: str
-    kinds: tuple[str, ...]
-    names: tuple[str, ...]
-    lookback_bars: int
-    compute: Callable[[Panel], NDArray]
-    used: NDArray | None = None
-    fixed_bars: int = 0
-    sessions: bool = True
-    truncate: bool = True
-    reads_bars: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,22 +41,6 @@ class Compared:
     findings: tuple[LeakFinding, ...]
     notes: tuple[str, ...]
     sampling: Sampling | None
-
-
-class _Found(Exception):
-    """Carries findings out of the steps."""
-
-    def __init__(self, *findings: LeakFinding) -> None:
-        super().__init__()
-        self.findings = findings
-
-
-class _CannotCompute(Exception):
-    """The subject raised on redrawn bars."""
-
-
-class _OutOfTime(Exception):
-    """The deadline has passed."""
 
 
 def compare(
@@ -109,74 +61,35 @@ def compare(
     redraw = (redraw or Redraw(panel, seed)).sharing(sessions=subject.sessions)
     try:
         return _Comparison(subject, redraw, seed, deadline).run()
-    except _CannotCompute:
+    except CannotCompute:
         # What takes no missing bars or other sessions is compared without them.
         try:
             plain = Redraw(panel, seed, holes=False, sessions=False)
             compared = _Comparison(subject, plain, seed, deadline).run()
-        except _CannotCompute as error:
+        except CannotCompute as error:
             return Compared(findings=(_broken(subject, str(error)),), notes=(), sampling=None)
         note = f"{subject.label!r} cannot be computed with missing bars or moved session ends: not redrawn for it"
         return Compared(findings=compared.findings, notes=(note, *compared.notes), sampling=compared.sampling)
 
 
 class _Comparison:
-    """One subject on one panel; `tested[level]` is (T,) bool."""
+    """One subject on one panel, step by step. lookback : bars, as measured so far; None where it has no end."""
 
     def __init__(self, subject: Subject, redraw: Redraw, seed: int, deadline: float) -> None:
-        self.subject, self.redraw, self.panel, self.deadline = subject, redraw, redraw.panel, deadline
-        self.num_bars = self.panel.num_bars
+        self.computed = Computed(subject, redraw, deadline)
+        self.subject, self.redraw, self.panel = subject, redraw, redraw.panel
+        self.first, self.num_bars = self.computed.first, self.computed.num_bars
         self.rng = np.random.default_rng((seed, self.num_bars))
-        self.first = max(subject.lookback_bars, subject.fixed_bars)
         self.lookback: int | None = subject.lookback_bars
-        self.tolerance: NDArray | None = None
-        self.computations = 0
+        self.tested = TestedRows(self.first, self.num_bars, subject.lookback_bars)
         self.notes: list[str] = []
-        self.tested: dict[Level, BoolArray] = {}
-
-    # Computing.
-
-    def values(self, panel: Panel, rows: IntArray | slice = slice(None)) -> NDArray:
-        """(N, M, K) a copy of these rows."""
-        if time.process_time() > self.deadline:
-            raise _OutOfTime
-        self.computations += 1
-        try:
-            with np.errstate(all="ignore"):
-                found = np.asarray(self.subject.compute(panel))
-        except Exception as error:  # it is the user's own code
-            raise _CannotCompute(f"{type(error).__name__}: {error}") from error
-        if found.shape[0] != panel.num_bars or found.shape[-1] != len(self.subject.names):
-            raise _CannotCompute(
-                f"it returned shape {found.shape} for {panel.num_bars} bars and {len(self.subject.names)} names"
-            )
-        part = found[rows]
-        return np.array(part).reshape(len(part), -1, part.shape[-1])
-
-    def moved(self, values: NDArray, rows: IntArray | slice, *, rounded: bool = False) -> BoolArray:
-        """(N, K) True where these rows are not what they were."""
-        base = self.base[rows]
-        differs = (values != base) & ~((values != values) & (base != base))
-        if rounded:
-            assert self.tolerance is not None
-            with np.errstate(invalid="ignore"):
-                differs &= ~(np.abs(values - base) <= self.tolerance)
-        return differs.any(axis=1)
-
-    def after(self, cut: int, variant: int, only: tuple[str, ...] | None = None) -> BoolArray:
-        """(cut + 1, K) rows up to the cut that move when all bars after it are redrawn."""
-        with self.redraw.after(cut, variant, only) as panel:
-            return self.moved(self.values(panel, slice(0, cut + 1)), slice(0, cut + 1))
-
-    # The steps.
 
     def run(self) -> Compared:
         try:
-            self.base = self.values(self.panel)
+            self.computed.start()
             self.check_repeats()
-            if self.num_bars - self.first < 3:
+            if self.num_bars - self.first < FEWEST_ROWS:
                 return Compared(findings=(), notes=(), sampling=None)
-            self.plan()
             self.cut_everything_after()
             self.cut_off()
             self.measure_lookback()
@@ -184,51 +97,30 @@ class _Comparison:
                 pass
             if self.lookback is None:
                 self.cut_one_by_one()
-        except _Found as found:
+        except Found as found:
             return Compared(findings=found.findings, notes=tuple(self.notes), sampling=self.sampling())
-        except _OutOfTime:
+        except OutOfTime:
             self.notes.append(
-                f"{self.subject.label!r} was given up after {self.computations} computations: it is too slow; make it "
-                "quicker, or declare the lookback that it has"
+                f"{self.subject.label!r} was given up after {self.computed.computations} computations: it is too slow; "
+                "make it quicker, or declare the lookback that it has"
             )
         return Compared(findings=(), notes=tuple(self.notes), sampling=self.sampling())
 
+    def sampling(self) -> Sampling:
+        """How much was compared so far."""
+        return self.tested.sampling(self.subject.label, self.computed.computations)
+
     def check_repeats(self) -> None:
         used = self.subject.used
-        again = self.values(self.panel) if used is None else np.asarray(used).reshape(self.base.shape)
-        self.demand_repeat(
-            again, slice(None), against="what it was trained on" if used is not None else "itself"
-        )
-
-    def demand_repeat(self, again: NDArray, rows: IntArray | slice, against: str = "itself") -> None:
-        """Raise if the same bars gave other values."""
-        differs = self.moved(again, rows)
-        if differs.any():
-            raise _Found(
-                *(
-                    LeakFinding(
-                        kind=RANDOM,
-                        culprit=self.subject.names[k],
-                        cut_bar=self.num_bars - 1,
-                        first_bar=int(np.flatnonzero(differs[:, k])[0]),
-                        last_bar=int(np.flatnonzero(differs[:, k])[-1]),
-                        hint=f"computed again from the same bars it differs from {against}, so it is random or keeps a "
-                        "state; make it a pure function of the panel, with a fixed seed",
-                    )
-                    for k in np.flatnonzero(differs.any(axis=0))
-                )
-            )
-
-    def plan(self) -> None:
-        span = self.num_bars - self.first
-        self.levels = levels(span, self.lookback or 0)
-        last = self.levels[-1].length + 1
-        rest = Level(reach=min(last, max(span - 2, 1)), length=self.num_bars)
-        self.tested = {level: np.zeros(self.num_bars, dtype=bool) for level in [*self.levels, rest]}
+        if used is None:
+            demand_repeat(self.computed, self.computed.values(self.panel), slice(None))
+        else:
+            again = np.asarray(used).reshape(self.computed.base.shape)
+            demand_repeat(self.computed, again, slice(None), against="what it was trained on")
 
     def cut_everything_after(self) -> None:
         """Step 2: all bars after each of a few cuts, redrawn in each way."""
-        span, rest = self.num_bars - self.first, list(self.tested)[-1]
+        span, rest = self.num_bars - self.first, self.tested.rest
         share = needed_rows(span) / span
         count = int(np.clip(np.ceil(2.0 * share * span / rest.reach), 2, 10))
         edges = np.linspace(self.first, self.num_bars - 2, count + 1)
@@ -239,10 +131,10 @@ class _Comparison:
         for cut in cuts:
             for variant in VARIANTS:
                 with self.redraw.after(cut, variant) as panel:
-                    moved = self.moved(self.values(panel), slice(None))
-                self.judge(moved[: cut + 1], cut, variant)
+                    moved = self.computed.moved(self.computed.values(panel), slice(None))
+                judge(self.computed, moved[: cut + 1], cut, variant)
                 read |= moved[cut + 1 :].any(axis=0)
-            self.count(np.arange(self.num_bars) <= cut, np.arange(self.num_bars) > cut)
+            self.tested.count(np.arange(self.num_bars) <= cut, np.arange(self.num_bars) > cut)
         if self.subject.reads_bars:
             for k in np.flatnonzero(~read):
                 self.notes.append(
@@ -258,23 +150,24 @@ class _Comparison:
         ends = low + np.flatnonzero(np.diff(self.panel.session[low:]))
         cuts = set(self.rng.integers(low, self.num_bars - 1, size=2).tolist())
         cuts |= set(self.rng.choice(ends, size=min(2, len(ends)), replace=False).tolist())
-        tolerance = self.rounding()
+        tolerance = self.computed.rounding()
         for cut in sorted(cuts):
             panel = self.panel.slice_bars(0, cut + 1)
-            values = self.values(panel)
+            values = self.computed.values(panel)
             rows = slice(0, cut + 1)
-            moved = self.moved(values, rows)
+            moved = self.computed.moved(values, rows)
             if moved.any():  # other lengths may round otherwise
                 with np.errstate(invalid="ignore"):
-                    small = (np.abs(values - self.base[rows]) <= tolerance).all(axis=1)
+                    small = (np.abs(values - self.computed.base[rows]) <= tolerance).all(axis=1)
                 moved &= ~small
             if moved.any():
                 for variant in VARIANTS:  # what is read of bars that stay is told more precisely
-                    self.judge(self.after(cut, variant), cut, variant)
+                    judge(self.computed, self.computed.after(cut, variant), cut, variant)
             for k in np.flatnonzero(moved.any(axis=0)):
                 bars = np.flatnonzero(moved[:, k])
-                raise _Found(
-                    self.finding(
+                raise Found(
+                    finding(
+                        self.computed,
                         k,
                         cut,
                         bars,
@@ -282,16 +175,6 @@ class _Comparison:
                         "known at the bar; take what is published from data.calendars",
                     )
                 )
-
-    def rounding(self) -> NDArray:
-        """(M, K) what is rounding: a small share of the spread of each column."""
-        with np.errstate(all="ignore"):
-            finite = np.where(np.isfinite(self.base), self.base, np.nan).astype(np.float64)
-            known = np.isfinite(finite)
-            count = np.maximum(known.sum(axis=0), 1)
-            mean = np.where(known, finite, 0.0).sum(axis=0) / count
-            spread = np.sqrt((np.where(known, finite - mean, 0.0) ** 2).sum(axis=0) / count)
-        return ROUNDING * np.where(spread > 0.0, spread, np.maximum(np.abs(mean), 1.0))
 
     def measure_lookback(self) -> None:
         """Step 3: redraw a few bars here and there; rows further on than the lookback must not move."""
@@ -308,16 +191,16 @@ class _Comparison:
         furthest, rounded = -1, True
         for variant in VARIANTS:
             with self.redraw.changed(rows, variant) as panel:
-                values = self.values(panel, nearby)
-            moved = self.moved(values, nearby)
+                values = self.computed.values(panel, nearby)
+            moved = self.computed.moved(values, nearby)
             beyond = moved.any(axis=1) & (self.redraw.oldest_row_shown(declared)[nearby] > last[nearby])
             if beyond.any():
-                self.tolerance = self.rounding()
-                moved = self.moved(values, nearby, rounded=True)
+                self.computed.tolerance = self.computed.rounding()
+                moved = self.computed.moved(values, nearby, rounded=True)
                 rounded &= not (moved.any(axis=1) & beyond).any()
                 far = nearby[moved.any(axis=1) & beyond]
                 furthest = max(furthest, int((far - last[far]).max(initial=-1)))
-        if self.tolerance is not None and rounded:
+        if self.computed.tolerance is not None and rounded:
             self.note_rounding()
         if furthest > 0:
             self.lengthen(None if furthest >= gap // 2 else furthest + furthest // 2 + 2, furthest)
@@ -345,23 +228,12 @@ class _Comparison:
         last[rows] = rows
         return np.maximum.accumulate(last)
 
-    def count(self, valid: BoolArray, redrawn: BoolArray) -> None:
-        """Enter which rows were tested for each look-ahead."""
-        for level, tested in self.tested.items():
-            tested[: -level.reach] |= valid[: -level.reach] & redrawn[level.reach :]
-
-    def rows_of(self, level: Level) -> BoolArray:
-        """(T,) rows that could look so far ahead."""
-        rows = np.zeros(self.num_bars, dtype=bool)
-        rows[self.first : self.num_bars - level.reach] = True
-        return rows
-
     def redraw_islands(self) -> bool:
         """Step 4; False where the lookback turned out to be longer and islands must be further apart."""
         assert self.lookback is not None
         shown = self.redraw.oldest_row_shown(self.lookback)
-        for level in reversed(self.levels):
-            domain, tested = self.rows_of(level), self.tested[level]
+        for level in reversed(self.tested.levels):
+            domain, tested = self.tested.rows_of(level), self.tested[level]
             wanted, barren = needed_rows(int(domain.sum())), 0
             while (before := int((tested & domain).sum())) < wanted and barren < 3:
                 starts = islands(domain & ~tested, level, self.lookback, self.first, self.rng)
@@ -378,15 +250,15 @@ class _Comparison:
                     variant = (island + turn) % len(VARIANTS)
                     if not self.compare_islands(near, rows, variant, last):
                         return False
-                self.count(valid, redrawn)
+                self.tested.count(valid, redrawn)
                 barren = 0 if int((tested & domain).sum()) > before else barren + 1
         return True
 
     def compare_islands(self, near: IntArray, rows: IntArray, variant: IntArray, last: IntArray) -> bool:
         """One computation; False where rows moved with bars before their lookback."""
         with self.redraw.changed(rows, variant) as panel:
-            values = self.values(panel, near)
-        moved = self.moved(values, near, rounded=self.tolerance is not None).any(axis=1)
+            values = self.computed.values(panel, near)
+        moved = self.computed.moved(values, near, rounded=self.computed.tolerance is not None).any(axis=1)
         if not moved.any():
             return True
         suspects = near[moved]
@@ -396,13 +268,13 @@ class _Comparison:
             first = int(rows[following[place]])
             kinds = [int(variant[following[place]]), *VARIANTS]
             for kind in dict.fromkeys(kinds):
-                self.judge(self.after(first - 1, kind), first - 1, kind)
-        if self.tolerance is None:
-            self.tolerance = self.rounding()
-            if not self.moved(values, near, rounded=True).any():
+                judge(self.computed, self.computed.after(first - 1, kind), first - 1, kind)
+        if self.computed.tolerance is None:
+            self.computed.tolerance = self.computed.rounding()
+            if not self.computed.moved(values, near, rounded=True).any():
                 self.note_rounding()
                 return True
-            suspects = near[self.moved(values, near, rounded=True).any(axis=1)]
+            suspects = near[self.computed.moved(values, near, rounded=True).any(axis=1)]
         seen = int((suspects - last[suspects])[last[suspects] >= 0].max(initial=1))
         assert self.lookback is not None
         self.lengthen(max(2 * self.lookback, 2 * seen, 8), seen)
@@ -410,7 +282,7 @@ class _Comparison:
 
     def cut_one_by_one(self) -> None:
         """Step 5: one computation for each cut and each way of redrawing."""
-        domain = self.rows_of(self.levels[0])
+        domain = self.tested.rows_of(self.tested.levels[0])
         cuts = np.sort(
             self.rng.choice(np.flatnonzero(domain), size=needed_rows(int(domain.sum())), replace=False)
         )
@@ -429,106 +301,15 @@ class _Comparison:
                     self.redraw.restore(slice(at + 1, cut + 1))
                     at = cut
                     rows = slice(max(cut + 1 - SEQUENTIAL_ROWS, 0), cut + 1)
-                    moved = self.moved(self.values(self.redraw.view(), rows), rows)
+                    moved = self.computed.moved(self.computed.values(self.redraw.view(), rows), rows)
                     if moved.any():
                         self.redraw.restore(slice(None))
-                        self.judge(self.after(cut, variant), cut, variant)
-                        self.random_after(cut)
+                        judge(self.computed, self.computed.after(cut, variant), cut, variant)
+                        random_after(self.computed, cut)
             finally:
                 self.redraw.restore(slice(None))
-        for level, tested in self.tested.items():
-            if level.reach <= SEQUENTIAL_ROWS:
-                for cut in cuts:
-                    tested[max(cut + 1 - level.reach, 0) : cut + 1] = True
-
-    # Findings.
-
-    def judge(self, moved: BoolArray, cut: int, variant: int) -> None:
-        """Raise findings if rows up to the cut moved, and move again when it is computed once more."""
-        if not moved.any():
-            return
-        self.demand_repeat(self.values(self.panel), slice(None))
-        if (self.after(cut, variant) != moved).any():
-            self.random_after(cut)
-        raise _Found(
-            *(
-                self.finding(
-                    int(k), cut, np.flatnonzero(moved[:, k]), self.hint(int(k), cut, moved[:, k], variant)
-                )
-                for k in np.flatnonzero(moved.any(axis=0))
-            )
-        )
-
-    def random_after(self, cut: int) -> None:
-        raise _Found(
-            LeakFinding(
-                kind=RANDOM,
-                culprit=self.subject.label,
-                cut_bar=cut,
-                first_bar=0,
-                last_bar=cut,
-                hint="computed twice from the same redrawn bars it differs; make it a pure function of the panel",
-            )
-        )
-
-    def finding(self, k: int, cut: int, bars: IntArray, hint: str) -> LeakFinding:
-        return LeakFinding(
-            kind=self.subject.kinds[k],
-            culprit=self.subject.names[k],
-            cut_bar=cut,
-            first_bar=int(bars[0]),
-            last_bar=int(bars[-1]),
-            hint=hint,
-        )
-
-    def hint(self, k: int, cut: int, moved: BoolArray, variant: int) -> str:
-        """What it reads: bar and input, found by redrawing less and less."""
-        bars = np.flatnonzero(moved)
-        start = self.first
-        if len(bars) > 0.9 * (cut - start + 1) and cut - start > 8:
-            return (
-                "it moved at nearly every bar, as a statistic of the whole sample does (a normaliser's fit?)"
-            )
-        row = int(bars[-1])
-        low, high = cut + 1, self.num_bars
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.row_moves(row, k, middle, variant):
-                low = middle
-            else:
-                high = middle
-        read = [name for name in self.redraw.inputs() if self.row_moves(row, k, low, variant, (name,))]
-        what = f"{', '.join(read)} of bar" if read else "bar"
-        return (
-            f"it reads up to {low - row} bar(s) ahead, at bar {row} the {what} {low}, {self.panel.bar_utc[low]}Z "
-            "(a shift(-k), a centred window or a backward fill?)"
-        )
-
-    def row_moves(
-        self, row: int, k: int, first: int, variant: int, only: tuple[str, ...] | None = None
-    ) -> bool:
-        """Whether this row moves when bars from `first` on are redrawn."""
-        try:
-            with self.redraw.after(first - 1, variant, only) as panel:
-                return bool(self.moved(self.values(panel, slice(row, row + 1)), slice(row, row + 1))[0, k])
-        except (_CannotCompute, _OutOfTime):
-            return False
-
-    def sampling(self) -> Sampling:
-        """How much was compared so far."""
-        if not self.tested:
-            rows = self.num_bars - self.first
-            return Sampling(
-                name=self.subject.label, num_rows=rows, tested_rows=0, computations=self.computations
-            )
-        shares = []
-        for level, tested in self.tested.items():
-            domain = self.rows_of(level)
-            shares.append((int((tested & domain).sum()), int(domain.sum())))
-        least, rows = min(shares, key=lambda pair: pair[0] / max(pair[1], 1))
-        return Sampling(
-            name=self.subject.label, num_rows=rows, tested_rows=least, computations=self.computations
-        )
+        for cut in cuts:
+            self.tested.count_before(int(cut), SEQUENTIAL_ROWS)
 
 
 def _rows_of_islands(starts: IntArray, length: int, num_bars: int) -> tuple[IntArray, IntArray]:

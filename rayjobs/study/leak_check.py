@@ -18,10 +18,11 @@ import numpy as np
 from data.features import FeatureSet, compute_features
 from data.features.compute import SingleFeature, resolve_feature
 from data.schema import Panel
+from envs.checks.computed import Subject
 from envs.checks.findings import LeakFinding
 from envs.checks.leaks import BAR_NAMES, CONTEXT_NAMES, LeakReport, find_leaks, market_arrays, root_causes
 from envs.checks.poison import poison_after
-from envs.checks.prefixes import Compared, Subject, compare
+from envs.checks.prefixes import Compared, compare
 from envs.checks.redraw import Redraw
 from envs.kernel import columns as c
 from envs.market import Market

@@ -10,7 +10,8 @@ import pytest
 from random_markets import random_panel
 
 from data.schema import Panel
-from envs.checks.prefixes import Subject, compare
+from envs.checks.computed import Subject
+from envs.checks.prefixes import compare
 from envs.checks.redraw import DOWN, GONE, UP, VARIANTS, Redraw
 from envs.checks.sampling import Sampling, detectable_bars, needed_rows, required_bars
 
