@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.features.prices import true_range
 from data.schema import Panel
 from envs.instruments import Instrument
 from envs.kernel import columns as c
@@ -100,10 +101,10 @@ def traded_bars(panel: Panel) -> BoolArray:
     return known & ~repeated
 
 
-def true_range(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
-    """Wilder's true range (1978) of successive bars (K, ...); 0 for the first, which has no close before it."""
+def true_ranges(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
+    """True ranges of successive bars (K, ...); 0 for the first, which has no close before it."""
     ranges = np.zeros_like(close)
-    ranges[1:] = np.maximum(high[1:], close[:-1]) - np.minimum(low[1:], close[:-1])
+    ranges[1:] = true_range(high[1:], low[1:], close[:-1])
     return ranges
 
 
@@ -135,7 +136,7 @@ def average_true_range(
     high: FloatArray, low: FloatArray, close: FloatArray, bars: int, *, whole: bool
 ) -> FloatArray:
     """Plain mean of the last `bars` true ranges of successive bars, (K, S), price units; NaN where unknown."""
-    return mean_of_changes(true_range(high, low, close), bars, whole=whole)
+    return mean_of_changes(true_ranges(high, low, close), bars, whole=whole)
 
 
 def volatility(close: FloatArray, bars: int, *, whole: bool) -> FloatArray:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from envs.costs import COST_NAMES
 from envs.kernel import columns as c
-from envs.kernel.tape import NUM_FILL_KEYS, record_step
+from envs.kernel.recorded_steps import NUM_FILL_KEYS, RecordedArrays, StepArrays, record_step
 from envs.portfolio import PortfolioVectorEnv
 from envs.trades import Fills, Trades, closed_trades
 
@@ -52,12 +52,12 @@ class Recording:
     trades: Trades
 
 
-class _Tape:
+class _Steps:
     """Steps of P recorded rows, in arrays that grow at their end when there is no room for another step.
 
     expected_steps : room that they begin with.
 
-    bar, reward (N, P); flow (N, P, K); decisions (N, P, A, K); fills (R, 4 + K), see `envs.kernel.tape`.
+    bar, reward (N, P); flow (N, P, K); decisions (N, P, A, K); fills (R, 4 + K), see `envs.kernel.recorded_steps`.
     """
 
     def __init__(self, num_rows: int, num_assets: int, expected_steps: int) -> None:
@@ -82,22 +82,12 @@ class _Tape:
     ) -> None:
         """Copy the step that the env has just made."""
         self._make_room()
-        tape = self._arrays
+        step = StepArrays(
+            flow=env.rows.flow, decisions=env.decision_log, reward=env._reward, fills=env.fill_log
+        )
+        recorded = RecordedArrays(**self._arrays)
         self.num_fills = record_step(
-            self.num_steps,
-            rows,
-            active,
-            bar,
-            env.rows.flow,
-            env.decision_log,
-            env._reward,
-            env.fill_log,
-            tape["bar"],
-            tape["flow"],
-            tape["decisions"],
-            tape["reward"],
-            tape["fills"],
-            self.num_fills,
+            self.num_steps, self.num_fills, rows, active, bar, tuple(step), tuple(recorded)
         )
         self.num_steps += 1
 
@@ -135,7 +125,7 @@ class Recorder:
         E = len(self.rows)
         counter = self.env.rows.counter[self.rows]
         longest = int((counter[:, c.STOP] - counter[:, c.BAR]).max(initial=0))
-        self._tape = _Tape(E, self.env.num_assets, longest)
+        self._recorded = _Steps(E, self.env.num_assets, longest)
         self._active = np.zeros(E, dtype=bool)
         self._steps = np.zeros(E, dtype=np.int64)
         self._complete = np.zeros(E, dtype=bool)
@@ -164,9 +154,9 @@ class Recorder:
         self._bar += self._active
         self._steps += self._active
         # Once all conditions of the episode are set, and before the next one draws its own.
-        if not self._tape.num_steps:
+        if not self._recorded.num_steps:
             self._latency = env.rows.counter[rows, c.LATENCY].astype(np.int64)
-        self._tape.append(env, rows, self._active, self._bar)
+        self._recorded.append(env, rows, self._active, self._bar)
         if ended.any():
             over = ended[rows]
             self._complete |= self._active & over
@@ -174,24 +164,24 @@ class Recorder:
 
     def recordings(self, rows: Iterable[int] | None = None) -> list[Recording]:
         """Return one recording per recorded row, or of those named only, warm-up bars left out."""
-        tape = _Stacked(self._tape)
+        stacked = _Stacked(self._recorded)
         wanted = self.rows.tolist() if rows is None else list(rows)
         places = {row: place for place, row in enumerate(self.rows.tolist())}
-        return [self._recording(tape, places[row]) for row in wanted]
+        return [self._recording(stacked, places[row]) for row in wanted]
 
-    def _recording(self, tape: _Stacked, row: int) -> Recording:
+    def _recording(self, stacked: _Stacked, row: int) -> Recording:
         steps = int(self._steps[row])
-        skip = int(max(self._start[row] - tape.bar[0, row], 0))
+        skip = int(max(self._start[row] - stacked.bar[0, row], 0))
         part = slice(min(skip, steps), steps)
-        bar, flow = tape.bar[part, row], tape.flow[part, row]
-        decisions, symbols = tape.decisions[part, row], self._symbols[row]
+        bar, flow = stacked.bar[part, row], stacked.flow[part, row]
+        decisions, symbols = stacked.decisions[part, row], self._symbols[row]
         initial = self.env.config.initial_equity
         equity = np.concatenate([[initial], flow[:, c.EQUITY_AFTER]])
         market = self.env.market
         point = self.env._instrument[symbols, c.MULTIPLIER]
         units = decisions[:, :, c.LOG_UNITS]
         notional = units * market.mark[bar][:, symbols] * point
-        fills = tape.fills_of(row, bar, decisions, int(self._latency[row]))
+        fills = stacked.fills_of(row, bar, decisions, int(self._latency[row]))
         trades = closed_trades(
             fills, decisions[:, :, [c.LOG_FUNDING, c.LOG_BORROW]], bar, market, symbols, point
         )
@@ -209,7 +199,7 @@ class Recorder:
             exposure=exposure,
             turnover=flow[:, c.TURNOVER] / equity[:-1],
             costs=flow[:, c.COMMISSION : c.COMMISSION + len(COST_NAMES)],
-            reward=tape.reward[part, row],
+            reward=stacked.reward[part, row],
             complete=bool(self._complete[row]),
             fills=fills,
             trades=trades,
@@ -217,12 +207,12 @@ class Recorder:
 
 
 class _Stacked:
-    """A tape as arrays: bar (N, E), flow (N, E, K), decisions (N, E, A, K), reward (N, E), fills (R, K) by row."""
+    """Recorded steps: bar, reward (N, E), flow (N, E, K), decisions (N, E, A, K) and fills (R, K) by row."""
 
-    def __init__(self, tape: _Tape) -> None:
-        self.bar, self.flow = tape.recorded("bar"), tape.recorded("flow")
-        self.decisions, self.reward = tape.recorded("decisions"), tape.recorded("reward")
-        fills = tape.recorded("fills")
+    def __init__(self, steps: _Steps) -> None:
+        self.bar, self.flow = steps.recorded("bar"), steps.recorded("flow")
+        self.decisions, self.reward = steps.recorded("decisions"), steps.recorded("reward")
+        fills = steps.recorded("fills")
         self.fills = fills[np.argsort(fills[:, 0], kind="stable")]
 
     def fills_of(self, row: int, bar: NDArray[np.int64], decisions: FloatArray, latency: int) -> Fills:

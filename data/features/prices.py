@@ -46,7 +46,9 @@ def atr(panel: Panel, *, window_bars: int) -> FloatArray:
     Simple mean in place of Wilder's exponential one (Wilder 1978), whose lookback has no end. After a closed
     market the true range is high - low.
     """
-    return trailing_mean(true_range(panel), window_bars) / panel.close
+    ranges = true_range(panel.high, panel.low, _close_before(panel))
+    missing_as_nan = 0.0 * panel.close
+    return trailing_mean(ranges + missing_as_nan, window_bars) / panel.close
 
 
 def rsi(panel: Panel, *, window_bars: int) -> FloatArray:
@@ -101,15 +103,20 @@ def one_bar_log_return(panel: Panel) -> FloatArray:
     return out
 
 
-def true_range(panel: Panel) -> FloatArray:
-    """Return (T, A) max(high, last close) - min(low, last close).
+def true_range(high: FloatArray, low: FloatArray, before: FloatArray) -> FloatArray:
+    """Return Wilder's true range (1978) of bars, of any shape: max(high, before) - min(low, before).
 
-    It is high - low after a closed market or a missing bar.
+    before : the close before each bar; NaN where there is none, which leaves high - low.
     """
+    return np.fmax(high, before) - np.fmin(low, before)
+
+
+def _close_before(panel: Panel) -> FloatArray:
+    """(T, A) close of the bar before, NaN after a closed market or a missing bar."""
     before = np.full(panel.close.shape, np.nan)
     before[1:] = panel.close[:-1]
     before[after_closed_market(panel)] = np.nan
-    return np.fmax(panel.high, before) - np.fmin(panel.low, before) + 0.0 * panel.close
+    return before
 
 
 def after_closed_market(panel: Panel) -> NDArray[np.bool_]:

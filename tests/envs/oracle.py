@@ -8,7 +8,7 @@ forms. The kernel must agree with it to 1e-9. By subject: `oracle_sizing` and `o
 from __future__ import annotations
 
 import numpy as np
-from oracle_book import COSTS
+from oracle_account import COSTS
 from oracle_exits import Exits
 from oracle_limits import Limits
 from oracle_rewards import Rewards

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from oracle_book import COSTS, Book
+from oracle_account import COSTS, Account
 
 
-class Fills(Book):
+class Fills(Account):
     """Orders at the open, the six costs, average prices and trades."""
 
     def charges(self, a, t, quantity, price, fee_bps):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from oracle_book import Book
+from oracle_account import Account
 
 
-class Rewards(Book):
+class Rewards(Account):
     """Terms of envs/rewards.py; position and account blocks of the observation."""
 
     def reward(self, t, before, drawdown):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from oracle_book import Book
+from oracle_account import Account
 
 
-class Sizing(Book):
+class Sizing(Account):
     """Actions and size rules of docs/simulator.md."""
 
     def size(self, a, t):

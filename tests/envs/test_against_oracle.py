@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Oracle
-from oracle_book import COSTS
+from oracle_account import COSTS
 from oracle_context import Context
 from random_markets import (
     CONTEXT,

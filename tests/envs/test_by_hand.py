@@ -11,6 +11,7 @@ from random_markets import PLAIN, free_instruments, random_features, with_parts
 from data.schema import Panel
 from envs.barriers import BarrierConfig
 from envs.episodes import Window
+from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioEnv, PortfolioVectorEnv
 from envs.recording import Recorder
@@ -240,3 +241,21 @@ def test_the_cost_scale_multiplies_all_costs_and_travels_with_the_state():
     other = PortfolioVectorEnv(market, config, num_envs=1, windows=[Window(start_bar=3, stop_bar=5)], seed=0)
     other.set_state(env.get_state())
     assert other.cost_scale == 0.5
+
+
+def test_each_row_can_have_a_cost_scale_of_its_own_which_outlives_its_episodes():
+    panel = hand_panel([FLAT_BAR] * 5)
+    market = Market.build(panel, random_features(panel), free_instruments(panel))
+    config = with_parts(FULL_SIZE, costs={"fee_bps": 10.0})
+    env = PortfolioVectorEnv(market, config, num_envs=3, windows=[Window(start_bar=3, stop_bar=5)], seed=0)
+    env.set_cost_scale([0.0, 1.0, 2.0])
+    for _ in range(2):
+        env.reset()
+        env.step(np.full((3, 1), LONG))
+        # 10,000 x 10 bps = 10.
+        np.testing.assert_allclose(env.rows.flow[:, c.COMMISSION], [0.0, 10.0, 20.0])
+    with pytest.raises(ValueError, match="rows have 3 cost scales"):
+        _ = env.cost_scale
+    for wrong in (-0.5, np.nan, [1.0, 2.0]):
+        with pytest.raises(ValueError, match="cost scale is"):
+            env.set_cost_scale(wrong)

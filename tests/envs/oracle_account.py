@@ -38,7 +38,7 @@ class Holding:
         self.target = self.units
 
 
-class Book:
+class Account:
     """State of one env row over bars [start, stop) of a panel, all symbols traded."""
 
     def __init__(self, panel, instruments, config, context, *, start, stop, cost_factor=1.0, latency=None):
