@@ -59,19 +59,36 @@ def copy_known(out, market, symbols, mapped, num_features, t):
 
 
 @hot
+def copy_known_rows(out, wanted, market, state, scratch, num_features):
+    """Write what does not depend on the account for the wanted rows into out (E, D)."""
+    bits = lane_bits(wanted)
+    for i in range(LANES):
+        if (bits >> i) & 1:
+            now = non_negative(scratch.places[HERE, i])
+            symbols = scratch.symbols[:, i]
+            copy_known(out[state.first + i], market, symbols, is_mapped(state), num_features, now)
+
+
+@hot
+def observe_account(seen, k, rule, market, scratch, account, counter, gross, net):
+    """Write what is observed of the account into the columns from k on; gross and net exposure as shares of the cap."""
+    equity = account[EQUITY]
+    seen[k] = min(gross, 1.0)
+    seen[k + 1] = clip_unit(net)
+    seen[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
+    seen[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
+    seen[k + 4] = where(counter[HALT] == NOT_HALTED, 0.0, 1.0)
+    seen[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, scratch.places[HERE])[BARS_LEFT])
+
+
+@hot
 def observe(out, wanted, rule, market, state, scratch):
     """Write the observations of the wanted rows at the close of their bar t into out (E, D)."""
     num_assets = state.position.shape[0]
     num_features = market.features.shape[1] // market.bars.shape[1]
     account, counter = block(state.account, wanted), block(state.counter, wanted)
     t = counter[BAR]
-    bits = lane_bits(wanted)
-    for i in range(LANES):
-        if (bits >> i) & 1:
-            now = non_negative(scratch.places[HERE, i])
-            copy_known(
-                out[state.first + i], market, scratch.symbols[:, i], is_mapped(state), num_features, now
-            )
+    copy_known_rows(out, wanted, market, state, scratch, num_features)
     row = neighbours(out, state.first, wanted, scratch.waste_32)
     seen, k = block(scratch.seen, first_lanes(LANES)), 0
     equity = account[EQUITY]
@@ -100,10 +117,5 @@ def observe(out, wanted, rule, market, state, scratch):
         seen[k + 4] = bars * (reach * inverse)
         seen[k + 5] = bar[TRADABLE]
         k += NUM_POSITION_FEATURES
-    seen[k] = min(gross, 1.0)
-    seen[k + 1] = clip_unit(net)
-    seen[k + 2] = min(max(1.0 - equity / account[PEAK], 0.0), 1.0)
-    seen[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
-    seen[k + 4] = where(counter[HALT] == NOT_HALTED, 0.0, 1.0)
-    seen[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, scratch.places[HERE])[BARS_LEFT])
+    observe_account(seen, k, rule, market, scratch, account, counter, gross, net)
     put_columns(row, num_assets * num_features, seen, scratch.seen.shape[0])
