@@ -164,7 +164,7 @@ def instant_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_secon
 
 def session_marks(session: NDArray[np.int32], price: FloatArray) -> dict[int, float]:
     """Session -> its last close, of the (N,) bars that have one."""
-    last = np.flatnonzero(np.append(session[1:] != session[:-1], True)) if len(session) else []
+    last = np.flatnonzero(np.append(session[1:] != session[:-1], len(session) > 0))
     return {int(session[at]): float(price[at]) for at in last}
 
 

@@ -120,8 +120,8 @@ def count_at(
         looks, own, sketches, known.returns, own_returns=returns, own_instants=instants, notes=notes
     )
     contents = known.returns([look.returns for look in siblings.values()])
-    found = {seed: contents[look.returns] for seed, look in siblings.items() if look.returns in contents}
-    return replace(counted, other_seeds=found)
+    other_seeds = {s: contents[look.returns] for s, look in siblings.items() if look.returns in contents}
+    return replace(counted, other_seeds=other_seeds)
 
 
 def _without_own_seeds(looks: Sequence[Look], run: str) -> list[Look]:
