@@ -31,10 +31,11 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditReport:
-    """All checks of one audit, in order; `subject` says of what."""
+    """All checks of one audit, in order; `subject` says of what, `left_out` which sections were not looked at."""
 
     subject: str
     checks: tuple[Check, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -52,7 +53,10 @@ class AuditReport:
         count = {
             outcome: sum(c.outcome == outcome for c in self.checks) for outcome in ("pass", "warn", "skip")
         }
-        tail = f"{count['pass']} checks passed, {count['warn']} warnings, {count['skip']} skipped"
+        passed = f"{count['pass']} check{'' if count['pass'] == 1 else 's'} passed"
+        tail = f"{passed}, {count['warn']} warnings, {count['skip']} skipped"
+        if self.left_out:
+            tail += f"; not looked at: {', '.join(self.left_out)}"
         open_ones = [c.name for c in self.checks if c.detail.startswith(NOT_DERIVED)]
         if self.passed and open_ones:
             found = f"Nothing wrong was found in what could be derived again: {tail}"

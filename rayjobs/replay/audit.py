@@ -274,7 +274,8 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUT
         if name in checks:
             LOG.info("auditing %s", name)
             found += section()
-    return AuditReport(subject=str(run.path), checks=tuple(found))
+    left_out = tuple(name for name in sections if name not in (*checks, "retraining"))
+    return AuditReport(subject=str(run.path), checks=tuple(found), left_out=left_out)
 
 
 def write_audit(report: AuditReport, directory: Path) -> list[Path]:

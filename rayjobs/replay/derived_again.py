@@ -6,6 +6,7 @@ a key or a criterion that a later release adds is audited from its first day.
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import tempfile
@@ -38,7 +39,7 @@ from rayjobs.storage.provenance import git_commit
 from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
-from rayjobs.study.report import write_study
+from rayjobs.study.report import REPORT_FILE, write_study
 from rayjobs.training.checkpoints import RECORD_FILE
 
 REPRODUCTION = Section(name="reproduction")
@@ -100,7 +101,23 @@ def check_reproduction(audited: AuditedRun) -> list[Check]:
             same_release=audited.same_release,
             but=f"these are taken as recorded: {missing}" if missing else "",
         )
-    return checks
+    return checks if audited.same_release else [*checks, *_word_of_the_page(audited)]
+
+
+def _word_of_the_page(audited: AuditedRun) -> list[Check]:
+    """Whether the page of another release, whose text need not be today's, says what verdict.json says."""
+    verdict, page = audited.recorded.verdict, audited.run.path / REPORT_FILE
+    if verdict is None or not page.is_file():
+        return []
+    word = str(verdict.get("headline")).partition(": ")[0]
+    return [
+        REPRODUCTION.judges(
+            f"{REPORT_FILE}, verdict",
+            f">{word}<" in html.unescape(page.read_text(errors="replace")),
+            "the page says what verdict.json says",
+            f"the page does not say what verdict.json says: {word}",
+        )
+    ]
 
 
 def _outcomes(

@@ -81,14 +81,15 @@ def existing_ledger(place: str, run: Path) -> Ledger | None:
     return next((Ledger(path) for path in places if path.is_file()), None)
 
 
-def unvouched(directory: Path, places: Iterable[str]) -> str | None:
+def unvouched(directory: Path, places: Iterable[str], only: Iterable[str] | None = None) -> str | None:
     """A sentence where nothing vouches for a run's files: `seal_warning`, and the manifest's root in the ledger.
 
     Parameters
     ----------
     places : ledgers that may hold the run's seal; the first that does decides.
+    only : relative paths of the files that are read; None for all.
     """
-    warning = seal_warning(directory)
+    warning = seal_warning(directory, only)
     if warning is not None:
         return warning
     run, manifest, asked = run_identity(directory), read_manifest(directory), list(dict.fromkeys(places))

@@ -42,9 +42,10 @@ def provenance(run_id: str, seed: int, data_fingerprint: str | None) -> dict[str
 
 
 def git_commit() -> tuple[str | None, bool | None]:
-    """Commit of Rayfold's source and whether tracked files were changed; (None, None) outside a git checkout."""
-    if sent := os.environ.get(COMMIT_VARIABLE, "").split():
-        return sent[0], "dirty" in sent
+    """Commit of Rayfold's source and whether tracked files were changed; (None, None) outside a git checkout.
+
+    A copy that `rayjobs.submit` sent says it by the variable; no variable speaks for a checkout.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(_SOURCE), *arguments]
@@ -53,8 +54,9 @@ def git_commit() -> tuple[str | None, bool | None]:
     try:
         git("ls-files", "--error-unmatch", "rayjobs/__init__.py")
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.SubprocessError):
-        return None, None
+    except (OSError, subprocess.SubprocessError):  # a copy that was sent to a cluster
+        sent = os.environ.get(COMMIT_VARIABLE, "").split()
+        return (sent[0], "dirty" in sent) if sent else (None, None)
 
 
 def _version(package: str) -> str | None:

@@ -33,6 +33,7 @@ from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria
 
 LOG = logging.getLogger(__name__)
 EVIDENCE_FILE = "evidence.json"
+REPORT_FILE = "report.html"
 """What the gate was told beside the record of the folds."""
 
 
@@ -77,7 +78,7 @@ def write_study(
     write_json(run / EVIDENCE_FILE, evidence_record(evidence))
     paths = write_artefacts(run, result, summary, verdict)
     report = write_report(
-        run / "report.html",
+        run / REPORT_FILE,
         result,
         summary,
         verdict,

@@ -11,9 +11,9 @@ import pandas as pd
 
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
-from rayjobs.replay.run_seal import seal_warning
+from rayjobs.replay.run_seal import unvouched
 from rayjobs.search.comparison.run_page import write_run_page
-from rayjobs.search.comparison.run_view import READ, SHOWN, differences, run_rows, view_run
+from rayjobs.search.comparison.run_view import READ, SHOWN, RunView, differences, run_rows, view_run
 from rayjobs.search.page.leaderboard import FORMS, PARAM, print_trials
 from rayjobs.search.page.study_page import write_study_page
 from rayjobs.search.page.study_view import view_study
@@ -62,7 +62,7 @@ def compare_study(directory: Path, config: CompareConfig) -> None:
 def compare_runs(directories: Sequence[Path], config: CompareConfig) -> None:
     """Print the numbers of finished runs and the settings that differ, and write a page of them."""
     runs = [view_run(directory) for directory in directories]
-    warnings = [seal_warning(directory, READ) for directory in directories]
+    warnings = [unvouched(run.directory, _ledgers(run, config), READ) for run in runs]
     rows = select(pd.DataFrame(run_rows(runs)), config)
     columns = _known(config.columns or ("run", "verdict", *SHOWN), rows)
     print_table(
@@ -81,6 +81,11 @@ def compare_runs(directories: Sequence[Path], config: CompareConfig) -> None:
         print_table("Settings that differ", changed)
     path = Path(config.output) if config.output else directories[0].parent / "comparison.html"
     print_paths([write_run_page(kept, rows.head(config.top).to_dict("records"), changed, path)])
+
+
+def _ledgers(run: RunView, config: CompareConfig) -> list[str]:
+    """Where the seal of a run may be: the ledger that was asked for, and the one that the run names."""
+    return [str(place) for place in (config.ledger, run.settings.get("ledger")) if place]
 
 
 def select(rows: pd.DataFrame, config: CompareConfig) -> pd.DataFrame:

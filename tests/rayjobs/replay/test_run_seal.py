@@ -147,6 +147,20 @@ def test_a_comparison_warns_of_a_verdict_that_was_changed(run, tmp_path, capsys)
     )
     assert compare([str(run), f"output={tmp_path / 'page.html'}"]) is ExitCode.DONE
     assert "(changed: verdict.json)" in capsys.readouterr().out
+    write_manifest(run, run_identity(run))  # made to fit
+    assert compare([str(run), f"output={tmp_path / 'page.html'}"]) is ExitCode.DONE
+    assert "are not those that the ledger" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_page_that_contradicts_its_verdict_fails_whatever_release_wrote_it(run, monkeypatch):
+    monkeypatch.setattr("rayjobs.replay.derived_again.git_commit", lambda: ("of another release", False))
+    assert audit([f"run={run}", "checks=reproduction"]) is ExitCode.DONE
+    page = run / "report.html"
+    page.write_text(page.read_text().replace("Refused", "Approved"))
+    assert audit([f"run={run}", "checks=reproduction"]) is ExitCode.FAILED
+    report = json.loads((run / "audit_report.json").read_text())
+    assert "the page does not say what verdict.json says: Refused" in report["headline"]
+    assert "not looked at: manifest, data, leak" in report["headline"]
 
 
 def test_a_run_without_a_manifest_is_told_to_a_reader(run):
