@@ -36,6 +36,8 @@ MAX_BARS_AHEAD = 3
 FURTHEST_SHARE = 0.2
 """Largest lead that is looked at, as a share of a part's bars."""
 MOST_BARS_AHEAD = 5_000
+BARS_TOGETHER = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Numbers of bars whose returns are asked for together."""
 EVERY_SYMBOL = "all symbols"
 
 
@@ -49,6 +51,7 @@ class Foreknown:
     form : "" for the column as it is, else what was made of it.
     weakest_t : the t statistic of the part in which it is smallest in size.
     bars_ahead : which bar's return it ranks; 1 is the next.
+    bars : how many bars' returns together, from that one on.
     kind : "column", or "feature" of the user's own.
     """
 
@@ -57,6 +60,7 @@ class Foreknown:
     form: str
     weakest_t: float
     bars_ahead: int = 1
+    bars: int = 1
     kind: str = "column"
 
     def __str__(self) -> str:
@@ -64,6 +68,8 @@ class Foreknown:
         whose = (
             "the next bar's return" if self.bars_ahead == 1 else f"the return {self.bars_ahead} bars ahead"
         )
+        if self.bars > 1:
+            whose = f"the returns {self.bars_ahead} to {self.bars_ahead + self.bars - 1} bars ahead"
         return (
             f"{what}{self.kind} {self.column!r} ({self.symbol}) ranks {whose} with |t| of "
             f"{abs(self.weakest_t):.0f} or more in every part: known at the close?"
@@ -109,9 +115,10 @@ def foreknown_values(
             suspected(name, forms[form], panel, parts, form=form, bars_ahead=bars) for form, bars in looks
         )
         some = next((some for some in suspects if some), [])
-        found += some or next(
+        some = some or next(
             (far for form in forms if (far := _suspected_far(name, forms[form], panel, parts, form))), []
         )
+        found += some or _suspected_together(name, values, panel, parts, least_bars_ahead)
     return tuple(found)
 
 
@@ -166,6 +173,66 @@ def _suspected_far(
                 )
             )
     return found
+
+
+def _suspected_together(
+    name: str, values: FloatArray, panel: Panel, parts: Sequence[slice], least_bars_ahead: int
+) -> list[Foreknown]:
+    """Symbols of which the values rank the returns of several bars together: a label of ten bars, under noise."""
+    now, found = log_returns(panel), []
+    furthest = min(int(FURTHEST_SHARE * min(p.stop - p.start for p in parts)), MOST_BARS_AHEAD)
+    lengths = [bars for bars in BARS_TOGETHER if least_bars_ahead + bars - 1 <= furthest]
+    if not lengths:
+        return []
+    for a, symbol in enumerate(panel.symbols):
+        weakest = np.full(len(lengths), np.inf)
+        for p in parts:
+            scores = _together_t(values[p, a], now[p, a], least_bars_ahead, lengths)
+            weakest = np.minimum(weakest, np.abs(scores))
+            if not weakest.max() > MAX_T:
+                break
+        else:
+            at = int(weakest.argmax())
+            found.append(
+                Foreknown(
+                    column=name,
+                    symbol=symbol,
+                    form="",
+                    weakest_t=float(weakest[at]),
+                    bars_ahead=least_bars_ahead,
+                    bars=lengths[at],
+                )
+            )
+    return found
+
+
+def _together_t(values: FloatArray, now: FloatArray, first: int, lengths: Sequence[int]) -> FloatArray:
+    """(L,) sums of the t statistics of neighbouring leads over their standard deviation.
+
+    Returns that cannot be foreseen make t statistics at two leads correlate as the values do so far apart, which is
+    measured: a slow input gains nothing from many leads.
+    """
+    (ranks, known), (returns, returns_known) = standardised_ranks(values), standardised_ranks(now)
+    last = first + max(lengths) - 1
+    size = fft.next_fast_len(len(values) + last)
+    spectrum, known_spectrum = fft.rfft(ranks, size), fft.rfft(known.astype(np.float64), size)
+
+    def per_pair(
+        ours: NDArray[np.complex128], theirs: NDArray[np.complex128]
+    ) -> tuple[FloatArray, FloatArray]:
+        sums = fft.irfft(np.conj(spectrum) * ours, size)[: last + 1]
+        counts = np.maximum(np.rint(fft.irfft(np.conj(known_spectrum) * theirs, size)[: last + 1]), 1.0)
+        return sums / counts, counts
+
+    correlation, counts = per_pair(fft.rfft(returns, size), fft.rfft(returns_known.astype(np.float64), size))
+    own, _ = per_pair(spectrum, known_spectrum)
+    t = np.where(counts >= MIN_BARS, correlation * np.sqrt(counts), 0.0)
+    scores = []
+    for bars in lengths:
+        apart = np.arange(1, bars)
+        variance = bars + 2.0 * float(((bars - apart) * own[1:bars]).sum())
+        scores.append(float(t[first : first + bars].sum()) / np.sqrt(max(variance, 1.0)))
+    return np.array(scores)
 
 
 def _lead_t(values: FloatArray, now: FloatArray, furthest: int, form: str) -> FloatArray:

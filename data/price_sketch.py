@@ -22,7 +22,7 @@ Marks = Mapping[int, float]
 
 MAX_MARKS = 512
 """Closes that are kept of a symbol, at most."""
-INSTANT_STEPS = (60, 300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
+INSTANT_STEPS = (60, 300, 900, 1800, 3600)
 """Seconds between instants of which closes are kept; each divides the next, so that two series have some in common."""
 MIN_COMMON_RETURNS = 8
 """Returns in common from which prices, and not names, tell whether two symbols are one instrument."""
@@ -146,20 +146,19 @@ def copied_stretch(shapes: NDArray[np.int64], sketch: Mapping[int, int]) -> slic
 
 
 def instant_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_seconds: int) -> Marks:
-    """The last close in each interval of a step, at the interval's end: seconds from 1970 -> close.
+    """The closes at whole multiples of a step: seconds from 1970 -> close; they hang on no calendar.
 
-    The step is the shortest that leaves few enough marks, days are thinned by powers of two: so the instants of one
-    series are among those of another that is shorter. They hang on no calendar.
+    The step is the shortest that leaves few enough marks; of too many whole hours those with the smallest hashes are
+    kept, a random sample that two series share however much of the day or of the year each of them has.
     """
+    at = np.arange(len(close_seconds))
     for step in INSTANT_STEPS:
-        if step < bar_seconds and step != INSTANT_STEPS[-1]:
-            continue
-        interval = -(-close_seconds // step)
-        at = np.flatnonzero(np.append(interval[1:] != interval[:-1], True))
-        if len(at) <= MAX_MARKS or step == INSTANT_STEPS[-1]:
-            marks = thinned({int(interval[i]): rounded(price[i]) for i in at})
-            return {number * step: close for number, close in marks.items()}
-    raise AssertionError("the longest step ends the loop")
+        whole = np.flatnonzero(close_seconds % step == 0)
+        at = whole if len(whole) else at
+        if step >= bar_seconds and len(at) <= MAX_MARKS:
+            break
+    order = np.argsort(_mixed(close_seconds[at].view(np.uint64)), kind="stable")[:MAX_MARKS]
+    return {int(close_seconds[i]): rounded(price[i]) for i in np.sort(at[order])}
 
 
 def session_marks(session: NDArray[np.int32], price: FloatArray) -> dict[int, float]:

@@ -23,6 +23,8 @@ from data.errors import DataError, nearest_name
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
+LEAST_PRICE, LARGEST_PRICE = 1e-12, 1e12
+"""Per unit, account currency: what lies beyond is no quote, and its products overflow."""
 NEVER_ENDS = np.iinfo(np.int64).max
 """`Panel.end_bar` of an asset that has bars up to the last one."""
 
@@ -132,6 +134,13 @@ class Panel:
             )
         if (prices[:, whole] <= 0.0).any():
             raise DataError("A price is zero or negative; prices must be positive.")
+        extreme = whole & ((prices < LEAST_PRICE) | (prices > LARGEST_PRICE)).any(axis=0)
+        if extreme.any():
+            t, a = np.argwhere(extreme)[0]
+            raise DataError(
+                f"{self.symbols[a]} at {self.bar_utc[t]}: a price outside of {LEAST_PRICE:g} to {LARGEST_PRICE:g} "
+                "is no price; check the file, or quote it in another unit."
+            )
         with np.errstate(invalid="ignore"):
             loose = (self.high < np.maximum(self.open, self.close)) | (
                 self.low > np.minimum(self.open, self.close)

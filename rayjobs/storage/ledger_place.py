@@ -53,6 +53,10 @@ def open_ledger(place: str, run_directory: str | None = None) -> Ledger:
                     "ledger=postgresql://USER@HOST:PORT/DATABASE"
                 )
             return _at_uri(place)
+        if ":" in Path(place).name:
+            raise ConfigError(
+                f"ledger={place} names no file; give a path, or ledger=postgresql://USER@HOST:PORT/DATABASE"
+            )
         return Ledger(Path(place).expanduser())
     except LedgerUnusable as error:
         raise ConfigError(str(error)) from None
@@ -66,7 +70,7 @@ def require_ledger(place: str, run_directory: str) -> None:
     ConfigError
         As `open_ledger`.
     """
-    if is_uri(place) or Path(place).expanduser().exists():
+    if is_uri(place) or ":" in Path(place).name or Path(place).expanduser().exists():
         open_ledger(place, run_directory)
 
 

@@ -22,6 +22,7 @@ from evaluation.gate.evidence import GateEvidence, SupportingEvidence, evidence_
 from evaluation.gate.seen_shares import record_title, record_warning
 from evaluation.gate.verdict import Verdict, judge
 from evaluation.report.page import write_report
+from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.study.evidence import chained, completed
@@ -70,7 +71,7 @@ def write_study(
         summary["looks"] = evidence.looks.to_json()
     evidence = completed(study, result, evidence)
     configuration = yaml.safe_load((run / "config.yaml").read_text())
-    reservations = _reservations(study, len(outcomes), configuration.get("evaluation"))
+    reservations = _reservations(study, result, configuration.get("evaluation"))
     lowered = (*lowered_criteria(study.config), *lowered_charges(study, result), *reservations)
     verdict = judge(study.config.gate, GateEvidence.of(result, evidence), lowered=lowered)
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
@@ -93,24 +94,28 @@ def write_study(
     return WrittenStudy(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
 
 
-def _reservations(study: Study, judged: int, evaluation: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _reservations(
+    study: Study, result: WalkForwardResult, evaluation: Mapping[str, Any] | None
+) -> tuple[str, ...]:
     """Why a record that meets every criterion is still no leave to deploy, a phrase each.
 
-    Folds that are judged without the others may be the best of all, which no ledger can tell; files that nothing
-    vouches for may be another policy's.
+    Folds that are judged without the others may be the best of all, which no ledger can tell, and so may windows with
+    unscored bars between them; files that nothing vouches for may be another policy's.
 
     Parameters
     ----------
-    judged : folds that are scored.
     evaluation : what was asked of `rayjobs.evaluate`, as config.yaml has it; None for a run of its own.
     """
-    config, asked = study.config, evaluation or {}
+    config, asked, judged = study.config, evaluation or {}, len(result.folds)
     windows = len(asked.get("folds") or ())
     if evaluation is None and config.only_fold is not None:
         windows = len(config.walk_forward.folds(study.panel.num_bars))
     elif asked.get("windows") == "whole":
         windows = 0
     found = [f"{judged} of {windows} folds judged without the others"] if judged < windows else []
+    between = int(result.bar.max() - result.bar.min()) + 1 - len(result.bar)
+    if between and judged >= windows:
+        found.append(f"{between:,} bars between the test windows are not scored")
     if asked.get("warning"):
         found.append(str(asked["warning"]))
     return tuple(found)

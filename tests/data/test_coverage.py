@@ -110,6 +110,16 @@ def on_another_calendar(panel: Panel) -> Panel:
     return replace(panel, **cut, session=session, calendar="CME Globex Crypto")
 
 
+def test_a_part_of_each_day_as_longer_bars_under_another_name_is_known_again():
+    hourly = coarser(renamed(FINE, "X", "Y"), 2)
+    hour = hourly.bar_utc.astype("datetime64[h]").astype(int) % 24
+    kept = np.flatnonzero((hour >= 8) & (hour < 20))
+    per_bar = ("bar_utc", "open", "high", "low", "close", "volume", "tradable", "session")
+    part = replace(hourly, **{name: getattr(hourly, name)[kept] for name in per_bar})
+    inside = (part.bar_utc >= FINE.bar_utc[480]) & (part.bar_utc < FINE.bar_utc[2400])
+    assert covered_bars(part)[inside].all()
+
+
 def test_bars_cut_to_another_calendar_under_another_name_are_known_again():
     other = on_another_calendar(renamed(FINE, "X", "Y"))
     covered = SEEN.covered(other, source="files: b")

@@ -152,6 +152,8 @@ GOOD = make_panel()
         ({"close": changed(GOOD.close, (1, 1), np.nan)}, "some prices and lacks others"),
         ({"low": changed(GOOD.low, (1, 1), -1.0)}, "positive"),
         ({"high": changed(GOOD.high, (1, 1), 1.0)}, "bound"),
+        ({"high": changed(GOOD.high, (1, 1), 1e308)}, "no price"),
+        ({"low": changed(GOOD.low, (1, 1), 1e-320)}, "no price"),
         ({"volume": changed(GOOD.volume, (1, 1), np.nan)}, "volume"),
         ({"exogenous": {"x": np.full((6, 2), np.inf)}}, "infinite"),
         ({"exogenous": {"x": np.zeros((5, 2))}}, "shape"),

@@ -415,6 +415,8 @@ def test_the_ledger_lies_where_the_configuration_says(tmp_path):
 
 
 def test_a_ledger_in_object_storage_lies_beside_its_runs():
+    with pytest.raises(ConfigError, match="ledger=:memory: names no file"):
+        open_ledger(":memory:")
     with pytest.raises(ConfigError, match="object storage keeps only the ledger beside its runs"):
         open_ledger("s3://bucket/ledger.sqlite", "runs")
 

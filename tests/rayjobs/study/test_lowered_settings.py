@@ -93,3 +93,9 @@ def test_shorts_that_were_closed_below_the_last_price_are_named():
     (found,) = _delisted_shorts(study(0.25), fills)
     assert found.startswith("1 short of names that end closed at 25% of the last price")
     assert _delisted_shorts(study(1.0), fills) == []
+
+
+def test_unscored_bars_between_the_test_windows_are_named(tmp_path):
+    run = make_run(tmp_path, "policy=flip", "data.num_bars=1900", "walk_forward.step_bars=600")
+    lowered = json.loads((run / "verdict.json").read_text())["lowered"]
+    assert "300 bars between the test windows are not scored" in lowered
