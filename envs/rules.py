@@ -121,7 +121,7 @@ def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float6
     """Write `config` into the kernel's rule vector; a limit that is off becomes -1."""
     rule = np.zeros(c.SCHEDULE + 1 + 3 * len(config.sizing.schedule) + NUM_TERMS)
     rule[c.INITIAL_EQUITY] = config.initial_equity
-    rule[c.SCHEME] = ACTION_SCHEMES.index(config.action.scheme)
+    rule[c.SCHEME] = ACTION_SCHEMES[config.action.scheme].code
     rule[c.ALLOW_SHORT] = float(config.action.allow_short)
     rule[c.REBALANCE_BAND] = config.action.rebalance_band
     _put_sizing(rule, config.sizing)

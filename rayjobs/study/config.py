@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.features import FeatureSpec
 from data.sources import SourceConfig, config_class
+from envs.actions import maskable_schemes
 from envs.config import PortfolioEnvConfig
 from envs.context import ContextConfig
 from envs.costs import CostConfig
@@ -144,7 +145,7 @@ class TrainConfig:
         if self.script is not None and self.script not in SCRIPTED:
             hint = did_you_mean(self.script, list(SCRIPTED))
             raise ValueError(f"policy.script is {self.script!r}; there is no such script; {hint}")
-        if self.policy.action_masks and self.env.action.scheme not in ("direction", "orders"):
+        if self.policy.action_masks and self.env.action.scheme not in maskable_schemes():
             raise ValueError(
                 f"policy.action_masks is true, but the actions of env.action.scheme={self.env.action.scheme} are no "
                 "choices; set policy.action_masks=false, or env.action.scheme to direction or orders"
