@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 from envs.kernel.columns import DIRECTION, DIRECTION_SIZE, ORDERS, WEIGHTS
 from envs.validation import require_choice, require_range
 
+SHORT, FLAT, LONG = range(3)
+"""Actions of the scheme `direction`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ActionConfig:
@@ -77,7 +80,7 @@ ACTION_SCHEMES: Mapping[str, ActionScheme] = {
     "direction": ActionScheme(
         code=DIRECTION,
         space=lambda config, num_assets: gymnasium.spaces.MultiDiscrete([3] * num_assets),
-        encode=lambda side, target: side + 1,
+        encode=lambda side, target: side + FLAT,
         num_choices=3,
     ),
     "orders": ActionScheme(
@@ -89,7 +92,7 @@ ACTION_SCHEMES: Mapping[str, ActionScheme] = {
     "direction_size": ActionScheme(
         code=DIRECTION_SIZE,
         space=_direction_and_size,
-        encode=lambda side, target: np.stack([side + 1, np.abs(target)], axis=-1).astype(np.float32),
+        encode=lambda side, target: np.stack([side + FLAT, np.abs(target)], axis=-1).astype(np.float32),
         num_columns=2,
     ),
     "weights": ActionScheme(

@@ -19,7 +19,6 @@ from data.schema import Panel
 from envs.actions import ACTION_SCHEMES
 
 FloatArray = NDArray[np.float64]
-SHORT, FLAT, LONG = 0, 1, 2
 LISTED_SESSIONS = 5
 """An asset counts as listed while it has traded in this session or in one of the four before it."""
 LEAST_VOLATILITY_BARS = 20
