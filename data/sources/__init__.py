@@ -85,9 +85,9 @@ class Dataset:
 def describe(config: SourceConfig) -> str:
     """One line that says where the bars of a config come from; equal for equal files, samples or laws."""
     kind = type(config)
-    name = next(
-        (name for name, known in CONFIGS.items() if known is kind), f"{kind.__module__}:{kind.__qualname__}"
-    )
+    # One of a user's own says so first: a name that begins like that of a made market must not pass for one.
+    own = f"own {kind.__module__}:{kind.__qualname__}"
+    name = next((name for name, known in CONFIGS.items() if known is kind), own)
     if isinstance(config, RecordedBars):
         return f"{name}: {config.place}"
     law = ", ".join(f"{key}={value}" for key, value in sorted(vars(config).items()))
