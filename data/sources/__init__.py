@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import isabstract
 
 from data.coverage import SYNTHETIC
 from data.errors import nearest_name
@@ -60,8 +61,11 @@ def config_class(name: str) -> type[SourceConfig]:
             )
         return CONFIGS[name]
     own = import_named(name, "data.source")
-    if not (isinstance(own, type) and issubclass(own, RecordedBars)):
-        raise ValueError(f"data.source {name!r} must be a class that derives from data.sources.RecordedBars")
+    if not (isinstance(own, type) and issubclass(own, RecordedBars)) or isabstract(own):
+        raise ValueError(
+            f"data.source {name!r} must be a class that derives from data.sources.RecordedBars and has its `read` and "
+            "`place`"
+        )
     return own
 
 

@@ -56,6 +56,7 @@ def measured(value: float, threshold: float, comparison: str, subject: str, styl
 
 
 def missing(threshold: float, comparison: str, what: str) -> Measured:
+    """What a criterion says whose evidence is not there: an enforced one then fails."""
     return Measured(
         value=math.nan,
         threshold=threshold,

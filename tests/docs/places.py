@@ -97,18 +97,12 @@ def of_cores(
     """``config`` : one with the settings of every core, so that each can be built."""
     classes = core_classes() if classes is None else classes
     built = built_by(cores, config)
-    comment = re.search(r"^core:.*#.*: (.*)$", (CONF / "policy" / "lstm.yaml").read_text(), re.MULTILINE)
-    assert comment is not None
-    told = re.findall(r"\w+", comment[1].replace("(none)", ""))
     with_settings = [name for name, core in cores.items() if core.settings is not None]
     own = {field.name for field in fields(NetworkConfig)}
     return [
         *(f"policies/cores.py: CORES builds no {n} of {classes[n]}" for n in classes if n not in built),
         *missing(cores, files, "conf/policy/{name}.yaml: no file has core: {name}"),
-        *missing(
-            sorted({*told, *(str(f) for f in files if f)}), cores, "policies/cores.py: CORES has no {name}"
-        ),
-        *missing(cores, told, "conf/policy/lstm.yaml: the comment on core does not list {name}"),
+        *missing(sorted(f for f in files if f), cores, "policies/cores.py: CORES has no {name}"),
         *missing(with_settings, own, "policies/networks.py: NetworkConfig has no field {name}"),
     ]
 
@@ -193,13 +187,3 @@ def of_features(features: Collection[str] = FEATURES) -> list[str]:
         for name in features
         if f"| `{name}` |" not in text
     ]
-
-
-def of_search_spaces(spaces: Iterable[str] | None = None) -> list[str]:
-    found = (
-        sorted(path.stem for path in (CONF / "search" / "space").glob("*.yaml")) if spaces is None else spaces
-    )
-    comment = re.search(r"search/space:.*#(.*)", (CONF / "sweep.yaml").read_text())
-    assert comment is not None
-    told = re.findall(r"\w+", comment[1])
-    return missing(found, told, "conf/sweep.yaml: the comment on search/space does not list {name}")

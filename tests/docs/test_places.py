@@ -31,7 +31,6 @@ def test_no_place_of_any_extension_was_forgotten(network):
     assert places.of_sources() == []
     assert places.of_criteria() == []
     assert places.of_features() == []
-    assert places.of_search_spaces() == []
 
 
 REWARD_FILES = {
@@ -44,10 +43,10 @@ REWARD_FILES = {
 
 @pytest.mark.parametrize("only", REWARD_FILES)
 def test_a_reward_term_in_one_place_alone_names_the_three_others(only):
-    sentences = places.of_reward_terms(**{only: [*TERMS, "variance"]})
+    sentences = places.of_reward_terms(**{only: [*TERMS, "calmness"]})
     others = [file for place, file in REWARD_FILES.items() if place != only]
     assert [sentence.split(":")[0] for sentence in sentences] == others
-    assert all("variance" in sentence for sentence in sentences)
+    assert all("calmness" in sentence for sentence in sentences)
 
 
 def test_a_core_that_is_no_entry_of_the_table_is_told_where_to_enter(network):
@@ -60,7 +59,6 @@ def test_a_core_without_a_policy_file_or_a_field_for_its_settings_is_told_where_
     cores = {**CORES, "mean": Core(build=CORES["gru"].build, settings=AttentionConfig)}
     assert [sentence.split(":")[0] for sentence in places.of_cores(network, cores=cores)] == [
         "conf/policy/mean.yaml",
-        "conf/policy/lstm.yaml",
         "policies/networks.py",
     ]
     sentences = places.of_cores(network, files={*CORES, "mean"})
@@ -72,17 +70,17 @@ def test_all_four_cores_are_found_by_their_form():
 
 
 def test_a_scheme_that_the_kernel_or_the_configuration_does_not_know_is_told_where_it_belongs():
-    schemes = {**ACTION_SCHEMES, "long_flat": replace(ACTION_SCHEMES["orders"], code=4)}
+    schemes = {**ACTION_SCHEMES, "by_votes": replace(ACTION_SCHEMES["orders"], code=4)}
     assert [sentence.split(":")[0] for sentence in places.of_action_schemes(schemes)] == [
         "envs/kernel/columns.py",
         "envs/kernel/orders.py",
-        "conf/env/long_flat.yaml",
+        "conf/env/by_votes.yaml",
     ]
-    (sentence,) = places.of_action_schemes(files={*ACTION_SCHEMES, "long_flat"})
+    (sentence,) = places.of_action_schemes(files={*ACTION_SCHEMES, "by_votes"})
     assert sentence.startswith("envs/actions.py: ")
 
 
-def test_a_source_a_criterion_a_feature_and_a_space_are_told_where_they_belong():
+def test_a_source_a_criterion_and_a_feature_are_told_where_they_belong():
     assert places.of_sources(
         classes={"SamplesConfig": "data/sources/samples.py", "Bank": "data/sources/bank.py"}
     ) == ["data/sources/__init__.py: RECORDED lacks Bank of data/sources/bank.py"]
@@ -97,6 +95,3 @@ def test_a_source_a_criterion_a_feature_and_a_space_are_told_where_they_belong()
         "evaluation/gate/evidence.py",
     ]
     assert places.of_features(["gap"]) == ["docs/data.md: the table lacks the feature gap"]
-    assert places.of_search_spaces(["memory"]) == [
-        "conf/sweep.yaml: the comment on search/space does not list memory"
-    ]
