@@ -19,8 +19,9 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from data.errors import nearest_name
 from envs.kernel.columns import DIRECTION, DIRECTION_SIZE, ORDERS, WEIGHTS
-from envs.validation import require_choice, require_range
+from envs.validation import require_range
 
 SHORT, FLAT, LONG = range(3)
 """Actions of the scheme `direction`."""
@@ -42,7 +43,12 @@ class ActionConfig:
     rebalance_band: float
 
     def __post_init__(self) -> None:
-        require_choice("action", "scheme", self.scheme, tuple(ACTION_SCHEMES))
+        if self.scheme not in ACTION_SCHEMES:
+            known = list(ACTION_SCHEMES)
+            raise ValueError(
+                f"env.action.scheme is {self.scheme!r}; it must be one of {', '.join(known)}"
+                f"{nearest_name(str(self.scheme), known)}"
+            )
         require_range("action", "rebalance_band", self.rebalance_band, 0.0, 1.0)
 
 
