@@ -20,7 +20,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from data.own_objects import import_callable
-from envs.actions import action_space
+from envs.actions import ACTION_SCHEMES, action_space
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
@@ -120,7 +120,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
 
     def _allocate_outputs(self) -> None:
         E, A, D = self.num_envs, self.num_assets, self.layout.size
-        width = 2 if self.config.action.scheme == "direction_size" else 1
+        width = ACTION_SCHEMES[self.config.action.scheme].num_columns
         self._actions = np.zeros((E, A, width), dtype=np.float32)
         self._out = np.zeros((E, D), dtype=np.float32)
         self._final = np.zeros((E if self._mode == SAME_STEP else 1, D), dtype=np.float32)
@@ -251,7 +251,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(E, A, n) True where a discrete action would not be changed by a limit; keeping is never masked out."""
-        choices = {"direction": 3, "orders": 4}.get(self.config.action.scheme)
+        choices = ACTION_SCHEMES[self.config.action.scheme].num_choices
         if choices is None:
             raise ValueError(
                 f"action scheme {self.config.action.scheme!r} is continuous; masks need a discrete one"

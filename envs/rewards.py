@@ -1,42 +1,15 @@
-"""Reward terms: the reward of a bar is `scale` times the weighted sum of these.
-
-With equity W before and after the bar (W0 initial), peak M, traded notional Q, gross notional G:
-
-    log_equity           ln(W' / W)                        (W' floored at 1e-12 of W0)
-    net_return           W' / W - 1
-    pnl                  (W' - W) / W0
-    differential_sharpe  D_t of Moody and Saffell (1998), eq. 8, on net returns; zero for the first bar
-    realised             PnL realised by closing trades less all costs of the bar, over W0
-    drawdown             - (1 - W' / M')
-    downside             - min(W' / W - 1, 0)^2
-    turnover             - Q / W
-    holding              - G / W'
-    micro                - fills of the bar, times `edge_factor` in the first and last `edge_minutes` of a session
-    breach               - limits breached at the close of the bar
-
-Penalties are written as terms with a minus sign, so a positive weight always punishes.
-"""
+"""What a policy is paid for: weights of the reward terms, which `envs.kernel.reward` defines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from data.own_objects import import_callable
+from envs.kernel.reward import TERMS
 from envs.validation import require_non_negative, require_positive, require_range
 
-REWARD_TERMS: tuple[str, ...] = (
-    "log_equity",
-    "net_return",
-    "pnl",
-    "differential_sharpe",
-    "realised",
-    "drawdown",
-    "downside",
-    "turnover",
-    "holding",
-    "micro",
-    "breach",
-)
+REWARD_TERMS: tuple[str, ...] = tuple(TERMS)
+"""Names of the terms; each is a field of `RewardConfig`, its weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +18,8 @@ class RewardConfig:
 
     Attributes
     ----------
-    scale : multiplies the sum; brings per-bar rewards to the order of 1.
+    scale : multiplies the weighted sum of the terms; brings per-bar rewards to the order of 1.
+    log_equity, ..., breach : weight of the term of this name in `envs.kernel.reward.TERMS`, 0 or more.
     differential_sharpe_rate : eta, adaptation rate of the moments, in (0, 1].
     edge_minutes, edge_factor : the micro penalty is `edge_factor` times as large near session edges.
     function : ``package.module:NAME`` of a reward of your own, (env) -> (E,), called after each step in place of the

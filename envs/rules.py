@@ -18,8 +18,9 @@ from envs.costs import SLIPPAGE_KINDS, CostConfig
 from envs.episodes import EpisodeConfig
 from envs.instruments import Instrument
 from envs.kernel import columns as c
+from envs.kernel.reward import NUM_TERMS, TERMS
 from envs.market import Market
-from envs.rewards import REWARD_TERMS, RewardConfig
+from envs.rewards import RewardConfig
 from envs.risk import RiskConfig
 from envs.sizing import SIZE_RULES, SizingConfig
 
@@ -97,8 +98,7 @@ def _put_risk(rule: NDArray[np.float64], risk: RiskConfig) -> None:
 
 def _put_reward(rule: NDArray[np.float64], reward: RewardConfig, bar_seconds: int) -> None:
     rule[c.REWARD_SCALE] = reward.scale
-    for offset, name in enumerate(REWARD_TERMS):
-        rule[c.REWARD_LOG + offset] = getattr(reward, name)
+    rule[-NUM_TERMS:] = [getattr(reward, term) for term in TERMS]
     rule[c.REWARD_DSR_RATE] = reward.differential_sharpe_rate
     rule[c.EDGE_BARS] = math.ceil(reward.edge_minutes * 60.0 / bar_seconds)
     rule[c.EDGE_FACTOR] = reward.edge_factor
@@ -119,9 +119,9 @@ def _put_episode(rule: NDArray[np.float64], episode: EpisodeConfig) -> None:
 
 def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float64]:
     """Write `config` into the kernel's rule vector; a limit that is off becomes -1."""
-    rule = np.zeros(c.SCHEDULE + 1 + 3 * len(config.sizing.schedule))
+    rule = np.zeros(c.SCHEDULE + 1 + 3 * len(config.sizing.schedule) + NUM_TERMS)
     rule[c.INITIAL_EQUITY] = config.initial_equity
-    rule[c.SCHEME] = ACTION_SCHEMES.index(config.action.scheme)
+    rule[c.SCHEME] = ACTION_SCHEMES[config.action.scheme].code
     rule[c.ALLOW_SHORT] = float(config.action.allow_short)
     rule[c.REBALANCE_BAND] = config.action.rebalance_band
     _put_sizing(rule, config.sizing)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from envs.actions import ACTION_SCHEMES
 
 FloatArray = NDArray[np.float64]
-SHORT, FLAT, LONG = 0, 1, 2
 LISTED_SESSIONS = 5
 """An asset counts as listed while it has traded in this session or in one of the four before it."""
 LEAST_VOLATILITY_BARS = 20
@@ -33,7 +33,7 @@ class ScheduledPolicy:
     ----------
     target_TA : (T, A) targets in [-1, 1].
     first_bar_E : (E,) bar index of each row's first decision (`Window.start_bar - 1`, less the warm-up bars).
-    scheme : action scheme of the env: "direction", "orders", "direction_size" or "weights".
+    scheme : action scheme of the env, a key of `envs.actions.ACTION_SCHEMES`.
     unknown : what a NaN among the targets stands for: 0 (nothing known yet), or keeping what is held.
     """
 
@@ -81,18 +81,9 @@ def encode_targets(target_TA: FloatArray, scheme: str) -> NDArray[Any]:
         raise ValueError(
             f"targets have shape {target.shape} or leave [-1, 1]; give (T, A) numbers in [-1, 1]"
         )
-    side = np.sign(target).astype(np.int64)
-    if scheme == "direction":
-        return side + FLAT
-    if scheme == "orders":  # 1 buy, 2 sell, 3 close
-        return np.where(side > 0, 1, np.where(side < 0, 2, 3))
-    if scheme == "direction_size":
-        return np.stack([side + FLAT, np.abs(target)], axis=-1).astype(np.float32)
-    if scheme == "weights":
-        return target.astype(np.float32)
-    raise ValueError(
-        f"unknown action scheme {scheme!r}; known are direction, orders, direction_size and weights"
-    )
+    if scheme not in ACTION_SCHEMES:
+        raise ValueError(f"unknown action scheme {scheme!r}; known are {', '.join(ACTION_SCHEMES)}")
+    return ACTION_SCHEMES[scheme].encode(np.sign(target).astype(np.int64), target)
 
 
 def flat(panel: Panel) -> FloatArray:

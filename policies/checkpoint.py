@@ -25,7 +25,7 @@ from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
 from policies.compiled.inference import acting_form
 from policies.distributions import rule_out
-from policies.networks import AttentionConfig, NetworkConfig
+from policies.networks import NetworkConfig
 from policies.origin import Origin
 from policies.protocol import State
 
@@ -94,15 +94,13 @@ class PolicyContract:
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> PolicyContract:
         layout = {k: v for k, v in facts["observation"].items() if k != "schema_hash"}
-        network = facts["network"]
-        attention = network["attention"] and AttentionConfig(**network["attention"])
         return cls(
             layout=ObservationLayout(**layout | {"names": tuple(layout["names"])}),
             feature_hash=facts["feature_hash"],
             standardiser=facts["standardiser"],
             action_scheme=facts["action_scheme"],
             actions=DistributionSpec(**facts["actions"]),
-            network=NetworkConfig(**network | {"attention": attention}),
+            network=NetworkConfig.from_json(facts["network"]),
             origin=facts["origin"] and Origin.from_json(facts["origin"]),
         )
 

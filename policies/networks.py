@@ -8,40 +8,22 @@ order of assets (unless ``symbol_embedding`` tells them apart).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from data.errors import nearest_name
 from envs.observations import ObservationLayout
 from policies.arithmetic import CoreInputs, TorchArithmetic
 from policies.compiled.arithmetic import CompiledArithmetic
-from policies.memory_cores import GruMemory, LstmMemory, MemoryCore, NoMemory, State
-from policies.window_attention import WindowAttention
+from policies.cores import CORES
+from policies.memory_cores import State
+from policies.window_attention import AttentionConfig
 
-CORES: tuple[str, ...] = ("mlp", "lstm", "gru", "attention")
 WEIGHTS_DISTRIBUTIONS: tuple[str, ...] = ("squashed_gaussian", "dirichlet")
 COMPILED: tuple[str, ...] = ("auto", "off")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionConfig:
-    """What the core ``attention`` looks back on.
-
-    Parameters
-    ----------
-    window_bars : bars that a decision sees, the current one included; at least 1.
-    heads : attention heads; divides ``core_units``.
-    """
-
-    window_bars: int
-    heads: int
-
-    def __post_init__(self) -> None:
-        for name in ("window_bars", "heads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"policy.attention.{name} is {getattr(self, name)}; it must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +32,7 @@ class NetworkConfig:
 
     Parameters
     ----------
-    core : what carries memory: ``lstm``, ``gru``, ``attention`` or ``mlp`` (none).
+    core : what carries memory, a key of `policies.cores.CORES`.
     encoder_units : M, units of the encoder shared by all assets.
     core_units : H, units of the core, per asset.
     value_units : units of the hidden layer of the value head.
@@ -65,7 +47,7 @@ class NetworkConfig:
         torch everywhere; numbers differ by rounding.
     """
 
-    core: Literal["mlp", "lstm", "gru", "attention"]
+    core: str
     encoder_units: int
     core_units: int
     value_units: int
@@ -77,10 +59,16 @@ class NetworkConfig:
     compiled: Literal["auto", "off"]
 
     def __post_init__(self) -> None:
-        choices = (("core", CORES), ("weights_distribution", WEIGHTS_DISTRIBUTIONS), ("compiled", COMPILED))
+        choices = (
+            ("core", tuple(CORES)),
+            ("weights_distribution", WEIGHTS_DISTRIBUTIONS),
+            ("compiled", COMPILED),
+        )
         for name, known in choices:
-            if getattr(self, name) not in known:
-                raise ValueError(f"policy.{name} is {getattr(self, name)!r}; choose {', '.join(known)}")
+            value = getattr(self, name)
+            if value not in known:
+                hint = nearest_name(str(value), known)
+                raise ValueError(f"policy.{name} is {value!r}{hint}; choose {', '.join(known)}")
         for name in ("encoder_units", "core_units", "value_units"):
             if getattr(self, name) < 1:
                 raise ValueError(f"policy.{name} is {getattr(self, name)}; it must be at least 1")
@@ -88,16 +76,27 @@ class NetworkConfig:
             raise ValueError(
                 f"policy.initial_memory_bars is {self.initial_memory_bars}; it must be at least 2"
             )
-        if self.core == "attention":
-            if self.attention is None:
-                raise ValueError(
-                    "policy.core is attention but policy.attention is null; give window_bars and heads"
-                )
-            if self.core_units % self.attention.heads:
-                raise ValueError(
-                    f"policy.core_units ({self.core_units}) is not a multiple of policy.attention.heads "
-                    f"({self.attention.heads}); change one of them"
-                )
+        self._check_settings_of_core()
+
+    def _check_settings_of_core(self) -> None:
+        settings = CORES[self.core].settings
+        if settings is None:
+            return
+        own = getattr(self, self.core)
+        if own is None:
+            names = " and ".join(field.name for field in fields(settings))
+            raise ValueError(f"policy.core is {self.core} but policy.{self.core} is null; give {names}")
+        own.check_fits(self.core_units)
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> NetworkConfig:
+        """Of the mapping that ``dataclasses.asdict`` makes of a config."""
+        own = {
+            name: facts[name] and core.settings(**facts[name])
+            for name, core in CORES.items()
+            if core.settings is not None
+        }
+        return cls(**{**facts, **own})
 
 
 class NetworkOutput(NamedTuple):
@@ -144,7 +143,7 @@ class PortfolioNetwork(nn.Module):
         self.symbols = (
             nn.Parameter(torch.zeros(self.num_assets, encoder)) if config.symbol_embedding else None
         )
-        memory = _memory_core(config, self._arithmetic)
+        memory = CORES[config.core].build(config, self._arithmetic)
         self.core_from_asset = nn.Linear(encoder, memory.input_units)
         self.core_from_context = nn.Linear(encoder, memory.input_units, bias=False) if structured else None
         self.memory = memory
@@ -250,17 +249,3 @@ def _pooled(asset: Tensor) -> Tensor:
     That of one asset is the asset; and the gradient of torch's ``mean`` would be divided where it is A times as large.
     """
     return asset.squeeze(-2) if asset.shape[-2] == 1 else asset.sum(dim=-2) / asset.shape[-2]
-
-
-def _memory_core(config: NetworkConfig, arithmetic: TorchArithmetic) -> MemoryCore:
-    if config.core == "attention":
-        assert config.attention is not None
-        heads, window = config.attention.heads, config.attention.window_bars
-        return WindowAttention(config.core_units, heads, window, arithmetic)
-    if config.core == "lstm":
-        return LstmMemory(config.core_units, config.initial_memory_bars, arithmetic)
-    return (
-        GruMemory(config.core_units, config.initial_memory_bars, arithmetic)
-        if config.core == "gru"
-        else NoMemory(config.core_units, arithmetic)
-    )

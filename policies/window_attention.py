@@ -10,12 +10,40 @@ sequence's start is data, like an LSTM's stored state: gradients do not flow int
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from policies.arithmetic import CoreInputs, TorchArithmetic
 from policies.memory_cores import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """What the core ``attention`` looks back on.
+
+    Parameters
+    ----------
+    window_bars : bars that a decision sees, the current one included; at least 1.
+    heads : attention heads; divides ``core_units``.
+    """
+
+    window_bars: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        for name in ("window_bars", "heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"policy.attention.{name} is {getattr(self, name)}; it must be at least 1")
+
+    def check_fits(self, core_units: int) -> None:
+        """Raise ValueError where the heads do not divide the core's units."""
+        if core_units % self.heads:
+            raise ValueError(
+                f"policy.core_units ({core_units}) is not a multiple of policy.attention.heads "
+                f"({self.heads}); change one of them"
+            )
 
 
 class WindowAttention(nn.Module):

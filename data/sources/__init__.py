@@ -5,21 +5,25 @@
 | SamplesConfig                                         | Parquet bundled with the package                 |
 | FilesConfig                                           | the user's own CSV or Parquet                    |
 | PlantedSignalConfig, PlantedMemoryConfig, NoiseConfig | drawn from a seed (`data.synthetic`)             |
+| a `RecordedBars` of your own                          | wherever its method `read` takes them from       |
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from inspect import isabstract
 
 from data.coverage import SYNTHETIC
+from data.errors import nearest_name
 from data.foreknowledge import warn_of_foreknowledge
 from data.hygiene import HygieneReport
 from data.known_columns import delayed_columns
+from data.own_objects import import_named
 from data.schema import Panel
-from data.sources.files import FilesConfig, load_files
-from data.sources.samples import SamplesConfig, load_samples
+from data.sources.files import FilesConfig
+from data.sources.recorded import RecordedBars
+from data.sources.samples import SamplesConfig
 from data.synthetic import (
     Int8Array,
     NoiseConfig,
@@ -29,16 +33,40 @@ from data.synthetic import (
     make_market,
 )
 
-SourceConfig = SamplesConfig | FilesConfig | SyntheticConfig
+SourceConfig = RecordedBars | SyntheticConfig
 
-# What `source:` in conf/data may say.
-CONFIGS: Mapping[str, type[SourceConfig]] = {
-    "samples": SamplesConfig,
-    "files": FilesConfig,
+RECORDED: Mapping[str, type[RecordedBars]] = {"samples": SamplesConfig, "files": FilesConfig}
+SYNTHETIC_LAWS: Mapping[str, type[SyntheticConfig]] = {
     "planted_signal": PlantedSignalConfig,
     "planted_memory": PlantedMemoryConfig,
     "noise": NoiseConfig,
 }
+CONFIGS: Mapping[str, type[SourceConfig]] = {**RECORDED, **SYNTHETIC_LAWS}
+"""What `data.source` may say, beside the ``package.module:NAME`` of a `RecordedBars` of one's own."""
+
+
+def config_class(name: str) -> type[SourceConfig]:
+    """The config of a source: a built-in one by its name, one of a user's own as ``package.module:NAME``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such source, or it is no `RecordedBars`.
+    """
+    if ":" not in name:
+        if name not in CONFIGS:
+            raise ValueError(
+                f"data.source is {name!r}; it must be one of {', '.join(CONFIGS)}"
+                f"{nearest_name(name, list(CONFIGS))}, or a source of your own as package.module:NAME"
+            )
+        return CONFIGS[name]
+    own = import_named(name, "data.source")
+    if not (isinstance(own, type) and issubclass(own, RecordedBars)) or isabstract(own):
+        raise ValueError(
+            f"data.source {name!r} must be a class that derives from data.sources.RecordedBars and has its `read` and "
+            "`place`"
+        )
+    return own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +88,12 @@ class Dataset:
 
 def describe(config: SourceConfig) -> str:
     """One line that says where the bars of a config come from; equal for equal files, samples or laws."""
-    if isinstance(config, SamplesConfig):
-        return f"samples: {config.sample}"
-    if isinstance(config, FilesConfig):
-        return f"files: {Path(config.path).expanduser().absolute()}"
-    name = next(name for name, kind in CONFIGS.items() if type(config) is kind)
+    kind = type(config)
+    # One of a user's own says so first: a name that begins like that of a made market must not pass for one.
+    own = f"own {kind.__module__}:{kind.__qualname__}"
+    name = next((name for name, known in CONFIGS.items() if known is kind), own)
+    if isinstance(config, RecordedBars):
+        return f"{name}: {config.place}"
     law = ", ".join(f"{key}={value}" for key, value in sorted(vars(config).items()))
     return f"{SYNTHETIC}: {name}, {law}"
 
@@ -77,8 +106,8 @@ def load(config: SourceConfig) -> Dataset:
     data.errors.DataError
         If the data cannot be used; one sentence says what was found and what to do.
     """
-    if isinstance(config, SamplesConfig | FilesConfig):
-        panel, hygiene = load_samples(config) if isinstance(config, SamplesConfig) else load_files(config)
+    if isinstance(config, RecordedBars):
+        panel, hygiene = config.read()
         panel = delayed_columns(panel, config.columns)
         warn_of_foreknowledge(panel, config.columns)
         return Dataset(panel=panel, hygiene=hygiene, oracle_direction=None)

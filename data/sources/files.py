@@ -6,8 +6,8 @@ read), `timestamps`, `part_files`, `symbol_names`, `bar_length` and `label_insta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,12 +18,12 @@ import pandas as pd
 from data.alignment import AlignedBars, align
 from data.calendars import check_bar_seconds, check_calendar
 from data.errors import DataError, nearest_name, one_line
-from data.known_columns import ColumnStatement
 from data.sources.bar_length import check_bar_length
 from data.sources.dialect import TICKERS
 from data.sources.label_instants import check_labels, labels_remark, opening_labels
 from data.sources.left_out import left_out_remark
 from data.sources.part_files import Group, group_parts, join_parts
+from data.sources.recorded import RecordedBars
 from data.sources.symbol_names import require_one_symbol
 from data.sources.tables import SUFFIXES, Table, read_table, suffix_of
 from data.sources.timestamps import check_time_zone, to_utc
@@ -38,7 +38,7 @@ BarTables = dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilesConfig:
+class FilesConfig(RecordedBars):
     """Where the user's bars are and how to read them.
 
     Parameters
@@ -46,31 +46,32 @@ class FilesConfig:
     path : a directory with one file per symbol (`BTC.csv`, `ETH.parquet`, ...) or its parts (`BTC-2024-01.csv`, ...),
         or one file with a `symbol` column, or one file of one symbol, named after it. Columns: timestamp, open, high,
         low, close, volume; further numeric columns become exogenous.
-    symbols : which, in the order of the asset axis; empty means all, by name.
     calendar : "24/7" or a name of pandas_market_calendars, such as "NYSE".
     bar_seconds : length of a bar, seconds; the rows are checked against it.
     labels : "open" or "close", the instant of its bar that a row is labelled by.
     timezone : IANA zone of times that are written without an offset.
-    start_utc, stop_utc : window [start, stop) of bar labels; None means all.
-    columns : column or feature -> when it is known, see `data.known_columns`; runs of before this key have none.
+    symbols, start_utc, stop_utc, columns : see `RecordedBars`; all symbols are in the order of their names.
     """
 
     path: str
-    symbols: tuple[str, ...]
     calendar: str
     bar_seconds: int
     timezone: str
-    start_utc: str | None
-    stop_utc: str | None
-    columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
     labels: str = "open"  # what configurations that were recorded before this key existed meant
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "symbols", tuple(self.symbols))
+        super().__post_init__()
         check_calendar(self.calendar)
         check_bar_seconds(self.calendar, self.bar_seconds)
         check_labels(self.labels)
         check_time_zone(self.timezone)
+
+    def read(self) -> AlignedBars:
+        return load_files(self)
+
+    @property
+    def place(self) -> str:
+        return str(Path(self.path).expanduser().absolute())
 
 
 class _Read(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import pandas as pd
 
 from data.alignment import AlignedBars, align
 from data.errors import DataError, nearest_name
-from data.known_columns import ColumnStatement
 from data.sources.left_out import left_out_remark
+from data.sources.recorded import RecordedBars
 
 SAMPLES_DIR = Path(__file__).parent.parent / "samples"
 
@@ -35,25 +35,19 @@ SAMPLES: Mapping[str, Sample] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplesConfig:
+class SamplesConfig(RecordedBars):
     """Which bundled bars.
 
     Parameters
     ----------
     sample : name of the sample, a key of `SAMPLES`.
-    symbols : which, in the order of the asset axis; empty means all.
-    start_utc, stop_utc : window [start, stop) of bar labels; None means all.
-    columns : feature -> when it is known, see `data.known_columns`; runs of before this key have none.
+    symbols, start_utc, stop_utc, columns : see `RecordedBars`.
     """
 
     sample: str
-    symbols: tuple[str, ...]
-    start_utc: str | None
-    stop_utc: str | None
-    columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "symbols", tuple(self.symbols))
+        super().__post_init__()
         if self.sample not in SAMPLES:
             raise DataError(
                 f"Sample {self.sample!r} is not bundled{nearest_name(self.sample, list(SAMPLES))}; "
@@ -66,6 +60,13 @@ class SamplesConfig:
                     f"Symbol {symbol!r} is not in sample {self.sample!r}{nearest_name(symbol, known)}; "
                     f"it has {', '.join(known)}."
                 )
+
+    def read(self) -> AlignedBars:
+        return load_samples(self)
+
+    @property
+    def place(self) -> str:
+        return self.sample
 
 
 def load_samples(config: SamplesConfig) -> AlignedBars:

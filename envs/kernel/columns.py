@@ -224,17 +224,6 @@ REASON_NAMES = (
     FLAT_RULE,
     RUIN,
     REWARD_SCALE,
-    REWARD_LOG,
-    REWARD_NET,
-    REWARD_PNL,
-    REWARD_DSR,
-    REWARD_REALISED,
-    REWARD_DRAWDOWN,
-    REWARD_DOWNSIDE,
-    REWARD_TURNOVER,
-    REWARD_HOLDING,
-    REWARD_MICRO,
-    REWARD_BREACH,
     REWARD_DSR_RATE,
     EDGE_BARS,
     EDGE_FACTOR,
@@ -258,8 +247,9 @@ REASON_NAMES = (
     SOME_END,
     RECOVERY,
     SCHEDULE,
-) = range(74)
-# from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step
+) = range(63)
+# from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step; last the weights of the
+# reward terms, in the order of envs.kernel.reward.TERMS
 
 DIRECTION, ORDERS, DIRECTION_SIZE, WEIGHTS = range(4)
 FIXED_UNITS, FIXED_FRACTION, ATR_RISK, VOLATILITY_TARGET, FRACTIONAL_KELLY, EQUITY_SCHEDULE = range(6)

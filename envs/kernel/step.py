@@ -78,7 +78,8 @@ from envs.kernel.parts import (
     is_mapped,
 )
 from envs.kernel.prefetch import is_far, prefetch_quarter
-from envs.kernel.valuation import booked_costs, mark, remember_return, reward_of, update_limits, var_exceeded
+from envs.kernel.reward import reward_of
+from envs.kernel.valuation import booked_costs, mark, remember_return, update_limits, var_exceeded
 
 # Autoreset modes of `step_rows`, as gymnasium names them.
 SAME_STEP, NEXT_STEP, DISABLED = range(3)

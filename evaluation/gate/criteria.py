@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from data.array_types import FloatArray
 from envs.checks.sampling import REQUIRED_RATE
-from evaluation.gate.evidence import FloatArray, GateConfig, GateEvidence
 from evaluation.gate.plausibility import MAX_SHARE_LOST, in_doubt, most_plausible, suspicion
 from evaluation.gate.seen_shares import SeenShares
 from evaluation.scoring.charged_costs import ChargedCost, in_total
@@ -17,6 +18,9 @@ from evaluation.statistics.significance import (
     minimum_track_record_length,
     sharpe_moments,
 )
+
+if TYPE_CHECKING:
+    from evaluation.gate.evidence import GateConfig, GateEvidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,7 @@ def _compare(value: float, threshold: float, comparison: str) -> bool:
     )
 
 
-def _measured(value: float, threshold: float, comparison: str, subject: str, style: str) -> Measured:
+def measured(value: float, threshold: float, comparison: str, subject: str, style: str) -> Measured:
     """A sentence of the form '<subject> is <value>, required is <comparison> <threshold>'."""
     passed = _compare(value, threshold, comparison)
     if math.isnan(value):
@@ -51,7 +55,8 @@ def _measured(value: float, threshold: float, comparison: str, subject: str, sty
     return Measured(value=value, threshold=threshold, comparison=comparison, passed=passed, reason=reason)
 
 
-def _missing(threshold: float, comparison: str, what: str) -> Measured:
+def missing(threshold: float, comparison: str, what: str) -> Measured:
+    """What a criterion says whose evidence is not there: an enforced one then fails."""
     return Measured(
         value=math.nan,
         threshold=threshold,
@@ -63,12 +68,12 @@ def _missing(threshold: float, comparison: str, what: str) -> Measured:
 
 def _sharpe(config: GateConfig, evidence: GateEvidence) -> Measured:
     value = sharpe_ratio(evidence.net_return, periods_per_year=evidence.periods_per_year)
-    return _measured(value, config.min_sharpe, ">=", "The net annual Sharpe ratio", ".2f")
+    return measured(value, config.min_sharpe, ">=", "The net annual Sharpe ratio", ".2f")
 
 
 def _drawdown(config: GateConfig, evidence: GateEvidence) -> Measured:
     value = max_drawdown(evidence.net_return)
-    return _measured(value, config.max_drawdown, ">=", "The maximum drawdown", ".1%")
+    return measured(value, config.max_drawdown, ">=", "The maximum drawdown", ".1%")
 
 
 def _deflated(config: GateConfig, evidence: GateEvidence) -> Measured:
@@ -77,9 +82,9 @@ def _deflated(config: GateConfig, evidence: GateEvidence) -> Measured:
     if evidence.looks is not None:
         trials = evidence.looks.sentence
     subject = f"The probability of skill, deflated for {trials},"
-    measured = _measured(value, config.min_deflated_sharpe, ">=", subject, ".3f")
+    found = measured(value, config.min_deflated_sharpe, ">=", subject, ".3f")
     notes = evidence.looks.notes if evidence.looks is not None else ()
-    return replace(measured, reason=" ".join([measured.reason, *notes]))
+    return replace(found, reason=" ".join([found.reason, *notes]))
 
 
 def _lead(net_return: FloatArray, baselines: Mapping[str, FloatArray], periods: float) -> tuple[float, str]:
@@ -93,28 +98,28 @@ def _lead(net_return: FloatArray, baselines: Mapping[str, FloatArray], periods: 
 
 def _baselines(config: GateConfig, evidence: GateEvidence) -> Measured:
     if not evidence.baselines:
-        return _missing(0.0, ">", "The lead over baselines")
+        return missing(0.0, ">", "The lead over baselines")
     value, rival = _lead(evidence.net_return, evidence.baselines, evidence.periods_per_year)
     subject = f"The lead in annual Sharpe ratio over the best baseline, {rival.replace('_', ' ')},"
-    return _measured(value, 0.0, ">", subject, ".2f")
+    return measured(value, 0.0, ">", subject, ".2f")
 
 
 def _stressed(config: GateConfig, evidence: GateEvidence) -> Measured:
     factor = evidence.stress_cost_factor
     if evidence.stressed is None or not evidence.stressed_baselines:
-        return _missing(0.0, ">", f"The lead over baselines under costs x{config.stress_cost_factor:g}")
+        return missing(0.0, ">", f"The lead over baselines under costs x{config.stress_cost_factor:g}")
     if factor is not None and factor < config.stress_cost_factor:
         what = f"The lead over baselines under costs x{config.stress_cost_factor:g}"
-        return _missing(0.0, ">", f"{what} (scoring.stress_cost_factor is {factor:g})")
+        return missing(0.0, ">", f"{what} (scoring.stress_cost_factor is {factor:g})")
     value, rival = _lead(evidence.stressed, evidence.stressed_baselines, evidence.periods_per_year)
     multiple = factor or config.stress_cost_factor
     subject = f"Under costs x{multiple:g} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
-    return _measured(value, 0.0, ">", subject, ".2f")
+    return measured(value, 0.0, ">", subject, ".2f")
 
 
 def _trades(config: GateConfig, evidence: GateEvidence) -> Measured:
     subject = "The number of closed trades"
-    return _measured(float(evidence.num_trades), float(config.min_trades), ">=", subject, ",.0f")
+    return measured(float(evidence.num_trades), float(config.min_trades), ">=", subject, ",.0f")
 
 
 def _track_record(config: GateConfig, evidence: GateEvidence) -> Measured:
@@ -131,12 +136,12 @@ def _track_record(config: GateConfig, evidence: GateEvidence) -> Measured:
     if math.isnan(needed):
         reason = "No track record is long enough: the Sharpe ratio is not above zero."
         return Measured(value=value, threshold=needed, comparison=">=", passed=False, reason=reason)
-    return _measured(value, math.ceil(needed), ">=", "The track record in bars", ",.0f")
+    return measured(value, math.ceil(needed), ">=", "The track record in bars", ",.0f")
 
 
 def _seeds(config: GateConfig, evidence: GateEvidence) -> Measured:
     if not evidence.seeds:
-        return _missing(0.0, ">", "The spread over seeds")
+        return missing(0.0, ">", "The spread over seeds")
     seeds = {**evidence.other_jobs_seeds, **evidence.seeds}
     worst = min(total_return(returns) for returns in seeds.values())
     if len(seeds) == 1:
@@ -146,22 +151,22 @@ def _seeds(config: GateConfig, evidence: GateEvidence) -> Measured:
         subject = f"The net return of the worst of {len(seeds)} seeds"
         if others:
             subject += f" ({', '.join(map(str, others))} by other jobs)"
-    return _measured(worst, 0.0, ">", subject, ".1%")
+    return measured(worst, 0.0, ">", subject, ".1%")
 
 
 def _overfitting(config: GateConfig, evidence: GateEvidence) -> Measured:
     if evidence.overfitting is None:
-        return _missing(config.max_overfitting, "<=", "The probability of overfitting")
+        return missing(config.max_overfitting, "<=", "The probability of overfitting")
     subject = "The probability that the best trial of one half of the bars loses in the other"
     if evidence.overfitting_published is not None:
         subject += f" (overfitting as published: {evidence.overfitting_published:.2f})"
-    return _measured(evidence.overfitting, config.max_overfitting, "<=", subject, ".3f")
+    return measured(evidence.overfitting, config.max_overfitting, "<=", subject, ".3f")
 
 
 def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
     report = evidence.leak_check
     if report is None:
-        return _missing(1.0, ">=", "The leak check")
+        return missing(1.0, ">=", "The leak check")
     passed = report.clean and report.sufficient
     coverage = f"; {report.coverage}" if report.coverage else ""
     if report.findings:
@@ -183,7 +188,7 @@ def _leak_check(config: GateConfig, evidence: GateEvidence) -> Measured:
 def _costs(config: GateConfig, evidence: GateEvidence) -> Measured:
     factor, charged = evidence.cost_factor, evidence.charged
     if factor is None or charged is None:
-        return _missing(1.0, ">=", "The share of costs charged")
+        return missing(1.0, ">=", "The share of costs charged")
     total = in_total(charged)
     least = min([total, *charged], key=lambda one: one.share)
     value = min(factor, least.share)
@@ -222,7 +227,7 @@ def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
     if most > config.max_plausible_sharpe:
         short = f" of {365 * years:.1f} days, in which luck alone does much"
     if losses is None:
-        return _missing(most, "<=", "What is lost when one input is a bar late")
+        return missing(most, "<=", "What is lost when one input is a bar late")
     doubted = in_doubt(losses, stated)
     if value > most:
         hangs = f" Of it, a delay by one bar of {suspicion(losses)}." if losses else ""
@@ -252,22 +257,22 @@ def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
 
 def _placebo(config: GateConfig, evidence: GateEvidence) -> Measured:
     if evidence.placebo_rate is None:
-        return _missing(config.max_placebo_rate, "<=", "The rate of passing placebo markets")
+        return missing(config.max_placebo_rate, "<=", "The rate of passing placebo markets")
     markets = f"{evidence.num_placebos} placebo market{'s' if evidence.num_placebos != 1 else ''}"
     subject = f"The share of {markets} on which the same policy class passes"
-    return _measured(evidence.placebo_rate, config.max_placebo_rate, "<=", subject, ".0%")
+    return measured(evidence.placebo_rate, config.max_placebo_rate, "<=", subject, ".0%")
 
 
 def _unseen(config: GateConfig, evidence: GateEvidence) -> Measured:
     if evidence.exposure is None:
-        return _missing(0.0, "<=", "What the policy had seen of the scored bars")
+        return missing(0.0, "<=", "What the policy had seen of the scored bars")
     shares = SeenShares.of(evidence.exposure)
     return Measured(
         value=shares.total, threshold=0.0, comparison="<=", passed=shares.total <= 0.0, reason=shares.sentence
     )
 
 
-Measure = Callable[[GateConfig, GateEvidence], Measured]
+Measure = Callable[["GateConfig", "GateEvidence"], Measured]
 CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "sharpe": ("Sharpe ratio, annual, net", _sharpe),
     "max_drawdown": ("Maximum drawdown", _drawdown),

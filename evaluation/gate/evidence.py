@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data.foreknowledge import Foreknown
 from envs.checks.leaks import LeakReport
+from evaluation.gate.criteria import CRITERIA
 from evaluation.gate.plausibility import DelayLoss
 from evaluation.ledger.looks import Looks
 from evaluation.scoring.charged_costs import ChargedCost
@@ -19,12 +20,6 @@ from evaluation.statistics.metrics import as_returns, total_return
 from policies.origin import SeenLabels
 
 FloatArray = NDArray[np.float64]
-CRITERION_NAMES = (
-    "sharpe", "max_drawdown", "deflated_sharpe", "beats_baselines", "beats_baselines_stressed", "num_trades",
-    "track_record", "all_seeds_positive", "overfitting", "leak_check", "full_costs", "placebo",
-    "plausibility",
-    "unseen",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +28,7 @@ class GateConfig:
 
     Attributes
     ----------
-    enforced : names of the criteria that must hold (see `CRITERION_NAMES`); the others are shown but do not decide.
+    enforced : names of the criteria that must hold (keys of `CRITERIA`); the others are shown but do not decide.
     min_sharpe : annualised, net of costs, out of sample.
     max_drawdown : deepest fall allowed, a negative fraction (-0.20).
     min_deflated_sharpe : probability, 0 to 1.
@@ -62,10 +57,8 @@ class GateConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "enforced", tuple(self.enforced))
         for name in self.enforced:
-            if name not in CRITERION_NAMES:
-                raise ValueError(
-                    f"gate.enforced names {name!r}; known criteria are {', '.join(CRITERION_NAMES)}"
-                )
+            if name not in CRITERIA:
+                raise ValueError(f"gate.enforced names {name!r}; known criteria are {', '.join(CRITERIA)}")
         if not self.enforced:
             raise ValueError("gate.enforced is empty; a gate without criteria lets everything through")
         if not -1.0 <= self.max_drawdown <= 0.0:

@@ -61,7 +61,7 @@ def plan_window(
             f"{len(schedule.target_TA)} bars"
         )
     if schedule.timing == "each_bar":
-        action = config.action if schedule.scheme is None else replace(config.action, scheme=schedule.scheme)  # type: ignore[arg-type]
+        action = config.action if schedule.scheme is None else replace(config.action, scheme=schedule.scheme)
         return WindowPlan(
             target_NA=np.nan_to_num(schedule.target_TA[decisions]), config=replace(config, action=action)
         )

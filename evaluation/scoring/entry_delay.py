@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.baselines import FLAT
+from envs.actions import FLAT
 
 IntArray = NDArray[np.int64]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -27,7 +26,6 @@ from policies.baselines import Schedule, ScheduledPolicy
 from policies.protocol import Policy, restart_rows
 
 LOG = logging.getLogger(__name__)
-Scheme = Literal["direction", "orders", "direction_size", "weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +176,7 @@ def evaluation_config(
         episode=episode,
         factory=None,
         reward=replace(config.reward, function=None),
-        action=config.action if scheme is None else replace(config.action, scheme=cast(Scheme, scheme)),
+        action=config.action if scheme is None else replace(config.action, scheme=scheme),
         costs=replace(config.costs, latency_bars=config.costs.latency_bars + extra_latency_bars),
     )
 

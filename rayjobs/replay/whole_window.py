@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from data.sources import Dataset, SourceConfig, load
-from data.sources.files import FilesConfig
-from data.sources.samples import SamplesConfig
+from data.sources import Dataset, RecordedBars, SourceConfig, load
 from evaluation.windows.splits import Fold
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.fold import Study, lookback_bars
@@ -25,7 +23,7 @@ def load_with_earlier(config: SourceConfig) -> tuple[Dataset, int]:
     data.errors.DataError
         If the bars cannot be used, or the window lies outside them.
     """
-    if not isinstance(config, (FilesConfig, SamplesConfig)) or config.start_utc is None:
+    if not isinstance(config, RecordedBars) or config.start_utc is None:
         return load(config), 0
     dataset = load(replace(config, start_utc=None))
     return dataset, dataset.panel.bars_between(config.start_utc, None).start

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data.features import FeatureSpec
-from data.sources import CONFIGS as SOURCES
-from data.sources import SourceConfig
+from data.sources import SourceConfig, config_class
+from envs.actions import maskable_schemes
 from envs.config import PortfolioEnvConfig
 from envs.context import ContextConfig
 from envs.costs import CostConfig
@@ -145,7 +145,7 @@ class TrainConfig:
         if self.script is not None and self.script not in SCRIPTED:
             hint = did_you_mean(self.script, list(SCRIPTED))
             raise ValueError(f"policy.script is {self.script!r}; there is no such script; {hint}")
-        if self.policy.action_masks and self.env.action.scheme not in ("direction", "orders"):
+        if self.policy.action_masks and self.env.action.scheme not in maskable_schemes():
             raise ValueError(
                 f"policy.action_masks is true, but the actions of env.action.scheme={self.env.action.scheme} are no "
                 "choices; set policy.action_masks=false, or env.action.scheme to direction or orders"
@@ -205,13 +205,12 @@ def build_train_config(values: Values) -> TrainConfig:
 def build_source(values: Values) -> SourceConfig:
     """The ``data`` group: ``source`` names the kind of source, the rest are its fields."""
     group = dict(_group(values, "data"))
-    kind = group.pop("source", None)
-    if kind not in SOURCES:
-        raise ConfigError(
-            f"data.source is {kind!r}; it must be one of {', '.join(SOURCES)} "
-            f"({did_you_mean(str(kind), list(SOURCES))})"
-        )
-    return build_dataclass(SOURCES[kind], group, "data")
+    kind = convert(str, group.pop("source", None), "data.source")
+    try:
+        config = config_class(kind)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return build_dataclass(config, group, "data")
 
 
 def build_env(values: Values) -> PortfolioEnvConfig:

@@ -7,7 +7,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from envs.actions import ActionConfig
+from envs.actions import ACTION_SCHEMES, ActionConfig
 from envs.barriers import BarrierConfig
 from envs.costs import COST_NAMES, CostConfig
 from envs.kernel import columns as c
@@ -36,7 +36,7 @@ SWITCHES = {
 
 def choices() -> dict[str, tuple[str, ...]]:
     """Section and field -> members, of every field of the env's config that is a choice between words."""
-    found = {}
+    found = {"action.scheme": tuple(ACTION_SCHEMES)}
     for section, kind in SECTIONS.items():
         for name, hint in get_type_hints(kind).items():
             if get_origin(hint) is Literal:

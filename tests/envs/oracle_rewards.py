@@ -9,7 +9,7 @@ from oracle_account import Account
 
 
 class Rewards(Account):
-    """Terms of envs/rewards.py; position and account blocks of the observation."""
+    """Terms of envs/kernel/reward.py; position and account blocks of the observation."""
 
     def reward(self, t, before, drawdown):
         r, initial, x = self.config.reward, self.config.initial_equity, self.net_return

@@ -18,8 +18,10 @@ from envs.actions import ActionConfig, action_space
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
 from policies.checkpoint import CONTRACT_FILE, WEIGHTS_FILE, PolicyContract, TrainedPolicy
-from policies.networks import CORES, AttentionConfig, NetworkConfig
+from policies.cores import CORES
+from policies.networks import NetworkConfig
 from policies.protocol import Policy
+from policies.window_attention import AttentionConfig
 
 LAYOUT = ObservationLayout.portfolio(2, ("x", "y"), ("hour",))
 
@@ -65,7 +67,7 @@ def actions_over_time(policy: TrainedPolicy, num_steps: int = 6, num_envs: int =
 @pytest.mark.parametrize("weights", ["squashed_gaussian", "dirichlet"])
 @pytest.mark.parametrize("scheme", ["direction", "orders", "direction_size", "weights"])
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(core=st.sampled_from(CORES), seed=st.integers(0, 2**31))
+@given(core=st.sampled_from(list(CORES)), seed=st.integers(0, 2**31))
 def test_a_saved_and_loaded_policy_acts_the_same_to_the_bit(tmp_path, scheme, weights, core, seed):
     policy = policy_of(core, scheme, weights, seed)
     policy.save(tmp_path)

@@ -9,9 +9,11 @@ import torch
 from ray.rllib.core.columns import Columns
 
 from envs.observations import ObservationLayout
+from policies.cores import CORES
 from policies.distributions import rule_out
 from policies.module import KEEP, PortfolioModule
-from policies.networks import CORES, AttentionConfig, NetworkConfig
+from policies.networks import NetworkConfig
+from policies.window_attention import AttentionConfig
 
 L, B, A = 5, 4, 2
 LAYOUT = ObservationLayout.portfolio(A, ("x", "y"), ("hour",))

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.observations import ObservationLayout
-from policies.networks import CORES, AttentionConfig, NetworkConfig, PortfolioNetwork
+from policies.cores import CORES
+from policies.networks import NetworkConfig, PortfolioNetwork
+from policies.window_attention import AttentionConfig
 
 STATEFUL = tuple(core for core in CORES if core != "mlp")
 

@@ -14,8 +14,8 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from toy_envs import small_network, toy_config, toy_spaces
 
-from policies.networks import AttentionConfig
 from policies.sampler import FragmentEnvRunner
+from policies.window_attention import AttentionConfig
 
 pytestmark = pytest.mark.slow
 ENVS, FRAGMENT, SEQUENCE, UPDATES = 64, 32, 8, 40

@@ -1,10 +1,11 @@
-"""A reward and an env of a user's own, as configurations name them."""
+"""A reward, an env and a law of a user's own, as configurations name them."""
 
 from __future__ import annotations
 
 import gymnasium
 import numpy as np
 
+from data.synthetic import NoiseConfig
 from envs.kernel.columns import NET_RETURN
 from envs.portfolio import PortfolioVectorEnv
 
@@ -33,3 +34,7 @@ class Blind(PortfolioVectorEnv):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.single_observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+
+class Law(NoiseConfig):
+    """What would make bars of a user's own count as drawn from a law."""

@@ -7,13 +7,30 @@ from numpy.typing import NDArray
 
 from envs.config import PortfolioEnvConfig
 from envs.kernel import columns as c
-from envs.kernel.valuation import DSR_CLIP, DSR_VARIANCE_FLOOR
+from envs.kernel.reward import DSR_CLIP, DSR_VARIANCE_FLOOR
 from envs.rewards import REWARD_TERMS
 from rayjobs.bench.numpy_env.scope import Limits
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+TERM_SIGNS = {
+    "log_equity": 1.0,
+    "net_return": 1.0,
+    "pnl": 1.0,
+    "differential_sharpe": 1.0,
+    "realised": 1.0,
+    "drawdown": -1.0,
+    "downside": -1.0,
+    "turnover": -1.0,
+    "holding": -1.0,
+    "micro": -1.0,
+    "breach": -1.0,
+}
+"""Reward terms that `Accounts` works out -> the sign that a positive weight gives them."""
+IN_INITIAL_EQUITY = ("pnl", "realised")
+"""Terms that it works out in account currency."""
 
 
 def clipped(values: FloatArray, low: float, high: float) -> FloatArray:
@@ -43,7 +60,8 @@ class Accounts:
         self._below = np.zeros((config.risk.var_bars, num_envs), dtype=np.int8)
         self._num_below = np.zeros(num_envs, dtype=np.int16)
         self._slot = 0
-        self._weights, self._terms = _term_weights(config), np.empty((len(REWARD_TERMS), num_envs))
+        self._weights, self._terms = _term_weights(config), np.empty((len(TERM_SIGNS), num_envs))
+        self._term = dict(zip(TERM_SIGNS, self._terms))
         self._var_rank = int((1.0 - config.risk.var_level) * config.risk.var_bars + 1e-9)
 
     def clear(self, rows: IntArray) -> None:
@@ -124,20 +142,20 @@ class Accounts:
         flow: FloatArray,
         edge: FloatArray,
     ) -> FloatArray:
-        initial, terms = self.config.initial_equity, self._terms
+        initial, term = self.config.initial_equity, self._term
         net_return, positive = flow[c.NET_RETURN], np.maximum(self.equity, 1e-12 * initial)
-        np.log(positive / before, out=terms[0])
-        terms[1] = net_return
-        np.subtract(self.equity, before, out=terms[2])
-        terms[3] = self._differential_sharpe(net_return)
-        np.subtract(flow[c.REALISED], costs, out=terms[4])
-        terms[5] = drawdown
-        np.square(np.minimum(net_return, 0.0), out=terms[6])
-        terms[7] = turnover
-        np.divide(flow[c.GROSS], positive, out=terms[8])
-        np.multiply(flow[c.NUM_FILLS], edge, out=terms[9])
-        terms[10] = flow[c.BREACHES]
-        return self._weights @ terms
+        np.log(positive / before, out=term["log_equity"])
+        term["net_return"][:] = net_return
+        np.subtract(self.equity, before, out=term["pnl"])
+        term["differential_sharpe"][:] = self._differential_sharpe(net_return)
+        np.subtract(flow[c.REALISED], costs, out=term["realised"])
+        term["drawdown"][:] = drawdown
+        np.square(np.minimum(net_return, 0.0), out=term["downside"])
+        term["turnover"][:] = turnover
+        np.divide(flow[c.GROSS], positive, out=term["holding"])
+        np.multiply(flow[c.NUM_FILLS], edge, out=term["micro"])
+        term["breach"][:] = flow[c.BREACHES]
+        return self._weights @ self._terms
 
     def _differential_sharpe(self, net_return: FloatArray) -> FloatArray:
         """Differential Sharpe ratio of Moody and Saffell (1998), eq. 8; 0 on the episode's first bar."""
@@ -165,15 +183,16 @@ class Accounts:
 
 
 def _term_weights(config: PortfolioEnvConfig) -> FloatArray:
-    """(11,) factor of each term in the order of REWARD_TERMS: sign, unit and scale included."""
-    gains = ("log_equity", "net_return", "pnl", "differential_sharpe", "realised")
-    in_initial_equity = ("pnl", "realised")
+    """Factor of each term in the order of `TERM_SIGNS`: sign, unit and scale included."""
+    unknown = [name for name in REWARD_TERMS if name not in TERM_SIGNS and getattr(config.reward, name)]
+    if unknown:
+        raise ValueError(f"the NumPy env needs reward.{unknown[0]} to be 0: it does not work that term out")
     return np.array(
         [
-            config.reward.scale
+            sign
+            * config.reward.scale
             * getattr(config.reward, name)
-            * (1.0 if name in gains else -1.0)
-            / (config.initial_equity if name in in_initial_equity else 1.0)
-            for name in REWARD_TERMS
+            / (config.initial_equity if name in IN_INITIAL_EQUITY else 1.0)
+            for name, sign in TERM_SIGNS.items()
         ]
     )

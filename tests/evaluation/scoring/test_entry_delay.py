@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scoring_settings import scoring_config
 
+from envs.actions import FLAT, LONG, SHORT
 from evaluation.scoring.entry_delay import EntryDelay
 from evaluation.scoring.fold import score_fold
 from evaluation.scoring.stress import stress_scenarios
 from evaluation.windows.splits import Fold
-from policies.baselines import FLAT, LONG, SHORT, Schedule
+from policies.baselines import Schedule
 
 FOLD = Fold(index=0, train=slice(0, 1000), test=slice(1100, 1200))
 

@@ -10,7 +10,8 @@ from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from policies.compiled.inference import CompiledNetwork, acting_form
-from policies.networks import AttentionConfig, NetworkConfig, PortfolioNetwork
+from policies.networks import NetworkConfig, PortfolioNetwork
+from policies.window_attention import AttentionConfig
 
 # Of these the input gates fill whole blocks.
 UNITS = {"lstm": 20, "gru": 16, "mlp": 48, "attention": 20}

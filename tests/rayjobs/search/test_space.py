@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from rayjobs.config.compose import compose
+from rayjobs.config.compose import CONF, compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.search.proposal.studies import enqueue_first
 from rayjobs.search.space.parameter import Parameter
@@ -24,7 +24,7 @@ def values():
 
 
 def test_every_space_of_the_configuration_fits_the_configuration(values):
-    for name in ("kl_and_lr", "reward_weights", "costs_and_sizing", "network"):
+    for name in sorted(path.stem for path in (CONF / "search" / "space").glob("*.yaml")):
         chosen = compose("sweep", [f"search/space={name}"])["search"]["space"]
         parameters = {label: Parameter(**_tuples(facts)) for label, facts in chosen.items()}
         Space(parameters).check(values, build_train_config)

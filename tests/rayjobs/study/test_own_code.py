@@ -10,7 +10,7 @@ from envs.kernel.columns import NET_RETURN
 from evaluation.scoring.rollout import evaluation_config
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.study.config import build_train_config
+from rayjobs.study.config import build_source, build_train_config
 from rayjobs.study.load import load_study
 from rayjobs.study.training_env import training_env
 
@@ -63,3 +63,17 @@ def test_an_env_with_other_spaces_is_refused_before_anything_is_trained():
 def test_a_name_that_leads_nowhere_is_one_sentence(key, name, sentence):
     with pytest.raises(ConfigError, match=f"{key} .*{sentence}"):
         build_train_config(compose("train", [*SMALL, f"{key}={name}"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("file", r"data.source is 'file'; it must be one of samples, files, .* \(did you mean 'files'\?\)"),
+        ("own_code:Law", r"data.source 'own_code:Law' must be a class that derives from .*RecordedBars"),
+        ("own_code:calm", "must be a class that derives from"),
+        ("no_such_module:Bars", "cannot be imported"),
+    ],
+)
+def test_a_source_that_is_none_or_claims_to_be_a_made_market_is_one_sentence(name, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        build_source({"data": {"source": name}})

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from envs.portfolio import PortfolioVectorEnv
+from envs.rewards import REWARD_TERMS
 from rayjobs.config.compose import CONF, compose
 from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import fold_market, training_windows
@@ -178,21 +179,7 @@ SETTINGS = [
     setting("risk.flat_at_session_end", "never", "last_open", "last_close"),
     setting("risk.ruin_equity", 0.2, 0.99),
     setting("reward.scale", 1.0, 2.0),
-    *(
-        setting(f"reward.{term}", 0.0, 1.0)
-        for term in (
-            "log_equity",
-            "net_return",
-            "pnl",
-            "differential_sharpe",
-            "realised",
-            "drawdown",
-            "downside",
-            "turnover",
-            "holding",
-            "micro",
-        )
-    ),
+    *(setting(f"reward.{term}", 0.0, 1.0) for term in REWARD_TERMS if term != "breach"),
     setting("reward.breach", 0.0, 1.0, **{"risk.max_drawdown": 0.003}),
     setting("reward.differential_sharpe_rate", 0.01, 0.1, **{"reward.differential_sharpe": 1.0}),
     setting("reward.edge_minutes", 0.0, 120.0, **{"reward.micro": 1.0, "reward.edge_factor": 3.0}),

@@ -1,0 +1,45 @@
+"""What every source of recorded bars has: a window, statements on its columns, and a way to be read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from data.alignment import AlignedBars
+from data.known_columns import ColumnStatement
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedBars(ABC):
+    """Bars that were recorded somewhere. A source is a subclass: its fields are the keys of the group ``data``.
+
+    Parameters
+    ----------
+    symbols : which, in the order of the asset axis; empty means all.
+    start_utc, stop_utc : window [start, stop) of bar labels; None means all.
+    columns : column or feature -> when it is known, see `data.known_columns`; runs of before this key have none.
+    """
+
+    symbols: tuple[str, ...]
+    start_utc: str | None
+    stop_utc: str | None
+    columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "symbols", tuple(self.symbols))
+
+    @abstractmethod
+    def read(self) -> AlignedBars:
+        """Read the bars and put them on their calendar's grid (`data.alignment.align`).
+
+        Raises
+        ------
+        data.errors.DataError
+            If the bars cannot be used; one sentence says what was found and what to do.
+        """
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the bars come from, in a few words; equal for equal bars. The ledger writes it down."""
