@@ -37,11 +37,11 @@ def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
     ledger = open_ledger(plan.study.config.ledger)
     with (
         evaluation_directory(run, changed, settings, plan, ledger.head()) as directory,
-        rescored_look(plan, run, changed, settings, directory.path, ledger) as look,
+        rescored_look(plan, run, changed, settings, directory, ledger) as look,
     ):
         outcomes = rescore(plan, run)
         evidence = rescored_evidence(plan, run, outcomes, look)
-        verdict = report_evaluation(plan, outcomes, run, directory.path, settings, evidence)
+        verdict = report_evaluation(plan, outcomes, run, directory, settings, evidence)
     enforced = plan.study.config.enforce_gate
     return ExitCode.GATE_SAID_NO if enforced and not verdict.passed else ExitCode.DONE
 

@@ -38,7 +38,7 @@ def screen(values: dict[str, Any]) -> ExitCode:
         ledger=ledger.head(),
     )
     with directory as run:
-        enter_screening(ledger, config, settings, data, values, run.path)
+        enter_screening(ledger, config, settings, data, values, run)
         report_screening(run_screening(config, settings, data), data, settings, run.path)
     return ExitCode.DONE
 

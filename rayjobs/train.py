@@ -67,7 +67,7 @@ def train(values: dict[str, Any]) -> ExitCode:
             seeds = run_seeds(study, folds, run.path, log)
             evidence = replace(trial_evidence(study, seeds, look), leak_check=leaks)
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
-        verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence)
+        verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence, run.started)
         seal_run(run.path, config)
     return ExitCode.GATE_SAID_NO if config.enforce_gate and not verdict.passed else ExitCode.DONE
 

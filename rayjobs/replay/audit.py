@@ -219,10 +219,11 @@ def manifest_checks(run: FinishedRun) -> list[Check]:
 
 def evaluation_of(run: FinishedRun) -> EvaluateConfig | None:
     """What an evaluation was asked for, and of which run; None for a run of its own."""
-    asked = RunDirectory(run.path).config().get("evaluation")
-    if asked is None:
+    if run.evaluation is None:
         return None
-    known = {name: value for name, value in asked.items() if name in EvaluateConfig.__dataclass_fields__}
+    known = {
+        name: value for name, value in run.evaluation.items() if name in EvaluateConfig.__dataclass_fields__
+    }
     return build_dataclass(EvaluateConfig, known, "evaluation")
 
 

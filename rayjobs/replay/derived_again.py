@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.rescoring import Rescoring, load_policy, of_seed, other_seeds, rescore
 from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.storage.provenance import git_commit
+from rayjobs.storage.started_run import StartedRun
 from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
@@ -91,9 +91,8 @@ def check_reproduction(audited: AuditedRun) -> list[Check]:
     with tempfile.TemporaryDirectory() as scratch:
         again = Path(scratch) / audited.run.path.name
         again.mkdir()
-        shutil.copy(audited.run.path / "config.yaml", again)
-        write_study(audited.study, audited.hygiene, outcomes, again, evidence)
-        (again / "config.yaml").unlink()
+        started = StartedRun.read(audited.run.path)
+        write_study(audited.study, audited.hygiene, outcomes, again, evidence, started)
         checks += check_written_again(
             audited.run.path,
             again,

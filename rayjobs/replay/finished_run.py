@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from data.schema import Panel
 from evaluation.windows.splits import Fold
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.run_directory import latest_run, read_status
+from rayjobs.storage.started_run import StartedRun
 from rayjobs.storage.uri import local_copy
 from rayjobs.study.config import TRAIN_KEYS
 
@@ -50,6 +50,7 @@ class FinishedRun:
     provenance : versions, commit, seed, data fingerprint.
     folds_table : ``walk_forward/folds.csv``.
     summary : ``backtest/summary.json``.
+    evaluation : what was asked of `rayjobs.evaluate`; None for a run of its own.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class FinishedRun:
     provenance: dict[str, Any]
     folds_table: pd.DataFrame
     summary: dict[str, Any]
+    evaluation: Mapping[str, Any] | None = None
 
     @property
     def fold_indices(self) -> list[int]:
@@ -121,23 +123,23 @@ def open_run(given: str | Path) -> FinishedRun:
             raise ConfigError(f"run={given}: it has no results (its status is {status['status']!r})")
         path = latest_run(path)
     try:
-        values = yaml.safe_load((path / "config.yaml").read_text())
+        started = StartedRun.read(path)
         table = pd.read_csv(path / "walk_forward" / "folds.csv")
         summary = json.loads((path / "backtest" / "summary.json").read_text())
-        provenance = values.pop("provenance")
         lacking = [name for name in FOLD_COLUMNS if name not in table]
         if lacking:
             raise ValueError(f"walk_forward/folds.csv has no column {lacking[0]}")
     except OSError as error:
         raise ConfigError(f"{error.filename}: {error.strerror}; the run directory is not complete") from error
-    except (ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
+    except ValueError as error:
         raise ConfigError(
             f"{path} holds a file that cannot be read: {' '.join(str(error).split())}"
         ) from error
     return FinishedRun(
         path=path,
-        values=_completed(values, path),
-        provenance=provenance,
+        values=_completed(started.values, path),
+        provenance=dict(started.provenance),
+        evaluation=started.values.get("evaluation"),
         folds_table=table,
         summary=summary,
     )

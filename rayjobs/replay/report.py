@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evaluation.artefacts.reproduction import differences
+from evaluation.files import plain
 from evaluation.gate.evidence import SupportingEvidence
 from evaluation.gate.verdict import Verdict
 from evaluation.ledger.ledger import Head
@@ -20,7 +20,7 @@ from rayjobs.replay.rescoring import EvaluateConfig, Rescoring
 from rayjobs.replay.run_seal import seal_run, unvouched
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
 from rayjobs.study.fold import FoldOutcome
-from rayjobs.study.report import report_study
+from rayjobs.study.report import show_study, write_study
 
 SHOWN = {
     "total_return": "+.2%", "annual_return": "+.2%", "sharpe": "+.2f", "max_drawdown": ".2%", "dsr": ".3f",
@@ -55,28 +55,29 @@ def report_evaluation(
     plan: Rescoring,
     outcomes: Sequence[FoldOutcome],
     run: FinishedRun,
-    directory: Path,
+    directory: RunDirectory,
     settings: EvaluateConfig,
     evidence: SupportingEvidence,
 ) -> Verdict:
     """Write every file of a run directory, compare with the recorded numbers, and ask the gate."""
-    config = plan.study.config
-    with tracker(config.tracking, run_directory=directory, experiment="evaluations", values={}) as nowhere:
-        verdict = report_study(plan.study, plan.hygiene, outcomes, directory, nowhere, evidence)
+    config, path = plan.study.config, directory.path
+    with tracker(config.tracking, run_directory=path, experiment="evaluations", values={}) as nowhere:
+        written = write_study(plan.study, plan.hygiene, outcomes, path, evidence, directory.started)
+        show_study(plan.study, outcomes, path, nowhere, written)
     if settings.tearsheet:
         from evaluation.report.tearsheet import write_tearsheet
 
         result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
-        print_paths([write_tearsheet(directory / "tearsheet.html", result, title=config.run.experiment)])
-    summary = json.loads((directory / "backtest" / "summary.json").read_text())
+        print_paths([write_tearsheet(path / "tearsheet.html", result, title=config.run.experiment)])
+    summary = plain(written.summary)
     rows = [{"": "recorded", **run.summary}, {"": "now", **summary}]
     print_table(f"Against {run.path}", rows, columns={"": "", **SHOWN})
     print_sentence(_comparison(run, summary, plan.same_bars, settings))
-    warning = RunDirectory(directory).config()["evaluation"]["warning"]
+    warning = directory.started.values["evaluation"]["warning"]
     if warning is not None:
         print_sentence(f"Warning: {warning}")
-    seal_run(directory, config)
-    return verdict
+    seal_run(path, config)
+    return written.verdict
 
 
 def _comparison(

@@ -14,12 +14,12 @@ from evaluation.ledger.looks import Looks
 from evaluation.ledger.records import LookKind
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation, rescore_seeds
+from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.entered_look import (
     EnteredLook,
     code_version,
     entered,
     identity,
-    provenance_of,
 )
 from rayjobs.study.evidence import chained, with_overfitting
 from rayjobs.study.fold import FoldOutcome
@@ -36,10 +36,10 @@ def rescored_look(
     run: FinishedRun,
     values: Mapping[str, Any],
     settings: EvaluateConfig,
-    directory: Path,
+    directory: RunDirectory,
     ledger: Ledger,
 ) -> Iterator[EnteredLook]:
-    """Enter an evaluation.
+    """Enter an evaluation of a finished run in the ledger.
 
     Parameters
     ----------
@@ -60,17 +60,17 @@ def rescored_look(
         },
         seed=study.config.seed,
         data_fingerprint=study.panel.fingerprint,
-        code_commit=code_version(provenance_of(directory)),
+        code_commit=code_version(directory.started.provenance),
     )
     with entered(
         ledger,
         entry,
         study,
-        directory,
+        directory.path,
         plan.folds,
         of_search=plan.same_bars and WINNER_OF in run.provenance,
         trained_by=run.path if plan.same_bars else None,
-        roots=roots_of(run.path, directory),
+        roots=roots_of(run.path, directory.path),
     ) as look:
         yield look
 

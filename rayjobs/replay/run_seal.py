@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from evaluation.artefacts.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
 from evaluation.ledger.ledger import Ledger
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.storage.ledger_place import open_ledger
+from rayjobs.storage.started_run import CONFIG_FILE, StartedRun
 from rayjobs.storage.uri import LEDGER, fetch, is_uri, local_directory, uri_of
 from rayjobs.study.config import TrainConfig
 
@@ -31,12 +30,10 @@ def run_identity(directory: Path) -> str:
         If config.yaml names no run.
     """
     try:
-        provenance = yaml.safe_load((directory / "config.yaml").read_text())["provenance"]
+        provenance = StartedRun.read(directory).provenance
         return f"{provenance['run_id']}/winner" if WINNER_OF in provenance else str(provenance["run_id"])
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(
-            f"{directory / 'config.yaml'} names no run: {' '.join(str(error).split())}"
-        ) from error
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{directory / CONFIG_FILE} names no run: {' '.join(str(error).split())}") from error
 
 
 def seal_run(directory: Path, config: TrainConfig) -> None:

@@ -7,10 +7,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.storage.run_directory import RunConfig, RunDirectory, list_runs, read_status
+from rayjobs.storage.started_run import StartedRun
 from rayjobs.storage.uri import is_uri, local_copy, local_directory, newest_remote
 
 LATEST = "latest"
@@ -53,11 +52,11 @@ def check_same_data(run: Path, fingerprint: str) -> None:
     ConfigError
         If the fingerprint of the bars differs from the recorded one.
     """
-    provenance = yaml.safe_load((run / "config.yaml").read_text())["provenance"]
-    if provenance["data_fingerprint"] != fingerprint:
+    recorded = StartedRun.read(run).provenance["data_fingerprint"]
+    if recorded != fingerprint:
         raise ConfigError(
             f"the bars are not those that the run in {run} was started with (fingerprint {fingerprint[:12]}, "
-            f"recorded {str(provenance['data_fingerprint'])[:12]}); put the old data back or start a new run"
+            f"recorded {str(recorded)[:12]}); put the old data back or start a new run"
         )
 
 

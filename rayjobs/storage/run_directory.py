@@ -22,14 +22,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from data.errors import DataError
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.log_context import log_as
 from rayjobs.storage.ledger_place import without_password
 from rayjobs.storage.mirror import mirrored
 from rayjobs.storage.provenance import provenance
+from rayjobs.storage.started_run import CONFIG_FILE, StartedRun
 from rayjobs.storage.uri import local_directory
 
 if TYPE_CHECKING:  # the database's library is slow to import
@@ -82,9 +81,17 @@ class RunDirectory:
     ...     write_results(run.path)
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, started: StartedRun | None = None) -> None:
         self.path = path
+        self._started = started
         self._mirrors = ExitStack()
+
+    @property
+    def started(self) -> StartedRun:
+        """What the run was started with: as `create` wrote it, or read back from an earlier run's directory."""
+        if self._started is None:
+            self._started = StartedRun.read(self.path)
+        return self._started
 
     @property
     def run_id(self) -> str:
@@ -115,23 +122,21 @@ class RunDirectory:
             If the directory cannot be written to.
         """
         parent = local_directory(run.directory) / run.experiment
-        started = datetime.now(UTC)
+        moment = datetime.now(UTC)
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            path = _new_directory(parent, started, config)
+            path = _new_directory(parent, moment, config)
         except OSError as error:
             reason = error.strerror or error
             raise ConfigError(
                 f"cannot write runs to {parent.absolute()}: {reason}; choose another place with run.directory=PATH"
             ) from error
-        directory = cls(path)
-        facts = provenance(directory.run_id, seed, data_fingerprint)
+        facts = provenance(path.name, seed, data_fingerprint)
         if ledger is not None:
             facts["ledger"] = ledger.to_json()
-        config = without_password(config)
-        text = yaml.safe_dump({**config, "provenance": facts}, sort_keys=False, allow_unicode=True)
-        write_atomically(path / "config.yaml", text)
-        directory._write_status("running", started_utc=_iso(started))
+        directory = cls(path, StartedRun(values=without_password(config), provenance=facts))
+        write_atomically(path / CONFIG_FILE, directory.started.text())
+        directory.write_status("running", started_utc=_iso(moment))
         return directory
 
     @classmethod
@@ -149,14 +154,12 @@ class RunDirectory:
         if status["status"] == "done":
             raise ConfigError(f"the run in {path} is done; there is nothing to resume")
         directory = cls(path)
-        directory._write_status("running", resumed_utc=_iso(datetime.now(UTC)))
+        directory.write_status("running", resumed_utc=_iso(datetime.now(UTC)))
         return directory
 
     def config(self) -> dict[str, Any]:
         """The configuration that the run was started with, without its provenance."""
-        values = yaml.safe_load((self.path / "config.yaml").read_text())
-        values.pop("provenance", None)
-        return values
+        return self.started.config()
 
     def __enter__(self) -> RunDirectory:
         log_as(run=self.run_id)
@@ -186,16 +189,17 @@ class RunDirectory:
             self._end("interrupted", error=type(error).__name__)
 
     def _end(self, status: Status, **facts: Any) -> None:
-        self._write_status(status, ended_utc=_iso(datetime.now(UTC)), **facts)
+        self.write_status(status, ended_utc=_iso(datetime.now(UTC)), **facts)
 
     def _drop_if_empty(self) -> bool:
         """Remove the directory if the run has written nothing into it yet."""
-        if {entry.name for entry in self.path.iterdir()} <= {"config.yaml", "status.json"}:
+        if {entry.name for entry in self.path.iterdir()} <= {CONFIG_FILE, "status.json"}:
             shutil.rmtree(self.path)
             return True
         return False
 
-    def _write_status(self, status: Status, **facts: Any) -> None:
+    def write_status(self, status: Status, **facts: Any) -> None:
+        """Note how the run stands, on this host and by this process, beside what is known of it already."""
         known = read_status(self.path) or {}
         known.pop("error", None)
         facts = {**known, "status": status, "host": socket.gethostname(), "pid": os.getpid(), **facts}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from data.foreknowledge import foreknown_columns
 from data.hygiene import HygieneReport
@@ -25,6 +24,7 @@ from evaluation.report.page import write_report
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
 from rayjobs.monitoring.tracking import Tracker
+from rayjobs.storage.started_run import StartedRun
 from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.foreknown_inputs import foreknown_features
@@ -53,8 +53,9 @@ def write_study(
     outcomes: Sequence[FoldOutcome],
     run: Path,
     evidence: SupportingEvidence,
+    started: StartedRun,
 ) -> WrittenStudy:
-    """Chain the folds, ask the gate and write every result into the run directory, which holds its config.yaml.
+    """Chain the folds, ask the gate and write every result into the run directory.
 
     An audit writes a run's results again with this very function and compares every entry of every file, so a result
     that is written here is audited.
@@ -62,6 +63,7 @@ def write_study(
     Parameters
     ----------
     evidence : what the gate is told beside the folds; what the study itself can show is measured where it is missing.
+    started : what the run was started with, which the report shows.
     """
     result = chained(study, outcomes)
     summary = summarise(
@@ -70,8 +72,7 @@ def write_study(
     if evidence.looks is not None:
         summary["looks"] = evidence.looks.to_json()
     evidence = completed(study, result, evidence)
-    configuration = yaml.safe_load((run / "config.yaml").read_text())
-    reservations = _reservations(study, result, configuration.get("evaluation"))
+    reservations = _reservations(study, result, started.values.get("evaluation"))
     lowered = (*lowered_criteria(study.config), *lowered_charges(study, result), *reservations)
     verdict = judge(study.config.gate, GateEvidence.of(result, evidence), lowered=lowered)
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
@@ -85,11 +86,9 @@ def write_study(
         verdict,
         title=f"{study.config.run.experiment} · {run.name}",
         training={outcome.result.fold.index: outcome.iterations for outcome in outcomes},
-        provenance=provenance_rows(configuration["provenance"], hygiene) | _conditions(study),
+        provenance=provenance_rows(started.provenance, hygiene) | _conditions(study),
         notes=notes_on(study, hygiene, [outcome.result.fold for outcome in outcomes]),
-        settings=yaml.safe_dump(
-            {k: v for k, v in configuration.items() if k != "provenance"}, sort_keys=False
-        ),
+        settings=started.settings_text(),
     )
     return WrittenStudy(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
 
@@ -128,9 +127,23 @@ def report_study(
     run: Path,
     tracker: Tracker,
     evidence: SupportingEvidence,
+    started: StartedRun | None = None,
 ) -> Verdict:
-    """Write every file of the run directory (see `write_study`), hand them to the tracker and print the tables."""
-    written = write_study(study, hygiene, outcomes, run, evidence)
+    """Write every file of the run directory (`write_study`) and show it (`show_study`).
+
+    Parameters
+    ----------
+    started : what the run was started with; None reads it from the directory, for the job that wrote it there itself.
+    """
+    written = write_study(study, hygiene, outcomes, run, evidence, started or StartedRun.read(run))
+    show_study(study, outcomes, run, tracker, written)
+    return written.verdict
+
+
+def show_study(
+    study: Study, outcomes: Sequence[FoldOutcome], run: Path, tracker: Tracker, written: WrittenStudy
+) -> None:
+    """Hand what was written to the tracker and print the tables."""
     summary = written.summary
     tracker.summary({name: value for name, value in summary.items() if not isinstance(value, Mapping)})
     tracker.attach(written.paths)
@@ -140,7 +153,6 @@ def report_study(
         LOG.warning("%s", warning)
     paths = [*written.paths[:-1], run / "progress.csv", written.paths[-1]]
     _print(study.config.script or "trained", record_title(exposure), summary, written.verdict, paths)
-    return written.verdict
 
 
 def _conditions(study: Study) -> dict[str, str]:

@@ -29,9 +29,9 @@ from evaluation.screening.screen import (
 )
 from evaluation.screening.summary import consensus, finding, model_scores, summary_markdown
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
-from rayjobs.storage.run_directory import write_atomically
+from rayjobs.storage.run_directory import RunDirectory, write_atomically
 from rayjobs.study.config import TrainConfig
-from rayjobs.study.entered_look import code_version, enter_shown, identity, provenance_of
+from rayjobs.study.entered_look import code_version, enter_shown, identity
 from rayjobs.study.least_costs import is_synthetic
 
 LOG = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def enter_screening(
     settings: ScreeningConfig,
     data: ScreenedData,
     values: Mapping[str, Any],
-    run: Path,
+    run: RunDirectory,
 ) -> None:
     """Enter the screening into the ledger before it shows anything: which features to keep is chosen on its bars."""
     enter_shown(
@@ -110,10 +110,10 @@ def enter_screening(
             identity={**identity(config, values), "job": "screen", "screening": asdict(settings)},
             seed=settings.seed,
             data_fingerprint=data.panel.fingerprint,
-            code_commit=code_version(provenance_of(run)),
+            code_commit=code_version(run.started.provenance),
             coverage=Coverage.of(data.panel, slice(0, data.panel.num_bars), source=describe(config.data)),
         ),
-        run,
+        run.path,
     )
 
 
