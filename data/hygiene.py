@@ -94,11 +94,6 @@ class HygieneReport:
         """Return the number of bars concerned by a kind, of one symbol or of all."""
         return sum(f.bars for f in self.findings if f.kind == kind and symbol in (None, f.symbol))
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per finding: symbol, kind, first_utc, last_utc, bars."""
-        columns = ["symbol", "kind", "first_utc", "last_utc", "bars"]
-        return pd.DataFrame([[getattr(f, c) for c in columns] for f in self.findings], columns=columns)
-
     def table(self) -> pd.DataFrame:
         """Return one row per symbol: rows read, runs missing, and the bars of each kind."""
         records = []

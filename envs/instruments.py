@@ -85,11 +85,6 @@ class Instrument:
                     f"instrument.delisted_utc is {self.delisted_utc!r}; write an instant, such as 2024-01-31T16:00:00Z"
                 ) from error
 
-    @property
-    def tick_value(self) -> float:
-        """Account currency per unit and tick."""
-        return self.tick_size * self.multiplier
-
 
 def _future(multiplier: float, commission: float, initial: float, maintenance: float) -> Instrument:
     return Instrument(

@@ -142,9 +142,3 @@ def packed_instants(bar_utc: NDArray[np.datetime64]) -> bytes:
 def unpacked_returns(content: bytes) -> FloatArray:
     """(N,) what `packed` was given."""
     return np.frombuffer(zlib.decompress(content), dtype=np.float64)
-
-
-def unpacked_instants(content: bytes) -> NDArray[np.datetime64]:
-    """(N,) what `packed_instants` was given, datetime64[s]."""
-    seconds = np.cumsum(np.frombuffer(zlib.decompress(content), dtype=np.int64))
-    return seconds.astype("datetime64[s]")

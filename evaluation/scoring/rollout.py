@@ -299,23 +299,3 @@ def planned_policy(
         scheme=config.action.scheme,
         unknown="keep",
     )
-
-
-def run_schedule(
-    schedule: Schedule,
-    market: Market,
-    config: PortfolioEnvConfig,
-    windows: Sequence[Window],
-    *,
-    rebalance_sessions: int | None = None,
-    cost_factor: float = 1.0,
-    extra_latency_bars: int = 0,
-) -> list[Recording]:
-    """Record one schedule over the windows, at a multiple of every cost and with bars added to the latency."""
-    recordings = []
-    for window in windows:
-        plan = plan_window(schedule, market, config, window, rebalance_sessions)
-        scored = evaluation_config(plan.config, extra_latency_bars=extra_latency_bars)
-        env = whole_window_env(market, scored, [window], cost_factor)
-        recordings += rollout(planned_policy([plan], scored), env)
-    return recordings

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from evaluation.scoring.rollout import Scenario
-from evaluation.scoring.walk_forward import WalkForwardResult
-from evaluation.statistics.metrics import performance
 
 COST_FACTORS = (0.0, 2.0, 4.0)
 EXTRA_LATENCY_BARS = (1, 2)
@@ -39,10 +35,3 @@ def stress_scenarios(gate_factor: float, scheme: str | None = None) -> list[Scen
             Scenario(name=f"entries {ENTRY_DELAY_BARS} bar later", entry_delay_bars=ENTRY_DELAY_BARS)
         )
     return costs + later
-
-
-def stress_table(result: WalkForwardResult) -> dict[str, dict[str, Any]]:
-    """Scenario -> every metric of the policy under it, the configured conditions first."""
-    periods = result.panel.periods_per_year
-    table = {"as configured": performance(result.net_return, periods)}
-    return table | {name: performance(result.stress_return(name), periods) for name in result.stress_names}

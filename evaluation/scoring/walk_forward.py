@@ -6,7 +6,7 @@ a fold's numbers depend on the fold alone. Axes: N bars of all test windows toge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -220,31 +220,3 @@ def ordered_folds(
             "number, so name every fold"
         )
     return [by_index[index] for index in wanted]
-
-
-def one_by_one(run: Callable[[Fold], Result], folds: Iterable[Fold]) -> list[Result]:
-    """Run the folds in this process, one after another."""
-    return [run(fold) for fold in folds]
-
-
-def run_walk_forward(
-    panel: Panel,
-    folds: Sequence[Fold],
-    run_fold: Callable[[Fold], FoldResult],
-    *,
-    only_fold: int | None = None,
-    fold_order: Sequence[int] | None = None,
-    map_folds: Callable[[Callable[[Fold], FoldResult], Iterable[Fold]], Iterable[FoldResult]] = one_by_one,
-) -> WalkForwardResult:
-    """Train and score every fold and chain the test windows.
-
-    Parameters
-    ----------
-    panel : the bars that the folds index.
-    run_fold : trains on ``fold.train`` and scores on ``fold.test``; must draw its randomness from the fold's index,
-        never from what ran before, so that order and company of the folds change nothing.
-    only_fold, fold_order : see `ordered_folds`.
-    map_folds : how the folds are run; `one_by_one` here, Ray tasks in `rayjobs`.
-    """
-    wanted = ordered_folds(folds, only_fold=only_fold, fold_order=fold_order)
-    return WalkForwardResult(panel=panel, folds=tuple(map_folds(run_fold, wanted)))

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from evaluation.statistics.metrics import as_returns, sharpe_ratio
-from evaluation.statistics.overfitting import cscv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,12 +191,3 @@ def minimum_track_record_length(
     if not sharpe > benchmark:
         return math.nan
     return float(1.0 + variance * (ndtri(confidence) / (sharpe - benchmark)) ** 2)
-
-
-def probability_of_backtest_overfitting(returns_TN: ArrayLike, num_blocks: int) -> float:
-    """Fraction of CSCV combinations whose in-sample winner ranks below the out-of-sample median.
-
-    Near 0.5 for trials of equal skill, however good that skill is. See `evaluation.statistics.overfitting.cscv` for the
-    arguments, the errors and the whole distribution.
-    """
-    return cscv(returns_TN, num_blocks).probability_of_overfitting

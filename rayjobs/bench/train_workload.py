@@ -12,8 +12,8 @@ from typing import Any
 from gymnasium.vector import AutoresetMode
 
 from envs.episodes import Window
-from envs.portfolio import PortfolioEnv, PortfolioVectorEnv
-from rayjobs.bench.env_workload import plain, random_market
+from envs.portfolio import PortfolioVectorEnv
+from rayjobs.bench.env_workload import plain_config, random_market
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class TrainWorkload:
 @cache
 def bench_market(num_assets: int):
     """Random walk with 16 noise features per asset."""
-    return random_market(plain(), num_assets=num_assets, num_features=16)
+    return random_market(plain_config(), num_assets=num_assets, num_features=16)
 
 
 def bench_env(
@@ -89,17 +89,10 @@ def bench_env(
     window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
     return PortfolioVectorEnv(
         market,
-        plain(),
+        plain_config(),
         num_envs=num_envs,
         windows=[window],
         seed=0,
         autoreset_mode=mode,
         copy=mode is not AutoresetMode.SAME_STEP,  # stock RLlib keeps what it is handed
     )
-
-
-def bench_single_env(workload: TrainWorkload) -> PortfolioEnv:
-    """One row of the same env."""
-    market = bench_market(workload.num_assets)
-    window = Window(start_bar=market.first_bar + 1, stop_bar=market.num_bars)
-    return PortfolioEnv(market, plain(), windows=[window], seed=0)

@@ -69,7 +69,6 @@ def test_exactly_the_planted_defects_are_found(absent, inconsistent, idle, seed)
 def test_a_clean_series_has_a_clean_report():
     _, report = crypto({"X": rows_on(half_hours(60))})
     assert report.clean
-    assert report.to_frame().empty
     assert report.table().to_dict("records") == [
         {"symbol": "X", "rows": 60, "gaps": 0, "missing": 0, "inconsistent": 0, "zero_volume": 0, "jump": 0}
         | {"rounded": 0, "outside_session": 0, "off_grid": 0, "shifted_session": 0, "ends": 0}
@@ -82,7 +81,6 @@ def test_a_finding_says_where_it_is():
     first, second = report.findings
     assert (first.first_utc, first.last_utc, first.bars) == (rows.index[4], rows.index[5], 2)
     assert (second.kind, second.bars) == ("missing", 1)
-    assert report.to_frame().shape == (2, 5)
 
 
 def test_a_series_that_begins_later_than_another_is_missing_until_then():

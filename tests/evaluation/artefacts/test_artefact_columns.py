@@ -28,7 +28,7 @@ from evaluation.artefacts.run_files import write_artefacts
 from evaluation.artefacts.summary import summarise
 from evaluation.artefacts.tables import history_table
 from evaluation.scoring.fold import score_fold
-from evaluation.scoring.walk_forward import WalkForwardResult, run_walk_forward
+from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import Fold, WalkForward
 from policies.baselines import Schedule
 from policies.origin import EARLIER, SEEN, UNSEEN
@@ -101,7 +101,7 @@ def run(request, tmp_path_factory):
         )
         return replace(result, exposure=SEEN_BARS, contract_hash="cafe", trained_on=TRAINED_ON)
 
-    study = run_walk_forward(panel, FOLDS, scored)
+    study = WalkForwardResult(panel=panel, folds=tuple(map(scored, FOLDS)))
     directory = tmp_path_factory.mktemp(request.param)
     write_artefacts(directory, study, summarise(study, num_trials=4, trial_sharpe_variance=1e-4))
     return directory, study, env_of(request.param)

@@ -17,7 +17,7 @@ from evaluation.gate.verdict import GateConfig, GateEvidence, judge
 from evaluation.report.page import write_report
 from evaluation.report.page_tables import comparison_table
 from evaluation.scoring.fold import score_fold
-from evaluation.scoring.walk_forward import run_walk_forward
+from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.statistics import metrics
 from evaluation.windows.splits import WalkForward
 
@@ -51,11 +51,8 @@ class TradeOnNoise:
 def run(signal_world, tmp_path_factory):
     world = signal_world
     scoring = scoring_config(momentum_bars=20, hold_bars=4, stress_cost_factor=1.0, in_sample=True)
-    folds = WalkForward(500, 400, embargo_bars=10).folds(2000)
-    study = run_walk_forward(
-        world.panel,
-        folds,
-        lambda fold: score_fold(
+    scored = tuple(
+        score_fold(
             fold,
             TradeOnNoise(),
             world.panel,
@@ -65,8 +62,10 @@ def run(signal_world, tmp_path_factory):
             seed=3,
             parameters={"lr": 1e-3},
             policy_hash="beef",
-        ),
+        )
+        for fold in WalkForward(500, 400, embargo_bars=10).folds(2000)
     )
+    study = WalkForwardResult(panel=world.panel, folds=scored)
     directory = tmp_path_factory.mktemp("run")
     summary = summarise(study, num_trials=4, trial_sharpe_variance=1e-4)
     verdict = judge(GATE, GateEvidence.of(study, SupportingEvidence(num_trials=4)))

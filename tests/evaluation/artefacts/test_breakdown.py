@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from recorded_schedule import run_schedule
 from scoring_settings import scoring_config
 
 from envs.episodes import Window
@@ -16,11 +17,11 @@ from evaluation.scoring.rollout import (
     Scenario,
     evaluation_config,
     record_rows,
-    run_schedule,
     scenario_env,
 )
-from evaluation.scoring.stress import cost_name, stress_scenarios, stress_table
-from evaluation.scoring.walk_forward import run_walk_forward
+from evaluation.scoring.stress import cost_name, stress_scenarios
+from evaluation.scoring.walk_forward import WalkForwardResult
+from evaluation.statistics.metrics import total_return
 from evaluation.windows.splits import WalkForward
 from policies.baselines import Schedule, ScheduledPolicy, momentum_sign
 
@@ -37,13 +38,11 @@ class FollowSignal:
 def study(signal_world):
     world = signal_world
     scoring = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=False)
-    return run_walk_forward(
-        world.panel,
-        WalkForward(500, 700).folds(2000),
-        lambda fold: score_fold(
-            fold, FollowSignal(), world.panel, world.market, world.config, scoring, seed=1
-        ),
+    folds = tuple(
+        score_fold(fold, FollowSignal(), world.panel, world.market, world.config, scoring, seed=1)
+        for fold in WalkForward(500, 700).folds(2000)
     )
+    return WalkForwardResult(panel=world.panel, folds=folds)
 
 
 def test_rolling_sums_are_shorter_at_the_start():
@@ -96,9 +95,7 @@ def replace_returns(study, shift):
 
 
 def test_dearer_and_later_is_worse_and_free_is_better(study):
-    table = stress_table(study)
-    assert list(table) == [
-        "as configured",
+    assert list(study.stress_names) == [
         "costs x0",
         "costs x2",
         "costs x4",
@@ -106,8 +103,8 @@ def test_dearer_and_later_is_worse_and_free_is_better(study):
         "fills 2 bars later",
         "entries 1 bar later",
     ]
-    returns = {name: row["total_return"] for name, row in table.items()}
-    assert returns["costs x0"] > returns["as configured"] > returns["costs x2"] > returns["costs x4"]
+    returns = {name: total_return(study.stress_return(name)) for name in study.stress_names}
+    assert returns["costs x0"] > total_return(study.net_return) > returns["costs x2"] > returns["costs x4"]
     assert returns["as configured"] > returns["fills 1 bar later"] > returns["fills 2 bars later"]
 
 

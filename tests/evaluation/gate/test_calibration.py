@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from gate_calibration import StudyLaw, calibrate, run_study
 
-from evaluation.gate.calibration import StudyLaw, calibrate, run_study
 from evaluation.gate.verdict import Criterion
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, build_train_config

@@ -14,10 +14,10 @@ from evaluation.artefacts.summary import summarise
 from evaluation.gate.verdict import GateConfig, GateEvidence, judge
 from evaluation.scoring.fold import score_fold
 from evaluation.scoring.rollout import evaluation_config, record_rows, run_policy, whole_window_env
-from evaluation.scoring.walk_forward import run_walk_forward
+from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.statistics.metrics import sharpe_ratio, total_return
 from evaluation.statistics.significance import deflated_sharpe_ratio, sharpe_moments
-from evaluation.windows.splits import CombinatorialPurged, WalkForward
+from evaluation.windows.splits import WalkForward
 from policies.baselines import Schedule, ScheduledPolicy
 
 SCORING = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=False)
@@ -98,11 +98,8 @@ def test_state_does_not_travel_from_training_into_the_test_window(noise_world):
 
 
 def test_overlapping_labels_are_purged():
-    for train, test in CombinatorialPurged(6, 2, horizon_bars=7).split(300):
-        test_labels = {int(t) + h for t in test for h in range(1, 8)}
-        assert all(not {int(t) + h for h in range(1, 8)} & test_labels for t in train)
-    for train, test in WalkForward(50, 30, horizon_bars=7).split(300):
-        assert train[-1] + 7 < test[0] + 1
+    for fold in WalkForward(50, 30, horizon_bars=7).folds(300):
+        assert fold.train.stop - 1 + 7 < fold.test.start + 1
 
 
 def test_the_best_of_several_seeds_does_not_speak_for_the_others():
@@ -120,13 +117,11 @@ def test_costs_dropped_in_evaluation_show_in_the_summary_and_in_the_stress(signa
     free = replace(world.config, costs=replace(world.config.costs, half_spread_bps=0.0, fee_bps=0.0))
     studies = {}
     for name, config in (("honest", world.config), ("free", free)):
-        studies[name] = run_walk_forward(
-            world.panel,
-            WalkForward(800, 500).folds(2000),
-            lambda fold, config=config: score_fold(
-                fold, RemembersEverything(), world.panel, world.market, config, SCORING, seed=0
-            ),
+        folds = tuple(
+            score_fold(fold, RemembersEverything(), world.panel, world.market, config, SCORING, seed=0)
+            for fold in WalkForward(800, 500).folds(2000)
         )
+        studies[name] = WalkForwardResult(panel=world.panel, folds=folds)
     assert summarise(studies["honest"])["total_cost"] > 0
     assert summarise(studies["free"])["total_cost"] == 0
     # With costs at zero, doubling them changes nothing: the stress column gives the cheat away.

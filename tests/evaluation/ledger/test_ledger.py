@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import sqlalchemy as sql
 
-from evaluation.ledger.holdout import SealedHoldout
 from evaluation.ledger.ledger import HoldoutOpenedError, Ledger, LedgerUnusable, LookEntry
 from evaluation.ledger.records import Record
 from evaluation.ledger.store import SETTINGS, TABLES, Store, shown
@@ -311,26 +310,10 @@ def test_a_job_of_an_old_ledger_that_runs_again_is_the_same_look(tmp_path):
 
 
 # The holdout.
-
-
-def test_a_holdout_is_opened_once_per_study(ledger, noise_world):
-    holdout = SealedHoldout(panel=noise_world.panel, holdout_bars=300, gap_bars=10)
-    fold = holdout.open(ledger, "s", code_commit="c0", purpose="final verdict")
-    assert (fold.train, fold.test) == (slice(0, 1690), slice(1700, 2000))
+def test_a_holdout_is_opened_once_per_study(ledger):
+    opening = replace(ENTRY, kind="holdout opening", study="s", identity={})
+    ledger.open_holdout(opening, purpose="final verdict")
     with pytest.raises(HoldoutOpenedError, match="opened once only"):
-        holdout.open(ledger, "s", code_commit="c1", purpose="one more look")
-    holdout.open(ledger, "another", code_commit="c1", purpose="its own")
+        ledger.open_holdout(replace(opening, code_commit="c1"), purpose="one more look")
+    ledger.open_holdout(replace(opening, study="another", code_commit="c1"), purpose="its own")
     assert [look.kind for look in ledger.state().looks] == ["holdout opening"] * 2
-
-
-def test_a_search_does_not_get_the_sealed_bars(noise_world):
-    holdout = SealedHoldout(panel=noise_world.panel, holdout_bars=300, gap_bars=10)
-    assert holdout.search_panel.num_bars == 1690
-    assert holdout.search_panel.bar_utc[-1] < noise_world.panel.bar_utc[1700]
-    assert not np.shares_memory(holdout.search_panel.close, noise_world.panel.close[1690:])
-
-
-@pytest.mark.parametrize(("bars", "gap"), [(0, 0), (10, -1), (1990, 10)])
-def test_a_holdout_that_leaves_nothing_or_seals_nothing_is_refused(noise_world, bars, gap):
-    with pytest.raises(ValueError, match=r"seal (one|fewer)"):
-        SealedHoldout(panel=noise_world.panel, holdout_bars=bars, gap_bars=gap)

@@ -21,7 +21,7 @@ from evaluation.report.charts import (
 )
 from evaluation.report.page import write_report
 from evaluation.scoring.fold import score_fold
-from evaluation.scoring.walk_forward import run_walk_forward
+from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import WalkForward
 
 
@@ -103,11 +103,11 @@ def test_policies_that_never_trade_or_are_ruined_get_a_report_too(action, word, 
 
     costs = replace(world.config.costs, fee_bps=50.0 if action == "flip" else 1.0)
     config = replace(world.config, costs=costs)
-    study = run_walk_forward(
-        world.panel,
-        WalkForward(800, 500).folds(2000),
-        lambda fold: score_fold(fold, Always(action), world.panel, world.market, config, scoring, seed=1),
+    folds = tuple(
+        score_fold(fold, Always(action), world.panel, world.market, config, scoring, seed=1)
+        for fold in WalkForward(800, 500).folds(2000)
     )
+    study = WalkForwardResult(panel=world.panel, folds=folds)
     summary = summarise(study)
     verdict = judge(GATE, GateEvidence.of(study, SupportingEvidence()))
     assert not verdict.passed

@@ -18,12 +18,13 @@ from hand_account import (
     venue_env,
     without,
 )
+from recorded_schedule import run_schedule
 
 from envs.barriers import BarrierConfig
 from envs.episodes import Window
 from envs.market import Market
 from evaluation.scoring.allocations import account_multiple, allocation_config
-from evaluation.scoring.rollout import run_schedule, run_schedules
+from evaluation.scoring.rollout import run_schedules
 from policies.baselines import SCRIPTED, standard_baselines
 
 START, STOP, SESSIONS = 301, 900, 3

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from recorded_schedule import run_schedule
 
 from envs.episodes import Window
 from envs.portfolio import PortfolioVectorEnv
@@ -15,7 +16,6 @@ from evaluation.scoring.rollout import (
     record_rows,
     rollout,
     run_policy,
-    run_schedule,
     run_schedules,
     whole_window_env,
 )

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from evaluation.statistics.overfitting import cscv
-from evaluation.statistics.significance import probability_of_backtest_overfitting
 
 
 def test_a_trial_that_is_best_in_every_block_is_never_overfit():
@@ -50,7 +49,7 @@ def test_a_trial_that_never_trades_scores_zero_and_hurts_nothing():
 
 def test_pure_noise_is_overfit_about_half_of_the_time():
     rng = np.random.default_rng(4)
-    pbo = [probability_of_backtest_overfitting(rng.normal(size=(320, 20)), 8) for _ in range(150)]
+    pbo = [cscv(rng.normal(size=(320, 20)), 8).probability_of_overfitting for _ in range(150)]
     assert np.mean(pbo) == pytest.approx(0.5, abs=0.06)
 
 
@@ -78,4 +77,4 @@ def test_pbo_agrees_with_purgedcv(seed):
 )
 def test_a_matrix_that_cannot_be_cut_is_refused(shape, num_blocks, message):
     with pytest.raises(ValueError, match=message):
-        probability_of_backtest_overfitting(np.zeros(shape), num_blocks)
+        cscv(np.zeros(shape), num_blocks)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data.schema import Panel
 from data.sources import describe, load
 from evaluation.windows.search_windows import search_windows
-from evaluation.windows.splits import WalkForward, calendar_months
+from evaluation.windows.splits import WalkForward
 from policies.checkpoint import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
 from rayjobs.config.compose import compose
@@ -99,10 +99,9 @@ def daily_panel(num_bars: int) -> Panel:
     embargo=st.integers(0, 60),
     anchored=st.booleans(),
     share=st.sampled_from([0.0, 0.1, 0.3]),
-    periods=st.sampled_from(["bars", "sessions", "months"]),
 )
 def test_no_splitter_lets_training_or_the_choice_of_a_checkpoint_reach_a_test_window(
-    train, test, step, horizon, embargo, anchored, share, periods
+    train, test, step, horizon, embargo, anchored, share
 ):
     panel = daily_panel(2000)
     splitter = WalkForward(
@@ -118,7 +117,7 @@ def test_no_splitter_lets_training_or_the_choice_of_a_checkpoint_reach_a_test_wi
     )
     study = Study(config=config, panel=panel, features=None, oracle_direction=None)
     try:
-        folds = cut(splitter, panel, periods)
+        folds = splitter.folds(panel.num_bars)
     except ValueError:
         return  # no fold fits
     for fold in folds[:3]:
@@ -133,20 +132,6 @@ def test_no_splitter_lets_training_or_the_choice_of_a_checkpoint_reach_a_test_wi
         origin = with_origin(CONTRACT, study, fold, 1, Path("nowhere")).origin
         scored = panel.slice_bars(fold.test.start, fold.test.stop)
         assert (origin.exposure(scored, source=origin.source) == UNSEEN).all()
-
-
-def cut(splitter: WalkForward, panel: Panel, periods: str):
-    if periods == "bars":
-        return splitter.folds(panel.num_bars)
-    in_days = replace(
-        splitter,
-        train_bars=max(splitter.train_bars // DAY, 1),
-        test_bars=max(splitter.test_bars // DAY, 1),
-        step_bars=None,
-    )
-    if periods == "sessions":
-        return in_days.folds_of_periods(panel.session)
-    return replace(in_days, train_bars=1, test_bars=1).folds_of_periods(calendar_months(panel.bar_utc))
 
 
 def test_early_stopping_is_named_where_it_is_on():
