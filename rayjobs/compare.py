@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rayjobs.config.arguments import command_line, is_flag, is_override, split
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.entry import run_entry_point
@@ -46,8 +47,8 @@ def compare(values: dict[str, Any], paths: Sequence[Path]) -> ExitCode:
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Paths, and what is for Hydra: options and ``key=value``."""
-    options = [argument for argument in arguments if argument.startswith(("-", "+", "~")) or "=" in argument]
-    paths = [Path(argument).expanduser() for argument in arguments if argument not in options]
+    options, names = split(arguments, lambda argument: is_flag(argument) or is_override(argument))
+    paths = [Path(name).expanduser() for name in names]
     if "--cfg" in options:  # its value has no dash
         options.append(str(paths.pop()))
     return paths, [_quoted(option) for option in options]
@@ -64,7 +65,7 @@ def _quoted(option: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:
     """The entry point."""
-    paths, options = split_arguments(sys.argv[1:] if argv is None else argv)
+    paths, options = split_arguments(command_line(argv))
     return run_entry_point(partial(compare, paths=paths), "compare", options)
 
 

@@ -13,7 +13,6 @@ Inside a job, wrap what reads the user's input in `reading_input`.
 from __future__ import annotations
 
 import logging
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from data.errors import DataError, one_line
+from rayjobs.config.arguments import command_line
 from rayjobs.config.compose import compose_command_line
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
@@ -61,7 +61,7 @@ def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = Non
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     _set_up_logging(console)
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = command_line(argv)
     try:
         config = compose_command_line(config_name, arguments)
         if config is None:  # --help, --cfg and their like have printed what was asked for

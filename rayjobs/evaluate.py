@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from rayjobs.config.arguments import command_line
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.run_overrides import changed_values, split_overrides
 from rayjobs.entry import reading_input, run_entry_point
@@ -48,7 +49,7 @@ def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:
     """The entry point."""
-    changes, own = split_overrides(sys.argv[1:] if argv is None else argv)
+    changes, own = split_overrides(command_line(argv))
     return run_entry_point(partial(evaluate, changes=changes), "evaluate", own)
 
 

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from rayjobs.config.arguments import split
 from rayjobs.config.compose import compose_command_line
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.entry import run_entry_point
-from rayjobs.submission.job_command import job_command, split_arguments
+from rayjobs.submission.job_command import job_command, split_for_job
 from rayjobs.submission.settings import SubmitConfig, cluster_config
 
 LOG = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ def submit(values: dict[str, Any], arguments: Sequence[str]) -> ExitCode:
 
 def look_after(command: str, arguments: Sequence[str]) -> ExitCode:
     """``status``, ``logs`` and ``stop``: the job comes first, then what chooses the cluster."""
-    names = [a for a in arguments if "=" not in a]
-    values = compose_command_line("submit", ["job=train", *(a for a in arguments if "=" in a)])
+    settings_given, names = split(arguments, lambda argument: "=" in argument)
+    values = compose_command_line("submit", ["job=train", *settings_given])
     assert values is not None
     settings = build_dataclass(SubmitConfig, values["submit"], "submit")
     cluster = cluster_config(values)
@@ -85,7 +86,7 @@ def main(argv: Sequence[str]) -> ExitCode:
     """Tell the commands apart."""
     if argv and argv[0] in COMMANDS:
         return run_entry_point(lambda _: look_after(argv[0], argv[1:]), "submit", ["job=train"])
-    ours, theirs = split_arguments(argv)
+    ours, theirs = split_for_job(argv)
     return run_entry_point(lambda values: submit(values, theirs), "submit", ours)
 
 

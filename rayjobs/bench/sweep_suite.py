@@ -53,7 +53,7 @@ def row(name: str, value: float, unit: str, ratio_to: Row | None = None, **setti
 def run(settings: Mapping[str, Any]) -> list[Row]:
     """All rows; ``settings`` is the group ``sweep`` of ``conf/bench.yaml``."""
     rows: list[Row] = []
-    with ray_session(ClusterConfig.here(num_cpus=2, object_store_mb=200)):
+    with ray_session(ClusterConfig.here(num_cpus=2, num_gpus=0, object_store_mb=200)):
         rows += bookkeeping_rows(settings["trivial_trials"])
         works = []
         for assets in settings["assets"]:

@@ -10,7 +10,6 @@ the wall clock's on an idle machine; only the rows with several processes are in
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -27,6 +26,7 @@ from rayjobs.bench.plain_loop import PlainLoop
 from rayjobs.bench.train_appo import StockAPPO
 from rayjobs.bench.train_peers import RecurrentSB3, StockRLlib
 from rayjobs.bench.train_workload import TrainWorkload, bench_env
+from rayjobs.cluster.session import usable_cpus
 
 LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
@@ -220,7 +220,7 @@ def _worker_rows(workload: TrainWorkload, rounds: int) -> list[Row]:
             "ratio_to": None,
             "settings": {
                 "envs": each.num_envs,
-                "cpus": len(os.sched_getaffinity(0)),
+                "cpus": usable_cpus(),
                 "env_steps_per_cpu_second": round(env_steps / median(busy[1:])),
             },
         }
@@ -234,6 +234,6 @@ def _appo_row(workload: TrainWorkload) -> Row:
     trainer = StockAPPO(workload, bench_network(workload), num_envs=64)
     rate = trainer.rate(2 * workload.batch_steps)
     trainer.close()
-    facts = {"envs": 64, "env_runners": 1, "epochs": 1, "cpus": len(os.sched_getaffinity(0))}
+    facts = {"envs": 64, "env_runners": 1, "epochs": 1, "cpus": usable_cpus()}
     name = "APPO of stock RLlib on our module"
     return {"name": name, "value": rate, "unit": "env steps/s", "ratio_to": None, "settings": facts}

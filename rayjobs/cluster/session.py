@@ -7,12 +7,16 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from rayjobs.config.typed_config import ConfigError
+import yaml
+
+from rayjobs.config.compose import CONF
+from rayjobs.config.typed_config import ConfigError, build_dataclass
 
 MINIMUM_OBJECT_STORE_MB = 100
 CONNECT_SECONDS = 10.0
@@ -55,20 +59,10 @@ class ClusterConfig:
     dry_run: bool
 
     @classmethod
-    def here(
-        cls, *, num_cpus: int | None, object_store_mb: int | None, num_gpus: int | None = 0
-    ) -> ClusterConfig:
-        """Ray on this machine, as ``conf/cluster/local.yaml`` has it."""
-        return cls(
-            address=None,
-            num_cpus=num_cpus,
-            num_gpus=num_gpus,
-            object_store_mb=object_store_mb,
-            dashboard=None,
-            storage=".",
-            storage_patience_s=300.0,
-            dry_run=False,
-        )
+    def here(cls, **changes: Any) -> ClusterConfig:
+        """Ray on this machine: ``conf/cluster/local.yaml`` with some of its values changed."""
+        local = yaml.safe_load((CONF / "cluster" / "local.yaml").read_text())
+        return build_dataclass(cls, {**local, **changes}, "cluster")
 
     def __post_init__(self) -> None:
         if not self.storage_patience_s > 0.0:
@@ -175,15 +169,6 @@ def _require_answer(address: str) -> None:
         socket.create_connection((parts.hostname, parts.port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
         raise ConfigError(_NO_ANSWER.format(address)) from error
-
-
-def pin_torch_threads(num_threads: int) -> None:
-    """Give this process's torch a fixed number of threads; its default counts cores that other processes use."""
-    import torch
-
-    torch.set_num_threads(num_threads)
-    with suppress(RuntimeError):  # can be set once only, before the first parallel work
-        torch.set_num_interop_threads(1)
 
 
 def usable_cpus() -> int:

@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
+from rayjobs.config.arguments import is_flag, key_of, root_of
 from rayjobs.config.column_keys import with_new_columns
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.config.typed_config import ConfigError, did_you_mean
@@ -39,7 +40,7 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
     arguments = with_new_columns(arguments)
     try:
         refuse_unnamed_choices(CONF, arguments)
-        if any(argument.startswith("-") for argument in arguments):
+        if any(map(is_flag, arguments)):
             composed = _composed_by_application(config_name, arguments)
         else:  # without flags one composition does, where Hydra's application takes two
             config = _composed(config_name, arguments, return_hydra_config=True)
@@ -53,7 +54,7 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
         return None
     config, overrides = composed
     _refuse_unknown_additions(config_name, overrides)
-    return plain(config)
+    return plain_values(config)
 
 
 def _composed_by_application(
@@ -88,10 +89,10 @@ def _composed(config_name: str, overrides: Sequence[str], *, return_hydra_config
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Compose without a command line, for tests, tools and other entry points; errors are Hydra's own."""
-    return plain(_composed(config_name, with_new_columns(overrides)))
+    return plain_values(_composed(config_name, with_new_columns(overrides)))
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def plain_values(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain dicts, lists and values, interpolations resolved.
 
     Raises
@@ -112,14 +113,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def _refuse_unknown_additions(config_name: str, overrides: Sequence[str]) -> None:
     """``+typo=x`` would add a key that nothing reads; only groups and known roots may be added to."""
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
-    added = [
-        o for o in overrides if o.startswith("+") and o.lstrip("+").split("=")[0].split("@")[0] not in groups
-    ]
+    added = [o for o in overrides if o.startswith("+") and key_of(o) not in groups]
     if not added:
         return
     known: Mapping[str, Any] = compose(config_name)
     for override in added:
-        root = override.lstrip("+").split("=")[0].split(".")[0]
+        root = root_of(override)
         if root not in known and "/" not in root:
             raise ConfigError(f"{root}: unknown key; {did_you_mean(root, [*known, *groups])}")
 

@@ -15,6 +15,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rayjobs.config.arguments import is_flag, is_override, key_of
 from rayjobs.config.typed_config import ConfigError, did_you_mean, nearest
 
 _NO_SUCH_KEY = re.compile(r"Could not (?:override|delete from config)[ .:]*'?([^'\s]+)'?")
@@ -64,7 +65,7 @@ def refuse_unnamed_choices(conf: Path, arguments: Sequence[str]) -> None:
 
     Hydra merges all names of a list, and answers to others with a ValueError.
     """
-    overrides = [a for a in arguments if not a.startswith("-") and ("=" in a or a.startswith("~"))]
+    overrides = [a for a in arguments if is_override(a)]
     for override in OverridesParser.create().parse_overrides(overrides):
         group, value = override.key_or_group, override.value()
         if not group:
@@ -89,7 +90,7 @@ def _unknown_choice(error: MissingConfigException, conf: Path) -> str:
 
 
 def _unknown_key(key: str, conf: Path, config_name: str, arguments: Sequence[str]) -> str:
-    override = next((a for a in arguments if a.lstrip("+~").split("=")[0].split("@")[0] == key), None)
+    override = next((a for a in arguments if key_of(a) == key), None)
     if (conf / key).is_dir() and override is not None:
         return f"{key} is not chosen by default; write +{override.lstrip('+~')}"
     known = known_keys(conf, config_name, [a for a in arguments if a != override])
@@ -107,7 +108,7 @@ def groups(conf: Path) -> list[str]:
 
 def known_keys(conf: Path, config_name: str, arguments: Sequence[str]) -> list[str]:
     """Every dotted key of the configuration that the other overrides compose, or of the bare one if they do not."""
-    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    overrides = [argument for argument in arguments if not is_flag(argument)]
     for attempt in (overrides, []):
         try:
             with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):

@@ -11,10 +11,12 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from rayjobs.config.arguments import is_override, root_of, split
 from rayjobs.config.column_keys import STATED
 from rayjobs.config.compose import CONF, compose
+from rayjobs.config.dotted_keys import set_value
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices
-from rayjobs.config.typed_config import ConfigError, did_you_mean
+from rayjobs.config.typed_config import ConfigError
 
 CHANGEABLE = ("data", "instruments", "costs", "gate", "scoring", "walk_forward", "ledger")
 """Groups that an evaluation may change, and where it is counted; the others made the policy what it is."""
@@ -22,8 +24,7 @@ CHANGEABLE = ("data", "instruments", "costs", "gate", "scoring", "walk_forward",
 
 def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Changes to the run's configuration, and what is the entry point's own."""
-    changes = [a for a in arguments if "=" in a and a.split("=")[0].lstrip("+").split(".")[0] in CHANGEABLE]
-    return changes, [argument for argument in arguments if argument not in changes]
+    return split(arguments, lambda a: is_override(a) and not a.startswith("~") and root_of(a) in CHANGEABLE)
 
 
 def changed_values(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -46,28 +47,11 @@ def changed_values(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     changed |= {group: composed[group] for group in chosen}
     for override in parsed:
         if _root(override) not in chosen:
-            _replace(changed, override.key_or_group, override.value())
+            key = override.key_or_group
+            # Names of columns are the user's; a run of before statements has no group for them.
+            set_value(changed, key, override.value(), add=f"{key}.".startswith(STATED))
     return changed
 
 
 def _root(override: Override) -> str:
-    return str(override.key_or_group).split(".")[0]
-
-
-def _replace(values: dict[str, Any], key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    group: Any = values
-    if f"{key}.".startswith(
-        STATED
-    ):  # names of columns are the user's; a run of before statements has no group for them
-        for part in path:
-            group = group.setdefault(part, {})
-        group[last] = value
-        return
-    for part in [*path, last]:
-        if not isinstance(group, dict) or part not in group:
-            known = list(group) if isinstance(group, dict) else []
-            raise ConfigError(f"{key}: unknown key; {did_you_mean(part, known)}")
-        if part is not last:
-            group = group[part]
-    group[last] = value
+    return root_of(str(override.key_or_group))

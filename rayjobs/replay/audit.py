@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from data.features import compute_features
 from data.sources import load
 from evaluation.audit.accounts import check_costs
 from evaluation.audit.execution import check_execution
@@ -68,12 +67,7 @@ class RunAudit:
             )
         config = build_train_config(run.values)
         dataset = load(config.data)
-        study = Study(
-            config=config,
-            panel=dataset.panel,
-            features=compute_features(dataset.panel, config.features.enabled),
-            oracle_direction=dataset.oracle_direction,
-        )
+        study = Study.of(config, dataset)
         return cls(
             AuditedRun(
                 run=run,

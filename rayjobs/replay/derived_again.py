@@ -36,11 +36,11 @@ from rayjobs.replay.rescoring import Rescoring, load_policy, of_seed, other_seed
 from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.storage.provenance import git_commit
 from rayjobs.storage.started_run import StartedRun
+from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.report import REPORT_FILE, write_study
-from rayjobs.training.checkpoints import RECORD_FILE
 
 REPRODUCTION = Section(name="reproduction")
 RETURN_TOLERANCE = 1e-9
@@ -152,7 +152,7 @@ def _with_iterations(
     index = outcome.result.fold.index
     if audited.evaluates:  # they are those of the run that was scored again
         return replace(outcome, iterations=run.iterations(index))
-    records = sorted(run.policy(index).parent.glob(f"iteration_*/{RECORD_FILE}"))
+    records = sorted(run.policy(index).parent.glob(f"iteration_*/{CHECKPOINT_RECORD}"))
     if not records:
         checks.append(
             REPRODUCTION.skips(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from data.features import Standardiser, compute_features
+from data.features import Standardiser
 from data.hygiene import HygieneReport
 from data.sources import load
 from envs.observations import ObservationLayout
@@ -106,12 +106,7 @@ def plan_rescoring(
         )
     if not same:  # the training windows of these folds are not what the policies were trained on
         config = replace(config, scoring=replace(config.scoring, in_sample=False))
-    study = Study(
-        config=config,
-        panel=dataset.panel,
-        features=compute_features(dataset.panel, config.features.enabled),
-        oracle_direction=dataset.oracle_direction,
-    )
+    study = Study.of(config, dataset)
     chosen = _chosen(run, settings)
     scripted = config.script is not None
     policies = {} if scripted else {i: open_policy(run, i, study, as_recorded=as_recorded) for i in chosen}

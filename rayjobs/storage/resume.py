@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 from typing import Any
 
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.storage.run_directory import RunConfig, RunDirectory, list_runs, read_status
+from rayjobs.storage.running_process import still_running
 from rayjobs.storage.started_run import StartedRun
 from rayjobs.storage.uri import is_uri, local_copy, local_directory, newest_remote
 
@@ -32,7 +31,7 @@ def run_to_resume(values: dict[str, Any]) -> Path | None:
         raise ConfigError(f"resume={wanted}: {path} is not a run directory, it has no readable status.json")
     if status["status"] == "done":
         raise ConfigError(f"resume={wanted}: the run in {path} is done; there is nothing to go on with")
-    if status["status"] == "running" and _is_alive(status):
+    if still_running(status):
         raise ConfigError(
             f"resume={wanted}: process {status['pid']} still works on {path}; end it first, or wait for it"
         )
@@ -75,16 +74,3 @@ def _latest(values: dict[str, Any]) -> Path:
 
 def _status(path: Path) -> str:
     return str((read_status(path) or {}).get("status"))
-
-
-def _is_alive(status: dict[str, Any]) -> bool:
-    """Whether the process that wrote the status runs on this machine."""
-    if status.get("host") != socket.gethostname():
-        return False
-    try:
-        os.kill(int(status["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return int(status["pid"]) != os.getpid()

@@ -17,10 +17,10 @@ import ray
 from numpy.typing import NDArray
 
 from data.coverage import Coverage
-from data.features import FeatureSet, Standardiser
+from data.features import FeatureSet, Standardiser, compute_features
 from data.known_columns import statements_of
 from data.schema import Panel
-from data.sources import describe
+from data.sources import Dataset, describe
 from envs.actions import action_space
 from envs.context import ContextConfig
 from envs.episodes import Window
@@ -58,6 +58,16 @@ class Study:
     features: FeatureSet
     oracle_direction: NDArray[np.int8] | None
     selection: tuple[slice, ...] = ()
+
+    @classmethod
+    def of(cls, config: TrainConfig, dataset: Dataset) -> Study:
+        """The study on bars that were loaded, its features computed from them."""
+        return cls(
+            config=config,
+            panel=dataset.panel,
+            features=compute_features(dataset.panel, config.features.enabled),
+            oracle_direction=dataset.oracle_direction,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

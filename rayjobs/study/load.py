@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from data.features import compute_features
 from data.hygiene import HygieneReport
 from data.known_columns import check_statements, statements_of
 from data.sources import load
@@ -29,10 +28,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         If the bars cannot be used, do not hold one fold with the features' lookback, or would be scored twice.
     """
     dataset = load(config.data)
-    features = compute_features(dataset.panel, config.features.enabled)
-    study = Study(
-        config=config, panel=dataset.panel, features=features, oracle_direction=dataset.oracle_direction
-    )
+    study = Study.of(config, dataset)
     folds = ordered_folds(
         config.walk_forward.folds(dataset.panel.num_bars),
         only_fold=config.only_fold,
@@ -47,7 +43,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
             "is scored on all of them: leave it at null, or choose symbols with data.symbols"
         )
     check_statements(
-        statements_of(config.data), dataset.panel, (*features.asset_names, *features.clock_names)
+        statements_of(config.data), dataset.panel, (*study.features.asset_names, *study.features.clock_names)
     )
     for fold in folds:
         training_windows(config, fold, lookback_bars(study))

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rayjobs.config.arguments import is_flag, key_of, root_of, value_of
 from rayjobs.config.compose import CONF, compose_command_line
+from rayjobs.config.dotted_keys import value_at
 from rayjobs.config.typed_config import ConfigError, build_dataclass, did_you_mean
 from rayjobs.storage.uri import is_uri, join
 
@@ -41,10 +43,10 @@ class JobCommand:
         return shlex.join(["python", "-m", f"rayjobs.{self.job}", *self.arguments])
 
 
-def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_for_job(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """What `rayjobs.submit` itself reads, and what the job reads; ``cluster`` belongs to both."""
-    ours = [a for a in arguments if _root(a) in (*_OURS, *_CLUSTER) or a.startswith("-")]
-    theirs = [a for a in arguments if _root(a) not in _OURS and not a.startswith("-")]
+    ours = [a for a in arguments if root_of(a) in (*_OURS, *_CLUSTER) or is_flag(a)]
+    theirs = [a for a in arguments if root_of(a) not in _OURS and not is_flag(a)]
     return ours, theirs
 
 
@@ -69,8 +71,8 @@ def job_command(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
 
 
 def _run(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
-    there = [a for a in arguments if not (_root(a) == "cluster" and a.split("=")[1:] == ["local"])]
-    if not any(a.split("=")[0] == "cluster" for a in there):
+    there = [a for a in arguments if not (root_of(a) == "cluster" and value_of(a) == "local")]
+    if not any(key_of(a) == "cluster" for a in there):
         there = ["cluster=address", *there]
     there, composed = _below(storage, job, there, "run.directory")
     _check(job, composed)
@@ -87,7 +89,7 @@ def _evaluation(arguments: Sequence[str], storage: str) -> JobCommand:
     """An evaluation runs in one process: it takes no cluster, and its results lie beside the run."""
     from rayjobs.config.run_overrides import split_overrides
 
-    changes, own = split_overrides([a for a in arguments if _root(a) != "cluster"])
+    changes, own = split_overrides([a for a in arguments if root_of(a) != "cluster"])
     own, composed = _below(storage, "evaluate", own, "run")
     _check("evaluate", composed)
     return JobCommand(
@@ -102,11 +104,9 @@ def _evaluation(arguments: Sequence[str], storage: str) -> JobCommand:
 def _below(storage: str, job: str, arguments: Sequence[str], key: str) -> tuple[list[str], dict[str, Any]]:
     """The arguments with a relative place at ``key`` moved below ``storage``, and what they compose to."""
     arguments, composed = list(arguments), _compose(job, arguments)
-    place: Any = composed
-    for part in key.split("."):
-        place = place[part]
+    place = value_at(composed, key)
     if place is not None and not is_uri(place) and not place.startswith(("/", "~")):
-        arguments = [a for a in arguments if a.split("=")[0].lstrip("+") != key]
+        arguments = [a for a in arguments if key_of(a) != key]
         arguments.append(f"{key}='{join(storage, place)}'")
         composed = _compose(job, arguments)
     return arguments, composed
@@ -132,7 +132,3 @@ def _check(job: str, values: Mapping[str, Any]) -> None:
         from rayjobs.replay.rescoring import EvaluateConfig
 
         build_dataclass(EvaluateConfig, values, "")
-
-
-def _root(argument: str) -> str:
-    return argument.lstrip("+~").split("=")[0].split(".")[0].split("@")[0]

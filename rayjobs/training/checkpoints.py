@@ -17,8 +17,9 @@ from typing import Any
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from policies.checkpoint import TrainedPolicy
+from rayjobs.storage.uri import CHECKPOINT_RECORD
 
-RECORD_FILE, BEST, LATEST = "training.json", "best", "latest"
+BEST, LATEST = "best", "latest"
 _NAME = re.compile(r"iteration_\d{6,}")
 
 
@@ -83,7 +84,7 @@ class CheckpointFolder:
         try:
             shutil.rmtree(partial, ignore_errors=True)
             algorithm.save_to_path(partial)
-            (partial / RECORD_FILE).write_text(json.dumps(asdict(record)))
+            (partial / CHECKPOINT_RECORD).write_text(json.dumps(asdict(record)))
             if self.best.is_dir():
                 shutil.copytree(self.best, partial / BEST)
             partial.rename(checkpoint)
@@ -104,7 +105,7 @@ class CheckpointFolder:
 
     def read_record(self, checkpoint: Path) -> TrainingRecord:
         """What the loop knew at a checkpoint."""
-        facts = json.loads((checkpoint / RECORD_FILE).read_text())
+        facts = json.loads((checkpoint / CHECKPOINT_RECORD).read_text())
         return TrainingRecord(**facts | {"rows": tuple(facts["rows"])})
 
     def restore_best(self, checkpoint: Path) -> None:

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from rayjobs.cluster.session import ClusterConfig, pin_torch_threads, ray_session, usable_cpus
+from rayjobs.cluster.session import ClusterConfig, ray_session, usable_cpus
 from rayjobs.config.typed_config import ConfigError
 
 LOCAL = ClusterConfig.here(num_cpus=1, object_store_mb=100)
@@ -25,16 +25,6 @@ LOCAL = ClusterConfig.here(num_cpus=1, object_store_mb=100)
 def test_resources_that_cannot_be_had_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(ClusterConfig.here(num_cpus=None, object_store_mb=None, num_gpus=None), **changes)
-
-
-def test_torch_is_pinned_to_the_given_number_of_threads():
-    torch = pytest.importorskip("torch")
-    before = torch.get_num_threads()
-    try:
-        pin_torch_threads(1)
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_usable_cpus_are_those_of_this_process():

@@ -16,7 +16,8 @@ def test_a_process_knows_what_its_run_was_started_with_as_another_reads_it(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("seed: 3\n", "no provenance"), ("- 1\n", "not what a run"), ("a: [\n", "not what a run")]
+    ("text", "said"),
+    [("seed: 3\n", "no provenance"), ("- 1\n", "not what a run"), ("a: [\n", "not what a run")],
 )
 def test_a_file_that_is_no_start_of_a_run_is_refused_by_name(tmp_path, text, said):
     (tmp_path / "config.yaml").write_text(text)

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.submission.job_command import job_command, split_arguments
+from rayjobs.submission.job_command import job_command, split_for_job
 
 SMALL = "+experiment=planted_signal"
 
@@ -21,7 +21,7 @@ def test_submits_own_keys_stay_here_and_the_cluster_belongs_to_both():
         "submit.follow=false",
         "cluster.storage=s3://b/x",
     ]
-    ours, theirs = split_arguments(arguments)
+    ours, theirs = split_for_job(arguments)
     assert ours == ["job=train", "cluster=aws", "submit.follow=false", "cluster.storage=s3://b/x"]
     assert theirs == [SMALL, "cluster=aws", "seed=3", "cluster.storage=s3://b/x"]
 
