@@ -31,7 +31,7 @@ from policies.learner import SequencePPOLearner
 from policies.module import PortfolioModule
 from policies.networks import NetworkConfig
 from policies.sampler import FragmentEnvRunner
-from policies.schedules import CostCurriculum, LearningRateControl, Schedule
+from policies.schedules import CostCurriculum, LearningRateControl, TrainingSchedule
 
 
 class PortfolioPPOConfig(PPOConfig):
@@ -45,7 +45,7 @@ class PortfolioPPOConfig(PPOConfig):
         self.kl_stop: float | None = None
         self.scale_rewards = False
         self.adam_epsilon = 1e-5
-        self.clip_schedule: Schedule | None = None
+        self.clip_schedule: TrainingSchedule | None = None
         self.learning_rate_control: LearningRateControl | None = None
         self.cost_curriculum: CostCurriculum | None = None
         self.total_env_steps = 0
@@ -63,7 +63,7 @@ class PortfolioPPOConfig(PPOConfig):
         kl_stop: float | None = NotProvided,
         scale_rewards: bool = NotProvided,
         adam_epsilon: float = NotProvided,
-        clip_schedule: Schedule | None = NotProvided,
+        clip_schedule: TrainingSchedule | None = NotProvided,
         learning_rate_control: LearningRateControl | None = NotProvided,
         cost_curriculum: CostCurriculum | None = NotProvided,
         total_env_steps: int = NotProvided,

@@ -9,7 +9,7 @@ from typing import Any
 from envs.observations import ObservationLayout
 from policies.algorithm import PortfolioPPOConfig
 from policies.networks import NetworkConfig
-from policies.schedules import CostCurriculum, KLPenalty, LearningRateControl, Schedule
+from policies.schedules import CostCurriculum, KLPenalty, LearningRateControl, TrainingSchedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,9 @@ class PPOSettings:
     cost_curriculum : trading costs over training.
     """
 
-    learning_rate: Schedule
-    entropy_coefficient: Schedule
-    clip_range: Schedule | None
+    learning_rate: TrainingSchedule
+    entropy_coefficient: TrainingSchedule
+    clip_range: TrainingSchedule | None
     gamma: float
     gae_lambda: float
     value_coefficient: float | None

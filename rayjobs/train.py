@@ -34,7 +34,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.study.entered_look import trained_look
     from rayjobs.study.evidence import trial_evidence
     from rayjobs.study.fold_tasks import cpus_per_fold, run_seeds
-    from rayjobs.study.leak_check import leak_check
+    from rayjobs.study.leak_check import tell_leaks
     from rayjobs.study.load import load_study
     from rayjobs.study.placebo import with_placebos
     from rayjobs.study.report import report_study
@@ -63,7 +63,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     ):
         cpus_per_fold(study)
         with trained_look(study, values, folds, run.path, ledger) as look:
-            leaks = leak_check(study, folds[0])
+            leaks = tell_leaks(study, folds[0])
             seeds = run_seeds(study, folds, run.path, log)
             evidence = replace(trial_evidence(study, seeds, look), leak_check=leaks)
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.checks.trajectory import Trajectory, run
+from envs.checks.trajectory import Trajectory, run_trajectory
 from envs.kernel import columns as c
 
 
@@ -16,7 +16,7 @@ class ConformanceError(AssertionError):
     """The env breaks a rule of the contract; the message says which and what to do."""
 
 
-def _demand(holds: bool, message: str) -> None:
+def _require(holds: bool, message: str) -> None:
     if not holds:
         raise ConformanceError(message)
 
@@ -37,12 +37,12 @@ def conformance_check(env_factory: Callable[[], Any], *, num_steps: int = 300, s
     rng = np.random.default_rng(seed)
     actions = _random_actions(env, rng, num_steps)
     check_types(env, actions[0])
-    first = run(env_factory(), num_steps, actions=actions)
+    first = run_trajectory(env_factory(), num_steps, actions=actions)
     check_values(env, first)
-    _same(first, run(env_factory(), num_steps, actions=actions), "a second env with the same seed")
+    _same(first, run_trajectory(env_factory(), num_steps, actions=actions), "a second env with the same seed")
     again = env_factory()
-    run(again, 5, actions=actions)
-    _same(first, run(again, num_steps, actions=actions), "the same env after reset(seed)")
+    run_trajectory(again, 5, actions=actions)
+    _same(first, run_trajectory(again, num_steps, actions=actions), "the same env after reset(seed)")
     check_rows_apart(env_factory, actions, rng, first)
     if hasattr(env, "get_state") and hasattr(env, "set_state"):
         check_resume(env_factory, actions, first)
@@ -61,18 +61,20 @@ def check_types(env: Any, action: NDArray[Any]) -> None:
     name = type(env).__name__
     observation, infos = env.reset(seed=0)
     shape = (env.num_envs, *env.single_observation_space.shape)
-    _demand(observation.shape == shape, f"{name}.reset returned {observation.shape}, expected {shape}")
-    _demand(observation.dtype == np.float32, f"{name} observes {observation.dtype}; observations are float32")
-    _demand(isinstance(infos, dict), f"{name}.reset returned infos of type {type(infos).__name__}, not dict")
+    _require(observation.shape == shape, f"{name}.reset returned {observation.shape}, expected {shape}")
+    _require(
+        observation.dtype == np.float32, f"{name} observes {observation.dtype}; observations are float32"
+    )
+    _require(isinstance(infos, dict), f"{name}.reset returned infos of type {type(infos).__name__}, not dict")
     observation, reward, terminated, truncated, infos = env.step(action)
-    _demand(observation.shape == shape, f"{name}.step returned {observation.shape}, expected {shape}")
+    _require(observation.shape == shape, f"{name}.step returned {observation.shape}, expected {shape}")
     for label, array in (("reward", reward), ("terminated", terminated), ("truncated", truncated)):
-        _demand(
+        _require(
             np.shape(array) == (env.num_envs,),
             f"{name}.step returned {label} {np.shape(array)}, expected ({env.num_envs},)",
         )
     for label, array in (("terminated", terminated), ("truncated", truncated)):
-        _demand(
+        _require(
             np.asarray(array).dtype == np.bool_, f"{name}: {label} is {np.asarray(array).dtype}, not bool"
         )
 
@@ -85,8 +87,10 @@ def check_values(env: Any, trajectory: Trajectory) -> None:
     names = env.layout.names if hasattr(env, "layout") else [f"x{k}" for k in range(seen.shape[-1])]
     bad = ~(np.isfinite(seen) & (seen >= space.low) & (seen <= space.high))
     columns = [names[k] for k in np.flatnonzero(bad.reshape(-1, seen.shape[-1]).any(axis=0))]
-    _demand(not columns, f"{name}: observation leaves its space or is not finite in {', '.join(columns[:5])}")
-    _demand(bool(np.isfinite(trajectory.reward).all()), f"{name}: reward is not finite")
+    _require(
+        not columns, f"{name}: observation leaves its space or is not finite in {', '.join(columns[:5])}"
+    )
+    _require(bool(np.isfinite(trajectory.reward).all()), f"{name}: reward is not finite")
 
 
 def _same(a: Trajectory, b: Trajectory, what: str, rows: slice = slice(None)) -> None:
@@ -94,7 +98,7 @@ def _same(a: Trajectory, b: Trajectory, what: str, rows: slice = slice(None)) ->
         one, two = getattr(a, label)[:, rows], getattr(b, label)[:, rows]
         steps = np.flatnonzero((one != two).reshape(len(one), -1).any(axis=1))
         where = int(steps[0]) if len(steps) else -1
-        _demand(where < 0, f"{label} at step {where} differs in {what}; trajectories must be the same bits")
+        _require(where < 0, f"{label} at step {where} differs in {what}; trajectories must be the same bits")
 
 
 def check_rows_apart(
@@ -106,14 +110,19 @@ def check_rows_apart(
         return
     other = _random_actions(env, rng, len(actions))
     mixed = [np.concatenate([a[:1], b[1:]]) for a, b in zip(actions, other, strict=True)]
-    _same(first, run(env, len(actions), actions=mixed), "row 0 when other rows act otherwise", slice(0, 1))
+    _same(
+        first,
+        run_trajectory(env, len(actions), actions=mixed),
+        "row 0 when other rows act otherwise",
+        slice(0, 1),
+    )
 
 
 def check_resume(env_factory: Callable[[], Any], actions: list[NDArray[Any]], first: Trajectory) -> None:
     """A state saved half-way and put into a new env goes on with the same bits."""
     half = len(actions) // 2
     env = env_factory()
-    run(env, half, actions=actions)
+    run_trajectory(env, half, actions=actions)
     state = env.get_state()
     fresh = env_factory()
     fresh.reset(seed=1)
@@ -121,7 +130,7 @@ def check_resume(env_factory: Callable[[], Any], actions: list[NDArray[Any]], fi
     for step in range(half, len(actions)):
         observation, reward, *_ = fresh.step(actions[step])
         same = np.array_equal(observation, first.observation[step + 1])
-        _demand(
+        _require(
             same and np.array_equal(reward, first.reward[step]),
             f"after set_state(get_state()) step {step} differs; the state must be complete",
         )
@@ -150,13 +159,13 @@ def check_accounts(env: Any, actions: list[NDArray[Any]]) -> None:
             )
             expected = before[e] + gain - flow[e, c.COMMISSION : c.BORROW_PAID + 1].sum()
             error = abs(flow[e, c.EQUITY_AFTER] - expected)
-            _demand(
+            _require(
                 error <= 1e-9 * max(abs(before[e]), initial),
                 f"row {e}, bar {bar[e] + 1}: equity is {flow[e, c.EQUITY_AFTER]!r} but fills, marks and booked costs "
                 f"give {expected!r}; money came from nowhere",
             )
         started = (terminated | truncated) & (env.rows.counter[:, c.PENDING_RESET] == 0)
-        _demand(
+        _require(
             bool((env.rows.account[started, c.EQUITY] == initial).all()),
             "a new episode does not start with the initial equity",
         )

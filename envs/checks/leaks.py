@@ -21,8 +21,8 @@ from data.schema import Panel
 from envs.checks.computed import Subject
 from envs.checks.findings import LeakFinding, LeakReport
 from envs.checks.poison import poison_after
-from envs.checks.prefixes import compare
-from envs.checks.trajectory import Policy, Trajectory, projection_policy, run
+from envs.checks.prefixes import compare_prefixes
+from envs.checks.trajectory import ActionFunction, Trajectory, projection_policy, run_trajectory
 from envs.kernel import columns as c
 from envs.market import Market
 
@@ -41,7 +41,7 @@ def leak_check(
     env_factory: EnvFactory,
     panel: Panel,
     *,
-    policy: Policy | None = None,
+    policy: ActionFunction | None = None,
     num_cuts: int = 3,
     num_steps: int = 400,
     seed: int = 0,
@@ -77,7 +77,7 @@ def find_leaks(
     env_factory: EnvFactory,
     panel: Panel,
     *,
-    policy: Policy | None = None,
+    policy: ActionFunction | None = None,
     num_cuts: int = 3,
     num_steps: int = 400,
     seed: int = 0,
@@ -86,13 +86,13 @@ def find_leaks(
     """As `leak_check`, but return the report in any case."""
     env = env_factory(panel)
     policy = policy or projection_policy(env, seed)
-    base = run(env, num_steps, policy=policy)
+    base = run_trajectory(env, num_steps, policy=policy)
     cuts = cut_bars(panel, base, num_cuts)
     findings: list[LeakFinding] = []
     compared = 0
     for cut in cuts:
         poisoned_env = env_factory(poison_after(panel, cut, seed))
-        other = run(poisoned_env, num_steps, actions=base.actions)
+        other = run_trajectory(poisoned_env, num_steps, actions=base.actions)
         found = [*market_findings(env, poisoned_env, cut), *observation_findings(env, base, other, cut)]
         found += action_findings(base, other, policy, cut)
         found += fill_findings(base, other, cut)
@@ -102,8 +102,8 @@ def find_leaks(
     report = LeakReport(cut_bars=tuple(cuts), bars_compared=compared, findings=root_causes(findings))
     if findings or market_seconds <= 0.0 or not hasattr(env, "market"):
         return report
-    compared_market = compare(
-        market_subject(env_factory, env.market, fixed_bars=int(base.bar.min()) + 1),
+    compared_market = compare_prefixes(
+        env_subject(env_factory, env.market, fixed_bars=int(base.bar.min()) + 1),
         panel,
         seed=seed,
         max_seconds=market_seconds,
@@ -176,7 +176,7 @@ def market_columns(market: Market) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(kind for kind, _ in pairs), tuple(name for _, name in pairs)
 
 
-def market_subject(env_factory: EnvFactory, market: Market, fixed_bars: int) -> Subject:
+def env_subject(env_factory: EnvFactory, market: Market, fixed_bars: int) -> Subject:
     """What an env reads, built from raw bars each time; bars before `fixed_bars` stay, for the normaliser."""
     kinds, names = market_columns(market)
     return Subject(
@@ -233,7 +233,7 @@ def _unbroken(base: Trajectory, cut: int) -> NDArray[np.bool_]:
     return ~np.maximum.accumulate(later, axis=0)
 
 
-def action_findings(base: Trajectory, other: Trajectory, policy: Policy, cut: int) -> list[LeakFinding]:
+def action_findings(base: Trajectory, other: Trajectory, policy: ActionFunction, cut: int) -> list[LeakFinding]:
     """Ask the policy again with the observations of the poisoned run."""
     allowed = (base.bar <= cut) & _unbroken(base, cut)
     for step, action in enumerate(base.actions):

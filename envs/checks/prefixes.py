@@ -43,7 +43,7 @@ class Compared:
     sampling: Sampling | None
 
 
-def compare(
+def compare_prefixes(
     subject: Subject,
     panel: Panel,
     *,

@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-Policy = Callable[[NDArray[np.float32]], NDArray[Any]]
+ActionFunction = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +43,7 @@ class Trajectory:
     fills: list[list[Fill]]
 
 
-def projection_policy(env: gymnasium.vector.VectorEnv, seed: int) -> Policy:
+def projection_policy(env: gymnasium.vector.VectorEnv, seed: int) -> ActionFunction:
     """Deterministic policy whose action depends on every entry of the observation, for any action space."""
     rng = np.random.default_rng(seed)
     space = env.single_action_space
@@ -79,8 +79,12 @@ def current_bar(env: Any) -> NDArray[np.int64]:
     return np.array(env.current_bar, dtype=np.int64)
 
 
-def run(
-    env: Any, num_steps: int, *, policy: Policy | None = None, actions: list[NDArray[Any]] | None = None
+def run_trajectory(
+    env: Any,
+    num_steps: int,
+    *,
+    policy: ActionFunction | None = None,
+    actions: list[NDArray[Any]] | None = None,
 ) -> Trajectory:
     """Step an env by a policy, or replay `actions`. Ended rows go on with whatever the env's autoreset does."""
     if hasattr(env, "set_logging"):

@@ -27,7 +27,7 @@ from evaluation.report.page_tables import (
     percent,
     stress_rows,
     trade_rows,
-    training_rows,
+    training_health_rows,
 )
 from evaluation.scoring.walk_forward import ORACLE, WalkForwardResult
 from evaluation.statistics import metrics
@@ -70,7 +70,7 @@ def write_report(
         settings=settings,
         provenance=list(provenance.items()),
         notes=notes,
-        training=training_rows(training or {}),
+        training=training_health_rows(training or {}),
         periods=f"{result.panel.periods_per_year:,.0f}",
         **_head(result, summary, verdict),
         **_equity(result),

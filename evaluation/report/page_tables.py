@@ -111,7 +111,7 @@ def folds_rows(folds: pd.DataFrame, baselines: Sequence[str]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows}
 
 
-def training_rows(training: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:
+def training_health_rows(training: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:
     """A row per fold that was trained: whether its updates stayed in their healthy ranges, and how often not."""
     return [
         {

@@ -107,7 +107,7 @@ def scored_window(fold: Fold) -> Window:
     return Window(start_bar=fold.test.start, stop_bar=fold.test.stop)
 
 
-def training_windows(fold: Fold, market: Market, config: PortfolioEnvConfig) -> list[Window]:
+def in_sample_windows(fold: Fold, market: Market, config: PortfolioEnvConfig) -> list[Window]:
     """The training bars cut into windows as long as the test one, so that all run as one batch.
 
     Bars before the features' lookback and the warm-up are left out; the remainder is dropped from the start.
@@ -155,7 +155,7 @@ def score_fold(
         scored, recording, stress, in_sample = _run_script(fold, policy, market, config, scoring)
     else:
         scored = evaluation_config(config)
-        inside = training_windows(fold, market, scored) if scoring.in_sample else []
+        inside = in_sample_windows(fold, market, scored) if scoring.in_sample else []
         recording, stress, in_sample = _run_scenarios(policy, market, scored, scoring, test, inside)
     schedules = _schedules(fold, recording, panel, market, scored, scoring, seed) | dict(more_baselines or {})
     if oracle_direction is not None:
@@ -260,7 +260,7 @@ def _run_script(
     scored = evaluation_config(plan.config)
     policy = planned_policy([plan], scored, len(_scenarios(scoring, scored.action.scheme)))
     recording, stress, _ = _run_scenarios(policy, market, scored, scoring, test, [])
-    inside = training_windows(fold, market, scored) if scoring.in_sample else []
+    inside = in_sample_windows(fold, market, scored) if scoring.in_sample else []
     in_sample = run_schedules(
         {"script": script},
         market,

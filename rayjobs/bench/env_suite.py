@@ -21,7 +21,7 @@ from envs.episodes import Window
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from rayjobs.bench.env_peers import peer_rows
-from rayjobs.bench.env_workload import everything_on, impact, plain, random_market
+from rayjobs.bench.env_workload import everything_on, impact, plain_config, random_market
 from rayjobs.bench.numpy_env.full import NumpyFullEnv
 from rayjobs.bench.numpy_env.plain import NumpyPlainEnv
 
@@ -115,16 +115,16 @@ def rate_rows(seconds: float) -> list[Row]:
     NumPy pays per expression, whatever the number of rows: 256 is what an env runner has by default.
     """
     rich, bare = (
-        random_market(config, num_assets=4, num_features=15) for config in (everything_on(), plain())
+        random_market(config, num_assets=4, num_features=15) for config in (everything_on(), plain_config())
     )
     window = Window(start_bar=rich.first_bar + 1, stop_bar=rich.num_bars)
     rows = []
     for num_envs in (1024, 256):
         full = NumpyFullEnv(rich, everything_on(), num_envs=num_envs, window=window)
-        small = NumpyPlainEnv(bare, plain(), num_envs=num_envs)
+        small = NumpyPlainEnv(bare, plain_config(), num_envs=num_envs)
         for work, market, config, env in (
             ("everything on", rich, everything_on(), full),
-            ("spread and fee", bare, plain(), small),
+            ("spread and fee", bare, plain_config(), small),
         ):
             ours, theirs = rates_in_turn(
                 partial(our_rate, market, config, num_envs, seconds / TURNS),
@@ -165,7 +165,7 @@ def memory_rows() -> list[Row]:
     """Bytes of one more env row at 4 and at 50 assets; its observation comes on top."""
     rows = []
     for num_assets in (4, 50):
-        for name, config in (("plain", plain()), ("everything on", everything_on())):
+        for name, config in (("plain", plain_config()), ("everything on", everything_on())):
             market = random_market(config, num_assets=num_assets, num_features=60, num_bars=500)
             size = bytes_per_env(market, config)
             rows.append(
@@ -195,12 +195,12 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
 
 def _peer_comparison(seconds: float, cache_dir: str) -> list[Row]:
     rows = []
-    one = random_market(plain(), num_assets=1, num_features=50)
-    thirty = random_market(plain(), num_assets=30, num_features=8)
+    one = random_market(plain_config(), num_assets=1, num_features=50)
+    thirty = random_market(plain_config(), num_assets=30, num_features=8)
     bare = random_market(impact(), num_assets=1, num_features=1)
     ours = {
-        "TorchTrade": (our_rate(one, plain(), 1024, seconds), 1024),
-        "FinRL": (our_rate(thirty, plain(), 256, seconds), 256),
+        "TorchTrade": (our_rate(one, plain_config(), 1024, seconds), 1024),
+        "FinRL": (our_rate(thirty, plain_config(), 256, seconds), 256),
         "mbt_gym": (our_rate(bare, impact(), 1024, seconds), 1024),
     }
     for peer in peer_rows(cache_dir, seconds):

@@ -58,7 +58,7 @@ def random_market(
     return Market.build(panel, features, instruments, context_in_use(context, config, panel, instruments))
 
 
-def plain() -> PortfolioEnvConfig:
+def plain_config() -> PortfolioEnvConfig:
     """Spread, fee, participation cap, gross cap; reward from equity."""
     terms = {**dict.fromkeys(REWARD_TERMS, 0.0), "net_return": 1.0}
     return PortfolioEnvConfig(
@@ -128,7 +128,7 @@ def plain() -> PortfolioEnvConfig:
 
 def impact() -> PortfolioEnvConfig:
     """Spread, fee and market impact on an order in every bar: toward a target weight."""
-    base = plain()
+    base = plain_config()
     return replace(
         base, action=replace(base.action, scheme="weights"), costs=replace(base.costs, impact_coefficient=1.0)
     )
@@ -136,7 +136,7 @@ def impact() -> PortfolioEnvConfig:
 
 def everything_on() -> PortfolioEnvConfig:
     """All costs, barriers, limits and reward terms at once."""
-    base = plain()
+    base = plain_config()
     return replace(
         base,
         sizing=replace(base.sizing, rule="volatility_target"),

@@ -26,7 +26,7 @@ from policies.action_distribution import DistributionSpec
 from policies.checkpoint import PolicyContract, TrainedPolicy
 from policies.networks import NetworkConfig
 from rayjobs.bench.env_suite import Row, pin_thread, row
-from rayjobs.bench.env_workload import plain, random_market
+from rayjobs.bench.env_workload import plain_config, random_market
 
 NUM_ASSETS, NUM_FOLDS, NUM_FEATURES = 8, 16, 16
 
@@ -45,8 +45,12 @@ def random_policy(market: Market, units: int) -> TrainedPolicy:
         action_masks=False,
         compiled="auto",
     )
-    env = PortfolioEnv(market, plain(), windows=[Window(start_bar=100, stop_bar=market.num_bars)], seed=0)
-    spec = DistributionSpec.for_space(action_space(plain().action, NUM_ASSETS), network.weights_distribution)
+    env = PortfolioEnv(
+        market, plain_config(), windows=[Window(start_bar=100, stop_bar=market.num_bars)], seed=0
+    )
+    spec = DistributionSpec.for_space(
+        action_space(plain_config().action, NUM_ASSETS), network.weights_distribution
+    )
     contract = PolicyContract(
         layout=env.layout,
         feature_hash=market.feature_hash,
@@ -76,7 +80,7 @@ class TorchPolicy:
 
 def single_rate(policy: Any, market: Market, window: Window, bars: int) -> float:
     """Bars a second of one env stepped by itself."""
-    env = PortfolioEnv(market, evaluation_config(plain()), windows=[window], seed=0)
+    env = PortfolioEnv(market, evaluation_config(plain_config()), windows=[window], seed=0)
     observation, _ = env.reset()
     state = policy.initial_state(1)
     returns = []
@@ -90,7 +94,7 @@ def single_rate(policy: Any, market: Market, window: Window, bars: int) -> float
 
 def batch_rate(policy: Any, market: Market, windows: list[Window], recorded: bool) -> float:
     """Bars a second of all windows as one batch, summed over windows."""
-    env = whole_window_env(market, evaluation_config(plain()), windows)
+    env = whole_window_env(market, evaluation_config(plain_config()), windows)
     began = time.process_time()
     record_rows(policy, env, range(len(windows)) if recorded else ())
     return sum(window.num_bars for window in windows) / (time.process_time() - began)
@@ -108,7 +112,9 @@ def best_in_turn(measures: Mapping[str, Callable[[], float]], repetitions: int) 
 def rows_for(units: int, bars: int, repetitions: int) -> list[Row]:
     """Rates of one size of policy."""
     num_bars = NUM_FOLDS * bars + 101
-    market = random_market(plain(), num_assets=NUM_ASSETS, num_features=NUM_FEATURES, num_bars=num_bars)
+    market = random_market(
+        plain_config(), num_assets=NUM_ASSETS, num_features=NUM_FEATURES, num_bars=num_bars
+    )
     windows = [
         Window(start_bar=100 + fold * bars, stop_bar=100 + (fold + 1) * bars) for fold in range(NUM_FOLDS)
     ]

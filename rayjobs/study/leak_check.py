@@ -22,7 +22,7 @@ from envs.checks.computed import Subject
 from envs.checks.findings import LeakFinding
 from envs.checks.leaks import BAR_NAMES, CONTEXT_NAMES, LeakReport, find_leaks, market_arrays, root_causes
 from envs.checks.poison import poison_after
-from envs.checks.prefixes import Compared, compare
+from envs.checks.prefixes import Compared, compare_prefixes
 from envs.checks.redraw import Redraw
 from envs.kernel import columns as c
 from envs.market import Market
@@ -119,7 +119,7 @@ def _digest(study: Study) -> str:
 
 def compare_columns(study: Study, max_seconds: float) -> list[Compared]:
     """Each feature, and the market's bars and context, at cuts of their own over all bars of the study."""
-    subjects = [*feature_subjects(study), market_subject(study)]
+    subjects = [*feature_subjects(study), simulated_bars(study)]
     LOG.info("looking for leaks: every feature computed again with the bars after thousands of cuts redrawn")
     seed, started, found = study.config.seed % 2**32, time.process_time(), []
     redraw = Redraw(study.panel, seed)
@@ -127,7 +127,7 @@ def compare_columns(study: Study, max_seconds: float) -> list[Compared]:
         left = max(max_seconds - (time.process_time() - started), 0.0)
         # What is slow takes no more than an even share of what is left.
         share = left / (len(subjects) - number)
-        found.append(compare(subject, study.panel, seed=seed + number, max_seconds=share, redraw=redraw))
+        found.append(compare_prefixes(subject, study.panel, seed=seed + number, max_seconds=share, redraw=redraw))
         took = time.process_time() - started
         LOG.debug("%s compared after %.1f s", subject.label, took)
     return found
@@ -156,7 +156,7 @@ def feature_subjects(study: Study) -> list[Subject]:
     return subjects
 
 
-def market_subject(study: Study) -> Subject:
+def simulated_bars(study: Study) -> Subject:
     """The bars as the simulator holds them, and its context: marks, ATR, volatility, volume, funding, splits."""
     panel, context = study.panel, study_context(study)
     instruments = study.config.instruments.for_symbols(panel.symbols)
@@ -233,7 +233,7 @@ def on_bars(study: Study, panel: Panel) -> Study:
     return replace(study, panel=panel, features=features, oracle_direction=None)
 
 
-def leak_check(study: Study, fold: Fold) -> LeakReport:
+def tell_leaks(study: Study, fold: Fold) -> LeakReport:
     """As `leak_report`, and say at once when something leaks: the gate will refuse whatever is trained on it."""
     report = leak_report(study, fold)
     if not report.clean or not report.sufficient or report.notes:

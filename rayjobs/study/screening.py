@@ -68,12 +68,12 @@ def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedDat
     features = compute_features(panel, config.features.enabled)
     check_folds(settings, panel.num_bars, features.lookback_bars)
     stated = statements_of(config.data)
-    suspects = () if is_synthetic(config) else foreknown_features(panel, features, settings)
+    suspects = () if is_synthetic(config) else suspected_features(panel, features, settings)
     suspects = tuple(suspect for suspect in suspects if suspect.column not in stated)
     return ScreenedData(panel=panel, features=features, suspects=suspects)
 
 
-def foreknown_features(
+def suspected_features(
     panel: Panel, features: FeatureSet, settings: ScreeningConfig
 ) -> tuple[Foreknown, ...]:
     """Features whose rank correlation with the next bar's return has |t| > 10 in every fold's test window."""

@@ -11,7 +11,7 @@ from random_markets import random_panel
 
 from data.schema import Panel
 from envs.checks.computed import Subject
-from envs.checks.prefixes import compare
+from envs.checks.prefixes import compare_prefixes
 from envs.checks.redraw import DOWN, GONE, UP, VARIANTS, Redraw
 from envs.checks.sampling import Sampling, detectable_bars, needed_rows, required_bars
 
@@ -28,7 +28,7 @@ def result(function, lookback=1, panel=PANEL, **options):
     subject = Subject(
         label="x", kinds=("feature",), names=("x",), lookback_bars=lookback, compute=computed, **options
     )
-    return compare(subject, panel, seed=1)
+    return compare_prefixes(subject, panel, seed=1)
 
 
 def ahead(values, bars=1):
@@ -147,7 +147,7 @@ def test_a_feature_that_is_too_slow_is_not_taken_for_checked():
     subject = Subject(
         label="x", kinds=("feature",), names=("x",), lookback_bars=1, compute=lambda p: change(p)[..., None]
     )
-    compared = compare(subject, PANEL, max_seconds=0.0)
+    compared = compare_prefixes(subject, PANEL, max_seconds=0.0)
     assert "is too slow" in compared.notes[0]
     assert not compared.sampling.sufficient
 

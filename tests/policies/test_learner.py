@@ -17,7 +17,7 @@ from toy_envs import NoiseVectorEnv, toy_config, toy_spaces
 from policies.fragment import Moments
 from policies.learner import SequenceColumns
 from policies.sampler import FragmentEnvRunner
-from policies.schedules import LearningRateControl, Schedule
+from policies.schedules import LearningRateControl, TrainingSchedule
 
 ENVS, LENGTH, SEQUENCE = 6, 8, 4
 CPU = torch.device("cpu")
@@ -185,7 +185,7 @@ def test_gradients_that_are_not_finite_leave_the_weights_as_they_were(fragment):
 
 
 def test_scheduled_values_are_those_of_the_step_count(fragment):
-    clip = Schedule(kind="linear", initial=0.2, final=0.1)
+    clip = TrainingSchedule(kind="linear", initial=0.2, final=0.1)
     learner = a_learner(
         {"lr": [[0, 1e-3], [1000, 0.0]], "entropy_coeff": [[0, 0.01], [1000, 0.0]]},
         clip_schedule=clip,

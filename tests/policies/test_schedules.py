@@ -10,7 +10,7 @@ from policies.schedules import (
     CostCurriculum,
     KLPenalty,
     LearningRateControl,
-    Schedule,
+    TrainingSchedule,
     adapted_learning_rate_factor,
 )
 
@@ -23,15 +23,15 @@ CONTROL = LearningRateControl(
     ("kind", "values"), [("constant", [4, 4, 4]), ("linear", [4, 3, 0]), ("cosine", [4, 3.4142, 0])]
 )
 def test_a_schedule_goes_from_its_first_to_its_last_value(kind, values):
-    schedule = Schedule(kind=kind, initial=4.0, final=0.0)
+    schedule = TrainingSchedule(kind=kind, initial=4.0, final=0.0)
     # A quarter of the way: linear 4 - 4 / 4; cosine 4 x (1 + cos 45 degrees) / 2.
     assert [schedule.at(share) for share in (0.0, 0.25, 1.0)] == pytest.approx(values, abs=1e-4)
 
 
 def test_rllibs_form_holds_the_same_values():
-    assert Schedule(kind="constant", initial=2.0, final=0.0).points(100) == 2.0
-    assert Schedule(kind="linear", initial=2.0, final=1.0).points(100) == [[0, 2.0], [100, 1.0]]
-    points = Schedule(kind="cosine", initial=1.0, final=0.0).points(320)
+    assert TrainingSchedule(kind="constant", initial=2.0, final=0.0).points(100) == 2.0
+    assert TrainingSchedule(kind="linear", initial=2.0, final=1.0).points(100) == [[0, 2.0], [100, 1.0]]
+    points = TrainingSchedule(kind="cosine", initial=1.0, final=0.0).points(320)
     assert points[16] == [160, pytest.approx(0.5)]
 
 
@@ -57,8 +57,8 @@ def test_without_a_target_kl_moves_nothing():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Schedule(kind="step", initial=1.0, final=0.0), "choose constant, linear or cosine"),
-        (lambda: Schedule(kind="linear", initial=-1.0, final=0.0), "neither may be negative"),
+        (lambda: TrainingSchedule(kind="step", initial=1.0, final=0.0), "choose constant, linear or cosine"),
+        (lambda: TrainingSchedule(kind="linear", initial=-1.0, final=0.0), "neither may be negative"),
         (lambda: dataclasses.replace(CONTROL, kl_target=0.0), "kl_target is 0.0; it must be positive"),
         (lambda: dataclasses.replace(CONTROL, kl_step=1.0), "kl_step is 1.0; it must be above 1"),
         (lambda: dataclasses.replace(CONTROL, minimum=1.0), "the minimum not above the maximum"),

@@ -13,14 +13,15 @@ from rayjobs.monitoring.tracking import tracker
 from rayjobs.replay.run_seal import seal_run
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.entered_look import trained_look
 from rayjobs.study.evidence import trial_evidence
 from rayjobs.study.fold import FoldOutcome, Study
-from rayjobs.study.leak_check import leak_check
+from rayjobs.study.leak_check import tell_leaks
 from rayjobs.study.load import load_study
 from rayjobs.study.report import report_study
-from rayjobs.training.checkpoints import RECORD_FILE, TrainingRecord
+from rayjobs.training.checkpoints import TrainingRecord
 
 
 def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES) -> Path:
@@ -40,7 +41,7 @@ def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRID
         tracker(config.tracking, run_directory=run.path, experiment="small", values={}) as log,
     ):
         with trained_look(study, values, folds, run.path, ledger) as trial:
-            leaks = leak_check(study, folds[0])
+            leaks = tell_leaks(study, folds[0])
             seeds = {config.seed: [_fold(study, fold, run.path) for fold in folds]}
             for seed in range(config.seed + 1, config.seed + config.trainer.num_seeds):
                 other = replace(study, config=replace(config, seed=seed))
@@ -64,5 +65,5 @@ def _fold(study: Study, fold, run: Path) -> FoldOutcome:
         validations_since_cut=0,
         finished=True,
     )
-    (checkpoint / RECORD_FILE).write_text(json.dumps(asdict(record)))
+    (checkpoint / CHECKPOINT_RECORD).write_text(json.dumps(asdict(record)))
     return outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.report.page_tables import training_rows
+from evaluation.report.page_tables import training_health_rows
 from evaluation.report.training_health import flag_shares, health_sentence, is_healthy
 
 
@@ -24,7 +24,7 @@ def test_the_odd_update_is_healthy_and_half_of_them_is_not():
 
 
 def test_the_report_has_a_row_per_trained_fold_and_none_for_a_script():
-    table = training_rows({1: rows("KL low", "KL low"), 0: rows(""), 2: []})
+    table = training_health_rows({1: rows("KL low", "KL low"), 0: rows(""), 2: []})
     assert [(row["fold"], row["word"], row["style"]) for row in table] == [
         ("0", "healthy", "pass"),
         ("1", "look", "warn"),

@@ -9,12 +9,11 @@ import pytest
 from scoring_settings import scoring_config
 
 from evaluation.artefacts.summary import summarise
-from evaluation.scoring.fold import score_fold, training_windows
+from evaluation.scoring.fold import in_sample_windows, score_fold
 from evaluation.scoring.walk_forward import (
     WalkForwardResult,
     ordered_folds,
     refuse_overlap,
-    run_walk_forward,
     window_return,
 )
 from evaluation.windows.splits import Fold, WalkForward
@@ -35,12 +34,12 @@ class FollowSignal:
 
 @pytest.fixture(scope="module")
 def study(signal_world):
-    return run_walk_forward(signal_world.panel, FOLDS, scorer(signal_world))
+    return chained(signal_world, FOLDS)
 
 
-def scorer(world):
-    def run(fold):
-        return score_fold(
+def chained(world, folds):
+    scored = [
+        score_fold(
             fold,
             FollowSignal(),
             world.panel,
@@ -50,21 +49,20 @@ def scorer(world):
             seed=7,
             oracle_direction=world.oracle_direction,
         )
-
-    return run
+        for fold in folds
+    ]
+    return WalkForwardResult(panel=world.panel, folds=tuple(scored))
 
 
 def test_folds_in_reverse_order_give_the_same_numbers(study, signal_world):
-    again = run_walk_forward(
-        signal_world.panel, FOLDS, scorer(signal_world), fold_order=[f.index for f in reversed(FOLDS)]
-    )
+    again = chained(signal_world, ordered_folds(FOLDS, fold_order=[f.index for f in reversed(FOLDS)]))
     np.testing.assert_array_equal(again.net_return, study.net_return)
     for name in study.baseline_names:
         np.testing.assert_array_equal(again.baseline_return(name), study.baseline_return(name))
 
 
 def test_a_fold_alone_equals_the_fold_in_sequence(study, signal_world):
-    alone = run_walk_forward(signal_world.panel, FOLDS, scorer(signal_world), only_fold=2)
+    alone = chained(signal_world, ordered_folds(FOLDS, only_fold=2))
     part = study.fold_index == 2
     np.testing.assert_array_equal(alone.net_return, study.net_return[part])
     np.testing.assert_array_equal(alone.baseline_return("random"), study.baseline_return("random")[part])
@@ -86,7 +84,7 @@ def test_costs_are_in_the_stressed_returns_twice(study):
 
 def test_in_sample_windows_stay_inside_the_training_window(signal_world):
     for fold in FOLDS:
-        windows = training_windows(fold, signal_world.market, signal_world.config)
+        windows = in_sample_windows(fold, signal_world.market, signal_world.config)
         assert windows[-1].stop_bar == fold.train.stop
         assert all(fold.train.start <= w.start_bar and w.stop_bar <= fold.train.stop for w in windows)
 
