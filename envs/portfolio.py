@@ -88,19 +88,19 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.recorder: Any = None
         self._mode = _MODES[autoreset_mode]
         self._rule = rule_vector(config, market)
-        self._instrument = instrument_matrix(config, market)
+        self.instrument = instrument_matrix(config, market)
         self._seed = np.uint64(int(seed) % 2**64)
         own = config.reward.function
         self._reward_function = reward or (None if own is None else import_callable(own, "reward.function"))
         self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
         # To the kernel named tuples go as plain ones, see `step_rows`.
-        self._market_arrays = tuple(_market_arrays(market, self._instrument))
+        self._market_arrays = tuple(_market_arrays(market, self.instrument))
         self._episode_windows = episode_windows(market, config, self.windows)
         self._allocate_outputs()
         self._bounds = thread_bounds(self.num_envs, num_threads)
         width, var_bars = market.bars.shape[2], self.rows.below.shape[1]
         self._scratch = [
-            tuple(scratch_arrays(self._instrument, width, self.num_assets, self.layout.size, var_bars))
+            tuple(scratch_arrays(self.instrument, width, self.num_assets, self.layout.size, var_bars))
             for _ in self._bounds[1:]
         ]
         self._pool = ThreadPoolExecutor(len(self._bounds) - 1) if len(self._bounds) > 2 else None
@@ -316,6 +316,20 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._seed = np.uint64(state["seed"])
         self._ended = list(state["ended"])
         self._started = state["started"]
+
+    @property
+    def last_reward(self) -> NDArray[np.float64]:
+        """(E,) reward of the last step, in the env's own buffer."""
+        return self._reward
+
+    @property
+    def ended_rows(self) -> NDArray[np.float64]:
+        """(E, columns of ENDED_NAMES) statistics of each row's last episode that ended, in the env's own buffer."""
+        return self._ended_rows
+
+    def step_buffers(self) -> tuple[NDArray[Any], ...]:
+        """What a step reads and writes beside the rows and the observations: actions, rewards, flags, ended rows."""
+        return self._actions, self._reward, self._flags, self._ended_rows
 
     @property
     def current_bar(self) -> NDArray[np.int64]:

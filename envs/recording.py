@@ -83,7 +83,7 @@ class _Steps:
         """Copy the step that the env has just made."""
         self._make_room()
         step = StepArrays(
-            flow=env.rows.flow, decisions=env.decision_log, reward=env._reward, fills=env.fill_log
+            flow=env.rows.flow, decisions=env.decision_log, reward=env.last_reward, fills=env.fill_log
         )
         recorded = RecordedArrays(**self._arrays)
         self.num_fills = record_step(
@@ -178,7 +178,7 @@ class Recorder:
         initial = self.env.config.initial_equity
         equity = np.concatenate([[initial], flow[:, c.EQUITY_AFTER]])
         market = self.env.market
-        point = self.env._instrument[symbols, c.MULTIPLIER]
+        point = self.env.instrument[symbols, c.MULTIPLIER]
         units = decisions[:, :, c.LOG_UNITS]
         notional = units * market.mark[bar][:, symbols] * point
         fills = stacked.fills_of(row, bar, decisions, int(self._latency[row]))

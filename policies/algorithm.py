@@ -138,11 +138,11 @@ class PortfolioPPO(PPO):
 
     def training_step(self) -> None:
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER), reduce="mean", window=1):
-            fragments = self._sample()
+            fragments = self.sample_fragments()
         moments = sum((f.advantage_moments() for f in fragments), start=Moments(0.0, 0.0, 0.0))
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER), reduce="mean", window=1):
             results = self.learner_group.update(
-                **self._shards(fragments),
+                **self.shards(fragments),
                 timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._env_steps},
                 num_epochs=self.config.num_epochs,
                 minibatch_size=self.config.minibatch_size,
@@ -154,7 +154,7 @@ class PortfolioPPO(PPO):
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER), reduce="mean", window=1):
             self._send_weights()
 
-    def _sample(self) -> list[Fragment]:
+    def sample_fragments(self) -> list[Fragment]:
         """One fragment per env runner; what a runner that died left out, the others or its successor sample again."""
         scale, group = self.cost_scale(), self.env_runner_group
         if group.num_remote_workers() == 0:
@@ -206,7 +206,8 @@ class PortfolioPPO(PPO):
         """Multiply the learning rate by ``factor`` from the next update on, on top of its schedule."""
         self.learner_group.foreach_learner(lambda learner: learner.scale_learning_rate(factor))
 
-    def _shards(self, fragments: list[Fragment]) -> dict[str, Any]:
+    def shards(self, fragments: list[Fragment]) -> dict[str, Any]:
+        """The fragments as the learner group's `update` takes them, split by env where there are several learners."""
         if self.config.num_learners == 0:
             return {"batch": fragments}
         split = [fragment.split_envs(self.config.num_learners) for fragment in fragments]
@@ -214,9 +215,12 @@ class PortfolioPPO(PPO):
 
     def _send_weights(self) -> None:
         if self.env_runner_group.num_remote_workers() == 0 and self.config.num_learners == 0:
-            learner = self.learner_group._learner
-            trained = learner.module[DEFAULT_MODULE_ID].unwrapped()
-            self.env_runner.module.load_state_dict(trained.state_dict())
+            sampling = self.env_runner.module
+            self.learner_group.foreach_learner(
+                lambda learner: sampling.load_state_dict(
+                    learner.module[DEFAULT_MODULE_ID].unwrapped().state_dict()
+                )
+            )
             return
         self.env_runner_group.sync_weights(
             from_worker_or_learner_group=self.learner_group, inference_only=True

@@ -186,7 +186,7 @@ def minimum_variance(panel: Panel, *, lookback_bars: int, hold_bars: int) -> Flo
 
 
 def flip(panel: Panel) -> FloatArray:
-    """Long after even bars and short after odd ones: the dearest policy there is."""
+    """Long after even bars and short after odd ones: no policy costs more."""
     sides = np.where(np.arange(panel.num_bars) % 2 == 0, 1.0, -1.0)
     return np.repeat(sides[:, None], panel.num_assets, axis=1)
 

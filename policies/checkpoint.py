@@ -116,19 +116,19 @@ class TrainedPolicy:
 
     def __init__(self, contract: PolicyContract, weights: dict[str, torch.Tensor]) -> None:
         self.contract = contract
-        self._network = contract.actions.network(contract.layout, contract.network)
+        self.network = contract.actions.network(contract.layout, contract.network)
         try:
-            self._network.load_state_dict(weights)
+            self.network.load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(f"the weights do not fit the network of their contract: {error}") from error
-        self._network.eval()
-        self._acting = acting_form(self._network, with_values=False)
+        self.network.eval()
+        self._acting = acting_form(self.network, with_values=False)
 
     @property
     def policy_hash(self) -> str:
         """sha256 over the names and bytes of the weights."""
         digest = hashlib.sha256()
-        for name, value in sorted(self._network.state_dict().items()):
+        for name, value in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
             digest.update(value.numpy().tobytes())
         return digest.hexdigest()
@@ -146,7 +146,7 @@ class TrainedPolicy:
         return self.contract.to_json() | {"policy_hash": self.policy_hash}
 
     def initial_state(self, num_envs: int) -> State:
-        return self._network.initial_state(num_envs)
+        return self.network.initial_state(num_envs)
 
     @property
     def masks_actions(self) -> bool:
@@ -193,7 +193,7 @@ class TrainedPolicy:
         text = json.dumps(facts | {"contract_hash": _hash(facts)}, indent=2, allow_nan=False)
         weights, contract = directory / WEIGHTS_FILE, directory / CONTRACT_FILE
         # Whole files or none: a full disk leaves what was there before.
-        save_file(self._network.state_dict(), _partial(weights))
+        save_file(self.network.state_dict(), _partial(weights))
         _partial(contract).write_text(text + "\n")
         os.replace(_partial(weights), weights)
         os.replace(_partial(contract), contract)

@@ -122,7 +122,7 @@ class SequencePPOLearner(PPOTorchLearner):
         self._clip_range: float | None = None
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        parameters = self.get_parameters(self._module[module_id])
+        parameters = self.get_parameters(self.module[module_id])
         optimizer = torch.optim.Adam(parameters, eps=config.adam_epsilon, fused=True)
         self.register_optimizer(
             module_id=module_id, optimizer=optimizer, params=parameters, lr_or_lr_schedule=config.lr
@@ -210,7 +210,7 @@ class SequencePPOLearner(PPOTorchLearner):
         columns = SequenceColumns(
             training_data.batch,
             length,
-            torch.device(self._device),
+            torch.device(self.device),
             mean=advantage_mean,
             spread=advantage_spread,
         )
@@ -238,7 +238,7 @@ class SequencePPOLearner(PPOTorchLearner):
         return {name: column[steps:] for name, column in columns.items()} | {Columns.STATE_IN: states}
 
     def _uncompiled_update(self, batch: dict[str, Any], **kwargs: Any) -> Any:
-        if not (self.config.mixed_precision and torch.device(self._device).type == "cuda"):
+        if not (self.config.mixed_precision and torch.device(self.device).type == "cuda"):
             return super()._uncompiled_update(batch, **kwargs)
         with torch.autocast("cuda", dtype=torch.bfloat16):
             return super()._uncompiled_update(batch, **kwargs)
@@ -270,11 +270,11 @@ class SequencePPOLearner(PPOTorchLearner):
 
     def postprocess_gradients(self, gradients_dict: dict[Any, Tensor]) -> dict[Any, Tensor]:
         """Scale the gradients down to the configured global norm, in one pass."""
-        limit = self.config.grad_clip if self.config.grad_clip is not None else math.inf
         gradients = [gradient for gradient in gradients_dict.values() if gradient is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        if limit < math.inf:
-            torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))
+        if self.config.grad_clip is not None and self.config.grad_clip < math.inf:
+            # RLlib's keys are the parameters, and its values the gradients that these hold.
+            torch.nn.utils.clip_grads_with_norm_(gradients_dict, self.config.grad_clip, norm)
         self._norms.append(norm)
         return gradients_dict
 

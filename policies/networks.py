@@ -132,12 +132,12 @@ class PortfolioNetwork(nn.Module):
         self.num_assets = max(layout.num_assets, 1)
         structured = layout.num_assets > 0
         slices = layout.slices
-        self._per_asset = [slices["market"], slices["position"]] if structured else [slice(0, layout.size)]
-        self._context = slice(slices["account"].start if structured else layout.size, layout.size)
-        inputs = sum(part.stop - part.start for part in self._per_asset) // self.num_assets
+        self.asset_slices = [slices["market"], slices["position"]] if structured else [slice(0, layout.size)]
+        self.context_slice = slice(slices["account"].start if structured else layout.size, layout.size)
+        inputs = sum(part.stop - part.start for part in self.asset_slices) // self.num_assets
         encoder, core = config.encoder_units, config.core_units
         self.encode_asset = nn.Linear(inputs, encoder)
-        account = self._context.stop - self._context.start
+        account = self.context_slice.stop - self.context_slice.start
         # A flat observation is seen whole by its one "asset": there is nothing to add from a context.
         self.encode_context = nn.Linear(encoder + account, encoder) if structured else None
         self.symbols = (
@@ -211,7 +211,7 @@ class PortfolioNetwork(nn.Module):
 
     def _encode(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         """Embed each asset (..., A, M) and the account (..., M); the latter has width 0 for a flat observation."""
-        parts = [observation[..., part].unflatten(-1, (self.num_assets, -1)) for part in self._per_asset]
+        parts = [observation[..., part].unflatten(-1, (self.num_assets, -1)) for part in self.asset_slices]
         encoder, bias = self.encode_asset, self.encode_asset.bias
         bias = bias if self.symbols is None else bias + self.symbols
         asset = self._arithmetic.dense(
@@ -220,7 +220,7 @@ class PortfolioNetwork(nn.Module):
         if self.encode_context is None:
             return asset, observation[..., :0]
         context = self._arithmetic.layer(
-            [_pooled(asset), observation[..., self._context]], self.encode_context, tanh=True
+            [_pooled(asset), observation[..., self.context_slice]], self.encode_context, tanh=True
         )
         return asset, context
 

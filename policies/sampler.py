@@ -39,7 +39,6 @@ from ray.rllib.utils.metrics import (
     SAMPLE_TIMER,
     WEIGHTS_SEQ_NO,
 )
-from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from policies.compiled.inference import acting_form
 from policies.distributions import rule_out
@@ -47,6 +46,7 @@ from policies.episode_log import EpisodeLog
 from policies.fragment import Fragment, generalised_advantages
 from policies.module import PortfolioModule
 from policies.reward_scaling import RewardScaler
+from policies.rllib_private import registered_env
 
 
 class FragmentEnvRunner(EnvRunner, Checkpointable):
@@ -75,8 +75,8 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
         num_envs = self.config.num_envs_per_env_runner
         workers = {"worker_index": self.worker_index or 0, "num_workers": self.num_workers or 0}
         creator = self.config.env
-        if isinstance(creator, str) and _global_registry.contains(ENV_CREATOR, creator):
-            creator = _global_registry.get(ENV_CREATOR, creator)
+        if isinstance(creator, str):
+            creator = registered_env(creator) or creator
         if callable(creator):
             self.env = creator(EnvContext({**self.config.env_config, "num_envs": num_envs}, **workers))
         else:
@@ -136,7 +136,7 @@ class FragmentEnvRunner(EnvRunner, Checkpointable):
     def sample_or_error(self, *, cost_scale: float) -> tuple[Fragment, Any] | Exception:
         """A fragment and its metrics for the driver, or what the env or the network raised.
 
-        RLlib takes an exception for a fault of the machine and starts the runner anew, for ever and without a word.
+        RLlib takes an exception for a fault of the machine and restarts the runner, again and again and without a word.
         """
         try:
             return self.sample(cost_scale=cost_scale), self.get_metrics()

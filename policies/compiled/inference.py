@@ -261,10 +261,10 @@ class CompiledNetwork:
         self._state_units = dict(network.memory.state_units)
         self._with_values = with_values
         self._weights = _Weights.of(network)
-        account = network._context
+        account = network.context_slice
         self._account = np.array([account.start, account.stop])
         self._parts = np.array(
-            [(part.start, (part.stop - part.start) // assets) for part in network._per_asset]
+            [(part.start, (part.stop - part.start) // assets) for part in network.asset_slices]
         )
         block = max(1, BLOCK_ROWS // assets)
         encoder, gates = self._weights.asset_bias.shape[1], len(self._weights.gates_bias)

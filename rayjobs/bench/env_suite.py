@@ -91,7 +91,7 @@ def bytes_per_env(market: Market, config: PortfolioEnvConfig) -> float:
 
     def total(num_envs: int) -> int:
         env = PortfolioVectorEnv(market, config, num_envs=num_envs, windows=[window], seed=0, copy=False)
-        arrays = [*env.rows.arrays().values(), env._actions, env._reward, env._flags, env._ended_rows]
+        arrays = [*env.rows.arrays().values(), *env.step_buffers()]
         return sum(array.nbytes for array in arrays)
 
     return (total(512) - total(256)) / 256

@@ -69,7 +69,7 @@ class TorchPolicy:
     """The same decisions by the torch network, operation by operation."""
 
     def __init__(self, policy: TrainedPolicy) -> None:
-        self._network, self._actions = policy._network, policy.contract.actions
+        self._network, self._actions = policy.network, policy.contract.actions
         self.initial_state = policy.initial_state
 
     def act(self, observation: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
@@ -55,7 +56,6 @@ class SB3Work:
 
 def sb3_trial(work: SB3Work, learning_rate: float, num_threads: int) -> float:
     """Train RecurrentPPO with that many torch threads and return its out-of-sample Sharpe ratio per bar."""
-    import torch
     from sb3_contrib import RecurrentPPO
 
     torch.set_num_threads(num_threads)

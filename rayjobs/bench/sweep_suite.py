@@ -22,8 +22,10 @@ import optuna
 import ray
 
 from rayjobs.bench.sweep_peers import SB3Work, sb3_trial
-from rayjobs.cluster.session import ClusterConfig, ray_session
+from rayjobs.cluster.session import ray_session
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.compose import compose
+from rayjobs.config.typed_config import build_dataclass
 from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.search.proposal.studies import open_study
 from rayjobs.search.space.parameter import Parameter
@@ -180,8 +182,6 @@ def _timed(
 
 
 def _search(values: Mapping[str, Any], num_trials: int, sampler: str) -> SearchConfig:
-    from rayjobs.config.typed_config import build_dataclass
-
     config = build_dataclass(SearchConfig, values, "search")
     return replace(
         config,

@@ -9,7 +9,11 @@ import time
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
+from ray.rllib.algorithms.appo import APPOConfig
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.tune.registry import register_env
 
+from policies.appo_module import TargetPortfolioModule
 from policies.networks import NetworkConfig
 from rayjobs.bench.train_workload import TrainWorkload, bench_env
 
@@ -18,12 +22,6 @@ class StockAPPO:
     """APPO with one remote env runner; batches of ``minibatch_steps`` env steps, one pass each."""
 
     def __init__(self, workload: TrainWorkload, network: NetworkConfig, num_envs: int) -> None:
-        from ray.rllib.algorithms.appo import APPOConfig
-        from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-        from ray.tune.registry import register_env
-
-        from policies.appo_module import TargetPortfolioModule
-
         register_env(
             "bench_appo", lambda context: bench_env(workload, context["num_envs"], AutoresetMode.NEXT_STEP)
         )

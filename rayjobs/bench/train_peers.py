@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from gymnasium.vector import AutoresetMode
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from ray.tune.registry import register_env
 
 from rayjobs.bench.train_workload import TrainWorkload, bench_env
 
@@ -19,10 +22,6 @@ class StockRLlib:
     """
 
     def __init__(self, workload: TrainWorkload, num_envs: int, *, tuned: bool) -> None:
-        from ray.rllib.algorithms.ppo import PPOConfig
-        from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
-        from ray.tune.registry import register_env
-
         register_env(
             "bench", lambda context: bench_env(workload, context["num_envs"], AutoresetMode.NEXT_STEP)
         )

@@ -18,6 +18,7 @@ from typing import Any
 
 import ray
 import torch
+from ray.tune.registry import register_env
 
 from policies.algorithm import PortfolioPPO, PortfolioPPOConfig
 from policies.networks import NetworkConfig
@@ -75,8 +76,6 @@ def bench_network(workload: TrainWorkload) -> NetworkConfig:
 
 def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPPOConfig:
     """`TrainWorkload.num_envs` and ``batch_steps`` are those of one env runner, as ``algo.num_envs`` is."""
-    from ray.tune.registry import register_env
-
     register_env("bench_rayfold", lambda context: bench_env(workload, context["num_envs"]))
     batch_steps = max(1, num_env_runners) * workload.batch_steps
     return (
@@ -208,7 +207,7 @@ def _worker_rows(workload: TrainWorkload, rounds: int) -> list[Row]:
         times, busy = [], []
         for _ in range(rounds + 1):
             before, clock = trainer.worker_cpu_seconds(), time.perf_counter()
-            trainer.algorithm._sample()
+            trainer.algorithm.sample_fragments()
             times.append(time.perf_counter() - clock)
             busy.append(trainer.worker_cpu_seconds() - before)
         trainer.close()

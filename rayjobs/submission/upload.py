@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.submission.ray_packing import packed_files
 
 EXCLUDES = ("/tests/", "/docs/", "/.ci/", "/.git", "/.venv/", "venv", "__pycache__", "*.egg-info/")
 """Never sent, whatever `.gitignore` says; gitignore patterns relative to the working tree."""
 
 NUM_CULPRITS = 5
 MB = 1024 * 1024
-_SILENT = logging.getLogger(f"{__name__}.ray")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +25,11 @@ class UploadedFile:
 
 def files_to_upload(tree: Path) -> list[UploadedFile]:
     """The files that Ray would pack, by Ray's own walk: `.gitignore`, `.rayignore` and `EXCLUDES` are left out."""
-    from ray._private.runtime_env.packaging import _dir_travel, _get_excludes
-
     tree = tree.absolute()
-    found: list[UploadedFile] = []
-
-    def note(path: Path) -> None:
-        if path.is_file():
-            found.append(UploadedFile(path=path.relative_to(tree), size_bytes=path.stat().st_size))
-
-    _dir_travel(tree, [_get_excludes(tree, list(EXCLUDES))], note, include_gitignore=True, logger=_SILENT)
-    return sorted(found, key=lambda file: file.path)
+    return [
+        UploadedFile(path=path.relative_to(tree), size_bytes=path.stat().st_size)
+        for path in packed_files(tree, EXCLUDES)
+    ]
 
 
 def check_upload(tree: Path, max_upload_mb: float) -> float:

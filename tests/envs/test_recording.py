@@ -63,7 +63,7 @@ def test_compiled_trades_have_the_same_bits_as_plain_ones(
         log = env.recorder._recorded.recorded("decisions")[: len(recording.bar), row]
         financing = log[:, :, [c.LOG_FUNDING, c.LOG_BORROW]]
         want = plain_trades(
-            fills, financing, recording.bar, market, recording.symbols, env._instrument[:, c.MULTIPLIER]
+            fills, financing, recording.bar, market, recording.symbols, env.instrument[:, c.MULTIPLIER]
         )
         assert len(trades) == len(want["asset"])
         for name, column in want.items():

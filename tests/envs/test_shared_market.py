@@ -47,7 +47,7 @@ def test_one_more_env_row_takes_at_most_two_kilobytes_beside_its_observation(num
         env = PortfolioVectorEnv(
             market, config, num_envs=num_envs, windows=[Window(start_bar=10, stop_bar=80)], seed=0
         )
-        outputs = [env._actions, env._reward, env._flags, env._ended_rows]
+        outputs = env.step_buffers()
         return sum(array.nbytes for array in [*env.rows.arrays().values(), *outputs])
 
     assert (size(300) - size(200)) / 100 <= 2048

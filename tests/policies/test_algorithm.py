@@ -66,7 +66,7 @@ def network_weights(algorithm):
 
 def test_two_runners_sample_different_fragments_and_all_of_them_count(two_runners):
     before = two_runners.env_steps
-    first, second = two_runners._sample()
+    first, second = two_runners.sample_fragments()
     assert first.num_env_steps == second.num_env_steps == ENVS * FRAGMENT
     assert not np.array_equal(first.observations, second.observations)
     result = two_runners.train()
@@ -109,12 +109,12 @@ def test_a_killed_runner_is_replaced_and_its_steps_are_sampled_again(two_runners
         if two_runners.env_runner_group.num_healthy_remote_workers() == 2:
             break
     assert two_runners.env_runner_group.num_healthy_remote_workers() == 2
-    assert len(two_runners._sample()) == 2
+    assert len(two_runners.sample_fragments()) == 2
 
 
 def test_times_are_those_of_the_last_iteration(monkeypatch):
     algorithm = noise_config().build_algo()
-    sample = algorithm._sample
+    sample = algorithm.sample_fragments
     monkeypatch.setattr(algorithm, "_sample", lambda: time.sleep(2.0) or sample())
     assert algorithm.train()["timers"]["env_runner_sampling_timer"] > 2.0
     monkeypatch.undo()
@@ -127,11 +127,11 @@ def test_two_learners_take_the_step_that_one_takes_on_the_whole_batch():
     two = noise_config(learners=2, grad_clip=0.1, grad_clip_by="global_norm").build_algo()
     two.learner_group.set_state(one.learner_group.get_state())
     start = network_weights(one)
-    fragments = one._sample()
+    fragments = one.sample_fragments()
     moments = sum((fragment.advantage_moments() for fragment in fragments), start=Moments(0, 0, 0))
     for algorithm in (one, two):
         algorithm.learner_group.update(
-            **algorithm._shards(fragments),
+            **algorithm.shards(fragments),
             timesteps={},
             num_epochs=2,
             minibatch_size=None,

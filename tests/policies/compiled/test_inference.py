@@ -188,7 +188,7 @@ def test_an_exported_policy_acts_by_the_compiled_form_and_as_torch_would():
     observation, state = inputs(64, 3)
     observation = observation.numpy()
     actions, _ = policy.act(observation, state)
-    policy._acting = policy._network
+    policy._acting = policy.network
     expected, _ = policy.act(observation, state)
     np.testing.assert_array_equal(actions, expected)
     assert len(np.unique(actions)) == 3

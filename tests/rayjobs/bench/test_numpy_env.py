@@ -159,7 +159,7 @@ def assert_same_step(kernel, ours, expected, got) -> None:
             infos["final_obs"][ended], expected[4]["final_obs"][ended], rtol=1e-6, atol=1e-6
         )
         np.testing.assert_allclose(
-            ours.accounts.ended[:, ended].T, kernel._ended_rows[ended], rtol=1e-9, atol=1e-9
+            ours.accounts.ended[:, ended].T, kernel.ended_rows[ended], rtol=1e-9, atol=1e-9
         )
 
 
