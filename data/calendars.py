@@ -57,7 +57,7 @@ class BarGrid:
 
 @lru_cache(maxsize=8)
 def _exchange(calendar: str) -> Any:
-    import pandas_market_calendars as market_calendars
+    import pandas_market_calendars as market_calendars  # slow, and a market that never closes needs none
 
     known = market_calendars.get_calendar_names()
     if calendar not in known:

@@ -19,6 +19,7 @@ from rayjobs.entry import reading_input, run_entry_point
 
 def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
     """Read back, score, report; ``values`` is ``conf/evaluate.yaml``, ``changes`` are for the run's configuration."""
+    from evaluation.report.tearsheet import require_quantstats
     from rayjobs.config.typed_config import build_dataclass
     from rayjobs.replay.finished_run import open_run
     from rayjobs.replay.report import evaluation_directory, report_evaluation
@@ -32,8 +33,6 @@ def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
     with reading_input():
         plan = plan_rescoring(run, changed, settings)
         if settings.tearsheet:
-            from evaluation.report.tearsheet import require_quantstats
-
             require_quantstats()
     ledger = open_ledger(plan.study.config.ledger)
     with (

@@ -17,7 +17,7 @@ from rayjobs.config.compose import compose_command_line
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.entry import run_entry_point
-from rayjobs.submission.job_command import job_command, split_for_job
+from rayjobs.submission.job_command import JobCommand, job_command, split_for_job
 from rayjobs.submission.settings import SubmitConfig, cluster_config
 
 LOG = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ def submit(values: dict[str, Any], arguments: Sequence[str]) -> ExitCode:
         raise ConfigError(
             "cluster.storage: missing; give a place that all nodes reach, cluster.storage=s3://BUCKET/PATH"
         )
-    command = job_command(str(values["job"]), arguments, cluster.storage)
-    # Slow imports come after the check, so that a typo is told at once.
+    command = checked_command(str(values["job"]), arguments, cluster.storage)
+    # Slow imports come after the check, so that a typo is reported at once.
     from rayjobs.submission.jobs import job_server, send, watch
     from rayjobs.submission.upload import check_upload
 
@@ -47,6 +47,30 @@ def submit(values: dict[str, Any], arguments: Sequence[str]) -> ExitCode:
         LOG.info("job %s: %s (working tree of %.1f MB)", job_id, command.shell, size_mb)
         LOG.info("results go to %s", command.directory)
         return watch(client, job_id, settings.give_up_after_s) if settings.follow else ExitCode.DONE
+
+
+def checked_command(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
+    """The command for the cluster; what the job would refuse there, after the upload and the queue, is refused here.
+
+    Raises
+    ------
+    ConfigError
+        As `job_command`, and for a value that the job does not take.
+    """
+    command = job_command(job, arguments, storage)
+    if job == "train":
+        from rayjobs.study.config import build_train_config
+
+        build_train_config(command.values)
+    elif job == "sweep":
+        from rayjobs.search.sweep.config import build_sweep_config
+
+        build_sweep_config(command.values)
+    else:
+        from rayjobs.replay.rescoring import EvaluateConfig
+
+        build_dataclass(EvaluateConfig, command.values, "")
+    return command
 
 
 def look_after(command: str, arguments: Sequence[str]) -> ExitCode:

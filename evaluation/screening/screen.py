@@ -149,7 +149,7 @@ def _ridge(design: FloatArray, label: FloatArray, config: ScreeningConfig) -> Pr
 
 
 def _forest(design: FloatArray, label: FloatArray, config: ScreeningConfig) -> Predict:
-    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.ensemble import RandomForestRegressor  # seconds, and only where a forest is asked for
 
     forest = RandomForestRegressor(
         n_estimators=config.num_trees,

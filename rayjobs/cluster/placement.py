@@ -13,6 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
 Strategy = Literal["STRICT_PACK", "PACK", "SPREAD"]
 
 
@@ -118,8 +122,6 @@ class Demand:
 
 def live_nodes() -> list[Node]:
     """The nodes of the cluster that this process is connected to."""
-    import ray
-
     found: list[Mapping[str, Any]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [
         Node(
@@ -140,9 +142,6 @@ class Reservation:
     """
 
     def __init__(self, demand: Demand) -> None:
-        from ray.util.placement_group import placement_group
-        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-
         strategy = demand.strategy(live_nodes())
         self._group = None
         self.options: dict[str, Any] = {"num_cpus": 1, "scheduling_strategy": "SPREAD"}
@@ -156,8 +155,6 @@ class Reservation:
 
     def release(self) -> None:
         """Give the room back; what still runs in it ends."""
-        from ray.util.placement_group import remove_placement_group
-
         if self._group is not None:
             with suppress(Exception):  # the cluster may be ending
                 remove_placement_group(self._group)

@@ -24,7 +24,7 @@ class TrainingProgress:
     ----------
     fold : index of the fold.
     env_steps, total_env_steps : trained on so far, and in all.
-    env_steps_per_second : end to end, since the training started or was gone on with.
+    env_steps_per_second : end to end, since the training started or was resumed.
     episode_return : mean return of the episodes that ended, in units of the reward.
     approx_kl, clip_fraction, entropy, explained_variance : means over the last update.
     """

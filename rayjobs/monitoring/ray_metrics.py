@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ray.util.metrics import Counter, Gauge
+
 TAGS = ("experiment", "fold")
 GAUGES = {
     "rayfold_env_steps_per_second": "Env steps per second of sampling and learning, of the last iteration",
@@ -27,8 +29,6 @@ class TrainingMetrics:
     """
 
     def __init__(self, *, experiment: str, fold: int) -> None:
-        from ray.util.metrics import Counter, Gauge
-
         tags = {"experiment": experiment, "fold": str(fold)}
         self._gauges = {name: Gauge(name, text, tag_keys=TAGS) for name, text in GAUGES.items()}
         self._env_steps = Counter(COUNTER, "Env steps trained on", tag_keys=TAGS)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from netrc import NetrcParseError, netrc
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -88,8 +89,8 @@ class _Nowhere:
 class _Wandb:
     """One W&B run. Each prefix has its own x axis, ``prefix/env_steps``, so that folds may run side by side."""
 
-    def __init__(self, run: Any) -> None:
-        self._run = run
+    def __init__(self, wandb: ModuleType, run: Any) -> None:
+        self._wandb, self._run = wandb, run
         self._last_steps: dict[str, int] = {}
 
     def log(self, metrics: Mapping[str, float | None], *, env_steps: int, prefix: str = "train") -> None:
@@ -109,26 +110,24 @@ class _Wandb:
             self._run.save(str(path), base_path=str(path.parent), policy="now")
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        import wandb
-
         if rows:
             columns = list(rows[0])
             self._run.log(
-                {name: wandb.Table(columns=columns, data=[[row[key] for key in columns] for row in rows])}
+                {
+                    name: self._wandb.Table(
+                        columns=columns, data=[[row[key] for key in columns] for row in rows]
+                    )
+                }
             )
 
     def curve(self, name: str, values: Sequence[float]) -> None:
-        import wandb
-
         every = max(1, len(values) // 1000)
         points = [[index, float(value)] for index, value in list(enumerate(values))[::every]]
-        table = wandb.Table(columns=["bar", name], data=points)
-        self._run.log({name: wandb.plot.line(table, "bar", name, title=name)})
+        table = self._wandb.Table(columns=["bar", name], data=points)
+        self._run.log({name: self._wandb.plot.line(table, "bar", name, title=name)})
 
     def keep_policy(self, name: str, directory: Path) -> None:
-        import wandb
-
-        artifact = wandb.Artifact(name, type="policy")
+        artifact = self._wandb.Artifact(name, type="policy")
         artifact.add_dir(str(directory))
         self._run.log_artifact(artifact)
 
@@ -181,23 +180,23 @@ def tracker(
     if config.backend == "none":
         yield _Nowhere()
     elif config.backend == "tensorboard":
-        from tensorboardX import SummaryWriter
+        from tensorboardX import SummaryWriter  # slow, and only where it is chosen
 
         with SummaryWriter(str(run_directory / "tensorboard")) as writer:
             yield _Tensorboard(writer)
         LOG.info("TensorBoard: tensorboard --logdir %s", run_directory.parent)
     else:
         with _wandb_run(config, run_directory, experiment, values) as run:
-            yield _Wandb(run)
+            yield run
 
 
 @contextmanager
 def _wandb_run(
     config: TrackingConfig, run_directory: Path, experiment: str, values: Mapping[str, Any]
-) -> Iterator[Any]:
+) -> Iterator[_Wandb]:
     mode = wandb_mode(config.mode)
     os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
+    import wandb  # slow, and only where it is chosen
 
     run = wandb.init(
         project=config.project,
@@ -212,7 +211,7 @@ def _wandb_run(
         settings=wandb.Settings(silent=True, console="off", disable_git=True),
     )
     try:
-        yield run
+        yield _Wandb(wandb, run)
     except BaseException:
         run.finish(exit_code=1)
         raise

@@ -12,6 +12,7 @@ from evaluation.files import plain
 from evaluation.gate.evidence import SupportingEvidence
 from evaluation.gate.verdict import Verdict
 from evaluation.ledger.ledger import Head
+from evaluation.report.tearsheet import write_tearsheet
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
 from rayjobs.monitoring.tracking import tracker
@@ -65,8 +66,6 @@ def report_evaluation(
         written = write_study(plan.study, plan.hygiene, outcomes, path, evidence, directory.started)
         show_study(plan.study, outcomes, path, nowhere, written)
     if settings.tearsheet:
-        from evaluation.report.tearsheet import write_tearsheet
-
         result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
         print_paths([write_tearsheet(path / "tearsheet.html", result, title=config.run.experiment)])
     summary = plain(written.summary)

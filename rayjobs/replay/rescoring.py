@@ -207,9 +207,7 @@ def other_seeds(run: FinishedRun) -> list[int]:
     """
     own, number = int(run.values["seed"]), int(run.values["trainer"]["num_seeds"])
     asked = set() if WINNER_OF in run.provenance else set(range(own, own + number))
-    with suppress(
-        OSError, ValueError, KeyError, TypeError
-    ):  # a run of before; its folders still say something
+    with suppress(OSError, ValueError, KeyError, TypeError):  # an older run, whose folders still say which
         asked |= {int(seed) for seed in json.loads((run.path / EVIDENCE_FILE).read_text())["seeds"]}
     return sorted((asked | set(seed_directories(run.path))) - {own})
 

@@ -71,7 +71,7 @@ class Storage:
     """
 
     def __init__(self, uri: str) -> None:
-        from pyarrow.fs import FileSystem
+        from pyarrow.fs import FileSystem  # slow, and most runs lie in a folder
 
         self.uri = uri
         try:

@@ -24,7 +24,7 @@ from evaluation.gate.verdict import GateConfig
 from evaluation.scoring.fold import ScoringConfig
 from evaluation.windows.splits import WalkForward
 from policies.baselines import SCRIPTED
-from rayjobs.cluster.session import ClusterConfig
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
 from rayjobs.monitoring.tracking import TrackingConfig
 from rayjobs.storage.run_directory import RunConfig
@@ -169,7 +169,7 @@ def build_train_config(values: Values) -> TrainConfig:
     Raises
     ------
     ConfigError
-        The first thing found that a user must mend, with its key.
+        The first thing found that a user must fix, with its key.
     """
     _require_keys(values, TRAIN_KEYS)
     from policies.networks import NetworkConfig

@@ -1,4 +1,4 @@
-"""From the command line of `rayjobs.submit` to the command that the cluster runs, checked here first."""
+"""From the command line of `rayjobs.submit` to the command that the cluster runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from rayjobs.config.arguments import is_flag, key_of, root_of, value_of
 from rayjobs.config.compose import CONF, compose_command_line
 from rayjobs.config.dotted_keys import value_at
-from rayjobs.config.typed_config import ConfigError, build_dataclass, did_you_mean
+from rayjobs.config.run_overrides import split_overrides
+from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.storage.uri import is_uri, join
 
 JOBS = ("train", "sweep", "evaluate")
@@ -61,7 +62,7 @@ def job_command(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
     Raises
     ------
     ConfigError
-        An unknown job, or anything in the job's configuration that it would refuse there.
+        An unknown job, or overrides that do not compose.
     """
     if job not in JOBS:
         raise ConfigError(f"job={job}: unknown; {did_you_mean(job, JOBS)}")
@@ -75,7 +76,6 @@ def _run(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
     if not any(key_of(a) == "cluster" for a in there):
         there = ["cluster=address", *there]
     there, composed = _below(storage, job, there, "run.directory")
-    _check(job, composed)
     return JobCommand(
         job=job,
         experiment=str(composed["run"]["experiment"]),
@@ -87,11 +87,8 @@ def _run(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
 
 def _evaluation(arguments: Sequence[str], storage: str) -> JobCommand:
     """An evaluation runs in one process: it takes no cluster, and its results lie beside the run."""
-    from rayjobs.config.run_overrides import split_overrides
-
     changes, own = split_overrides([a for a in arguments if root_of(a) != "cluster"])
     own, composed = _below(storage, "evaluate", own, "run")
-    _check("evaluate", composed)
     return JobCommand(
         job="evaluate",
         experiment="evaluations",
@@ -116,19 +113,3 @@ def _compose(job: str, arguments: Sequence[str]) -> dict[str, Any]:
     composed = compose_command_line(job, arguments)
     assert composed is not None
     return composed
-
-
-def _check(job: str, values: Mapping[str, Any]) -> None:
-    """Refuse here what the job would refuse there, after the upload and the queue."""
-    if job == "train":
-        from rayjobs.study.config import build_train_config
-
-        build_train_config(values)
-    elif job == "sweep":
-        from rayjobs.search.sweep.config import build_sweep_config
-
-        build_sweep_config(values)
-    else:
-        from rayjobs.replay.rescoring import EvaluateConfig
-
-        build_dataclass(EvaluateConfig, values, "")

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ray.job_submission import JobStatus, JobSubmissionClient
+import aiohttp
+import requests
+from ray.job_submission import JobStatus, JobSubmissionClient
 
 LOG = logging.getLogger(__name__)
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 15.0
+LOST = (aiohttp.ClientError, requests.exceptions.RequestException, OSError, RuntimeError)
+"""What Ray's client raises when a connection breaks; a websocket that closes oddly is a RuntimeError to it."""
 
 
 class ConnectionLost(RuntimeError):
@@ -63,7 +65,7 @@ async def _follow(
                 if rest:
                     write(rest)
                 return status
-        except _lost() as error:
+        except LOST as error:
             away = time.monotonic() - reached
             if away > give_up_after_s:
                 raise ConnectionLost(
@@ -73,11 +75,3 @@ async def _follow(
             LOG.warning("connection to the job server lost; trying again in %.1f s", wait)
         await asyncio.sleep(wait)
         wait = min(2.0 * wait, LONGEST_WAIT_SECONDS)
-
-
-def _lost() -> tuple[type[Exception], ...]:
-    """What Ray's client raises when a connection breaks; a websocket that closes oddly is a RuntimeError to it."""
-    import aiohttp
-    import requests
-
-    return (aiohttp.ClientError, requests.exceptions.RequestException, OSError, RuntimeError)

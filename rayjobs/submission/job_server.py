@@ -8,13 +8,15 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from rayjobs.config.typed_config import ConfigError
+import ray
+import requests
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobSubmissionClient
 
-if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
+from rayjobs.config.typed_config import ConfigError
 
 LOG = logging.getLogger(__name__)
 REQUEST_SECONDS = 60.0
@@ -58,8 +60,6 @@ def connect(dashboard: str) -> JobSubmissionClient:
         raise ConfigError(
             f"cluster.dashboard is {dashboard!r}; give the job server as http://HOST:PORT, as `ray dashboard` prints it"
         )
-    from ray.job_submission import JobSubmissionClient
-
     for chatty in (
         "ray.dashboard.modules.dashboard_sdk",
         "ray.dashboard.modules.job.sdk",
@@ -74,7 +74,7 @@ def connect(dashboard: str) -> JobSubmissionClient:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with explaining(dashboard), _without(_ADDRESSES):
         client = JobSubmissionClient(dashboard, headers=headers)
-        versions = _cluster_versions(client)
+        versions = _cluster_versions(client.get_address(), headers)
     _refuse_other_versions(dashboard, versions)
     return client
 
@@ -88,9 +88,6 @@ def explaining(dashboard: str) -> Iterator[None]:
     ConfigError
         For a missing or wrong token, and where nothing answers.
     """
-    import requests
-    from ray.exceptions import AuthenticationError
-
     try:
         yield
     except AuthenticationError as error:
@@ -109,18 +106,21 @@ def explaining(dashboard: str) -> Iterator[None]:
         ) from error
 
 
-def _cluster_versions(client: JobSubmissionClient) -> dict[str, str]:
+def _cluster_versions(address: str, headers: dict[str, str]) -> dict[str, str]:
     """What runs there, by name; Python's is left out where the dashboard does not tell it."""
-    answer: Any = client._do_request("GET", "/api/v0/cluster_metadata", timeout=REQUEST_SECONDS)
-    data = answer.json().get("data", {}) if answer.status_code == 200 else {}
-    found = {"Ray": data.get("rayVersion") or client._server_ray_version, "Python": data.get("pythonVersion")}
+
+    def told(path: str) -> dict[str, Any]:
+        answer = requests.get(f"{address}{path}", headers=headers, timeout=REQUEST_SECONDS)
+        return dict(answer.json()) if answer.status_code == 200 else {}
+
+    data = told("/api/v0/cluster_metadata").get("data", {})
+    ray_version = data.get("rayVersion") or told("/api/version").get("ray_version")
+    found = {"Ray": ray_version, "Python": data.get("pythonVersion")}
     return {name: version for name, version in found.items() if version}
 
 
 def _refuse_other_versions(dashboard: str, theirs: dict[str, str]) -> None:
     """Ray must be the same; Python the same in its first two numbers, since pickled functions hold its byte code."""
-    import ray
-
     ours = {"Ray": ray.__version__, "Python": platform.python_version()}
     for name, version in theirs.items():
         digits = 2 if name == "Python" else 3

@@ -6,13 +6,11 @@ import re
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ray.job_submission import JobSubmissionClient
 from rich.console import Console
 from rich.table import Table
-
-if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
 
 _FOLD = re.compile(r"fold (\d+): ([\d,]+) \((\d+)%\) env steps, ([\d,]+) steps/s")
 _TRIAL = re.compile(r"trial +(\d+) (\w+) .*?([\d,]+) env steps in (\d+) s")

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from rayjobs.cluster.session import ClusterConfig, local_job_server
+from ray.job_submission import JobSubmissionClient
+
+from rayjobs.cluster.session import local_job_server
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.provenance import COMMIT_VARIABLE, git_commit
@@ -20,9 +22,6 @@ from rayjobs.submission.job_log import ConnectionLost, follow
 from rayjobs.submission.job_server import connect, explaining
 from rayjobs.submission.settings import SubmitConfig
 from rayjobs.submission.upload import EXCLUDES
-
-if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
 
 LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rayjobs.cluster.session import ClusterConfig
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import build_dataclass
 
 _SOURCE = Path(__file__).resolve().parents[2]

@@ -11,7 +11,8 @@ import pytest
 from evaluation.ledger.ledger import Ledger
 from policies.checkpoint import TrainedPolicy
 from rayjobs.audit import main as audit
-from rayjobs.cluster.session import ClusterConfig, ray_session
+from rayjobs.cluster.session import ray_session
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.compose import compose
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.train import train

@@ -129,7 +129,8 @@ def test_a_dry_run_starts_nothing_and_writes_nothing(tmp_path, capsys):
 def test_a_fragment_is_as_large_as_a_dry_run_says(tmp_path):
     import ray
 
-    from rayjobs.cluster.session import ClusterConfig, ray_session
+    from rayjobs.cluster.session import ray_session
+    from rayjobs.cluster.settings import ClusterConfig
     from rayjobs.config.compose import compose
     from rayjobs.study.config import build_train_config
     from rayjobs.study.dry_run import array_bytes, fragment_bytes

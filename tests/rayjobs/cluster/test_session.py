@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from rayjobs.cluster.session import ClusterConfig, ray_session, usable_cpus
+from rayjobs.cluster.session import ray_session, usable_cpus
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError
 
 LOCAL = ClusterConfig.here(num_cpus=1, object_store_mb=100)

@@ -8,6 +8,7 @@ import pytest
 
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.submission.job_command import job_command, split_for_job
+from rayjobs.submit import checked_command
 
 SMALL = "+experiment=planted_signal"
 
@@ -75,7 +76,7 @@ def test_the_commands_arguments_compose_to_the_values_that_were_checked():
 )
 def test_what_the_job_would_refuse_is_refused_here(job, arguments, message):
     with pytest.raises(ConfigError, match=message):
-        job_command(job, arguments, "~/rayfold")
+        checked_command(job, arguments, "~/rayfold")
 
 
 def test_an_evaluation_takes_no_cluster_and_finds_its_run_below_the_storage():
@@ -91,4 +92,4 @@ def test_an_evaluation_takes_no_cluster_and_finds_its_run_below_the_storage():
 @pytest.mark.parametrize("wrong", ["cost_factr=2", "cost_factor=cheap"])
 def test_a_mistake_in_an_evaluation_is_refused_before_it_is_sent(wrong):
     with pytest.raises(ConfigError, match="cost_fact"):
-        job_command("evaluate", ["run=/runs/noise", wrong], "/work")
+        checked_command("evaluate", ["run=/runs/noise", wrong], "/work")
