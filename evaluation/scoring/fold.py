@@ -49,7 +49,7 @@ class ScoringConfig:
     Attributes
     ----------
     momentum_bars, hold_bars : lookback and holding period of the momentum and mean-reversion baselines, bars.
-    rebalance_sessions : sessions between two rebalancings of the allocations (equal weight and its like).
+    rebalance_sessions : sessions between two rebalancings of the allocations (such as equal weight).
     target_volatility : annual, of the baseline that holds it, fraction.
     stress_cost_factor : multiple of all costs for the stressed comparison; 1.0 leaves it out.
     in_sample : score the policy on its own training window too.
@@ -160,58 +160,18 @@ def score_fold(
     schedules = _schedules(fold, recording, panel, market, scored, scoring, seed) | dict(more_baselines or {})
     if oracle_direction is not None:
         schedules[ORACLE] = Schedule(target_TA=np.asarray(oracle_direction, dtype=np.float64))
-    runs = run_schedules(
-        schedules,
-        market,
-        config,
-        [test],
-        cost_factor=scoring.cost_factor,
-        rebalance_sessions=scoring.rebalance_sessions,
-    )
-    stressed, stressed_runs = None, {}
+    runs = _schedule_tracks(schedules, market, config, test, scoring)
+    stressed: Track | None = None
+    stressed_runs: dict[str, list[Track]] = {}
     if scoring.stress_cost_factor > 1.0:
-        stressed = stress[cost_name(scoring.stress_cost_factor)]
         raised = dearer(market, scored, recording, least_cost_bps or {}, cost_factor=scoring.cost_factor)
         charged = (market, config) if raised is None else (raised[0], replace(config, costs=raised[1].costs))
-        if raised is not None:
-            stressed = _stressed_track(policy, *charged, test, scoring)
-        stressed_runs = run_schedules(
-            schedules,
-            *charged,
-            [test],
-            cost_factor=scoring.cost_factor * scoring.stress_cost_factor,
-            rebalance_sessions=scoring.rebalance_sessions,
+        stressed = (
+            stress[cost_name(scoring.stress_cost_factor)]
+            if raised is None
+            else _stressed_track(policy, *charged, test, scoring)
         )
-    placebos = (
-        placebo_returns(
-            recording,
-            market,
-            scored,
-            test,
-            count=scoring.placebo_strategies,
-            seed=[seed % 2**63, fold.index, 1],
-            cost_factor=scoring.cost_factor,
-        )
-        if scoring.placebo_strategies
-        else None
-    )
-    delayed: dict[tuple[str, ...], Track] | None = None
-    if find_exposures is not None:
-        ask = promising(np.asarray(recording.net_return))
-        factor = scoring.cost_factor
-        delayed = (
-            delayed_tracks(
-                policy,
-                market,
-                config,
-                test,
-                find_exposures,
-                cost_factor=factor,
-                rebalance_sessions=scoring.rebalance_sessions,
-            )
-            if ask
-            else {}
-        )
+        stressed_runs = _schedule_tracks(schedules, *charged, test, scoring, scoring.stress_cost_factor)
     return FoldResult(
         fold=fold,
         recording=recording,
@@ -224,8 +184,74 @@ def score_fold(
         policy_hash=policy_hash,
         seed=seed,
         cost_factor=scoring.cost_factor,
-        placebo_return=placebos,
-        delayed=delayed,
+        placebo_return=_placebos(fold, recording, market, scored, scoring, seed),
+        delayed=_delayed(policy, recording, market, config, test, scoring, find_exposures),
+    )
+
+
+def _placebos(
+    fold: Fold,
+    recording: Recording,
+    market: Market,
+    scored: PortfolioEnvConfig,
+    scoring: ScoringConfig,
+    seed: int,
+) -> FloatArray | None:
+    """(N, K) returns of random strategies with the policy's turnover; None where none are asked for."""
+    if not scoring.placebo_strategies:
+        return None
+    return placebo_returns(
+        recording,
+        market,
+        scored,
+        scored_window(fold),
+        count=scoring.placebo_strategies,
+        seed=[seed % 2**63, fold.index, 1],
+        cost_factor=scoring.cost_factor,
+    )
+
+
+def _delayed(
+    policy: Policy | Schedule,
+    recording: Recording,
+    market: Market,
+    config: PortfolioEnvConfig,
+    test: Window,
+    scoring: ScoringConfig,
+    find_exposures: Callable[[], Sequence[Exposure]] | None,
+) -> dict[tuple[str, ...], Track] | None:
+    """The policy with inputs a bar late, by their names; empty where its score promises nothing, None if not asked."""
+    if find_exposures is None:
+        return None
+    if not promising(np.asarray(recording.net_return)):
+        return {}
+    return delayed_tracks(
+        policy,
+        market,
+        config,
+        test,
+        find_exposures,
+        cost_factor=scoring.cost_factor,
+        rebalance_sessions=scoring.rebalance_sessions,
+    )
+
+
+def _schedule_tracks(
+    schedules: Mapping[str, Schedule],
+    market: Market,
+    config: PortfolioEnvConfig,
+    test: Window,
+    scoring: ScoringConfig,
+    stress_factor: float = 1.0,
+) -> dict[str, list[Track]]:
+    """Schedules on the test window, at a multiple of the costs that are scored."""
+    return run_schedules(
+        schedules,
+        market,
+        config,
+        [test],
+        cost_factor=scoring.cost_factor * stress_factor,
+        rebalance_sessions=scoring.rebalance_sessions,
     )
 
 
@@ -282,14 +308,7 @@ def _stressed_track(
     """The policy on the test window at the gate's multiple of the costs of `market` and `config`."""
     factor = scoring.cost_factor * scoring.stress_cost_factor
     if isinstance(policy, Schedule):
-        runs = run_schedules(
-            {"script": policy},
-            market,
-            config,
-            [test],
-            cost_factor=factor,
-            rebalance_sessions=scoring.rebalance_sessions,
-        )
+        runs = _schedule_tracks({"script": policy}, market, config, test, scoring, scoring.stress_cost_factor)
         return runs["script"][0]
     scenario = [Scenario(name=cost_name(factor), cost_factor=factor)]
     env = scenario_env(market, evaluation_config(config), [test], scenario)

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from gate_settings import gate_config
 
 from envs.checks.leaks import LeakReport
-from evaluation.gate.verdict import CRITERIA, GateConfig, GateEvidence
+from evaluation.gate.verdict import CRITERIA, GateEvidence
 from evaluation.scoring.charged_costs import ChargedCost
 from policies.origin import UNSEEN
 
-CONFIG = GateConfig(
-    enforced=tuple(CRITERIA),
-    min_sharpe=1.0,
-    max_drawdown=-0.2,
-    min_deflated_sharpe=0.95,
-    min_trades=30,
-    track_record_confidence=0.95,
-    stress_cost_factor=2.0,
-    max_overfitting=0.05,
-    max_placebo_rate=0.05,
-    min_cost_bps=None,
-    max_plausible_sharpe=6.0,
-)
+CONFIG = gate_config(*CRITERIA, min_trades=30, max_overfitting=0.05)
 CLEAN = LeakReport(cut_bars=(5,), bars_compared=100, findings=())
 
 

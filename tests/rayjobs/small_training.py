@@ -12,7 +12,7 @@ import ray
 
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import fold_market, training_windows
+from rayjobs.study.fold import fold_market, training_spec
 from rayjobs.study.load import load_study
 from rayjobs.training import checkpoints
 from rayjobs.training.policy_training import TrainingOutcome, TrainingSpec, train_policy
@@ -42,20 +42,7 @@ def small_spec(config: TrainConfig, directory: Path) -> TrainingSpec:
     """The first fold's training; needs a Ray runtime for the market."""
     study, _, folds = load_study(config)
     market, contract = fold_market(study, folds[0])
-    window, validation = training_windows(config, folds[0], market.first_bar)
-    return TrainingSpec(
-        label="fold 0",
-        market=ray.put(market),
-        env=config.env,
-        training_windows=(window,),
-        validation_window=validation,
-        contract=contract,
-        ppo=config.algo,
-        trainer=config.trainer,
-        seed=config.seed,
-        directory=directory,
-        fold=0,
-    )
+    return training_spec(config, folds[0], ray.put(market), contract, directory, label="fold 0")
 
 
 def die() -> None:

@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from gate_settings import gate_config
 from scoring_settings import scoring_config
 
 from evaluation.artefacts.run_files import write_artefacts
 from evaluation.artefacts.summary import summarise
 from evaluation.files import plain, replacing
 from evaluation.gate.evidence import SupportingEvidence
-from evaluation.gate.verdict import GateConfig, GateEvidence, judge
+from evaluation.gate.verdict import GateEvidence, judge
 from evaluation.report.page import write_report
 from evaluation.report.page_tables import comparison_table
 from evaluation.scoring.fold import score_fold
@@ -21,19 +22,7 @@ from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.statistics import metrics
 from evaluation.windows.splits import WalkForward
 
-GATE = GateConfig(
-    enforced=("sharpe", "max_drawdown"),
-    min_sharpe=1.0,
-    max_drawdown=-0.2,
-    min_deflated_sharpe=0.95,
-    min_trades=10,
-    track_record_confidence=0.95,
-    stress_cost_factor=2.0,
-    max_overfitting=0.2,
-    max_placebo_rate=0.05,
-    min_cost_bps=None,
-    max_plausible_sharpe=6.0,
-)
+GATE = gate_config("sharpe", "max_drawdown")
 
 
 class TradeOnNoise:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from gate_settings import gate_config
 from scoring_settings import scoring_config
 
 from data.features import Standardiser
 from data.features.compute import FeatureSet
 from envs.episodes import Window
 from evaluation.artefacts.summary import summarise
-from evaluation.gate.verdict import GateConfig, GateEvidence, judge
+from evaluation.gate.verdict import GateEvidence, judge
 from evaluation.scoring.fold import score_fold
 from evaluation.scoring.rollout import evaluation_config, record_rows, run_policy, whole_window_env
 from evaluation.scoring.walk_forward import WalkForwardResult
@@ -21,19 +22,7 @@ from evaluation.windows.splits import WalkForward
 from policies.baselines import Schedule, ScheduledPolicy
 
 SCORING = scoring_config(momentum_bars=20, hold_bars=1, stress_cost_factor=2.0, in_sample=False)
-GATE = GateConfig(
-    enforced=("sharpe", "deflated_sharpe", "all_seeds_positive", "overfitting"),
-    min_sharpe=1.0,
-    max_drawdown=-0.2,
-    min_deflated_sharpe=0.95,
-    min_trades=10,
-    track_record_confidence=0.95,
-    stress_cost_factor=2.0,
-    max_overfitting=0.05,
-    max_placebo_rate=0.05,
-    min_cost_bps=None,
-    max_plausible_sharpe=6.0,
-)
+GATE = gate_config("sharpe", "deflated_sharpe", "all_seeds_positive", "overfitting", max_overfitting=0.05)
 
 
 def noise_evidence(returns: np.ndarray, **known) -> GateEvidence:

@@ -6,23 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gate_settings import gate_config
 
 from evaluation.gate.placebo_markets import permuted_bars, placebo_panel, placebo_pass_rate
-from evaluation.gate.verdict import GateConfig, GateEvidence
+from evaluation.gate.verdict import GateEvidence
 
-GATE = GateConfig(
-    enforced=("sharpe",),
-    min_sharpe=1.0,
-    max_drawdown=-0.2,
-    min_deflated_sharpe=0.95,
-    min_trades=10,
-    track_record_confidence=0.95,
-    stress_cost_factor=2.0,
-    max_overfitting=0.2,
-    max_placebo_rate=0.05,
-    min_cost_bps=None,
-    max_plausible_sharpe=6.0,
-)
+GATE = gate_config("sharpe")
 
 
 def test_every_bar_is_used_once_and_blocks_stay_whole():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gate_settings import gate_config
 from scoring_settings import scoring_config
 
 from evaluation.artefacts.summary import summarise
 from evaluation.gate.evidence import SupportingEvidence
-from evaluation.gate.verdict import GateConfig, GateEvidence, judge
+from evaluation.gate.verdict import GateEvidence, judge
 from evaluation.report.charts import (
     Series,
     bar_chart,
@@ -63,19 +64,7 @@ def test_text_from_users_is_escaped():
     assert "<i>" not in column_chart(["<i>"], [0.0], label="x", format_value=str)
 
 
-GATE = GateConfig(
-    enforced=("sharpe",),
-    min_sharpe=1.0,
-    max_drawdown=-0.2,
-    min_deflated_sharpe=0.95,
-    min_trades=10,
-    track_record_confidence=0.95,
-    stress_cost_factor=2.0,
-    max_overfitting=0.2,
-    max_placebo_rate=0.05,
-    min_cost_bps=None,
-    max_plausible_sharpe=6.0,
-)
+GATE = gate_config("sharpe")
 
 
 class Always:

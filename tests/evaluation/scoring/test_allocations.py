@@ -75,6 +75,15 @@ def agrees(track, returns, turnovers):
     np.testing.assert_allclose(track.turnover, turnovers, rtol=1e-9, atol=1e-9)
 
 
+def agrees_with_hand(track, panel, kind, decide, cost_factor=1.0):
+    """Compare a track with an account kept by hand, whose units are returned."""
+    returns, turnovers, units = by_hand(
+        panel, instruments_of(panel, kind), 2e7, START, STOP, decide, cost_factor
+    )
+    agrees(track, returns, turnovers)
+    return units
+
+
 def holding(panel, instruments, members):
     """Buys each member once, at the first close at which it has a bar, for its share of equity."""
     bought = set()
@@ -97,16 +106,7 @@ def test_buy_and_hold_buys_once_and_holds_its_units_to_the_end(kind, scheme, cos
     panel = random_panel(kind)
     instruments, env = instruments_of(panel, kind), hostile(scheme)
     (track,) = scored(panel, kind, env, ["buy_and_hold"], cost_factor)["buy_and_hold"]
-    returns, turnovers, units = by_hand(
-        panel,
-        instruments,
-        env.initial_equity,
-        START,
-        STOP,
-        holding(panel, instruments, [0, 1, 2]),
-        cost_factor,
-    )
-    agrees(track, returns, turnovers)
+    units = agrees_with_hand(track, panel, kind, holding(panel, instruments, [0, 1, 2]), cost_factor)
     assert np.count_nonzero(track.turnover) == 2  # bought at the first open, sold at the last close
     schedule = SCRIPTED["buy_and_hold"](panel)
     (recorded,) = run_schedule(schedule, market_of(panel, kind), env, [WINDOW], cost_factor=cost_factor)
@@ -168,8 +168,7 @@ def test_equal_weight_is_rebalanced_at_its_period_and_at_no_other_bar(kind, sche
     instruments, env = instruments_of(panel, kind), hostile(scheme)
     (track,) = scored(panel, kind, env, ["equal_weight"], cost_factor)["equal_weight"]
     decide = rebalancing(panel, instruments, lambda t: [1 / 3] * 3)
-    returns, turnovers, _ = by_hand(panel, instruments, 2e7, START, STOP, decide, cost_factor)
-    agrees(track, returns, turnovers)
+    agrees_with_hand(track, panel, kind, decide, cost_factor)
     # 599 bars of half an hour from 06:00 of day 6: the purchase, days 9, 12, 15, 18, and the sale at the end.
     assert np.count_nonzero(track.turnover) == 6
 

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from gate_settings import gate_config
 
 from data.schema import Panel
 from envs.recording import Recording
@@ -13,26 +14,14 @@ from envs.trades import Fills, Trades
 from evaluation.artefacts.run_files import write_artefacts
 from evaluation.artefacts.summary import summarise
 from evaluation.gate.evidence import SupportingEvidence
-from evaluation.gate.verdict import GateConfig, GateEvidence, judge
+from evaluation.gate.verdict import GateEvidence, judge
 from evaluation.report.page import write_report
 from evaluation.scoring.rollout import Track
 from evaluation.scoring.walk_forward import FoldResult, WalkForwardResult
 from evaluation.windows.splits import Fold
 
 NUM_BARS, NUM_ASSETS = 1_000_001, 4
-GATE = GateConfig(
-    enforced=("sharpe",),
-    min_sharpe=1.0,
-    max_drawdown=-0.2,
-    min_deflated_sharpe=0.95,
-    min_trades=10,
-    track_record_confidence=0.95,
-    stress_cost_factor=2.0,
-    max_overfitting=0.2,
-    max_placebo_rate=0.05,
-    min_cost_bps=None,
-    max_plausible_sharpe=6.0,
-)
+GATE = gate_config("sharpe")
 
 
 def random_panel(random: np.random.Generator) -> Panel:
