@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and the words that they are told in."""
+"""Errors that a user can fix, and the words that they are told in."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = Non
     arguments = command_line(argv)
     try:
         config = compose_command_line(config_name, arguments)
-        if config is None:  # --help, --cfg and their like have printed what was asked for
+        if config is None:  # --help, --cfg and the like have printed what was asked for
             return ExitCode.DONE
         code = job(config)
         return ExitCode.DONE if code is None else code

@@ -20,7 +20,7 @@ def screen(values: dict[str, Any]) -> ExitCode:
 
     settings = build_dataclass(ScreeningConfig, values["screening"], "screening")
     config = build_train_config({key: value for key, value in values.items() if key != "screening"})
-    # Slow imports come after the check, so that a typo is told at once.
+    # Slow imports come after the check, so that a typo is reported at once.
     from rayjobs.storage.ledger_place import open_ledger, require_ledger
     from rayjobs.storage.run_directory import RunConfig, RunDirectory
     from rayjobs.study.screening import enter_screening, report_screening, run_screening, screened_data

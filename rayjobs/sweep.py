@@ -25,7 +25,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     config = build_sweep_config(values)
     require_ledger(config.train.ledger, config.train.run.directory)
     values = without_password(values)
-    # Slow imports come after the check, so that a typo is told at once.
+    # Slow imports come after the check, so that a typo is reported at once.
     from rayjobs.cluster.placement import live_nodes
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.tracking import tracker
@@ -62,7 +62,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
             ) as log,
             ray_session(config.train.cluster),
         ):
-            # A polite end from a cluster is a Ctrl-C. Ray sets a handler of its own, so this one comes after.
+            # A cluster ends a job with SIGTERM: taken as Ctrl-C. Ray sets a handler too, so this one comes after it.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             verdict = run_sweep(config, data, run.path, log, ledger)
     except KeyboardInterrupt:

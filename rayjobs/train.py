@@ -24,7 +24,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     values = values if earlier is None else values_of(earlier)
     config = build_train_config(values)
     values = without_password(values)
-    # Slow imports come after the check, so that a typo is told at once.
+    # Slow imports come after the check, so that a typo is reported at once.
     from rayjobs.cluster.placement import live_nodes
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.tracking import tracker

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 EARLY = np.timedelta64(7, "D")
-"""How much sooner than the others a symbol's last row lies, from which on it is said to end early."""
+"""How much sooner than the others a symbol's last row lies, beyond which it counts as ending early."""
 MOST_READ = 200
 """Symbols left out whose last rows are looked up; of more only the number is told."""
 SHOWN = 5

@@ -63,7 +63,7 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
-    except Exception as error:  # pyarrow has many of its own
+    except Exception as error:  # pyarrow raises many kinds of its own
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 

@@ -166,7 +166,7 @@ def _table(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, keep_default_na=False, na_values=[""])
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
-    except Exception as error:  # pyarrow has many of its own
+    except Exception as error:  # pyarrow raises many kinds of its own
         raise ValueError(error) from error
 
 

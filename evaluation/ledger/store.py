@@ -182,7 +182,7 @@ class Store:
             password = _server(self.place).password
             reason = reason.replace(str(password), "***") if password else reason
             return (
-                f"the ledger {shown(self.place)} cannot be used ({reason}); start the server, mend the address, or "
+                f"the ledger {shown(self.place)} cannot be used ({reason}); start the server, correct the address, or "
                 "give the password in PGPASSWORD or ~/.pgpass"
             )
         if isinstance(error, DatabaseError) and "not a database" in reason:

@@ -48,7 +48,7 @@ def changed_values(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     for override in parsed:
         if _root(override) not in chosen:
             key = override.key_or_group
-            # Names of columns are the user's; a run of before statements has no group for them.
+            # Names of columns are the user's, and a run older than such statements has no group for them.
             set_value(changed, key, override.value(), add=f"{key}.".startswith(STATED))
     return changed
 

@@ -13,7 +13,7 @@ DataclassT = TypeVar("DataclassT")
 
 
 class ConfigError(ValueError):
-    """A configuration that a user can mend: one sentence that says what was found and what to do."""
+    """A configuration that a user can fix: one sentence that says what was found and what to do."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -120,7 +120,7 @@ class StorageMirror:
         checkpoint = self.last_good_checkpoint()
         return (
             f"cannot write to {self._uri} for {away_s:.0f} s: {_first_line(error)}; last good checkpoint there: "
-            f"{checkpoint or 'none yet'}; mend the storage, then go on with resume=URI of the run"
+            f"{checkpoint or 'none yet'}; fix the storage, then continue with resume=URI of the run"
         )
 
     def _sync(self) -> None:

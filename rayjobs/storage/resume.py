@@ -1,4 +1,4 @@
-"""Going on with a run that was stopped: which one, and whether it may be gone on with."""
+"""Resuming a run that was stopped: which one, and whether it may be resumed."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def run_to_resume(values: dict[str, Any]) -> Path | None:
     if status is None:
         raise ConfigError(f"resume={wanted}: {path} is not a run directory, it has no readable status.json")
     if status["status"] == "done":
-        raise ConfigError(f"resume={wanted}: the run in {path} is done; there is nothing to go on with")
+        raise ConfigError(f"resume={wanted}: the run in {path} is done; there is nothing to resume")
     if still_running(status):
         raise ConfigError(
-            f"resume={wanted}: process {status['pid']} still works on {path}; end it first, or wait for it"
+            f"resume={wanted}: process {status['pid']} is still working on {path}; end it first, or wait for it"
         )
     return path
 
@@ -44,7 +44,7 @@ def values_of(run: Path) -> dict[str, Any]:
 
 
 def check_same_data(run: Path, fingerprint: str) -> None:
-    """Refuse to go on with other bars than the run was started with.
+    """Refuse to resume a run on other bars than those it was started with.
 
     Raises
     ------

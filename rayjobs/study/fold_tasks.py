@@ -2,7 +2,8 @@
 
 A fold whose process or node is lost is started again by Ray, elsewhere if need be; one whose env runners or learners
 are lost starts again by itself. Both go on from the newest checkpoint that the new process can see: on another node
-that takes shared storage (a folder that all nodes mount, or a URI as ``run.directory``); without, it begins anew.
+that takes shared storage (a folder that all nodes mount, or a URI as ``run.directory``); without it the fold starts
+over.
 """
 
 from __future__ import annotations

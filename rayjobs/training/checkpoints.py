@@ -133,5 +133,5 @@ def unwritable(directory: Path, error: OSError, newest: Path | None) -> str:
     reason = error.strerror or str(error)
     return (
         f"cannot write to {directory}: {reason}; last good checkpoint: {newest or 'none yet'}; "
-        "make room or mend the permissions, then go on with resume=DIR"
+        "make room or fix the permissions, then continue with resume=DIR"
     )

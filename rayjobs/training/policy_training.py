@@ -56,7 +56,7 @@ class TrainingSpec:
     contract : what the exported policy needs to be given.
     ppo, trainer : algorithm settings, length.
     seed : of weights, exploration, shuffling and the env.
-    directory : where checkpoints go; one that is there already is gone on from.
+    directory : where checkpoints go; a training that lies there already is resumed.
     fold : index of the fold, for nudges that are meant for one.
     """
 
@@ -165,8 +165,8 @@ class PolicyTraining:
             if record.origin != self._origin:
                 raise ValueError(
                     f"{spec.label}: the checkpoint {checkpoint} was not trained on the bars of this training, so "
-                    "going on from it would hide what the policy has seen; put this run's own back, or remove it to "
-                    "begin anew"
+                    "resuming from it would hide what the policy has seen; put this run's own back, or remove it to "
+                    "start over"
                 )
             self._take_over(record)
             self._folder.restore_best(checkpoint)

@@ -76,7 +76,7 @@ def test_a_mistake_is_one_sentence_before_anything_starts(arguments, sentence):
 
 def test_a_resumed_study_keeps_what_its_trials_were_scored_with(tmp_path):
     stored = compose("sweep", [*SMALL, "search.num_trials=4"])
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**stored, "provenance": {}}))
     same = resumed_values(compose("sweep", ["search.num_trials=8"]), tmp_path)
     assert same == {**stored, "search": {**stored["search"], "num_trials": 8}}
     with pytest.raises(ConfigError, match="algo.gamma is 0.5 but the study was begun with 0.97"):

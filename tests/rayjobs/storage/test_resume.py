@@ -65,14 +65,14 @@ def test_a_run_that_failed_or_was_interrupted_can_be_named(tmp_path, status):
 
 def test_a_run_that_cannot_be_gone_on_with_is_one_sentence(tmp_path):
     done = a_run(tmp_path, EARLIER, "done")
-    with pytest.raises(ConfigError, match="is done; there is nothing to go on with"):
+    with pytest.raises(ConfigError, match="is done; there is nothing to resume"):
         run_to_resume(values(tmp_path, str(done)))
     with pytest.raises(ConfigError, match="holds no run that was stopped"):
         run_to_resume(values(tmp_path, "latest"))
     with pytest.raises(ConfigError, match="not a run directory"):
         run_to_resume(values(tmp_path, str(tmp_path / "nowhere")))
     alive = a_run(tmp_path, LATER, "running", pid=os.getppid())
-    with pytest.raises(ConfigError, match=f"process {os.getppid()} still works on"):
+    with pytest.raises(ConfigError, match=f"process {os.getppid()} is still working on"):
         run_to_resume(values(tmp_path, str(alive)))
 
 
