@@ -154,7 +154,7 @@ def instrument_matrix(config: PortfolioEnvConfig, market: Market) -> NDArray[np.
     return matrix
 
 
-def queue_length(config: PortfolioEnvConfig) -> int:
+def longest_latency_bars(config: PortfolioEnvConfig) -> int:
     """Longest possible latency in bars, randomisation included."""
     random = config.episode.randomisation
     return config.costs.latency_bars + (random.max_extra_latency_bars if random is not None else 0)
@@ -162,7 +162,7 @@ def queue_length(config: PortfolioEnvConfig) -> int:
 
 def num_position_columns(config: PortfolioEnvConfig) -> int:
     """Columns of the position state: only what the config needs, so that a plain env stays small."""
-    queued = queue_length(config)
+    queued = longest_latency_bars(config)
     columns = c.QUEUE + queued if _has_levels(config.barriers) or queued > 0 else c.NUM_POSITION_COLUMNS_MIN
     columns += _has_atr_levels(config)
     return columns + (c.NUM_TRADE_COLUMNS if config.sizing.rule == "fractional_kelly" else 0)

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from rayjobs.config.arguments import command_line, is_override, key_of, split, value_of
+from rayjobs.config.arguments import command_line, given_value, is_override, key_of, split
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError, convert, did_you_mean
 from rayjobs.entry import reading_input, run_entry_point
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> ExitCode:
     """The entry point; ``run=DIR`` is not for Hydra, to which `run` is the group that says where runs are written."""
     named, others = split(command_line(argv), lambda argument: argument.startswith("run="))
     settings = [argument for argument in others if is_override(argument) and key_of(argument) not in OWN]
-    run = value_of(named[-1]) if named else None
+    run = given_value(named[-1]) if named else None
     return run_entry_point(partial(audit, run=run, others=settings), "audit", others)
 
 

@@ -5,7 +5,6 @@ Run: python -m rayjobs.compare runs/crypto_portfolio/sweeps/STUDY sort=-dsr "fil
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -16,8 +15,6 @@ from rayjobs.config.arguments import command_line, is_flag, is_override, split
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.entry import run_entry_point
-
-LOG = logging.getLogger(__name__)
 
 
 def compare(values: dict[str, Any], paths: Sequence[Path]) -> ExitCode:

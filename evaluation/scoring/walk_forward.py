@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from evaluation.windows.splits import Fold
 from policies.origin import SeenLabels
 
 FloatArray = NDArray[np.float64]
-Result = TypeVar("Result")
 ORACLE = "oracle"
 """Name of the reference that knows a synthetic market's best direction; never a baseline to beat."""
 

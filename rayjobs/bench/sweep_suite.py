@@ -9,7 +9,6 @@ train networks of the same size; with several ours runs its LSTM once per asset,
 
 from __future__ import annotations
 
-import logging
 import resource
 import tempfile
 import time
@@ -37,7 +36,6 @@ from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
 from rayjobs.search.trial.worker import MakeProgram, WorkerPool
 
-LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
 WORK = (
     "+experiment=planted_signal", "search=random", "search.scheduler.kind=none", "policy.core_units=64",

@@ -31,7 +31,7 @@ def root_of(argument: str) -> str:
     return key_of(argument).split(".", 1)[0]
 
 
-def value_of(argument: str) -> str | None:
+def given_value(argument: str) -> str | None:
     """What an override sets its key to, as it was typed; None where it sets nothing."""
     _, equals, value = argument.partition("=")
     return value if equals else None

@@ -58,7 +58,7 @@ def build_dataclass(cls: type[DataclassT], values: Any, path: str = "") -> Datac
         if name in values:
             arguments[name] = convert(hints[name], values[name], _join(path, name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{_join(path, name)}: missing; give it as {describe(hints[name])}")
+            raise ConfigError(f"{_join(path, name)}: missing; give it as {in_words(hints[name])}")
     try:
         return cls(**arguments)
     except ConfigError:
@@ -81,7 +81,7 @@ def convert(kind: Any, value: Any, path: str) -> Any:
             return value
         match = nearest(value, map(str, arguments)) if isinstance(value, str) else None
         hint = f" (did you mean {match}?)" if match else ""
-        raise ConfigError(f"{path} is {value!r}; it must be {describe(kind)}{hint}")
+        raise ConfigError(f"{path} is {value!r}; it must be {in_words(kind)}{hint}")
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise _wrong_type(kind, value, path)
@@ -153,7 +153,7 @@ def _convert_scalar(kind: Any, value: Any, path: str) -> Any:
     return value
 
 
-def describe(kind: Any) -> str:
+def in_words(kind: Any) -> str:
     """A type in words: ``a number or null``, ``one of 'a', 'b'``."""
     words = {
         float: "a number",
@@ -167,13 +167,13 @@ def describe(kind: Any) -> str:
         return words[kind]
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return " or ".join(describe(argument) for argument in arguments)
+        return " or ".join(in_words(argument) for argument in arguments)
     if origin is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a group of keys"
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        return f"a list of {describe(arguments[0]).removeprefix('a ')} values"
+        return f"a list of {in_words(arguments[0]).removeprefix('a ')} values"
     return "a group of keys" if dataclasses.is_dataclass(kind) else getattr(kind, "__name__", str(kind))
 
 
@@ -182,7 +182,7 @@ def _join(path: str, key: Any) -> str:
 
 
 def _wrong_type(kind: Any, value: Any, path: str) -> ConfigError:
-    return ConfigError(f"{path} is {value!r}; it must be {describe(kind)}")
+    return ConfigError(f"{path} is {value!r}; it must be {in_words(kind)}")
 
 
 def _with_path(path: str, message: str) -> str:

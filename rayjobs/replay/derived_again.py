@@ -40,7 +40,7 @@ from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
-from rayjobs.study.report import REPORT_FILE, write_study
+from rayjobs.study.report import REPORT_FILE, write_run
 
 REPRODUCTION = Section(name="reproduction")
 RETURN_TOLERANCE = 1e-9
@@ -92,7 +92,7 @@ def check_reproduction(audited: AuditedRun) -> list[Check]:
         again = Path(scratch) / audited.run.path.name
         again.mkdir()
         started = StartedRun.read(audited.run.path)
-        write_study(audited.study, audited.hygiene, outcomes, again, evidence, started)
+        write_run(audited.study, audited.hygiene, outcomes, again, evidence, started)
         checks += check_written_again(
             audited.run.path,
             again,

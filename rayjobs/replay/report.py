@@ -21,7 +21,7 @@ from rayjobs.replay.rescoring import EvaluateConfig, Rescoring
 from rayjobs.replay.run_seal import seal_run, unvouched
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
 from rayjobs.study.fold import FoldOutcome
-from rayjobs.study.report import show_study, write_study
+from rayjobs.study.report import show_run, write_run
 
 SHOWN = {
     "total_return": "+.2%", "annual_return": "+.2%", "sharpe": "+.2f", "max_drawdown": ".2%", "dsr": ".3f",
@@ -63,8 +63,8 @@ def report_evaluation(
     """Write every file of a run directory, compare with the recorded numbers, and ask the gate."""
     config, path = plan.study.config, directory.path
     with tracker(config.tracking, run_directory=path, experiment="evaluations", values={}) as nowhere:
-        written = write_study(plan.study, plan.hygiene, outcomes, path, evidence, directory.started)
-        show_study(plan.study, outcomes, path, nowhere, written)
+        written = write_run(plan.study, plan.hygiene, outcomes, path, evidence, directory.started)
+        show_run(plan.study, outcomes, path, nowhere, written)
     if settings.tearsheet:
         result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
         print_paths([write_tearsheet(path / "tearsheet.html", result, title=config.run.experiment)])

@@ -39,7 +39,7 @@ REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WrittenStudy:
+class WrittenRun:
     """The results of a study as they were written; ``paths`` are those of the files for a reader."""
 
     summary: Mapping[str, Any]
@@ -47,14 +47,14 @@ class WrittenStudy:
     paths: tuple[Path, ...]
 
 
-def write_study(
+def write_run(
     study: Study,
     hygiene: HygieneReport,
     outcomes: Sequence[FoldOutcome],
     run: Path,
     evidence: SupportingEvidence,
     started: StartedRun,
-) -> WrittenStudy:
+) -> WrittenRun:
     """Chain the folds, ask the gate and write every result into the run directory.
 
     An audit writes a run's results again with this very function and compares every entry of every file, so a result
@@ -90,7 +90,7 @@ def write_study(
         notes=notes_on(study, hygiene, [outcome.result.fold for outcome in outcomes]),
         settings=started.settings_text(),
     )
-    return WrittenStudy(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
+    return WrittenRun(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
 
 
 def _reservations(
@@ -129,19 +129,19 @@ def report_study(
     evidence: SupportingEvidence,
     started: StartedRun | None = None,
 ) -> Verdict:
-    """Write every file of the run directory (`write_study`) and show it (`show_study`).
+    """Write every file of the run directory (`write_run`) and show it (`show_run`).
 
     Parameters
     ----------
     started : what the run was started with; None reads it from the directory, for the job that wrote it there itself.
     """
-    written = write_study(study, hygiene, outcomes, run, evidence, started or StartedRun.read(run))
-    show_study(study, outcomes, run, tracker, written)
+    written = write_run(study, hygiene, outcomes, run, evidence, started or StartedRun.read(run))
+    show_run(study, outcomes, run, tracker, written)
     return written.verdict
 
 
-def show_study(
-    study: Study, outcomes: Sequence[FoldOutcome], run: Path, tracker: Tracker, written: WrittenStudy
+def show_run(
+    study: Study, outcomes: Sequence[FoldOutcome], run: Path, tracker: Tracker, written: WrittenRun
 ) -> None:
     """Hand what was written to the tracker and print the tables."""
     summary = written.summary

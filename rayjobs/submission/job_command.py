@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayjobs.config.arguments import is_flag, key_of, root_of, value_of
+from rayjobs.config.arguments import given_value, is_flag, key_of, root_of
 from rayjobs.config.compose import CONF, compose_command_line
 from rayjobs.config.dotted_keys import value_at
 from rayjobs.config.run_overrides import split_overrides
@@ -72,7 +72,7 @@ def job_command(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
 
 
 def _run(job: str, arguments: Sequence[str], storage: str) -> JobCommand:
-    there = [a for a in arguments if not (root_of(a) == "cluster" and value_of(a) == "local")]
+    there = [a for a in arguments if not (root_of(a) == "cluster" and given_value(a) == "local")]
     if not any(key_of(a) == "cluster" for a in there):
         there = ["cluster=address", *there]
     there, composed = _below(storage, job, there, "run.directory")

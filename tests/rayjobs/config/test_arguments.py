@@ -1,6 +1,6 @@
 import pytest
 
-from rayjobs.config.arguments import is_override, key_of, root_of, split, value_of
+from rayjobs.config.arguments import given_value, is_override, key_of, root_of, split
 from rayjobs.config.dotted_keys import set_value, value_at
 from rayjobs.config.typed_config import ConfigError
 
@@ -15,7 +15,7 @@ from rayjobs.config.typed_config import ConfigError
     ],
 )
 def test_an_override_names_its_key_whatever_hydra_is_told_to_do_with_it(argument, key, root, value):
-    assert (key_of(argument), root_of(argument), value_of(argument)) == (key, root, value)
+    assert (key_of(argument), root_of(argument), given_value(argument)) == (key, root, value)
     assert is_override(argument)
 
 
