@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rayjobs.monitoring import ray_metrics
 from rayjobs.monitoring.ray_metrics import TrainingMetrics
-
-metrics = pytest.importorskip("ray.util.metrics")
 
 
 @pytest.fixture
@@ -27,8 +26,8 @@ def told(monkeypatch):
 
         inc = set
 
-    monkeypatch.setattr(metrics, "Gauge", Metric)
-    monkeypatch.setattr(metrics, "Counter", Metric)
+    monkeypatch.setattr(ray_metrics, "Gauge", Metric)
+    monkeypatch.setattr(ray_metrics, "Counter", Metric)
     return values
 
 
@@ -43,7 +42,7 @@ def test_speed_is_the_batch_over_sampling_and_learning(told):
     }
 
 
-def test_a_training_that_was_gone_on_with_does_not_count_its_past_again(told):
+def test_a_training_that_was_resumed_does_not_count_its_past_again(told):
     training = TrainingMetrics(experiment="crypto", fold=3)
     for iteration in (7, 8):
         training.record(

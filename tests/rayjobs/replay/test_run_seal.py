@@ -22,8 +22,9 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.evaluate import main as evaluate
 from rayjobs.replay.run_seal import run_identity, seal_warning, unvouched
 from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.train import train
-from rayjobs.training.checkpoints import BEST, RECORD_FILE, CheckpointFolder
+from rayjobs.training.checkpoints import BEST, CheckpointFolder
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +197,8 @@ def test_a_sealed_run_is_not_gone_on_with_whatever_its_status_says(run, sealed):
 def test_a_checkpoint_gives_back_no_other_policy_than_the_training_exported(run):
     folder = CheckpointFolder(run / "checkpoints" / "fold_00")
     checkpoint, exported = folder.newest(), TrainedPolicy.load(folder.best)
-    record = json.loads((checkpoint / RECORD_FILE).read_text())
-    (checkpoint / RECORD_FILE).write_text(json.dumps(record | {"best": exported.policy_hash}))
+    record = json.loads((checkpoint / CHECKPOINT_RECORD).read_text())
+    (checkpoint / CHECKPOINT_RECORD).write_text(json.dumps(record | {"best": exported.policy_hash}))
     exported.save(checkpoint / BEST)
     shutil.rmtree(folder.best)
     folder.restore_best(checkpoint)
