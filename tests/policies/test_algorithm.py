@@ -115,7 +115,7 @@ def test_a_killed_runner_is_replaced_and_its_steps_are_sampled_again(two_runners
 def test_times_are_those_of_the_last_iteration(monkeypatch):
     algorithm = noise_config().build_algo()
     sample = algorithm.sample_fragments
-    monkeypatch.setattr(algorithm, "_sample", lambda: time.sleep(2.0) or sample())
+    monkeypatch.setattr(algorithm, "sample_fragments", lambda: time.sleep(2.0) or sample())
     assert algorithm.train()["timers"]["env_runner_sampling_timer"] > 2.0
     monkeypatch.undo()
     assert algorithm.train()["timers"]["env_runner_sampling_timer"] < 1.0
