@@ -24,7 +24,7 @@ def judge(computed: Computed, moved: BoolArray, cut: int, variant: int) -> None:
     """Raise findings if rows up to the cut moved, and move again when it is computed once more."""
     if not moved.any():
         return
-    demand_repeat(computed, computed.values(computed.panel), slice(None))
+    refuse_unrepeatable(computed, computed.values(computed.panel), slice(None))
     if (computed.after(cut, variant) != moved).any():
         random_after(computed, cut)
     raise Found(
@@ -41,7 +41,7 @@ def judge(computed: Computed, moved: BoolArray, cut: int, variant: int) -> None:
     )
 
 
-def demand_repeat(
+def refuse_unrepeatable(
     computed: Computed, again: NDArray, rows: IntArray | slice, against: str = "itself"
 ) -> None:
     """Raise if the same bars gave other values."""

@@ -233,7 +233,9 @@ def _unbroken(base: Trajectory, cut: int) -> NDArray[np.bool_]:
     return ~np.maximum.accumulate(later, axis=0)
 
 
-def action_findings(base: Trajectory, other: Trajectory, policy: ActionFunction, cut: int) -> list[LeakFinding]:
+def action_findings(
+    base: Trajectory, other: Trajectory, policy: ActionFunction, cut: int
+) -> list[LeakFinding]:
     """Ask the policy again with the observations of the poisoned run."""
     allowed = (base.bar <= cut) & _unbroken(base, cut)
     for step, action in enumerate(base.actions):

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.schema import Panel
-from envs.checks.blame import Found, demand_repeat, finding, judge, random_after
+from envs.checks.blame import Found, finding, judge, random_after, refuse_unrepeatable
 from envs.checks.computed import ROUNDING, CannotCompute, Computed, IntArray, OutOfTime, Subject
 from envs.checks.findings import BROKEN, LeakFinding
 from envs.checks.redraw import VARIANTS, Redraw
@@ -113,10 +113,10 @@ class _Comparison:
     def check_repeats(self) -> None:
         used = self.subject.used
         if used is None:
-            demand_repeat(self.computed, self.computed.values(self.panel), slice(None))
+            refuse_unrepeatable(self.computed, self.computed.values(self.panel), slice(None))
         else:
             again = np.asarray(used).reshape(self.computed.base.shape)
-            demand_repeat(self.computed, again, slice(None), against="what it was trained on")
+            refuse_unrepeatable(self.computed, again, slice(None), against="what it was trained on")
 
     def cut_everything_after(self) -> None:
         """Step 2: all bars after each of a few cuts, redrawn in each way."""

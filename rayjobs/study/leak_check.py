@@ -127,7 +127,9 @@ def compare_columns(study: Study, max_seconds: float) -> list[Compared]:
         left = max(max_seconds - (time.process_time() - started), 0.0)
         # What is slow takes no more than an even share of what is left.
         share = left / (len(subjects) - number)
-        found.append(compare_prefixes(subject, study.panel, seed=seed + number, max_seconds=share, redraw=redraw))
+        found.append(
+            compare_prefixes(subject, study.panel, seed=seed + number, max_seconds=share, redraw=redraw)
+        )
         took = time.process_time() - started
         LOG.debug("%s compared after %.1f s", subject.label, took)
     return found
