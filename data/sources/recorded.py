@@ -18,7 +18,7 @@ class RecordedBars(ABC):
     ----------
     symbols : which, in the order of the asset axis; empty means all.
     start_utc, stop_utc : window [start, stop) of bar labels; None means all.
-    columns : column or feature -> when it is known, see `data.known_columns`; runs of before this key have none.
+    columns : column or feature -> when it is known, see `data.known_columns`; older runs have none.
     """
 
     symbols: tuple[str, ...]
