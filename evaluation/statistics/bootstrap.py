@@ -133,3 +133,85 @@ def _drawn_sharpes(
         deviation = np.sqrt(np.maximum(second[chosen].sum(axis=1) - size * shift**2, 0.0) / (size - 1))
         parts.append(np.divide(centre + shift, deviation, out=np.zeros(count), where=deviation > 0.0))
     return np.concatenate(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperiorityTest:
+    """p-values of 'no strategy beats the benchmark': Hansen's consistent one and White's reality check.
+
+    `reality_check` recentres every strategy (White), `consistent` only those not clearly worse (Hansen), which keeps
+    the test from being blunted by adding hopeless strategies.
+    """
+
+    consistent: float
+    reality_check: float
+    best: int
+    mean_block_bars: float
+
+
+def superior_predictive_ability(
+    excess_TN: ArrayLike,
+    random: np.random.Generator,
+    *,
+    num_draws: int = 1000,
+    mean_block_bars: float | None = None,
+) -> SuperiorityTest:
+    """Test whether the best of N strategies beats a benchmark, given that N were tried.
+
+    Parameters
+    ----------
+    excess_TN : (T, N) returns of each strategy less the benchmark's, on the same bars.
+    mean_block_bars : None takes the longest `optimal_block_bars` of the columns.
+
+    Returns
+    -------
+    p-values: small when the best column's mean is larger than chance among N would make it. Columns without variance
+    are left out; nan when none is left.
+    """
+    excess = np.asarray(excess_TN, dtype=np.float64)
+    if excess.ndim != 2 or excess.shape[0] < 8 or not np.isfinite(excess).all():
+        raise ValueError(f"excess_TN has shape {excess.shape} or holds NaN; give (T >= 8 bars, N strategies)")
+    moving = np.ptp(excess, axis=0) > 0.0
+    if not moving.any():
+        return SuperiorityTest(consistent=math.nan, reality_check=math.nan, best=-1, mean_block_bars=1.0)
+    columns = np.flatnonzero(moving)
+    values = excess[:, columns]
+    size, number = values.shape
+    block = mean_block_bars
+    if block is None:
+        block = max(optimal_block_bars(values[:, k]) for k in range(number))
+    mean_N = values.mean(axis=0)
+    drawn_BN = _bootstrap_means(values, block, num_draws, random)
+    scale_N = np.array([long_run_deviation(values[:, k], block) for k in range(number)])
+    statistic = float((math.sqrt(size) * mean_N / scale_N).max())
+    hopeless = mean_N < -scale_N * math.sqrt(2.0 * math.log(math.log(size)) / size)
+    centres = {"consistent": np.where(hopeless, 0.0, mean_N), "reality_check": mean_N}
+    p_values = {}
+    for name, centre in centres.items():
+        draws = (math.sqrt(size) * (drawn_BN - centre) / scale_N).max(axis=1)
+        p_values[name] = float(np.mean(np.maximum(draws, 0.0) >= max(statistic, 0.0)))
+    best = int(columns[int(np.argmax(mean_N / scale_N))])
+    return SuperiorityTest(**p_values, best=best, mean_block_bars=float(block))
+
+
+def long_run_deviation(values: FloatArray, block: float) -> float:
+    """Root of T times the variance of the stationary bootstrap's mean, in closed form (Politis and Romano, lemma 1)."""
+    size = len(values)
+    covariance = _autocovariance(values, size - 1)
+    lag, stay = np.arange(1, size), 1.0 - 1.0 / block
+    weight = (1.0 - lag / size) * stay**lag + lag / size * stay ** (size - lag)
+    return math.sqrt(max(covariance[0] + 2.0 * float(weight @ covariance[1:]), np.finfo(float).tiny))
+
+
+def _bootstrap_means(
+    values_TN: FloatArray, block: float, num_draws: int, random: np.random.Generator
+) -> FloatArray:
+    """(B, N) means of bootstrap draws, via how often each bar was drawn."""
+    size = len(values_TN)
+    means = []
+    at_once = max(1, 2_000_000 // size)
+    for start in range(0, num_draws, at_once):
+        indices = stationary_indices(size, block, min(at_once, num_draws - start), random)
+        counts = np.stack([np.bincount(row, minlength=size) for row in indices])
+        means.append(counts @ values_TN / size)
+    return np.concatenate(means)

@@ -1,13 +1,21 @@
-"""The only splitter: walk-forward windows over bars 0 .. num_bars - 1.
+"""The only splitters: walk-forward and combinatorial purged cross-validation over bars 0 .. num_bars - 1.
 
-The label of bar t covers the bars (t, t + horizon_bars]. A training label never overlaps a test label.
+The label of bar t covers the bars (t, t + horizon_bars]. A training label never overlaps a test label, and
+the embargo starts after the last test label. Every splitter's ``split(num_bars)`` yields ``(train_indices,
+test_indices)``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
+
+IndexArray = NDArray[np.int64]
 
 
 def _check_count(name: str, value: int, minimum: int) -> None:
@@ -15,6 +23,11 @@ def _check_count(name: str, value: int, minimum: int) -> None:
         raise ValueError(f"{name} is {value!r}; it must be a whole number of bars")
     if value < minimum:
         raise ValueError(f"{name} is {value}; it must be at least {minimum}")
+
+
+def calendar_months(bar_utc: NDArray[np.datetime64]) -> IndexArray:
+    """(T,) number of the calendar month (UTC) that each bar opens in, for `WalkForward.folds_of_periods`."""
+    return bar_utc.astype("datetime64[M]").astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +100,129 @@ class WalkForward:
             )
             for index, start in enumerate(starts)
         ]
+
+    def folds_of_periods(self, period_T: NDArray[np.integer]) -> list[Fold]:
+        """The same windows counted in whole periods: sessions, or the months of `calendar_months`.
+
+        ``train_bars``, ``test_bars`` and ``step_bars`` then are numbers of periods; horizon and embargo stay bars, and
+        are taken from the end of the training window, because the test window begins with its period.
+
+        Parameters
+        ----------
+        period_T : (T,) period number of each bar, never decreasing.
+
+        Raises
+        ------
+        ValueError
+            If the numbers decrease, not even one fold fits, or the gap swallows a training window.
+        """
+        periods = np.asarray(period_T)
+        if periods.ndim != 1 or not len(periods) or (np.diff(periods) < 0).any():
+            raise ValueError(
+                "period_T must be one number per bar that never decreases, such as panel.session"
+            )
+        edges = np.append(np.flatnonzero(np.diff(periods, prepend=periods[0] - 1)), len(periods))
+        counted = replace(self, horizon_bars=0, embargo_bars=0).folds(len(edges) - 1)
+        folds = []
+        for fold in counted:
+            start, stop = int(edges[fold.test.start]), int(edges[fold.test.stop])
+            train = slice(int(edges[fold.train.start]), int(edges[fold.train.stop]) - self.gap_bars)
+            if train.stop <= train.start:
+                raise ValueError(
+                    f"a gap of {self.gap_bars} bars swallows the training window of fold {fold.index}; train longer"
+                )
+            folds.append(Fold(index=fold.index, train=train, test=slice(start, stop)))
+        return folds
+
+    def split(self, num_bars: int) -> Iterator[tuple[IndexArray, IndexArray]]:
+        """Yield (train_indices, test_indices) of each fold, in time order."""
+        return (
+            (np.arange(fold.train.start, fold.train.stop), np.arange(fold.test.start, fold.test.stop))
+            for fold in self.folds(num_bars)
+        )
+
+
+@dataclass(frozen=True)
+class CombinatorialPurged:
+    """Test on every choice of ``num_test_groups`` out of ``num_groups`` contiguous groups, train on the
+    purged rest.
+
+    The first ``num_bars % num_groups`` groups are one bar longer. Around each test block [a, b) training
+    bars go whose label (t, t + h] overlaps a test label: the h - 1 bars before a and after b. With an
+    embargo of e > 0 the training bars from the end of the last test label, b - 1 + h, to e bars later go as
+    well. Source: Lopez de Prado, "Advances in financial machine learning", 2018, chapters 7 and 12.
+
+    Parameters
+    ----------
+    num_groups, num_test_groups : N and k with 1 <= k < N; there are C(N, k) splits and C(N - 1, k - 1) paths.
+    horizon_bars : h, bars that a label reaches forward.
+    embargo_bars : e, bars left out of training after the last test label.
+    """
+
+    num_groups: int
+    num_test_groups: int
+    horizon_bars: int = 0
+    embargo_bars: int = 0
+
+    def __post_init__(self) -> None:
+        _check_count("num_groups", self.num_groups, 2)
+        _check_count("num_test_groups", self.num_test_groups, 1)
+        _check_count("horizon_bars", self.horizon_bars, 0)
+        _check_count("embargo_bars", self.embargo_bars, 0)
+        if self.num_test_groups >= self.num_groups:
+            raise ValueError(
+                f"num_test_groups is {self.num_test_groups} of {self.num_groups} groups; "
+                "leave at least one for training"
+            )
+
+    @property
+    def num_splits(self) -> int:
+        return comb(self.num_groups, self.num_test_groups)
+
+    def _choices(self) -> list[tuple[int, ...]]:
+        return list(combinations(range(self.num_groups), self.num_test_groups))
+
+    def split(self, num_bars: int) -> Iterator[tuple[IndexArray, IndexArray]]:
+        """Yield (train_indices, test_indices) of each split, in the order of `itertools.combinations`.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer bars than groups, or purging leaves a split without training bars.
+        """
+        _check_count("num_bars", num_bars, 1)
+        if num_bars < self.num_groups:
+            raise ValueError(f"{num_bars} bars cannot be cut into {self.num_groups} groups; use fewer groups")
+        sizes = [len(group) for group in np.array_split(np.arange(num_bars), self.num_groups)]
+        edges = np.concatenate(([0], np.cumsum(sizes)))
+        return iter([self._split_one(chosen, edges) for chosen in self._choices()])
+
+    def _split_one(self, chosen: tuple[int, ...], edges: IndexArray) -> tuple[IndexArray, IndexArray]:
+        is_test = np.zeros(edges[-1], dtype=bool)
+        is_train = np.ones(edges[-1], dtype=bool)
+        for group in chosen:
+            start, stop = int(edges[group]), int(edges[group + 1])
+            is_test[start:stop] = True
+            overlap = max(self.horizon_bars - 1, 0)
+            after = self.horizon_bars + self.embargo_bars if self.embargo_bars else overlap
+            is_train[max(start - overlap, 0) : stop + after] = False
+        if not is_train.any():
+            raise ValueError(
+                f"purging leaves no training bar when groups {chosen} are tested: horizon "
+                f"{self.horizon_bars} and embargo {self.embargo_bars} outlast groups of {edges[1]} bars"
+            )
+        return np.flatnonzero(is_train), np.flatnonzero(is_test)
+
+    def paths(self) -> IndexArray:
+        """Which split supplies each group's out-of-sample result, per backtest path.
+
+        Returns
+        -------
+        (num_paths, num_groups) split indices, num_paths = C(N - 1, k - 1): row p is a whole history in which
+        every group was tested once; the j-th split that tests a group belongs to path j.
+        """
+        suppliers: list[list[int]] = [[] for _ in range(self.num_groups)]
+        for split, chosen in enumerate(self._choices()):
+            for group in chosen:
+                suppliers[group].append(split)
+        return np.array(suppliers, dtype=np.int64).T

@@ -1,4 +1,4 @@
-"""Bootstrap intervals cover what they should, and block lengths agree with the library `arch`."""
+"""Bootstrap intervals cover, and tests of superiority are calibrated, alone and against the library `arch`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from evaluation.statistics.bootstrap import (
+    long_run_deviation,
     optimal_block_bars,
     sharpe_interval,
     stationary_indices,
+    superior_predictive_ability,
 )
 
 
@@ -74,8 +76,55 @@ def test_the_same_generator_gives_the_same_interval():
     assert first == second
 
 
+def test_the_best_of_many_strategies_without_skill_is_rarely_called_superior():
+    random = np.random.default_rng(5)
+    small = [
+        superior_predictive_ability(random.normal(size=(200, 15)), random, num_draws=200, mean_block_bars=1.0)
+        for _ in range(120)
+    ]
+    assert np.mean([test.consistent < 0.1 for test in small]) == pytest.approx(0.1, abs=0.07)
+
+
+def test_a_strategy_with_skill_is_found_among_many_without():
+    random = np.random.default_rng(6)
+    excess = random.normal(size=(1000, 10))
+    excess[:, 4] += 0.15
+    test = superior_predictive_ability(excess, random)
+    assert test.best == 4
+    assert test.consistent < 0.01
+
+
+def test_hopeless_strategies_blunt_the_reality_check_but_not_the_consistent_test():
+    random = np.random.default_rng(7)
+    excess = random.normal(size=(1000, 60))
+    excess[:, 0] += 0.075
+    excess[:, 1:] -= 0.5
+    test = superior_predictive_ability(excess, random)
+    assert test.consistent < test.reality_check
+
+
+def test_p_values_are_near_those_of_arch():
+    arch = pytest.importorskip("arch.bootstrap")
+    random = np.random.default_rng(8)
+    models = random.normal(0.02, 1.0, size=(500, 6))
+    models[:, 2] += 0.04
+    models /= [long_run_deviation(column, 5.0) for column in models.T]  # arch's p-values are not studentised
+    theirs = arch.SPA(np.zeros(500), -models, block_size=5, reps=2000, seed=1)
+    theirs.compute()
+    ours = superior_predictive_ability(models, random, num_draws=2000, mean_block_bars=5.0)
+    assert ours.consistent == pytest.approx(theirs.pvalues["consistent"], abs=0.04)
+    assert ours.reality_check == pytest.approx(theirs.pvalues["upper"], abs=0.04)
+
+
+def test_strategies_that_do_nothing_give_no_p_value():
+    test = superior_predictive_ability(np.zeros((50, 3)), np.random.default_rng(0))
+    assert math.isnan(test.consistent)
+
+
 def test_impossible_arguments_are_refused():
     with pytest.raises(ValueError, match="level is 95"):
         sharpe_interval(np.ones(5), np.random.default_rng(0), level=95)
     with pytest.raises(ValueError, match="must be at least 1"):
         stationary_indices(10, 0.5, 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="N strategies"):
+        superior_predictive_ability(np.zeros(50), np.random.default_rng(0))

@@ -1,48 +1,47 @@
-"""Splits: no training label overlaps a test label, and a maintained library agrees."""
+"""Splits: no training label overlaps a test label, and maintained libraries agree where their conventions
+are ours."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from math import comb
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evaluation.windows.splits import WalkForward
+from evaluation.windows.splits import CombinatorialPurged, WalkForward, calendar_months
 
 
-def as_lists(folds):
-    return [tuple(list(range(part.start, part.stop)) for part in (fold.train, fold.test)) for fold in folds]
-
-
-def as_pairs(splits):
+def as_lists(splits):
     return [(train.tolist(), test.tolist()) for train, test in splits]
 
 
 def test_walk_forward_rolls_and_drops_a_last_window_that_does_not_fit():
-    assert as_lists(WalkForward(3, 2).folds(8)) == [([0, 1, 2], [3, 4]), ([2, 3, 4], [5, 6])]
+    assert as_lists(WalkForward(3, 2).split(8)) == [([0, 1, 2], [3, 4]), ([2, 3, 4], [5, 6])]
 
 
 def test_walk_forward_leaves_horizon_plus_embargo_between_training_and_test():
-    assert as_lists(WalkForward(3, 2, horizon_bars=2, embargo_bars=1).folds(8)) == [([0, 1, 2], [6, 7])]
+    assert as_lists(WalkForward(3, 2, horizon_bars=2, embargo_bars=1).split(8)) == [([0, 1, 2], [6, 7])]
 
 
 def test_anchored_training_starts_at_bar_zero_and_grows():
-    assert as_lists(WalkForward(2, 2, horizon_bars=1, anchored=True).folds(7)) == [
+    assert as_lists(WalkForward(2, 2, horizon_bars=1, anchored=True).split(7)) == [
         ([0, 1], [3, 4]),
         ([0, 1, 2, 3], [5, 6]),
     ]
 
 
 def test_step_sets_the_distance_between_test_windows():
-    tests = [test for _, test in as_lists(WalkForward(3, 3, step_bars=1).folds(8))]
+    tests = [test.tolist() for _, test in WalkForward(3, 3, step_bars=1).split(8)]
     assert tests == [[3, 4, 5], [4, 5, 6], [5, 6, 7]]
 
 
 def test_a_fold_longer_than_the_data_is_refused_with_the_arithmetic():
     with pytest.raises(ValueError, match=r"needs 16 bars \(train 10 \+ gap 1 \+ test 5\) but there are 15"):
-        WalkForward(10, 5, embargo_bars=1).folds(15)
+        WalkForward(10, 5, embargo_bars=1).split(15)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +70,114 @@ def test_walk_forward_agrees_with_skfolio(train, test, horizon, embargo, anchore
     theirs = skfolio.WalkForward(
         train_size=train, test_size=test, purged_size=horizon + embargo, expand_train=anchored
     )
-    assert as_lists(ours.folds(num_bars)) == as_pairs(theirs.split(np.zeros((num_bars, 1))))
+    assert as_lists(ours.split(num_bars)) == as_lists(theirs.split(np.zeros((num_bars, 1))))
+
+
+def test_windows_can_be_counted_in_sessions_of_unequal_length():
+    session = np.array([10, 10, 11, 11, 11, 12, 13, 13, 13])
+    folds = WalkForward(2, 1, embargo_bars=1).folds_of_periods(session)
+    assert [(f.train, f.test) for f in folds] == [
+        (slice(0, 4), slice(5, 6)),  # sessions 10 and 11 less one bar, then session 12
+        (slice(2, 5), slice(6, 9)),  # sessions 11 and 12 less one bar, then session 13
+    ]
+
+
+def test_windows_can_be_counted_in_calendar_months():
+    bars = np.arange("2024-01-01", "2024-05-01", dtype="datetime64[D]").astype("datetime64[ns]")
+    folds = WalkForward(2, 1, anchored=True).folds_of_periods(calendar_months(bars))
+    # January has 31 days, February 29, March 31, April 30.
+    assert [(f.train, f.test) for f in folds] == [
+        (slice(0, 60), slice(60, 91)),
+        (slice(0, 91), slice(91, 121)),
+    ]
+
+
+def test_periods_that_decrease_or_are_swallowed_by_the_gap_are_refused():
+    with pytest.raises(ValueError, match="never decreases"):
+        WalkForward(1, 1).folds_of_periods(np.array([2, 1]))
+    with pytest.raises(ValueError, match="swallows"):
+        WalkForward(1, 1, embargo_bars=2).folds_of_periods(np.array([1, 1, 2, 2]))
+
+
+def test_purging_removes_exactly_the_overlapping_labels_around_a_test_block():
+    # Bars 4, 5 are tested; with a horizon of 3 their labels end at bar 8. Training bars 2, 3 reach past bar
+    # 4; bars 6, 7 start before bar 8.
+    splits = as_lists(CombinatorialPurged(5, 1, horizon_bars=3).split(10))
+    assert splits[2] == ([0, 1, 8, 9], [4, 5])
+
+
+def test_the_embargo_starts_after_the_last_test_label_and_adds_to_the_purge():
+    splits = as_lists(CombinatorialPurged(5, 1, horizon_bars=3, embargo_bars=1).split(12))
+    assert splits[0] == ([7, 8, 9, 10, 11], [0, 1, 2])  # last label ends at bar 5, one more bar goes
+    assert as_lists(CombinatorialPurged(2, 1, embargo_bars=2).split(8))[0] == ([6, 7], [0, 1, 2, 3])
+
+
+def test_every_choice_of_groups_is_tested_once_and_paths_cover_every_group():
+    splitter = CombinatorialPurged(6, 2)
+    splits = list(splitter.split(60))
+    assert len(splits) == splitter.num_splits == 15
+    paths = splitter.paths()
+    assert paths.shape == (comb(5, 1), 6)
+    for path in paths:
+        for group, split in enumerate(path):
+            assert set(range(group * 10, group * 10 + 10)) <= set(splits[split][1].tolist())
+    assert all(len(set(column)) == 5 for column in paths.T)
+
+
+cpcv_sizes = (st.integers(2, 7), st.integers(1, 6), st.integers(0, 6), st.integers(0, 4), st.integers(7, 80))
+
+
+@given(*cpcv_sizes)
+def test_no_training_label_overlaps_a_test_label_or_its_embargo(groups, tested, horizon, embargo, num_bars):
+    assume(tested < groups)
+    splitter = CombinatorialPurged(groups, tested, horizon_bars=horizon, embargo_bars=embargo)
+    try:
+        splits = list(splitter.split(num_bars))
+    except ValueError:
+        return  # purging left nothing to train on, or there are fewer bars than groups
+    for train, test in splits:
+        block_ends = {int(b) for b in test} - {int(b) - 1 for b in test}
+        test_bars = {bar + step for bar in test for step in range(1, horizon + 1)}
+        embargoed = {end + horizon + step for end in block_ends for step in range(1, embargo + 1)}
+        for bar in train:
+            assert not {int(bar) + step for step in range(1, horizon + 1)} & test_bars
+        assert not set(train.tolist()) & (embargoed | set(test.tolist()))
+
+
+@given(*cpcv_sizes)
+def test_combinatorial_splits_agree_with_purgedcv(groups, tested, horizon, embargo, num_bars):
+    purgedcv = pytest.importorskip("purgedcv")
+    assume(tested < groups and horizon > 0)
+    opened = pd.Series(pd.date_range("2024-01-01", periods=num_bars, freq="h"))
+    theirs = purgedcv.CombinatorialPurgedCV(
+        n_splits=groups,
+        n_test_groups=tested,
+        prediction_times=opened,
+        evaluation_times=opened + pd.Timedelta(hours=horizon),
+        embargo=pd.Timedelta(hours=embargo),
+    )
+    ours = CombinatorialPurged(groups, tested, horizon_bars=horizon, embargo_bars=embargo)
+    try:
+        ours_list = as_lists(ours.split(num_bars))
+    except ValueError:
+        return  # they yield an empty training set or raise; we always raise
+    assert ours_list == as_lists(theirs.split(np.zeros((num_bars, 1))))
+
+
+def test_paths_agree_with_skfolio():
+    skfolio = pytest.importorskip("skfolio.model_selection")
+    theirs = skfolio.CombinatorialPurgedCV(n_folds=7, n_test_folds=3)
+    assert CombinatorialPurged(7, 3).paths().tolist() == theirs.recombined_paths.T.tolist()
 
 
 def test_test_windows_never_start_before_training_ends():
-    for fold in WalkForward(20, 7, step_bars=3, horizon_bars=2).folds(100):
-        assert fold.train.stop - 1 + 2 < fold.test.start
-    starts = [fold.test.start for fold in WalkForward(20, 7, step_bars=3).folds(100)]
+    for train, test in WalkForward(20, 7, step_bars=3, horizon_bars=2).split(100):
+        assert train[-1] + 2 < test[0]
+    starts = [test[0] for _, test in WalkForward(20, 7, step_bars=3).split(100)]
     assert all(later - earlier == 3 for earlier, later in pairwise(starts))
+
+
+@pytest.mark.parametrize(("groups", "tested"), [(1, 1), (4, 4), (4, 0)])
+def test_impossible_groups_are_refused(groups, tested):
+    with pytest.raises(ValueError, match="group"):
+        CombinatorialPurged(groups, tested)
