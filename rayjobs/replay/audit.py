@@ -27,7 +27,7 @@ from evaluation.windows.search_windows import search_windows
 from evaluation.windows.splits import Fold
 from policies.checkpoint import CONTRACT_FILE
 from rayjobs.config.typed_config import build_dataclass
-from rayjobs.replay.contract_audit import CONTRACT, check_contracts
+from rayjobs.replay.contract_audit import CONTRACT, check_contracts, check_own_code
 from rayjobs.replay.derived_again import AuditedRun, check_reproduction
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun, open_run
 from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring
@@ -121,7 +121,8 @@ class RunAudit:
         if self.audited.evaluates:
             return [CONTRACT.skips("contracts", "they are those of the run that was scored again")]
         trained = [fold for fold in self.audited.folds if fold.index in self.run.fold_indices]
-        return check_contracts(self.run, self.study, trained, searched=self.searched)
+        contracts = check_contracts(self.run, self.study, trained, searched=self.searched)
+        return [*contracts, *check_own_code(self.run)]
 
     def execution(self) -> list[Check]:
         return check_execution(self.recorded, self.study.panel, self.study.config.env.costs.latency_bars)

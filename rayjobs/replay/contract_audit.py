@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from data.coverage import Coverage
+from data.own_objects import own_code
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
 from policies.checkpoint import TrainedPolicy
@@ -57,6 +58,20 @@ def check_contracts(run: FinishedRun, study: Study, folds: Sequence[Fold], *, se
             )
         )
     return checks
+
+
+def check_own_code(run: FinishedRun) -> list[Check]:
+    """Whether the modules of the user's own that the configuration names are those that the run was started with."""
+    now = own_code(run.values)
+    return [
+        CONTRACT.judges(
+            f"code of your own, {name}",
+            now.get(name) == digest,
+            f"its file is the one that the run was started with ({digest[:12]}); no check reads what it does",
+            f"its file is not the one that the run was started with ({digest[:12]})",
+        )
+        for name, digest in (run.provenance.get("own_code") or {}).items()
+    ]
 
 
 def _difference(found: Origin | None, expected: Origin, searched: bool) -> str | None:

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from data.errors import DataError
+from data.own_objects import own_code
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.log_context import log_as
 from rayjobs.storage.ledger_place import without_password
@@ -132,6 +133,8 @@ class RunDirectory:
                 f"cannot write runs to {parent.absolute()}: {reason}; choose another place with run.directory=PATH"
             ) from error
         facts = provenance(path.name, seed, data_fingerprint)
+        if own := own_code(config):
+            facts["own_code"] = own
         if ledger is not None:
             facts["ledger"] = ledger.to_json()
         directory = cls(path, StartedRun(values=without_password(config), provenance=facts))

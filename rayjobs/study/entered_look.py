@@ -239,6 +239,7 @@ def provenance_of(run: Path) -> dict[str, Any]:
 
 
 def code_version(provenance: Mapping[str, Any]) -> str:
-    """Commit of the source, marked where tracked files were changed; "unknown" outside a checkout."""
-    commit = provenance.get("git_commit") or "unknown"
-    return f"{commit}-changed" if provenance.get("git_dirty") else str(commit)
+    """Commit of the source, "unknown" outside a checkout; marked where tracked files were changed, and by own code."""
+    commit = str(provenance.get("git_commit") or "unknown")
+    own = "".join(f"+{name}={digest[:12]}" for name, digest in (provenance.get("own_code") or {}).items())
+    return f"{commit}{'-changed' if provenance.get('git_dirty') else ''}{own}"

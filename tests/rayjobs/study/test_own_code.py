@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import own_code
 import pytest
@@ -10,7 +14,10 @@ from envs.kernel.columns import NET_RETURN
 from evaluation.scoring.rollout import evaluation_config
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.replay.contract_audit import check_own_code
+from rayjobs.storage.run_directory import RunConfig, RunDirectory
 from rayjobs.study.config import build_source, build_train_config
+from rayjobs.study.entered_look import code_version
 from rayjobs.study.load import load_study
 from rayjobs.study.training_env import training_env
 
@@ -42,6 +49,23 @@ def test_an_env_of_ones_own_is_trained_on_and_never_scored_on():
     env.reset(seed=0)
     assert own_code.TwiceAsLong.resets == before + 1
     assert evaluation_config(env.config).factory is None
+
+
+def test_a_run_keeps_the_digest_of_own_code_and_other_code_is_another_look(tmp_path):
+    values = {
+        "reward": {"function": "own_code:calm"},
+        "hours": ["09:30"],
+        "features": [{"name": "no_module:X"}],
+    }
+    place = RunConfig(experiment="x", directory=str(tmp_path))
+    run = RunDirectory.create(place, values, seed=0, data_fingerprint="f00d")
+    provenance = dict(run.started.provenance)
+    digest = hashlib.sha256(Path(own_code.__file__).read_bytes()).hexdigest()
+    assert provenance["own_code"] == {"own_code:calm": digest}
+    changed = provenance | {"own_code": {"own_code:calm": "0" * 64}}
+    assert code_version(provenance) != code_version(changed)
+    found = [check_own_code(SimpleNamespace(values=values, provenance=p)) for p in (provenance, changed, {})]
+    assert [[check.outcome for check in checks] for checks in found] == [["pass"], ["fail"], []]
 
 
 def test_an_env_with_other_spaces_is_refused_before_anything_is_trained():
