@@ -21,9 +21,8 @@ from data.calendars import (
     minute,
     sessions_between,
 )
-from data.errors import DataError
-from data.grid_fit import require_fit
-from data.hygiene import (
+from data.checks.grid_fit import require_fit
+from data.checks.hygiene import (
     Finding,
     HygieneReport,
     clip_rounding,
@@ -32,7 +31,8 @@ from data.hygiene import (
     require_usable,
     sorted_findings,
 )
-from data.jumps import find_jumps
+from data.checks.jumps import find_jumps
+from data.errors import DataError
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel, utc_instant
 
 
@@ -62,7 +62,7 @@ def align(
     Raises
     ------
     DataError
-        If bars cannot be used (see `data.hygiene`), the window reaches outside the data, most bars lie off
+        If bars cannot be used (see `data.checks.hygiene`), the window reaches outside the data, most bars lie off
         the grid, or a symbol has no bar in which an order could be filled.
     """
     for symbol, rows in bars.items():

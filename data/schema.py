@@ -149,7 +149,7 @@ class Panel:
             t, a = np.argwhere(loose)[0]
             raise DataError(
                 f"{self.symbols[a]} at {self.bar_utc[t]}: high and low do not bound open and close; "
-                "mark the bar as missing (data.hygiene does)."
+                "mark the bar as missing (data.checks.hygiene does)."
             )
         if not np.isfinite(self.volume).all() or (self.volume < 0.0).any():
             raise DataError("A volume is NaN, infinite or negative; a missing bar has volume 0.")

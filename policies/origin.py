@@ -18,9 +18,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from data.coverage import SYNTHETIC, Coverage
+from data.coverage.coverage import SYNTHETIC, Coverage
+from data.coverage.shifted_copies import shifted_copies
 from data.schema import Panel
-from data.shifted_copies import shifted_copies
 
 Role = Literal[
     "training", "validation", "standardiser", "selection", "early_stopping", "feature_pruning", "warm_start"

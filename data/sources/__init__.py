@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import isabstract
 
-from data.coverage import SYNTHETIC
+from data.checks.foreknowledge import warn_of_foreknowledge
+from data.checks.hygiene import HygieneReport
+from data.coverage.coverage import SYNTHETIC
 from data.errors import nearest_name
-from data.foreknowledge import warn_of_foreknowledge
-from data.hygiene import HygieneReport
 from data.known_columns import delayed_columns
 from data.own_objects import import_named
 from data.schema import Panel

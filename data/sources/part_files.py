@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from data.checks.hygiene import JUMP_RATIO
 from data.errors import DataError
-from data.hygiene import JUMP_RATIO
 from data.schema import BAR_COLUMNS
 
 _YEAR = r"(?:19|20)\d{2}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.foreknowledge import Foreknown
+from data.checks.foreknowledge import Foreknown
 from envs.checks.leaks import LeakReport
 from evaluation.gate.criteria import CRITERIA
 from evaluation.gate.plausibility import DelayLoss
@@ -102,7 +102,7 @@ class SupportingEvidence:
     synthetic : the market is drawn from a law by `data.synthetic`, whose best policy may be as good as it likes.
     delay_losses : inputs whose delay by a bar takes more than half of the score (`evaluation.gate.plausibility`).
     known_after : column or feature -> when the user states that it is known.
-    foreknown : inputs that rank a later return too well, not stated (`data.foreknowledge`).
+    foreknown : inputs that rank a later return too well, not stated (`data.checks.foreknowledge`).
     stress_cost_factor : multiple of all costs of the stressed comparison; None where it is the gate's own.
     """
 

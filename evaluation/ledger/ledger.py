@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from evaluation.files import plain
 from evaluation.ledger.migration import import_old
 from evaluation.ledger.records import (

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.coverage import Coverage, all_shapes, bar_closes
+from data.coverage.coverage import Coverage, all_shapes, bar_closes
+from data.coverage.shifted_copies import shifted_copies
 from data.schema import Panel
-from data.shifted_copies import shifted_copies
 from evaluation.ledger.look_clusters import cluster_looks
 from evaluation.ledger.records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.ledger.return_sketch import Sketch

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from evaluation.statistics.metrics import as_returns
 
 FloatArray = NDArray[np.float64]

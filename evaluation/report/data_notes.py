@@ -14,8 +14,8 @@ import numpy as np
 
 from data.array_types import BoolArray
 from data.calendars import ALWAYS_OPEN, minute
-from data.clock_shift import clock_shifts
-from data.hygiene import Finding, HygieneReport
+from data.checks.clock_shift import clock_shifts
+from data.checks.hygiene import Finding, HygieneReport
 from data.schema import Panel
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument

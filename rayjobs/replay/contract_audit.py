@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from data.own_objects import own_code
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.hygiene import HygieneReport
+from data.checks.hygiene import HygieneReport
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun
 from evaluation.audit.written_again import check_written_again

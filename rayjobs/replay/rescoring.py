@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from data.checks.hygiene import HygieneReport
 from data.features import Standardiser
-from data.hygiene import HygieneReport
 from data.sources import load
 from envs.observations import ObservationLayout
 from evaluation.gate.evidence import SupportingEvidence

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from data.sources import describe
 from evaluation.ledger.ledger import Ledger, LookEntry, fold_facts
 from evaluation.ledger.looks import Counted

@@ -16,7 +16,7 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from data.features import FeatureSet, Standardiser, compute_features
 from data.known_columns import statements_of
 from data.schema import Panel

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from data.checks.foreknowledge import Foreknown, foreknown_values
+from data.checks.leading_symbols import leading_symbols
 from data.features.outputs import feature_outputs
-from data.foreknowledge import Foreknown, foreknown_values
 from data.known_columns import CLOSE, statements_of
-from data.leading_symbols import leading_symbols
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
 

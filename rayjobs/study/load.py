@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from data.hygiene import HygieneReport
+from data.checks.hygiene import HygieneReport
 from data.known_columns import check_statements, statements_of
 from data.sources import load
 from evaluation.report.data_notes import DataNote, data_notes, tell

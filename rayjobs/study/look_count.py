@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from data.schema import Panel
 from data.sources import SourceConfig, describe
 from evaluation.ledger.ledger import Ledger, LedgerState, merged_looks, record_hashes

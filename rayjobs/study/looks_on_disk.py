@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from data.coverage import Coverage, SymbolCoverage
+from data.coverage.coverage import Coverage, SymbolCoverage
 from evaluation.ledger.ledger import Head, record_hashes
 from evaluation.ledger.records import KINDS, Look, LookKind, Record
 from evaluation.ledger.return_sketch import Sketch

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from data.foreknowledge import foreknown_columns
-from data.hygiene import HygieneReport
+from data.checks.foreknowledge import foreknown_columns
+from data.checks.hygiene import HygieneReport
 from data.known_columns import statements_of
 from evaluation.artefacts.run_files import write_artefacts
 from evaluation.artefacts.summary import summarise

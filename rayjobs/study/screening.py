@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.coverage import Coverage
+from data.checks.foreknowledge import Foreknown, suspected
+from data.coverage.coverage import Coverage
 from data.features import FeatureSet, compute_features
-from data.foreknowledge import Foreknown, suspected
 from data.known_columns import statements_of
 from data.schema import Panel
 from data.sources import describe, load

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from data.schema import Panel
 from policies.origin import EARLIER, SEEN, UNSEEN, Origin, SeenBars, duration
 

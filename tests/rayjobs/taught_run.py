@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.hygiene import HygieneReport
+from data.checks.hygiene import HygieneReport
 from envs.checks.leaks import LeakReport
 from evaluation.gate.evidence import GateEvidence, SupportingEvidence
 from evaluation.gate.verdict import Criterion, judge

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from data.checks.hygiene import HygieneReport
 from data.features import compute_features
-from data.hygiene import HygieneReport
 from evaluation.windows.search_windows import SearchWindows, search_windows
 from rayjobs.monitoring.result_tables import print_table
 from rayjobs.search.sweep.config import SweepConfig

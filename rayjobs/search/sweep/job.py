@@ -138,7 +138,7 @@ def run_sweep(
                 config,
                 lineage(study, winner.number),
                 data.full,
-                data.hygiene,
+                data.checks.hygiene,
                 data.windows,
                 significance,
                 directory / "winner",

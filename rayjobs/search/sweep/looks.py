@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from data.sources import describe
 from evaluation.ledger.ledger import Ledger, LookEntry
 from evaluation.ledger.looks import Looks

@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
-from data.hygiene import HygieneReport
+from data.checks.hygiene import HygieneReport
 from evaluation.gate.evidence import SupportingEvidence
 from evaluation.gate.search_significance import StudySignificance
 from evaluation.gate.verdict import Verdict

@@ -243,7 +243,7 @@ def test_a_chain_that_was_cut_or_written_anew_does_not_hold_a_head_that_a_run_sa
 
 
 def test_content_that_was_changed_is_not_given_out(place, noise_world):
-    from data.coverage import Coverage
+    from data.coverage.coverage import Coverage
 
     ledger = Ledger(place)
     coverage = Coverage.of(noise_world.panel, slice(0, 100), source="")

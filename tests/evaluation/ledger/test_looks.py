@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from evaluation.ledger.ledger import record_hashes
 from evaluation.ledger.look_clusters import cluster_looks
 from evaluation.ledger.looks import Looks, count_looks, overlaps, sharpe_variance, without_repetitions

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from data.coverage import Coverage
+from data.coverage.coverage import Coverage
 from data.sources import describe, load
 from evaluation.ledger.ledger import Ledger
 from evaluation.windows.splits import Fold

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data.array_types import BoolArray, TimeArray
-from data.hygiene import JUMP_RATIO, Finding, jumping_rows
+from data.checks.hygiene import JUMP_RATIO, Finding, jumping_rows
 from data.schema import PRICE_COLUMNS
 
 SPLITS = tuple(

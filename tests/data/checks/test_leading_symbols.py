@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.leading_symbols import MOST_SYMBOLS, leading_symbols
+from data.checks.leading_symbols import MOST_SYMBOLS, leading_symbols
 from data.schema import Panel
 from data.sources.samples import SamplesConfig, load_samples
 

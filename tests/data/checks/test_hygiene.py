@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from data.alignment import align
 from data.calendars import bar_grid
+from data.checks.hygiene import Finding, HygieneReport
 from data.errors import DataError
-from data.hygiene import Finding, HygieneReport
 
 
 def rows_on(times, seed=0):

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.coverage import Coverage, SymbolCoverage, same_instrument
-from data.price_sketch import plain_name
+from data.coverage.coverage import Coverage, SymbolCoverage, same_instrument
+from data.coverage.price_sketch import plain_name
 from data.schema import Panel
 
 DAY = 86_400

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.foreknowledge import EVERY_SYMBOL, foreknown_columns, suspected
+from data.checks.foreknowledge import EVERY_SYMBOL, foreknown_columns, suspected
 from data.known_columns import ColumnStatement
 from data.schema import Panel
 from data.sources import FilesConfig, load

@@ -11,8 +11,8 @@ from math import log
 
 import numpy as np
 
-from data.coverage import BoolArray, Coverage, bar_closes
-from data.price_sketch import (
+from data.coverage.coverage import BoolArray, Coverage, bar_closes
+from data.coverage.price_sketch import (
     MIN_AGREEMENT,
     MIN_COMMON_RETURNS,
     MOVED_SHARE,

@@ -1,7 +1,7 @@
 """Symbols whose bars show another symbol's return some bars ahead: a series dated by what it is about, not by release.
 
 Between neighbouring bars real markets lead one another (a close in New York and the next one in Tokyo, a large stock
-and an illiquid one), and `data.clock_shift` warns of clocks that disagree. Two bars on and further no honest series
+and an illiquid one), and `checks.clock_shift` warns of clocks that disagree. Two bars on and further no honest series
 does, by more than a fifth and twice what the two have in common at once.
 
 Axes: T time, A asset.
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import fft
 
 from data.array_types import FloatArray
-from data.foreknowledge import (
+from data.checks.foreknowledge import (
     FURTHEST_SHARE,
     MAX_T,
     MOST_BARS_AHEAD,

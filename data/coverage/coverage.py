@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import FloatArray
-from data.price_sketch import (
+from data.coverage.price_sketch import (
     MIN_COMMON_RETURNS,
     SURE_COMMON_RETURNS,
     Marks,

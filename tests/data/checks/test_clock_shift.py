@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.clock_shift import clock_shifts
+from data.checks.clock_shift import clock_shifts
 from data.schema import Panel
 from data.sources import SamplesConfig, load
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.coverage import Coverage
-from data.shifted_copies import (
+from data.coverage.coverage import Coverage
+from data.coverage.shifted_copies import (
     laid_anew,
     noisy_shift_between,
     places_of_returns,

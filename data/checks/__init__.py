@@ -1,0 +1,1 @@
+"""What may be wrong with bars as they were read: found and told, never repaired in silence."""
