@@ -1,4 +1,4 @@
-"""Features of each asset's own bars.
+"""Features of each asset's own bars; the table of their names is `ASSET_FEATURES`, at the end.
 
 A missing bar is not filled: a value that needs it is NaN (not known), and a window mean is taken over the
 bars that are there, if at least half of them are.

@@ -13,7 +13,7 @@ from evaluation.artefacts.tables import COST_COLUMNS
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun
 from evaluation.files import plain
-from evaluation.gate.verdict import GateConfig
+from evaluation.gate.config import GateConfig
 from evaluation.statistics import metrics
 from evaluation.statistics.metrics import performance
 

@@ -1,4 +1,7 @@
-"""The gate's criteria: each measures one number of the evidence against one threshold and says so in a sentence."""
+"""The gate's criteria: each measures one number of the evidence against one threshold and says so in a sentence.
+
+The table is `CRITERIA`, at the end. Which of them decide stands in conf/gate/default.yaml, thresholds in `gate.config`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ from evaluation.statistics.significance import (
 )
 
 if TYPE_CHECKING:
-    from evaluation.gate.evidence import GateConfig, GateEvidence
+    from evaluation.gate.config import GateConfig
+    from evaluation.gate.evidence import GateEvidence
 
 
 @dataclass(frozen=True, kw_only=True)

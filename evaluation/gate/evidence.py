@@ -1,4 +1,4 @@
-"""What the gate is told: its thresholds, and the evidence of one study."""
+"""What the gate is told: the evidence of one study."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from data.checks.foreknowledge import Foreknown
 from envs.checks.leaks import LeakReport
-from evaluation.gate.criteria import CRITERIA
 from evaluation.gate.plausibility import DelayLoss
 from evaluation.ledger.looks import Looks
 from evaluation.scoring.charged_costs import ChargedCost
@@ -20,62 +19,6 @@ from evaluation.statistics.metrics import as_returns, total_return
 from policies.origin import SeenLabels
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GateConfig:
-    """Thresholds, and which criteria decide.
-
-    Attributes
-    ----------
-    enforced : names of the criteria that must hold (keys of `CRITERIA`); the others are shown but do not decide.
-    min_sharpe : annualised, net of costs, out of sample.
-    max_drawdown : deepest fall allowed, a negative fraction (-0.20).
-    min_deflated_sharpe : probability, 0 to 1.
-    min_trades : closed trades, all folds together.
-    track_record_confidence : confidence of the minimum track record length, 0.5 to 1.
-    stress_cost_factor : multiple of all costs under which the baselines must still be beaten.
-    max_overfitting : largest probability that the best trial of one half of the bars loses in the other, 0 to 1.
-    max_placebo_rate : largest share of placebo markets on which the same gate may pass, 0 to 1.
-    min_cost_bps : least trading cost per unit of turnover, basis points a side; None takes that of each symbol's kind.
-    max_plausible_sharpe : annual Sharpe ratio above which a record on real bars is not believed; of a short one more
-        is, see `evaluation.gate.plausibility.most_plausible`.
-    """
-
-    enforced: tuple[str, ...]
-    min_sharpe: float
-    max_drawdown: float
-    min_deflated_sharpe: float
-    min_trades: int
-    track_record_confidence: float
-    stress_cost_factor: float
-    max_overfitting: float
-    max_placebo_rate: float
-    min_cost_bps: float | None
-    max_plausible_sharpe: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "enforced", tuple(self.enforced))
-        for name in self.enforced:
-            if name not in CRITERIA:
-                raise ValueError(f"gate.enforced names {name!r}; known criteria are {', '.join(CRITERIA)}")
-        if not self.enforced:
-            raise ValueError("gate.enforced is empty; a gate without criteria lets everything through")
-        if not -1.0 <= self.max_drawdown <= 0.0:
-            raise ValueError(
-                f"gate.max_drawdown is {self.max_drawdown}; write it as a fraction between -1 and 0"
-            )
-        for name in ("min_deflated_sharpe", "max_overfitting", "max_placebo_rate"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"gate.{name} is {getattr(self, name)}; it is a probability between 0 and 1")
-        if not 0.5 <= self.track_record_confidence < 1.0:
-            raise ValueError(f"gate.track_record_confidence is {self.track_record_confidence}; use 0.5 to 1")
-        if self.min_cost_bps is not None and not 0.0 <= self.min_cost_bps < 1e4:
-            raise ValueError(
-                f"gate.min_cost_bps is {self.min_cost_bps}; give basis points from 0, or null for each kind's own"
-            )
-        if not self.max_plausible_sharpe > 0.0:
-            raise ValueError(f"gate.max_plausible_sharpe is {self.max_plausible_sharpe}; it must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True)

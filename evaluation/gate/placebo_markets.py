@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
-from evaluation.gate.verdict import GateConfig, GateEvidence, judge
+from evaluation.gate.config import GateConfig
+from evaluation.gate.evidence import GateEvidence
+from evaluation.gate.verdict import judge
 
 
 def permuted_bars(num_bars: int, block_bars: int, random: np.random.Generator) -> NDArray[np.int64]:

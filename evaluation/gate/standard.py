@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
-from evaluation.gate.evidence import GateConfig
+from evaluation.gate.config import GateConfig
 
 STRICTER: Mapping[str, int] = {
     "min_sharpe": 1,

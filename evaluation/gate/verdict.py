@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from evaluation.gate.config import GateConfig
 from evaluation.gate.criteria import CRITERIA, Measured
-from evaluation.gate.evidence import GateConfig, GateEvidence
+from evaluation.gate.evidence import GateEvidence
 from evaluation.ledger.looks import Looks
 
 __all__ = ["CRITERIA", "Criterion", "GateConfig", "GateEvidence", "Verdict", "judge"]

@@ -15,13 +15,14 @@ from envs.costs import COST_NAMES
 from evaluation.artefacts.tables import folds_table, history_table, trades_table
 from evaluation.files import replacing
 from evaluation.gate.seen_shares import record_title, record_warning
-from evaluation.gate.verdict import Criterion, Verdict
+from evaluation.gate.verdict import Verdict
 from evaluation.report import charts
 from evaluation.report.data_notes import DataNote
 from evaluation.report.page_tables import (
     amount,
     comparison_table,
     folds_rows,
+    gate_row,
     month_rows,
     number,
     percent,
@@ -34,9 +35,7 @@ from evaluation.statistics import metrics
 
 HERE = Path(__file__).parent
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-COUNTED = {"num_trades", "track_record"}
 BASELINE_STYLES = ("s1", "s2", "s3", "s4", "s5", "s6", "s8", "s9", "s10")
-FRACTIONS = {"max_drawdown", "all_seeds_positive", "unseen"}
 
 
 def write_report(
@@ -206,33 +205,7 @@ def _gate(verdict: Verdict | None, record: str) -> dict[str, Any]:
         f"All on {bars.num_bars:,} bars, {record}, {bars.first_bar_utc[:10]} to {bars.last_bar_utc[:10]}, net of "
         "costs. Criteria marked 'info' are shown but do not decide."
     )
-    return {"gate_rows": [_gate_row(c) for c in verdict.criteria], "gate_note": note}
-
-
-def _gate_row(criterion: Criterion) -> dict[str, str]:
-    def show(value: float) -> str:
-        if math.isnan(value):
-            return "–"
-        if criterion.name in COUNTED:
-            return f"{value:,.0f}"
-        return percent(value) if criterion.name in FRACTIONS else number(value, 3 if abs(value) < 1 else 2)
-
-    word = {True: "pass", False: "fail", None: "missing"}[criterion.passed]
-    style = {True: "pass", False: "fail", None: "fail" if criterion.enforced else "none"}[criterion.passed]
-    if not criterion.enforced:
-        word, style = ("info" if criterion.passed is None else f"info: {word}"), "none"
-    threshold = (
-        "–" if math.isnan(criterion.threshold) else f"{criterion.comparison} {show(criterion.threshold)}"
-    )
-    threshold = threshold.replace(">=", "≥").replace("<=", "≤")
-    return {
-        "label": criterion.label,
-        "value": show(criterion.value),
-        "threshold": threshold,
-        "word": word,
-        "style": style,
-        "reason": criterion.reason,
-    }
+    return {"gate_rows": [gate_row(c) for c in verdict.criteria], "gate_note": note}
 
 
 def _tables(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str, Any]:

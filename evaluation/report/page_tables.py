@@ -1,4 +1,4 @@
-"""Cells of the report's tables: how numbers are written and coloured."""
+"""Rows of the report's tables: how numbers are written and coloured. Their places: ``report.html.j2``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.gate.verdict import Criterion
 from evaluation.report.training_health import health_sentence, is_healthy
 
 DASH = "–"
+COUNTED = {"num_trades", "track_record"}
+"""Criteria whose value is a number of things."""
+FRACTIONS = {"max_drawdown", "all_seeds_positive", "unseen"}
 Cell = dict[str, str]
 PERFORMANCE_COLUMNS = (
     "Total return", "A year", "Volatility", "Sharpe", "Sortino", "Calmar", "Max drawdown", "CVaR 95 % a bar",
@@ -190,3 +194,31 @@ def trade_rows(trades: pd.DataFrame, count: int = 5) -> tuple[tuple[str, ...], l
         "Return",
         "Exit reason",
     ), rows
+
+
+def gate_row(criterion: Criterion) -> dict[str, str]:
+    """A row of the first table: one criterion of the gate."""
+
+    def show(value: float) -> str:
+        if math.isnan(value):
+            return "–"
+        if criterion.name in COUNTED:
+            return f"{value:,.0f}"
+        return percent(value) if criterion.name in FRACTIONS else number(value, 3 if abs(value) < 1 else 2)
+
+    word = {True: "pass", False: "fail", None: "missing"}[criterion.passed]
+    style = {True: "pass", False: "fail", None: "fail" if criterion.enforced else "none"}[criterion.passed]
+    if not criterion.enforced:
+        word, style = ("info" if criterion.passed is None else f"info: {word}"), "none"
+    threshold = (
+        "–" if math.isnan(criterion.threshold) else f"{criterion.comparison} {show(criterion.threshold)}"
+    )
+    threshold = threshold.replace(">=", "≥").replace("<=", "≤")
+    return {
+        "label": criterion.label,
+        "value": show(criterion.value),
+        "threshold": threshold,
+        "word": word,
+        "style": style,
+        "reason": criterion.reason,
+    }

@@ -1,4 +1,7 @@
-"""Training progress for a person: one live table on a terminal, plain lines otherwise."""
+"""Training progress for a person: one live table on a terminal, plain lines otherwise.
+
+What it is given comes from `rayjobs.study.fold_tasks`; a sweep's line is `rayjobs.search.sweep.display`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Metrics beyond the run directory: Weights & Biases or TensorBoard. The only module that touches W&B.
 
-A tracker lives in the job's own process; what workers measure reaches it through the job.
+A tracker lives in the job's own process; what workers measure reaches it through the job. What is sent: learning
+curves by `rayjobs.study.fold_tasks` (their names: `rayjobs.training.iteration_row`), summary and files of a run by
+`rayjobs.study.report`, trials by `rayjobs.search.sweep`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from envs.costs import CostConfig
 from envs.instruments import Instrument, instrument_of_kind
 from envs.rewards import RewardConfig
 from envs.risk import RiskConfig
-from evaluation.gate.verdict import GateConfig
+from evaluation.gate.config import GateConfig
 from evaluation.scoring.fold import ScoringConfig
 from evaluation.windows.splits import WalkForward
 from policies.baselines import SCRIPTED

@@ -1,5 +1,7 @@
 """The folds of a study as Ray tasks, side by side: where they go, what they report, and how they survive losses.
 
+They are submitted in the order of `evaluation.scoring.walk_forward.ordered_folds`.
+
 A fold whose process or node is lost is started again by Ray, elsewhere if need be; one whose env runners or learners
 are lost starts again by itself. Both go on from the newest checkpoint that the new process can see: on another node
 that takes shared storage (a folder that all nodes mount, or a URI as ``run.directory``); without it the fold starts

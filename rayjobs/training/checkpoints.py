@@ -1,7 +1,8 @@
 """Checkpoints of one policy's training: RLlib's own, with what the loop around it needs to go on.
 
 Each lies in a folder of its own, ``iteration_000010``, that appears in one step: whenever a job is killed, the newest
-folder is whole. Beside RLlib's files it holds ``training.json`` and the best policy exported so far.
+folder is whole. Beside RLlib's files, which are written by ``get_state`` of our sampler, learner and algorithm in
+`policies`, it holds ``training.json`` and the best policy exported so far.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from envs.actions import ACTION_SCHEMES
 from envs.kernel import columns
 from envs.kernel.reward import TERMS
 from envs.rewards import RewardConfig
+from evaluation.gate.config import GateConfig
 from evaluation.gate.criteria import CRITERIA
-from evaluation.gate.evidence import GateConfig
 from evaluation.gate.standard import STRICTER
 from policies.arithmetic import TorchArithmetic
 from policies.cores import CORES
@@ -176,7 +176,7 @@ def of_criteria(
         *missing(
             thresholds, strict, "evaluation/gate/standard.py: STRICTER does not say which {name} is stricter"
         ),
-        *missing(strict, thresholds, "evaluation/gate/evidence.py: GateConfig has no threshold {name}"),
+        *missing(strict, thresholds, "evaluation/gate/config.py: GateConfig has no threshold {name}"),
     ]
 
 

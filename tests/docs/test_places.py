@@ -92,6 +92,6 @@ def test_a_source_a_criterion_and_a_feature_are_told_where_they_belong():
         s.split(":")[0] for s in places.of_criteria(thresholds=["worst_month"], strict=["min_sharpe"])
     ] == [
         "evaluation/gate/standard.py",
-        "evaluation/gate/evidence.py",
+        "evaluation/gate/config.py",
     ]
     assert places.of_features(["gap"]) == ["docs/data.md: the table lacks the feature gap"]

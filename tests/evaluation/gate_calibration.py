@@ -28,10 +28,11 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.instruments import CRYPTO_SPOT, MINIMUM_COST_BPS
 from envs.market import Market
-from evaluation.gate.evidence import SupportingEvidence
+from evaluation.gate.config import GateConfig
+from evaluation.gate.evidence import GateEvidence, SupportingEvidence
 from evaluation.gate.plausibility import delay_losses
 from evaluation.gate.search_evidence import MIN_COLUMNS, padded_overfitting
-from evaluation.gate.verdict import GateConfig, GateEvidence, Verdict, judge
+from evaluation.gate.verdict import Verdict, judge
 from evaluation.ledger.ledger import record_hashes
 from evaluation.ledger.looks import Counted, count_looks
 from evaluation.ledger.records import Look, Record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.gate.verdict import GateConfig
+from evaluation.gate.config import GateConfig
 
 
 def gate_config(*enforced: str, **changes: Any) -> GateConfig:

@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from evaluation.gate.evidence import GateConfig
+from evaluation.gate.config import GateConfig
 from evaluation.gate.standard import STRICTER, lowered_thresholds
 from rayjobs.config.compose import compose
 from rayjobs.study.config import build_train_config
