@@ -26,7 +26,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     require_ledger(config.train.ledger, config.train.run.directory)
     values = without_password(values)
     # Slow imports come after the check, so that a typo is reported at once.
-    from rayjobs.cluster.placement import live_nodes
+    from rayjobs.cluster.placement import Room
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.tracking import tracker
     from rayjobs.search.sweep.data import describe, load_sweep
@@ -41,7 +41,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     if config.train.cluster.dry_run:
         with ray_session(config.train.cluster):
             trials = trials_plan(data.sealed, data.windows.folds, config.search.num_trials)
-            return print_plan(trials, live_nodes())
+            return print_plan(trials, Room.of_cluster(config.train.cluster.node_types))
     ledger = open_ledger(config.train.ledger)
     fingerprint = data.full.panel.fingerprint
     if earlier is None:

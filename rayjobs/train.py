@@ -25,7 +25,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     config = build_train_config(values)
     values = without_password(values)
     # Slow imports come after the check, so that a typo is reported at once.
-    from rayjobs.cluster.placement import live_nodes
+    from rayjobs.cluster.placement import Room
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.tracking import tracker
     from rayjobs.replay.run_seal import refuse_sealed, seal_run
@@ -33,7 +33,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.study.dry_run import folds_plan, print_plan
     from rayjobs.study.entered_look import trained_look
     from rayjobs.study.evidence import trial_evidence
-    from rayjobs.study.fold_tasks import cpus_per_fold, run_seeds
+    from rayjobs.study.fold_tasks import require_room, run_seeds
     from rayjobs.study.leak_check import tell_leaks
     from rayjobs.study.load import load_study
     from rayjobs.study.placebo import with_placebos
@@ -44,7 +44,7 @@ def train(values: dict[str, Any]) -> ExitCode:
         study, hygiene, folds = load_study(config)
     if config.cluster.dry_run:
         with ray_session(config.cluster):
-            return print_plan(folds_plan(study, folds), live_nodes())
+            return print_plan(folds_plan(study, folds), Room.of_cluster(config.cluster.node_types))
     ledger, fingerprint = open_ledger(config.ledger), study.panel.fingerprint
     if earlier is None:
         directory = RunDirectory.create(
@@ -61,7 +61,7 @@ def train(values: dict[str, Any]) -> ExitCode:
         ) as log,
         ray_session(config.cluster),
     ):
-        cpus_per_fold(study)
+        require_room(study)
         with trained_look(study, values, folds, run.path, ledger) as look:
             leaks = tell_leaks(study, folds[0])
             seeds = run_seeds(study, folds, run.path, log)

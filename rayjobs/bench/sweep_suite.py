@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import ray
 
 from rayjobs.bench.sweep_peers import SB3Work, sb3_trial
+from rayjobs.cluster.placement import Demand, Room
 from rayjobs.cluster.session import ray_session
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.compose import compose
@@ -31,10 +31,11 @@ from rayjobs.search.space.parameter import Parameter
 from rayjobs.search.space.search_space import Space
 from rayjobs.search.sweep.config import SweepConfig, build_sweep_config
 from rayjobs.search.sweep.data import SweepData, load_sweep
-from rayjobs.search.sweep.loop import SweepLoop
+from rayjobs.search.sweep.engine import TrialPlaces, run_study
+from rayjobs.search.sweep.study_run import StudyRun
+from rayjobs.search.trial.order import MakeProgram
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
-from rayjobs.search.trial.worker import MakeProgram, WorkerPool
 
 Row = dict[str, Any]
 WORK = (
@@ -74,8 +75,8 @@ def bookkeeping_rows(num_trials: int) -> list[Row]:
     search = _search(compose("sweep")["search"], num_trials, "random")
     memory: list[float] = []
 
-    def watch(loop: SweepLoop) -> None:
-        if len(loop.ended) in (num_trials // 5, num_trials):
+    def watch(run: StudyRun) -> None:
+        if len(memory) < 2 and len(run.ended) >= (num_trials // 5, num_trials)[len(memory)]:
             memory.append(_memory_mb())
 
     seconds, _ = _timed(search, space, PracticeTrials, PracticeStudy(num_bars=2000), [(0, 0)], 2, watch)
@@ -91,12 +92,9 @@ def policy_rows(config: SweepConfig, data: SweepData, num_trials: int, assets: i
     """Real trials on two workers: trials an hour, and what each costs beyond its training."""
     workers = 2
     search = replace(config.search, num_trials=num_trials + workers)
-    with tempfile.TemporaryDirectory() as scratch:
-        shared = share_study(
-            config.values, data.sealed, data.windows.folds, config.search.scoring, Path(scratch)
-        )
-        _, loop = _timed(search, config.space, PolicyTrials, shared, [(0, 0)], workers)
-    counted = loop[workers:]
+    shared = share_study(config.values, data.sealed, data.windows.folds, config.search.scoring)
+    _, spent = _timed(search, config.space, PolicyTrials, shared, [(0, 0)], workers)
+    counted = spent[workers:]
     lasted, training, scoring = (
         sum(one[name] for one in counted) for name in ("seconds", "train_seconds", "scoring_seconds")
     )
@@ -150,7 +148,7 @@ def _timed(
     shared: Any,
     shares: list[tuple[int, int]],
     workers: int,
-    watch: Any = lambda loop: None,
+    watch: Any = lambda run: None,
 ) -> tuple[float, list[dict[str, float]]]:
     """Run a study in a scratch folder: seconds after the first trial, and what each trial spent, in order of number."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -159,13 +157,23 @@ def _timed(
         study = open_study(search, directory, seed=0)
         began: list[float] = []
 
-        def note(loop: SweepLoop) -> None:
-            if loop.ended and not began:
+        def note(run: StudyRun) -> None:
+            if run.ended and not began:
                 began.append(time.perf_counter())
-            watch(loop)
+            watch(run)
 
-        with WorkerPool(program, ray.put(shared), workers, num_cpus=2 / workers) as pool:
-            SweepLoop(study, space, search, shares=shares, pool=pool, directory=directory, watch=note).run()
+        room = Room.of_cluster()
+        run_study(
+            study,
+            space,
+            replace(search, max_concurrent=workers),
+            program=program,
+            shared=shared,
+            shares=shares,
+            places=TrialPlaces(Demand.one_process(), room, wait_s=60.0, num_cpus=2 / workers),
+            directory=directory,
+            watch=note,
+        )
         seconds = time.perf_counter() - began[0]
         spent = [
             {

@@ -3,11 +3,14 @@
 A training is one process that learns, its env runners and its remote learners: one CPU each, reserved together, so
 that trainings that start side by side cannot each hold what the other waits for. They go to one node where one is
 large enough (STRICT_PACK: weights and fragments stay in one object store), else to as few as possible (PACK).
-Trainings of one process each are spread over the nodes.
+Trainings of one process each are spread over the nodes. What no living node can hold but one that the cluster could
+start is asked for all the same: the autoscaler sees the reservation and starts the node.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +19,11 @@ from typing import Any, Literal, Protocol
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from rayjobs.cluster.node_types import NodeType, node_types
+from rayjobs.config.typed_config import ConfigError
+
+LOG = logging.getLogger(__name__)
+POLL_SECONDS = 1.0
 
 Strategy = Literal["STRICT_PACK", "PACK", "SPREAD"]
 
@@ -110,14 +118,118 @@ class Demand:
         """
         room = self.fits(nodes)
         if room < 1:
-            and_gpus = f" and {self.gpus} GPUs" if self.gpus else ""
             has_gpus = f" and {sum(node.gpus for node in nodes)} GPUs" if self.gpus else ""
+            has = f"{sum(node.cpus for node in nodes)}{has_gpus}"
             raise ValueError(
-                f"{what} needs {self.cpus} CPUs (1 + {self.num_env_runners} env runners + {self.num_learners} "
-                f"learners){and_gpus} but the cluster has {sum(node.cpus for node in nodes)}{has_gpus}; lower "
-                "algo.num_env_runners or algo.num_learners"
+                f"{what} needs {self.describe()} but the cluster has {has}; lower algo.num_env_runners or "
+                "algo.num_learners"
             )
         return room
+
+    def describe(self) -> str:
+        """In words."""
+        and_gpus = f" and {self.gpus} GPUs" if self.gpus else ""
+        return f"{self.cpus} CPUs (1 + {self.num_env_runners} env runners + {self.num_learners} learners){and_gpus}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """Where trainings could go.
+
+    Parameters
+    ----------
+    living : nodes of the cluster now.
+    possible : nodes that it could have at most, the living ones among them.
+    """
+
+    living: tuple[Node, ...]
+    possible: tuple[Node, ...]
+
+    @classmethod
+    def of_cluster(cls, declared: Sequence[NodeType] | None = None) -> Room:
+        """That of the cluster that this process is connected to.
+
+        Parameters
+        ----------
+        declared : ``cluster.node_types``; None asks the cluster's autoscaler.
+        """
+        living = tuple(live_nodes())
+        types = node_types(declared)
+        store = max((node.store_bytes for node in living), default=0)
+        started = [Node(cpus=t.cpus, gpus=t.gpus, store_bytes=store) for t in types for _ in range(t.count)]
+        return cls(living=living, possible=tuple(started) if types else living)
+
+    def require(self, demand: Demand, what: str) -> int:
+        """Trainings that run side by side on the living nodes; 0 where one has to wait for a node.
+
+        Raises
+        ------
+        ConfigError
+            If nothing could ever hold one.
+        """
+        room = demand.fits(self.living)
+        if room < 1 and demand.fits(self.possible) < 1:
+            try:
+                demand.require_room(max(self.living, self.possible, key=_cpus_and_gpus), what)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+        return room
+
+    def strategy(self, demand: Demand) -> Strategy:
+        """How to place a training, on nodes that are there or will be."""
+        return demand.strategy([*self.living, *self.possible])
+
+
+def _cpus_and_gpus(nodes: Sequence[Node]) -> tuple[int, int]:
+    return sum(node.gpus for node in nodes), sum(node.cpus for node in nodes)
+
+
+class NoNodeCame(RuntimeError):
+    """The cluster did not start the node that was waited for."""
+
+
+class Waiting:
+    """The wait for a node that holds a training; says what for, once.
+
+    Parameters
+    ----------
+    what : is to start there.
+    wait_s : seconds at most (``cluster.wait_s``).
+    """
+
+    def __init__(self, demand: Demand, what: str, wait_s: float) -> None:
+        self._demand, self._what, self._wait_s = demand, what, wait_s
+        self._since: float | None = None
+
+    def is_over(self) -> bool:
+        """Whether a living node holds it now.
+
+        Raises
+        ------
+        NoNodeCame
+            If none does after ``wait_s``.
+        """
+        if self._demand.fits(live_nodes()) >= 1:
+            return True
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+            LOG.info(
+                "%s needs %s, which no living node has room for; waiting up to %.0f s (cluster.wait_s) for the cluster "
+                "to start one",
+                self._what, self._demand.describe(), self._wait_s,
+            )  # fmt: skip
+        if now - self._since > self._wait_s:
+            raise NoNodeCame(
+                f"{self._what} needs {self._demand.describe()} and the cluster has not started a node for it within "
+                f"cluster.wait_s={self._wait_s:g} seconds; see `ray status`, raise cluster.wait_s, or ask for less"
+            )
+        return False
+
+    def until_over(self) -> None:
+        """Return when a living node holds it."""
+        while not self.is_over():
+            time.sleep(POLL_SECONDS)
 
 
 def live_nodes() -> list[Node]:
@@ -139,10 +251,10 @@ class Reservation:
     Parameters
     ----------
     demand : of the training.
+    strategy : how to place it, see `Room.strategy`.
     """
 
-    def __init__(self, demand: Demand) -> None:
-        strategy = demand.strategy(live_nodes())
+    def __init__(self, demand: Demand, strategy: Strategy) -> None:
         self._group = None
         self.options: dict[str, Any] = {"num_cpus": 1, "scheduling_strategy": "SPREAD"}
         if strategy != "SPREAD":

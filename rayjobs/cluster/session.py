@@ -26,8 +26,11 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # do not hide GPUs from CPU actors, and do not warn about it
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # trials of a sweep find files where the job was started
     "OMP_NUM_THREADS": "1",  # workers inherit it: one thread per process, Ray runs the processes
 }
+
+_OF_WORKERS = {name: _QUIET[name] for name in ("RAY_CHDIR_TO_TRIAL_DIR", "OMP_NUM_THREADS")}
 
 
 @contextmanager
@@ -83,7 +86,7 @@ def _start(config: ClusterConfig) -> None:
     common = {"logging_level": logging.ERROR, "log_to_driver": False, "ignore_reinit_error": True}
     if config.address is not None:
         try:
-            ray.init(address=config.address, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}}, **common)
+            ray.init(address=config.address, runtime_env={"env_vars": _OF_WORKERS}, **common)
         except (ConnectionError, TimeoutError) as error:
             raise ConfigError(_NO_ANSWER.format(config.address)) from error
         return

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from rayjobs.cluster.node_types import NodeType
 from rayjobs.config.compose import CONF
 from rayjobs.config.typed_config import build_dataclass
 
@@ -26,6 +27,8 @@ class ClusterConfig:
     storage : where the cluster keeps runs, for `rayjobs.submit`: a folder that all nodes share, or a URI; None must
         be given on the command line.
     storage_patience_s : seconds that storage behind a URI may fail before the job stops.
+    wait_s : seconds to wait for a node that the cluster could start, where no living one has the room.
+    node_types : what the cluster could start; None asks its autoscaler.
     dry_run : only say what the job would ask for.
     """
 
@@ -36,6 +39,8 @@ class ClusterConfig:
     dashboard: str | None
     storage: str | None
     storage_patience_s: float
+    wait_s: float
+    node_types: tuple[NodeType, ...] | None
     dry_run: bool
 
     @classmethod
@@ -49,6 +54,8 @@ class ClusterConfig:
             raise ValueError(
                 f"cluster.storage_patience_s is {self.storage_patience_s}; it must be above 0 seconds"
             )
+        if not self.wait_s > 0.0:
+            raise ValueError(f"cluster.wait_s is {self.wait_s}; it must be above 0 seconds")
         own = {name: getattr(self, name) for name in ("num_cpus", "num_gpus", "object_store_mb")}
         given = [name for name, value in own.items() if value is not None]
         if self.address is not None and given:

@@ -1,1 +1,1 @@
-"""Hyperparameter search: spaces, samplers, pruning, the loop that drives trials on Ray, and what is written of them."""
+"""Hyperparameter search: spaces, samplers, pruning, Tune running the trials, and what is written of them."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data.errors import DataError
 from data.own_objects import own_code
+from rayjobs.config.later_settings import with_later_settings
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.log_context import log_as
 from rayjobs.storage.ledger_place import without_password
@@ -162,7 +163,7 @@ class RunDirectory:
 
     def config(self) -> dict[str, Any]:
         """The configuration that the run was started with, without its provenance."""
-        return self.started.config()
+        return with_later_settings(self.started.config())
 
     def __enter__(self) -> RunDirectory:
         log_as(run=self.run_id)

@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluation.windows.splits import Fold
 from policies.checkpoint import PolicyContract
-from rayjobs.cluster.placement import Demand, Node
+from rayjobs.cluster.placement import Demand, Node, Room
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.result_tables import print_table
@@ -57,11 +57,17 @@ class Plan:
         }
         return [{"asked for": name, "": value} for name, value in facts.items()]
 
-    def misfits(self, nodes: Sequence[Node]) -> list[str]:
-        """A sentence for each thing that does not fit; none when the job can run."""
+    def misfits(self, nodes: Sequence[Node], possible: Sequence[Node] = ()) -> list[str]:
+        """A sentence for each thing that does not fit; none when the job can run.
+
+        Parameters
+        ----------
+        possible : nodes that the cluster could have, if it can start any.
+        """
         found = []
         try:
-            self.demand.require_room(nodes, f"a {self.what}")
+            if not self.demand.fits(possible):
+                self.demand.require_room(nodes, f"a {self.what}")
         except ValueError as error:
             found.append(str(error))
         for node in nodes:
@@ -116,7 +122,7 @@ def trials_plan(study: Study, folds: Sequence[Fold], num_trials: int) -> Plan:
     )
 
 
-def print_plan(job: Plan, nodes: Sequence[Node]) -> ExitCode:
+def print_plan(job: Plan, room: Room) -> ExitCode:
     """Show it.
 
     Raises
@@ -124,8 +130,14 @@ def print_plan(job: Plan, nodes: Sequence[Node]) -> ExitCode:
     ConfigError
         If something does not fit, with the first reason; the others stand in the table.
     """
-    misfits = job.misfits(nodes)
-    rows = job.rows(nodes) + [{"asked for": "does not fit", "": sentence} for sentence in misfits]
+    nodes = room.living
+    misfits = job.misfits(nodes, room.possible)
+    rows = job.rows(nodes)
+    if job.demand.fits(room.possible) > job.demand.fits(nodes):
+        rows.append(
+            {"asked for": "side by side once the cluster has grown", "": job.demand.fits(room.possible)}
+        )
+    rows += [{"asked for": "does not fit", "": sentence} for sentence in misfits]
     print_table("Dry run: nothing was started", rows)
     if misfits:
         raise ConfigError(misfits[0])

@@ -23,8 +23,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from evaluation.windows.splits import Fold
-from rayjobs.cluster.placement import Demand, Reservation, live_nodes
-from rayjobs.config.typed_config import ConfigError
+from rayjobs.cluster.placement import Demand, Reservation, Room, Waiting
 from rayjobs.monitoring.log_context import log_as
 from rayjobs.monitoring.progress import ProgressDisplay, TrainingProgress
 from rayjobs.monitoring.ray_metrics import TrainingMetrics
@@ -106,32 +105,30 @@ def _demand(study: Study) -> Demand:
     return Demand.one_process() if study.config.script else Demand.of(study.config.algo)
 
 
-def cpus_per_fold(study: Study) -> int:
-    """CPUs that one fold takes.
+def require_room(study: Study) -> Room:
+    """Where folds can go.
 
     Raises
     ------
     ConfigError
-        If the cluster does not have them.
+        If no node that the cluster has or could start holds one.
     """
-    demand = _demand(study)
-    try:
-        demand.require_room(live_nodes(), "a fold")
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return demand.cpus
+    room = Room.of_cluster(study.config.cluster.node_types)
+    room.require(_demand(study), "a fold")
+    return room
 
 
 def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) -> list[FoldOutcome]:
     """Run every fold as a Ray task, as many side by side as there is room for, and show their progress."""
     algo, demand = study.config.algo, _demand(study)
-    cpus_per_fold(study)
-    room = demand.fits(live_nodes())
+    room = require_room(study)
+    side_by_side = max(1, demand.fits(room.living))
+    strategy = room.strategy(demand)
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     board = ProgressBoard.options(scheduling_strategy=here).remote()
     shared = ray.put(study)
     checkpoints = run.absolute() / "checkpoints"
-    places = {fold.index: Reservation(demand) for fold in folds}
+    places = {fold.index: Reservation(demand, strategy) for fold in folds}
     tasks = {
         fold_task.options(**places[fold.index].options).remote(
             shared, fold, checkpoints / f"fold_{fold.index:02d}", board
@@ -140,9 +137,10 @@ def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) 
     }
     outcomes: list[FoldOutcome] = []
     total = max(algo.batch_steps, study.config.trainer.total_env_steps // algo.batch_steps * algo.batch_steps)
-    LOG.info("training %d folds of %s env steps, %d side by side", len(folds), f"{total:,}", room)
+    LOG.info("training %d folds of %s env steps, %d side by side", len(folds), f"{total:,}", side_by_side)
     try:
-        with ProgressDisplay(len(folds), parallel_folds=room) as display:
+        Waiting(demand, "a fold", study.config.cluster.wait_s).until_over()
+        with ProgressDisplay(len(folds), parallel_folds=side_by_side) as display:
             waiting = list(tasks)
             while waiting:
                 done, waiting = ray.wait(waiting, timeout=POLL_SECONDS)

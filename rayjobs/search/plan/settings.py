@@ -39,20 +39,28 @@ class SchedulerConfig:
 
     Parameters
     ----------
-    kind : none; asha (asynchronous successive halving); median; pbt (population based training).
+    kind : none; pbt (population based training); or one of Optuna's pruners: asha (asynchronous successive halving),
+        hyperband, median, percentile, patient (median, once a trial has stopped improving), wilcoxon (signed ranks of
+        the folds' scores beside the best trial's).
     rungs : fractions of the training after which a trial is scored on the validation folds and may end.
-    reduction : asha: one in this many goes on at each rung.
-    grace_trials : median: trials that are never ended, before there is a median worth the name.
+    reduction : asha, hyperband: one in this many goes on at each rung.
+    grace_trials : trials that are never ended, before there is something to compare with.
+    percentile : percentile: the share of the trials that goes on, 0 to 100.
+    patience : patient: rungs without a better score before the median is asked.
+    p_threshold : wilcoxon: p-value below which a trial counts as worse than the best one.
     population : pbt: members that train side by side.
     quantile : pbt: share of the members that copy one of the same share at the top.
     perturbation : pbt: factor by which a copied number moves, up or down.
     resample_probability : pbt: probability that a copied parameter is drawn afresh instead.
     """
 
-    kind: Literal["none", "asha", "median", "pbt"]
+    kind: Literal["none", "asha", "hyperband", "median", "percentile", "patient", "wilcoxon", "pbt"]
     rungs: tuple[float, ...]
     reduction: int
     grace_trials: int
+    percentile: float
+    patience: int
+    p_threshold: float
     population: int
     quantile: float
     perturbation: float
@@ -66,9 +74,13 @@ class SchedulerConfig:
             )
         if self.kind != "none" and not self.rungs:
             raise ValueError(f"rungs is empty; scheduler {self.kind} needs at least one")
-        for name, least in (("reduction", 2), ("grace_trials", 0), ("population", 2)):
+        for name, least in (("reduction", 2), ("grace_trials", 0), ("patience", 0), ("population", 2)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if not 0.0 < self.percentile < 100.0:
+            raise ValueError(f"percentile is {self.percentile}; it must lie between 0 and 100")
+        if not 0.0 < self.p_threshold < 1.0:
+            raise ValueError(f"p_threshold is {self.p_threshold}; it must lie between 0 and 1")
         if not 0.0 < self.quantile <= 0.5:
             raise ValueError(f"quantile is {self.quantile}; it must lie above 0 and not above 0.5")
         if not 0.0 < self.perturbation < 1.0:
@@ -111,6 +123,9 @@ class SearchConfig:
     max_concurrent : trials side by side; auto fills the cluster.
     seeds : seeds of the training that each trial is scored over.
     retries : how often a failed trial is tried again.
+    time_budget_s : seconds after which no trial is begun and those under way end where they are; None for no limit.
+    target_score : stop as soon as a trial reaches this score; None never.
+    stagnant_trials : stop after this many complete trials without a better one; None never.
     holdout_bars : sealed bars at the end; auto keeps the last test window, or half of it where there is one only.
     storage : database URL of Optuna's study; None for a SQLite file in the study's directory.
     open_holdout : judge the winner on the holdout at the end.
@@ -121,6 +136,9 @@ class SearchConfig:
     max_concurrent: int | Literal["auto"]
     seeds: tuple[int, ...]
     retries: int
+    time_budget_s: float | None
+    target_score: float | None
+    stagnant_trials: int | None
     holdout_bars: int | Literal["auto"]
     storage: str | None
     open_holdout: bool
@@ -140,6 +158,10 @@ class SearchConfig:
             raise ValueError(f"search.seeds are {list(self.seeds)}; give one or more different whole numbers")
         if self.retries < 0:
             raise ValueError(f"search.retries is {self.retries}; it must be 0 or more")
+        for name, least in (("time_budget_s", 1), ("stagnant_trials", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"search.{name} is {value}; it must be null or at least {least}")
         if self.holdout_bars != "auto" and self.holdout_bars < 1:
             raise ValueError(f"search.holdout_bars is {self.holdout_bars}; it must be auto or at least 1")
         if self.scheduler.kind == "pbt" and (self.enqueue or self.sampler.kind == "grid"):

@@ -15,10 +15,15 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.proposal.pruning import make_pruner
 from rayjobs.search.proposal.samplers import make_sampler
 from rayjobs.search.space.search_space import Space
 
 RETRY_OF, ATTEMPT, ERROR = "retry_of", "attempt", "error"
+AGAIN = "again"
+"""Marks a failed trial that is to be tried again."""
+PASSED = "passed"
+"""The last rung after which a trial was let go on: another attempt is not asked about it again."""
 ENQUEUED = "enqueued"
 GENERATION, MEMBER, PARENT = "generation", "member", "parent"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -50,6 +55,7 @@ def open_study(config: SearchConfig, directory: Path, seed: int) -> optuna.Study
         study_name=directory.name,
         storage=storage,
         sampler=make_sampler(config.sampler, seed, recorded),
+        pruner=make_pruner(config.scheduler),
         directions=config.directions,
         load_if_exists=True,
     )
@@ -81,6 +87,10 @@ class TrialQueue:
         self.num_trials = num_trials
         trials = study.get_trials(deepcopy=False)
         self._adopted = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        for trial in trials:  # a driver that was killed may have queued no repeat of a trial that failed
+            if AGAIN in trial.user_attrs and self._repeat_of(trial) is None:
+                self._queue_repeat(trial)
+        trials = study.get_trials(deepcopy=False)
         self._begun = sum(_counts(trial) for trial in trials if trial.state != TrialState.WAITING)
         self._repeats = sum(not _counts(trial) for trial in trials if trial.state == TrialState.WAITING)
 
@@ -117,28 +127,50 @@ class TrialQueue:
             warnings.simplefilter("ignore")  # an enqueued value need not lie on a parameter's steps
             return self._space.suggest(trial)
 
-    def fail(self, trial: Trial, params: Mapping[str, Any], error: str, retries: int) -> bool:
-        """Record a failure; queue the same parameters again if it has been tried no more than ``retries`` times.
-
-        Returns
-        -------
-        Whether it will be tried again.
-        """
-        attempt, first = trial.user_attrs.get(ATTEMPT, 0), trial.user_attrs.get(RETRY_OF, trial.number)
+    def fail(self, trial: Trial, error: str) -> None:
+        """Record that a trial failed for good."""
         trial.set_user_attr(ERROR, error)
-        again = attempt < retries
-        repeat = {RETRY_OF: first, ATTEMPT: attempt + 1}
-        repeat |= {
-            key: trial.user_attrs[key] for key in (GENERATION, MEMBER, PARENT) if key in trial.user_attrs
-        }
-        # Queued before it is told; a driver that was killed in between finds the repeat there when it fails once more.
-        if again and not any(
-            repeat.items() <= t.user_attrs.items() for t in self._study.get_trials(deepcopy=False)
-        ):
-            self._study.enqueue_trial(dict(params), user_attrs=repeat)
-            self._repeats += 1
         self._study.tell(trial, state=TrialState.FAIL)
-        return again
+
+    def try_again(self, trial: Trial, error: str) -> tuple[Trial, dict[str, Any]]:
+        """Record that an attempt failed, and begin another one with the same parameters, as a trial of its own."""
+        repeat = self._fail_and_queue(trial, error)
+        self._study._storage.set_trial_state_values(repeat._trial_id, TrialState.RUNNING)
+        following = Trial(self._study, repeat._trial_id)
+        return following, self._suggest(following)
+
+    def try_again_later(self, trial: Trial, error: str) -> None:
+        """Record that an attempt failed, and put another one into the queue."""
+        self._fail_and_queue(trial, error)
+        self._repeats += 1
+
+    def _fail_and_queue(self, trial: Trial, error: str) -> FrozenTrial:
+        trial.set_user_attr(AGAIN, True)
+        self.fail(trial, error)
+        failed = self._study.get_trials(deepcopy=False)[trial.number]
+        if self._repeat_of(failed) is None:  # a driver that was killed may have queued it before
+            self._queue_repeat(failed)
+        repeat = self._repeat_of(failed)
+        assert repeat is not None
+        return repeat
+
+    def _queue_repeat(self, failed: FrozenTrial) -> None:
+        kept = {
+            name: failed.user_attrs[name]
+            for name in (GENERATION, MEMBER, PARENT, PASSED)
+            if name in failed.user_attrs
+        }
+        self._study.enqueue_trial(dict(failed.params), user_attrs=_attempt_after(failed) | kept)
+
+    def _repeat_of(self, failed: FrozenTrial) -> FrozenTrial | None:
+        wanted = _attempt_after(failed).items()
+        trials = self._study.get_trials(deepcopy=False)
+        return next((trial for trial in trials if wanted <= trial.user_attrs.items()), None)
+
+
+def _attempt_after(failed: FrozenTrial) -> dict[str, int]:
+    attempt = failed.user_attrs.get(ATTEMPT, 0)
+    return {RETRY_OF: failed.user_attrs.get(RETRY_OF, failed.number), ATTEMPT: attempt + 1}
 
 
 def _counts(trial: FrozenTrial) -> bool:

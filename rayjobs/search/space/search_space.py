@@ -57,6 +57,11 @@ class Space:
                     f"search.space.{label}.when names {other!r}, which is no other parameter; "
                     f"{did_you_mean(other, known)}"
                 )
+            if given[other].num_values is None:
+                raise ConfigError(
+                    f"search.space.{label}.when: {other} is drawn from {given[other].describe()} and is hardly ever "
+                    f"exactly {values[0]!r}; name a categorical or an integer parameter"
+                )
             for value in values:
                 if given[other].kind == "categorical" and value not in given[other].choices:
                     raise ConfigError(

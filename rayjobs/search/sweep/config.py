@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError, build_dataclass
-from rayjobs.search.plan.settings import SearchConfig
+from rayjobs.search.plan.settings import SchedulerConfig, SearchConfig
+from rayjobs.search.proposal.pruning import distinct_rungs
 from rayjobs.search.proposal.samplers import make_sampler
 from rayjobs.search.space.search_space import Space, value_of, with_values
 from rayjobs.storage.ledger_place import without_password
@@ -29,6 +30,9 @@ CHANGEABLE = (
     "search.num_trials",
     "search.max_concurrent",
     "search.retries",
+    "search.time_budget_s",
+    "search.target_score",
+    "search.stagnant_trials",
     "search.open_holdout",
     "cluster",
     "tracking",
@@ -73,12 +77,27 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
             "walk_forward.only_fold and fold_order are for training jobs; a sweep runs every fold"
         )
     search = build_dataclass(SearchConfig, values["search"], "search")
+    search = replace(search, scheduler=_scheduler(search.scheduler, train))
     make_sampler(search.sampler, train.seed, 0)  # a missing package is told before anything starts
     space = Space(search.space)
     space.check(base, build_train_config)
     for index, point in enumerate(search.enqueue):
         space.check_point(point, f"search.enqueue[{index}]")
     return SweepConfig(values=base, train=train, search=search, space=space)
+
+
+def _scheduler(scheduler: SchedulerConfig, train: TrainConfig) -> SchedulerConfig:
+    """The scheduler with its rungs at different iterations of the training; none where none is left."""
+    iterations = max(1, train.trainer.total_env_steps // train.algo.batch_steps)
+    rungs = distinct_rungs(scheduler.rungs, iterations)
+    if rungs or scheduler.kind == "none":
+        return replace(scheduler, rungs=rungs)
+    if scheduler.kind == "pbt":
+        raise ConfigError(
+            f"search.scheduler.kind is pbt, but a training of {train.trainer.total_env_steps:,} env steps has "
+            f"{iterations} iterations, too few for a rung before the last; raise trainer.total_env_steps"
+        )
+    return replace(scheduler, kind="none", rungs=())
 
 
 def create_directory(

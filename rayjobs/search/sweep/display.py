@@ -13,7 +13,7 @@ from rayjobs.monitoring.live_display import LiveDisplay
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.page.leaderboard import parameters
 from rayjobs.search.plan.objective import METRICS
-from rayjobs.search.sweep.loop import RunningTrial, SweepLoop
+from rayjobs.search.sweep.study_run import RunningTrial, StudyRun
 from rayjobs.search.trial.record import TrialRecord
 
 
@@ -38,14 +38,14 @@ class SweepDisplay(LiveDisplay):
         self._started = clock()
         self.best: TrialRecord | None = None
 
-    def update(self, loop: SweepLoop) -> None:
-        """Show the loop as it stands."""
-        for record in loop.ended[self._shown :]:
+    def update(self, run: StudyRun) -> None:
+        """Show the trials as they stand."""
+        for record in run.ended[self._shown :]:
             self._note(record)
-            self._console.print(self._line(record, loop), markup=False, highlight=False, soft_wrap=True)
-        self._shown = len(loop.ended)
+            self._console.print(self._line(record, run), markup=False, highlight=False, soft_wrap=True)
+        self._shown = len(run.ended)
         if self.redraws:
-            self.redraw(Group(self._table(loop), Text(self._summary(loop), style="dim")))
+            self.redraw(Group(self._table(run), Text(self._summary(run), style="dim")))
 
     def _note(self, record: TrialRecord) -> None:
         if record.state != "complete":
@@ -54,7 +54,7 @@ class SweepDisplay(LiveDisplay):
         if self.best is None or sign * record.values[0] > sign * self.best.values[0]:
             self.best = record
 
-    def _line(self, record: TrialRecord, loop: SweepLoop) -> str:
+    def _line(self, record: TrialRecord, run: StudyRun) -> str:
         head = f"trial {record.number:>4} {record.state:<8} "
         if record.state == "failed":
             again = "; will be tried again" if record.repeated else ""
@@ -62,44 +62,44 @@ class SweepDisplay(LiveDisplay):
         score = ", ".join(number(value, "+.3f") for value in record.values)
         return (
             f"{head}score {score}  {record.env_steps:,} env steps in {record.seconds:.0f} s  "
-            f"{parameters(record.params)}  [{self._summary(loop)}]"
+            f"{parameters(record.params)}  [{self._summary(run)}]"
         )
 
-    def _summary(self, loop: SweepLoop) -> str:
-        states = [record.state for record in loop.ended if not record.repeated]
+    def _summary(self, run: StudyRun) -> str:
+        states = [record.state for record in run.ended if not record.repeated]
         parts = [
             f"{states.count('complete')} done",
             f"{states.count('pruned')} pruned",
             f"{states.count('failed')} failed",
         ]
-        parts.append(f"{loop.queue.remaining} waiting")
+        parts.append(f"{run.queue.remaining} waiting")
         if self.best is not None:
             parts.append(f"best {number(self.best.values[0], '+.3f')} (trial {self.best.number})")
-        left = self.seconds_left(loop)
+        left = self.seconds_left(run)
         if left is not None:
             parts.append(f"{duration(left)} left")
         return ", ".join(parts)
 
-    def seconds_left(self, loop: SweepLoop) -> float | None:
+    def seconds_left(self, run: StudyRun) -> float | None:
         """Time to the end at the pace of this session so far; None before the first trial ended."""
-        if not loop.ended:
+        if not run.ended:
             return None
-        pace = (self._clock() - self._started) / len(loop.ended)
-        return pace * (loop.queue.remaining + 0.5 * len(loop.running))
+        pace = (self._clock() - self._started) / len(run.ended)
+        return pace * (run.queue.remaining + 0.5 * len(run.running))
 
-    def _table(self, loop: SweepLoop) -> Table:
+    def _table(self, run: StudyRun) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
         for name in ("trial", "for", "rung", f"{self._metric} there", "parameters"):
             table.add_column(name, justify="left" if name == "parameters" else "right")
-        for running in loop.running:
-            table.add_row(*self._row(running, loop))
+        for running in run.running:
+            table.add_row(*self._row(running, run))
         return table
 
-    def _row(self, running: RunningTrial, loop: SweepLoop) -> tuple[str, ...]:
-        rungs = loop.config.scheduler.fractions
+    def _row(self, running: RunningTrial, run: StudyRun) -> tuple[str, ...]:
+        rungs = run.config.scheduler.fractions
         return (
             str(running.number),
-            f"{time.monotonic() - running.started:.0f} s",
+            f"{running.seconds:.0f} s",
             f"{running.rung + 1} of {len(rungs)}",
             number(running.values[0], "+.3f") if running.values else "-",
             parameters(running.params),

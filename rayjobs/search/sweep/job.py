@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import ray
 import yaml
 
 from evaluation.gate.verdict import Verdict
 from evaluation.ledger.ledger import Ledger
-from rayjobs.cluster.placement import Demand, live_nodes
+from rayjobs.cluster.placement import Demand, Room
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.search.page.leaderboard import best_trial, counts
 from rayjobs.search.proposal.population import Population, lineage
@@ -23,6 +22,7 @@ from rayjobs.search.proposal.studies import enqueue_first, open_study
 from rayjobs.search.sweep.config import SweepConfig
 from rayjobs.search.sweep.data import SweepData
 from rayjobs.search.sweep.display import SweepDisplay
+from rayjobs.search.sweep.engine import TrialPlaces, run_study
 from rayjobs.search.sweep.ledger import LedgerEntries
 from rayjobs.search.sweep.looks import (
     holdout_entry,
@@ -32,30 +32,18 @@ from rayjobs.search.sweep.looks import (
     trials_entry,
     validation_bars,
 )
-from rayjobs.search.sweep.loop import SweepLoop
 from rayjobs.search.sweep.results import report_sweep, write_results
+from rayjobs.search.sweep.study_run import StudyRun
 from rayjobs.search.sweep.tracking import TrialTracking
 from rayjobs.search.sweep.winner import judge_winner, open_for_winner
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.record import TrialObserver, save_bars
-from rayjobs.search.trial.worker import WorkerPool
 
 LOG = logging.getLogger(__name__)
 
 
 class SweepFailed(RuntimeError):
     """No trial could be scored."""
-
-
-def num_workers(config: SweepConfig) -> int:
-    """Trainings that the cluster has room for.
-
-    Raises
-    ------
-    ValueError
-        If there is no room for one.
-    """
-    return Demand.of(config.train.algo).require_room(live_nodes(), "a training")
 
 
 def run_trials(
@@ -75,9 +63,10 @@ def run_trials(
     enqueue_first(study, points)
     save_bars(directory, validation_bars(data))
     shares = [(fold.index, seed) for fold in data.windows.folds for seed in config.search.seeds]
-    checkpoints = directory.absolute() / "checkpoints"
-    shared = ray.put(
-        share_study(config.values, data.sealed, data.windows.folds, config.search.scoring, checkpoints)
+    shared = share_study(config.values, data.sealed, data.windows.folds, config.search.scoring)
+    cluster = config.train.cluster
+    places = TrialPlaces(
+        Demand.of(config.train.algo), Room.of_cluster(cluster.node_types), wait_s=cluster.wait_s
     )
     population = None
     if config.search.scheduler.kind == "pbt":
@@ -85,28 +74,24 @@ def run_trials(
     display = SweepDisplay(config.search.objective.metrics[0])
     tracking = TrialTracking(config.train.tracking, study, directory, config.search.scheduler.fractions)
 
-    def watch(loop: SweepLoop) -> None:
-        display.update(loop)
-        tracking.update(loop)
+    def watch(run: StudyRun) -> None:
+        display.update(run)
+        tracking.update(run)
 
-    with (
-        WorkerPool(PolicyTrials, shared, num_workers(config), demand=Demand.of(config.train.algo)) as pool,
-        display,
-    ):
-        loop = SweepLoop(
+    with display:
+        run_study(
             study,
             config.space,
             config.search,
+            program=PolicyTrials,
+            shared=shared,
             shares=shares,
-            pool=pool,
+            places=places,
             directory=directory,
             observers=observers,
             watch=watch,
             population=population,
         )
-        LOG.info("%d trials to run, %d side by side", loop.queue.remaining, loop.max_concurrent)
-        loop.run()
-        watch(loop)
     tracking.finish()
 
 

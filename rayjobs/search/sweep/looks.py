@@ -26,6 +26,9 @@ from rayjobs.study.entered_look import EnteredLook, code_version, identity, scor
 from rayjobs.study.look_count import JudgedBars, count_at
 from rayjobs.study.looks_on_disk import note_look, run_id
 
+LATER = ("percentile", "patience", "p_threshold")
+"""Settings of the scheduler that are no part of a look's identity."""
+
 
 def sweep_study(config: SweepConfig, directory: Path) -> str:
     """Name of the sweep in the ledger."""
@@ -46,6 +49,9 @@ def trials_entry(
         for name, value in dataclasses.asdict(config.search).items()
         if f"search.{name}" not in CHANGEABLE and name != "storage"
     }
+    # Names that came later are left out: a trial of an earlier release is the same look when its study goes on.
+    scheduler = {name: value for name, value in settings["scheduler"].items() if name not in LATER}
+    settings["scheduler"] = scheduler
     windows = [
         [fold.train.start, fold.train.stop, fold.test.start, fold.test.stop] for fold in data.windows.folds
     ]

@@ -21,7 +21,7 @@ from evaluation.statistics.metrics import equity_curve
 from rayjobs.monitoring.tracking import TrackingConfig, tracker
 from rayjobs.search.page.leaderboard import STATES
 from rayjobs.search.proposal.studies import ERROR, FINISHED
-from rayjobs.search.sweep.loop import SweepLoop
+from rayjobs.search.sweep.study_run import StudyRun
 from rayjobs.search.trial.record import returns_path
 
 LOG = logging.getLogger(__name__)
@@ -95,14 +95,14 @@ class TrialTracking:
             if not (folder / f"{directory.name}-t{trial.number:05d}" / SENT).exists():
                 self._send(trial)
 
-    def update(self, loop: SweepLoop) -> None:
+    def update(self, run: StudyRun) -> None:
         """Send the trials that ended since the last call."""
         if self._worker is None:
             return
-        trials = self._study.get_trials(deepcopy=False) if len(loop.ended) > self._seen else []
-        for record in loop.ended[self._seen :]:
+        trials = self._study.get_trials(deepcopy=False) if len(run.ended) > self._seen else []
+        for record in run.ended[self._seen :]:
             self._send(trials[record.number])
-        self._seen = len(loop.ended)
+        self._seen = len(run.ended)
 
     def finish(self) -> None:
         """Wait until everything is sent. What could not be sent is reported and leaves the sweep alone."""

@@ -16,6 +16,7 @@ import numpy as np
 import ray
 import torch
 
+from data.errors import one_line
 from data.features import FeatureSet, compute_features
 from data.schema import Panel
 from envs.market import Market
@@ -27,10 +28,12 @@ from rayjobs.search.plan.objective import FoldScore, measure
 from rayjobs.search.plan.settings import TrialScoringConfig
 from rayjobs.search.space.search_space import with_values
 from rayjobs.search.trial.chunked_scoring import score_window
-from rayjobs.search.trial.order import TrialOrder
+from rayjobs.search.trial.order import HopelessTrial, TrialOrder
+from rayjobs.search.trial.shelf import TrialShelf
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import Study, fold_market, training_spec, with_origin
-from rayjobs.training.policy_training import PolicyTraining
+from rayjobs.training.checkpoints import BEST, CheckpointFolder
+from rayjobs.training.policy_training import PolicyTraining, TrainingDiverged
 
 MARKET_GROUPS = ("features", "instruments", "env", "costs", "risk")
 """Groups of the configuration that a market may depend on; a trial that leaves them alone shares the study's."""
@@ -47,7 +50,6 @@ class SharedStudy:
     folds : validation folds.
     markets : fold index -> reference to its market, and the contract of policies that act in it.
     scoring : how test windows are run.
-    checkpoints : where trials that others go on from leave theirs.
     """
 
     values: Mapping[str, Any]
@@ -56,7 +58,6 @@ class SharedStudy:
     folds: tuple[Fold, ...]
     markets: Mapping[int, tuple[ray.ObjectRef, PolicyContract]]
     scoring: TrialScoringConfig
-    checkpoints: Path
 
 
 def share_study(
@@ -64,7 +65,6 @@ def share_study(
     study: Study,
     folds: Sequence[Fold],
     scoring: TrialScoringConfig,
-    checkpoints: Path,
 ) -> SharedStudy:
     """Build every validation fold's market once, for all trials."""
     markets = {}
@@ -78,19 +78,19 @@ def share_study(
         folds=tuple(folds),
         markets=markets,
         scoring=scoring,
-        checkpoints=checkpoints,
     )
 
 
 class PolicyTrials:
     """A `TrialProgram`: keeps the trainings of one trial alive between two rungs.
 
-    Trials that others go on from leave their checkpoints in ``shared.checkpoints``, which all nodes must see.
+    Every checkpoint that a training writes (``trainer.checkpoint_every``) is put on the shelf, and a training whose
+    checkpoint lies there goes on from it.
     """
 
-    def __init__(self, shared: SharedStudy) -> None:
+    def __init__(self, shared: SharedStudy, shelf: TrialShelf) -> None:
         torch.set_num_threads(1)
-        self._shared = shared
+        self._shared, self._shelf = shared, shelf
         self._folds = {fold.index: fold for fold in shared.folds}
         self._base_key = _market_key(shared.values)
         self._trial: int | None = None
@@ -106,7 +106,10 @@ class PolicyTrials:
         for share in order.shares:
             if share not in self._running:
                 self._running[share] = self._begin(order, values, *share)
-            scores.append(self._running[share].advance(fraction, keep=order.keep))
+            try:
+                scores.append(self._running[share].advance(fraction, checkpoint=order.keep))
+            except TrainingDiverged as error:  # the same seed would diverge again
+                raise HopelessTrial(f"TrainingDiverged: {one_line(error)}") from error
         if fraction >= 1.0:
             self.drop()
         return scores
@@ -126,18 +129,20 @@ class PolicyTrials:
         fold = self._folds[fold_index]
         study = self._study(config, values)
         market, contract = self._market(study, fold, values)
-        directory = self._directory(order, f"fold_{fold_index:02d}_seed_{seed}")
-        return _FoldTraining(study, fold, market, contract, directory, self._shared.scoring)
+        training = f"fold_{fold_index:02d}_seed_{seed}"
+        directory = self._scratch / training
+        for earlier in (order.trial, order.parent):
+            if earlier is not None and self._take(earlier, training, directory):
+                break
+        kept = _KeptCheckpoints(self._shelf, order.trial, directory)
+        return _FoldTraining(study, fold, market, contract, directory, self._shared.scoring, kept)
 
-    def _directory(self, order: TrialOrder, name: str) -> Path:
-        """Where a training's checkpoints go; holds those of the parent when the trial goes on from another's."""
-        if not order.keep:
-            return self._scratch / name
-        directory = self._shared.checkpoints / f"{order.trial:05d}" / name
-        shutil.rmtree(directory, ignore_errors=True)
-        if order.parent is not None:
-            shutil.copytree(self._shared.checkpoints / f"{order.parent:05d}" / name, directory, symlinks=True)
-        return directory
+    def _take(self, trial: int, training: str, directory: Path) -> bool:
+        """Bring the newest checkpoint of a trial here, if it left one."""
+        checkpoint = self._shelf.take_checkpoint(trial, training, directory)
+        if checkpoint is not None and (checkpoint / BEST).is_dir():
+            shutil.copytree(checkpoint / BEST, directory / BEST)
+        return checkpoint is not None
 
     def _study(self, config: TrainConfig, values: Mapping[str, Any]) -> Study:
         features = self._shared.features
@@ -155,6 +160,21 @@ class PolicyTrials:
         return ray.put(market), contract
 
 
+class _KeptCheckpoints:
+    """Puts a training's newest checkpoint on the shelf whenever there is a newer one."""
+
+    def __init__(self, shelf: TrialShelf, trial: int, directory: Path) -> None:
+        self._shelf, self._trial, self._training = shelf, trial, directory.name
+        self._folder = CheckpointFolder(directory)
+        self._kept = self._folder.newest()
+
+    def keep(self) -> None:
+        newest = self._folder.newest()
+        if newest is not None and newest != self._kept:
+            self._shelf.put_checkpoint(self._trial, self._training, newest)
+            self._kept = newest
+
+
 class _FoldTraining:
     """The training of one fold and seed, and its score so far."""
 
@@ -166,8 +186,9 @@ class _FoldTraining:
         contract: PolicyContract,
         directory: Path,
         scoring: TrialScoringConfig,
+        kept: _KeptCheckpoints,
     ) -> None:
-        self._study, self._fold, self._scoring = study, fold, scoring
+        self._study, self._fold, self._scoring, self._kept = study, fold, scoring, kept
         self._seconds = [0.0, 0.0]
         started = time.perf_counter()
         self._bars: Market = ray.get(market)
@@ -175,11 +196,12 @@ class _FoldTraining:
         self._training = PolicyTraining(training_spec(study.config, fold, market, contract, directory))
         self._seconds[1] += time.perf_counter() - started
 
-    def advance(self, fraction: float, *, keep: bool) -> FoldScore:
+    def advance(self, fraction: float, *, checkpoint: bool) -> FoldScore:
         started = time.perf_counter()
-        self._training.advance(fraction, lambda row: None)
-        if keep:
+        self._training.advance(fraction, lambda row: self._kept.keep())
+        if checkpoint:
             self._training.checkpoint()
+            self._kept.keep()
         trained = time.perf_counter()
         self._seconds[0] += trained - started
         policy = self._training.policy()

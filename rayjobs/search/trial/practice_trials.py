@@ -12,6 +12,7 @@ import numpy as np
 
 from rayjobs.search.plan.objective import FoldScore, measure
 from rayjobs.search.trial.order import TrialOrder
+from rayjobs.search.trial.shelf import TrialShelf
 
 FAULTS = ("none", "raise", "nan", "kill")
 
@@ -38,7 +39,7 @@ class PracticeTrials:
     The override ``fault`` names one of `FAULTS`: raise an exception, return NaN, or kill the worker's process.
     """
 
-    def __init__(self, shared: PracticeStudy) -> None:
+    def __init__(self, shared: PracticeStudy, shelf: TrialShelf) -> None:
         self._shared = shared
         self._done = 0.0
 

@@ -26,6 +26,16 @@ def practice_space(faults: tuple[str, ...] = ()) -> Space:
     return Space(parameters)
 
 
+def practice_program(seconds: float = 0.0, num_cpus: float = 0.5) -> dict[str, Any]:
+    """What runs practice trials, two to a CPU: arguments of `run_study`."""
+    from rayjobs.cluster.placement import Demand, Room
+    from rayjobs.search.sweep.engine import TrialPlaces
+    from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
+
+    places = TrialPlaces(Demand.one_process(), Room.of_cluster(), wait_s=60.0, num_cpus=num_cpus)
+    return {"program": PracticeTrials, "shared": PracticeStudy(seconds=seconds), "places": places}
+
+
 def practice_search(*, scheduler: str = "none", sampler: str = "tpe", **changes: Any) -> SearchConfig:
     """The settings of ``conf/search/optuna.yaml`` with some changed."""
     config = build_dataclass(SearchConfig, compose("sweep")["search"], "search")

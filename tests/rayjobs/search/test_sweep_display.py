@@ -33,7 +33,7 @@ def record(number, state, value=None, **changes):
 def shown(*records, remaining=2, terminal=False):
     out = io.StringIO()
     clock = iter([0.0, *[30.0] * 50])
-    running = SimpleNamespace(number=7, started=0.0, rung=0, values=(), params={"x": 0.5})
+    running = SimpleNamespace(number=7, seconds=0.0, rung=0, values=(), params={"x": 0.5})
     loop = SimpleNamespace(
         ended=list(records),
         running=[running],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import signal
 import subprocess
@@ -11,19 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 from optuna.trial import TrialState
-from practice_setup import PRACTICE, practice_search, practice_space
+from practice_setup import PRACTICE, practice_program, practice_search, practice_space
 
 from evaluation.ledger.ledger import Ledger
 from rayjobs.cluster.session import ClusterConfig, ray_session
 from rayjobs.search.page.leaderboard import best_trial, num_counted
 from rayjobs.search.proposal.studies import RETRY_OF, enqueue_first, open_study, read_study
+from rayjobs.search.sweep.engine import run_study
 from rayjobs.search.sweep.ledger import LedgerEntries
-from rayjobs.search.sweep.loop import SweepLoop
-from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
 from rayjobs.search.trial.record import load_returns
-from rayjobs.search.trial.worker import WorkerPool
 
 HERE = Path(__file__).parent
 
@@ -37,14 +35,14 @@ def ray_running():
 
 
 def run(directory, config, space, observers=(), shares=((0, 0), (1, 0)), seconds=0.0):
+    if config.max_concurrent == "auto":
+        config = dataclasses.replace(config, max_concurrent=2)
     study = open_study(config, directory, seed=0)
     enqueue_first(study, config.enqueue)
-    with WorkerPool(PracticeTrials, ray.put(PracticeStudy(seconds=seconds)), 2, num_cpus=0.5) as pool:
-        loop = SweepLoop(
-            study, space, config, shares=shares, pool=pool, directory=directory, observers=observers
-        )
-        loop.run()
-    return study, loop
+    program = practice_program(seconds)
+    return study, run_study(
+        study, space, config, shares=shares, directory=directory, observers=observers, **program
+    )
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
