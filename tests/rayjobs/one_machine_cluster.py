@@ -115,17 +115,7 @@ class OneMachineCluster:
 
     def processes(self) -> list[int]:
         """Ids of every process below the cluster's own, oldest first."""
-        parents: dict[int, int] = {}
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                with contextlib.suppress(OSError):
-                    parents[int(folder.name)] = int(
-                        (folder / "stat").read_text().rpartition(")")[2].split()[1]
-                    )
-        found = {self._process.pid}
-        while fresh := {child for child, parent in parents.items() if parent in found} - found:
-            found |= fresh
-        return sorted(found - {self._process.pid})
+        return descendants(self._process.pid)
 
     def logs(self) -> str:
         """What the cluster's own process has written."""
@@ -145,7 +135,20 @@ class OneMachineCluster:
         raise RuntimeError(f"the cluster's process ended: {self.logs()[-3000:]}")
 
 
-def _free_port() -> int:
+def descendants(process: int) -> list[int]:
+    """Ids of every process below one, oldest first."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    found = {process}
+    while fresh := {child for child, parent in parents.items() if parent in found} - found:
+        found |= fresh
+    return sorted(found - {process})
+
+
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -154,7 +157,7 @@ def _free_port() -> int:
 def main() -> None:
     from ray.cluster_utils import Cluster
 
-    dashboard = _free_port()
+    dashboard = free_port()
     cluster = Cluster(
         initialize_head=True,
         head_node_args={
@@ -162,9 +165,9 @@ def main() -> None:
             "include_dashboard": True,
             "dashboard_host": "127.0.0.1",
             "dashboard_port": dashboard,
-            "gcs_server_port": _free_port(),
-            "ray_client_server_port": _free_port(),
-            "dashboard_agent_listen_port": _free_port(),
+            "gcs_server_port": free_port(),
+            "ray_client_server_port": free_port(),
+            "dashboard_agent_listen_port": free_port(),
         },
     )
     numbers = itertools.count(1)

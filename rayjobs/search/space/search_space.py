@@ -47,6 +47,13 @@ class Space:
         for label, parameter in given.items():
             self._check_condition(label, parameter, given)
         self.parameters = _in_order(given)
+        for label, parameter in self.parameters.items():
+            for other, values in (parameter.when or {}).items():
+                if given[other].num_values is None:
+                    raise ConfigError(
+                        f"search.space.{label}.when: {other} is any number from {given[other].describe()} and so "
+                        f"hardly ever exactly {values[0]!r}; name a categorical or an integer parameter"
+                    )
 
     @staticmethod
     def _check_condition(label: str, parameter: Parameter, given: Mapping[str, Parameter]) -> None:
@@ -56,11 +63,6 @@ class Space:
                 raise ConfigError(
                     f"search.space.{label}.when names {other!r}, which is no other parameter; "
                     f"{did_you_mean(other, known)}"
-                )
-            if given[other].num_values is None:
-                raise ConfigError(
-                    f"search.space.{label}.when: {other} is drawn from {given[other].describe()} and is hardly ever "
-                    f"exactly {values[0]!r}; name a categorical or an integer parameter"
                 )
             for value in values:
                 if given[other].kind == "categorical" and value not in given[other].choices:

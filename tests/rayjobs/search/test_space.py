@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import optuna
 import pytest
 
@@ -107,8 +109,11 @@ def test_conditions_that_lead_nowhere_are_refused():
                 "gamma": Parameter(key="a.b", kind="uniform", low=0, high=1, when={"core": ("gru",)}),
             }
         )
-    a = Parameter(key="a.a", kind="uniform", low=0, high=1, when={"b": (1,)})
-    b = Parameter(key="a.b", kind="uniform", low=0, high=1, when={"a": (1,)})
+    a = Parameter(key="a.a", kind="uniform", low=0, high=1)
+    b = Parameter(key="a.b", kind="integer", low=0, high=1, when={"a": (1,)})
+    with pytest.raises(ConfigError, match="a is any number from 0 to 1 and so hardly ever exactly 1"):
+        Space({"a": a, "b": b})
+    a = dataclasses.replace(a, kind="integer", when={"b": (1,)})
     with pytest.raises(ConfigError, match="in a circle"):
         Space({"a": a, "b": b})
     with pytest.raises(ConfigError, match=r"search\.space is empty"):
