@@ -17,7 +17,7 @@ from rayjobs.entry import run_entry_point
 from rayjobs.storage.run_directory import latest_run, read_status
 from rayjobs.training.nudges import Nudge, write_nudge
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("rayjobs.nudge")  # run as a program, __name__ is not below our package
 
 
 def nudge(values: dict[str, Any]) -> ExitCode:

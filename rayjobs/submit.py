@@ -15,12 +15,12 @@ from typing import Any
 from rayjobs.config.arguments import split
 from rayjobs.config.compose import compose_command_line
 from rayjobs.config.exit_codes import ExitCode
-from rayjobs.config.typed_config import ConfigError, build_dataclass
+from rayjobs.config.typed_config import ConfigError, build_dataclass, did_you_mean
 from rayjobs.entry import run_entry_point
 from rayjobs.submission.job_command import JobCommand, job_command, split_for_job
 from rayjobs.submission.settings import SubmitConfig, cluster_config
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("rayjobs.submit")  # run as a program, __name__ is not below our package
 COMMANDS = ("status", "logs", "stop")
 
 
@@ -106,10 +106,19 @@ def look_after(command: str, arguments: Sequence[str]) -> ExitCode:
         return ExitCode.DONE
 
 
+def _refuse(command: str) -> ExitCode:
+    raise ConfigError(
+        f"rayjobs.submit {command}: there is no such command; {did_you_mean(command, COMMANDS)}; a job is submitted "
+        "with job=train, job=sweep or job=evaluate"
+    )
+
+
 def main(argv: Sequence[str]) -> ExitCode:
     """Tell the commands apart."""
     if argv and argv[0] in COMMANDS:
         return run_entry_point(lambda _: look_after(argv[0], argv[1:]), "submit", ["job=train"])
+    if argv and "=" not in argv[0] and not argv[0].startswith(("-", "+")):
+        return run_entry_point(lambda _: _refuse(argv[0]), "submit", ["job=train"])
     ours, theirs = split_for_job(argv)
     return run_entry_point(lambda values: submit(values, theirs), "submit", ours)
 

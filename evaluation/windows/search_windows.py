@@ -25,7 +25,11 @@ class SearchWindows:
 
 
 def search_windows(
-    walk_forward: WalkForward, num_bars: int, holdout_bars: int | Literal["auto"]
+    walk_forward: WalkForward,
+    num_bars: int,
+    holdout_bars: int | Literal["auto"],
+    *,
+    keep_remainder: bool = False,
 ) -> SearchWindows:
     """Cut the validation folds and the sealed holdout.
 
@@ -33,6 +37,8 @@ def search_windows(
     ----------
     holdout_bars : length of the holdout, bars; auto seals from the last test window on. Where there is one test window
         only, its first half validates and its second is sealed.
+    keep_remainder : give what is left after the last whole test window of the holdout a window of its own, however
+        short, as winners of earlier releases were judged; else less than half a window belongs to the one before.
 
     Raises
     ------
@@ -62,22 +68,26 @@ def search_windows(
     return SearchWindows(
         folds=tuple(validation),
         holdout_start=start,
-        holdout_folds=_holdout_folds(walk_forward, start, num_bars, len(validation)),
+        holdout_folds=_holdout_folds(walk_forward, start, num_bars, len(validation), keep_remainder),
     )
 
 
 def _holdout_folds(
-    walk_forward: WalkForward, start: int, num_bars: int, first_index: int
+    walk_forward: WalkForward, start: int, num_bars: int, first_index: int, keep_remainder: bool
 ) -> tuple[Fold, ...]:
-    """Test windows through the holdout, the last one cut off at the end of the bars."""
+    """Test windows through the holdout, the last one up to the end of the bars."""
+    starts = list(range(start, num_bars, walk_forward.test_bars))
+    if len(starts) > 1 and 2 * (num_bars - starts[-1]) < walk_forward.test_bars and not keep_remainder:
+        del starts[-1]  # a policy trained anew for a few bars would tell nothing
+    stops = [*starts[1:], num_bars]
     found = []
-    for number, test_start in enumerate(range(start, num_bars, walk_forward.test_bars)):
+    for number, (test_start, test_stop) in enumerate(zip(starts, stops)):
         train_stop = test_start - walk_forward.gap_bars
         found.append(
             Fold(
                 index=first_index + number,
                 train=slice(0 if walk_forward.anchored else train_stop - walk_forward.train_bars, train_stop),
-                test=slice(test_start, min(test_start + walk_forward.test_bars, num_bars)),
+                test=slice(test_start, test_stop),
             )
         )
     return tuple(found)

@@ -233,7 +233,12 @@ def configured_folds(run: FinishedRun, study: Study) -> list[Fold]:
     except (OSError, KeyError, TypeError):
         LOG.warning("the search that %s won is not beside it; its windows are taken from folds.csv", run.path)
         return run.folds(study.panel)
-    return list(search_windows(config.walk_forward, study.panel.num_bars, holdout).holdout_folds)
+    recorded = run.folds(study.panel)
+    bars = study.panel.num_bars
+    earlier = search_windows(config.walk_forward, bars, holdout, keep_remainder=True).holdout_folds
+    if len(recorded) == len(earlier):  # of an earlier release, or there is no remainder
+        return list(earlier)
+    return list(search_windows(config.walk_forward, bars, holdout).holdout_folds)
 
 
 def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUTS) -> AuditReport:

@@ -170,8 +170,6 @@ class PolicyTraining:
                 )
             self._take_over(record)
             self._folder.restore_best(checkpoint)
-        else:
-            self._nudges.take(0)  # those sent before the start were meant for others
         if not self.finished:
             self._algorithm = build_algorithm(spec)
             if checkpoint is not None:

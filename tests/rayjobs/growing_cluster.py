@@ -61,7 +61,8 @@ class GrowingCluster:
         command = [
             str(Path(sys.executable).parent / "ray"), "start", "--block", "--head", f"--port={port}",
             f"--num-cpus={head_cpus}", f"--autoscaling-config={config}", "--include-dashboard=false",
-            f"--object-store-memory={STORE_BYTES}", f"--ray-client-server-port={free_port()}", "--dashboard-agent-listen-port=0",
+            f"--object-store-memory={STORE_BYTES}", f"--ray-client-server-port={free_port()}",
+            "--dashboard-agent-listen-port=0",
         ]  # fmt: skip
         self._process = subprocess.Popen(
             command,

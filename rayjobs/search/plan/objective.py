@@ -29,6 +29,9 @@ METRICS: Mapping[str, str] = {
 }
 """What may be an objective, and which way is better."""
 
+EARNS = ("sharpe", "sortino", "calmar", "total_return", "annual_return")
+"""Metrics below zero where a policy loses."""
+
 
 class ScoreUndefined(RuntimeError):
     """A trial's score is not a number."""
@@ -69,6 +72,7 @@ class FoldScore:
     metrics : the names of `METRICS`; nan where undefined.
     seconds : of training and of scoring, in that order, for this fold and seed so far.
     policy_hash : digest of the weights that were scored.
+    from_env_steps : trained on by earlier attempts or a parent, which this one went on from.
     """
 
     fold: int
@@ -78,6 +82,7 @@ class FoldScore:
     metrics: Mapping[str, float]
     seconds: tuple[float, float]
     policy_hash: str = ""
+    from_env_steps: int = 0
 
 
 def measure(net_return: FloatArray, turnover: float, periods_per_year: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rayjobs.search.plan.objective import METRICS, ObjectiveConfig
+from rayjobs.search.plan.objective import EARNS, METRICS, ObjectiveConfig
 from rayjobs.search.space.parameter import Parameter
 
 
@@ -128,7 +128,7 @@ class SearchConfig:
     stagnant_trials : stop after this many complete trials without a better one; None never.
     holdout_bars : sealed bars at the end; auto keeps the last test window, or half of it where there is one only.
     storage : database URL of Optuna's study; None for a SQLite file in the study's directory.
-    open_holdout : judge the winner on the holdout at the end.
+    open_holdout : judge the winner on the holdout at the end; auto does unless its validation score is negative.
     enqueue : configurations to try first, by parameter label.
     """
 
@@ -141,7 +141,7 @@ class SearchConfig:
     stagnant_trials: int | None
     holdout_bars: int | Literal["auto"]
     storage: str | None
-    open_holdout: bool
+    open_holdout: bool | Literal["auto"]
     enqueue: tuple[Mapping[str, Any], ...]
     objective: ObjectiveConfig
     scoring: TrialScoringConfig
@@ -179,6 +179,15 @@ class SearchConfig:
             raise ValueError(
                 f"search.sampler.kind is {self.sampler.kind} with {len(self.objective.metrics)} objectives; use nsga2"
             )
+
+    def opens_holdout_for(self, score: float) -> bool:
+        """Whether a winner with this validation score is judged on the holdout.
+
+        Of metrics that say nothing about profit (drawdown, volatility, turnover) any score will do.
+        """
+        if self.open_holdout == "auto":
+            return score >= 0.0 or self.objective.metrics[0] not in EARNS
+        return self.open_holdout
 
     @property
     def directions(self) -> list[str]:

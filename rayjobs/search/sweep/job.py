@@ -116,7 +116,14 @@ def run_sweep(
     if winner is None and not counts(study)["pruned"]:
         report_sweep(config, data, study, directory, significance, None)
         raise SweepFailed(f"every trial failed; the errors stand in {directory / 'trials.csv'}")
-    if winner is not None and config.search.open_holdout:
+    if winner is not None and not config.search.opens_holdout_for(winner.values[0]):
+        if config.search.open_holdout == "auto":
+            LOG.info(
+                "trial %d is the best and scores %.3f on the validation folds, a loss: the holdout stays sealed; "
+                "resume with search.open_holdout=true to judge it all the same",
+                winner.number, winner.values[0],
+            )  # fmt: skip
+    elif winner is not None:
         opening = holdout_entry(config, data, directory, provenance)
         if open_for_winner(ledger, opening, directory, winner.number):
             verdict = judge_winner(

@@ -194,6 +194,7 @@ class _FoldTraining:
         self._bars: Market = ray.get(market)
         contract = with_origin(contract, study, fold, self._bars.first_bar, directory)
         self._training = PolicyTraining(training_spec(study.config, fold, market, contract, directory))
+        self._from = self._training.env_steps
         self._seconds[1] += time.perf_counter() - started
 
     def advance(self, fraction: float, *, checkpoint: bool) -> FoldScore:
@@ -215,6 +216,7 @@ class _FoldTraining:
             metrics=metrics,
             seconds=(self._seconds[0], self._seconds[1]),
             policy_hash=policy.policy_hash,
+            from_env_steps=self._from,
         )
 
     def _score(self, policy: TrainedPolicy) -> tuple[np.ndarray, dict[str, float]]:

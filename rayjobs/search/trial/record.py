@@ -62,6 +62,7 @@ def fold_rows(scores: Sequence[FoldScore]) -> list[dict[str, Any]]:
             "fold": one.fold,
             "seed": one.seed,
             "env_steps": one.env_steps,
+            "from_env_steps": one.from_env_steps,
             "train_seconds": round(one.seconds[0], 3),
             "scoring_seconds": round(one.seconds[1], 3),
             **{name: value if np.isfinite(value) else None for name, value in one.metrics.items()},

@@ -32,6 +32,7 @@ SMALL = (
     "walk_forward.embargo_bars=8", "trainer.total_env_steps=2048", "trainer.validation_every=2", "env.episode.bars=48",
     "algo.num_envs=16", "algo.fragment_bars=32", "algo.minibatch_steps=256", "policy.core_units=8",
     "policy.encoder_units=8", "policy.value_units=8", "search.scoring.overlap_bars=64", "cluster.object_store_mb=100",
+    "search.open_holdout=true",  # trainings this small lose
 )  # fmt: skip
 
 

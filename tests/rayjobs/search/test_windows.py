@@ -19,9 +19,11 @@ def test_the_last_test_window_is_sealed():
     windows = search_windows(ROLLING, 170, "auto")
     assert spans(windows.folds) == [(0, 100, 105, 125), (20, 120, 125, 145)]
     assert windows.holdout_start == 145
-    # Through to the last bar: 145 to 165, and a last window cut off at 170.
-    assert spans(windows.holdout_folds) == [(40, 140, 145, 165), (60, 160, 165, 170)]
-    assert [fold.index for fold in windows.holdout_folds] == [2, 3]
+    # Through to the last bar: the 5 bars after 165 are less than half a window, so no policy is trained for them.
+    assert spans(windows.holdout_folds) == [(40, 140, 145, 170)]
+    assert [fold.index for fold in windows.holdout_folds] == [2]
+    earlier = search_windows(ROLLING, 170, "auto", keep_remainder=True)
+    assert spans(earlier.holdout_folds) == [(40, 140, 145, 165), (60, 160, 165, 170)]
 
 
 def test_a_single_test_window_is_halved():
