@@ -147,6 +147,7 @@ def run_study(
     if run.queue.remaining:
         LOG.info("%d trials to run, room for %d side by side", run.queue.remaining, places.side_by_side)
         trainable = tune.with_parameters(TrialTrainable, make_program=program, shared=shared, shelf=shelf)
+        trainable.__qualname__ = TrialTrainable.__name__  # the name of its processes
         with _settings(TUNE_MAX_PENDING_TRIALS_PG=str(max(1, places.could_be_added))):
             _fit(run, trainable, places, limit)
             while run.queued_again:
@@ -175,6 +176,8 @@ def _fit(run: StudyRun, trainable: type[tune.Trainable], places: TrialPlaces, li
         run_config=tune.RunConfig(
             name=f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}",
             storage_path=str(run.directory.absolute() / TUNE),
+            # The shelf has what a trial goes on from; Tune's storage would have to be seen by all nodes.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=config.retries),
             callbacks=[StudyCallback(run, mishap, places.waiting)],
             stop=StudyStopper(run),

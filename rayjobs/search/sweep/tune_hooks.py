@@ -181,6 +181,11 @@ class StudyCallback(_Unsaved, tune.Callback):
         result.pop(SCORES, None)
         result.pop(VALUES, None)
 
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Let go of Tune's running means, most of what it keeps of every trial to the end of the sweep."""
+        trial.run_metadata.metric_n_steps.clear()
+        trial.run_metadata.invalidate_cache()
+
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Show progress."""
         if self._mishap.error is not None:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from evaluation.ledger.ledger import Ledger
+from rayjobs.search.proposal.studies import RETRY_OF, read_study
 
 requests = pytest.importorskip("requests")
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -199,6 +200,40 @@ def test_a_training_that_loses_an_env_runner_and_a_learner_trains_every_step(clu
     rows = pd.read_csv(run / "progress.csv")
     assert rows["iteration"].tolist() == list(range(1, 33))
     assert rows["env_steps"].tolist() == [512 * n for n in range(1, 33)]
+
+
+def test_trials_go_on_from_their_checkpoints_when_a_node_is_taken_away(cluster, store, tmp_path):
+    longer = (
+        *SWEEP,
+        "search.num_trials=3",
+        "trainer.total_env_steps=16384",
+    )  # 32 iterations of 512 env steps a fold
+    expected = laptop("sweep", tmp_path, *longer)
+    directory = store / "taken"
+    client = submit(cluster, "job=sweep", *longer, f"run.directory={directory}")
+    checkpoints = "planted_signal/sweeps/*/checkpoints/*/fold_00_seed_0/iteration_*"
+
+    def newest() -> dict[int, int]:
+        found = [path for path in directory.glob(checkpoints) if path.is_dir()]
+        return {int(path.parents[1].name): int(path.name.removeprefix("iteration_")) for path in found}
+
+    wait_for(lambda: len(newest()) == 3 and min(newest().values()) >= 4)  # one trial on each of three nodes
+    left = newest()
+    cluster.remove_worker()
+    cluster.add_worker()
+    finish(client)
+    run = only_run(directory, "sweep")
+    study = read_study(run, None)
+    repeats = [trial for trial in study.get_trials() if RETRY_OF in trial.user_attrs]
+    assert repeats
+    for trial in repeats:
+        first = trial.user_attrs["folds"][0]
+        # What was trained after its newest checkpoint is trained again, and no more.
+        assert first["from_env_steps"] >= 512 * left[trial.user_attrs[RETRY_OF]]
+        assert first["env_steps"] == 16_384
+    trials, wanted = (pd.read_csv(folder / "trials.csv") for folder in (run, expected))
+    done = trials[trials["state"] == "complete"]
+    assert sorted(done["score"]) == sorted(wanted["score"])
 
 
 def test_a_sweep_that_loses_a_worker_and_a_node_has_the_laptops_trials_and_a_correct_ledger(
