@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rayjobs.cluster.placement import Demand, Node
+from rayjobs.cluster.node_types import NodeType, types_of
+from rayjobs.cluster.placement import Demand, Node, Room
+from rayjobs.config.typed_config import ConfigError
 
 GB = 1024**3
 ONE_PROCESS = Demand(num_env_runners=0, num_learners=0, learner_gpus=0)
@@ -149,3 +151,32 @@ def test_a_fragment_is_as_large_as_a_dry_run_says(tmp_path):
             fragment = algorithm.env_runner.sample(cost_scale=1.0)
             algorithm.stop()
             assert fragment_bytes(study, contract) == pytest.approx(array_bytes(fragment), rel=0.01), core
+
+
+def test_node_types_are_those_of_the_autoscalers_file_with_the_head_once():
+    config = {
+        "max_workers": 8,
+        "head_node_type": "head",
+        "available_node_types": {
+            "head": {"resources": {"CPU": 8}, "max_workers": 8},
+            "runner": {"resources": {"CPU": 16}, "max_workers": 20},
+            "learner": {"resources": {"CPU": 16, "GPU": 1}, "max_workers": 1},
+            "unknown": {"resources": {}},
+        },
+    }
+    assert types_of(config) == (
+        NodeType(cpus=8),
+        NodeType(cpus=16, count=8),
+        NodeType(cpus=16, gpus=1, count=1),
+    )
+
+
+def test_what_could_be_started_is_waited_for_and_nothing_else():
+    room = Room(living=tuple(nodes(2)), possible=(*nodes(2), *nodes(16, gpus=2)))
+    assert room.require(ONE_PROCESS, "a fold") == 2
+    assert room.require(WITH_RUNNERS, "a fold") == 0
+    assert room.strategy(ON_GPUS) == "STRICT_PACK"
+    assert room.require(ON_GPUS, "a fold") == 0
+    too_many = Demand(num_env_runners=0, num_learners=3, learner_gpus=1)
+    with pytest.raises(ConfigError, match="4 CPUs .* and 3 GPUs but the cluster has 18 and 2 GPUs"):
+        room.require(too_many, "a fold")
