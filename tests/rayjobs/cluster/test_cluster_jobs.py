@@ -203,11 +203,8 @@ def test_a_training_that_loses_an_env_runner_and_a_learner_trains_every_step(clu
 
 
 def test_trials_go_on_from_their_checkpoints_when_a_node_is_taken_away(cluster, store, tmp_path):
-    longer = (
-        *SWEEP,
-        "search.num_trials=3",
-        "trainer.total_env_steps=16384",
-    )  # 32 iterations of 512 env steps a fold
+    # 96 iterations of 512 env steps a fold.
+    longer = (*SWEEP, "search.num_trials=3", "trainer.total_env_steps=49152")
     expected = laptop("sweep", tmp_path, *longer)
     directory = store / "taken"
     client = submit(cluster, "job=sweep", *longer, f"run.directory={directory}")
@@ -230,7 +227,7 @@ def test_trials_go_on_from_their_checkpoints_when_a_node_is_taken_away(cluster, 
         first = trial.user_attrs["folds"][0]
         # What was trained after its newest checkpoint is trained again, and no more.
         assert first["from_env_steps"] >= 512 * left[trial.user_attrs[RETRY_OF]]
-        assert first["env_steps"] == 16_384
+        assert first["env_steps"] == 49_152
     trials, wanted = (pd.read_csv(folder / "trials.csv") for folder in (run, expected))
     done = trials[trials["state"] == "complete"]
     assert sorted(done["score"]) == sorted(wanted["score"])
