@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
 from rayjobs.cluster.node_types import NodeType, node_types
 from rayjobs.config.typed_config import ConfigError
 

@@ -32,7 +32,7 @@ from rayjobs.search.trial.order import HopelessTrial, TrialOrder
 from rayjobs.search.trial.shelf import TrialShelf
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import Study, fold_market, training_spec, with_origin
-from rayjobs.training.checkpoints import BEST, CheckpointFolder
+from rayjobs.training.checkpoints import CheckpointFolder
 from rayjobs.training.policy_training import PolicyTraining, TrainingDiverged
 
 MARKET_GROUPS = ("features", "instruments", "env", "costs", "risk")
@@ -132,17 +132,10 @@ class PolicyTrials:
         training = f"fold_{fold_index:02d}_seed_{seed}"
         directory = self._scratch / training
         for earlier in (order.trial, order.parent):
-            if earlier is not None and self._take(earlier, training, directory):
+            if earlier is not None and self._shelf.take_checkpoint(earlier, training, directory) is not None:
                 break
         kept = _KeptCheckpoints(self._shelf, order.trial, directory)
         return _FoldTraining(study, fold, market, contract, directory, self._shared.scoring, kept)
-
-    def _take(self, trial: int, training: str, directory: Path) -> bool:
-        """Bring the newest checkpoint of a trial here, if it left one."""
-        checkpoint = self._shelf.take_checkpoint(trial, training, directory)
-        if checkpoint is not None and (checkpoint / BEST).is_dir():
-            shutil.copytree(checkpoint / BEST, directory / BEST)
-        return checkpoint is not None
 
     def _study(self, config: TrainConfig, values: Mapping[str, Any]) -> Study:
         features = self._shared.features

@@ -58,7 +58,8 @@ def train(cluster: GrowingCluster, directory: Path, *arguments: str) -> subproce
 LEARNER = """
 import sys, dataclasses, ray
 from rayjobs.cluster.placement import Demand, Reservation, Room, Waiting
-from rayjobs.cluster.session import ClusterConfig, ray_session
+from rayjobs.cluster.session import ray_session
+from rayjobs.cluster.settings import ClusterConfig
 
 here = ClusterConfig.here(num_cpus=None, object_store_mb=None, num_gpus=None)
 with ray_session(dataclasses.replace(here, address=sys.argv[1])):

@@ -14,7 +14,8 @@ from pathlib import Path
 from practice_setup import practice_program, practice_search, practice_space
 
 from rayjobs.cluster.placement import live_nodes
-from rayjobs.cluster.session import ClusterConfig, ray_session
+from rayjobs.cluster.session import ray_session
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.search.proposal.studies import open_study
 from rayjobs.search.sweep.engine import run_study
 

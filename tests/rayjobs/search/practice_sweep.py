@@ -11,7 +11,8 @@ from pathlib import Path
 from practice_setup import PRACTICE, practice_program, practice_search, practice_space
 
 from evaluation.ledger.ledger import Ledger
-from rayjobs.cluster.session import ClusterConfig, ray_session
+from rayjobs.cluster.session import ray_session
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.monitoring.tracking import TrackingConfig
 from rayjobs.search.proposal.studies import open_study
 from rayjobs.search.sweep.engine import run_study

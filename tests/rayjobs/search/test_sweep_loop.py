@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 from practice_setup import PRACTICE, practice_program, practice_search, practice_space
 
 from evaluation.ledger.ledger import Ledger
-from rayjobs.cluster.session import ClusterConfig, ray_session
+from rayjobs.cluster.session import ray_session
+from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.search.page.leaderboard import best_trial, num_counted
 from rayjobs.search.proposal.studies import RETRY_OF, enqueue_first, open_study, read_study
 from rayjobs.search.sweep.engine import run_study
