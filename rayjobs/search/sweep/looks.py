@@ -119,6 +119,7 @@ def holdout_look(
     number = ledger.holdout_look(entry.study)
     assert number is not None, "the holdout is opened first"
     winner = directory / "winner"
+    winner.mkdir(exist_ok=True)
     note_look(
         winner,
         kind=entry.kind,
