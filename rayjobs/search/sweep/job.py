@@ -130,7 +130,7 @@ def run_sweep(
                 config,
                 lineage(study, winner.number),
                 data.full,
-                data.checks.hygiene,
+                data.hygiene,
                 data.windows,
                 significance,
                 directory / "winner",
