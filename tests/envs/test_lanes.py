@@ -23,7 +23,7 @@ from envs.kernel.lane_arrays import beside, block, from_column, neighbours, rows
 from envs.kernel.lane_columns import put_columns, take_columns
 from envs.kernel.lane_entries import copy_entries, lane_numbers, put_numbers
 from envs.kernel.lanes import LANES, everywhere, first_lanes, is_finite, lane_bits, sign, where
-from envs.kernel.valuation import log_growth
+from envs.kernel.reward import log_growth
 from envs.portfolio import PortfolioVectorEnv
 
 NUM_RESULTS, FLOOR = 24, 6
