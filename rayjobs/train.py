@@ -31,11 +31,11 @@ def train(values: dict[str, Any]) -> ExitCode:
     from rayjobs.replay.run_seal import refuse_sealed, seal_run
     from rayjobs.storage.run_directory import RunDirectory
     from rayjobs.study.dry_run import folds_plan, print_plan
-    from rayjobs.study.entered_look import trained_look
     from rayjobs.study.evidence import trial_evidence
     from rayjobs.study.fold_tasks import require_room, run_seeds
     from rayjobs.study.leak_check import tell_leaks
     from rayjobs.study.load import load_study
+    from rayjobs.study.looks.entered import trained_look
     from rayjobs.study.placebo import with_placebos
     from rayjobs.study.report import report_study
 

@@ -23,7 +23,7 @@ from envs.market import Market
 from envs.portfolio import PortfolioEnv
 from evaluation.scoring.rollout import evaluation_config, record_rows, whole_window_env
 from policies.action_distribution import DistributionSpec
-from policies.checkpoint import PolicyContract, TrainedPolicy
+from policies.exported_policy import PolicyContract, TrainedPolicy
 from policies.networks import NetworkConfig
 from rayjobs.bench.env_suite import Row, pin_thread, row
 from rayjobs.bench.env_workload import plain_config, random_market

@@ -13,7 +13,7 @@ from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.stable_baselines3 import PortfolioVecEnv
-from evaluation.scoring.fold import scored_window
+from evaluation.scoring.fold_scoring import scored_window
 from evaluation.scoring.rollout import evaluation_config, whole_window_env
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.windows.splits import Fold

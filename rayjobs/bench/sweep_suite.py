@@ -33,9 +33,9 @@ from rayjobs.search.sweep.config import SweepConfig, build_sweep_config
 from rayjobs.search.sweep.data import SweepData, load_sweep
 from rayjobs.search.sweep.engine import TrialPlaces, run_study
 from rayjobs.search.sweep.study_run import StudyRun
-from rayjobs.search.trial.order import MakeProgram
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.practice_trials import PracticeStudy, PracticeTrials
+from rayjobs.search.trial.task import MakeProgram
 
 Row = dict[str, Any]
 WORK = (

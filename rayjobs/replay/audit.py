@@ -25,7 +25,7 @@ from evaluation.files import write_json
 from evaluation.scoring.walk_forward import ordered_folds
 from evaluation.windows.search_windows import search_windows
 from evaluation.windows.splits import Fold
-from policies.checkpoint import CONTRACT_FILE
+from policies.exported_policy import CONTRACT_FILE
 from rayjobs.config.typed_config import build_dataclass
 from rayjobs.replay.contract_audit import CONTRACT, check_contracts, check_own_code
 from rayjobs.replay.derived_again import AuditedRun, check_reproduction

@@ -25,11 +25,11 @@ from rayjobs.replay.rescored_look import roots_of
 from rayjobs.replay.rescoring import deflation
 from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.storage.uri import local_directory
-from rayjobs.study.entered_look import chosen_bars, record_of
 from rayjobs.study.evidence import with_overfitting
 from rayjobs.study.fold import Study
-from rayjobs.study.look_count import JudgedBars, at_least, count_at
-from rayjobs.study.looks_on_disk import LOOK_FILE, run_id, runs_below
+from rayjobs.study.looks.counted import JudgedBars, at_least, count_at
+from rayjobs.study.looks.entered import chosen_bars, record_of
+from rayjobs.study.looks.on_disk import LOOK_FILE, run_id, runs_below
 from rayjobs.study.report import EVIDENCE_FILE
 
 FROM_LEDGER = (

@@ -9,7 +9,7 @@ from data.coverage.coverage import Coverage
 from data.own_objects import own_code
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from policies.origin import Origin
 from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.study.fold import Study, lookback_bars, with_origin

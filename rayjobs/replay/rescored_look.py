@@ -15,16 +15,16 @@ from evaluation.ledger.records import LookKind
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation, rescore_seeds
 from rayjobs.storage.run_directory import RunDirectory
-from rayjobs.study.entered_look import (
+from rayjobs.study.evidence import chained, with_overfitting
+from rayjobs.study.fold import FoldOutcome
+from rayjobs.study.looks.counted import at_least
+from rayjobs.study.looks.entered import (
     EnteredLook,
     code_version,
     entered,
     identity,
 )
-from rayjobs.study.evidence import chained, with_overfitting
-from rayjobs.study.fold import FoldOutcome
-from rayjobs.study.look_count import at_least
-from rayjobs.study.looks_on_disk import WINNER
+from rayjobs.study.looks.on_disk import WINNER
 
 SETTINGS = ("cost_factor", "extra_latency_bars", "windows", "fold")
 """Settings of an evaluation that decide what it shows."""

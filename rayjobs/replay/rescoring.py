@@ -21,7 +21,7 @@ from evaluation.gate.evidence import SupportingEvidence
 from evaluation.ledger.looks import Looks
 from evaluation.report.data_notes import tell
 from evaluation.windows.splits import Fold
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.whole_window import load_with_earlier, whole_window

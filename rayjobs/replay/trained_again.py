@@ -14,7 +14,7 @@ import ray
 
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.fold import Study, fold_market, training_spec

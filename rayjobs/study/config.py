@@ -21,7 +21,7 @@ from envs.instruments import Instrument, instrument_of_kind
 from envs.rewards import RewardConfig
 from envs.risk import RiskConfig
 from evaluation.gate.config import GateConfig
-from evaluation.scoring.fold import ScoringConfig
+from evaluation.scoring.fold_scoring import ScoringConfig
 from evaluation.windows.splits import WalkForward
 from policies.baselines import SCRIPTED
 from rayjobs.cluster.settings import ClusterConfig

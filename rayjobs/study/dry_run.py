@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.windows.splits import Fold
-from policies.checkpoint import PolicyContract
+from policies.exported_policy import PolicyContract
 from rayjobs.cluster.placement import Demand, Node, Room
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError

@@ -28,12 +28,12 @@ from envs.market import Market
 from envs.observations import ObservationLayout
 from envs.rules import context_in_use
 from evaluation.scoring.exposures import Exposure, exposures
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import FoldResult
 from evaluation.windows.splits import Fold
 from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
-from policies.checkpoint import PolicyContract, TrainedPolicy
+from policies.exported_policy import PolicyContract, TrainedPolicy
 from policies.origin import UNSEEN, Origin, Role, SeenBars, SeenLabels
 from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.study.config import TrainConfig

@@ -28,7 +28,7 @@ from envs.kernel import columns as c
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.rules import check_ticks
-from evaluation.scoring.fold import scored_window
+from evaluation.scoring.fold_scoring import scored_window
 from evaluation.scoring.rollout import evaluation_config, whole_window_env
 from evaluation.windows.splits import Fold
 from rayjobs.study.fold import Study, fold_market, lookback_bars, study_context

@@ -31,8 +31,8 @@ from evaluation.screening.summary import consensus, finding, model_scores, summa
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
 from rayjobs.storage.run_directory import RunDirectory, write_atomically
 from rayjobs.study.config import TrainConfig
-from rayjobs.study.entered_look import code_version, enter_shown, identity
 from rayjobs.study.least_costs import is_synthetic
+from rayjobs.study.looks.entered import code_version, enter_shown, identity
 
 LOG = logging.getLogger(__name__)
 SHOWN = 20

@@ -17,7 +17,7 @@ from typing import Any
 
 from ray.rllib.algorithms.algorithm import Algorithm
 
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.storage.uri import CHECKPOINT_RECORD
 
 BEST, LATEST = "best", "latest"

@@ -27,7 +27,7 @@ from envs.portfolio import PortfolioVectorEnv
 from evaluation.scoring.rollout import evaluation_config, run_policy
 from evaluation.statistics.metrics import sharpe_ratio
 from policies.algorithm import PortfolioPPO
-from policies.checkpoint import PolicyContract, TrainedPolicy
+from policies.exported_policy import PolicyContract, TrainedPolicy
 from policies.settings import PPOSettings
 from rayjobs.training.checkpoints import CheckpointFolder, CheckpointNotWritten, TrainingRecord, unwritable
 from rayjobs.training.iteration_row import iteration_row

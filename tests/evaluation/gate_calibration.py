@@ -6,7 +6,7 @@ return, some more faithfully than others. Everything runs through the simulator,
 
 The market is judged as a real one that never closes: it is not exempt from plausibility as drawn from a law, and
 must be charged the least cost of crypto. Fills, turnover-matched placebos, baselines, stress and the delay by one bar
-come from `evaluation.scoring.fold.score_fold`; looks are clustered, counted and deflated for as a job's are. By
+come from `evaluation.scoring.fold_scoring.score_fold`; looks are clustered, counted and deflated for as a job's are. By
 construction clean are what a policy had seen (the trials are schedules, which are fitted on nothing) and the leak
 check (there are no features to compare).
 """
@@ -38,7 +38,7 @@ from evaluation.ledger.looks import Counted, count_looks
 from evaluation.ledger.records import Look, Record
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.scoring.charged_costs import charged_costs
-from evaluation.scoring.fold import ScoringConfig, score_fold
+from evaluation.scoring.fold_scoring import ScoringConfig, score_fold
 from evaluation.scoring.rollout import run_schedules
 from evaluation.scoring.walk_forward import FoldResult, WalkForwardResult, window_return
 from evaluation.statistics.metrics import sharpe_ratio

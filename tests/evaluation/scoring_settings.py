@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.scoring.fold import ScoringConfig
+from evaluation.scoring.fold_scoring import ScoringConfig
 from evaluation.scoring.supervised import SupervisedConfig
 
 FIT = SupervisedConfig(

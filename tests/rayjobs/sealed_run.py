@@ -15,11 +15,11 @@ from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.study.entered_look import trained_look
 from rayjobs.study.evidence import trial_evidence
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import tell_leaks
 from rayjobs.study.load import load_study
+from rayjobs.study.looks.entered import trained_look
 from rayjobs.study.report import report_study
 from rayjobs.training.checkpoints import TrainingRecord
 

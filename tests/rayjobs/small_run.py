@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.config.compose import compose
 from rayjobs.monitoring.tracking import tracker
 from rayjobs.replay.run_seal import seal_run
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.study.entered_look import trained_look
 from rayjobs.study.evidence import trial_evidence
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy, with_origin
 from rayjobs.study.load import load_study
+from rayjobs.study.looks.entered import trained_look
 from rayjobs.study.report import report_study
 
 OVERRIDES = (

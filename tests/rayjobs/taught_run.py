@@ -15,7 +15,7 @@ from data.checks.hygiene import HygieneReport
 from envs.checks.leaks import LeakReport
 from evaluation.gate.evidence import GateEvidence, SupportingEvidence
 from evaluation.gate.verdict import Criterion, judge
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.config.compose import compose
 from rayjobs.monitoring.tracking import tracker
 from rayjobs.storage.run_directory import RunConfig, RunDirectory

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from evaluation.ledger.ledger import Ledger
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.cluster.session import ray_session
 from rayjobs.cluster.settings import ClusterConfig
@@ -36,7 +36,7 @@ def ray_running():
 @pytest.fixture(autouse=True)
 def one_commit(monkeypatch):
     """Two runs of a test count as runs of one code, though somebody may commit between them."""
-    monkeypatch.setattr("rayjobs.study.entered_look.code_version", lambda provenance: "c0")
+    monkeypatch.setattr("rayjobs.study.looks.entered.code_version", lambda provenance: "c0")
 
 
 def job(directory: Path, *overrides: str) -> Path:

@@ -18,8 +18,8 @@ from evaluation.ledger.ledger import Ledger, LookEntry
 from evaluation.ledger.records import Record
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.ledger_place import open_ledger
-from rayjobs.study.entered_look import code_version
-from rayjobs.study.looks_on_disk import RunOnDisk, read_run
+from rayjobs.study.looks.entered import code_version
+from rayjobs.study.looks.on_disk import RunOnDisk, read_run
 
 LOG = logging.getLogger(__name__)
 

@@ -26,10 +26,10 @@ from rayjobs.search.proposal.population import Population
 from rayjobs.search.space.search_space import Space
 from rayjobs.search.sweep.study_run import StudyRun
 from rayjobs.search.sweep.tune_hooks import Mishap, RungScheduler, StudyCallback, StudySearcher, StudyStopper
-from rayjobs.search.trial.order import MakeProgram
 from rayjobs.search.trial.record import TrialObserver
 from rayjobs.search.trial.shelf import TrialShelf
-from rayjobs.search.trial.trainable import ORDER, TrialTrainable
+from rayjobs.search.trial.task import MakeProgram
+from rayjobs.search.trial.trainable import TASK, TrialTrainable
 
 LOG = logging.getLogger(__name__)
 TUNE, CHECKPOINTS = "tune", "checkpoints"
@@ -79,7 +79,7 @@ class TrialPlaces:
         return int(sum(node.cpus for node in nodes) / self._num_cpus)
 
     def of_trial(self, trials: int, max_concurrent: int | None, num_shares: int) -> Mapping[str, Any]:
-        """Parts of a trial and their resources, as changes of its `TrialOrder`.
+        """Parts of a trial and their resources, as changes of its `TrialTask`.
 
         Where there is more room than trials, a trial's folds and seeds are dealt to several processes.
 
@@ -196,7 +196,7 @@ def _fit(run: StudyRun, trainable: type[tune.Trainable], places: TrialPlaces, li
 
 def trial_name(trial: Trial) -> str:
     """``trial_00007``: by the number of its first attempt."""
-    return f"trial_{trial.config[ORDER].trial:05d}"
+    return f"trial_{trial.config[TASK].trial:05d}"
 
 
 @contextlib.contextmanager

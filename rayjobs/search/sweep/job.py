@@ -34,7 +34,7 @@ from rayjobs.search.sweep.looks import (
 )
 from rayjobs.search.sweep.results import report_sweep, write_results
 from rayjobs.search.sweep.study_run import StudyRun
-from rayjobs.search.sweep.tracking import TrialTracking
+from rayjobs.search.sweep.tracked_trials import TrialTracking
 from rayjobs.search.sweep.winner import judge_winner, open_for_winner
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.record import TrialObserver, save_bars

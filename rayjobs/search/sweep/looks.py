@@ -22,9 +22,9 @@ from rayjobs.search.sweep.config import CHANGEABLE, SweepConfig
 from rayjobs.search.sweep.data import SweepData
 from rayjobs.search.trial.record import load_returns
 from rayjobs.storage.uri import local_directory
-from rayjobs.study.entered_look import EnteredLook, code_version, identity, scored_bars
-from rayjobs.study.look_count import JudgedBars, count_at
-from rayjobs.study.looks_on_disk import note_look, run_id
+from rayjobs.study.looks.counted import JudgedBars, count_at
+from rayjobs.study.looks.entered import EnteredLook, code_version, identity, scored_bars
+from rayjobs.study.looks.on_disk import note_look, run_id
 
 LATER = ("percentile", "patience", "p_threshold")
 """Settings of the scheduler that are no part of a look's identity."""

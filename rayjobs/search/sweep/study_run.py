@@ -24,9 +24,9 @@ from rayjobs.search.proposal.population import Population
 from rayjobs.search.proposal.pruning import RUNG_SCORES, RungPruning
 from rayjobs.search.proposal.studies import ATTEMPT, GENERATION, PARENT, PASSED, RETRY_OF, TrialQueue
 from rayjobs.search.space.search_space import Space
-from rayjobs.search.trial.order import TrialOrder
 from rayjobs.search.trial.record import State, TrialObserver, TrialRecord, fold_rows, save_return
 from rayjobs.search.trial.shelf import TrialShelf
+from rayjobs.search.trial.task import TrialTask
 
 OUT_OF_TIME = "the search ended before this trial was scored"
 
@@ -37,7 +37,7 @@ class RunningTrial:
 
     Attributes
     ----------
-    order : what its processes are to do.
+    task : what its processes are to do.
     started : when it found room; None while it waits for it.
     rung : that is being trained for.
     reached : scores of the last rung that it came to, ``values`` what they are worth.
@@ -45,7 +45,7 @@ class RunningTrial:
 
     trial: Trial
     params: dict[str, Any]
-    order: TrialOrder
+    task: TrialTask
     started: float | None = None
     rung: int = 0
     reached: list[FoldScore] = field(default_factory=list)
@@ -58,7 +58,7 @@ class RunningTrial:
     @property
     def is_scored_to_the_end(self) -> bool:
         """It came to its last rung."""
-        return self.rung > self.order.rungs[-1][0]
+        return self.rung > self.task.rungs[-1][0]
 
     @property
     def seconds(self) -> float:
@@ -75,7 +75,7 @@ class StudyRun:
     directory : of the study; returns go into ``trials/``.
     shelf : where trials leave what they need to go on.
     place : number of trials that are to run side by side -> the parts of each and their resources, as changes of its
-        `TrialOrder`.
+        `TrialTask`.
     observers : told of every trial that began or ended.
     watch : called every half second and after every change, with this object.
     population : queues the generations of population based training; None for any other search.
@@ -109,7 +109,7 @@ class StudyRun:
         """Trials that found room."""
         return [trial for trial in self.underway.values() if trial.started is not None]
 
-    def begin_next(self, key: str) -> TrialOrder | None:
+    def begin_next(self, key: str) -> TrialTask | None:
         """Begin the next trial; None when none is left, or the present generation has to end first.
 
         Parameters
@@ -123,12 +123,12 @@ class StudyRun:
         if following is None:
             return None
         trial, params = following
-        order = self._order(trial, params, side_by_side)
-        self.underway[key] = RunningTrial(trial=trial, params=params, order=order, rung=order.rungs[0][0])
+        task = self._task(trial, params, side_by_side)
+        self.underway[key] = RunningTrial(trial=trial, params=params, task=task, rung=task.rungs[0][0])
         self._tell_began(self.underway[key])
-        return order
+        return task
 
-    def _order(self, trial: Trial, params: Mapping[str, Any], side_by_side: int) -> TrialOrder:
+    def _order(self, trial: Trial, params: Mapping[str, Any], side_by_side: int) -> TrialTask:
         rungs = tuple(enumerate(self.config.scheduler.fractions))
         if self._population is not None:  # a member trains for one rung; what follows is another trial
             rungs = (rungs[trial.user_attrs[GENERATION]],)
@@ -136,7 +136,7 @@ class StudyRun:
         if parent >= 0:
             known = self.study.get_trials(deepcopy=False)[parent]
             parent = known.user_attrs.get(RETRY_OF, parent)
-        return TrialOrder(
+        return TrialTask(
             trial=trial.user_attrs.get(RETRY_OF, trial.number),
             overrides=self._space.overrides(params),
             shares=self._shares,
@@ -217,8 +217,8 @@ class StudyRun:
         """Record an attempt that failed or was lost, and begin the next one, which goes on from its checkpoint."""
         running = self._attempt_failed(key, error)
         trial, params = self.queue.try_again(running.trial, error)
-        first = running.order.rungs[0][0]
-        self.underway[key] = RunningTrial(trial=trial, params=params, order=running.order, rung=first)
+        first = running.task.rungs[0][0]
+        self.underway[key] = RunningTrial(trial=trial, params=params, task=running.task, rung=first)
         self._tell_began(self.underway[key])
 
     def try_again_later(self, key: str, error: str) -> None:
@@ -252,14 +252,14 @@ class StudyRun:
     def _tell_began(self, running: RunningTrial) -> None:
         for observer in self._observers:
             repeat_of = running.trial.user_attrs.get(RETRY_OF)
-            observer.trial_began(running.number, running.order.overrides, repeat_of)
+            observer.trial_began(running.number, running.task.overrides, repeat_of)
 
     def _record(self, running: RunningTrial, state: State, error: str | None) -> TrialRecord:
         return TrialRecord(
             number=running.number,
             state=state,
             params=running.params,
-            overrides=running.order.overrides,
+            overrides=running.task.overrides,
             values=() if state == "failed" else running.values,
             scores=tuple(running.reached),
             env_steps=sum(one.env_steps for one in running.reached),
@@ -273,8 +273,8 @@ class StudyRun:
         running = self.underway.pop(key)
         # Returns stay on disk: memory does not grow with the trials.
         self.ended.append(replace(record, scores=()))
-        if not running.order.keep:
-            self._shelf.drop(running.order.trial)
+        if not running.task.keep:
+            self._shelf.drop(running.task.trial)
 
 
 def describe_failure(error: Exception) -> str:

@@ -22,7 +22,7 @@ from rayjobs.cluster.placement import Waiting
 from rayjobs.search.plan.objective import METRICS
 from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.search.sweep.study_run import StudyRun, describe_failure
-from rayjobs.search.trial.trainable import HOPELESS, ORDER, RUNG, SCORES, VALUES
+from rayjobs.search.trial.trainable import HOPELESS, RUNG, SCORES, TASK, VALUES
 
 WATCH_SECONDS = 0.5
 Answer = TypeVar("Answer")
@@ -65,10 +65,10 @@ class StudySearcher(_Unsaved, Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Configuration of the next trial; None to be asked again, FINISHED when no trial is left."""
-        order = self._run.begin_next(trial_id)
-        if order is not None:
-            # Labels for Tune's own tables and TensorBoard's hyperparameters; the order for the trial itself.
-            return {"params": self._run.underway[trial_id].params, ORDER: order}
+        task = self._run.begin_next(trial_id)
+        if task is not None:
+            # Labels for Tune's own tables and TensorBoard's hyperparameters; the task for the trial itself.
+            return {"params": self._run.underway[trial_id].params, TASK: task}
         generations = self._run.config.scheduler.kind == "pbt"
         return None if generations and self._run.underway else self.FINISHED
 

@@ -29,10 +29,10 @@ from rayjobs.search.space.search_space import with_values
 from rayjobs.search.sweep.config import SweepConfig
 from rayjobs.storage.run_directory import write_atomically
 from rayjobs.study.config import build_train_config
-from rayjobs.study.entered_look import EnteredLook
 from rayjobs.study.evidence import chained
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, training_spec, with_origin
 from rayjobs.study.fold_tasks import run_folds
+from rayjobs.study.looks.entered import EnteredLook
 from rayjobs.study.report import report_study
 from rayjobs.training.policy_training import PolicyTraining
 

@@ -2,7 +2,7 @@
 
 Each row but the first begins ``overlap_bars`` before its part of the window and trades through them; by then its memory
 and its positions are those of a single run through the whole window, to rounding. What it earned in the overlap is
-dropped. The last training, on the holdout, is scored in one piece by `evaluation.scoring.fold`.
+dropped. The last training, on the holdout, is scored in one piece by `evaluation.scoring.fold_scoring`.
 """
 
 from __future__ import annotations

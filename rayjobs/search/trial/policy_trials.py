@@ -20,16 +20,16 @@ from data.errors import one_line
 from data.features import FeatureSet, compute_features
 from data.schema import Panel
 from envs.market import Market
-from evaluation.scoring.fold import scored_window
+from evaluation.scoring.fold_scoring import scored_window
 from evaluation.scoring.rollout import evaluation_config
 from evaluation.windows.splits import Fold
-from policies.checkpoint import PolicyContract, TrainedPolicy
+from policies.exported_policy import PolicyContract, TrainedPolicy
 from rayjobs.search.plan.objective import FoldScore, measure
 from rayjobs.search.plan.settings import TrialScoringConfig
 from rayjobs.search.space.search_space import with_values
 from rayjobs.search.trial.chunked_scoring import score_window
-from rayjobs.search.trial.order import HopelessTrial, TrialOrder
 from rayjobs.search.trial.shelf import TrialShelf
+from rayjobs.search.trial.task import HopelessTrial, TrialTask
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import Study, fold_market, training_spec, with_origin
 from rayjobs.training.checkpoints import CheckpointFolder
@@ -97,17 +97,17 @@ class PolicyTrials:
         self._running: dict[tuple[int, int], _FoldTraining] = {}
         self._scratch = Path(tempfile.mkdtemp(prefix="rayfold_trials_"))
 
-    def advance(self, order: TrialOrder, fraction: float) -> list[FoldScore]:
-        if order.trial != self._trial:
+    def advance(self, task: TrialTask, fraction: float) -> list[FoldScore]:
+        if task.trial != self._trial:
             self.drop()
-            self._trial = order.trial
-        values = with_values(self._shared.values, order.overrides)
+            self._trial = task.trial
+        values = with_values(self._shared.values, task.overrides)
         scores = []
-        for share in order.shares:
+        for share in task.shares:
             if share not in self._running:
-                self._running[share] = self._begin(order, values, *share)
+                self._running[share] = self._begin(task, values, *share)
             try:
-                scores.append(self._running[share].advance(fraction, checkpoint=order.keep))
+                scores.append(self._running[share].advance(fraction, checkpoint=task.keep))
             except TrainingDiverged as error:  # the same seed would diverge again
                 raise HopelessTrial(f"TrainingDiverged: {one_line(error)}") from error
         if fraction >= 1.0:
@@ -122,19 +122,17 @@ class PolicyTrials:
         self._scratch.mkdir()
         self._trial = None
 
-    def _begin(
-        self, order: TrialOrder, values: Mapping[str, Any], fold_index: int, seed: int
-    ) -> _FoldTraining:
+    def _begin(self, task: TrialTask, values: Mapping[str, Any], fold_index: int, seed: int) -> _FoldTraining:
         config = build_train_config({**values, "seed": seed})
         fold = self._folds[fold_index]
         study = self._study(config, values)
         market, contract = self._market(study, fold, values)
         training = f"fold_{fold_index:02d}_seed_{seed}"
         directory = self._scratch / training
-        for earlier in (order.trial, order.parent):
+        for earlier in (task.trial, task.parent):
             if earlier is not None and self._shelf.take_checkpoint(earlier, training, directory) is not None:
                 break
-        kept = _KeptCheckpoints(self._shelf, order.trial, directory)
+        kept = _KeptCheckpoints(self._shelf, task.trial, directory)
         return _FoldTraining(study, fold, market, contract, directory, self._shared.scoring, kept)
 
     def _study(self, config: TrainConfig, values: Mapping[str, Any]) -> Study:

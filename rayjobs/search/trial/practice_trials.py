@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rayjobs.search.plan.objective import FoldScore, measure
-from rayjobs.search.trial.order import TrialOrder
 from rayjobs.search.trial.shelf import TrialShelf
+from rayjobs.search.trial.task import TrialTask
 
 FAULTS = ("none", "raise", "nan", "kill")
 
@@ -43,21 +43,21 @@ class PracticeTrials:
         self._shared = shared
         self._done = 0.0
 
-    def advance(self, order: TrialOrder, fraction: float) -> Sequence[FoldScore]:
-        fault = order.overrides.get("fault", "none")
+    def advance(self, task: TrialTask, fraction: float) -> Sequence[FoldScore]:
+        fault = task.overrides.get("fault", "none")
         time.sleep(self._shared.seconds * max(0.0, fraction - self._done))
         self._done = fraction if fraction < 1.0 else 0.0
         if fault == "raise":
             raise RuntimeError("practice: this trial raises")
         if fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        return [self._score(order, fold, seed, fraction, fault) for fold, seed in order.shares]
+        return [self._score(task, fold, seed, fraction, fault) for fold, seed in task.shares]
 
     def drop(self) -> None:
         self._done = 0.0
 
-    def _score(self, order: TrialOrder, fold: int, seed: int, fraction: float, fault: str) -> FoldScore:
-        skill = 0.1 - abs(float(order.overrides.get("x", 0.3)) - 0.3)
+    def _score(self, task: TrialTask, fold: int, seed: int, fraction: float, fault: str) -> FoldScore:
+        skill = 0.1 - abs(float(task.overrides.get("x", 0.3)) - 0.3)
         noise = np.random.default_rng([fold, seed]).standard_normal(self._shared.num_bars)
         net_return = 0.01 * (skill * fraction + noise)
         if fault == "nan":

@@ -18,11 +18,11 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from data.errors import one_line
 from rayjobs.monitoring.log_context import log_as
 from rayjobs.search.plan.objective import FoldScore, objective_values
-from rayjobs.search.trial.order import HopelessTrial, MakeProgram, TrialOrder
 from rayjobs.search.trial.shelf import TrialShelf
+from rayjobs.search.trial.task import HopelessTrial, MakeProgram, TrialTask
 
-ORDER = "order"
-"""Key of the trial's `TrialOrder` in Tune's configuration."""
+TASK = "task"
+"""Key of the trial's `TrialTask` in Tune's configuration."""
 RUNG, SCORE, VALUES, SCORES, ENV_STEPS, HOPELESS = (
     "rung", "score", "values", "scores", "env_steps", "hopeless",
 )  # fmt: skip
@@ -35,9 +35,9 @@ class TrialTrainable(tune.Trainable):
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         """One bundle per process of every part, all at once; the trial waits until there is room for all."""
-        order: TrialOrder = config[ORDER]
-        bundles = [dict(bundle) for bundle in order.bundles] * order.parts
-        return tune.PlacementGroupFactory(bundles, strategy=order.strategy)
+        task: TrialTask = config[TASK]
+        bundles = [dict(bundle) for bundle in task.bundles] * task.parts
+        return tune.PlacementGroupFactory(bundles, strategy=task.strategy)
 
     def setup(
         self, config: dict[str, Any], make_program: MakeProgram, shared: Any, shelf: TrialShelf
@@ -47,44 +47,44 @@ class TrialTrainable(tune.Trainable):
         self._make_program, self._shared, self._shelf = make_program, shared, shelf
         self._program = make_program(shared, shelf)
         self._others: list[Any] = []
-        self._begin(config[ORDER])
+        self._begin(config[TASK])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial."""
         self._program.drop()
-        self._begin(new_config[ORDER])
+        self._begin(new_config[TASK])
         return True
 
-    def _begin(self, order: TrialOrder) -> None:
-        self._order, self._place = order, 0
-        log_as(trial=order.trial)
-        while len(self._others) < order.parts - 1:
-            self._others.append(self._start_part(order, len(self._others) + 1))
+    def _begin(self, task: TrialTask) -> None:
+        self._task, self._place = task, 0
+        log_as(trial=task.trial)
+        while len(self._others) < task.parts - 1:
+            self._others.append(self._start_part(task, len(self._others) + 1))
 
-    def _start_part(self, order: TrialOrder, part: int) -> Any:
+    def _start_part(self, task: TrialTask, part: int) -> Any:
         """A further process for folds and seeds, in this trial's placement group."""
         place = PlacementGroupSchedulingStrategy(
             placement_group=get_current_placement_group(),
-            placement_group_bundle_index=part * len(order.bundles),
+            placement_group_bundle_index=part * len(task.bundles),
             placement_group_capture_child_tasks=True,
         )
-        options = {"num_cpus": order.bundles[0]["CPU"], "scheduling_strategy": place}
+        options = {"num_cpus": task.bundles[0]["CPU"], "scheduling_strategy": place}
         return TrialPart.options(**options).remote(self._make_program, ray.put(self._shared), self._shelf)
 
     def step(self) -> dict[str, Any]:
         """Train to the next rung and score there, or hand on what an earlier attempt scored there."""
-        rung, fraction = self._order.rungs[self._place]
-        scores = self._shelf.scores(self._order.trial, rung)
+        rung, fraction = self._task.rungs[self._place]
+        scores = self._shelf.scores(self._task.trial, rung)
         if scores is None:
             try:
                 scores = self._advance(fraction)
             except HopelessTrial as error:
                 cause = getattr(error, "cause", None) or error
                 return {RUNG: rung, HOPELESS: one_line(cause)[:400], "done": True}
-            values = objective_values(self._order.objective, scores)
-            self._shelf.put_scores(self._order.trial, rung, scores)
+            values = objective_values(self._task.objective, scores)
+            self._shelf.put_scores(self._task.trial, rung, scores)
         else:
-            values = objective_values(self._order.objective, scores)
+            values = objective_values(self._task.objective, scores)
         self._place += 1
         return {
             RUNG: rung,
@@ -92,12 +92,12 @@ class TrialTrainable(tune.Trainable):
             VALUES: values,
             ENV_STEPS: sum(one.env_steps for one in scores),
             SCORES: scores,
-            "done": self._place == len(self._order.rungs),
+            "done": self._place == len(self._task.rungs),
         }
 
     def _advance(self, fraction: float) -> list[FoldScore]:
-        mine, *others = self._order.dealt()
-        calls = [part.advance.remote(order, fraction) for part, order in zip(self._others, others)]
+        mine, *others = self._task.dealt()
+        calls = [part.advance.remote(task, fraction) for part, task in zip(self._others, others)]
         scores = list(self._program.advance(mine, fraction))
         try:
             for found in ray.get(calls):
@@ -130,7 +130,7 @@ class TrialPart:
         logging.getLogger().setLevel(logging.ERROR)
         self._program = make_program(shared, shelf)
 
-    def advance(self, order: TrialOrder, fraction: float) -> list[FoldScore]:
+    def advance(self, task: TrialTask, fraction: float) -> list[FoldScore]:
         """See `TrialProgram.advance`."""
-        log_as(trial=order.trial)
-        return list(self._program.advance(order, fraction))
+        log_as(trial=task.trial)
+        return list(self._program.advance(task, fraction))

@@ -27,7 +27,7 @@ from envs.market import Market
 from evaluation.artefacts.run_files import write_artefacts
 from evaluation.artefacts.summary import summarise
 from evaluation.artefacts.tables import history_table
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import Fold, WalkForward
 from policies.baselines import Schedule

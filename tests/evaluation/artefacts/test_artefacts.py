@@ -17,7 +17,7 @@ from evaluation.gate.evidence import SupportingEvidence
 from evaluation.gate.verdict import GateEvidence, judge
 from evaluation.report.page import write_report
 from evaluation.report.page_tables import comparison_table
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.statistics import metrics
 from evaluation.windows.splits import WalkForward

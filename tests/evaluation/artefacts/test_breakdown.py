@@ -11,7 +11,7 @@ from scoring_settings import scoring_config
 
 from envs.episodes import Window
 from evaluation.artefacts.breakdown import by_hour, by_regime, capacity, impact_rate, regimes, rolling_sum
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.rollout import (
     AS_CONFIGURED,
     Scenario,

@@ -13,7 +13,7 @@ from data.features.compute import FeatureSet
 from envs.episodes import Window
 from evaluation.artefacts.summary import summarise
 from evaluation.gate.verdict import GateEvidence, judge
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.rollout import evaluation_config, record_rows, run_policy, whole_window_env
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.statistics.metrics import sharpe_ratio, total_return

@@ -15,7 +15,7 @@ from evaluation.gate.plausibility import DelayLoss, delay_losses, most_plausible
 from evaluation.gate.verdict import judge
 from evaluation.scoring.delayed_inputs import DelayedInputs, delayed_tracks
 from evaluation.scoring.exposures import Exposure
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.rollout import Scenario, evaluation_config, record_rows, scenario_env
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import Fold

@@ -21,7 +21,7 @@ from evaluation.report.charts import (
     nice_ticks,
 )
 from evaluation.report.page import write_report
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import WalkForward
 

@@ -16,7 +16,7 @@ from evaluation.windows.splits import WalkForward
 def study(signal_world):
     """One fold of 480 half-hour bars from 2024-01-11 at noon on: two half days and nine whole ones."""
     (fold,) = WalkForward(504, 480).folds(1000)
-    from evaluation.scoring.fold import scored_window
+    from evaluation.scoring.fold_scoring import scored_window
     from evaluation.scoring.rollout import evaluation_config, run_policy
 
     class Long:

@@ -13,7 +13,7 @@ from envs.instruments import CATALOGUE, CRYPTO_SPOT, MINIMUM_COST_BPS, instrumen
 from envs.market import Market
 from evaluation.gate.verdict import judge
 from evaluation.scoring.charged_costs import ChargedCost, charged_costs, dearer, in_total
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.rollout import evaluation_config
 from evaluation.windows.splits import Fold
 from policies.baselines import SCRIPTED, Schedule

@@ -8,7 +8,7 @@ from scoring_settings import scoring_config
 
 from envs.actions import FLAT, LONG, SHORT
 from evaluation.scoring.entry_delay import EntryDelay
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.stress import stress_scenarios
 from evaluation.windows.splits import Fold
 from policies.baselines import Schedule

@@ -7,7 +7,7 @@ import pytest
 from hand_account import KINDS, by_hand, in_lots, instruments_of, market_of, random_panel, venue_env
 from scoring_settings import scoring_config
 
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.placebo_strategies import random_targets
 from evaluation.windows.splits import Fold
 from policies.baselines import Schedule, momentum_sign

@@ -13,7 +13,7 @@ from envs.instruments import CRYPTO_SPOT
 from envs.market import Market
 from evaluation.gate.evidence import GateEvidence, SupportingEvidence
 from evaluation.gate.search_evidence import padded_overfitting
-from evaluation.scoring.fold import score_fold
+from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import Fold
 from policies.baselines import SCRIPTED, Schedule

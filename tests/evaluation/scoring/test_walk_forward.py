@@ -9,7 +9,7 @@ import pytest
 from scoring_settings import scoring_config
 
 from evaluation.artefacts.summary import summarise
-from evaluation.scoring.fold import in_sample_windows, score_fold
+from evaluation.scoring.fold_scoring import in_sample_windows, score_fold
 from evaluation.scoring.walk_forward import (
     WalkForwardResult,
     ordered_folds,

@@ -8,8 +8,8 @@ import torch
 
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
-from policies.checkpoint import PolicyContract, TrainedPolicy
 from policies.compiled.inference import CompiledNetwork, acting_form
+from policies.exported_policy import PolicyContract, TrainedPolicy
 from policies.networks import NetworkConfig, PortfolioNetwork
 from policies.window_attention import AttentionConfig
 

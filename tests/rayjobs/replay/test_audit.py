@@ -12,7 +12,7 @@ import pytest
 import yaml
 from sealed_run import make_sealed_run as make_run
 
-from policies.checkpoint import TrainedPolicy, _hash
+from policies.exported_policy import TrainedPolicy, _hash
 from rayjobs.audit import main
 from rayjobs.config.exit_codes import ExitCode
 

@@ -13,7 +13,7 @@ from small_run import make_run
 
 from evaluation.artefacts.manifest import read_manifest, write_manifest
 from evaluation.ledger.ledger import Ledger
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.config.compose import compose

@@ -13,7 +13,7 @@ from small_run import make_run
 
 from data.sources import load
 from data.sources.samples import SamplesConfig
-from policies.checkpoint import TrainedPolicy, _hash
+from policies.exported_policy import TrainedPolicy, _hash
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
 

@@ -17,7 +17,7 @@ from rayjobs.monitoring.tracking import TrackingConfig
 from rayjobs.search.proposal.studies import open_study
 from rayjobs.search.sweep.engine import run_study
 from rayjobs.search.sweep.ledger import LedgerEntries
-from rayjobs.search.sweep.tracking import TrialTracking
+from rayjobs.search.sweep.tracked_trials import TrialTracking
 
 TRACKING = TrackingConfig(backend="wandb", project="practice", mode="offline", group=None, tags=())
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from evaluation.ledger.ledger import Ledger, LookEntry
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.audit import main as audit
 from rayjobs.compare import main as compare
 from rayjobs.compare import split_arguments

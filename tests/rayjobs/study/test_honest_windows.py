@@ -14,7 +14,7 @@ from data.schema import Panel
 from data.sources import describe, load
 from evaluation.windows.search_windows import search_windows
 from evaluation.windows.splits import WalkForward
-from policies.checkpoint import PolicyContract
+from policies.exported_policy import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, TrainConfig, build_train_config

@@ -17,7 +17,7 @@ from small_training import (
     while_writing,
 )
 
-from policies.checkpoint import TrainedPolicy
+from policies.exported_policy import TrainedPolicy
 from rayjobs.training import checkpoints
 from rayjobs.training.nudges import Nudge, write_nudge
 from rayjobs.training.policy_training import TrainingOutcome, train_policy

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from envs.actions import ActionConfig, action_space
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
-from policies.checkpoint import CONTRACT_FILE, WEIGHTS_FILE, PolicyContract, TrainedPolicy
 from policies.cores import CORES
+from policies.exported_policy import CONTRACT_FILE, WEIGHTS_FILE, PolicyContract, TrainedPolicy
 from policies.networks import NetworkConfig
 from policies.protocol import Policy
 from policies.window_attention import AttentionConfig

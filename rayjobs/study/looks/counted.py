@@ -18,7 +18,7 @@ from evaluation.ledger.ledger import Ledger, LedgerState, merged_looks, record_h
 from evaluation.ledger.looks import Counted, Looks, count_looks, looks_at, overlaps, same_trainings
 from evaluation.ledger.records import FloatArray, Look, Record
 from evaluation.ledger.return_sketch import Sketch
-from rayjobs.study.looks_on_disk import RunOnDisk, runs_below
+from rayjobs.study.looks.on_disk import RunOnDisk, runs_below
 
 
 @dataclass(frozen=True, kw_only=True)

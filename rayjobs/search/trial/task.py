@@ -11,7 +11,7 @@ from rayjobs.search.trial.shelf import TrialShelf
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialOrder:
+class TrialTask:
     """A trial, or one process's part of it.
 
     Parameters
@@ -39,8 +39,8 @@ class TrialOrder:
     parent: int | None = None
     keep: bool = False
 
-    def dealt(self) -> list[TrialOrder]:
-        """One order per part, with (fold, seed) pairs dealt in turn."""
+    def dealt(self) -> list[TrialTask]:
+        """One task per part, with (fold, seed) pairs dealt in turn."""
         return [replace(self, shares=self.shares[part :: self.parts]) for part in range(self.parts)]
 
 
@@ -51,8 +51,8 @@ class HopelessTrial(RuntimeError):
 class TrialProgram(Protocol):
     """What a process of a trial runs; used for one trial after another."""
 
-    def advance(self, order: TrialOrder, fraction: float) -> Sequence[FoldScore]:
-        """Train the order's shares until this fraction of the training is done, and score them.
+    def advance(self, task: TrialTask, fraction: float) -> Sequence[FoldScore]:
+        """Train the task's shares until this fraction of the training is done, and score them.
 
         A call with another trial number than the last one begins a new trial, or goes on with one whose state lies
         on the shelf.

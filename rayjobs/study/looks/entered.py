@@ -26,8 +26,8 @@ from evaluation.windows.splits import Fold
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import FoldOutcome, Study
-from rayjobs.study.look_count import JudgedBars, count_at
-from rayjobs.study.looks_on_disk import note_head, note_look, run_id
+from rayjobs.study.looks.counted import JudgedBars, count_at
+from rayjobs.study.looks.on_disk import note_head, note_look, run_id
 
 LOG = logging.getLogger(__name__)
 CHANGES_NOTHING = (
