@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from rayjobs.config.typed_config import ConfigError, did_you_mean
@@ -25,6 +26,14 @@ def value_at(values: Mapping[str, Any], key: str) -> Any:
     return found
 
 
+def value_or_none(values: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key; None where there is none, or where a part of the key holds dots itself."""
+    try:
+        return value_at(values, key)
+    except ConfigError:
+        return None
+
+
 def set_value(values: dict[str, Any], key: str, value: Any, *, add: bool = False) -> None:
     """Put a value at a dotted key, in place.
 
@@ -39,3 +48,17 @@ def set_value(values: dict[str, Any], key: str, value: Any, *, add: bool = False
     for part in path:
         group = group.setdefault(part, {})
     group[last] = value
+
+
+def with_values(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a nested configuration with the values at some dotted keys replaced.
+
+    Raises
+    ------
+    ConfigError
+        As `value_at`.
+    """
+    changed = deepcopy(dict(values))
+    for key, value in overrides.items():
+        set_value(changed, key, value)
+    return changed

@@ -10,14 +10,12 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from evaluation.ledger.ledger import Ledger, LookEntry
 from evaluation.ledger.records import Record
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.ledger_place import open_ledger
+from rayjobs.storage.started_run import CONFIG_FILE, StartedRun
 from rayjobs.study.looks.entered import code_version
 from rayjobs.study.looks.on_disk import RunOnDisk, read_run
 
@@ -45,17 +43,17 @@ def enter_compared(directories: Iterable[Path], place: str | None) -> int:
 
 
 def _ledger_of(directory: Path) -> str:
-    values = _configuration(directory)
+    values = _started(directory).values
     if not isinstance(values.get("ledger"), str):
         raise ConfigError(f"{directory} does not say in which ledger it is counted; give ledger=PATH")
     return str(values["ledger"])
 
 
-def _configuration(directory: Path) -> dict[str, Any]:
+def _started(directory: Path) -> StartedRun:
     try:
-        return dict(yaml.safe_load((directory / "config.yaml").read_text()))
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{directory / 'config.yaml'} cannot be read: {error}") from error
+        return StartedRun.read(directory)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{directory / CONFIG_FILE} cannot be read: {error}") from error
 
 
 def _enter(ledger: Ledger, runs: Iterable[RunOnDisk]) -> int:
@@ -64,15 +62,14 @@ def _enter(ledger: Ledger, runs: Iterable[RunOnDisk]) -> int:
     for run in runs:
         if known[run.run] >= run.num_looks():
             continue
-        configuration = _configuration(run.path)
-        provenance = configuration.pop("provenance", {})
+        started = _started(run.path)
         entry = LookEntry(
             kind="comparison",
             study=run.study,
-            identity={"job": "compare", "config": configuration, "run": run.run},
-            seed=int(provenance.get("seed") or 0),
+            identity={"job": "compare", "config": dict(started.values), "run": run.run},
+            seed=int(started.provenance.get("seed") or 0),
             data_fingerprint=run.data_fingerprint,
-            code_commit=code_version(provenance),
+            code_commit=code_version(started.provenance),
             run=run.run,
             coverage=run.coverage(),
         )

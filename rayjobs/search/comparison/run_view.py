@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from rayjobs.config.dotted_keys import value_or_none
 from rayjobs.config.override_errors import flatten
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.search.page.study_view import is_study
-from rayjobs.search.space.search_space import value_of
 from rayjobs.search.sweep.config import SWEEPS
 from rayjobs.storage.run_directory import RunDirectory, list_runs
 
@@ -84,7 +84,7 @@ def view_run(directory: Path) -> RunView:
     """Read a finished run."""
     verdict = directory / "verdict.json"
     values = RunDirectory(directory).config()
-    leaves = [key for key in flatten(values) if not isinstance(value_of_key(values, key), Mapping)]
+    leaves = [key for key in flatten(values) if not isinstance(value_or_none(values, key), Mapping)]
     returns = pd.read_parquet(directory / "walk_forward" / "returns.parquet")
     equity = returns.set_index("bar_utc")["equity"].sort_index()
     return RunView(
@@ -92,17 +92,9 @@ def view_run(directory: Path) -> RunView:
         name=directory.name if directory.name != "winner" else f"{directory.parent.name}/winner",
         summary=json.loads((directory / "backtest" / "summary.json").read_text()),
         verdict=json.loads(verdict.read_text()) if verdict.is_file() else None,
-        settings={key: value_of_key(values, key) for key in leaves if key.split(".")[0] not in IGNORED},
+        settings={key: value_or_none(values, key) for key in leaves if key.split(".")[0] not in IGNORED},
         equity=equity,
     )
-
-
-def value_of_key(values: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key; None where a part of the key holds dots itself."""
-    try:
-        return value_of(values, key)
-    except (KeyError, TypeError):
-        return None
 
 
 def run_rows(runs: Sequence[RunView]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import optuna
 
+from rayjobs.config.dotted_keys import value_at, with_values
 from rayjobs.config.override_errors import flatten
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.search.space.parameter import Parameter
@@ -98,7 +98,7 @@ class Space:
                     else did_you_mean(root, leaves)
                 )
                 raise ConfigError(f"{where}: {parameter.key} is not a key of the configuration; {hint}")
-            if isinstance(value_of(values, parameter.key), Mapping):
+            if isinstance(value_at(values, parameter.key), Mapping):
                 raise ConfigError(f"{where}: {parameter.key} is a group of keys; name one of them")
             for value in parameter.extremes():
                 try:
@@ -184,26 +184,6 @@ class Space:
             }
             for label, parameter in self.parameters.items()
         ]
-
-
-def value_of(values: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key."""
-    found: Any = values
-    for part in key.split("."):
-        found = found[part]
-    return found
-
-
-def with_values(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a nested configuration with the values at some dotted keys replaced."""
-    changed = copy.deepcopy(dict(values))
-    for key, value in overrides.items():
-        *path, last = key.split(".")
-        group: Any = changed
-        for part in path:
-            group = group[part]
-        group[last] = value
-    return changed
 
 
 def _between(value: Any, parameter: Parameter) -> bool:

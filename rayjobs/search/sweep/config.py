@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayjobs.config.compose import compose
+from rayjobs.config.dotted_keys import value_or_none, with_values
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.search.plan.settings import SchedulerConfig, SearchConfig
 from rayjobs.search.proposal.pruning import distinct_rungs
 from rayjobs.search.proposal.samplers import make_sampler
-from rayjobs.search.space.search_space import Space, value_of, with_values
+from rayjobs.search.space.search_space import Space
 from rayjobs.storage.ledger_place import without_password
 from rayjobs.storage.resume import LATEST
-from rayjobs.storage.run_directory import RunConfig, RunDirectory, latest_run, list_runs, read_status
+from rayjobs.storage.run_directory import RunConfig, RunDirectory, list_runs, read_status
+from rayjobs.storage.running_process import still_running
 from rayjobs.storage.uri import is_uri, join, local_copy, local_directory, newest_remote
 from rayjobs.study.config import TrainConfig, build_train_config
 
@@ -157,14 +158,15 @@ def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     default = compose("sweep")
     changed: dict[str, Any] = {}
     for key, value in _leaves(given):
-        if key == "ledger" and without_password({key: value})[key] == _get(stored, key):
+        if key == "ledger" and without_password({key: value})[key] == value_or_none(stored, key):
             changed[key] = value  # with the password, which is not stored
             continue
-        if key == "resume" or _get(default, key) == value or _get(stored, key) == value:
+        if key == "resume" or value_or_none(default, key) == value or value_or_none(stored, key) == value:
             continue
         if not key.startswith(CHANGEABLE):
+            begun = value_or_none(stored, key)
             raise ConfigError(
-                f"{key} is {value!r} but the study was begun with {_get(stored, key)!r}; a resumed study may change "
+                f"{key} is {value!r} but the study was begun with {begun!r}; a resumed study may change "
                 f"only {', '.join(CHANGEABLE)}; start a new one for anything else"
             )
         changed[key] = value
@@ -173,19 +175,10 @@ def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
 
 def _refuse_running(directory: Path) -> None:
     status = read_status(directory) or {}
-    pid = status.get("pid")
-    if (
-        status.get("status") != "running"
-        or pid in (None, os.getpid())
-        or status.get("host") != os.uname().nodename
-    ):
-        return
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return
-    if b"rayjobs" in command:
-        raise ConfigError(f"the study in {directory} is being run by process {pid}; stop that one first")
+    if still_running(status):
+        raise ConfigError(
+            f"the study in {directory} is being run by process {status['pid']}; stop that one first"
+        )
 
 
 def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -195,15 +188,3 @@ def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, An
             yield from _leaves(value, here)
         else:
             yield here, value
-
-
-def _get(values: Mapping[str, Any], key: str) -> Any:
-    try:
-        return value_of(values, key)
-    except (KeyError, TypeError):
-        return None
-
-
-def latest_study(path: Path) -> Path:
-    """A study by its own folder, or the newest one of an experiment, whatever its status."""
-    return latest_run(path if read_status(path) or not (path / SWEEPS).is_dir() else path / SWEEPS, None)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import yaml
 
 from evaluation.gate.verdict import Verdict
 from evaluation.ledger.ledger import Ledger
@@ -38,6 +37,7 @@ from rayjobs.search.sweep.tracked_trials import TrialTracking
 from rayjobs.search.sweep.winner import judge_winner, open_for_winner
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.record import TrialObserver, save_bars
+from rayjobs.storage.started_run import StartedRun
 
 LOG = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def run_sweep(
 ) -> Verdict | None:
     """Run or go on with the study of this directory, and judge its winner; None when nothing was judged."""
     started = time.monotonic()
-    provenance = yaml.safe_load((directory / "config.yaml").read_text())["provenance"]
+    provenance = StartedRun.read(directory).provenance
     study = open_study(config.search, directory, config.train.seed)
     entry = trials_entry(config, data, directory, provenance)
     note_sweep(entry, directory, ledger)

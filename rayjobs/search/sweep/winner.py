@@ -22,10 +22,10 @@ from evaluation.ledger.ledger import HoldoutOpenedError, Ledger, LookEntry
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.search_windows import SearchWindows
 from evaluation.windows.splits import Fold
+from rayjobs.config.dotted_keys import with_values
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.replay.run_seal import seal_run
-from rayjobs.search.space.search_space import with_values
 from rayjobs.search.sweep.config import SweepConfig
 from rayjobs.storage.run_directory import write_atomically
 from rayjobs.study.config import build_train_config

@@ -24,9 +24,9 @@ from evaluation.scoring.fold_scoring import scored_window
 from evaluation.scoring.rollout import evaluation_config
 from evaluation.windows.splits import Fold
 from policies.exported_policy import PolicyContract, TrainedPolicy
+from rayjobs.config.dotted_keys import with_values
 from rayjobs.search.plan.objective import FoldScore, measure
 from rayjobs.search.plan.settings import TrialScoringConfig
-from rayjobs.search.space.search_space import with_values
 from rayjobs.search.trial.chunked_scoring import score_window
 from rayjobs.search.trial.shelf import TrialShelf
 from rayjobs.search.trial.task import HopelessTrial, TrialTask

@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.coverage.coverage import Coverage
 from data.sources import describe
 from evaluation.ledger.ledger import Ledger, LookEntry, fold_facts
@@ -23,6 +21,7 @@ from evaluation.ledger.records import LookKind, Record
 from evaluation.scoring.walk_forward import WalkForwardResult, window_return
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.windows.splits import Fold
+from rayjobs.storage.started_run import StartedRun
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import FoldOutcome, Study
@@ -214,7 +213,7 @@ def trained_look(
         identity=identity(config, values),
         seed=config.seed,
         data_fingerprint=study.panel.fingerprint,
-        code_commit=code_version(provenance_of(run)),
+        code_commit=code_version(StartedRun.read(run).provenance),
     )
     with entered(ledger, entry, study, run, folds, trained_by=run) as look:
         yield look
@@ -231,11 +230,6 @@ def identity(config: TrainConfig, values: Mapping[str, Any]) -> dict[str, Any]:
         "job": "train", "script": config.script, "cost_factor": config.scoring.cost_factor, "config": kept
     }  # fmt: skip
     return facts if config.only_fold is None else {**facts, "only_fold": config.only_fold}
-
-
-def provenance_of(run: Path) -> dict[str, Any]:
-    """What the run directory was started with."""
-    return dict(yaml.safe_load((run / "config.yaml").read_text())["provenance"])
 
 
 def code_version(provenance: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ theirs is read from their results.
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from evaluation.ledger.return_sketch import Sketch
 from evaluation.statistics.metrics import sharpe_ratio
 from rayjobs.storage.run_directory import write_atomically
 
-LOG = logging.getLogger(__name__)
 LOOK_FILE, BARS_FILE = "look.json", "scored_bars.json"
 NESTED = ("sweeps", "evaluations", "screenings", "comparisons")
 """Folders of an experiment that hold runs of their own."""

@@ -8,10 +8,11 @@ import optuna
 import pytest
 
 from rayjobs.config.compose import CONF, compose
+from rayjobs.config.dotted_keys import value_at, with_values
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.search.proposal.studies import enqueue_first
 from rayjobs.search.space.parameter import Parameter
-from rayjobs.search.space.search_space import Space, value_of, with_values
+from rayjobs.search.space.search_space import Space
 from rayjobs.study.config import build_train_config
 
 CORE = Parameter(key="policy.core", kind="categorical", choices=("lstm", "mlp"))
@@ -158,7 +159,7 @@ def test_points_that_a_killed_driver_had_not_queued_are_queued_on_resume():
 def test_values_are_changed_in_a_copy():
     values = {"a": {"b": 1, "c": 2}}
     assert with_values(values, {"a.b": 3}) == {"a": {"b": 3, "c": 2}}
-    assert value_of(values, "a.b") == 1
+    assert value_at(values, "a.b") == 1
 
 
 def _tuples(facts):
