@@ -54,8 +54,9 @@ def test_the_test_windows_of_a_bundled_experiment_were_never_seen_and_its_traini
         assert (exposure(study, fold, fold.train) == SEEN).all()
 
 
-@pytest.mark.parametrize("holdout", ["auto", 900])
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    ("experiment", "holdout"), [*((experiment, "auto") for experiment in EXPERIMENTS), ("noise", 900)]
+)
 def test_the_winner_of_a_sweep_has_seen_its_validation_bars_and_none_of_its_holdout(experiment, holdout):
     study = study_of(config_of(f"+experiment={experiment}"))
     windows = search_windows(study.config.walk_forward, study.panel.num_bars, holdout)

@@ -28,8 +28,8 @@ FEW_BARS = (
 @pytest.mark.parametrize(
     "experiment",
     [
-        "crypto_portfolio",
-        *(pytest.param(e, marks=pytest.mark.slow) for e in ("planted_signal", "spy_intraday")),
+        "planted_signal",
+        *(pytest.param(e, marks=pytest.mark.slow) for e in ("crypto_portfolio", "spy_intraday")),
     ],
 )
 def test_an_honest_study_is_clean_at_enough_cuts_well_within_a_minute(experiment):
