@@ -38,6 +38,11 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 BASELINE_STYLES = ("s1", "s2", "s3", "s4", "s5", "s6", "s8", "s9", "s10")
 
 
+def page_style() -> str:
+    """The style sheet of every page that Rayfold writes."""
+    return (HERE / "report.css").read_text(encoding="utf-8")
+
+
 def write_report(
     path: Path,
     result: WalkForwardResult,
@@ -65,7 +70,7 @@ def write_report(
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.get_template("report.html.j2").render(
         title=title,
-        css=(HERE / "report.css").read_text(encoding="utf-8"),
+        css=page_style(),
         settings=settings,
         provenance=list(provenance.items()),
         notes=notes,

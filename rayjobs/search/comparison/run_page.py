@@ -8,9 +8,9 @@ from typing import Any
 
 import jinja2
 
-import evaluation
 from evaluation.files import replacing
 from evaluation.report import charts
+from evaluation.report.page import page_style
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.comparison.run_view import RunView
 
@@ -38,10 +38,9 @@ def write_run_page(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    css = (Path(evaluation.__file__).parent / "report" / "report.css").read_text(encoding="utf-8")
     names = list(rows[0]) if rows else []
     page = environment.get_template("run_page.html.j2").render(
-        css=css,
+        css=page_style(),
         title=f"{len(runs)} runs compared",
         subtitle=", ".join(sorted({str(run.settings.get("data.source")) for run in runs})),
         columns=[name.replace("_", " ") for name in names],

@@ -11,9 +11,9 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-import evaluation
 from evaluation.files import replacing
 from evaluation.report import charts
+from evaluation.report.page import page_style
 from evaluation.statistics.metrics import equity_curve
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.page.leaderboard import PARAM
@@ -39,9 +39,8 @@ def write_study_page(view: StudyView, path: Path) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    css = (Path(evaluation.__file__).parent / "report" / "report.css").read_text(encoding="utf-8")
     page = environment.get_template("study_page.html.j2").render(
-        css=css,
+        css=page_style(),
         title=f"{view.experiment} · sweep {view.directory.name}",
         subtitle=_subtitle(view),
         head=_head(view),
