@@ -128,7 +128,7 @@ class StudyRun:
         self._tell_began(self.underway[key])
         return task
 
-    def _order(self, trial: Trial, params: Mapping[str, Any], side_by_side: int) -> TrialTask:
+    def _task(self, trial: Trial, params: Mapping[str, Any], side_by_side: int) -> TrialTask:
         rungs = tuple(enumerate(self.config.scheduler.fractions))
         if self._population is not None:  # a member trains for one rung; what follows is another trial
             rungs = (rungs[trial.user_attrs[GENERATION]],)
