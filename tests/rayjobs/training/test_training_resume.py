@@ -90,7 +90,7 @@ def test_a_nudge_changes_the_learning_rate_once_and_is_repeated_after_a_crash(ru
         "trainer.checkpoint_every=6",
     )
     spec = small_spec(config, tmp_path / "fold_00")
-    write_nudge(tmp_path, Nudge(learning_rate="x0.1", fold=None))  # before the start: meant for others
+    write_nudge(tmp_path, Nudge(learning_rate="x0.1", fold=None))  # while the fold was still starting
 
     def nudging(row):
         if row["iteration"] == 7:
@@ -104,8 +104,8 @@ def test_a_nudge_changes_the_learning_rate_once_and_is_repeated_after_a_crash(ru
     # Gone on from iteration 6: the nudge waits for iteration 8 again.
     rows = train_policy(spec, never).iterations
     rates = [row["learning_rate"] for row in rows]
-    assert rates == pytest.approx([1e-3] * 7 + [5e-4] * 5)
-    assert [row["nudges"] for row in rows] == [""] * 7 + ["lr=x0.5"] + [""] * 4
+    assert rates == pytest.approx([1e-4] * 7 + [5e-5] * 5)
+    assert [row["nudges"] for row in rows] == ["lr=x0.1"] + [""] * 6 + ["lr=x0.5"] + [""] * 4
 
 
 def test_training_ends_early_when_validation_no_longer_gets_better(runtime, tmp_path, monkeypatch):
