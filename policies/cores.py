@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from policies.arithmetic import TorchArithmetic
 from policies.memory_cores import GruMemory, LstmMemory, MemoryCore, NoMemory
 from policies.window_attention import AttentionConfig, WindowAttention
 
-if TYPE_CHECKING:
-    from policies.networks import NetworkConfig
+
+class CoreSizes(Protocol):
+    """What a core is built from: the fields of `policies.networks.NetworkConfig` that cores read."""
+
+    @property
+    def core_units(self) -> int: ...
+
+    @property
+    def initial_memory_bars(self) -> int: ...
+
+    @property
+    def attention(self) -> AttentionConfig | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +35,11 @@ class Core:
         name; None where the sizes suffice.
     """
 
-    build: Callable[[NetworkConfig, TorchArithmetic], MemoryCore]
+    build: Callable[[CoreSizes, TorchArithmetic], MemoryCore]
     settings: type[Any] | None = None
 
 
-def _attention(config: NetworkConfig, arithmetic: TorchArithmetic) -> WindowAttention:
+def _attention(config: CoreSizes, arithmetic: TorchArithmetic) -> WindowAttention:
     assert config.attention is not None
     heads, window_bars = config.attention.heads, config.attention.window_bars
     return WindowAttention(config.core_units, heads, window_bars, arithmetic)

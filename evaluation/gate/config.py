@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evaluation.gate.criteria import CRITERIA
-
 
 @dataclass(frozen=True, kw_only=True)
 class GateConfig:
@@ -13,7 +11,8 @@ class GateConfig:
 
     Attributes
     ----------
-    enforced : names of the criteria that must hold (keys of `CRITERIA`); the others are shown but do not decide.
+    enforced : names of the criteria that must hold (keys of `criteria.CRITERIA`, which `verdict.refuse_unknown` asks
+        for); the others are shown but do not decide.
     min_sharpe : annualised, net of costs, out of sample.
     max_drawdown : deepest fall allowed, a negative fraction (-0.20).
     min_deflated_sharpe : probability, 0 to 1.
@@ -41,9 +40,6 @@ class GateConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "enforced", tuple(self.enforced))
-        for name in self.enforced:
-            if name not in CRITERIA:
-                raise ValueError(f"gate.enforced names {name!r}; known criteria are {', '.join(CRITERIA)}")
         if not self.enforced:
             raise ValueError("gate.enforced is empty; a gate without criteria lets everything through")
         if not -1.0 <= self.max_drawdown <= 0.0:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from data.array_types import FloatArray
 from envs.checks.sampling import REQUIRED_RATE
+from evaluation.gate.config import GateConfig
+from evaluation.gate.evidence import GateEvidence
 from evaluation.gate.plausibility import MAX_SHARE_LOST, in_doubt, most_plausible, suspicion
 from evaluation.gate.seen_shares import SeenShares
 from evaluation.scoring.charged_costs import ChargedCost, in_total
@@ -21,10 +22,6 @@ from evaluation.statistics.significance import (
     minimum_track_record_length,
     sharpe_moments,
 )
-
-if TYPE_CHECKING:
-    from evaluation.gate.config import GateConfig
-    from evaluation.gate.evidence import GateEvidence
 
 
 @dataclass(frozen=True, kw_only=True)

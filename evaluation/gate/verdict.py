@@ -69,6 +69,19 @@ class Verdict:
         }
 
 
+def refuse_unknown(config: GateConfig) -> None:
+    """Refuse a gate that enforces what is no criterion.
+
+    Raises
+    ------
+    ValueError
+        With the criteria that there are.
+    """
+    for name in config.enforced:
+        if name not in CRITERIA:
+            raise ValueError(f"gate.enforced names {name!r}; known criteria are {', '.join(CRITERIA)}")
+
+
 def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...] = ()) -> Verdict:
     """Measure every criterion and decide: passed when every enforced one holds.
 
@@ -76,6 +89,7 @@ def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...
     ----------
     lowered : what is demanded less of than by the standard gate (`evaluation.gate.standard`): an approval names it.
     """
+    refuse_unknown(config)
     outcomes = tuple(
         _outcome(name, label, measure(config, evidence), config, evidence)
         for name, (label, measure) in CRITERIA.items()

@@ -21,6 +21,7 @@ from envs.instruments import Instrument, instrument_of_kind
 from envs.rewards import RewardConfig
 from envs.risk import RiskConfig
 from evaluation.gate.config import GateConfig
+from evaluation.gate.verdict import refuse_unknown
 from evaluation.scoring.fold_scoring import ScoringConfig
 from evaluation.windows.splits import WalkForward
 from policies.baselines import SCRIPTED
@@ -227,6 +228,7 @@ def build_env(values: Values) -> PortfolioEnvConfig:
 
 def _checked(**fields: Any) -> TrainConfig:
     try:
+        refuse_unknown(fields["gate"])
         return TrainConfig(**fields)
     except ValueError as error:
         raise ConfigError(str(error)) from error

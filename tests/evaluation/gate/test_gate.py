@@ -80,6 +80,11 @@ def test_a_record_shorter_than_the_minimum_track_record_is_refused():
     assert criterion.threshold > 40
 
 
+def test_a_gate_that_enforces_what_is_no_criterion_judges_nothing():
+    with pytest.raises(ValueError, match="names 'sharp'; known criteria are"):
+        judge(replace(CONFIG, enforced=("sharp",)), good_evidence())
+
+
 def test_bars_that_were_seen_decide_whatever_is_enforced_and_the_headline_names_them_first():
     exposure = np.repeat([EARLIER, SEEN, UNSEEN], [100, 250, 650]).astype(np.int8)
     evidence = replace(good_evidence(), exposure=exposure, cost_factor=0.5)
@@ -195,7 +200,6 @@ def test_the_verdict_is_strict_json():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"enforced": ("sharp",)}, "names 'sharp'"),
         ({"enforced": ()}, "lets everything through"),
         ({"max_drawdown": 0.2}, "between -1 and 0"),
         ({"max_overfitting": 5.0}, "probability"),

@@ -286,3 +286,8 @@ def test_a_value_error_is_the_users_only_where_input_is_read(tmp_path):
         (tmp_path / "bars.csv").read_text()
     with pytest.raises(TypeError), reading_input():
         raise TypeError("ours")
+
+
+def test_a_gate_that_enforces_what_is_no_criterion_is_refused_before_anything_starts():
+    with pytest.raises(ConfigError, match="gate.enforced names 'sharp'; known criteria are"):
+        build_train_config(compose("train", ["+experiment=noise", "gate.enforced=[sharp]"]))
