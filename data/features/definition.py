@@ -1,4 +1,7 @@
-"""What a feature is: a pure function of a panel, with its kind, outputs and lookback declared."""
+"""What a feature is: a pure function of a panel, with its kind, outputs and lookback declared.
+
+The built-in ones and the tables of their names stand in `prices` and `clocks`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What every source of recorded bars has: a window, statements on its columns, and a way to be read."""
+"""What every source of recorded bars has: a window, statements on its columns, and a way to be read.
+
+The built-in ones are named in `RECORDED` of the package.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A tracker lives in the job's own process; what workers measure reaches it through the job. What is sent: learning
 curves by `rayjobs.study.fold_tasks` (their names: `rayjobs.training.iteration_row`), summary and files of a run by
-`rayjobs.study.report`, trials by `rayjobs.search.sweep`.
+`rayjobs.study.report`, trials by `tracked_trials` and the winner by `winner` of `rayjobs.search.sweep`.
 """
 
 from __future__ import annotations
