@@ -100,14 +100,10 @@ def foreknown_values(
     ----------
     least_bars_ahead : leads below it are not looked at.
     """
-    parts = [
-        slice(int(p[0]), int(p[-1]) + 1)
-        for p in np.array_split(np.arange(panel.num_bars), NUM_PARTS)
-        if len(p)
-    ]
     found: list[Foreknown] = []
     for name, values in inputs.items():
-        if statements and name in statements:
+        parts = _parts(values)
+        if not parts or (statements and name in statements):
             continue
         forms = _forms(values, panel)
         looks = ((form, bars) for form in forms for bars in range(least_bars_ahead, MAX_BARS_AHEAD + 1))
@@ -120,6 +116,13 @@ def foreknown_values(
         )
         found += some or _suspected_together(name, values, panel, parts, least_bars_ahead)
     return tuple(found)
+
+
+def _parts(values: FloatArray) -> list[slice]:
+    """Equal parts of the bars from the first that has a value to the last: what begins late is asked no less."""
+    known = np.flatnonzero(np.isfinite(values).any(axis=1))
+    bars = np.arange(known[0], known[-1] + 1) if len(known) else known
+    return [slice(int(p[0]), int(p[-1]) + 1) for p in np.array_split(bars, NUM_PARTS) if len(p)]
 
 
 def suspected(

@@ -251,7 +251,10 @@ def same_trainings(looks: Sequence[Look], run: str, instants: str) -> dict[int, 
     """
     trained = [look for look in looks if look.kind in TRAININGS and look.identity]
     own = [look for look in trained if run in look.runs]
-    identities, seeds = {look.identity for look in own}, {look.seed for look in own}
+    earned = {look.returns for look in own if look.returns}
+    # A setting that changes nothing makes another identity, but not other returns.
+    identities = {look.identity for look in own} | {x.identity for x in trained if x.returns in earned}
+    seeds = {look.seed for look in own}
     return {
         look.seed: look
         for look in trained

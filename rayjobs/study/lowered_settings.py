@@ -105,16 +105,19 @@ def _borrow(study: Study, recordings: Sequence[Recording]) -> list[str]:
 
 
 def _contracts(study: Study) -> list[str]:
-    """Symbols that are called a future, which is short for nothing, and have not that future's contract."""
+    """Symbols that are called a future, which is short for nothing, and trade by the unit or by parts of one.
+
+    Other futures than those of the catalogue are named by the nearest kind, with multiplier, tick and fee of their own.
+    """
     instruments, found = study.config.instruments.for_symbols(study.panel.symbols), []
     for symbol in study.panel.symbols:
         kind = study.config.instruments.kind_of(symbol)
-        usual, ours = CATALOGUE[kind], instruments[symbol]
-        names = ("multiplier", "tick_size", "lot_step")
-        changed = [name for name in names if getattr(ours, name) != getattr(usual, name)]
-        if changed and usual.multiplier != 1.0:
+        ours = instruments[symbol]
+        no_contract = ours.multiplier == 1.0 or ours.lot_step == 0.0 or ours.lot_step % 1.0 != 0.0
+        if CATALOGUE[kind].multiplier != 1.0 and no_contract:
             found.append(
-                f"{symbol} is called {kind}, but its {' and '.join(changed)} are not that contract's"
+                f"{symbol} is called {kind}, but with multiplier {ours.multiplier:g} and lots of {ours.lot_step:g} it "
+                "is no futures contract"
             )
     return found if len(found) < 4 else [*found[:3], f"and so are {len(found) - 3} more symbols"]
 

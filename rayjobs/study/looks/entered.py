@@ -30,8 +30,8 @@ from rayjobs.study.looks.on_disk import note_head, note_look, run_id
 
 LOG = logging.getLogger(__name__)
 CHANGES_NOTHING = (
-    "run", "ledger", "cluster", "tracking", "resume", "gate", "seed", "trainer.num_seeds", "walk_forward.only_fold",
-    "walk_forward.fold_order", "scoring",
+    "run", "ledger", "cluster", "tracking", "resume", "gate", "seed", "trainer.num_seeds", "trainer.checkpoint_every",
+    "walk_forward.only_fold", "walk_forward.fold_order", "scoring",
 )  # fmt: skip
 """Keys that change neither what is trained nor on what: where it runs, how it is judged, what is looked at."""
 

@@ -59,6 +59,14 @@ def test_a_column_that_is_foreknown_for_one_symbol_only_is_found():
     assert [one.symbol for one in foreknown_columns(with_column(panel, values))] == [panel.symbols[1]]
 
 
+def test_a_column_that_begins_late_is_asked_from_where_it_begins():
+    panel = bars(1)
+    values = mixed(panel, 0.8)
+    values[: panel.num_bars // 3] = np.nan
+    assert {one.column for one in foreknown_columns(with_column(panel, values))} == {"score"}
+    assert foreknown_columns(with_column(panel, np.full(panel.close.shape, np.nan))) == ()
+
+
 def test_short_histories_of_many_symbols_are_found_together():
     panel = bars(
         3, num_bars=240, num_assets=20

@@ -54,7 +54,7 @@ def test_shorts_without_a_fee_and_fills_beyond_the_volume_are_named(tmp_path):
     assert not any("borrow" in phrase or "volume" in phrase.replace("volatility", "") for phrase in lowered)
 
 
-def test_a_symbol_that_is_called_a_future_and_has_another_contract_is_named():
+def test_a_symbol_that_is_called_a_future_and_is_none_is_named_and_other_futures_are_not():
     def found(*overrides: str) -> list[str]:
         given = config("+experiment=crypto_portfolio", *overrides)
         return _contracts(SimpleNamespace(config=given, panel=SimpleNamespace(symbols=("BTC",))))
@@ -63,7 +63,10 @@ def test_a_symbol_that_is_called_a_future_and_has_another_contract_is_named():
     assert found() == []
     assert found(
         "instruments=mes", "+instruments.symbols={BTC: {kind: MES, multiplier: 1.0, lot_step: 0.001}}"
-    ) == ["BTC is called MES, but its multiplier and lot_step are not that contract's"]
+    ) == ["BTC is called MES, but with multiplier 1 and lots of 0.001 it is no futures contract"]
+    # Crude oil: a future that the catalogue lacks.
+    crude = "+instruments.symbols={BTC: {kind: MES, multiplier: 1000.0, tick_size: 0.01}}"
+    assert found("instruments=mes", crude) == []
 
 
 def recording(funding: float, gain: float) -> SimpleNamespace:

@@ -38,7 +38,9 @@ def test_seeds_of_other_jobs_are_judged_beside_a_seed_that_is_asked_for_alone(tm
     evaluate([f"run={alone}", f"directory={tmp_path}/again"])
     (scored,) = tmp_path.glob("again/**/evidence.json")
     assert set(json.loads(scored.read_text())["other_jobs_seeds"]) == {"1", "2"}
-    other = make_sealed_run(tmp_path, "algo.gamma=0.5")
+    saved_less = make_sealed_run(tmp_path, "trainer.checkpoint_every=11")  # changes no policy
+    assert kinds(saved_less) == {"training": 1, "other seed": 2}
+    other = make_sealed_run(tmp_path, "algo.gamma=0.5", "env.sizing.fraction=0.4")
     assert json.loads((other / "evidence.json").read_text())["other_jobs_seeds"] == {}
 
 
