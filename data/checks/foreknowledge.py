@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,62 +150,66 @@ def suspected(
     return [found(EVERY_SYMBOL, together)] if together > MAX_T else []
 
 
+def furthest_lead(lengths: Iterable[int]) -> int:
+    """Largest lead that is looked at in parts of so many bars."""
+    return min(int(FURTHEST_SHARE * min(lengths)), MOST_BARS_AHEAD)
+
+
 def _suspected_far(
     name: str, values: FloatArray, panel: Panel, parts: Sequence[slice], form: str
 ) -> list[Foreknown]:
     """Symbols of which the values rank the return at one lead beyond the next few bars, with |t| > 10 in every part."""
-    now, found = log_returns(panel), []
-    furthest = min(int(FURTHEST_SHARE * min(p.stop - p.start for p in parts)), MOST_BARS_AHEAD)
+    furthest = furthest_lead(p.stop - p.start for p in parts)
     if furthest <= MAX_BARS_AHEAD:
         return []
-    for a, symbol in enumerate(panel.symbols):
-        weakest = np.full(furthest - MAX_BARS_AHEAD, np.inf)
-        for p in parts:
-            weakest = np.minimum(weakest, np.abs(_lead_t(values[p, a], now[p, a], furthest, form)))
-            if not weakest.max() > MAX_T:
-                break
-        else:
-            lead = int(weakest.argmax())
-            found.append(
-                Foreknown(
-                    column=name,
-                    symbol=symbol,
-                    form=form,
-                    weakest_t=float(weakest[lead]),
-                    bars_ahead=lead + MAX_BARS_AHEAD + 1,
-                )
-            )
-    return found
+    return [
+        Foreknown(column=name, symbol=symbol, form=form, weakest_t=t, bars_ahead=lead + MAX_BARS_AHEAD + 1)
+        for symbol, lead, t in _weakest_by_symbol(
+            values, panel, parts, lambda ours, now: _lead_t(ours, now, furthest, form)
+        )
+    ]
 
 
 def _suspected_together(
     name: str, values: FloatArray, panel: Panel, parts: Sequence[slice], least_bars_ahead: int
 ) -> list[Foreknown]:
     """Symbols of which the values rank the returns of several bars together: a label of ten bars, under noise."""
-    now, found = log_returns(panel), []
-    furthest = min(int(FURTHEST_SHARE * min(p.stop - p.start for p in parts)), MOST_BARS_AHEAD)
+    furthest = furthest_lead(p.stop - p.start for p in parts)
     lengths = [bars for bars in BARS_TOGETHER if least_bars_ahead + bars - 1 <= furthest]
     if not lengths:
         return []
+    return [
+        Foreknown(
+            column=name, symbol=symbol, form="", weakest_t=t, bars_ahead=least_bars_ahead, bars=lengths[at]
+        )
+        for symbol, at, t in _weakest_by_symbol(
+            values, panel, parts, lambda ours, now: _together_t(ours, now, least_bars_ahead, lengths)
+        )
+    ]
+
+
+def _weakest_by_symbol(
+    values: FloatArray,
+    panel: Panel,
+    parts: Sequence[slice],
+    score: Callable[[FloatArray, FloatArray], FloatArray],
+) -> list[tuple[str, int, float]]:
+    """Symbols with a score beyond 10 in every part: the symbol, which of the scores, and its smallest size.
+
+    Parameters
+    ----------
+    score : (N,) values and returns of a part -> (K,) scores; the other parts are not looked at where none is enough.
+    """
+    now, found = log_returns(panel), []
     for a, symbol in enumerate(panel.symbols):
-        weakest = np.full(len(lengths), np.inf)
+        weakest: FloatArray | float = np.inf
         for p in parts:
-            scores = _together_t(values[p, a], now[p, a], least_bars_ahead, lengths)
-            weakest = np.minimum(weakest, np.abs(scores))
+            weakest = np.minimum(weakest, np.abs(score(values[p, a], now[p, a])))
             if not weakest.max() > MAX_T:
                 break
         else:
-            at = int(weakest.argmax())
-            found.append(
-                Foreknown(
-                    column=name,
-                    symbol=symbol,
-                    form="",
-                    weakest_t=float(weakest[at]),
-                    bars_ahead=least_bars_ahead,
-                    bars=lengths[at],
-                )
-            )
+            at = int(np.argmax(weakest))
+            found.append((symbol, at, float(np.max(weakest))))
     return found
 
 
@@ -303,7 +307,7 @@ def warn_of_foreknowledge(panel: Panel, statements: Mapping[str, ColumnStatement
 def future_return(panel: Panel, bars_ahead: int) -> FloatArray:
     """(T, A) log return of one bar, close to close, some bars ahead; NaN where one of its two closes is missing."""
     ahead = np.full(panel.close.shape, np.nan)
-    ahead[:-bars_ahead] = np.diff(np.log(panel.close), axis=0)[bars_ahead - 1 :]
+    ahead[:-bars_ahead] = log_returns(panel)[bars_ahead:]
     return ahead
 
 

@@ -14,11 +14,10 @@ from scipy import fft
 
 from data.array_types import FloatArray
 from data.checks.foreknowledge import (
-    FURTHEST_SHARE,
     MAX_T,
-    MOST_BARS_AHEAD,
     NUM_PARTS,
     Foreknown,
+    furthest_lead,
     log_returns,
     standardised_ranks,
 )
@@ -41,7 +40,7 @@ def leading_symbols(panel: Panel) -> tuple[Foreknown, ...]:
         return ()
     returns = log_returns(panel)
     parts = [part[:BARS_OF_A_PART] for part in np.array_split(np.arange(1, panel.num_bars), NUM_PARTS)]
-    furthest = min(int(FURTHEST_SHARE * min(len(part) for part in parts)), MOST_BARS_AHEAD)
+    furthest = furthest_lead(len(part) for part in parts)
     if furthest < LEAST_BARS_AHEAD:
         return ()
     weakest = np.min([_excess(returns[part], furthest) for part in parts], axis=0)  # (K, A, A or 1)
