@@ -223,6 +223,10 @@ def folds_table(result: WalkForwardResult) -> pd.DataFrame:
         labels = utc(result, np.array([train.start, train.stop - 1, test.start, test.stop - 1]))
         row: dict[str, Any] = {"fold": item.fold.index}
         row |= dict(zip(("train_first_utc", "train_last_utc", "test_first_utc", "test_last_utc"), labels))
+        if item.fold.validation is not None:
+            chosen_on = item.fold.validation
+            ends = utc(result, np.array([chosen_on.start, chosen_on.stop - 1]))
+            row |= dict(zip(("validation_first_utc", "validation_last_utc"), ends))
         row |= {"train_bars": train.stop - train.start, "test_bars": test.stop - test.start}
         row |= {"seed": item.seed, "policy_hash": item.policy_hash, "contract_hash": item.contract_hash}
         shares = None if item.exposure is None else SeenShares.of(item.exposure)

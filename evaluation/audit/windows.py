@@ -9,13 +9,13 @@ import numpy as np
 from data.schema import Panel
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun, bars_of
-from evaluation.windows.splits import Fold, WalkForward
+from evaluation.windows.splits import Fold, FoldPlan
 
 DATA = Section(name="data and splits")
 
 
 def check_windows(
-    run: RecordedRun, panel: Panel, splitter: WalkForward, fingerprint: str | None, *, searched: bool = False
+    run: RecordedRun, panel: Panel, splitter: FoldPlan, fingerprint: str | None, *, searched: bool = False
 ) -> list[Check]:
     """All checks of this section.
 
@@ -47,15 +47,25 @@ def check_windows(
             DATA.fails("fold windows", f"a window of fold {fold} begins or ends at no bar of the data"),
         ]
     recorded = [
-        Fold(index=int(index), train=slice(a, b + 1), test=slice(c, d + 1))
-        for index, (a, b, c, d) in zip(run.folds["fold"], ends.tolist())
+        Fold(index=int(index), train=slice(a, b + 1), test=slice(c, d + 1), validation=chosen_on)
+        for index, (a, b, c, d), chosen_on in zip(
+            run.folds["fold"], ends.tolist(), _validations(run, panel), strict=True
+        )
     ]
     if searched:
         checks.append(DATA.skips("configured windows", "the folds are those of a search's holdout"))
     else:
-        checks.append(_as_configured(recorded, splitter.folds(panel.num_bars)))
+        checks.append(_as_configured(recorded, splitter.folds_in(panel)))
     checks += [_gap(recorded, splitter), _apart(recorded), _lengths(run, recorded)]
     return [*checks, *_scored_bars(run, panel, recorded)]
+
+
+def _validations(run: RecordedRun, panel: Panel) -> list[slice | None]:
+    """The validation window of each fold, where windows were named by their dates."""
+    if "validation_first_utc" not in run.folds:
+        return [None] * len(run.folds)
+    ends = [bars_of(run.folds[f"validation_{end}_utc"], panel.bar_utc) for end in ("first", "last")]
+    return [slice(int(first), int(last) + 1) for first, last in zip(*ends)]
 
 
 def _as_configured(recorded: Sequence[Fold], configured: Sequence[Fold]) -> Check:
@@ -65,9 +75,8 @@ def _as_configured(recorded: Sequence[Fold], configured: Sequence[Fold]) -> Chec
             wanted = expected.get(fold.index)
             return DATA.fails(
                 "configured windows",
-                f"fold {fold.index} is recorded as train {_bars(fold.train)}, test {_bars(fold.test)}, but the "
-                f"configuration gives {'no such fold' if wanted is None else f'train {_bars(wanted.train)}, test '}"
-                f"{'' if wanted is None else _bars(wanted.test)}",
+                f"fold {fold.index} is recorded as {_windows(fold)}, but the configuration gives "
+                f"{'no such fold' if wanted is None else _windows(wanted)}",
             )
     if len(recorded) < len(expected):
         return DATA.warns(
@@ -76,7 +85,7 @@ def _as_configured(recorded: Sequence[Fold], configured: Sequence[Fold]) -> Chec
     return DATA.passes("configured windows", f"all {len(recorded)} folds are those of the configuration")
 
 
-def _gap(folds: Sequence[Fold], splitter: WalkForward) -> Check:
+def _gap(folds: Sequence[Fold], splitter: FoldPlan) -> Check:
     gaps = {fold.index: fold.test.start - fold.train.stop for fold in folds}
     worst = min(gaps, key=lambda index: gaps[index])
     needed = f"the purge of {splitter.horizon_bars} and the embargo of {splitter.embargo_bars} bars"
@@ -134,6 +143,11 @@ def _scored_bars(run: RecordedRun, panel: Panel, folds: Sequence[Fold]) -> list[
             f"{int((~inside).sum())} decisions belong to no scored bar",
         ),
     ]
+
+
+def _windows(fold: Fold) -> str:
+    chosen_on = "" if fold.validation is None else f", validation {_bars(fold.validation)}"
+    return f"train {_bars(fold.train)}{chosen_on}, test {_bars(fold.test)}"
 
 
 def _bars(window: slice) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from evaluation.windows.splits import Fold, WalkForward
+from data.schema import Panel
+from evaluation.windows.splits import Fold, FoldPlan, WalkForward
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,65 @@ class SearchWindows:
     folds: tuple[Fold, ...]
     holdout_start: int
     holdout_folds: tuple[Fold, ...]
+
+
+def search_windows_in(
+    plan: FoldPlan, panel: Panel, holdout_bars: int | Literal["auto"], *, keep_remainder: bool = False
+) -> SearchWindows:
+    """Cut the validation folds and the sealed holdout of a panel's bars; see `search_windows`.
+
+    Where windows follow the calendar, the holdout is of whole test windows; where a validation window is named by its
+    dates, trials are scored on it and the test window is sealed.
+
+    Raises
+    ------
+    ValueError
+        If no validation fold fits before the holdout, or the holdout begins inside a test window of the calendar's.
+    """
+    if isinstance(plan, WalkForward):
+        return search_windows(plan, panel.num_bars, holdout_bars, keep_remainder=keep_remainder)
+    folds = plan.folds_in(panel)
+    start = _seal(folds) if holdout_bars == "auto" else panel.num_bars - holdout_bars
+    scored, sealed = _parted(folds, start)
+    return SearchWindows(folds=scored, holdout_start=start, holdout_folds=sealed)
+
+
+def _seal(folds: Sequence[Fold]) -> int:
+    """First bar of the last test window; of half of it where it is the only one and no validation window is named."""
+    only = len(folds) == 1 and folds[0].validation is None
+    return _middle(folds[0].test) if only else folds[-1].test.start
+
+
+def _middle(window: slice) -> int:
+    start = window.start + (window.stop - window.start) // 2
+    if start == window.start:
+        raise ValueError(
+            "the only test window is one bar long; it cannot be halved into validation and holdout"
+        )
+    return start
+
+
+def _parted(folds: Sequence[Fold], start: int) -> tuple[tuple[Fold, ...], tuple[Fold, ...]]:
+    """Folds that a search scores, and those of the holdout from bar ``start`` on."""
+    only = folds[0]
+    if len(folds) == 1 and only.validation is not None and start == only.test.start:
+        return (Fold(index=0, train=only.train, test=only.validation),), (replace(only, index=1),)
+    if len(folds) == 1 and start == _middle(only.test):
+        return (
+            (replace(only, test=slice(only.test.start, start)),),
+            (replace(only, index=1, test=slice(start, only.test.stop)),),
+        )
+    for fold in folds:
+        if fold.test.start < start < fold.test.stop:
+            raise ValueError(
+                f"a holdout from bar {start} on begins inside the test window of fold {fold.index}; where windows "
+                "follow the calendar leave search.holdout_bars at auto"
+            )
+    scored = tuple(fold for fold in folds if fold.test.stop <= start)
+    sealed = tuple(fold for fold in folds if fold.test.start >= start)
+    if not scored or not sealed:
+        raise ValueError(f"a holdout from bar {start} on leaves no test window on one side of it")
+    return scored, sealed
 
 
 def search_windows(
@@ -51,11 +112,7 @@ def search_windows(
         if len(folds) > 1:
             start, validation = last.start, folds[:-1]
         else:
-            start = last.start + (last.stop - last.start) // 2
-            if start == last.start:
-                raise ValueError(
-                    "the only test window is one bar long; it cannot be halved into validation and holdout"
-                )
+            start = _middle(last)
             validation = [Fold(index=0, train=folds[0].train, test=slice(last.start, start))]
     else:
         start = num_bars - holdout_bars

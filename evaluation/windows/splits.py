@@ -8,12 +8,15 @@ test_indices)``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from math import comb
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from data.schema import Panel
 
 IndexArray = NDArray[np.int64]
 
@@ -25,19 +28,41 @@ def _check_count(name: str, value: int, minimum: int) -> None:
         raise ValueError(f"{name} is {value}; it must be at least {minimum}")
 
 
-def calendar_months(bar_utc: NDArray[np.datetime64]) -> IndexArray:
-    """(T,) number of the calendar month (UTC) that each bar opens in, for `WalkForward.folds_of_periods`."""
-    return bar_utc.astype("datetime64[M]").astype(np.int64)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """One fold: train on the bars of ``train``, test on those of ``test`` (half-open slices of bar
-    indices)."""
+    """One fold: train on the bars of ``train``, test on those of ``test`` (half-open slices of bar indices).
+
+    validation : bars between the two on which the checkpoint is chosen, where the windows name them; None takes them
+        from the end of ``train`` (`trainer.validation_fraction`).
+    """
 
     index: int
     train: slice
     test: slice
+    validation: slice | None = None
+
+
+class FoldPlan(Protocol):
+    """How a study's bars are cut into folds: counted in bars (`WalkForward`), in periods of the calendar or by dates
+    (`evaluation.windows.calendar_windows`)."""
+
+    @property
+    def horizon_bars(self) -> int:
+        """Bars that a label, or a holding period, reaches forward."""
+
+    @property
+    def embargo_bars(self) -> int:
+        """Further bars left out before a test window."""
+
+    @property
+    def gap_bars(self) -> int:
+        """Bars between the end of training and the start of testing: horizon and embargo."""
+
+    def folds_in(self, panel: Panel) -> list[Fold]:
+        """The folds as slices of the panel's bars, in time order; ValueError where not one fits."""
+
+    def train_before(self, panel: Panel, stop: int) -> slice:
+        """Bars that a policy tested from after ``stop`` on would be trained on, as many as there are."""
 
 
 @dataclass(frozen=True)
@@ -101,38 +126,13 @@ class WalkForward:
             for index, start in enumerate(starts)
         ]
 
-    def folds_of_periods(self, period_T: NDArray[np.integer]) -> list[Fold]:
-        """The same windows counted in whole periods: sessions, or the months of `calendar_months`.
+    def folds_in(self, panel: Panel) -> list[Fold]:
+        """The folds of a panel's bars; see `folds`."""
+        return self.folds(panel.num_bars)
 
-        ``train_bars``, ``test_bars`` and ``step_bars`` then are numbers of periods; horizon and embargo stay bars, and
-        are taken from the end of the training window, because the test window begins with its period.
-
-        Parameters
-        ----------
-        period_T : (T,) period number of each bar, never decreasing.
-
-        Raises
-        ------
-        ValueError
-            If the numbers decrease, not even one fold fits, or the gap swallows a training window.
-        """
-        periods = np.asarray(period_T)
-        if periods.ndim != 1 or not len(periods) or (np.diff(periods) < 0).any():
-            raise ValueError(
-                "period_T must be one number per bar that never decreases, such as panel.session"
-            )
-        edges = np.append(np.flatnonzero(np.diff(periods, prepend=periods[0] - 1)), len(periods))
-        counted = replace(self, horizon_bars=0, embargo_bars=0).folds(len(edges) - 1)
-        folds = []
-        for fold in counted:
-            start, stop = int(edges[fold.test.start]), int(edges[fold.test.stop])
-            train = slice(int(edges[fold.train.start]), int(edges[fold.train.stop]) - self.gap_bars)
-            if train.stop <= train.start:
-                raise ValueError(
-                    f"a gap of {self.gap_bars} bars swallows the training window of fold {fold.index}; train longer"
-                )
-            folds.append(Fold(index=fold.index, train=train, test=slice(start, stop)))
-        return folds
+    def train_before(self, panel: Panel, stop: int) -> slice:
+        """The ``train_bars`` before ``stop``, as many as there are."""
+        return slice(max(0, stop - self.train_bars), stop)
 
     def split(self, num_bars: int) -> Iterator[tuple[IndexArray, IndexArray]]:
         """Yield (train_indices, test_indices) of each fold, in time order."""

@@ -23,7 +23,7 @@ from evaluation.audit.training import TrainingPlan, check_callbacks, check_train
 from evaluation.audit.windows import check_windows
 from evaluation.files import write_json
 from evaluation.scoring.walk_forward import ordered_folds
-from evaluation.windows.search_windows import search_windows
+from evaluation.windows.search_windows import search_windows_in
 from evaluation.windows.splits import Fold
 from policies.exported_policy import CONTRACT_FILE
 from rayjobs.config.typed_config import build_dataclass
@@ -178,7 +178,7 @@ class RunAudit:
     def _plan(self) -> TrainingPlan:
         config = self.study.config
         algo = config.algo
-        validated = config.trainer.validation_every if config.trainer.validation_fraction else 0
+        validated = config.trainer.validation_every if config.validates else 0
         return TrainingPlan(
             settings={
                 "gamma": algo.gamma,
@@ -226,7 +226,7 @@ def configured_folds(run: FinishedRun, study: Study) -> list[Fold]:
     """The folds in the order they were run, from the configuration; of a search's winner from that of the search."""
     config = study.config
     if WINNER_OF not in run.provenance:
-        folds = config.walk_forward.folds(study.panel.num_bars)
+        folds = config.walk_forward.folds_in(study.panel)
         return ordered_folds(folds, only_fold=config.only_fold, fold_order=config.fold_order)
     try:
         holdout = RunDirectory(run.path.parent).config()["search"]["holdout_bars"]
@@ -234,11 +234,10 @@ def configured_folds(run: FinishedRun, study: Study) -> list[Fold]:
         LOG.warning("the search that %s won is not beside it; its windows are taken from folds.csv", run.path)
         return run.folds(study.panel)
     recorded = run.folds(study.panel)
-    bars = study.panel.num_bars
-    earlier = search_windows(config.walk_forward, bars, holdout, keep_remainder=True).holdout_folds
+    earlier = search_windows_in(config.walk_forward, study.panel, holdout, keep_remainder=True).holdout_folds
     if len(recorded) == len(earlier):  # of an earlier release, or there is no remainder
         return list(earlier)
-    return list(search_windows(config.walk_forward, bars, holdout).holdout_folds)
+    return list(search_windows_in(config.walk_forward, study.panel, holdout).holdout_folds)
 
 
 def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUTS) -> AuditReport:

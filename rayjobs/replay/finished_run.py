@@ -91,6 +91,11 @@ class FinishedRun:
                 index=int(row["fold"]),
                 train=_window(panel, row["train_first_utc"], row["train_last_utc"], row["fold"]),
                 test=_window(panel, row["test_first_utc"], row["test_last_utc"], row["fold"]),
+                validation=_window(
+                    panel, row["validation_first_utc"], row["validation_last_utc"], row["fold"]
+                )
+                if "validation_first_utc" in row
+                else None,
             )
             for row in self.folds_table.to_dict("records")
         ]
@@ -150,6 +155,13 @@ def _todays_defaults() -> dict[str, Any]:
     return compose("train")
 
 
+def _same_kind(group: str, today: Any, recorded: Any) -> bool:
+    """Whether a recorded group of settings has the keys of today's default one, so that it can be completed from it."""
+    if group in CHOSEN or not (isinstance(today, dict) and isinstance(recorded, dict)):
+        return False
+    return group != "walk_forward" or recorded.get("unit", today["unit"]) == today["unit"]
+
+
 def _completed(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """The run's values; what its release did not know takes today's default, and is named in a log line."""
     today = deepcopy(_todays_defaults())
@@ -161,7 +173,7 @@ def _completed(values: Mapping[str, Any], path: Path) -> dict[str, Any]:
         elif key not in values:
             result[key] = today[key]
             added.append(key)
-        elif isinstance(today[key], dict) and isinstance(values[key], dict) and key not in CHOSEN:
+        elif _same_kind(key, today[key], values[key]):
             new = {name: value for name, value in today[key].items() if name not in values[key]}
             added += [f"{key}.{name}" for name in new]
             result[key] = {**values[key], **new}

@@ -149,7 +149,7 @@ def _chosen(run: FinishedRun, settings: EvaluateConfig) -> list[int]:
 
 
 def _folds(run: FinishedRun, study: Study, wanted: list[int], same: bool) -> list[Fold]:
-    folds = run.folds(study.panel) if same else study.config.walk_forward.folds(study.panel.num_bars)
+    folds = run.folds(study.panel) if same else study.config.walk_forward.folds_in(study.panel)
     chosen = [fold for fold in folds if fold.index in wanted]
     if not chosen:
         raise ConfigError(

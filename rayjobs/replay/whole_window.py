@@ -62,7 +62,7 @@ def whole_window(study: Study, index: int, first_bar: int) -> tuple[Study, list[
             labels[first],
         )
     stop = max(first - config.walk_forward.gap_bars, 1)
-    train = slice(max(0, stop - config.walk_forward.train_bars), stop)
+    train = config.walk_forward.train_before(panel, stop)
     scoring = config.scoring
     usable = stop - scoring.supervised_fit.horizon_bars - max(train.start, lookback_bars(study))
     if scoring.supervised and usable < MIN_FITTED_BARS:

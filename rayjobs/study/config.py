@@ -23,7 +23,8 @@ from envs.risk import RiskConfig
 from evaluation.gate.config import GateConfig
 from evaluation.gate.verdict import refuse_unknown
 from evaluation.scoring.fold_scoring import ScoringConfig
-from evaluation.windows.splits import WalkForward
+from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
+from evaluation.windows.splits import FoldPlan, WalkForward
 from policies.baselines import SCRIPTED
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
@@ -130,7 +131,7 @@ class TrainConfig:
     policy: NetworkConfig
     script: str | None
     algo: PPOSettings
-    walk_forward: WalkForward
+    walk_forward: FoldPlan
     only_fold: int | None
     fold_order: tuple[int, ...] | None
     scoring: ScoringConfig
@@ -151,6 +152,12 @@ class TrainConfig:
                 f"policy.action_masks is true, but the actions of env.action.scheme={self.env.action.scheme} are no "
                 "choices; set policy.action_masks=false, or env.action.scheme to direction or orders"
             )
+
+    @property
+    def validates(self) -> bool:
+        """Whether a trained policy's checkpoint is chosen on bars of its own."""
+        named = isinstance(self.walk_forward, DatedWindows) and self.walk_forward.validation is not None
+        return self.script is None and (named or self.trainer.validation_fraction > 0.0)
 
 
 ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
@@ -193,7 +200,7 @@ def build_train_config(values: Values) -> TrainConfig:
         fold_order=convert(
             tuple[int, ...] | None, windows.pop("fold_order", None), "walk_forward.fold_order"
         ),
-        walk_forward=build_dataclass(WalkForward, windows, "walk_forward"),
+        walk_forward=build_windows(windows),
         scoring=build_dataclass(ScoringConfig, values["scoring"], "scoring"),
         enforce_gate=_flag(gate, "enforce", "gate"),
         gate=build_dataclass(GateConfig, gate, "gate"),
@@ -201,6 +208,38 @@ def build_train_config(values: Values) -> TrainConfig:
         cluster=build_dataclass(ClusterConfig, values["cluster"], "cluster"),
         tracking=build_dataclass(TrackingConfig, values["tracking"], "tracking"),
     )
+
+
+WINDOW_KINDS: Mapping[str, tuple[type[FoldPlan], str]] = {
+    "bars": (WalkForward, "rolling or anchored"),
+    "sessions": (PeriodWalkForward, "calendar"),
+    "weeks": (PeriodWalkForward, "calendar"),
+    "months": (PeriodWalkForward, "calendar"),
+    "dates": (DatedWindows, "dates"),
+}
+"""`walk_forward.unit` -> what cuts the windows, and the group that has its keys; runs of old have none: bars."""
+
+
+def build_windows(group: Values) -> FoldPlan:
+    """The ``walk_forward`` group: ``unit`` names how windows are cut, the rest are its fields."""
+    values = dict(group)
+    unit = convert(str, values.pop("unit", "bars"), "walk_forward.unit")
+    if unit not in WINDOW_KINDS:
+        raise ConfigError(f"walk_forward.unit is {unit!r}; it must be one of {', '.join(WINDOW_KINDS)}")
+    kind, file = WINDOW_KINDS[unit]
+    fields: dict[type, set[str]] = {
+        known: {field.name for field in dataclasses.fields(known)}  # type: ignore[arg-type]
+        for known, _ in WINDOW_KINDS.values()
+    }
+    strange = set(values) - fields[kind]
+    if strange and strange <= set().union(*fields.values()):
+        raise ConfigError(
+            f"walk_forward.unit is {unit}, whose windows have no {', '.join(sorted(strange))}; choose the group "
+            f"walk_forward={file}"
+        )
+    if "unit" in fields[kind]:
+        values["unit"] = unit
+    return build_dataclass(kind, values, "walk_forward")
 
 
 def build_source(values: Values) -> SourceConfig:

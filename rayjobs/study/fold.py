@@ -227,7 +227,7 @@ def lookback_bars(study: Study) -> int:
 def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Window, Window | None]:
     """Split the training bars into those to learn from and those to choose the best checkpoint on.
 
-    Between the two lies the same gap as before a test window.
+    Between the two lies the same gap as before a test window. Where the fold names its validation window, that is it.
 
     Parameters
     ----------
@@ -241,7 +241,10 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
     start, stop = max(fold.train.start, first_bar + config.env.episode.warmup_bars) + 1, fold.train.stop
     validation = None
     validation_bars = int((fold.train.stop - fold.train.start) * config.trainer.validation_fraction)
-    if validation_bars:
+    if fold.validation is not None:
+        validation_bars = 0
+        validation = Window(start_bar=fold.validation.start, stop_bar=fold.validation.stop)
+    elif validation_bars:
         validation = Window(start_bar=stop - validation_bars, stop_bar=stop)
         stop -= validation_bars + config.walk_forward.gap_bars
     needed = config.env.episode.bars if config.env.episode.kind == "random" else 1
@@ -249,7 +252,7 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
         raise ValueError(
             f"fold {fold.index} has {max(stop - start, 0)} bars to train on after the lookback of features and "
             f"context, {first_bar} bars, and {validation_bars} validation bars, but an episode is {needed} bars long; "
-            "lengthen walk_forward.train_bars or shorten env.episode.bars"
+            "lengthen the training window (walk_forward) or shorten env.episode.bars"
         )
     return Window(start_bar=start, stop_bar=stop), validation
 

@@ -68,7 +68,7 @@ def leak_report(
     ValueError
         If the bars do not hold a fold.
     """
-    fold = fold or study.config.walk_forward.folds(study.panel.num_bars)[0]
+    fold = fold or study.config.walk_forward.folds_in(study.panel)[0]
     compared = _compared_once(study, max_seconds)
     report = env_report(study, fold, num_cuts)
     findings = [finding for one in compared for finding in one.findings]

@@ -30,7 +30,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     dataset = load(config.data)
     study = Study.of(config, dataset)
     folds = ordered_folds(
-        config.walk_forward.folds(dataset.panel.num_bars),
+        config.walk_forward.folds_in(dataset.panel),
         only_fold=config.only_fold,
         fold_order=config.fold_order,
     )

@@ -108,7 +108,7 @@ def _reservations(
     config, asked, judged = study.config, evaluation or {}, len(result.folds)
     windows = len(asked.get("folds") or ())
     if evaluation is None and config.only_fold is not None:
-        windows = len(config.walk_forward.folds(study.panel.num_bars))
+        windows = len(config.walk_forward.folds_in(study.panel))
     elif asked.get("windows") == "whole":
         windows = 0
     found = [f"{judged} of {windows} folds judged without the others"] if judged < windows else []

@@ -64,7 +64,7 @@ def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedDat
     instruments = config.instruments.for_symbols(panel.symbols)
     tell(data_notes(panel, dataset.hygiene, (), config.env, instruments), LOG)
     if settings.bars == "training":
-        panel = panel.slice_bars(0, config.walk_forward.folds(panel.num_bars)[0].train.stop)
+        panel = panel.slice_bars(0, config.walk_forward.folds_in(panel)[0].train.stop)
     features = compute_features(panel, config.features.enabled)
     check_folds(settings, panel.num_bars, features.lookback_bars)
     stated = statements_of(config.data)

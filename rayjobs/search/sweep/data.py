@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from data.checks.hygiene import HygieneReport
 from data.features import compute_features
-from evaluation.windows.search_windows import SearchWindows, search_windows
+from evaluation.windows.search_windows import SearchWindows, search_windows_in
 from rayjobs.monitoring.result_tables import print_table
 from rayjobs.search.sweep.config import SweepConfig
 from rayjobs.study.fold import Study, lookback_bars, training_windows
@@ -38,7 +38,7 @@ def load_sweep(config: SweepConfig) -> SweepData:
         If the bars cannot be used, or leave no validation fold before the holdout.
     """
     full, hygiene, _ = load_study(config.train)
-    windows = search_windows(config.train.walk_forward, full.panel.num_bars, config.search.holdout_bars)
+    windows = search_windows_in(config.train.walk_forward, full.panel, config.search.holdout_bars)
     panel = full.panel.slice_bars(0, windows.holdout_start)
     sealed = replace(
         full,

@@ -118,8 +118,9 @@ def shown_bars(config: TrainConfig, folds: Sequence[Fold]) -> slice:
     if config.scoring.in_sample:
         fraction = 1.0
     before = [fold.train.stop - int((fold.train.stop - fold.train.start) * fraction) for fold in folds]
+    before += [fold.validation.start for fold in folds if fold.validation is not None]
     scored = scored_bars(folds)
-    return slice(min(scored.start, *before) if fraction else scored.start, scored.stop)
+    return slice(min(scored.start, *before) if config.validates or fraction else scored.start, scored.stop)
 
 
 def chosen_bars(study: Study, folds: Sequence[Fold], *, of_search: bool) -> slice:
@@ -127,8 +128,9 @@ def chosen_bars(study: Study, folds: Sequence[Fold], *, of_search: bool) -> slic
     scored = scored_bars(folds)
     if not of_search:
         return scored
-    first = study.config.walk_forward.folds(study.panel.num_bars)[0].test.start
-    return slice(min(first, scored.start), scored.stop)
+    first = study.config.walk_forward.folds_in(study.panel)[0]
+    chosen_on = first.test if first.validation is None else first.validation
+    return slice(min(chosen_on.start, scored.start), scored.stop)
 
 
 @contextmanager

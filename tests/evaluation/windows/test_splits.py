@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evaluation.windows.splits import CombinatorialPurged, WalkForward, calendar_months
+from evaluation.windows.splits import CombinatorialPurged, WalkForward
 
 
 def as_lists(splits):
@@ -71,32 +71,6 @@ def test_walk_forward_agrees_with_skfolio(train, test, horizon, embargo, anchore
         train_size=train, test_size=test, purged_size=horizon + embargo, expand_train=anchored
     )
     assert as_lists(ours.split(num_bars)) == as_lists(theirs.split(np.zeros((num_bars, 1))))
-
-
-def test_windows_can_be_counted_in_sessions_of_unequal_length():
-    session = np.array([10, 10, 11, 11, 11, 12, 13, 13, 13])
-    folds = WalkForward(2, 1, embargo_bars=1).folds_of_periods(session)
-    assert [(f.train, f.test) for f in folds] == [
-        (slice(0, 4), slice(5, 6)),  # sessions 10 and 11 less one bar, then session 12
-        (slice(2, 5), slice(6, 9)),  # sessions 11 and 12 less one bar, then session 13
-    ]
-
-
-def test_windows_can_be_counted_in_calendar_months():
-    bars = np.arange("2024-01-01", "2024-05-01", dtype="datetime64[D]").astype("datetime64[ns]")
-    folds = WalkForward(2, 1, anchored=True).folds_of_periods(calendar_months(bars))
-    # January has 31 days, February 29, March 31, April 30.
-    assert [(f.train, f.test) for f in folds] == [
-        (slice(0, 60), slice(60, 91)),
-        (slice(0, 91), slice(91, 121)),
-    ]
-
-
-def test_periods_that_decrease_or_are_swallowed_by_the_gap_are_refused():
-    with pytest.raises(ValueError, match="never decreases"):
-        WalkForward(1, 1).folds_of_periods(np.array([2, 1]))
-    with pytest.raises(ValueError, match="swallows"):
-        WalkForward(1, 1, embargo_bars=2).folds_of_periods(np.array([1, 1, 2, 2]))
 
 
 def test_purging_removes_exactly_the_overlapping_labels_around_a_test_block():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data.schema import Panel
 from data.sources import describe, load
-from evaluation.windows.search_windows import search_windows
+from evaluation.windows.search_windows import search_windows_in
 from evaluation.windows.splits import WalkForward
 from policies.exported_policy import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
@@ -59,7 +59,7 @@ def test_the_test_windows_of_a_bundled_experiment_were_never_seen_and_its_traini
 )
 def test_the_winner_of_a_sweep_has_seen_its_validation_bars_and_none_of_its_holdout(experiment, holdout):
     study = study_of(config_of(f"+experiment={experiment}"))
-    windows = search_windows(study.config.walk_forward, study.panel.num_bars, holdout)
+    windows = search_windows_in(study.config.walk_forward, study.panel, holdout)
     study = replace(study, selection=tuple(fold.test for fold in windows.folds))
     for fold in windows.holdout_folds:
         assert (exposure(study, fold) == UNSEEN).all()
