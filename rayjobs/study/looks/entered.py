@@ -114,13 +114,21 @@ def shown_bars(config: TrainConfig, folds: Sequence[Fold]) -> slice:
 
     Who chooses by a score in sample or on validation bars, and is then judged on them, has looked at them.
     """
-    fraction = 0.0 if config.script is not None else config.trainer.validation_fraction
-    if config.scoring.in_sample:
-        fraction = 1.0
-    before = [fold.train.stop - int((fold.train.stop - fold.train.start) * fraction) for fold in folds]
-    before += [fold.validation.start for fold in folds if fold.validation is not None]
     scored = scored_bars(folds)
-    return slice(min(scored.start, *before) if config.validates or fraction else scored.start, scored.stop)
+    if config.scoring.in_sample:
+        first = [fold.train.start for fold in folds]
+    elif config.validates:
+        first = [_first_validated(config, fold) for fold in folds]
+    else:
+        return scored
+    return slice(min(scored.start, *first), scored.stop)
+
+
+def _first_validated(config: TrainConfig, fold: Fold) -> int:
+    if fold.validation is not None:
+        return fold.validation.start
+    length = fold.train.stop - fold.train.start
+    return fold.train.stop - int(length * config.trainer.validation_fraction)
 
 
 def chosen_bars(study: Study, folds: Sequence[Fold], *, of_search: bool) -> slice:
