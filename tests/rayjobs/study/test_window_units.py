@@ -55,7 +55,7 @@ def test_keys_that_do_not_fit_the_unit_are_refused_in_one_sentence(overrides, me
 
 
 def test_a_checkpoint_is_chosen_on_the_named_window_and_the_training_bars_are_all_trained_on():
-    config = build_train_config(compose("train", [*DATES, VALIDATION]))
+    config = build_train_config(compose("train", [*DATES, VALIDATION, "scoring.in_sample=false"]))
     fold = Fold(index=0, train=slice(0, 8_000), validation=slice(8_100, 12_000), test=slice(12_100, 14_000))
     training, validation = training_windows(config, fold, first_bar=336)
     assert (training.stop_bar, validation.start_bar, validation.stop_bar) == (8_000, 8_100, 12_000)
