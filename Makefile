@@ -16,7 +16,7 @@ RUN := $(VENV)/bin/python
 # One torch/BLAS thread per process; Ray starts the processes.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup quickstart test test-ray test-all check bench lock clean
+.PHONY: help setup quickstart test test-runs test-ray test-all check bench lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,6 +34,9 @@ quickstart: $(STAMP)  ## train on real crypto bars, score walk-forward, write a 
 
 test: $(STAMP)  ## the fast tests, a process per CPU (no network, no Ray runtime)
 	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
+
+test-runs: $(STAMP)  ## the tests that train, score or audit whole small runs, a process per CPU (no Ray runtime)
+	$(RUN) -m pytest -n auto --dist loadfile -m "runs and not slow and not ray and not gpu" $(ARGS)
 
 test-ray: $(STAMP)  ## the tests that start a Ray runtime
 	$(RUN) -m pytest -m "ray and not slow and not gpu" $(ARGS)

@@ -14,6 +14,8 @@ from small_run import make_run
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
 
+pytestmark = pytest.mark.runs
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:

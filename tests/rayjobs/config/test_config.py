@@ -30,6 +30,16 @@ TRAIN_GROUPS = ("data", "features", "instruments", "env", "costs", "context", "r
 CHOICES = {group: sorted(path.stem for path in FILES if path.parent == Path(group)) for group in TRAIN_GROUPS}
 
 
+ASKED = {
+    "data=files": ("data.path=bars.csv",),
+    "walk_forward=dates": (
+        "walk_forward.train=[2018-01-01,2018-12-31]",
+        "walk_forward.test=[2019-01-01,2019-03-31]",
+    ),
+}
+"""Choice -> the keys that only a user can fill."""
+
+
 @lru_cache
 def composed(*overrides: str) -> dict[str, Any]:
     """`conf/train.yaml` with overrides, composed once; copy before changing it."""
@@ -60,7 +70,7 @@ def test_every_experiment_builds_names_its_own_runs_and_has_folds_that_fit_its_d
 def test_every_choice_of_every_group_builds(turn):
     # One choice of each group at a time: turn 0 takes all first ones, turn 1 all second ones, ...
     overrides = [f"{group}={choices[turn % len(choices)]}" for group, choices in CHOICES.items()]
-    values = composed(*overrides, *(["data.path=bars.csv"] if "data=files" in overrides else []))
+    values = composed(*overrides, *(key for choice in overrides for key in ASKED.get(choice, ())))
     config = build_train_config(values)
     assert config.env.action.scheme == values["env"]["action"]["scheme"]
     assert config.policy.core == values["policy"]["core"]

@@ -16,6 +16,8 @@ from policies.exported_policy import TrainedPolicy, _hash
 from rayjobs.audit import main
 from rayjobs.config.exit_codes import ExitCode
 
+pytestmark = pytest.mark.runs
+
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory) -> Path:

@@ -24,6 +24,8 @@ from rayjobs.replay.derived_again import REPRODUCTION
 from rayjobs.replay.finished_run import open_run
 from rayjobs.study.config import build_train_config
 
+pytestmark = pytest.mark.runs
+
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory) -> Path:

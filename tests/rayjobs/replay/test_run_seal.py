@@ -26,6 +26,8 @@ from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.train import train
 from rayjobs.training.checkpoints import BEST, CheckpointFolder
 
+pytestmark = pytest.mark.runs
+
 
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory) -> Path:

@@ -12,6 +12,8 @@ from small_run import make_run
 from rayjobs.audit import main
 from rayjobs.config.exit_codes import ExitCode
 
+pytestmark = pytest.mark.runs
+
 LIMITS = ("risk=guarded", "env=weights", "env.action.rebalance_band=0.3", "risk.max_gross_exposure=0.5")
 
 

@@ -17,7 +17,7 @@ from policies.exported_policy import TrainedPolicy, _hash
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
 
-pytestmark = pytest.mark.usefixtures("leak_check_aside")
+pytestmark = [pytest.mark.runs, pytest.mark.usefixtures("leak_check_aside")]
 BASE = (
     "+experiment=crypto_portfolio", "data.symbols=[BTC,ETH]", "data.start_utc=2018-02-01", "data.stop_utc=2018-04-12",
     "walk_forward.train_bars=1200", "walk_forward.test_bars=800", "env.episode.bars=48", "policy.core_units=4",

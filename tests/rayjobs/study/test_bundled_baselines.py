@@ -16,6 +16,8 @@ from policies.baselines import SCRIPTED
 from rayjobs.config.compose import compose
 from rayjobs.study.config import build_train_config
 
+pytestmark = pytest.mark.runs
+
 EXPERIMENTS = ("crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise")
 ENVS = ("portfolio", "contracts", "direction_size", "weights", "triple_barrier")
 

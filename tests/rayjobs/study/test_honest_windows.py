@@ -20,6 +20,8 @@ from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, TrainConfig, build_train_config
 from rayjobs.study.fold import Study, training_windows, with_origin
 
+pytestmark = pytest.mark.runs
+
 EXPERIMENTS = ("crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise")
 LOOKBACK_BARS = 400
 """At least that of every bundled feature set."""

@@ -19,6 +19,8 @@ from rayjobs.study import leak_check as leak_audit
 from rayjobs.study.leak_check import leak_report, short_fold
 from rayjobs.study.load import load_study
 
+pytestmark = pytest.mark.runs
+
 FEW_BARS = (
     "data.stop_utc=2017-11-20", "walk_forward.train_bars=1500", "walk_forward.test_bars=400",
     "features.specs.return_336=null", "features.specs.volatility_336=null",

@@ -16,7 +16,7 @@ from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import least_costs
 from rayjobs.study.load import load_study
 
-pytestmark = pytest.mark.usefixtures("leak_check_aside")
+pytestmark = [pytest.mark.runs, pytest.mark.usefixtures("leak_check_aside")]
 PLAIN = (
     "policy=momentum_sign",
     "env.episode.bars=48",

@@ -14,6 +14,8 @@ from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.lowered_settings import _contracts, _delisted_shorts, _funding, lowered_criteria
 
+pytestmark = pytest.mark.runs
+
 
 def config(*overrides: str):
     return build_train_config({k: v for k, v in compose("train", overrides).items() if k in TRAIN_KEYS})

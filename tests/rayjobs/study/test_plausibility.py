@@ -14,7 +14,7 @@ from data.synthetic import make_market
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
 
-pytestmark = pytest.mark.usefixtures("leak_check_aside")
+pytestmark = [pytest.mark.runs, pytest.mark.usefixtures("leak_check_aside")]
 LAW = noise()
 FUTURE = next_return(make_market(LAW).panel)
 BELIEVED = "gate.max_plausible_sharpe=1000"  # so that the delay alone decides

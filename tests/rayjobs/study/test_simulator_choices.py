@@ -18,6 +18,8 @@ from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import fold_market, training_windows
 from rayjobs.study.load import load_study
 
+pytestmark = pytest.mark.runs
+
 GROUPS = ("env", "costs", "risk", "reward", "context", "instruments")
 SHORT = (
     "data.stop_utc=2017-12-15",

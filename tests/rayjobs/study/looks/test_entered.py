@@ -25,6 +25,8 @@ from rayjobs.study.fold import Study
 from rayjobs.study.looks.entered import code_version, identity, trained_look
 from rayjobs.study.looks.on_disk import note_look
 
+pytestmark = pytest.mark.runs
+
 START, STOP = 400, 1000
 SMALL = ("data=noise", "data.num_bars=1200", "data.num_assets=2")
 

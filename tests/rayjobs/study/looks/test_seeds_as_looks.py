@@ -6,11 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from sealed_run import make_sealed_run
 
 from rayjobs.audit import main as audit
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main as evaluate
+
+pytestmark = pytest.mark.runs
 
 
 def kinds(run: Path) -> dict[str, int]:
