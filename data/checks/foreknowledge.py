@@ -81,8 +81,8 @@ def foreknown_values(
     Parameters
     ----------
     least_bars_ahead : leads below it are not looked at.
-    causal : they are computed from bars that are asked themselves, so that they are asked as they are, and of their own
-        symbol alone.
+    causal : they are computed from bars that are asked themselves, so that they are asked as they are, of their own
+        symbol alone, and of single bars from the fourth on.
     """
     asked = _Asked(panel, least_bars_ahead=least_bars_ahead, in_pairs=not causal)
     return tuple(
@@ -98,15 +98,14 @@ class _Asked:
 
     def __init__(self, panel: Panel, *, least_bars_ahead: int, in_pairs: bool = True) -> None:
         self.panel, self.least_bars_ahead, self.in_pairs = panel, least_bars_ahead, in_pairs
-        returns = log_returns(panel)
-        unforeseen = unforeseen_returns(returns)
-        self.followers = Followers.of(returns, unforeseen, panel.symbols)
+        unforeseen = unforeseen_returns(log_returns(panel))
+        self.followers = Followers.of(unforeseen, panel.symbols)
         self.others: Followers | None = None
         if in_pairs and panel.num_assets > MOST_SYMBOLS:
             ranked = RankedSeries.of(unforeseen)
             means = [ranked.mean_of_others(a) for a in range(panel.num_assets)]
             mean = np.concatenate([np.where(one.known > 0.0, one.values, np.nan) for one in means], axis=1)
-            self.others = Followers.of(mean, mean, [OTHERS] * panel.num_assets)
+            self.others = Followers.of(mean, [OTHERS] * panel.num_assets)
 
     def suspects(self, name: str, forms: Mapping[str, FloatArray]) -> Sequence[Foreknown]:
         """Of one input, by the first question that it fails."""
@@ -114,7 +113,8 @@ class _Asked:
         if not parts:
             return []
         panel, first = self.panel, self.least_bars_ahead
-        near = ((form, bars) for form in forms for bars in range(first, MAX_BARS_AHEAD + 1))
+        leads = range(first, MAX_BARS_AHEAD + 1) if self.in_pairs else ()
+        near = ((form, bars) for form in forms for bars in leads)
         answers = (
             *(
                 lambda form=form, bars=bars: suspected(

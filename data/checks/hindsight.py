@@ -59,24 +59,24 @@ class Followers:
 
     Attributes
     ----------
-    unforeseen : (T, B), of `unforeseen_returns`, 0 where unknown. returns : (T, B) ranks of the returns as they are.
-    known : (T, B) 1.0 or 0.0. names : of each.
+    unforeseen : (T, B), of `unforeseen_returns`, 0 where unknown. known : (T, B) 1.0 or 0.0. names : of each.
     """
 
     unforeseen: FloatArray
-    returns: FloatArray
     known: FloatArray
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, returns_TB: FloatArray, unforeseen_TB: FloatArray, names: Sequence[str]) -> Followers:
-        ranked = RankedSeries.of(returns_TB)
+    def of(cls, unforeseen_TB: FloatArray, names: Sequence[str]) -> Followers:
         return cls(
             unforeseen=np.nan_to_num(unforeseen_TB),
-            returns=ranked.values,
             known=np.isfinite(unforeseen_TB).astype(np.float64),
             names=tuple(names),
         )
+
+    def centred(self, parts: Sequence[slice]) -> FloatArray:
+        """(T, B) `unforeseen` less its mean in each part."""
+        return _centred(self.unforeseen, self.known, parts)
 
 
 class _Told(NamedTuple):
@@ -140,64 +140,61 @@ def _by_bars(
     known = np.flatnonzero(ranks.known.any(axis=1))
     if not len(known):
         return
-    parts = [part for part in np.array_split(np.arange(known[0], known[-1] + 1), NUM_PARTS) if len(part)]
-    shortest = min(len(part) for part in parts)
+    cuts = np.linspace(known[0], known[-1] + 1, NUM_PARTS + 1).astype(np.int64).tolist()
+    parts = [slice(start, stop) for start, stop in zip(cuts, cuts[1:])]
+    shortest = min(part.stop - part.start for part in parts)
     if shortest < MIN_BARS:
         return
+    theirs, begun = followers.centred(parts), (np.cumsum(ranks.known, axis=0) > 0.0).astype(np.float64)
     for bars in BARS_TOGETHER:
         if bars > max(LONGEST_SHARE * shortest, 1.0):
             break
         before = _sum_of(ranks.values, first, bars)
-        each = [_Part.of(before[part], ranks.known[part], followers, part) for part in parts]
-        correlation, t = _Part.all_of(each)
-        t_parts = np.stack([_Part.all_of([one])[1] for one in each])
+        ours, floor = _centred(before, begun, parts), _floor(before, bars, finer)[:, None]
+        every = slice(parts[0].start, parts[-1].stop)
+        t, correlation = _t_of(ours, begun, theirs, followers.known, every)
+        likely = (np.abs(t) >= LEAST_T) & (np.abs(correlation) >= floor)
+        spread = _spread_together(before, followers) if t.shape[0] > 1 else np.inf
+        whole, mean = float(np.trace(t)) / spread, float(np.diag(correlation).mean())
+        likely_together = abs(whole) >= LEAST_T and abs(mean) >= float(floor.mean())
+        if not likely.any() and not likely_together:
+            continue
+        t_parts = np.stack([_t_of(ours, begun, theirs, followers.known, part)[0] for part in parts])
+        bias_A = np.sqrt(len(parts)) * np.mean([_bias(ours[part]) for part in parts], axis=0)
         steady = np.min(np.sign(t) * t_parts, axis=0) >= LEAST_T_OF_A_PART
-        # (A, 1) what a level that wanders with the prices must be expected to show, by Stambaugh's bias.
-        bias = np.sqrt(len(parts)) * np.mean([one.bias for one in each], axis=0)[:, None]
-        floor = _floor(before, bars, finer)[:, None]
-        enough = (np.abs(t) >= LEAST_T + bias) & (np.abs(correlation) >= floor) & steady
-        for a, b in np.argwhere(enough):
+        for a, b in np.argwhere(likely & steady & (np.abs(t) >= LEAST_T + bias_A[:, None])):
             if in_pairs or a == b:
                 yield _Told(int(a), int(b), float(t[a, b]), float(correlation[a, b]), bars)
-        if t.shape[0] > 1:
-            spread = _spread_together(before, followers)
-            whole, mean = float(np.trace(t)) / spread, float(np.diag(correlation).mean())
-            of_parts = np.sign(whole) * np.trace(t_parts, axis1=1, axis2=2) / spread
-            sure = abs(whole) >= LEAST_T + float(bias.sum()) / spread
-            if sure and abs(mean) >= float(floor.mean()) and of_parts.min() >= LEAST_T_OF_A_PART:
-                yield _Told(-1, -1, whole, mean, bars)
+        of_parts = np.sign(whole) * np.trace(t_parts, axis1=1, axis2=2) / spread
+        sure = abs(whole) >= LEAST_T + float(bias_A.sum()) / spread
+        if likely_together and sure and of_parts.min() >= LEAST_T_OF_A_PART:
+            yield _Told(-1, -1, whole, mean, bars)
 
 
-class _Part(NamedTuple):
-    """Sums over the bars of a part: (A, B) products and weights, (A, B) squares of either; (A,) bias of t."""
+def _t_of(
+    ours: FloatArray, begun: FloatArray, theirs: FloatArray, known: FloatArray, bars: slice
+) -> tuple[FloatArray, FloatArray]:
+    """(A, B) t and correlation of centred inputs with centred returns over some of the bars."""
+    x, y, x_known, y_known = (each[bars] for each in (ours, theirs, begun, known))
+    squares = (x**2).T @ y_known * (x_known.T @ y**2)
+    correlation = x.T @ y / np.sqrt(np.maximum(squares, 1e-12))
+    return correlation * np.sqrt(x_known.T @ y_known), correlation
 
-    product: FloatArray
-    weight: FloatArray
-    own: FloatArray
-    other: FloatArray
-    bias: FloatArray
 
-    @classmethod
-    def of(
-        cls, before: FloatArray, known: FloatArray, followers: Followers, part: NDArray[np.int64]
-    ) -> _Part:
-        begun = (np.cumsum(known, axis=0) > 0.0).astype(np.float64)
-        follows = followers.known[part]
-        ours = (before - before.sum(axis=0) / np.maximum(begun.sum(axis=0), 1.0)) * begun
-        theirs = followers.unforeseen[part]
-        theirs = (theirs - theirs.sum(axis=0) / np.maximum(follows.sum(axis=0), 1.0)) * follows
-        power = np.maximum((ours**2).sum(axis=0), 1e-12)
-        changes = (np.diff(ours, axis=0) ** 2).sum(axis=0) / (2.0 * power)  # 1 - autocorrelation
-        bias = np.minimum(UNIT_ROOT_BIAS, STAMBAUGH / np.sqrt(np.maximum(len(part) * changes, 1e-12)))
-        squares = ((ours**2).T @ follows, begun.T @ theirs**2)
-        return cls(ours.T @ theirs, begun.T @ follows, *squares, bias)
+def _bias(ours: FloatArray) -> FloatArray:
+    """(A,) size of t that a level which wanders with the prices must be expected to show in one part."""
+    changes = (np.diff(ours, axis=0) ** 2).sum(axis=0) / np.maximum(2.0 * (ours**2).sum(axis=0), 1e-12)
+    return np.minimum(UNIT_ROOT_BIAS, STAMBAUGH / np.sqrt(np.maximum(len(ours) * changes, 1e-12)))
 
-    @staticmethod
-    def all_of(parts: Sequence[_Part]) -> tuple[FloatArray, FloatArray]:
-        """(A, B) correlation and t of the bars of several parts."""
-        product, weight, own, other = (np.sum(each, axis=0) for each in list(zip(*parts))[:4])
-        correlation = product / np.sqrt(np.maximum(own * other, 1e-12))
-        return correlation, correlation * np.sqrt(weight)
+
+def _centred(values: FloatArray, known: FloatArray, parts: Sequence[slice]) -> FloatArray:
+    """(T, A) values less their mean in each part, 0 where unknown and outside of the parts."""
+    out = np.zeros(values.shape)
+    for part in parts:
+        here = known[part]
+        mean = (values[part] * here).sum(axis=0) / np.maximum(here.sum(axis=0), 1.0)
+        out[part] = (values[part] - mean) * here
+    return out
 
 
 def _spread_together(before: FloatArray, followers: Followers) -> float:

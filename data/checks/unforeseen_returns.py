@@ -17,6 +17,8 @@ from data.schema import Panel
 
 OWN_BARS = (1, 2, 5, 10, 20, 50, 100, 200)
 """Bars before, over which a symbol's own returns are summed."""
+LEVEL_BARS = (5, 20, 100)
+"""Bars before, from whose mean level the last one's distance is taken: what returns to its mean falls from above it."""
 OTHERS_BARS = (1, 2, 5, 20)
 """The same for the mean of the other symbols."""
 LONGEST_SHARE = 0.1
@@ -38,6 +40,10 @@ def unforeseen_returns(returns_TA: FloatArray) -> FloatArray:
     for a in range(returns_TA.shape[1]):
         rank, known = standardised_ranks(returns_TA[:, a])
         past = [_sum_before(ranked.values[:, a], bars) for bars in OWN_BARS if bars <= most]
+        level = np.cumsum(ranked.values[:, a])
+        for bars in LEVEL_BARS:
+            if bars <= most:
+                past.append(_sum_before(ranked.values[:, a], len(level)) - _sum_before(level, bars) / bars)
         if returns_TA.shape[1] > 1:
             others = ranked.mean_of_others(a).values[:, 0]
             past += [_sum_before(others, bars) for bars in OTHERS_BARS if bars <= most]
