@@ -1,26 +1,22 @@
-"""Symbols whose bars show another symbol's return some bars ahead: a series dated by what it is about, not by release.
+"""Symbols whose bars or columns show another symbol's return some bars ahead: dated by what they are about.
 
 Between neighbouring bars real markets lead one another (a close in New York and the next one in Tokyo, a large stock
 and an illiquid one), and `checks.clock_shift` warns of clocks that disagree. Two bars on and further no honest series
 does, by more than a fifth and twice what the two have in common at once.
 
-Axes: T time, A asset.
+Axes: T time, A asset, K leads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
-from scipy import fft
 
 from data.array_types import FloatArray
-from data.checks.foreknowledge import (
-    MAX_T,
-    NUM_PARTS,
-    Foreknown,
-    furthest_lead,
-    log_returns,
-    standardised_ranks,
-)
+from data.checks.foreknown import MAX_T, NUM_PARTS, Foreknown, furthest_lead
+from data.checks.lead_correlations import RankedSeries, lead_correlations, student_t
+from data.checks.unforeseen_returns import log_returns
 from data.known_columns import CLOSE
 from data.schema import Panel
 
@@ -29,6 +25,8 @@ LEAST_CORRELATION = 0.2
 """Of the ranks, in each part."""
 BARS_OF_A_PART = 1 << 16
 """The first so many bars of each part are compared."""
+BARS_OF_AN_INPUT = 1 << 13
+"""The same for other inputs than closes, which are many: a correlation of a fifth shows in far fewer."""
 MOST_SYMBOLS = 24
 """Symbols that are compared pair by pair; of more, each with the mean of all others."""
 OTHERS = "the other symbols"
@@ -36,63 +34,69 @@ OTHERS = "the other symbols"
 
 def leading_symbols(panel: Panel) -> tuple[Foreknown, ...]:
     """Pairs of symbols of which one's return ranks the other's some bars later, in each of four parts of the bars."""
+    return leading_inputs(CLOSE, {"the change": log_returns(panel)}, panel, bars_of_a_part=BARS_OF_A_PART)
+
+
+def leading_inputs(
+    name: str, forms: Mapping[str, FloatArray], panel: Panel, *, bars_of_a_part: int = BARS_OF_AN_INPUT
+) -> tuple[Foreknown, ...]:
+    """The same for what one symbol's (T, A) input says of another's return; the first form that says anything."""
     if panel.num_assets < 2:
         return ()
     returns = log_returns(panel)
-    parts = [part[:BARS_OF_A_PART] for part in np.array_split(np.arange(1, panel.num_bars), NUM_PARTS)]
+    parts = [part[:bars_of_a_part] for part in np.array_split(np.arange(1, panel.num_bars), NUM_PARTS)]
     furthest = furthest_lead(len(part) for part in parts)
     if furthest < LEAST_BARS_AHEAD:
         return ()
-    weakest = np.min([_excess(returns[part], furthest) for part in parts], axis=0)  # (K, A, A or 1)
-    names = panel.symbols if weakest.shape[2] > 1 else (OTHERS,)
+    for form, values in forms.items():
+        weakest: FloatArray | float = np.inf
+        for part in parts:
+            weakest = np.minimum(weakest, _excess(values[part], returns[part], furthest))
+            if not np.max(weakest) > MAX_T:
+                break
+        else:
+            return _found(name, form, panel, np.asarray(weakest))
+    return ()
+
+
+def _found(name: str, form: str, panel: Panel, weakest_KAB: FloatArray) -> tuple[Foreknown, ...]:
+    """A finding for each pair with a lead at which t is beyond 10 in every part."""
+    names = panel.symbols if weakest_KAB.shape[2] > 1 else (OTHERS,)
     found = []
     for leader, symbol in enumerate(panel.symbols):
         for follower, other in enumerate(names):
-            lead = int(weakest[:, leader, follower].argmax())
-            if weakest[lead, leader, follower] > MAX_T:
+            lead = int(weakest_KAB[:, leader, follower].argmax())
+            if weakest_KAB[lead, leader, follower] > MAX_T:
                 found.append(
                     Foreknown(
-                        column=CLOSE,
+                        column=name,
                         symbol=f"{symbol} against {other}",
-                        form="the change",
-                        weakest_t=float(weakest[lead, leader, follower]),
+                        form=form,
+                        weakest_t=float(weakest_KAB[lead, leader, follower]),
                         bars_ahead=lead + LEAST_BARS_AHEAD,
                     )
                 )
     return tuple(found)
 
 
-def _excess(returns_TA: FloatArray, furthest: int) -> FloatArray:
-    """(K, A, A or 1) |t| of a symbol's return with another's K + 2 bars later; 0 where it is too weak to be meant.
+def _excess(values_NA: FloatArray, returns_NA: FloatArray, furthest: int) -> FloatArray:
+    """(K, A, A or 1) |t| of a symbol's input with another's return K + 2 bars later; 0 where that is weak.
 
-    All leads at once, by the convolution theorem. More than `MOST_SYMBOLS` are compared with the mean of the others.
+    More than `MOST_SYMBOLS` are compared with the mean of the others.
     """
-    ranks, known = (
-        np.stack(each, axis=1).astype(np.float64) for each in zip(*map(standardised_ranks, returns_TA.T))
-    )
-    size, num_symbols = fft.next_fast_len(len(ranks) + furthest), ranks.shape[1]
-    in_pairs = num_symbols <= MOST_SYMBOLS
-    spectrum, known_spectrum = (fft.rfft(values, size, axis=0) for values in (ranks, known))
-    out = np.zeros((furthest + 1 - LEAST_BARS_AHEAD, num_symbols, num_symbols if in_pairs else 1))
-    for a in range(num_symbols):
-        later, later_known, spread = spectrum, known_spectrum, np.ones(num_symbols)
-        if not in_pairs:
-            others = np.delete(np.arange(num_symbols), a)
-            count = known[:, others].sum(axis=1, keepdims=True)
-            mean = ranks[:, others].sum(axis=1, keepdims=True) / np.maximum(count, 1.0)
-            later, later_known = (
-                fft.rfft(values, size, axis=0) for values in (mean, (count > 0.0).astype(np.float64))
-            )
-            spread = np.maximum(mean.std(axis=0), 1e-12)
-        products, count = (
-            fft.irfft(np.conj(first[:, [a]]) * second, size, axis=0)[: furthest + 1]
-            for first, second in ((spectrum, later), (known_spectrum, later_known))
-        )
-        count = np.maximum(np.rint(count), 1.0)
-        correlation = np.abs(np.clip(products / count / spread, -1.0, 1.0))
-        ahead, count = correlation[LEAST_BARS_AHEAD:], count[LEAST_BARS_AHEAD:]
-        t = ahead * np.sqrt(np.maximum(count - 2.0, 0.0) / np.maximum(1.0 - ahead**2, 1e-12))
-        out[:, a] = np.where(ahead > np.maximum(LEAST_CORRELATION, 2.0 * correlation[0]), t, 0.0)
-        if in_pairs:
-            out[:, a, a] = 0.0
-    return out
+    leaders, followers = RankedSeries.of(values_NA), RankedSeries.of(returns_NA)
+    num_symbols = values_NA.shape[1]
+    if num_symbols <= MOST_SYMBOLS:
+        correlation, count = lead_correlations(leaders, followers, furthest)
+        itself = np.arange(num_symbols)
+        correlation[:, itself, itself] = 0.0
+    else:
+        each = [
+            lead_correlations(leaders.at(a), followers.mean_of_others(a), furthest)
+            for a in range(num_symbols)
+        ]
+        correlation, count = (np.concatenate(parts, axis=1) for parts in zip(*each))
+    size = np.abs(correlation)
+    ahead = size[LEAST_BARS_AHEAD:]
+    meant = ahead > np.maximum(LEAST_CORRELATION, 2.0 * size[0])
+    return np.where(meant, student_t(ahead, count[LEAST_BARS_AHEAD:]), 0.0)

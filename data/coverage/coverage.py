@@ -26,7 +26,7 @@ from data.coverage.price_sketch import (
     Marks,
     bar_shapes,
     common_returns,
-    copied_stretch,
+    copied_stretches,
     correlation,
     instant_marks,
     move_as_one,
@@ -176,8 +176,7 @@ class Coverage:
         found = np.zeros(panel.close.shape, dtype=np.bool_)
         for asset, shapes in enumerate(shapes_A):
             for one in self.symbols:
-                stretch = copied_stretch(shapes, one.shapes)
-                if stretch is not None:
+                for stretch in copied_stretches(shapes, one.shapes):
                     found[stretch, asset] = True
         return found
 

@@ -42,6 +42,10 @@ MOVED_SHARE = 0.2
 """Share of a stretch's shapes that are in a sketch, from which its bars are those of the sketch at other dates."""
 TIMES_CHANCE = 4.0
 """Times that what is known again must be above what repeats by chance, where it does not lie as far apart as there."""
+LONGEST_GAP = 20.0
+"""Medians of the gaps between what is known again, beyond which a stretch ends."""
+LEAST_GROUP = 3
+"""What is known again in a stretch, below which it is chance."""
 SAME_CORRELATION = 0.98
 """Correlation, of either sign, from which two series are one: 1/p, a power of p, two funds of one index."""
 
@@ -119,30 +123,45 @@ def sketched(shapes: NDArray[np.int64]) -> dict[int, int]:
     return {int(key): int(at) for key, at in zip(hashes[kept][:SKETCH_SIZE], places[kept][:SKETCH_SIZE])}
 
 
-def copied_stretch(shapes: NDArray[np.int64], sketch: Mapping[int, int]) -> slice | None:
-    """From the first to the last bar whose shape (N,) is in a sketch, if they are copies of its bars; None if not.
+def copied_stretches(shapes: NDArray[np.int64], sketch: Mapping[int, int]) -> list[slice]:
+    """Stretches of bars whose shapes (N,) are in a sketch, if they are copies of its bars; none if not.
 
     They are when enough lie as far apart as in the sketch. Pieces that were laid anew do not: then shapes must repeat
     themselves so seldom that to be known again by chance is out of the question.
     """
     hashes = np.array(list(sketch), dtype=np.int64)
     if len(hashes) < MIN_SHAPES:
-        return None
+        return []
     # A sketch that is not full is of few bars: then all of their shapes are in it.
     limit = hashes.max() if len(hashes) == SKETCH_SIZE else np.iinfo(np.int64).max
     asked = np.flatnonzero((shapes >= 0) & (shapes <= limit))
     known = asked[np.isin(shapes[asked], hashes)]
     if len(known) < MIN_SHAPES:
-        return None
+        return []
     offset = known - np.array([sketch[int(key)] for key in shapes[known]], dtype=np.int64)
     values, counts = np.unique(offset, return_counts=True)
     in_step = known[offset == values[counts.argmax()]]
     repeats = 1.0 - len(np.unique(shapes[asked])) / len(asked)
     for candidates, share in ((known, max(MOVED_SHARE, TIMES_CHANCE * repeats)), (in_step, MOVED_SHARE)):
-        inside = np.count_nonzero((asked >= candidates[0]) & (asked <= candidates[-1]))
-        if len(candidates) >= MIN_SHAPES and len(candidates) >= share * inside:
-            return slice(int(candidates[0]), int(candidates[-1]) + 1)
-    return None
+        groups = dense_groups(candidates)
+        inside = sum(np.count_nonzero((asked >= group[0]) & (asked <= group[-1])) for group in groups)
+        number = sum(map(len, groups))
+        if number >= MIN_SHAPES and number >= share * inside:
+            return [slice(int(group[0]), int(group[-1]) + 1) for group in groups]
+    return []
+
+
+def dense_groups(places: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Places (K,), sorted, cut where none is for long, without groups of a few: one known again by chance far away.
+
+    Of places drawn at random a gap of `LONGEST_GAP` medians is one in a million.
+    """
+    if not len(places):
+        return []
+    gaps = np.diff(places)
+    typical = float(np.median(gaps)) if len(gaps) else 1.0
+    groups = np.split(places, np.flatnonzero(gaps > LONGEST_GAP * max(typical, 1.0)) + 1)
+    return [group for group in groups if len(group) >= LEAST_GROUP]
 
 
 def instant_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_seconds: int) -> Marks:

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from math import log
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.coverage.coverage import BoolArray, Coverage, bar_closes
+from data.coverage.noisy_pieces import noisy_pieces
 from data.coverage.price_sketch import (
     MIN_AGREEMENT,
     MIN_COMMON_RETURNS,
@@ -19,6 +21,7 @@ from data.coverage.price_sketch import (
     TIMES_CHANCE,
     TOLERANCE,
     Marks,
+    dense_groups,
     returns_agree,
     session_marks,
 )
@@ -52,8 +55,9 @@ def shifted_copies(coverage: Coverage, panel: Panel) -> BoolArray:
             if days is not None:
                 by = np.timedelta64(days, "D")
                 found |= (opens < one.last_utc + by) & (closes > one.first_utc + by)
-            first, last = laid_anew(one.session_marks, at) or (1, 0)
-            found |= (panel.session >= first) & (panel.session <= last)
+            pieces = laid_anew(one.session_marks, at) or _stretches(noisy_pieces(one.session_marks, marks))
+            for first, last in pieces:
+                found |= (panel.session >= first) & (panel.session <= last)
     return found
 
 
@@ -95,26 +99,36 @@ def shift_between(seen: Marks, given: Marks, places: Places | None = None) -> in
     return None
 
 
-def laid_anew(seen: Marks, places: Places) -> tuple[int, int] | None:
-    """First and last given session of returns that were seen, in whatever order; None where they are not copies.
+def laid_anew(seen: Marks, places: Places) -> list[tuple[int, int]]:
+    """First and last given session of each stretch whose returns were seen, in whatever order; none if no copies.
 
-    At least `MIN_NOISY_RETURNS` different returns must have been seen, `MOVED_SHARE` of those between the first and the
-    last, and `TIMES_CHANCE` times as many as if each were a little larger or smaller, or as repeat themselves.
+    At least `MIN_NOISY_RETURNS` different returns must have been seen, `MOVED_SHARE` of those in the stretches, and
+    `TIMES_CHANCE` times as many as if each were a little larger or smaller, or as repeat themselves.
     """
     pairs = _pairs(seen)
     ours = {(b - a, round(log(seen[b] / seen[a]), DECIMALS)) for a, b in pairs}
     asked = {key: at for key, at in places.items() if key[1] != 0.0}
     known = [key for key in asked if key in ours]
     if len(known) < MIN_NOISY_RETURNS:
-        return None
+        return []
     beside = [sum((gap, round(value + by, DECIMALS)) in ours for gap, value in asked) for by in BESIDE]
     repeats = sum(len(at) - 1 for at in asked.values()) / sum(len(at) for at in asked.values())
-    first = min(at[0] for at in (asked[key] for key in known))
-    last = max(at[-1] + key[0] for key, at in ((key, asked[key]) for key in known))
-    inside = sum(first <= session <= last for at in asked.values() for session in at)
+    ends = {session for key in known for start in asked[key] for session in (start, start + key[0])}
+    stretches = _stretches(np.array(sorted(ends), dtype=np.int64))
+
+    def within(session: int) -> bool:
+        return any(first <= session <= last for first, last in stretches)
+
+    inside = sum(within(session) for at in asked.values() for session in at)
+    number = sum(any(map(within, asked[key])) for key in known)
     chance = max(float(np.mean(beside)), repeats * inside)
-    enough = len(known) >= max(MOVED_SHARE * inside, TIMES_CHANCE * chance)
-    return (first, last) if enough else None
+    enough = number >= max(MIN_NOISY_RETURNS, MOVED_SHARE * inside, TIMES_CHANCE * chance)
+    return stretches if enough else []
+
+
+def _stretches(sessions: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """First and last session of each dense group."""
+    return [(int(group[0]), int(group[-1])) for group in dense_groups(sessions)]
 
 
 def noisy_shift_between(seen: Marks, given: Marks) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.checks.foreknowledge import Foreknown
+from data.checks.foreknown import Foreknown
 from envs.checks.leaks import LeakReport
 from evaluation.gate.plausibility import DelayLoss
 from evaluation.ledger.looks import Looks

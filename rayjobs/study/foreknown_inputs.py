@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from data.checks.foreknowledge import Foreknown, foreknown_values
+from data.array_types import FloatArray
+from data.checks.foreknowledge import foreknown_values, foreknown_wicks
+from data.checks.foreknown import Foreknown
 from data.checks.leading_symbols import leading_symbols
-from data.features.outputs import feature_outputs
+from data.features.outputs import FeatureOutputs, feature_outputs
 from data.known_columns import CLOSE, statements_of
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
@@ -20,8 +23,8 @@ BEYOND_A_DELAY = 2
 
 
 def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
-    """Suspects among what the policy reads: columns, volume, features of the user's own, and the other symbols' closes;
-    stated ones left out.
+    """Suspects among what the policy reads: columns, volume, high, low and open, features, and the other symbols'
+    closes; stated ones left out.
 
     Leads of two bars and more: a score that hangs on the next bar's return shows when its input is a bar late
     (`scoring.delayed_inputs`), one that hangs on next week's does not. A feature that looks dates up in a table of
@@ -37,11 +40,14 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
     read = {name: values for name, values in panel.exogenous.items() if any_own or name in handed_on}
     if any_own or any(spec.name == "relative_volume" for spec in specs):
         read["volume"] = panel.volume
+    reads_wicks = any_own or any(spec.name == "atr" for spec in specs)
     led = () if CLOSE in stated else leading_symbols(panel)
     return (
         *led,
         *foreknown_values(panel, read, stated, least_bars_ahead=BEYOND_A_DELAY),
+        *(foreknown_wicks(panel, stated) if reads_wicks else ()),
         *foreknown_features(study, least_bars_ahead=BEYOND_A_DELAY),
+        *_foreknown_built_in(study),
     )
 
 
@@ -49,20 +55,41 @@ def foreknown_features(study: Study, *, least_bars_ahead: int = 1) -> tuple[Fore
     """Suspects among the features of the user's own."""
     if is_synthetic(study.config):
         return ()
+    own = [group for group in feature_outputs(study.panel, study.config.features.enabled) if group.own]
+    found = foreknown_values(
+        study.panel,
+        _values_of(study, own),
+        statements_of(study.config.data),
+        least_bars_ahead=least_bars_ahead,
+    )
+    return tuple(replace(one, kind="feature") for one in found)
+
+
+def _foreknown_built_in(study: Study) -> tuple[Foreknown, ...]:
+    """Suspects among the built-in features of symbols; what hands columns on is asked as columns."""
+    groups = feature_outputs(study.panel, study.config.features.enabled)
+    built_in = [group for group in groups if group.kind == "asset" and not (group.own or group.columns)]
+    found = foreknown_values(
+        study.panel,
+        _values_of(study, built_in),
+        statements_of(study.config.data),
+        least_bars_ahead=BEYOND_A_DELAY,
+        causal=True,
+    )
+    return tuple(replace(one, kind="feature") for one in found)
+
+
+def _values_of(study: Study, groups: Sequence[FeatureOutputs]) -> dict[str, FloatArray]:
+    """The outputs (T, A) of features by name; a clock's is the same for every symbol."""
     values = {}
-    for group in feature_outputs(study.panel, study.config.features.enabled):
+    for group in groups:
         for name, place in zip(group.names, group.places):
-            if not group.own:
-                continue
             if group.kind == "asset":
                 of_feature = study.features.asset[:, :, place]
             else:
                 of_feature = np.repeat(study.features.clock[:, place, None], study.panel.num_assets, axis=1)
             values[name] = of_feature.astype(np.float64)
-    found = foreknown_values(
-        study.panel, values, statements_of(study.config.data), least_bars_ahead=least_bars_ahead
-    )
-    return tuple(replace(one, kind="feature") for one in found)
+    return values
 
 
 def warn_of_features(study: Study) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.checks.foreknowledge import Foreknown, suspected
+from data.checks.foreknown import Foreknown
+from data.checks.later_returns import suspected
 from data.coverage.coverage import Coverage
 from data.features import FeatureSet, compute_features
 from data.known_columns import statements_of
