@@ -53,7 +53,7 @@ class AuditReport:
     kept: tuple[str, ...] = ()
 
     def onto(self, earlier: Mapping[str, Any]) -> AuditReport:
-        """This audit laid onto an earlier one of the same subject: parts that were not looked at now stay as found then.
+        """This audit laid onto an earlier one: parts that were not looked at now stay as they were found then.
 
         Parameters
         ----------

@@ -38,6 +38,8 @@ from evaluation.ledger.records import (
 )
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.ledger.store import Chain, Event, Head, LedgerUnusable, Store, shown
+from evaluation.ledger.trained_weights import EVENT as WEIGHTS
+from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.statistics.metrics import as_returns, sharpe_ratio, total_return
 
 __all__ = ["Head", "HoldoutOpenedError", "Ledger", "LedgerState", "LedgerUnusable", "LookEntry", "TrialCount"]
@@ -228,6 +230,17 @@ class Ledger:
         """
         with self._store.writing() as connection:
             self._store.append(connection, "seal", {"run": run, "root": root})
+
+    def note_weights(self, note: WeightsNote, entry: LookEntry, run: str) -> None:
+        """Write what a training tells of its weights, before they can be read from any file.
+
+        Parameters
+        ----------
+        entry : of the job's look; its seed is the training's own. run : id of the run that trains.
+        """
+        facts = note.facts(run=run, training=look_key(replace(entry, seed=note.seed)))
+        with self._store.writing() as connection:
+            self._store.append(connection, WEIGHTS, facts)
 
     def seals(self, run: str) -> list[str]:
         """The roots that were sealed for a run, in the order of sealing; none for one that never ended."""

@@ -160,11 +160,13 @@ class Counted:
     ----------
     rivals_TN : (T, N) returns on the very bars that are judged, the judged ones first.
     other_seeds : seed -> (T,) returns there of the same configuration, trained with this seed by another job.
+    doubts : why the judged weights may not be what the configuration gives (`trained_weights.doubts`).
     """
 
     looks: Looks
     rivals_TN: FloatArray
     other_seeds: Mapping[int, FloatArray] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 def count_looks(

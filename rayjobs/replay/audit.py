@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -291,10 +292,10 @@ def write_audit(report: AuditReport, directory: Path) -> list[Path]:
     An audit of some parts takes nothing from the report of an earlier one: what it did not look at stays, dated.
     """
     json_path, text_path = directory / "audit_report.json", directory / "audit_report.md"
-    try:
+    with suppress(
+        OSError, ValueError, TypeError, AttributeError, KeyError
+    ):  # there is none, or none to be read
         report = report.onto(json.loads(json_path.read_text()))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError):
-        pass  # there is none, or none that can be read
     write_json(json_path, report.to_dict())
     write_atomically(text_path, report.markdown())
     return [text_path, json_path]

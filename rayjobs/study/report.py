@@ -73,6 +73,7 @@ def write_run(
         summary["looks"] = evidence.looks.to_json()
     evidence = completed(study, result, evidence)
     reservations = _reservations(study, result, started.values.get("evaluation"))
+    reservations = (*reservations, *evidence.doubted_weights)
     lowered = (*lowered_criteria(study.config), *lowered_charges(study, result), *reservations)
     verdict = judge(study.config.gate, GateEvidence.of(result, evidence), lowered=lowered)
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]

@@ -18,6 +18,7 @@ from evaluation.ledger.ledger import Ledger, LedgerState, merged_looks, record_h
 from evaluation.ledger.looks import Counted, Looks, count_looks, looks_at, overlaps, same_trainings
 from evaluation.ledger.records import FloatArray, Look, Record
 from evaluation.ledger.return_sketch import Sketch
+from evaluation.ledger.trained_weights import doubts
 from rayjobs.study.looks.on_disk import RunOnDisk, runs_below
 
 
@@ -33,6 +34,7 @@ class JudgedBars:
     run : id of the run that is judged.
     trained_by : id of the run whose trainings are judged: the same one, or the one that is scored again on its own
         bars; "" where neither.
+    weights_of : id of the run that trained the policies, on whatever bars they are judged; "" where nobody did.
     """
 
     panel: Panel
@@ -41,6 +43,7 @@ class JudgedBars:
     roots: tuple[Path, ...]
     run: str
     trained_by: str = ""
+    weights_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +124,9 @@ def count_at(
     )
     contents = known.returns([look.returns for look in siblings.values()])
     other_seeds = {s: contents[look.returns] for s, look in siblings.items() if look.returns in contents}
-    return replace(counted, other_seeds=other_seeds)
+    events = [event for state in known.states for event in state.chain.events]
+    found_wrong = doubts(events, judged.weights_of) if judged.weights_of else ()
+    return replace(counted, other_seeds=other_seeds, doubts=found_wrong)
 
 
 def _without_own_seeds(looks: Sequence[Look], run: str) -> list[Look]:
