@@ -196,7 +196,12 @@ def test_a_policy_that_was_planted_into_a_copy_of_a_run_is_named_in_every_verdic
 
 
 def test_a_run_that_was_stopped_and_goes_on_is_not_doubted(tmp_path):
-    overrides = [*SHORT, "walk_forward.only_fold=1", "trainer.checkpoint_every=1", f"run.directory={tmp_path}"]
+    overrides = [
+        *SHORT,
+        "walk_forward.only_fold=1",
+        "trainer.checkpoint_every=1",
+        f"run.directory={tmp_path}",
+    ]
     with pytest.raises(JobFailed), pytest.MonkeyPatch.context() as patch:
         stop_after_training(patch)
         train(compose("train", overrides))
