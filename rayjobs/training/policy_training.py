@@ -105,7 +105,7 @@ def training_env_of(config: PortfolioEnvConfig) -> Callable[..., PortfolioVector
 
 
 def market_of_windows(market: Market, windows: Sequence[Window]) -> Market:
-    """The market until its training windows end: an env or a reward of one's own finds no later bar in it."""
+    """The market until its training windows end, a copy: an env or a reward of one's own finds no later bar in it."""
     return market.until(max(window.stop_bar for window in windows))
 
 
@@ -338,11 +338,15 @@ class PolicyTraining:
 
 
 def build_algorithm(spec: TrainingSpec) -> PortfolioPPO:
-    """RLlib's algorithm for a training, at its start."""
+    """RLlib's algorithm for a training, at its start.
+
+    What is trained on is cut off once and lies in the object store, for all samplers of a node.
+    """
     register_env(PORTFOLIO_ENV, make_training_env)
+    market = ray.put(market_of_windows(ray.get(spec.market), spec.training_windows))
     return spec.ppo.rllib_config(
         env=PORTFOLIO_ENV,
-        env_config={"market": [spec.market], "env": spec.env, "windows": spec.training_windows},
+        env_config={"market": [market], "env": spec.env, "windows": spec.training_windows},
         layout=spec.contract.layout,
         network=spec.contract.network,
         seed=spec.seed,
