@@ -22,6 +22,10 @@ from rayjobs.study.least_costs import SATURDAY_SHARE, saturday_share
 
 TOLERANCE = 0.01
 """Part of the least borrow that may be missing from what was charged: splits, and marks that are carried on."""
+INTEREST = 0.05
+"""Per year, on cash that is borrowed for longs: about what large brokers asked in 2024."""
+INTEREST_SHARE = 0.1
+"""Share of the gain from which on interest that was not charged is no by-product."""
 NAMED = 3
 """Symbols that are named one by one."""
 
@@ -94,7 +98,7 @@ def lacking_financing(study: Study, recordings: Sequence[Recording]) -> list[str
     """Phrases on positions that were held for less than the least, symbol by symbol and in all."""
     held = holdings(study, recordings)
     found = [*_few(_borrow_by_symbol(study, held)), *_few(_funding_by_symbol(study, held))]
-    return found or _borrow_in_all(held, recordings)
+    return [*(found or _borrow_in_all(held, recordings)), *_borrowed_cash(study, recordings)]
 
 
 def _borrow_by_symbol(study: Study, held: Sequence[Holding]) -> list[str]:
@@ -145,6 +149,29 @@ def _borrow_in_all(held: Sequence[Holding], recordings: Sequence[Recording]) -> 
     if paid >= owed * (1.0 - TOLERANCE):
         return []
     return [f"shorts were charged {paid:,.2f} to borrow instead of at least {owed:,.2f}"]
+
+
+def _borrowed_cash(study: Study, recordings: Sequence[Recording]) -> list[str]:
+    """Longs beyond the equity, for which the simulator charges no interest, where it would be much of the gain.
+
+    What is sold short pays for longs; futures and perpetuals are bought on margin and borrow nothing.
+    """
+    kinds = [CATALOGUE[study.config.instruments.kind_of(symbol)] for symbol in study.panel.symbols]
+    paid_in_full = np.array([kind.multiplier == 1.0 and not kind.funding_hours > 0.0 for kind in kinds])
+    years = elapsed_years(study.panel)
+    interest, gain, most = 0.0, 0.0, 0.0
+    for one in recordings:
+        net = one.exposure[:-1, paid_in_full[np.asarray(one.symbols)]].sum(axis=1)
+        beyond = np.maximum(net - 1.0, 0.0)
+        interest += float((beyond * one.equity[1:-1] * years[one.bar[1:]]).sum()) * INTEREST
+        gain += float(one.equity[-1] - one.equity[0])
+        most = max(most, float(beyond.max(initial=0.0)))
+    if not gain > 0.0 or interest <= INTEREST_SHARE * gain:
+        return []
+    return [
+        f"longs of up to {1.0 + most:.0%} of the equity paid no interest on what they borrowed; at {INTEREST:.0%} a "
+        f"year it is {interest / gain:.0%} of the gain"
+    ]
 
 
 def _paid(costs: NDArray[np.float64]) -> float:

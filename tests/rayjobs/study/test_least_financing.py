@@ -16,7 +16,7 @@ from policies.baselines import ScheduledPolicy
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.fold import Study, fold_market
-from rayjobs.study.least_financing import holdings, lacking_financing
+from rayjobs.study.least_financing import _borrowed_cash, holdings, lacking_financing
 from rayjobs.study.load import load_study
 
 SPOT, PERPETUAL, FUTURE, STOCK = (
@@ -139,3 +139,37 @@ def test_shorts_that_were_charged_less_than_the_rates_say_are_found_in_the_recor
         one.costs[:, COST_NAMES.index("borrow")] *= 0.5
     (found,) = lacking_financing(study, recordings)
     assert found.startswith("shorts were charged")
+
+
+@pytest.mark.parametrize(
+    ("kind", "net", "share"),
+    [
+        # 1.5 of the equity is borrowed for half a year at 5 %: 3.75 of a gain of 10.
+        ("crypto_spot", 2.5, "longs of up to 250% of the equity paid no interest on what they borrowed; at 5% a year "
+         "it is 38% of the gain"),
+        ("crypto_spot", 1.0, None),
+        ("crypto_spot", 1.2, None),  # half of one of ten
+        ("crypto_perpetual", 2.5, None),
+        ("MES", 2.5, None),
+    ],
+)  # fmt: skip
+def test_longs_on_borrowed_cash_are_named_where_interest_is_much_of_the_gain(kind, net, share):
+    num = 1000
+    study = SimpleNamespace(
+        config=SimpleNamespace(instruments=SimpleNamespace(kind_of=lambda symbol: kind)),
+        panel=SimpleNamespace(symbols=("A", "B"), bar_utc=hours_of(num)),
+    )
+    recording = SimpleNamespace(
+        symbols=np.array([0, 1]),
+        bar=np.arange(num + 1),
+        equity=np.append(np.full(num + 1, 100.0), 110.0),
+        exposure=np.tile([net + 0.5, -0.5], (num + 1, 1)),
+    )
+    assert _borrowed_cash(study, [recording]) == ([] if share is None else [share])
+
+
+def hours_of(num: int) -> np.ndarray:
+    """Labels of bars that fill half a year."""
+    half_a_year = 365.25 * 86400 / 2
+    seconds = (np.arange(num + 1) * half_a_year / num).astype(np.int64)
+    return np.datetime64("2024-01-01", "ns") + seconds.astype("timedelta64[s]")
