@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from data.coverage.coverage import Coverage
 from evaluation.files import plain
@@ -34,6 +34,7 @@ from evaluation.ledger.records import (
     TrialCount,
     packed,
     packed_instants,
+    unpacked_instants,
     unpacked_returns,
 )
 from evaluation.ledger.return_sketch import Sketch
@@ -282,6 +283,11 @@ class Ledger:
         """Sketches of returns by their hash."""
         found = self._store.contents([digest for digest in hashes if digest])
         return {digest: Sketch.from_bytes(content) for digest, content in found.items()}
+
+    def instants(self, hashes: Sequence[str]) -> dict[str, NDArray[np.datetime64]]:
+        """Labels of bars by their hash."""
+        found = self._store.contents([digest for digest in hashes if digest])
+        return {digest: unpacked_instants(content) for digest, content in found.items()}
 
     def returns(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
         """Returns by their hash, to the bit."""

@@ -77,6 +77,15 @@ def doubts(events: Sequence[Event], run: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def policies(events: Iterable[Event]) -> dict[str, frozenset[str]]:
+    """Key of a look -> hashes of the policies that its trainings told of."""
+    found: dict[str, set[str]] = {}
+    for event in events:
+        if event.what == EVENT and event.facts.get("kind") == "policy":
+            found.setdefault(str(event.facts.get("training")), set()).add(str(event.facts.get("digest")))
+    return {key: frozenset(hashes) for key, hashes in found.items()}
+
+
 def _place(note: Mapping[str, Any]) -> tuple[Any, Any]:
     return note.get("seed"), note.get("fold")
 

@@ -99,7 +99,8 @@ class LedgerAsOf:
     def __init__(self, ledger: Ledger, events: int, others: Sequence[Ledger] = ()) -> None:
         self._ledger, self._events, self._others = ledger, events, others
         self.place = ledger.place
-        self.coverages, self.sketches, self.returns = ledger.coverages, ledger.sketches, ledger.returns
+        self.coverages, self.sketches = ledger.coverages, ledger.sketches
+        self.instants, self.returns = ledger.instants, ledger.returns
 
     def state(self) -> LedgerState:
         """The events up to that moment."""

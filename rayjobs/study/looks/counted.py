@@ -11,14 +11,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.coverage.coverage import Coverage
 from data.schema import Panel
 from data.sources import SourceConfig, describe
 from evaluation.ledger.ledger import Ledger, LedgerState, merged_looks, record_hashes
-from evaluation.ledger.looks import Counted, Looks, count_looks, looks_at, overlaps, same_trainings
+from evaluation.ledger.looks import (
+    Counted,
+    Looks,
+    count_looks,
+    looks_at,
+    overlaps,
+    returns_in_common,
+    same_trainings,
+)
 from evaluation.ledger.records import FloatArray, Look, Record
 from evaluation.ledger.return_sketch import Sketch
-from evaluation.ledger.trained_weights import doubts
+from evaluation.ledger.trained_weights import doubts, policies
 from rayjobs.study.looks.on_disk import RunOnDisk, runs_below
 
 
@@ -77,6 +88,9 @@ class _Known:
     def sketches(self, hashes: Sequence[str]) -> dict[str, Sketch]:
         return {name: s for one in self.ledgers for name, s in one.sketches(hashes).items()}
 
+    def instants(self, hashes: Sequence[str]) -> dict[str, NDArray[np.datetime64]]:
+        return {name: i for one in self.ledgers for name, i in one.instants(hashes).items()}
+
     def returns(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
         return {name: r for one in self.ledgers for name, r in one.returns(hashes).items()}
 
@@ -118,13 +132,12 @@ def count_at(
     if lacking and not notes:
         notes = [_lacks(known, lacking, missing)]
     returns, instants = record_hashes(own)
-    siblings = same_trainings(kept, judged.trained_by, instants) if judged.trained_by else {}
+    events = [event for state in known.states for event in state.chain.events]
+    siblings = same_trainings(kept, judged.trained_by, policies(events)) if judged.trained_by else []
     counted = count_looks(
         looks, own, sketches, known.returns, own_returns=returns, own_instants=instants, notes=notes
     )
-    contents = known.returns([look.returns for look in siblings.values()])
-    other_seeds = {s: contents[look.returns] for s, look in siblings.items() if look.returns in contents}
-    events = [event for state in known.states for event in state.chain.events]
+    other_seeds = returns_in_common(siblings, own, known.instants, known.returns)
     found_wrong = doubts(events, judged.weights_of) if judged.weights_of else ()
     return replace(counted, other_seeds=other_seeds, doubts=found_wrong)
 
