@@ -195,6 +195,14 @@ def test_a_policy_that_was_planted_into_a_copy_of_a_run_is_named_in_every_verdic
     assert {strayed, before} <= set(json.loads(scored.read_text())["lowered"])
 
 
+def test_a_losing_seed_is_not_forgotten_on_other_windows(tmp_path):
+    job(tmp_path, *SHORT, "trainer.num_seeds=2")
+    # The first fold is trained on the same bars, whatever is scored after it.
+    alone = job(tmp_path, *SHORT, "walk_forward.test_bars=500")
+    assert "worst of 2 seeds (seed 1 by another job)" in criterion(alone, "all_seeds_positive")["reason"]
+    assert audit([f"run={alone}", "checks=[reproduction]"]) is ExitCode.DONE
+
+
 def test_a_run_that_was_stopped_and_goes_on_is_not_doubted(tmp_path):
     overrides = [
         *SHORT,
