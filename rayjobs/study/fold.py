@@ -73,11 +73,13 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOutcome:
-    """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script."""
+    """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script; ``patched``
+    what code of one's own had replaced in the process (`rayjobs.study.patched_code`)."""
 
     result: FoldResult
     iterations: tuple[dict[str, Any], ...]
     policy: Path | None
+    patched: tuple[str, ...] = ()
 
 
 def run_fold(

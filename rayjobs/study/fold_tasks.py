@@ -33,6 +33,7 @@ from rayjobs.storage.mirror import StorageMirror
 from rayjobs.storage.run_directory import original
 from rayjobs.storage.uri import fetch, uri_of
 from rayjobs.study.fold import FoldOutcome, Study, run_fold
+from rayjobs.study.patched_code import patched_names, takes_own_code
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
@@ -101,7 +102,8 @@ def fold_task(study: Study, fold: Fold, directory: Path, board: Any, noted: bool
             while not ray.get(board.tell.remote(note)):
                 time.sleep(ASK_SECONDS)
 
-        return _run_through_losses(study, fold, directory, report, tell_weights if noted else None)
+        outcome = _run_through_losses(study, fold, directory, report, tell_weights if noted else None)
+        return replace(outcome, patched=tuple(patched_names()) if takes_own_code(study.config) else ())
 
 
 def _mirror(study: Study, directory: Path) -> StorageMirror | None:

@@ -13,11 +13,14 @@ import builtins
 import dataclasses
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
+
+from data.own_objects import OWN_NAME
+from rayjobs.study.config import TrainConfig
 
 PACKAGES = ("data", "envs", "evaluation", "policies", "rayjobs")
 _SOURCE = Path(__file__).resolve().parents[2]
@@ -32,13 +35,25 @@ NAMED = 3
 """Functions that the phrase names."""
 
 
-def patched_phrase() -> list[str]:
-    """A phrase on what was replaced; empty where nothing was."""
-    found = patched_names()
+def takes_own_code(config: TrainConfig) -> bool:
+    """Whether modules of one's own are imported where the folds of this job are trained and scored."""
+    named = [*(spec.name for spec in config.features.enabled), config.env.factory, config.env.reward.function]
+    source = type(config.data).__module__.partition(".")[0]
+    return source not in PACKAGES or any(name is not None and OWN_NAME.fullmatch(name) for name in named)
+
+
+def patched_phrase(elsewhere: Iterable[str] = ()) -> list[str]:
+    """A phrase on what was replaced; empty where nothing was.
+
+    Parameters
+    ----------
+    elsewhere : names that were found in other processes of the job.
+    """
+    found = list(dict.fromkeys([*patched_names(), *elsewhere]))
     if not found:
         return []
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return [f"parts of Rayfold are not those of its files in this process: {', '.join(found[:NAMED])}{more}"]
+    return [f"parts of Rayfold are not those of its files: {', '.join(found[:NAMED])}{more}"]
 
 
 def patched_names() -> list[str]:

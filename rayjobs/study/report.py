@@ -78,7 +78,7 @@ def write_run(
     lowered = (*lowered_criteria(study.config), *lowered_charges(study, result), *reservations)
     own_code = started.provenance.get("own_code") or {}
     if own_code:
-        lowered = (*lowered, *patched_phrase())
+        lowered = (*lowered, *patched_phrase(name for outcome in outcomes for name in outcome.patched))
     verdict = judge(
         study.config.gate, GateEvidence.of(result, evidence), lowered=lowered, remarks=_remarks(own_code)
     )

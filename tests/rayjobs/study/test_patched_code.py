@@ -7,7 +7,7 @@ import functools
 import json
 
 import pytest
-from small_run import make_run
+from small_run import OVERRIDES, make_run
 
 import evaluation.gate.verdict
 import evaluation.scoring.fold_scoring
@@ -16,7 +16,9 @@ from envs import costs
 from evaluation.ledger.looks import Looks
 from evaluation.scoring.charged_costs import ChargedCost
 from evaluation.scoring.walk_forward import WalkForwardResult
-from rayjobs.study.patched_code import patched_names, patched_phrase
+from rayjobs.config.compose import compose
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.study.patched_code import patched_names, patched_phrase, takes_own_code
 
 OWN = "+features.specs.own={name: 'own_features:DATES', params: {}}"
 
@@ -24,6 +26,23 @@ OWN = "+features.specs.own={name: 'own_features:DATES', params: {}}"
 def test_what_lies_in_the_files_is_not_called_patched():
     assert patched_names() == []
     assert patched_phrase() == []
+    # What a process that scored a fold found counts as well.
+    (phrase,) = patched_phrase(["envs.a", "envs.b", "envs.a", "envs.c", "envs.d"])
+    assert phrase == "parts of Rayfold are not those of its files: envs.a, envs.b, envs.c and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("override", "own"),
+    [
+        ("seed=1", False),
+        (OWN, True),
+        ("env.factory=own_code:TwiceAsLong", True),
+        ("reward.function=own_code:calm", True),
+    ],
+)
+def test_a_job_knows_whether_code_of_ones_own_takes_part(override, own):
+    values = {k: v for k, v in compose("train", [*OVERRIDES, override]).items() if k in TRAIN_KEYS}
+    assert takes_own_code(build_train_config(values)) is own
 
 
 def negative(*_: object, **__: object) -> float:
@@ -100,5 +119,5 @@ def test_a_run_names_code_of_ones_own_in_its_headline_and_what_it_replaced(tmp_p
     monkeypatch.setattr(WalkForwardResult, "net_return", turned)
     patched = make_run(tmp_path / "patched", "policy=momentum_sign", OWN)
     lowered = json.loads((patched / "verdict.json").read_text())["lowered"]
-    phrase = "parts of Rayfold are not those of its files in this process: "
+    phrase = "parts of Rayfold are not those of its files: "
     assert f"{phrase}evaluation.scoring.walk_forward.WalkForwardResult.net_return" in lowered
