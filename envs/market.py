@@ -6,7 +6,7 @@ Axes: T time, S symbol, F feature, C clock feature, K column.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ class Market:
         self.__setstate__({**self.__dict__, "records": records})
 
     def until(self, stop_bar: int) -> Market:
-        """This market without the bars from `stop_bar` on, in the same memory: who is given it cannot look beyond.
+        """This market without the bars from `stop_bar` on, in memory of its own: no array of it leads to a later bar.
 
         Parameters
         ----------
@@ -86,14 +86,16 @@ class Market:
         """
         if not 1 <= stop_bar <= self.num_bars:
             raise ValueError(f"stop_bar is {stop_bar}; the market has {self.num_bars} bars")
+        if stop_bar == self.num_bars:
+            return self
+        own = {name: getattr(self, name)[:stop_bar].copy() for name in ("calendar", "bar_utc")}
+        records = self.records
+        assert records is not None
         cut = object.__new__(Market)
-        per_bar = {name: getattr(self, name)[:stop_bar] for name in (*PER_BAR, "calendar", "bar_utc")}
-        cut.__dict__.update(self.__dict__ | per_bar)
+        cut.__setstate__({**self.__dict__, **own, "records": records[:stop_bar].copy()})
         return cut
 
     def __getstate__(self) -> dict[str, Any]:
-        if self.records is None:  # cut short by `until`: only what is left travels
-            return replace(self).__getstate__()
         rest = {name: value for name, value in self.__dict__.items() if name not in PER_BAR}
         return {**rest, "records": self.records}
 

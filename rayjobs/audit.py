@@ -100,7 +100,7 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
 
 
 def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
-    """Derive what a finished run recorded again, compare, and write audit_report.json and audit_report.md there."""
+    """Derive what a finished run recorded again, compare, and write the report there (`write_audit`)."""
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
     from rayjobs.replay.audit import examine, write_audit

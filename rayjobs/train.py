@@ -64,7 +64,7 @@ def train(values: dict[str, Any]) -> ExitCode:
         require_room(study)
         with trained_look(study, values, folds, run.path, ledger) as look:
             leaks = tell_leaks(study, folds[0])
-            seeds = run_seeds(study, folds, run.path, log)
+            seeds = run_seeds(study, folds, run.path, log, look.note_weights)
             evidence = replace(trial_evidence(study, seeds, look), leak_check=leaks)
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
         verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence, run.started)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,10 @@ import numpy as np
 Outcome = Literal["pass", "fail", "warn", "skip"]
 NOT_DERIVED = "not derived:"
 """Start of the sentence on what is taken as recorded because nothing is left to derive it from."""
+RETRAINING = "retraining"
+"""The part that takes as long as the training, so that a full audit leaves it out, and says so."""
+FOUND_AT = "as found at"
+"""Words before the time of an earlier audit, whose finding is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +36,52 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditReport:
-    """All checks of one audit, in order; `subject` says of what, `left_out` which sections were not looked at."""
+    """All checks of one audit, in order.
+
+    Attributes
+    ----------
+    subject : what was audited. at_utc : when.
+    looked_at, left_out : names of the parts that were looked at, and of those that were not.
+    kept : names of the parts whose checks are those of an earlier audit (`onto`).
+    """
 
     subject: str
     checks: tuple[Check, ...]
+    at_utc: str = ""
+    looked_at: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    def onto(self, earlier: Mapping[str, Any]) -> AuditReport:
+        """This audit laid onto an earlier one: parts that were not looked at now stay as they were found then.
+
+        Parameters
+        ----------
+        earlier : the content of audit_report.json; one that does not say what it looked at is not kept.
+        """
+        known = [str(name) for name in earlier.get("looked_at") or ()]
+        kept = tuple(name for name in self.left_out if name in known)
+        if not kept:
+            return self
+        now = {check.section for check in self.checks} | set(self.looked_at)
+        then = f" ({FOUND_AT} {earlier.get('at_utc')})"
+        rows = [row for row in earlier["checks"] if row["section"] not in now]
+        checks = [
+            Check(
+                section=row["section"],
+                name=row["check"],
+                outcome=row["outcome"],
+                detail=row["detail"] + ("" if FOUND_AT in row["detail"] else then),
+            )
+            for row in rows
+        ]
+        return replace(
+            self,
+            checks=(*checks, *self.checks),
+            looked_at=tuple(dict.fromkeys([*known, *self.looked_at])),
+            left_out=tuple(name for name in self.left_out if name not in known),
+            kept=kept,
+        )
 
     @property
     def passed(self) -> bool:
@@ -57,16 +103,20 @@ class AuditReport:
         tail = f"{passed}, {count['warn']} warnings, {count['skip']} skipped"
         if self.left_out:
             tail += f"; not looked at: {', '.join(self.left_out)}"
+        if self.kept:
+            tail += f"; as an earlier audit found them: {', '.join(self.kept)}"
         open_ones = [c.name for c in self.checks if c.detail.startswith(NOT_DERIVED)]
+        # What was not looked at may be wrong: the first words must not say more than the checks do.
+        part = [name for name in self.left_out if name != RETRAINING]
+        alone = f"Of the run only {', '.join(self.looked_at)} was looked at: nothing" if part else "Nothing"
         if self.passed and open_ones:
-            found = f"Nothing wrong was found in what could be derived again: {tail}"
+            found = f"{alone} wrong was found in what could be derived again: {tail}"
             return f"{found}; not derived: {', '.join(open_ones)}."
         if self.passed:
-            return f"Nothing wrong was found: {tail}."
+            return f"{alone} wrong was found: {tail}."
         first = self.failed[0]
-        return (
-            f"{len(self.failed)} checks failed, first {first.section}, {first.name}: {first.detail} ({tail}.)"
-        )
+        checks = "1 check" if len(self.failed) == 1 else f"{len(self.failed)} checks"
+        return f"{checks} failed, first {first.section}, {first.name}: {first.detail} ({tail}.)"
 
     def to_dict(self) -> dict[str, Any]:
         """The content of audit_report.json."""
@@ -74,7 +124,15 @@ class AuditReport:
             {"section": c.section, "check": c.name, "outcome": c.outcome, "detail": c.detail}
             for c in self.checks
         ]
-        return {"subject": self.subject, "pass": self.passed, "headline": self.headline, "checks": rows}
+        return {
+            "subject": self.subject,
+            "at_utc": self.at_utc,
+            "pass": self.passed,
+            "headline": self.headline,
+            "looked_at": list(self.looked_at),
+            "left_out": list(self.left_out),
+            "checks": rows,
+        }
 
     def markdown(self) -> str:
         """The content of audit_report.md."""

@@ -151,7 +151,9 @@ def _seeds(config: GateConfig, evidence: GateEvidence) -> Measured:
         others = sorted(set(evidence.other_jobs_seeds) - set(evidence.seeds))
         subject = f"The net return of the worst of {len(seeds)} seeds"
         if others:
-            subject += f" ({', '.join(map(str, others))} by other jobs)"
+            named = [f"seed {seed}" for seed in others]
+            subject += f" ({' and '.join([', '.join(named[:-1]), named[-1]][len(named) == 1 :])}"
+            subject += " by another job)" if len(named) == 1 else " by other jobs)"
     return measured(worst, 0.0, ">", subject, ".1%")
 
 

@@ -32,7 +32,9 @@ class SupportingEvidence:
     trial_sharpe_variance : variance across trials of the per-bar Sharpe ratio; None when fewer than two trials have
         one, in which case the variance under the hypothesis of no skill, 1 / (T - 1), stands in.
     seeds : seed -> (T,) returns of the same configuration trained with other seeds.
-    other_jobs_seeds : the same, of seeds that other jobs trained, by the ledger.
+    other_jobs_seeds : the same, of seeds that other jobs trained, by the ledger, on the bars in common.
+    doubted_weights : why the weights may not be what the configuration gives, by the ledger
+        (`evaluation.ledger.trained_weights`): an approval names it.
     overfitting : CSCV's probability of loss over the study's trials (`statistics.overfitting.cscv`), padded with
         placebo strategies where there are few (`gate.search_evidence.padded_overfitting`). The probability of backtest
         overfitting as published is near one half for trials of equal skill, however good, so it cannot be a
@@ -54,6 +56,7 @@ class SupportingEvidence:
     trial_sharpe_variance: float | None = None
     seeds: Mapping[int, FloatArray] | None = None
     other_jobs_seeds: Mapping[int, FloatArray] = field(default_factory=dict)
+    doubted_weights: tuple[str, ...] = ()
     overfitting: float | None = None
     overfitting_published: float | None = None
     leak_check: LeakReport | None = None

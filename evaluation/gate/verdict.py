@@ -82,12 +82,19 @@ def refuse_unknown(config: GateConfig) -> None:
             raise ValueError(f"gate.enforced names {name!r}; known criteria are {', '.join(CRITERIA)}")
 
 
-def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...] = ()) -> Verdict:
+def judge(
+    config: GateConfig,
+    evidence: GateEvidence,
+    *,
+    lowered: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
+) -> Verdict:
     """Measure every criterion and decide: passed when every enforced one holds.
 
     Parameters
     ----------
     lowered : what is demanded less of than by the standard gate (`evaluation.gate.standard`): an approval names it.
+    remarks : sentences that end the headline, whatever it says.
     """
     refuse_unknown(config)
     outcomes = tuple(
@@ -105,7 +112,7 @@ def judge(config: GateConfig, evidence: GateEvidence, *, lowered: tuple[str, ...
     else:
         where = " on a made market" if evidence.synthetic else ""
         headline = f"Approved{where}: all {len(enforced)} criteria hold out of sample and net of costs."
-    for note in () if evidence.looks is None else evidence.looks.notes:
+    for note in (*(() if evidence.looks is None else evidence.looks.notes), *remarks):
         headline = headline if note[:-1] in headline else f"{headline} {note}"
     return Verdict(
         passed=not failed,

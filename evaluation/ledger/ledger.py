@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from data.coverage.coverage import Coverage
 from evaluation.files import plain
@@ -34,10 +34,13 @@ from evaluation.ledger.records import (
     TrialCount,
     packed,
     packed_instants,
+    unpacked_instants,
     unpacked_returns,
 )
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.ledger.store import Chain, Event, Head, LedgerUnusable, Store, shown
+from evaluation.ledger.trained_weights import EVENT as WEIGHTS
+from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.statistics.metrics import as_returns, sharpe_ratio, total_return
 
 __all__ = ["Head", "HoldoutOpenedError", "Ledger", "LedgerState", "LedgerUnusable", "LookEntry", "TrialCount"]
@@ -229,6 +232,17 @@ class Ledger:
         with self._store.writing() as connection:
             self._store.append(connection, "seal", {"run": run, "root": root})
 
+    def note_weights(self, note: WeightsNote, entry: LookEntry, run: str) -> None:
+        """Write what a training tells of its weights, before they can be read from any file.
+
+        Parameters
+        ----------
+        entry : of the job's look; its seed is the training's own. run : id of the run that trains.
+        """
+        facts = note.facts(run=run, training=look_key(replace(entry, seed=note.seed)))
+        with self._store.writing() as connection:
+            self._store.append(connection, WEIGHTS, facts)
+
     def seals(self, run: str) -> list[str]:
         """The roots that were sealed for a run, in the order of sealing; none for one that never ended."""
         events = self._store.chain().events
@@ -269,6 +283,11 @@ class Ledger:
         """Sketches of returns by their hash."""
         found = self._store.contents([digest for digest in hashes if digest])
         return {digest: Sketch.from_bytes(content) for digest, content in found.items()}
+
+    def instants(self, hashes: Sequence[str]) -> dict[str, NDArray[np.datetime64]]:
+        """Labels of bars by their hash."""
+        found = self._store.contents([digest for digest in hashes if digest])
+        return {digest: unpacked_instants(content) for digest, content in found.items()}
 
     def returns(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
         """Returns by their hash, to the bit."""

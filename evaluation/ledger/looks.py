@@ -159,12 +159,15 @@ class Counted:
     Attributes
     ----------
     rivals_TN : (T, N) returns on the very bars that are judged, the judged ones first.
-    other_seeds : seed -> (T,) returns there of the same configuration, trained with this seed by another job.
+    other_seeds : seed -> returns of the same configuration, trained with this seed by another job, on the judged bars
+        or those of them that it was scored on.
+    doubts : why the judged weights may not be what the configuration gives (`trained_weights.doubts`).
     """
 
     looks: Looks
     rivals_TN: FloatArray
     other_seeds: Mapping[int, FloatArray] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 def count_looks(
@@ -244,26 +247,60 @@ def _of_longer_looks(windows: NDArray[np.int64]) -> str:
     )
 
 
-def same_trainings(looks: Sequence[Look], run: str, instants: str) -> dict[int, Look]:
-    """Seed -> the latest look at these instants of the configuration that a run trained, by other jobs than this run.
+def same_trainings(
+    looks: Sequence[Look], run: str, weights: Mapping[str, frozenset[str]] | None = None
+) -> list[Look]:
+    """Looks, by other jobs than this run, of the configuration that it trained, with other seeds, in order of entry.
 
-    The code may have changed since: who doubts an old result of a seed trains that seed again.
+    A setting that changes nothing makes another configuration by name, but neither other returns nor other weights. The
+    code may have changed since: who doubts an old result of a seed trains that seed again.
+
+    Parameters
+    ----------
+    weights : key of a look -> hashes of the policies that its trainings gave (`trained_weights.policies`).
     """
     trained = [look for look in looks if look.kind in TRAININGS and look.identity]
     own = [look for look in trained if run in look.runs]
     earned = {look.returns for look in own if look.returns}
-    # A setting that changes nothing makes another identity, but not other returns.
-    identities = {look.identity for look in own} | {x.identity for x in trained if x.returns in earned}
+    given = weights or {}
+    mine = frozenset().union(*(given.get(look.key, ()) for look in own))
+    identities = {look.identity for look in own}
+    identities |= {x.identity for x in trained if x.returns in earned or given.get(x.key, frozenset()) & mine}
     seeds = {look.seed for look in own}
-    return {
-        look.seed: look
+    return [
+        look
         for look in trained
-        if look.identity in identities
-        and look.seed is not None
-        and look.seed not in seeds
-        and look.returns
-        and look.instants == instants
-    }
+        if look.identity in identities and look.seed is not None and look.seed not in seeds and look.returns
+    ]
+
+
+def returns_in_common(
+    looks: Sequence[Look],
+    own: Record,
+    instants: Callable[[Sequence[str]], Mapping[str, NDArray[np.datetime64]]],
+    returns: Callable[[Sequence[str]], Mapping[str, FloatArray]],
+) -> dict[int, FloatArray]:
+    """Seed -> returns of its look on the judged bars, as far as it has them: half of them at least.
+
+    Of several looks the one with the most of these bars counts, the latest of equals.
+
+    Parameters
+    ----------
+    own : what is judged. instants, returns : contents by hash.
+    """
+    if own.bar_utc is None or not looks:
+        return {}
+    judged = own.bar_utc.astype("datetime64[s]")
+    labels, earned = instants([one.instants for one in looks]), returns([one.returns for one in looks])
+    found: dict[int, FloatArray] = {}
+    for look in looks:
+        if look.seed is None or look.instants not in labels or look.returns not in earned:
+            continue
+        common = np.isin(labels[look.instants], judged)
+        enough = max(MIN_SHARED * len(judged), len(found.get(look.seed, ())))
+        if common.sum() >= enough:
+            found[look.seed] = earned[look.returns][common]
+    return found
 
 
 def without_repetitions(looks: Sequence[Look]) -> list[Look]:

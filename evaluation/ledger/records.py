@@ -139,6 +139,12 @@ def packed_instants(bar_utc: NDArray[np.datetime64]) -> bytes:
     return packed(np.diff(bar_utc.astype("datetime64[s]").astype(np.int64), prepend=0))
 
 
+def unpacked_instants(content: bytes) -> NDArray[np.datetime64]:
+    """(N,) labels, datetime64[s], that `packed_instants` was given."""
+    seconds = np.cumsum(np.frombuffer(zlib.decompress(content), dtype=np.int64))
+    return seconds.astype("datetime64[s]")
+
+
 def unpacked_returns(content: bytes) -> FloatArray:
     """(N,) what `packed` was given."""
     return np.frombuffer(zlib.decompress(content), dtype=np.float64)

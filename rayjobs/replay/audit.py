@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from evaluation.audit.trade_records import check_trades
 from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
 from evaluation.audit.windows import check_windows
 from evaluation.files import write_json
+from evaluation.ledger.store import now
 from evaluation.scoring.walk_forward import ordered_folds
 from evaluation.windows.search_windows import search_windows_in
 from evaluation.windows.splits import Fold
@@ -274,13 +276,25 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUT
         if name in checks:
             LOG.info("auditing %s", name)
             found += section()
-    left_out = tuple(name for name in sections if name not in (*checks, "retraining"))
-    return AuditReport(subject=str(run.path), checks=tuple(found), left_out=left_out)
+    return AuditReport(
+        subject=str(run.path),
+        checks=tuple(found),
+        at_utc=now(),
+        looked_at=tuple(name for name in sections if name in checks),
+        left_out=tuple(name for name in sections if name not in checks),
+    )
 
 
 def write_audit(report: AuditReport, directory: Path) -> list[Path]:
-    """Write audit_report.json and audit_report.md into the run directory."""
+    """Write audit_report.json and audit_report.md into the run directory.
+
+    An audit of some parts takes nothing from the report of an earlier one: what it did not look at stays, dated.
+    """
     json_path, text_path = directory / "audit_report.json", directory / "audit_report.md"
+    with suppress(
+        OSError, ValueError, TypeError, AttributeError, KeyError
+    ):  # there is none, or none to be read
+        report = report.onto(json.loads(json_path.read_text()))
     write_json(json_path, report.to_dict())
     write_atomically(text_path, report.markdown())
     return [text_path, json_path]

@@ -34,6 +34,7 @@ from rayjobs.study.report import EVIDENCE_FILE
 
 FROM_LEDGER = (
     "looks", "num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published", "other_jobs_seeds",
+    "doubted_weights",
 )  # fmt: skip
 """Fields of the evidence that other trials decide."""
 
@@ -59,6 +60,12 @@ def as_recorded(recorded: Mapping[str, Any], names: Iterable[str]) -> dict[str, 
     """The named fields as evidence.json has them, where they are plain values."""
     found = {name: recorded.get(name) for name in names}
     looks = found.pop("looks", None)
+    doubted = found.pop("doubted_weights", None)
+    if doubted:
+        return {
+            "doubted_weights": tuple(doubted),
+            **as_recorded(recorded, [*found, *(["looks"] if looks else [])]),
+        }
     if isinstance(looks, Mapping):
         return {"looks": Looks.from_json(looks), **as_recorded(recorded, found)}
     return {
@@ -92,7 +99,8 @@ class LedgerAsOf:
     def __init__(self, ledger: Ledger, events: int, others: Sequence[Ledger] = ()) -> None:
         self._ledger, self._events, self._others = ledger, events, others
         self.place = ledger.place
-        self.coverages, self.sketches, self.returns = ledger.coverages, ledger.sketches, ledger.returns
+        self.coverages, self.sketches = ledger.coverages, ledger.sketches
+        self.instants, self.returns = ledger.instants, ledger.returns
 
     def state(self) -> LedgerState:
         """The events up to that moment."""
@@ -157,7 +165,7 @@ def from_ledger(
     if WINNER_OF in run.provenance:
         return _of_search(run, study, folds, result, ledger, head)
     bars = chosen_bars(study, folds, of_search=False)
-    counted = counted_then(ledger, head, _judged(run, study, bars, trained_by=run), result)
+    counted = counted_then(ledger, head, _judged(run, study, bars, trained_by=run, weights_of=run), result)
     return _derived(counted.looks, counted, result)
 
 
@@ -177,7 +185,12 @@ def of_evaluation(
         return Derived(not_derived=dict.fromkeys(FROM_LEDGER, why), wrong=(why,))
     bars = chosen_bars(study, folds, of_search=same_bars and WINNER_OF in source.provenance)
     judged = _judged(
-        run, study, bars, roots_of(source.path, run.path), trained_by=source if same_bars else None
+        run,
+        study,
+        bars,
+        roots_of(source.path, run.path),
+        trained_by=source if same_bars else None,
+        weights_of=source,
     )
     counted = counted_then(ledger, head, judged, result)
     recorded, looks = deflation(source), counted.looks
@@ -204,7 +217,9 @@ def _as_seen(run: FinishedRun, result: WalkForwardResult, ledger: Ledger) -> tup
 
 
 def _derived(looks: Looks, counted: Counted, result: WalkForwardResult) -> Derived:
-    told = SupportingEvidence(**looks.for_gate(), other_jobs_seeds=counted.other_seeds)
+    told = SupportingEvidence(
+        **looks.for_gate(), other_jobs_seeds=counted.other_seeds, doubted_weights=counted.doubts
+    )
     evidence = with_overfitting(told, result, counted.rivals_TN)
     return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})
 
@@ -216,6 +231,7 @@ def _judged(
     roots: tuple[Path, ...] = (),
     *,
     trained_by: FinishedRun | None = None,
+    weights_of: FinishedRun,
 ) -> JudgedBars:
     return JudgedBars(
         panel=study.panel,
@@ -223,6 +239,7 @@ def _judged(
         bars=bars,
         run=run_id(run.path),
         trained_by="" if trained_by is None else run_id(trained_by.path),
+        weights_of=run_id(weights_of.path),
         roots=(local_directory(study.config.run.directory), *roots),
     )
 
@@ -237,7 +254,7 @@ def _of_search(
 ) -> Derived:
     """The winner of a search was chosen on the validation bars as well, among trials whose returns the ledger holds."""
     bars = slice(chosen_bars(study, folds, of_search=True).start, study.panel.num_bars)
-    counted = counted_then(ledger, head, _judged(run, study, bars), result)
+    counted = counted_then(ledger, head, _judged(run, study, bars, weights_of=run), result)
     name = f"{study.config.run.experiment}/{run.provenance['run_id']}"
     looks = [
         x
@@ -254,5 +271,6 @@ def _of_search(
             **looks_then.for_gate(),
             "overfitting": found.probability_of_loss,  # None: measured against placebo strategies
             "overfitting_published": None,
+            "doubted_weights": counted.doubts,
         }
     )

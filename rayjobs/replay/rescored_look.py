@@ -70,6 +70,7 @@ def rescored_look(
         plan.folds,
         of_search=plan.same_bars and WINNER_OF in run.provenance,
         trained_by=run.path if plan.same_bars else None,
+        weights_of=run.path,
         roots=roots_of(run.path, directory.path),
     ) as look:
         yield look
@@ -90,6 +91,7 @@ def rescored_evidence(
         **looks.for_gate(),
         seeds={seed: chained(plan.study, scored).net_return for seed, scored in seeds.items()},
         other_jobs_seeds=found.other_seeds,
+        doubted_weights=found.doubts,
     )
     return with_overfitting(evidence, result, found.rivals_TN)
 

@@ -40,6 +40,7 @@ def trial_evidence(
         **found.looks.for_gate(),
         seeds={seed: chained(study, outcomes).net_return for seed, outcomes in seeds.items()},
         other_jobs_seeds=found.other_seeds,
+        doubted_weights=found.doubts,
     )
     return with_overfitting(evidence, result, found.rivals_TN)
 

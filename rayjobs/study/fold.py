@@ -27,6 +27,7 @@ from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ObservationLayout
 from envs.rules import context_in_use
+from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.scoring.exposures import Exposure, exposures
 from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import FoldResult
@@ -72,15 +73,21 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOutcome:
-    """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script."""
+    """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script; ``patched``
+    what code of one's own had replaced in the process (`rayjobs.study.patched_code`)."""
 
     result: FoldResult
     iterations: tuple[dict[str, Any], ...]
     policy: Path | None
+    patched: tuple[str, ...] = ()
 
 
 def run_fold(
-    study: Study, fold: Fold, directory: Path, report: Callable[[dict[str, Any]], None]
+    study: Study,
+    fold: Fold,
+    directory: Path,
+    report: Callable[[dict[str, Any]], None],
+    tell_weights: Callable[[WeightsNote], None] | None = None,
 ) -> FoldOutcome:
     """Train on ``fold.train`` and score on ``fold.test``; a scripted policy is scored without any training.
 
@@ -88,6 +95,12 @@ def run_fold(
     ----------
     directory : where this fold's checkpoints go.
     report : called after each training iteration with its row.
+    tell_weights : see `TrainingSpec`.
+
+    Raises
+    ------
+    ValueError
+        If the exported policy was changed between its training and its scoring.
     """
     config = study.config
     market, contract = fold_market(study, fold)
@@ -98,10 +111,15 @@ def run_fold(
         return FoldOutcome(result=result, iterations=(), policy=None)
     contract = with_origin(contract, study, fold, market.first_bar, directory)
     spec = training_spec(config, fold, ray.put(market), contract, directory, label=f"fold {fold.index}")
-    trained = train_policy(spec, report)
+    trained = train_policy(replace(spec, tell_weights=tell_weights), report)
     policy = TrainedPolicy.load(
         trained.policy, layout=contract.layout, feature_hash=study.features.feature_hash
     )
+    if policy.policy_hash != trained.policy_hash:
+        raise ValueError(
+            f"the policy in {trained.policy} is not the one that this training exported there; leave the files of a "
+            "running job alone, and train again"
+        )
     result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
     return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
 

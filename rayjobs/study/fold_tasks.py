@@ -22,6 +22,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.windows.splits import Fold
 from rayjobs.cluster.placement import Demand, Reservation, Room, Waiting
 from rayjobs.monitoring.log_context import log_as
@@ -32,21 +33,41 @@ from rayjobs.storage.mirror import StorageMirror
 from rayjobs.storage.run_directory import original
 from rayjobs.storage.uri import fetch, uri_of
 from rayjobs.study.fold import FoldOutcome, Study, run_fold
+from rayjobs.study.patched_code import patched_names, takes_own_code
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
+ASK_SECONDS = 0.05
 MAX_LOSSES = 5
 """Times that a fold starts again after losing its process, node or actors."""
 
 Report = Callable[[dict[str, Any]], None]
+Notes = Callable[[WeightsNote], None]
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class ProgressBoard:
-    """Where folds that run elsewhere leave their rows until the driver takes them; only for display."""
+    """Where folds that run elsewhere leave their rows until the driver takes them, for display; and what they tell of
+    their weights until the driver has written it down."""
 
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []
+        self._told: list[WeightsNote] = []
+        self._written: set[WeightsNote] = set()
+
+    def tell(self, note: WeightsNote) -> bool:
+        """Leave a note for the driver; whether it is written down already. To be asked again until it is."""
+        if note not in self._written and note not in self._told:
+            self._told.append(note)
+        return note in self._written
+
+    def told(self) -> list[WeightsNote]:
+        """What the driver has to write down; it says so by `written`."""
+        return list(self._told)
+
+    def written(self, notes: Sequence[WeightsNote]) -> None:
+        self._written.update(notes)
+        self._told = [note for note in self._told if note not in self._written]
 
     def put(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
@@ -57,8 +78,8 @@ class ProgressBoard:
 
 
 @ray.remote(max_retries=MAX_LOSSES)
-def fold_task(study: Study, fold: Fold, directory: Path, board: Any) -> FoldOutcome:
-    """`run_fold` as a Ray task; each iteration's row goes to the board."""
+def fold_task(study: Study, fold: Fold, directory: Path, board: Any, noted: bool = False) -> FoldOutcome:
+    """`run_fold` as a Ray task; each row goes to the board, and what ``noted`` folds tell of their weights."""
     run = study.config.run
     log_as(run=directory.parents[1].name, fold=fold.index)
     started = time.monotonic()
@@ -77,7 +98,12 @@ def fold_task(study: Study, fold: Fold, directory: Path, board: Any) -> FoldOutc
             if mirror is not None:
                 mirror.check()
 
-        return _run_through_losses(study, fold, directory, report)
+        def tell_weights(note: WeightsNote) -> None:
+            while not ray.get(board.tell.remote(note)):
+                time.sleep(ASK_SECONDS)
+
+        outcome = _run_through_losses(study, fold, directory, report, tell_weights if noted else None)
+        return replace(outcome, patched=tuple(patched_names()) if takes_own_code(study.config) else ())
 
 
 def _mirror(study: Study, directory: Path) -> StorageMirror | None:
@@ -90,10 +116,12 @@ def _mirror(study: Study, directory: Path) -> StorageMirror | None:
     return StorageMirror(directory, uri, patience_s=study.config.cluster.storage_patience_s)
 
 
-def _run_through_losses(study: Study, fold: Fold, directory: Path, report: Report) -> FoldOutcome:
+def _run_through_losses(
+    study: Study, fold: Fold, directory: Path, report: Report, tell: Notes | None
+) -> FoldOutcome:
     for losses in range(MAX_LOSSES + 1):
         try:
-            return run_fold(study, fold, directory, report)
+            return run_fold(study, fold, directory, report, tell)
         except (RayActorError, RayTaskError) as error:
             if losses == MAX_LOSSES or not isinstance(original(error), RayActorError):
                 raise
@@ -118,8 +146,15 @@ def require_room(study: Study) -> Room:
     return room
 
 
-def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) -> list[FoldOutcome]:
-    """Run every fold as a Ray task, as many side by side as there is room for, and show their progress."""
+def run_folds(
+    study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker, note: Notes | None = None
+) -> list[FoldOutcome]:
+    """Run every fold as a Ray task, as many side by side as there is room for, and show their progress.
+
+    Parameters
+    ----------
+    note : writes down what a training tells of its weights; None where nobody asks.
+    """
     algo, demand = study.config.algo, _demand(study)
     room = require_room(study)
     side_by_side = max(1, demand.fits(room.living))
@@ -131,7 +166,7 @@ def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) 
     places = {fold.index: Reservation(demand, strategy) for fold in folds}
     tasks = {
         fold_task.options(**places[fold.index].options).remote(
-            shared, fold, checkpoints / f"fold_{fold.index:02d}", board
+            shared, fold, checkpoints / f"fold_{fold.index:02d}", board, note is not None
         ): fold
         for fold in folds
     }
@@ -144,6 +179,8 @@ def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) 
             waiting = list(tasks)
             while waiting:
                 done, waiting = ray.wait(waiting, timeout=POLL_SECONDS)
+                if note is not None:
+                    _write_down(board, note)
                 for row in ray.get(board.take.remote()):
                     _show(row, total, display, tracker)
                 outcomes.extend(_results(done))
@@ -155,8 +192,16 @@ def run_folds(study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker) 
     return sorted(outcomes, key=lambda outcome: outcome.result.fold.index)
 
 
+def _write_down(board: Any, note: Notes) -> None:
+    told = ray.get(board.told.remote())
+    for one in told:
+        note(one)
+    if told:
+        ray.get(board.written.remote(told))
+
+
 def run_seeds(
-    study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker
+    study: Study, folds: Sequence[Fold], run: Path, tracker: Tracker, note: Notes | None = None
 ) -> dict[int, list[FoldOutcome]]:
     """Run every fold once per seed (``trainer.num_seeds``); a script has no seed, so it is run once.
 
@@ -165,10 +210,10 @@ def run_seeds(
     seed -> its folds; the configured seed first, the others in directories ``seed_N`` of their own.
     """
     first = study.config.seed
-    outcomes = {first: run_folds(study, folds, run, tracker)}
+    outcomes = {first: run_folds(study, folds, run, tracker, note)}
     for seed in range(first + 1, first + study.config.trainer.num_seeds) if not study.config.script else ():
         other = replace(study, config=replace(study.config, seed=seed))
-        outcomes[seed] = run_folds(other, folds, run / f"seed_{seed}", tracker)
+        outcomes[seed] = run_folds(other, folds, run / f"seed_{seed}", tracker, note)
     return outcomes
 
 

@@ -17,6 +17,7 @@ from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
+from rayjobs.study.least_financing import lacking_financing
 
 BASELINE_SETTINGS = ("momentum_bars", "hold_bars", "rebalance_sessions", "target_volatility")
 FUNDING_SHARE = 0.1
@@ -82,26 +83,12 @@ def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
         return ()
     recordings = [fold.recording for fold in result.folds]
     return (
-        *_borrow(study, recordings),
+        *lacking_financing(study, recordings),
         *_contracts(study),
         *_participation(study, recordings),
         *_delisted_shorts(study, recordings),
         *_funding(study, recordings),
     )
-
-
-def _borrow(study: Study, recordings: Sequence[Recording]) -> list[str]:
-    """Shorts that paid less to borrow than the symbol's kind does."""
-    config, found = study.config, []
-    short = {int(r.symbols[a]) for r in recordings for a in np.flatnonzero((r.units < 0.0).any(axis=0))}
-    instruments = config.instruments.for_symbols(study.panel.symbols)
-    for s in sorted(short):
-        symbol = study.panel.symbols[s]
-        usual = CATALOGUE[config.instruments.kind_of(symbol)].borrow_rate
-        paid = instruments[symbol].borrow_rate if config.env.costs.borrow else 0.0
-        if paid < usual:
-            found.append(f"shorts of {symbol} paid {paid:.2%} a year to borrow instead of {usual:.2%}")
-    return found if len(found) < 4 else [*found[:3], f"and those of {len(found) - 3} more symbols"]
 
 
 def _contracts(study: Study) -> list[str]:

@@ -31,6 +31,7 @@ from rayjobs.study.foreknown_inputs import foreknown_features
 from rayjobs.study.least_costs import is_synthetic
 from rayjobs.study.load import notes_on
 from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria
+from rayjobs.study.patched_code import patched_phrase
 
 LOG = logging.getLogger(__name__)
 EVIDENCE_FILE = "evidence.json"
@@ -73,8 +74,14 @@ def write_run(
         summary["looks"] = evidence.looks.to_json()
     evidence = completed(study, result, evidence)
     reservations = _reservations(study, result, started.values.get("evaluation"))
+    reservations = (*reservations, *evidence.doubted_weights)
     lowered = (*lowered_criteria(study.config), *lowered_charges(study, result), *reservations)
-    verdict = judge(study.config.gate, GateEvidence.of(result, evidence), lowered=lowered)
+    own_code = started.provenance.get("own_code") or {}
+    if own_code:
+        lowered = (*lowered, *patched_phrase(name for outcome in outcomes for name in outcome.patched))
+    verdict = judge(
+        study.config.gate, GateEvidence.of(result, evidence), lowered=lowered, remarks=_remarks(own_code)
+    )
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
     write_json(run / EVIDENCE_FILE, evidence_record(evidence))
@@ -91,6 +98,14 @@ def write_run(
         settings=started.settings_text(),
     )
     return WrittenRun(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
+
+
+def _remarks(own_code: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence on the code of one's own that took part, which no check reads beyond what its features rank."""
+    if not own_code:
+        return ()
+    named = ", ".join(f"{name} (sha256 {digest[:12]})" for name, digest in own_code.items())
+    return (f"Code of your own took part: {named}.",)
 
 
 def _reservations(

@@ -7,10 +7,12 @@ folder is whole. Beside RLlib's files, which are written by ``get_state`` of our
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +74,15 @@ class CheckpointFolder:
         found = [path for path in self.directory.glob("iteration_*") if _NAME.fullmatch(path.name)]
         return max(found, key=lambda path: int(path.name.removeprefix("iteration_")), default=None)
 
-    def save(self, algorithm: Algorithm, record: TrainingRecord) -> Path:
+    def save(
+        self, algorithm: Algorithm, record: TrainingRecord, tell: Callable[[str], None] | None = None
+    ) -> Path:
         """Write a checkpoint, then drop the older ones.
+
+        Parameters
+        ----------
+        tell : called with the checkpoint's digest (`checkpoint_digest`) before it appears; a job that is killed in
+            between goes on from the one before.
 
         Raises
         ------
@@ -88,6 +97,8 @@ class CheckpointFolder:
             (partial / CHECKPOINT_RECORD).write_text(json.dumps(asdict(record)))
             if self.best.is_dir():
                 shutil.copytree(self.best, partial / BEST)
+            if tell is not None:
+                tell(checkpoint_digest(partial))
             partial.rename(checkpoint)
             self._point_at(checkpoint)
             for path in self.directory.glob("*iteration_*"):
@@ -127,6 +138,15 @@ class CheckpointFolder:
             shutil.rmtree(self.best, ignore_errors=True)
         if copy.is_dir():
             shutil.copytree(copy, self.best)
+
+
+def checkpoint_digest(checkpoint: Path) -> str:
+    """Hash over the names and contents of all files of a checkpoint."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in checkpoint.rglob("*") if path.is_file()):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found.update(f"{path.relative_to(checkpoint).as_posix()}\0{content}\n".encode())
+    return found.hexdigest()
 
 
 def unwritable(directory: Path, error: OSError, newest: Path | None) -> str:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import ray
@@ -24,12 +24,19 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
+from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.scoring.rollout import evaluation_config, run_policy
 from evaluation.statistics.metrics import sharpe_ratio
 from policies.algorithm import PortfolioPPO
 from policies.exported_policy import PolicyContract, TrainedPolicy
 from policies.settings import PPOSettings
-from rayjobs.training.checkpoints import CheckpointFolder, CheckpointNotWritten, TrainingRecord, unwritable
+from rayjobs.training.checkpoints import (
+    CheckpointFolder,
+    CheckpointNotWritten,
+    TrainingRecord,
+    checkpoint_digest,
+    unwritable,
+)
 from rayjobs.training.iteration_row import iteration_row
 from rayjobs.training.nudges import NudgeInbox
 from rayjobs.training.selection import Selection
@@ -58,6 +65,8 @@ class TrainingSpec:
     seed : of weights, exploration, shuffling and the env.
     directory : where checkpoints go; a training that lies there already is resumed.
     fold : index of the fold, for nudges that are meant for one.
+    tell_weights : is told of every checkpoint before it appears, and of the policy at the end; returns when it is
+        written down.
     """
 
     label: str
@@ -71,6 +80,7 @@ class TrainingSpec:
     seed: int
     directory: Path
     fold: int | None = None
+    tell_weights: Callable[[WeightsNote], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +89,13 @@ class TrainingOutcome:
 
     Parameters
     ----------
-    policy : directory of the exported policy.
+    policy : directory of the exported policy. policy_hash : of the weights that this training exported there.
     iterations : one row per training iteration, for ``progress.csv``; no wall-clock times, so that equal runs
         have equal rows.
     """
 
     policy: Path
+    policy_hash: str
     iterations: tuple[dict[str, Any], ...]
 
 
@@ -94,7 +105,7 @@ def training_env_of(config: PortfolioEnvConfig) -> Callable[..., PortfolioVector
 
 
 def market_of_windows(market: Market, windows: Sequence[Window]) -> Market:
-    """The market until its training windows end: an env or a reward of one's own finds no later bar in it."""
+    """The market until its training windows end, a copy: an env or a reward of one's own finds no later bar in it."""
     return market.until(max(window.stop_bar for window in windows))
 
 
@@ -128,7 +139,10 @@ def train_policy(spec: TrainingSpec, report: Callable[[dict[str, Any]], None]) -
     """
     with PolicyTraining(spec) as training:
         training.advance(1.0, report)
-        return TrainingOutcome(policy=training.policy_directory(), iterations=tuple(training.rows))
+        policy = training.policy_directory()
+        return TrainingOutcome(
+            policy=policy, policy_hash=training.tell_policy(), iterations=tuple(training.rows)
+        )
 
 
 class PolicyTraining:
@@ -157,6 +171,7 @@ class PolicyTraining:
         self.rows: list[dict[str, Any]] = []
         self.finished = False
         self._best = ""  # digest of the weights exported to `best`
+        self._after = ""  # digest of the checkpoint that this process went on from
         spec.directory.mkdir(parents=True, exist_ok=True)
         self._nudges = NudgeInbox(spec.directory, spec.fold)
         checkpoint = self._folder.newest()
@@ -168,6 +183,7 @@ class PolicyTraining:
                     "resuming from it would hide what the policy has seen; put this run's own back, or remove it to "
                     "start over"
                 )
+            self._after = checkpoint_digest(checkpoint)
             self._take_over(record)
             self._folder.restore_best(checkpoint)
         if not self.finished:
@@ -220,7 +236,7 @@ class PolicyTraining:
         if (
             self._algorithm is not None and self.rows and not self.finished
         ):  # a finished one has written its last
-            self._folder.save(self._algorithm, self._record())
+            self._folder.save(self._algorithm, self._record(), self._tell_checkpoint)
 
     def policy(self) -> TrainedPolicy:
         """The best policy on the validation window so far; the present one if none was validated at full costs."""
@@ -233,6 +249,30 @@ class PolicyTraining:
         if self._selection.best_score is None and self._algorithm is not None:
             self._write_policy(_export(self._algorithm, self._spec))
         return self._folder.best
+
+    def tell_policy(self) -> str:
+        """Tell which policy comes out, before anything of it is scored; returns its hash."""
+        found = self._best or TrainedPolicy.load(self._folder.best).policy_hash
+        if self._spec.tell_weights is not None:
+            self._spec.tell_weights(self._note("policy", found))
+        return found
+
+    def _tell_checkpoint(self, digest: str) -> None:
+        if self._spec.tell_weights is not None:
+            self._spec.tell_weights(self._note("checkpoint", digest))
+
+    def _note(self, kind: Literal["checkpoint", "policy"], digest: str) -> WeightsNote:
+        ppo = self._spec.ppo
+        alone = not (ppo.num_env_runners or ppo.num_learners or ppo.learner_gpus)
+        return WeightsNote(
+            kind=kind,
+            fold=-1 if self._spec.fold is None else self._spec.fold,
+            seed=self._spec.seed,
+            digest=digest,
+            after=self._after,
+            repeatable=alone and not any(row["nudges"] for row in self.rows),
+            arithmetic=f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}",
+        )
 
     def _iterate(self, report: Callable[[dict[str, Any]], None]) -> None:
         algorithm, spec = self._algorithm, self._spec
@@ -251,7 +291,7 @@ class PolicyTraining:
         if self.finished and self._selection.best_score is None:
             self._write_policy(_export(algorithm, spec))
         if self.finished or row["iteration"] % spec.trainer.checkpoint_every == 0:
-            self._folder.save(algorithm, self._record())
+            self._folder.save(algorithm, self._record(), self._tell_checkpoint)
         report(row | timings)
 
     def _refuse_divergence(self, row: dict[str, Any]) -> None:
@@ -298,11 +338,15 @@ class PolicyTraining:
 
 
 def build_algorithm(spec: TrainingSpec) -> PortfolioPPO:
-    """RLlib's algorithm for a training, at its start."""
+    """RLlib's algorithm for a training, at its start.
+
+    What is trained on is cut off once and lies in the object store, for all samplers of a node.
+    """
     register_env(PORTFOLIO_ENV, make_training_env)
+    market = ray.put(market_of_windows(ray.get(spec.market), spec.training_windows))
     return spec.ppo.rllib_config(
         env=PORTFOLIO_ENV,
-        env_config={"market": [spec.market], "env": spec.env, "windows": spec.training_windows},
+        env_config={"market": [market], "env": spec.env, "windows": spec.training_windows},
         layout=spec.contract.layout,
         network=spec.contract.network,
         seed=spec.seed,

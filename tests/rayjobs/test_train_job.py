@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,8 @@ from rayjobs.cluster.session import ray_session
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.compose import compose
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.evaluate import main as evaluate
+from rayjobs.storage.run_directory import JobFailed
 from rayjobs.train import train
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -136,8 +139,6 @@ def test_placebo_markets_show_how_often_the_gate_would_pass_noise(tmp_path):
 
 
 def test_a_failed_training_counts_as_a_trial(tmp_path):
-    from rayjobs.storage.run_directory import JobFailed
-
     with pytest.raises(JobFailed):
         job(tmp_path, *SHORT, "algo.kl_limit=1e-12")
     assert Ledger(tmp_path / "ledger.sqlite").count("planted_signal").failed == 1
@@ -165,3 +166,62 @@ def test_training_again_gives_the_scored_weights_and_tells_planted_ones(tmp_path
     assert audit([f"run={run}", "checks=[retraining]"]) is ExitCode.FAILED
     (check,) = read(run, "audit_report.json")["checks"]
     assert "training again gives other weights" in check["detail"]
+
+
+def test_a_policy_that_was_planted_into_a_copy_of_a_run_is_named_in_every_verdict_on_it(tmp_path):
+    honest = job(tmp_path, *SHORT, "walk_forward.only_fold=1")
+    other = job(tmp_path, *SHORT, "walk_forward.only_fold=1", "seed=7")
+    # Under another id, with every file made to fit.
+    copy = honest.parent / f"{honest.name[:-2]}zz"
+    shutil.copytree(honest, copy, symlinks=True)
+    config = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(config.replace(honest.name, copy.name))
+    planted = TrainedPolicy.load(other / "checkpoints" / "fold_01" / "best")
+    (checkpoint,) = (copy / "checkpoints" / "fold_01").glob("iteration_*")
+    for place in (checkpoint / "best", copy / "checkpoints" / "fold_01" / "best"):
+        planted.save(place)
+    record = json.loads((checkpoint / "training.json").read_text())
+    (checkpoint / "training.json").write_text(json.dumps(record | {"best": planted.policy_hash}))
+    status = json.loads((copy / "status.json").read_text())
+    (copy / "status.json").write_text(json.dumps(status | {"status": "failed"}))
+    train(compose("train", [f"resume={copy}", f"run.directory={tmp_path}"]))
+    strayed = "the training of fold 1, seed 0 went on from files that the ledger does not hold of this run"
+    before = "the same configuration, data, code and seed gave other weights before (fold 1, seed 0)"
+    assert {strayed, before} <= set(read(copy, "verdict.json")["lowered"])
+    assert not {strayed, before} & set(read(honest, "verdict.json")["lowered"])
+    assert audit([f"run={copy}", "checks=[manifest,reproduction]"]) is ExitCode.DONE
+    evaluate([f"run={copy}", f"directory={tmp_path}/again"])
+    (scored,) = tmp_path.glob("again/**/verdict.json")
+    assert {strayed, before} <= set(json.loads(scored.read_text())["lowered"])
+
+
+def test_a_losing_seed_is_not_forgotten_on_other_windows(tmp_path):
+    job(tmp_path, *SHORT, "trainer.num_seeds=2")
+    # The first fold is trained on the same bars, whatever is scored after it.
+    alone = job(tmp_path, *SHORT, "walk_forward.test_bars=500")
+    assert "worst of 2 seeds (seed 1 by another job)" in criterion(alone, "all_seeds_positive")["reason"]
+    assert audit([f"run={alone}", "checks=[reproduction]"]) is ExitCode.DONE
+
+
+def test_a_run_that_was_stopped_and_goes_on_is_not_doubted(tmp_path):
+    overrides = [
+        *SHORT,
+        "walk_forward.only_fold=1",
+        "trainer.checkpoint_every=1",
+        f"run.directory={tmp_path}",
+    ]
+    with pytest.raises(JobFailed), pytest.MonkeyPatch.context() as patch:
+        stop_after_training(patch)
+        train(compose("train", overrides))
+    run = max((tmp_path / "planted_signal").iterdir())
+    assert train(compose("train", [f"resume={run}"])) in (ExitCode.DONE, ExitCode.GATE_SAID_NO)
+    assert not any("weights" in one or "went on" in one for one in read(run, "verdict.json")["lowered"])
+
+
+def stop_after_training(patch: pytest.MonkeyPatch) -> None:
+    """Let the job fail once its folds are trained, before anything is judged."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("stopped")
+
+    patch.setattr("rayjobs.study.evidence.trial_evidence", fail)

@@ -129,7 +129,8 @@ def holdout_look(
         head=ledger.head(),
     )
     chosen_on = slice(scored_bars(data.windows.folds).start, data.full.panel.num_bars)
-    return EnteredLook(ledger, number, winner, _judged(config, data, chosen_on, winner))
+    judged = _judged(config, data, chosen_on, winner)
+    return EnteredLook(ledger, number, winner, replace(judged, weights_of=judged.run))
 
 
 def _judged(config: SweepConfig, data: SweepData, bars: slice, run: Path) -> JudgedBars:

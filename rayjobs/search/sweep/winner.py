@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from rayjobs.study.config import build_train_config
 from rayjobs.study.evidence import chained
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, training_spec, with_origin
 from rayjobs.study.fold_tasks import run_folds
-from rayjobs.study.looks.entered import EnteredLook
+from rayjobs.study.looks.entered import EnteredLook, code_version, identity
 from rayjobs.study.report import report_study
 from rayjobs.training.policy_training import PolicyTraining
 
@@ -89,16 +90,20 @@ def judge_winner(
     study = replace(study, selection=tuple(fold.test for fold in windows.folds))
     chosen = replace(study, config=build_train_config(values))
     _replay(config, trials, study, windows, directory / "checkpoints")
-    outcomes = run_folds(chosen, windows.holdout_folds, directory, tracker)
+    note = (
+        partial(look.note_weights, entry=_trained(chosen, values, provenance)) if len(trials) == 1 else None
+    )
+    outcomes = run_folds(chosen, windows.holdout_folds, directory, tracker, note)
     seeds = {config.search.seeds[0]: _net_return(study, outcomes)}
     for seed in config.search.seeds[1:] if len(trials) == 1 else ():
         other = replace(chosen, config=replace(chosen.config, seed=seed))
         place = directory / f"seed_{seed}"
-        seeds[seed] = _net_return(study, run_folds(other, windows.holdout_folds, place, tracker))
+        seeds[seed] = _net_return(study, run_folds(other, windows.holdout_folds, place, tracker, note))
     for outcome in outcomes:
         tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
     result = chained(study, outcomes)
-    looks = look.finish({config.search.seeds[0]: outcomes}, result).looks
+    found = look.finish({config.search.seeds[0]: outcomes}, result)
+    looks = found.looks
     variances = [v for v in (looks.sharpe_variance, significance.sharpe_variance) if v is not None]
     looks = replace(looks, sharpe_variance=max(variances, default=None))
     verdict = report_study(
@@ -109,6 +114,7 @@ def judge_winner(
         tracker,
         SupportingEvidence(
             **looks.for_gate(),
+            doubted_weights=found.doubts,
             overfitting=significance.probability_of_loss,
             # The first seed is the headline; the others show the spread, and never replace it.
             seeds=seeds if len(seeds) > 1 else None,
@@ -116,6 +122,18 @@ def judge_winner(
     )
     seal_run(directory, chosen.config)
     return verdict
+
+
+def _trained(study: Study, values: Mapping[str, Any], provenance: Mapping[str, Any]) -> LookEntry:
+    """What every training of the winner's configuration up to the holdout has in common."""
+    return LookEntry(
+        kind="holdout opening",
+        study=study.config.run.experiment,
+        identity={**identity(study.config, values), "job": "winner"},
+        seed=study.config.seed,
+        data_fingerprint=study.panel.fingerprint,
+        code_commit=code_version(provenance),
+    )
 
 
 def _net_return(study: Study, outcomes: Sequence[FoldOutcome]) -> NDArray[np.float64]:

@@ -11,13 +11,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data.coverage.coverage import Coverage
 from data.schema import Panel
 from data.sources import SourceConfig, describe
 from evaluation.ledger.ledger import Ledger, LedgerState, merged_looks, record_hashes
-from evaluation.ledger.looks import Counted, Looks, count_looks, looks_at, overlaps, same_trainings
+from evaluation.ledger.looks import (
+    Counted,
+    Looks,
+    count_looks,
+    looks_at,
+    overlaps,
+    returns_in_common,
+    same_trainings,
+)
 from evaluation.ledger.records import FloatArray, Look, Record
 from evaluation.ledger.return_sketch import Sketch
+from evaluation.ledger.trained_weights import doubts, policies
 from rayjobs.study.looks.on_disk import RunOnDisk, runs_below
 
 
@@ -33,6 +45,7 @@ class JudgedBars:
     run : id of the run that is judged.
     trained_by : id of the run whose trainings are judged: the same one, or the one that is scored again on its own
         bars; "" where neither.
+    weights_of : id of the run that trained the policies, on whatever bars they are judged; "" where nobody did.
     """
 
     panel: Panel
@@ -41,6 +54,7 @@ class JudgedBars:
     roots: tuple[Path, ...]
     run: str
     trained_by: str = ""
+    weights_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +87,9 @@ class _Known:
 
     def sketches(self, hashes: Sequence[str]) -> dict[str, Sketch]:
         return {name: s for one in self.ledgers for name, s in one.sketches(hashes).items()}
+
+    def instants(self, hashes: Sequence[str]) -> dict[str, NDArray[np.datetime64]]:
+        return {name: i for one in self.ledgers for name, i in one.instants(hashes).items()}
 
     def returns(self, hashes: Sequence[str]) -> dict[str, FloatArray]:
         return {name: r for one in self.ledgers for name, r in one.returns(hashes).items()}
@@ -115,13 +132,14 @@ def count_at(
     if lacking and not notes:
         notes = [_lacks(known, lacking, missing)]
     returns, instants = record_hashes(own)
-    siblings = same_trainings(kept, judged.trained_by, instants) if judged.trained_by else {}
+    events = [event for state in known.states for event in state.chain.events]
+    siblings = same_trainings(kept, judged.trained_by, policies(events)) if judged.trained_by else []
     counted = count_looks(
         looks, own, sketches, known.returns, own_returns=returns, own_instants=instants, notes=notes
     )
-    contents = known.returns([look.returns for look in siblings.values()])
-    other_seeds = {s: contents[look.returns] for s, look in siblings.items() if look.returns in contents}
-    return replace(counted, other_seeds=other_seeds)
+    other_seeds = returns_in_common(siblings, own, known.instants, known.returns)
+    found_wrong = doubts(events, judged.weights_of) if judged.weights_of else ()
+    return replace(counted, other_seeds=other_seeds, doubts=found_wrong)
 
 
 def _without_own_seeds(looks: Sequence[Look], run: str) -> list[Look]:

@@ -18,6 +18,7 @@ from data.sources import describe
 from evaluation.ledger.ledger import Ledger, LookEntry, fold_facts
 from evaluation.ledger.looks import Counted
 from evaluation.ledger.records import LookKind, Record
+from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.scoring.walk_forward import WalkForwardResult, window_return
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.windows.splits import Fold
@@ -51,6 +52,17 @@ class EnteredLook:
         self, ledger: Ledger, number: int, run: Path, judged: JudgedBars, entry: LookEntry | None = None
     ) -> None:
         self.ledger, self.number, self.run, self._judged, self._entry = ledger, number, run, judged, entry
+
+    def note_weights(self, note: WeightsNote, entry: LookEntry | None = None) -> None:
+        """Write what a training of this look tells of its weights.
+
+        Parameters
+        ----------
+        entry : of the trained configuration; None for that of the look, which a search's winner does not have.
+        """
+        entry = entry or self._entry
+        assert entry is not None
+        self.ledger.note_weights(note, entry, run_id(self.run))
 
     def finish(self, seeds: Mapping[int, Sequence[FoldOutcome]], result: WalkForwardResult) -> Counted:
         """Write what was earned, and count the looks at the same bars.
@@ -151,6 +163,7 @@ def entered(
     *,
     of_search: bool = False,
     trained_by: Path | None = None,
+    weights_of: Path | None = None,
     roots: Sequence[Path] = (),
 ) -> Iterator[EnteredLook]:
     """Enter a look; an exception closes it as failed, a kill leaves it open: both count.
@@ -160,6 +173,7 @@ def entered(
     entry : without its run and coverage, which are filled in.
     folds : that are scored. of_search : the policies are those of a search's winner, scored on its own holdout.
     trained_by : run directory of the trainings that are judged on their own bars; None where others are.
+    weights_of : run directory that trained the policies, on whatever bars they are judged.
     roots : of runs, beside that of the configuration.
     """
     panel, data = study.panel, study.config.data
@@ -181,6 +195,7 @@ def entered(
         bars=chosen_bars(study, folds, of_search=of_search),
         run=run_id(run),
         trained_by="" if trained_by is None else run_id(trained_by),
+        weights_of="" if weights_of is None else run_id(weights_of),
         roots=(local_directory(study.config.run.directory), *roots),
     )
     try:
@@ -225,7 +240,7 @@ def trained_look(
         data_fingerprint=study.panel.fingerprint,
         code_commit=code_version(StartedRun.read(run).provenance),
     )
-    with entered(ledger, entry, study, run, folds, trained_by=run) as look:
+    with entered(ledger, entry, study, run, folds, trained_by=run, weights_of=run) as look:
         yield look
 
 

@@ -36,7 +36,7 @@ def test_seeds_of_other_jobs_are_judged_beside_a_seed_that_is_asked_for_alone(tm
     evidence = json.loads((alone / "evidence.json").read_text())
     assert (set(evidence["seeds"]), set(evidence["other_jobs_seeds"])) == ({"0"}, {"1", "2"})
     criteria = json.loads((alone / "verdict.json").read_text())["criteria"]
-    assert any("worst of 3 seeds (1, 2 by other jobs)" in one["reason"] for one in criteria)
+    assert any("worst of 3 seeds (seed 1 and seed 2 by other jobs)" in one["reason"] for one in criteria)
     assert audit([f"run={alone}", "checks=[reproduction]"]) is ExitCode.DONE
     evaluate([f"run={alone}", f"directory={tmp_path}/again"])
     (scored,) = tmp_path.glob("again/**/evidence.json")
