@@ -34,8 +34,8 @@ VENDORS: Mapping[str, Callable[..., Vendor]] = {
 
 RENAMED: Mapping[str, str] = {"polygon": "massive"}
 GONE: Mapping[str, str] = {
-    "iex": "IEX Cloud was shut down on 2024-08-31; use massive, alphavantage, yahoo, or alpaca, whose source.feed=iex has "
-    "the trades of that exchange.",
+    "iex": "IEX Cloud was shut down on 2024-08-31; use massive, alphavantage, yahoo, or alpaca (its source.feed=iex "
+    "has the trades of that exchange).",
 }
 
 
@@ -55,6 +55,5 @@ def vendor_factory(name: str) -> Callable[..., Vendor]:
     )
     if gone is not None:
         raise ValueError(f"source={name} is not there: {gone}")
-    raise ValueError(
-        f"source={name} is not known{nearest_name(name, list(VENDORS))}; it is one of {', '.join(VENDORS)}"
-    )
+    near = nearest_name(name, list(VENDORS))
+    raise ValueError(f"source={name} is not known{near}; it is one of {', '.join(VENDORS)}")

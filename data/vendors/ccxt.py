@@ -1,4 +1,4 @@
-"""Any exchange that ccxt knows, by its id (`exchange`: binance, kraken, coinbase, okx, ...): bars of spot and perpetuals.
+"""Any exchange that ccxt knows, by its id (binance, kraken, coinbase, okx, ...): bars of spot and perpetuals.
 
 No key is needed for bars. The symbol is that of ccxt, such as BTC/USDT or BTC/USDT:USDT for a perpetual. Prices are as
 traded, a day is one of UTC. Some exchanges keep only their latest bars and send those whatever is asked for; a window

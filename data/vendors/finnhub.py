@@ -1,7 +1,8 @@
 """Finnhub: bars of US stocks and of crypto (BINANCE:BTCUSDT) where the key is entitled to them, and option chains.
 
 Days of stocks are adjusted for splits, and bars of minutes are as traded, by the vendor's documentation; neither can be
-had the other way. A day of a stock is labelled by the opening of its session on `calendar`, one of crypto by midnight UTC.
+had the other way. A day of a stock is labelled by the opening of its session on `calendar`, one of crypto by midnight
+UTC.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, check_calendar
@@ -193,13 +193,13 @@ def _arrays(body: Any) -> Mapping[str, Sequence[Any]]:
     letters = ("t", *_COLUMNS.values())
     if body["s"] == "no_data":
         return {letter: [] for letter in letters}
-    arrays = {letter: body.get(letter) for letter in letters}
+    arrays: dict[str, Any] = {letter: body.get(letter) for letter in letters}
     if any(not isinstance(array, list) for array in arrays.values()):
         raise MalformedAnswer("finnhub sent candles without all of t, o, h, l, c, v")
-    if len(set(map(len, arrays.values()))) != 1:  # type: ignore[arg-type]
-        lengths = {letter: int(np.size(array)) for letter, array in arrays.items()}
+    lengths = {letter: len(array) for letter, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
         raise MalformedAnswer(f"finnhub sent candles of different lengths: {lengths}")
-    return arrays  # type: ignore[return-value]
+    return arrays
 
 
 def _is_crypto(symbol: str) -> bool:

@@ -1,8 +1,8 @@
 """Yahoo: daily bars of stocks, funds, indices (^VIX, ^VIX3M, ^GSPC), futures and crypto, through yfinance's session.
 
 Yahoo adjusts every price for the splits up to now, so prices as traded are delivered only where no split followed; with
-adjustment=all the prices are moved in the proportion of the adjusted close. Without a contract nothing of it is promised.
-A day is labelled by the opening of its session on `calendar`; where none is set, NYSE for what trades in New York, 24/7
+adjustment=all the prices are moved in the proportion of the adjusted close. Nothing of it is promised by a contract. A
+day is labelled by the opening of its session on `calendar`; where none is set, NYSE for what trades in New York, 24/7
 for crypto, and anything else is refused until one is set.
 """
 

@@ -64,8 +64,9 @@ def parse_chart(body: Any, symbol: str) -> YahooDays:
     if not isinstance(results, list) or len(results) != 1 or not isinstance(results[0], dict):
         raise MalformedAnswer(f"yahoo sent no single result for {symbol}")
     result = results[0]
-    meta = result.get("meta")
-    zone = meta.get("exchangeTimezoneName") if isinstance(meta, dict) else None
+    told = result.get("meta")
+    meta = told if isinstance(told, dict) else {}
+    zone = meta.get("exchangeTimezoneName")
     if not isinstance(zone, str) or meta.get("dataGranularity", "1d") != "1d":
         raise MalformedAnswer(f"yahoo sent a chart of {symbol} that is not one of days with a time zone")
     at = result.get("timestamp") or []
