@@ -34,7 +34,7 @@ VENDORS: Mapping[str, Callable[..., Vendor]] = {
 
 RENAMED: Mapping[str, str] = {"polygon": "massive"}
 GONE: Mapping[str, str] = {
-    "iex": "IEX Cloud was shut down on 2024-08-31; use massive, alphavantage, yahoo, or alpaca (its source.feed=iex "
+    "iex": "IEX Cloud was shut down on 2024-08-31; use massive, alphavantage, yahoo, or alpaca (its feed=iex "
     "has the trades of that exchange).",
 }
 

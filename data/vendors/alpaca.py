@@ -76,7 +76,7 @@ class Alpaca:
         require_client("alpaca", self.name)
         check_calendar(self.calendar)
         if self.feed not in FEEDS:
-            raise ValueError(f"source.feed is {self.feed!r}; it must be one of {', '.join(FEEDS)}")
+            raise ValueError(f"the option feed is {self.feed!r}; it must be one of {', '.join(FEEDS)}")
 
     @property
     def budget(self) -> Budget:
@@ -106,7 +106,7 @@ class Alpaca:
         connection = self._connection("crypto" if crypto else "stock")
         rows: list[Mapping[str, Any]] = []
         for body in connection.pages(path, self._parameters(piece, crypto)):
-            bars = body.get("bars") or {}
+            bars = body["bars"] or {} if "bars" in body else None
             if not isinstance(bars, dict) or not set(bars) <= {piece.symbol}:
                 raise MalformedAnswer(f"{self.name} sent bars that are not those of {piece.symbol}")
             rows += bars.get(piece.symbol) or []
@@ -260,9 +260,7 @@ class AlpacaConnection:
             return None
         found = refused(answer.status_code, "alpaca", answer.text, answer.headers)
         if isinstance(found, KeyRefused) and "subscription" in answer.text:
-            return KeyRefused(
-                f"{found}; source.feed=iex, or a larger source.delay_seconds, may be within the plan"
-            )
+            return KeyRefused(f"{found}; feed=iex, or a larger delay_seconds, may be within the plan")
         return found
 
 

@@ -79,7 +79,7 @@ class Bybit:
         require_client("pybit", self.name)
         if self.category not in CATEGORIES:
             raise ValueError(
-                f"source.category is {self.category!r}; it must be one of {', '.join(CATEGORIES)}"
+                f"the option category is {self.category!r}; it must be one of {', '.join(CATEGORIES)}"
             )
 
     @property
@@ -256,6 +256,6 @@ def _ms(instant: pd.Timestamp) -> int:
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, str) or not value.isdigit():
+    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
         raise MalformedAnswer(f"bybit sent the time {quote(repr(value))}, where it documents text of digits")
     return int(value)

@@ -7,15 +7,17 @@ that lies before all bars that come is refused, since it cannot be told from a t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from threading import Lock
+from typing import Any, ClassVar, TypeVar
 
 import pandas as pd
 
 from data.calendars import ALWAYS_OPEN
 from data.errors import nearest_name
-from data.vendors.clients import require_client
+from data.vendors.clients import require_client, watch
 from data.vendors.clock import earlier_clock, over_by, utc_now
 from data.vendors.definition import (
     AnswerRefused,
@@ -32,10 +34,14 @@ from data.vendors.failures import ask, one_line, quote, refused, retry_after_sec
 from data.vendors.pieces import cut, require_offered
 from data.vendors.tables import delivery, instants, nothing_yet, numbers
 
+T = TypeVar("T")
+
 TIMEFRAMES = {60: "1m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 14400: "4h", 86400: "1d"}
 _COLUMNS = ("open", "high", "low", "close", "volume")
 _PAGE_BARS = 500
-_MOST_EMPTY_PAGES = 2_000
+_MARKETS: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+"""Markets and currencies by exchange and addresses: some exchanges take several large answers to list them."""
+_LOCK = Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,7 @@ class Ccxt:
 
         if self.exchange not in ccxt.exchanges:
             raise ValueError(
-                f"source.exchange is {self.exchange!r}, which ccxt does not know"
+                f"the option exchange is {self.exchange!r}, which ccxt does not know"
                 f"{nearest_name(self.exchange, list(ccxt.exchanges))}"
             )
 
@@ -88,88 +94,129 @@ class Ccxt:
         over = over_by(piece, self.now(), 0.0, ALWAYS_OPEN)
         if over <= piece.start_utc:
             return nothing_yet(piece, uri)
-        exchange = self._exchange()
-        if timeframe not in (exchange.timeframes or {}):
+        market = CcxtConnection(self.exchange, self.urls, self.timeout_s)
+        if timeframe not in market.timeframes:
             raise AnswerRefused(
-                f"{self.exchange} has no bars of {timeframe}; it has {', '.join(exchange.timeframes)}"
+                f"{self.exchange} has no bars of {timeframe}; it has {', '.join(market.timeframes)}"
             )
-        rows, calls = self._pages(exchange, piece, min(piece.stop_utc, over))
+        rows = market.bars(piece, min(piece.stop_utc, over))
         labels = instants([row[0] for row in rows], "ms", self.exchange)
         columns = {
             name: numbers([row[k] for row in rows], name, self.exchange)
             for k, name in enumerate(_COLUMNS, start=1)
         }
-        over = over_by(piece, earlier_clock(self.now(), _headers(exchange)), 0.0, ALWAYS_OPEN)
+        over = over_by(piece, earlier_clock(self.now(), market.headers), 0.0, ALWAYS_OPEN)
         return delivery(
-            piece, labels, columns, vendor=self.exchange, source_uri=uri, calls=calls, over_by=over
+            piece, labels, columns, vendor=self.exchange, source_uri=uri, calls=market.calls, over_by=over
         )
 
-    def _pages(self, exchange: Any, piece: BarRequest, stop: pd.Timestamp) -> tuple[list[Any], int]:
-        """Bars that open in [start, stop); the second value counts the calls, the list of markets included."""
+
+class CcxtConnection:
+    """One exchange in ccxt, with every answer in view: for a body that is no JSON ccxt gives no bars, and no error."""
+
+    def __init__(self, exchange: str, urls: Mapping[str, str], timeout_s: float) -> None:
+        import ccxt
+
+        self._name, self._urls = exchange, urls
+        # Waiting is the caller's. Keys are not needed, and with them ccxt would ask private pages as well.
+        settings = {"enableRateLimit": False, "options": {"maxRetriesOnFailure": 0}}
+        self._exchange: Any = getattr(ccxt, exchange)(settings)
+        if urls:
+            self._exchange.urls["api"] = {**self._exchange.urls["api"], **urls}
+        self._transport = watch(self._exchange.session, timeout_s)
+
+    @property
+    def timeframes(self) -> tuple[str, ...]:
+        """Lengths of bars, as ccxt writes them."""
+        return tuple(self._exchange.timeframes or ())
+
+    @property
+    def calls(self) -> int:
+        """Requests so far, the list of markets included."""
+        return self._transport.calls
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the last answer."""
+        return self._transport.headers
+
+    def bars(self, piece: BarRequest, stop: pd.Timestamp) -> list[Sequence[Any]]:
+        """Bars that open in [start, stop), page by page.
+
+        Raises
+        ------
+        VendorError
+            One of its kinds.
+        """
+        self._know_markets()
         length = piece.bar_seconds * 1000
         since, end = int(piece.start_utc.timestamp()) * 1000, int(stop.timestamp()) * 1000
-        rows: list[Any] = []
-        calls = 1
+        rows: list[Sequence[Any]] = []
         while since < end:
-            page = self._page(exchange, piece, since)
-            calls += 1
+            page = self._page(piece, since)
             inside = [row for row in page if since <= row[0] < end]
-            if page and not inside and min(row[0] for row in page) >= end and not rows:
+            if page and not inside and not rows and min(row[0] for row in page) >= end:
                 first = pd.Timestamp(min(row[0] for row in page), unit="ms", tz="UTC")
                 raise AnswerRefused(
-                    f"{self.exchange} begins at {first} with {piece.symbol}, after {piece.stop_utc}: it was not listed "
-                    "before, or the exchange keeps only its latest bars."
+                    f"{self._name} begins at {first} with {piece.symbol}, after {stop}: it was not listed before, or "
+                    "the exchange keeps only its latest bars."
                 )
-            if page and max(row[0] for row in page) < since:
-                raise MalformedAnswer(f"{self.exchange} sent bars of before {pd.Timestamp(since, unit='ms')}")
             rows += inside
             since = max(row[0] for row in inside) + length if inside else since + _PAGE_BARS * length
-        return rows, calls
+        return rows
 
-    def _page(self, exchange: Any, piece: BarRequest, since: int) -> list[Any]:
-        page = ask(
-            lambda: exchange.fetch_ohlcv(piece.symbol, TIMEFRAMES[piece.bar_seconds], since, _PAGE_BARS),
-            self.exchange,
-            translate=lambda error: self._translate(error, exchange),
-        )
+    def _page(self, piece: BarRequest, since: int) -> list[Sequence[Any]]:
+        timeframe = TIMEFRAMES[piece.bar_seconds]
+        page = self._ask(lambda: self._exchange.fetch_ohlcv(piece.symbol, timeframe, since, _PAGE_BARS))
+        sent = self._sent()
         if not isinstance(page, list) or any(
             not isinstance(row, list) or len(row) < 6 or not isinstance(row[0], int) for row in page
         ):
-            raise MalformedAnswer(f"{self.exchange} sent bars that are not rows of a time and five numbers")
+            raise MalformedAnswer(f"{self._name} sent bars that are not rows of a time and five numbers")
+        if not page and sent != 0:
+            what = "none of them from the time on that was asked for" if sent else "without a list of bars"
+            raise MalformedAnswer(f"{self._name} sent an answer for {piece.symbol}, {what}")
         return page
 
-    def _exchange(self) -> Any:
+    def _sent(self) -> int | None:
+        """How many entries the first list in the last answer has; None where there is no list."""
+        answer = self._transport.answer
+        body = self._ask(lambda: json.loads(answer.text if answer is not None else ""))
+        return _length_of_list(body)
+
+    def _know_markets(self) -> None:
+        """Give the exchange its list of markets, which is asked for once a process."""
+        known = (self._name, *sorted(self._urls.items()))
+        with _LOCK:
+            if known in _MARKETS:
+                self._exchange.set_markets(*_MARKETS[known])
+                return
+            self._ask(self._exchange.load_markets)
+            _MARKETS[known] = (self._exchange.markets, self._exchange.currencies)
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        return ask(call, self._name, translate=self._translate)
+
+    def _translate(self, error: Exception) -> VendorError | None:
         import ccxt
 
-        exchange = getattr(ccxt, self.exchange)(
-            # Waiting is the caller's; keys are not needed, and with them ccxt would ask private pages as well.
-            {
-                "enableRateLimit": False,
-                "timeout": int(self.timeout_s * 1000),
-                "options": {"maxRetriesOnFailure": 0},
-            }
-        )
-        if self.urls:
-            exchange.urls["api"] = {**exchange.urls["api"], **self.urls}
-        return exchange
-
-    def _translate(self, error: Exception, exchange: Any) -> VendorError | None:
-        import ccxt
-
-        about = f"{self.exchange}: {type(error).__name__}: {quote(one_line(error))}"
+        if not isinstance(error, ccxt.BaseError):
+            return None
+        about = f"{self._name}: {type(error).__name__}: {quote(one_line(error))}"
         if isinstance(error, (ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
-            return RateLimited(about, retry_after_seconds(_headers(exchange)))
+            return RateLimited(about, retry_after_seconds(self.headers))
         if isinstance(error, (ccxt.AuthenticationError, ccxt.RestrictedLocation)):
             return KeyRefused(about)
+        status = self._transport.status
+        if status is not None and status >= 300:  # ccxt takes many a 400 for an exchange that is down
+            return refused(status, self._name, one_line(error), self.headers)
         if isinstance(error, (ccxt.NetworkError, ccxt.BadResponse)):
             return TemporarilyUnavailable(about)
-        status = getattr(exchange, "last_http_status", None)
-        if isinstance(status, int) and status >= 300:
-            return refused(status, self.exchange, one_line(error), _headers(exchange))
-        if isinstance(error, (ccxt.BadRequest, ccxt.NotSupported, ccxt.ExchangeError)):
-            return AnswerRefused(about)
-        return None
+        return AnswerRefused(about) if isinstance(error, ccxt.ExchangeError) else None
 
 
-def _headers(exchange: Any) -> dict[str, str]:
-    return dict(exchange.last_response_headers or {})
+def _length_of_list(body: Any) -> int | None:
+    if isinstance(body, list):
+        return len(body)
+    lengths = [_length_of_list(value) for value in body.values()] if isinstance(body, dict) else []
+    return next((length for length in lengths if length is not None), None)

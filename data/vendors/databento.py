@@ -148,7 +148,7 @@ class Databento:
         kinds = ("*.dbn", "*.dbn.zst")
         files = sorted(file for kind in kinds for file in path.rglob(kind)) if path.is_dir() else [path]
         if not files or not files[0].is_file():
-            raise AnswerRefused(f"source.path is {path}, where no file *.dbn or *.dbn.zst is")
+            raise AnswerRefused(f"the option path is {path}, where no file *.dbn or *.dbn.zst is")
         known: set[str] = set()
         labels, parts, ends = [], [], []
         for file in files:

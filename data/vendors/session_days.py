@@ -51,7 +51,7 @@ def session_openings(dates: NDArray[np.datetime64], calendar: str, vendor: str) 
     if not here.all():
         raise MalformedAnswer(
             f"{vendor} has a day for {dates[~here][0]}, which is no session of calendar {calendar!r}; set the calendar "
-            "of these symbols (source.calendar)."
+            "of these symbols (option calendar)."
         )
     return pd.DatetimeIndex(grid.bar_utc[at], tz="UTC")
 

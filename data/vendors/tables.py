@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 Unit = Literal["s", "ms", "ns", "text"]
 _PER_SECOND = {"s": 1, "ms": 1_000, "ns": 1_000_000_000}
 _EARLIEST, _LATEST = pd.Timestamp("1900-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LONGEST_EVENLY_SPACED = 3600
 """Longer bars than an hour are counted from a local midnight by some vendors, and DST makes one of them shorter."""
 
@@ -131,7 +131,7 @@ def delivery(
         row of many lies anywhere near the window.
     """
     names = [*BAR_COLUMNS, *(name for name in columns if name not in BAR_COLUMNS)]
-    rows = pd.DataFrame({name: columns[name] for name in names}, index=labels.rename("timestamp_utc"))
+    rows = pd.DataFrame({name: columns[name] for name in names}, index=labels.as_unit("ns").rename("timestamp_utc"))
     rows = _in_order(rows, vendor, piece)
     _require_near(rows, vendor, piece)
     stop = min(piece.stop_utc, over_by)

@@ -163,5 +163,5 @@ def _calendar(days: YahooDays, symbol: str) -> str:
         return "NYSE"  # the indices of Cboe, such as ^VIX, are computed for the sessions of New York
     raise AnswerRefused(
         f"yahoo's {symbol} trades in {days.zone} ({days.kind or 'of no kind that it says'}); set the calendar that "
-        "labels its days: source.calendar=LSE, XETR, CMEGlobex_ES, 24/7, ..."
+        "labels its days: calendar=LSE, XETR, CMEGlobex_ES, 24/7, ..."
     )

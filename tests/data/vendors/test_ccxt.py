@@ -1,0 +1,70 @@
+"""ccxt: pages, exchanges that keep only their latest bars, symbols that are not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from doubles import DOUBLES, Bar, binance_klines
+from scripted_server import Answer
+
+from data.vendors.ccxt import Ccxt
+from data.vendors.definition import AnswerRefused, RateLimited
+
+BINANCE = DOUBLES["ccxt"]
+
+
+def many(start, periods):
+    return [
+        Bar(str(t), 10.0, 11.0, 9.0, 10.0, 1.0) for t in pd.date_range(start, periods=periods, freq="min")
+    ]
+
+
+def exchange(server, bars, limit=500):
+    def answer(seen):
+        since = int(seen.query["startTime"])
+        return Answer(body=binance_klines([b for b in bars if b.seconds * 1000 >= since][:limit]))
+
+    server.answer = BINANCE.script(answer)
+
+
+def test_all_pages_come_over_a_gap_that_is_longer_than_a_page(server):
+    bars = many("2024-05-30 00:00", 700) + many("2024-05-31 12:00", 30)
+    exchange(server, bars)
+    piece = replace(BINANCE.piece, start_utc=pd.Timestamp("2024-05-29 23:00", tz="UTC"))
+    found = BINANCE.make(server).fetch(piece)
+    assert list(found.rows.index) == [bar.utc for bar in bars]
+
+
+def test_a_page_that_is_shorter_than_asked_for_is_not_the_last(server):
+    bars = many("2024-05-31 14:00", 60)
+    exchange(server, bars, limit=7)
+    assert len(BINANCE.make(server).fetch(BINANCE.piece).rows) == 60
+
+
+def test_an_exchange_that_keeps_only_its_latest_bars_does_not_make_history_empty(server):
+    exchange(server, many("2024-06-03 10:00", 300))
+    with pytest.raises(AnswerRefused, match="keeps only its latest bars"):
+        BINANCE.make(server).fetch(BINANCE.piece)
+
+
+def test_unknown_exchanges_and_symbols_are_told(server):
+    with pytest.raises(ValueError, match="did you mean 'binance'"):
+        Ccxt(exchange="binanse")
+    exchange(server, [])
+    with pytest.raises(AnswerRefused, match="BTC/XYZ"):
+        BINANCE.make(server).fetch(replace(BINANCE.piece, symbol="BTC/XYZ"))
+
+
+def test_what_the_exchange_says_in_its_own_codes_is_understood(server):
+    server.answer = BINANCE.script(
+        lambda seen: Answer(status=400, body={"code": -1121, "msg": "Invalid symbol."})
+    )
+    with pytest.raises(AnswerRefused, match="Invalid symbol"):
+        BINANCE.make(server).fetch(BINANCE.piece)
+    limited = Answer(status=418, body={"code": -1003, "msg": "banned"}, headers={"Retry-After": "120"})
+    server.answer = BINANCE.script(lambda seen: limited)
+    with pytest.raises(RateLimited) as caught:
+        BINANCE.make(server).fetch(BINANCE.piece)
+    assert caught.value.retry_after_s == 120.0
