@@ -177,14 +177,14 @@ class Alpaca:
         return rows
 
     def _parameters(self, piece: BarRequest, crypto: bool) -> dict[str, Any]:
-        # Both ends are inclusive, and a day is found by its midnight, which lies before the opening of its session.
-        lead = pd.Timedelta(1 if piece.bar_seconds == DAY_SECONDS and not crypto else 0, "D")
+        # Both ends are inclusive. A day is found by its midnight, which is not the opening of its session.
+        margin = pd.Timedelta(1 if piece.bar_seconds == DAY_SECONDS and not crypto else 0, "D")
         known = self.now() - pd.Timedelta(seconds=self.delay_seconds)
-        last = min(piece.stop_utc - pd.Timedelta(seconds=1), known)
+        last = min(piece.stop_utc + margin - pd.Timedelta(seconds=1), known)
         params = {
             "symbols": piece.symbol,
             "timeframe": _frame(piece),
-            "start": (piece.start_utc - lead).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "start": (piece.start_utc - margin).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "end": last.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "limit": _PAGE_ROWS,
             "sort": "asc",

@@ -124,7 +124,7 @@ class AlphaVantage:
         return sorted((s for s in found if first <= s.ex_date <= last), key=lambda split: split.ex_date)
 
     def dividends(self, symbol: str, first: date, last: date) -> Sequence[Dividend]:
-        """Cash dividends by ex-date, US dollars; whether later splits are in them the vendor does not say."""
+        """Cash dividends by ex-date. Their currency, and whether later splits are in them, the vendor does not say."""
         found = [
             record(
                 Dividend,
@@ -132,7 +132,7 @@ class AlphaVantage:
                 symbol=symbol,
                 ex_date=day(row, "ex_dividend_date", self.name),
                 cash_per_share=positive(row, "amount", self.name, text=True),
-                currency="USD",
+                currency="",
                 split_adjusted=None,
                 declared_on=day_or_none(row, "declaration_date", self.name),
                 paid_on=day_or_none(row, "payment_date", self.name),

@@ -92,8 +92,12 @@ class Finnhub:
         crypto, daily = _is_crypto(piece.symbol), piece.bar_seconds == DAY_SECONDS
         calendar = ALWAYS_OPEN if crypto else self.calendar
         resolution = RESOLUTIONS[piece.bar_seconds]
-        start = int((piece.start_utc - pd.Timedelta(1 if daily and not crypto else 0, "D")).timestamp())
-        stop = int(piece.stop_utc.timestamp()) - 1
+        # A day is found by its midnight, which is not the opening of its session: a day more on either side.
+        margin = pd.Timedelta(1 if daily and not crypto else 0, "D")
+        start, stop = (
+            int((piece.start_utc - margin).timestamp()),
+            int((piece.stop_utc + margin).timestamp()) - 1,
+        )
         kind = "crypto" if crypto else "stock"
         uri = (
             f"{self.name}:/{kind}/candle?symbol={piece.symbol}&resolution={resolution}&from={start}&to={stop}"

@@ -27,7 +27,7 @@ from data.vendors.definition import (
     MalformedAnswer,
     VendorError,
 )
-from data.vendors.failures import Headers, quote, said
+from data.vendors.failures import Headers, quote, refused, said
 from data.vendors.https import get, json_object
 from data.vendors.keys import key_from_environment
 from data.vendors.pieces import cut, require_offered
@@ -143,8 +143,9 @@ class Fred:
             calls += 1
             body = json_object(answer, self.name)
             if body.get("error_code") is not None:
-                told = _explained(int(body["error_code"]), answer.text, answer.headers)
-                raise told or AnswerRefused(f"fred answered {quote(said(answer.text))}")
+                status = body["error_code"] if isinstance(body["error_code"], int) else 400
+                told = _explained(status, answer.text, answer.headers)
+                raise told or refused(status, self.name, answer.text, answer.headers)
             page, count = body.get("observations"), body.get("count")
             if not isinstance(page, list) or any(not isinstance(row, dict) for row in page):
                 raise MalformedAnswer("fred sent no list of observations")

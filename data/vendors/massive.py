@@ -47,10 +47,11 @@ class Massive(MassiveReference):
         self.pieces(piece)
         calendar = ALWAYS_OPEN if piece.symbol.startswith(("X:", "C:")) else self.calendar
         daily = piece.bar_seconds == DAY_SECONDS
-        # A day is asked for by its midnight, which lies before the opening of its session.
-        start = piece.start_utc - pd.Timedelta(1 if daily else 0, "D")
+        # A day is asked for by its midnight, which is not the opening of its session: a day more on either side.
+        margin = pd.Timedelta(1 if daily else 0, "D")
         span = "/".join(map(str, SPANS[piece.bar_seconds]))
-        path = f"/v2/aggs/ticker/{quote(piece.symbol, safe=':')}/range/{span}/{_ms(start)}/{_ms(piece.stop_utc) - 1}"
+        window = f"{_ms(piece.start_utc - margin)}/{_ms(piece.stop_utc + margin) - 1}"
+        path = f"/v2/aggs/ticker/{quote(piece.symbol, safe=':')}/range/{span}/{window}"
         adjusted = "true" if piece.adjustment == "splits" else "false"
         uri = f"{self.name}:{path}?adjusted={adjusted}"
         if over_by(piece, self.now(), self.delay_seconds, calendar) <= piece.start_utc:

@@ -53,7 +53,7 @@ class MassiveReference(MassiveAccount):
                 symbol=text_of(row, "ticker", "massive"),
                 ex_date=day(row, "ex_dividend_date", "massive"),
                 cash_per_share=positive(row, "cash_amount", "massive"),
-                currency=str(row.get("currency") or "USD"),
+                currency=str(row.get("currency") or ""),
                 split_adjusted=False,
                 declared_on=day_or_none(row, "declaration_date", "massive"),
                 paid_on=day_or_none(row, "pay_date", "massive"),

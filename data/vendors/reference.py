@@ -43,6 +43,7 @@ class Dividend:
 
     Parameters
     ----------
+    currency : ISO code; empty where the vendor does not say.
     cash_per_share : in `currency`, per share as it was at the time, or as of today after later splits.
     split_adjusted : True if it is per share as of today, False as of then, None where the vendor does not say.
     declared_on, paid_on : None where the vendor does not say.

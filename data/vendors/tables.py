@@ -131,11 +131,13 @@ def delivery(
         row of many lies anywhere near the window.
     """
     names = [*BAR_COLUMNS, *(name for name in columns if name not in BAR_COLUMNS)]
-    rows = pd.DataFrame({name: columns[name] for name in names}, index=labels.as_unit("ns").rename("timestamp_utc"))
-    rows = _in_order(rows, vendor, piece)
+    rows = pd.DataFrame(
+        {name: columns[name] for name in names}, index=labels.as_unit("ns").rename("timestamp_utc")
+    )
     _require_near(rows, vendor, piece)
     stop = min(piece.stop_utc, over_by)
-    rows = rows[(rows.index >= piece.start_utc) & (rows.index < stop)]
+    # Cut before it is compared: some vendors send the day that runs twice, at its opening and as of now.
+    rows = _in_order(rows[(rows.index >= piece.start_utc) & (rows.index < stop)], vendor, piece)
     _require_length(rows, vendor, piece)
     if (rows["volume"] < 0).any():
         raise MalformedAnswer(f"{vendor} sent a negative volume of {piece.symbol}")
@@ -167,7 +169,7 @@ def _require_near(rows: pd.DataFrame, vendor: str, piece: BarRequest) -> None:
     outside = (rows.index < piece.start_utc - margin) | (rows.index >= piece.stop_utc + margin)
     if not outside.any():
         return
-    span = f"{vendor} sent bars of {piece.symbol} from {rows.index[0]} to {rows.index[-1]}"
+    span = f"{vendor} sent bars of {piece.symbol} from {rows.index.min()} to {rows.index.max()}"
     if outside.all():
         raise MalformedAnswer(f"{span}, asked for {piece.start_utc} to {piece.stop_utc}")
     log.warning(

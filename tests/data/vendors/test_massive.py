@@ -50,7 +50,16 @@ def test_a_link_under_the_vendors_other_name_is_followed_where_we_ask(server):
     assert server.seen[1].path == "/v2/x"
 
 
-@pytest.mark.parametrize("link", ["http://127.0.0.1:1/v2/x?cursor=1", "//evil.example/v2", "https://api.massive.com.evil.example/", 5])  # fmt: skip
+STRANGERS = (
+    "http://127.0.0.1:1/v2/x?cursor=1",
+    "//evil.example/v2",
+    "https://api.massive.com.evil.example/",
+    "https://api.massive.com@evil.example/v2",
+    5,
+)
+
+
+@pytest.mark.parametrize("link", STRANGERS)
 def test_a_link_to_another_host_is_refused_and_nobody_is_asked(server, link):
     pages(server, massive_bars(MINUTES, next_url=link))
     with pytest.raises(MalformedAnswer, match="the key is not sent there"):
@@ -166,6 +175,14 @@ def test_a_delayed_plan_does_not_turn_what_is_missing_into_a_gap(server):
         request("SPY", 60, "2024-06-03 17:00", "2024-06-03 19:00")
     )
     assert found.complete_to_utc == pd.Timestamp("2024-06-03 17:45", tz="UTC")
+
+
+def test_its_former_name_serves_for_the_key(server, monkeypatch):
+    monkeypatch.delenv("MASSIVE_API_KEY")
+    monkeypatch.setenv("POLYGON_API_KEY", f"{CANARY}-polygon")
+    pages(server, massive_bars(MINUTES))
+    massive(server).fetch(PIECE)
+    assert server.seen[0].headers["authorization"] == f"Bearer {CANARY}-polygon"
 
 
 # Reference data
@@ -306,7 +323,8 @@ def test_a_chain_keeps_what_is_not_quoted_as_unknown(server):
 
 def test_a_snapshot_and_statements_come_as_tables(server):
     snapshot = {"status": "OK", "tickers": [
-        {"ticker": "AAPL", "day": {"o": 1.0, "c": 2.0, "v": 3.0}, "prevDay": {"c": 1.5}, "updated": 1717437600000000000},
+        {"ticker": "AAPL", "day": {"o": 1.0, "c": 2.0, "v": 3.0}, "prevDay": {"c": 1.5},
+         "updated": 1717437600000000000},
     ]}  # fmt: skip
     pages(server, snapshot)
     (row,) = massive(server).snapshot(["AAPL"]).to_dict("records")

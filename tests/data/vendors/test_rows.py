@@ -25,7 +25,7 @@ def deliver(piece, labels, over, **columns):
     return delivery(piece, labels, {**filled, **columns}, vendor="v", source_uri="v:", calls=1, over_by=over)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     bar_seconds=st.sampled_from([60, 300, 1800, 3600, 14400]),
     nows=st.lists(st.integers(0, 3 * 86400), min_size=1, max_size=12),
@@ -48,7 +48,7 @@ def test_successive_deliveries_from_where_the_last_was_complete_bring_each_bar_o
     assert got == list(every)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(hours=st.lists(st.integers(0, 40 * 24), min_size=1, max_size=8))
 def test_days_by_session_come_once_each_and_never_before_their_date_is_over(hours):
     start, stop = (
@@ -89,7 +89,7 @@ def test_the_earlier_of_two_clocks_counts():
         assert earlier_clock(now, told) == now
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     start=st.integers(0, 3000),
     length=st.integers(1, 40_000),
@@ -128,16 +128,20 @@ def test_a_null_is_a_gap_only_where_it_is_documented():
         numbers([None, 2], "x", "v")
 
 
-@pytest.mark.parametrize(("value", "unit"), [(1717164000, "ms"), (1717164000000, "s"), (1e400, "s"), (1.5, "s"), (True, "s"), ("1", "s"), (2**80, "ns"), (-(10**18), "ms")])  # fmt: skip  # noqa: E501
-def test_times_in_another_unit_or_type_are_malformed_or_far_away(value, unit):
-    try:
-        (found,) = instants([value], unit, "v")
-    except (MalformedAnswer, OverflowError) as error:
-        assert isinstance(error, MalformedAnswer)
-    else:
-        assert found < pd.Timestamp(
-            "1971", tz="UTC"
-        )  # seconds read as milliseconds: the window finds them out
+WRONG_TIMES = [
+    (1717164000000, "s"), (1e400, "s"), (1.5, "s"), (True, "s"), ("1", "s"), (2**80, "ns"), (-(10**18), "ms"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "unit"), WRONG_TIMES)
+def test_times_in_another_unit_or_type_are_malformed(value, unit):
+    with pytest.raises(MalformedAnswer):
+        instants([value], unit, "v")
+
+
+def test_seconds_read_as_milliseconds_lie_in_1970_where_the_window_finds_them_out():
+    (found,) = instants([1717164000], "ms", "v")
+    assert found.year == 1970
 
 
 def test_text_of_another_zone_or_without_one_is_an_instant_or_malformed():

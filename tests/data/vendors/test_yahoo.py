@@ -88,7 +88,8 @@ def test_crypto_has_days_of_utc(server):
 
 
 def test_the_day_that_runs_is_left_out_whatever_instant_it_carries(server):
-    running = [*DAYS, replace(DAYS[0], at="2024-06-03 18:00:12")]
+    today = replace(DAYS[0], at="2024-06-03 13:30")
+    running = [*DAYS, today, replace(today, at="2024-06-03 18:00:12", close=499.5)]
     server.in_turn(Answer(body=yahoo_chart(running)))
     found = yahoo(server).fetch(replace(PIECE, stop_utc=pd.Timestamp("2024-07-01", tz="UTC")))
     assert len(found.rows) == 3
