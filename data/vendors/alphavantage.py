@@ -97,15 +97,19 @@ class AlphaVantage:
         days = next((value for name, value in body.items() if name.startswith("Time Series")), None)
         if not isinstance(days, dict) or any(not isinstance(row, dict) for row in days.values()):
             raise MalformedAnswer(f"{self.name} sent no time series of {piece.symbol}")
-        dates = [day({"date": date}, "date", self.name) for date in days]
-        near = [i for i, date in enumerate(dates) if _near(date, piece)]
-        rows = [row for i, row in enumerate(days.values()) if i in set(near)]
-        labels = session_openings(
-            pd.DatetimeIndex([dates[i] for i in near]).to_numpy("datetime64[D]"), self.calendar, self.name
-        )
+        found = [(day({"date": date}, "date", self.name), row) for date, row in days.items()]
+        found = [(date, row) for date, row in found if _near(date, piece)]
+        dates = pd.DatetimeIndex([date for date, _ in found]).to_numpy("datetime64[D]")
+        labels = session_openings(dates, self.calendar, self.name)
         over = over_by(piece, earlier_clock(self.now(), answer.headers), 0.0, self.calendar)
         return delivery(
-            piece, labels, _columns(rows), vendor=self.name, source_uri=uri, calls=1, over_by=over
+            piece,
+            labels,
+            _columns([row for _, row in found]),
+            vendor=self.name,
+            source_uri=uri,
+            calls=1,
+            over_by=over,
         )
 
     def splits(self, symbol: str, first: date, last: date) -> Sequence[Split]:

@@ -1,8 +1,8 @@
 """Any exchange that ccxt knows, by its id (binance, kraken, coinbase, okx, ...): bars of spot and perpetuals.
 
 No key is needed for bars. The symbol is that of ccxt, such as BTC/USDT or BTC/USDT:USDT for a perpetual. Prices are as
-traded, a day is one of UTC. Some exchanges keep only their latest bars and send those whatever is asked for; a window
-that lies before all bars that come is refused, since it cannot be told from a time before the listing.
+traded, a day is one of UTC. Some exchanges keep only their latest bars and send those whatever is asked for (Kraken
+720); a window that begins before them is refused, since its first part would pass for a time without trades.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Ccxt:
             raise AnswerRefused(
                 f"{self.exchange} has no bars of {timeframe}; it has {', '.join(market.timeframes)}"
             )
-        rows = market.bars(piece, min(piece.stop_utc, over))
+        rows = market.bars(piece, min(piece.stop_utc, over), self.now())
         labels = instants([row[0] for row in rows], "ms", self.exchange)
         columns = {
             name: numbers([row[k] for row in rows], name, self.exchange)
@@ -140,7 +140,7 @@ class CcxtConnection:
         """Headers of the last answer."""
         return self._transport.headers
 
-    def bars(self, piece: BarRequest, stop: pd.Timestamp) -> list[Sequence[Any]]:
+    def bars(self, piece: BarRequest, stop: pd.Timestamp, now: pd.Timestamp) -> list[Sequence[Any]]:
         """Bars that open in [start, stop), page by page.
 
         Raises
@@ -150,20 +150,34 @@ class CcxtConnection:
         """
         self._know_markets()
         length = piece.bar_seconds * 1000
-        since, end = int(piece.start_utc.timestamp()) * 1000, int(stop.timestamp()) * 1000
+        start, end = int(piece.start_utc.timestamp()) * 1000, int(stop.timestamp()) * 1000
+        since = start
         rows: list[Sequence[Any]] = []
         while since < end:
             page = self._page(piece, since)
+            if since == start and page:
+                self._require_history(piece, page, int(now.timestamp()) * 1000)
             inside = [row for row in page if since <= row[0] < end]
-            if page and not inside and not rows and min(row[0] for row in page) >= end:
-                first = pd.Timestamp(min(row[0] for row in page), unit="ms", tz="UTC")
-                raise AnswerRefused(
-                    f"{self._name} begins at {first} with {piece.symbol}, after {stop}: it was not listed before, or "
-                    "the exchange keeps only its latest bars."
-                )
             rows += inside
             since = max(row[0] for row in inside) + length if inside else since + _PAGE_BARS * length
         return rows
+
+    def _require_history(self, piece: BarRequest, page: list[Sequence[Any]], now_ms: int) -> None:
+        """Raise AnswerRefused if the exchange sent its latest bars instead of those from the start on.
+
+        It did if there is a gap before the first of them, and it either sent more than it was asked for, or sent up to
+        now what begins later than a page after the start.
+        """
+        length = piece.bar_seconds * 1000
+        first, last = min(row[0] for row in page), max(row[0] for row in page)
+        late = first - int(piece.start_utc.timestamp()) * 1000
+        overfull = (self._sent() or 0) > _PAGE_BARS and late > 0
+        if overfull or (late > _PAGE_BARS * length and last >= now_ms - 2 * length):
+            begins = pd.Timestamp(first, unit="ms", tz="UTC")
+            raise AnswerRefused(
+                f"{self._name} keeps only its latest bars of {piece.symbol}, from {begins} on; {piece.start_utc} lies "
+                "before them: ask from there on, or for longer bars."
+            )
 
     def _page(self, piece: BarRequest, since: int) -> list[Sequence[Any]]:
         timeframe = TIMEFRAMES[piece.bar_seconds]
@@ -179,10 +193,10 @@ class CcxtConnection:
         return page
 
     def _sent(self) -> int | None:
-        """How many entries the first list in the last answer has; None where there is no list."""
+        """How many entries the longest list in the last answer has; None where there is no list."""
         answer = self._transport.answer
         body = self._ask(lambda: json.loads(answer.text if answer is not None else ""))
-        return _length_of_list(body)
+        return _longest_list(body)
 
     def _know_markets(self) -> None:
         """Give the exchange its list of markets, which is asked for once a process."""
@@ -215,8 +229,8 @@ class CcxtConnection:
         return AnswerRefused(about) if isinstance(error, ccxt.ExchangeError) else None
 
 
-def _length_of_list(body: Any) -> int | None:
+def _longest_list(body: Any) -> int | None:
     if isinstance(body, list):
         return len(body)
-    lengths = [_length_of_list(value) for value in body.values()] if isinstance(body, dict) else []
-    return next((length for length in lengths if length is not None), None)
+    inside = [_longest_list(value) for value in body.values()] if isinstance(body, dict) else []
+    return max((length for length in inside if length is not None), default=None)

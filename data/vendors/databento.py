@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from data.vendors.clients import require_client
 from data.vendors.clock import over_by, utc_now
-from data.vendors.dbn import SCHEMAS, DbnBars, dbn_bars, dbn_contents
+from data.vendors.dbn import SCHEMAS, DbnBars, DbnFile, dbn_bars, dbn_file
 from data.vendors.definition import (
     AnswerRefused,
     BarRequest,
@@ -31,7 +32,7 @@ from data.vendors.definition import (
 )
 from data.vendors.failures import ask, quote, refused
 from data.vendors.keys import key_from_environment
-from data.vendors.pieces import cut, require_offered
+from data.vendors.pieces import cut, cut_at, require_offered
 from data.vendors.tables import delivery, nothing_yet
 
 KEY_VARIABLE = "DATABENTO_API_KEY"
@@ -72,21 +73,17 @@ class Databento:
 
     def pieces(self, request: BarRequest) -> Sequence[BarRequest]:
         """Months of bars of a minute, years of bars of an hour."""
-        if request.bar_seconds == 86_400:
-            raise AnswerRefused(
-                f"databento has no days by session for {request.symbol}: its own run from midnight to midnight UTC. "
-                "Ask for bars of an hour or a minute, from which days are made by session."
-            )
-        require_offered(request, self.name, tuple(SCHEMAS), ("raw",), "Nothing is adjusted.")
-        if _PARENT.fullmatch(request.symbol):
-            raise AnswerRefused(
-                f"{request.symbol} stands for many contracts; name one, or a continuous one as ES.v.0."
-            )
-        return cut(request, "month" if request.bar_seconds < 3600 else "year")
+        self._require(request)
+        pieces = cut(request, "month" if request.bar_seconds < 3600 else "year")
+        if self.path is None:
+            return pieces
+        # Cut where files begin and end as well, so that what they do not reach is a piece of its own.
+        edges = {edge for file in self._files(request) for edge in (file.start, file.end)}
+        return tuple(part for piece in pieces for part in cut_at(piece, edges))
 
     def fetch(self, piece: BarRequest) -> Delivery:
         """Ask for one piece, or read it from the files."""
-        self.pieces(piece)
+        self._require(piece)
         over = over_by(piece, self.now(), 0.0)
         uri = f"{self.name}:{self.dataset}/{SCHEMAS[piece.bar_seconds]}?symbols={piece.symbol}"
         uri += f"&start={piece.start_utc.isoformat()}&end={piece.stop_utc.isoformat()}"
@@ -108,6 +105,19 @@ class Databento:
         return delivery(
             piece, bars.labels, bars.columns, vendor=self.name, source_uri=uri, calls=calls + 1, over_by=over
         )
+
+    def _require(self, request: BarRequest) -> None:
+        """Raise AnswerRefused for what Databento lacks."""
+        if request.bar_seconds == 86_400:
+            raise AnswerRefused(
+                f"databento has no days by session for {request.symbol}: its own run from midnight to midnight UTC. "
+                "Ask for bars of an hour or a minute, from which days are made by session."
+            )
+        require_offered(request, self.name, tuple(SCHEMAS), ("raw",), "Nothing is adjusted.")
+        if _PARENT.fullmatch(request.symbol):
+            raise AnswerRefused(
+                f"{request.symbol} stands for many contracts; name one, or a continuous one as ES.v.0."
+            )
 
     def _bars(self, client: Any, key: str, piece: BarRequest, stop: pd.Timestamp) -> DbnBars:
         def answered() -> bytes:
@@ -145,44 +155,57 @@ class Databento:
 
     def _read(self, piece: BarRequest, path: Path, over: pd.Timestamp) -> Delivery:
         """Bars of one piece from the files that have them."""
-        kinds = ("*.dbn", "*.dbn.zst")
-        files = sorted(file for kind in kinds for file in path.rglob(kind)) if path.is_dir() else [path]
-        if not files or not files[0].is_file():
-            raise AnswerRefused(f"the option path is {path}, where no file *.dbn or *.dbn.zst is")
-        known: set[str] = set()
-        labels, parts, ends = [], [], []
-        for file in files:
-            data = file.read_bytes()
-            schema, symbols, start, end = ask(lambda: dbn_contents(data, file.name), self.name)  # noqa: B023
-            if schema != SCHEMAS[piece.bar_seconds]:
-                continue
-            known.update(symbols)
-            if piece.symbol not in symbols:
-                continue
-            ends.append(end)
-            if start >= piece.stop_utc or (end is not None and end <= piece.start_utc):
-                continue
-            bars = ask(lambda: dbn_bars(data, piece.bar_seconds, file.name, piece.symbol), self.name)  # noqa: B023
-            labels.append(bars.labels)
-            parts.append(pd.DataFrame(bars.columns))
-        if piece.symbol not in known:
-            listed = ", ".join(sorted(known)[:8]) or f"no {SCHEMAS[piece.bar_seconds]}"
-            raise AnswerRefused(f"the files of {path} hold {listed}, and no {piece.symbol}")
-        last = max((end for end in ends if end is not None), default=None)
-        if last is not None and None not in ends:
-            over = min(over, over_by(piece, last, 0.0))
-        names = ("open", "high", "low", "close", "volume", "instrument_id")
-        table = pd.concat(parts) if parts else pd.DataFrame({name: [] for name in names}, dtype=float)
-        found = labels[0].append(labels[1:]) if labels else pd.DatetimeIndex([], tz="UTC").as_unit("ns")
+        uri = f"{self.name}:{path.name}?symbols={piece.symbol}&start={piece.start_utc}&end={piece.stop_utc}"
+        own = self._files(piece)
+        if over <= piece.start_utc or piece.start_utc >= max(file.end for file in own):
+            return nothing_yet(piece, uri)
+        read = [file for file in own if file.start < piece.stop_utc and file.end > piece.start_utc]
+        if not read:
+            first, last = min(file.start for file in own), max(file.end for file in own)
+            raise AnswerRefused(
+                f"no file of {path} has {piece.symbol} at {piece.start_utc}; they reach from {first} to {last}."
+            )
+        try:
+            found = [self._bars_of(file, piece) for file in read]
+        except TemporarilyUnavailable as error:
+            raise MalformedAnswer(f"{error}; fetch it again") from None  # a file does not mend by waiting
+        labels = found[0].labels.append([bars.labels for bars in found[1:]])
+        columns = {name: np.concatenate([bars.columns[name] for bars in found]) for name in found[0].columns}
         return delivery(
             piece,
-            found,
-            {name: table[name].to_numpy() for name in names},
+            labels,
+            columns,
             vendor=self.name,
-            source_uri=f"{self.name}:{path.name}?symbols={piece.symbol}",
+            source_uri=uri,
             calls=0,
-            over_by=over,
+            over_by=min(over, piece.stop_utc),
         )
+
+    def _bars_of(self, file: DbnFile, piece: BarRequest) -> DbnBars:
+        data = file.path.read_bytes()
+        return ask(lambda: dbn_bars(data, piece.bar_seconds, file.path.name, piece.symbol), self.name)
+
+    def _files(self, request: BarRequest) -> list[DbnFile]:
+        """Headers of the files that have the symbol in bars of this length."""
+        path = Path(self.path or "")
+        kinds = ("*.dbn", "*.dbn.zst")
+        paths = sorted(file for kind in kinds for file in path.rglob(kind)) if path.is_dir() else [path]
+        if not paths or not paths[0].is_file():
+            raise AnswerRefused(f"the option path is {path}, where no file *.dbn or *.dbn.zst is")
+        headers = [_header_of(file) for file in paths]
+        schema = SCHEMAS[request.bar_seconds]
+        offered = sorted({symbol for file in headers if file.schema == schema for symbol in file.symbols})
+        if request.symbol not in offered:
+            listed = ", ".join(offered[:8]) or f"no {schema}"
+            raise AnswerRefused(f"the files of {path} hold {listed}, and no {request.symbol}")
+        return [file for file in headers if file.schema == schema and request.symbol in file.symbols]
+
+
+def _header_of(path: Path) -> DbnFile:
+    try:
+        return ask(lambda: dbn_file(path), "databento", translate=_translate)
+    except TemporarilyUnavailable:
+        raise MalformedAnswer(f"{path.name} ends early inside its header; fetch it again") from None
 
 
 def _client(key: str, base_url: str, timeout_s: float) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,12 +81,25 @@ def dbn_bars(data: bytes, bar_seconds: int, where: str, symbol: str | None = Non
     return DbnBars(labels=labels, columns=columns, unresolved=tuple(store.metadata.not_found))
 
 
-def dbn_contents(data: bytes, where: str) -> tuple[str, tuple[str, ...], pd.Timestamp, pd.Timestamp | None]:
-    """Schema, symbols, start and end (exclusive, None: not said) of encoded data."""
+@dataclass(frozen=True, kw_only=True)
+class DbnFile:
+    """What the header of a file says: its schema, its symbols, and the window [start, end) that was asked for."""
+
+    path: Path
+    schema: str
+    symbols: tuple[str, ...]
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+
+def dbn_file(path: Path) -> DbnFile:
+    """The header of a file; its records are not read. A file that does not say where it ends, ends with all time."""
     from databento import DBNStore
 
-    store: Any = DBNStore.from_bytes(io.BytesIO(_plain(data, where)))
-    return str(store.schema), tuple(store.mappings or store.symbols), store.start, store.end
+    store: Any = DBNStore.from_file(path)
+    end = pd.Timestamp.max.tz_localize("UTC") if store.end is None else store.end
+    symbols = tuple(store.mappings or store.symbols)
+    return DbnFile(path=path, schema=str(store.schema), symbols=symbols, start=store.start, end=end)
 
 
 def _of_symbol(records: NDArray[Any], mappings: dict[str, list[dict[str, Any]]], symbol: str) -> BoolArray:

@@ -7,6 +7,8 @@ leads to itself, and its errors hold neither status nor `Retry-After`.
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -22,15 +24,20 @@ from data.vendors.definition import (
     Budget,
     KeyRefused,
     MalformedAnswer,
+    RateLimited,
     TemporarilyUnavailable,
     VendorError,
 )
 from data.vendors.failures import ask, quote, refused, said
 from data.vendors.keys import key_from_environment
 
+log = logging.getLogger(__name__)
+
 KEY_VARIABLES = ("MASSIVE_API_KEY", "POLYGON_API_KEY")
 _OWN_HOSTS = {"api.massive.com", "api.polygon.io"}
 """The vendor links to further pages under either name; whatever a link says, it is followed at `base_url` alone."""
+_MOST_RESTS, _LONGEST_REST_S = 30, 60.0
+Asking = Callable[[str, Mapping[str, Any] | None], dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +52,7 @@ class MassiveAccount:
     timeout_s : for connecting, and for each read.
     calendar : of stocks, indices and options, whose sessions label their days.
     now : the clock of this machine.
+    wait : waits so many seconds; reference data, which no pacing asks for, rest by it when they come too fast.
     """
 
     name: ClassVar[str] = "massive"
@@ -55,6 +63,7 @@ class MassiveAccount:
     timeout_s: float = 30
     calendar: str = "NYSE"
     now: Callable[[], pd.Timestamp] = utc_now
+    wait: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
         require_client("massive", self.name)
@@ -64,6 +73,29 @@ class MassiveAccount:
     def budget(self) -> Budget:
         """Calls that the plan allows."""
         return Budget(calls_per_minute=self.calls_per_minute, calls_per_day=None, at_a_time=4)
+
+    def reference_rows(self, path: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All results of a question for reference data, which may take more pages than the plan allows in a minute."""
+        rests = 0
+        massive = self.connection()
+
+        def patiently(path: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
+            nonlocal rests
+            while True:
+                try:
+                    return massive.body(path, params)
+                except RateLimited as error:
+                    rests += 1
+                    if rests > _MOST_RESTS:
+                        raise
+                    seconds = min(
+                        _LONGEST_REST_S if error.retry_after_s is None else error.retry_after_s,
+                        _LONGEST_REST_S,
+                    )
+                    log.info("massive rests for %.0f s: %s", seconds, error)
+                self.wait(seconds)
+
+        return [row for page in massive.pages(path, params, patiently) for row in page]
 
     def connection(self) -> MassiveConnection:
         """A connection of its own for one fetch.
@@ -144,16 +176,23 @@ class MassiveConnection:
             raise kind(f"massive answered {status} to {about}: {quote(said(json.dumps(body)))}")
         return body
 
-    def pages(self, path: str, params: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    def pages(
+        self, path: str, params: Mapping[str, Any], asking: Asking | None = None
+    ) -> Iterator[list[dict[str, Any]]]:
         """The results of each page, following the links to the next.
+
+        Parameters
+        ----------
+        asking : asks for one body; None asks at once, and once.
 
         Raises
         ------
         MalformedAnswer
             If a link leads to another host, or to a page that was there before.
         """
+        ask_for = asking or self.body
         seen: set[str] = set()
-        body = self.body(path, params)
+        body = ask_for(path, params)
         while True:
             yield _results(body, path)
             link = body.get("next_url")
@@ -163,7 +202,7 @@ class MassiveConnection:
             if further in seen:
                 raise MalformedAnswer(f"massive links from a page of {path} to one that was there before")
             seen.add(further)
-            body = self.body(further)
+            body = ask_for(further, None)
 
     def _path_of(self, link: Any, path: str) -> str:
         parts = urlsplit(link) if isinstance(link, str) else None

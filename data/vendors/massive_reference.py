@@ -11,7 +11,7 @@ import pandas as pd
 
 from data.calendars import DAY_SECONDS, bar_grid
 from data.vendors.definition import AnswerRefused, MalformedAnswer
-from data.vendors.massive_account import MassiveAccount, MassiveConnection
+from data.vendors.massive_account import MassiveAccount
 from data.vendors.records import day, day_or_none, positive, record, text_of
 from data.vendors.reference import Dividend, Listing, PricedListing, Split
 from data.vendors.tables import instants, numbers
@@ -26,9 +26,7 @@ class MassiveReference(MassiveAccount):
 
     def splits(self, symbol: str, first: date, last: date) -> Sequence[Split]:
         """Splits by execution date, which is the ex-date."""
-        rows = _all(
-            self.connection(), "/v3/reference/splits", _between(symbol, "execution_date", first, last)
-        )
+        rows = self.reference_rows("/v3/reference/splits", _between(symbol, "execution_date", first, last))
         found = [
             record(
                 Split,
@@ -45,7 +43,7 @@ class MassiveReference(MassiveAccount):
     def dividends(self, symbol: str, first: date, last: date) -> Sequence[Dividend]:
         """Cash dividends per share as it was at the time."""
         path = "/v3/reference/dividends"
-        rows = _all(self.connection(), path, _between(symbol, "ex_dividend_date", first, last))
+        rows = self.reference_rows(path, _between(symbol, "ex_dividend_date", first, last))
         found = [
             record(
                 Dividend,
@@ -64,9 +62,8 @@ class MassiveReference(MassiveAccount):
 
     def listings(self, as_of: date) -> Sequence[Listing]:
         """Stocks and funds listed on that date, those included that ended since."""
-        connection = self.connection()
         shared = {"market": "stocks", "date": as_of.isoformat(), "limit": _PAGE_ROWS, "sort": "ticker"}
-        rows = _all(connection, "/v3/reference/tickers", {**shared, "active": "true"})
+        rows = self.reference_rows("/v3/reference/tickers", {**shared, "active": "true"})
         return sorted((_listing(row) for row in rows), key=lambda listing: listing.symbol)
 
     def universe(self, as_of: date) -> Sequence[PricedListing]:
@@ -77,7 +74,7 @@ class MassiveReference(MassiveAccount):
                 f"the session of {session} is not over for certain; choose a universe as of an earlier date"
             )
         path = f"/v2/aggs/grouped/locale/us/market/stocks/{session}"
-        rows = _all(self.connection(), path, {"adjusted": "false"})
+        rows = self.reference_rows(path, {"adjusted": "false"})
         closes = numbers([row.get("c") for row in rows], "close", "massive")
         volumes = numbers([row.get("v") for row in rows], "volume", "massive")
         priced = {row.get("T"): (float(c), float(v)) for row, c, v in zip(rows, closes, volumes)}
@@ -95,7 +92,6 @@ class MassiveReference(MassiveAccount):
     def option_contracts(self, underlying: str, as_of: date) -> pd.DataFrame:
         """Contracts that existed on a date, those included that expired since: expiration, strike, kind, shares."""
         rows: list[Mapping[str, Any]] = []
-        connection = self.connection()
         for expired in ("false", "true"):
             params = {
                 "underlying_ticker": underlying,
@@ -103,7 +99,7 @@ class MassiveReference(MassiveAccount):
                 "expired": expired,
                 "limit": _PAGE_ROWS,
             }
-            rows += _all(connection, "/v3/reference/options/contracts", params)
+            rows += self.reference_rows("/v3/reference/options/contracts", params)
         expirations = [day(row, "expiration_date", "massive") for row in rows]
         table = pd.DataFrame(
             {
@@ -124,7 +120,7 @@ class MassiveReference(MassiveAccount):
     def option_chain(self, underlying: str) -> pd.DataFrame:
         """The chain as of now, a row a contract: quotes, open interest, implied volatility; NaN where there is none."""
         path = f"/v3/snapshot/options/{underlying}"
-        rows = _all(self.connection(), path, {"limit": 250})
+        rows = self.reference_rows(path, {"limit": 250})
         details = [row.get("details") or {} for row in rows]
         quotes = [row.get("last_quote") or {} for row in rows]
         days = [row.get("day") or {} for row in rows]
@@ -174,7 +170,7 @@ class MassiveReference(MassiveAccount):
     def statements(self, symbol: str, statement: Statement) -> pd.DataFrame:
         """Financial statements, a row a filing, as the vendor names its columns; `filing_date` is when it was known."""
         path = f"/stocks/financials/v1/{statement}"
-        rows = _all(self.connection(), path, {"tickers": symbol, "limit": _PAGE_ROWS})
+        rows = self.reference_rows(path, {"tickers": symbol, "limit": _PAGE_ROWS})
         for row in rows:
             day(row, "period_end", "massive")
             day_or_none(row, "filing_date", "massive")
@@ -189,10 +185,6 @@ def last_session(calendar: str, as_of: date) -> date:
     dates = ids.astype("datetime64[D]")
     found: date = dates[dates <= pd.Timestamp(as_of).to_datetime64()][-1].astype(object)
     return found
-
-
-def _all(connection: MassiveConnection, path: str, params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [row for page in connection.pages(path, params) for row in page]
 
 
 def _between(symbol: str, name: str, first: date, last: date) -> dict[str, Any]:

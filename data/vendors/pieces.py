@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -28,6 +28,13 @@ def cut(request: BarRequest, unit: Unit) -> tuple[BarRequest, ...]:
         pieces.append(replace(request, start_utc=start, stop_utc=end))
         start = end
     return tuple(pieces)
+
+
+def cut_at(request: BarRequest, edges: Iterable[pd.Timestamp]) -> tuple[BarRequest, ...]:
+    """Pieces of a request between those of the instants that lie inside it."""
+    inside = sorted(edge for edge in set(edges) if request.start_utc < edge < request.stop_utc)
+    bounds = [request.start_utc, *inside, request.stop_utc]
+    return tuple(replace(request, start_utc=a, stop_utc=b) for a, b in zip(bounds, bounds[1:]))
 
 
 def require_offered(

@@ -43,10 +43,39 @@ def test_a_page_that_is_shorter_than_asked_for_is_not_the_last(server):
     assert len(BINANCE.make(server).fetch(BINANCE.piece).rows) == 60
 
 
+def latest_only(server, bars):
+    """As Kraken: the latest bars, whatever is asked for."""
+    server.answer = BINANCE.script(lambda seen: Answer(body=binance_klines(bars)))
+
+
 def test_an_exchange_that_keeps_only_its_latest_bars_does_not_make_history_empty(server):
-    exchange(server, many("2024-06-03 10:00", 300))
-    with pytest.raises(AnswerRefused, match="keeps only its latest bars"):
-        BINANCE.make(server).fetch(BINANCE.piece)
+    # It is 18:00:30 on 2024-06-03.
+    for bars in (many("2024-06-03 06:01", 720), many("2024-06-03 13:01", 300)):
+        latest_only(server, bars)
+        vendor = BINANCE.make(server)
+        with pytest.raises(AnswerRefused, match="keeps only its latest bars.*2024-06-03"):
+            vendor.fetch(BINANCE.piece)  # all of it before the first bar
+        half = replace(
+            BINANCE.piece,
+            start_utc=pd.Timestamp("2024-06-01", tz="UTC"),
+            stop_utc=pd.Timestamp("2024-06-04", tz="UTC"),
+        )
+        with pytest.raises(AnswerRefused, match="keeps only its latest bars"):
+            vendor.fetch(half)  # only its first part
+        kept = replace(half, start_utc=bars[0].utc)
+        assert len(vendor.fetch(kept).rows) == len(bars) - 1  # the last one runs
+
+
+def test_a_window_before_the_listing_and_a_quiet_one_are_empty(server):
+    exchange(server, many("2024-05-31 20:00", 700))  # begins later, and goes on
+    assert len(BINANCE.make(server).fetch(BINANCE.piece).rows) == 0
+    exchange(server, many("2024-06-03 17:40", 20))  # no trade between 17:30 and 17:40, and little since
+    quiet = replace(
+        BINANCE.piece,
+        start_utc=pd.Timestamp("2024-06-03 17:30", tz="UTC"),
+        stop_utc=pd.Timestamp("2024-06-03 17:35", tz="UTC"),
+    )
+    assert len(BINANCE.make(server).fetch(quiet).rows) == 0
 
 
 def test_unknown_exchanges_and_symbols_are_told(server):

@@ -165,9 +165,11 @@ def test_files_are_read_without_a_key_and_by_symbol_and_schema(folder, monkeypat
 
 
 def test_a_continuous_symbol_follows_its_contracts_through_the_files(folder):
-    found = databento(path=str(folder)).fetch(request("ES.c.0", 60, "2024-05-01", "2024-06-03"))
-    assert found.rows["instrument_id"].tolist() == [42.0] * 3 + [77.0] * 3
-    assert found.rows["close"].tolist() == [500.5, 501.5, 501.25, 9.0, 9.0, 9.0]
+    vendor = databento(path=str(folder))
+    pieces = vendor.pieces(request("ES.c.0", 60, "2024-05-01", "2024-06-03"))
+    rows = pd.concat([vendor.fetch(piece).rows for piece in pieces])
+    assert rows["instrument_id"].tolist() == [42.0] * 3 + [77.0] * 3
+    assert rows["close"].tolist() == [500.5, 501.5, 501.25, 9.0, 9.0, 9.0]
 
 
 def test_records_of_other_instruments_in_a_file_are_not_those_of_the_symbol(tmp_path):
@@ -178,10 +180,22 @@ def test_records_of_other_instruments_in_a_file_are_not_those_of_the_symbol(tmp_
     assert found.rows["instrument_id"].tolist() == [42.0] * 3
 
 
-def test_what_the_files_do_not_reach_is_not_a_gap(tmp_path):
-    (tmp_path / "short.dbn").write_bytes(dbn_bytes(MINUTES, end="2024-05-31"))
-    found = databento(path=str(tmp_path)).fetch(request("ESM4", 60, "2024-05-30", "2024-06-02"))
-    assert found.complete_to_utc == pd.Timestamp("2024-05-31", tz="UTC")
+def test_what_the_files_do_not_reach_is_neither_an_empty_time_nor_complete(tmp_path):
+    (tmp_path / "a.dbn").write_bytes(dbn_bytes(MINUTES, start="2024-05-15", end="2024-06-01"))
+    later = [replace(bar, at=bar.at.replace("05-31", "06-12")) for bar in MINUTES]
+    (tmp_path / "b.dbn").write_bytes(dbn_bytes(later, start="2024-06-10", end="2024-06-20"))
+    vendor = databento(path=str(tmp_path), now=lambda: pd.Timestamp("2024-09-01", tz="UTC"))
+    pieces = vendor.pieces(request("ESM4", 60, "2024-05-01", "2024-07-05"))
+    assert [f"{p.start_utc:%m-%d}" for p in pieces] == ["05-01", "05-15", "06-01", "06-10", "06-20", "07-01"]
+    before, may, between, june, after, latest = pieces
+    for reached, rows in ((may, 3), (june, 3)):
+        found = vendor.fetch(reached)
+        assert (len(found.rows), found.complete_to_utc) == (rows, None)
+    for unreached in (before, between):
+        with pytest.raises(AnswerRefused, match="no file of .* has ESM4"):
+            vendor.fetch(unreached)
+    for unreached in (after, latest):  # a file of it may come
+        assert vendor.fetch(unreached).complete_to_utc == unreached.start_utc
 
 
 def test_a_file_that_is_cut_or_missing_or_lacks_the_symbol_is_told(folder, tmp_path):
@@ -190,5 +204,8 @@ def test_a_file_that_is_cut_or_missing_or_lacks_the_symbol_is_told(folder, tmp_p
     with pytest.raises(AnswerRefused, match="no file"):
         databento(path=str(tmp_path / "nowhere")).fetch(PIECE)
     (folder / "june.dbn").write_bytes(dbn_bytes(MINUTES)[:-20])
-    with pytest.raises(TemporarilyUnavailable, match="june.dbn ends early"):
+    with pytest.raises(MalformedAnswer, match="june.dbn ends early inside a record; fetch it again"):
+        databento(path=str(folder)).fetch(PIECE)
+    (folder / "june.dbn").write_bytes(dbn_bytes(MINUTES)[:50])
+    with pytest.raises(MalformedAnswer):
         databento(path=str(folder)).fetch(PIECE)

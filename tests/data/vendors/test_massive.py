@@ -12,7 +12,7 @@ from conftest import CANARY
 from doubles import MINUTES, Bar, clock, massive_bars, request
 from scripted_server import Answer
 
-from data.vendors.definition import AnswerRefused, KeyRefused, MalformedAnswer
+from data.vendors.definition import AnswerRefused, KeyRefused, MalformedAnswer, RateLimited
 from data.vendors.massive import Massive
 from data.vendors.reference import CorporateActions, Listings, OptionChains, PricedUniverse
 
@@ -279,6 +279,27 @@ def test_a_universe_holds_what_was_listed_with_the_last_price_of_then(server):
     assert next(s for s in server.seen if "tickers" in s.path).query["date"] == "2024-05-27"
     with pytest.raises(AnswerRefused, match="not over"):
         massive(server).universe(dt.date(2024, 6, 3))
+
+
+def test_reference_data_rest_when_the_plan_says_so_and_lose_no_page(server):
+    waits = []
+    split = {"ticker": "A", "execution_date": "2020-08-31", "split_from": 1, "split_to": 4}
+    first = {"status": "OK", "results": [split], "next_url": f"{server.url}/v3/reference/splits?cursor=2"}
+    second = {"status": "OK", "results": [{**split, "execution_date": "2021-08-31"}]}
+    limited = Answer(status=429, body={"error": "5 a minute"})
+    server.in_turn(
+        Answer(body=first),
+        limited,
+        Answer(status=429, body={}, headers={"Retry-After": "12"}),
+        Answer(body=second),
+    )
+    window = (dt.date(2020, 1, 1), dt.date(2022, 1, 1))
+    assert len(massive(server, wait=waits.append).splits("A", *window)) == 2
+    assert waits == [60.0, 12.0]
+    server.in_turn(limited)
+    with pytest.raises(RateLimited):
+        massive(server, wait=waits.append).splits("A", *window)
+    assert len(waits) < 100
 
 
 def test_option_contracts_of_a_date_include_those_that_expired_since(server):
