@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,6 +51,7 @@ class Databento:
     dataset : such as GLBX.MDP3.
     path : a DBN file, or a folder of them (*.dbn, *.dbn.zst), to read instead of asking; None asks.
     base_url : of the HTTP interface.
+    delay_seconds : how far the plan is behind: 86400 where the last 24 hours need a licence that it lacks.
     timeout_s : for connecting, and for each read.
     now : the clock of this machine.
     """
@@ -60,6 +61,7 @@ class Databento:
     dataset: str = "GLBX.MDP3"
     path: str | None = None
     base_url: str = "https://hist.databento.com"
+    delay_seconds: float = 0
     timeout_s: float = 100
     now: Callable[[], pd.Timestamp] = utc_now
 
@@ -84,7 +86,7 @@ class Databento:
     def fetch(self, piece: BarRequest) -> Delivery:
         """Ask for one piece, or read it from the files."""
         self._require(piece)
-        over = over_by(piece, self.now(), 0.0)
+        over = over_by(piece, self.now(), 0.0 if self.path else self.delay_seconds)
         uri = f"{self.name}:{self.dataset}/{SCHEMAS[piece.bar_seconds]}?symbols={piece.symbol}"
         uri += f"&start={piece.start_utc.isoformat()}&end={piece.stop_utc.isoformat()}"
         if self.path is not None:
@@ -98,7 +100,7 @@ class Databento:
             over = min(over, self._available(client, key, piece))
             calls += 1
             if over <= piece.start_utc:
-                return nothing_yet(piece, uri)
+                return replace(nothing_yet(piece, uri), calls=calls)
         bars = self._bars(client, key, piece, min(piece.stop_utc, over))
         if piece.symbol in bars.unresolved:
             raise AnswerRefused(f"{self.dataset} knows no {piece.symbol} in {piece.start_utc:%Y-%m}")

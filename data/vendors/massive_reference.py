@@ -62,8 +62,15 @@ class MassiveReference(MassiveAccount):
 
     def listings(self, as_of: date) -> Sequence[Listing]:
         """Stocks and funds listed on that date, those included that ended since."""
-        shared = {"market": "stocks", "date": as_of.isoformat(), "limit": _PAGE_ROWS, "sort": "ticker"}
-        rows = self.reference_rows("/v3/reference/tickers", {**shared, "active": "true"})
+        return self._tickers(as_of, active=True)
+
+    def delisted(self, as_of: date) -> Sequence[Listing]:
+        """Stocks and funds that had ended by that date, with their last day."""
+        return self._tickers(as_of, active=False)
+
+    def _tickers(self, as_of: date, *, active: bool) -> Sequence[Listing]:
+        wanted = {"market": "stocks", "date": as_of.isoformat(), "active": str(active).lower()}
+        rows = self.reference_rows("/v3/reference/tickers", {**wanted, "limit": _PAGE_ROWS, "sort": "ticker"})
         return sorted((_listing(row) for row in rows), key=lambda listing: listing.symbol)
 
     def universe(self, as_of: date) -> Sequence[PricedListing]:

@@ -115,6 +115,9 @@ class Listings(Protocol):
     def listings(self, as_of: date) -> Sequence[Listing]:
         """Everything listed on that date, by symbol."""
 
+    def delisted(self, as_of: date) -> Sequence[Listing]:
+        """What had been listed before and was not on that date any more, with the day on which it ended where known."""
+
 
 @runtime_checkable
 class PricedUniverse(Protocol):

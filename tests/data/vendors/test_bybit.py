@@ -57,7 +57,7 @@ def test_what_the_simulator_charges_is_what_was_paid(server, bar_seconds):
     from envs.context import funding_rates
     from envs.instruments import CATALOGUE
 
-    start, stop = "2024-05-28", "2024-05-31"
+    start, stop = "2024-05-28" if bar_seconds > 60 else "2024-05-30", "2024-05-31"
     rates = {str(t): 1e-4 * (i + 1) for i, t in enumerate(pd.date_range(start, "2024-05-31", freq="8h"))}
     exchange(server, bars_between(start, stop, bar_seconds), rates)
     rows = bybit(server).fetch(request("BTCUSDT", bar_seconds, start, stop)).rows

@@ -97,6 +97,15 @@ def test_no_more_is_asked_for_than_the_dataset_has_by_now(server):
         databento(server).fetch(request("ESM4", 60, "2024-06-03 17:00", "2024-06-03 19:00"))
 
 
+def test_a_plan_without_the_last_day_is_not_asked_for_it(server):
+    server.in_turn(Answer(body={"start": "2010-06-06", "end": "2024-06-03T17:30:00Z"}))
+    found = databento(server, delay_seconds=86400).fetch(
+        request("ESM4", 60, "2024-06-03 00:00", "2024-06-04")
+    )
+    assert (len(found.rows), found.calls) == (0, 0)
+    assert found.complete_to_utc == pd.Timestamp("2024-06-03", tz="UTC")
+
+
 def test_a_body_that_ends_early_is_never_a_shorter_answer(server):
     many = [
         replace(MINUTES[0], at=str(t)) for t in pd.date_range("2024-05-31 14:00", periods=3000, freq="min")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -384,6 +385,17 @@ def test_a_vendor_travels_to_another_process_without_keys_or_connections(double,
     pd.testing.assert_frame_equal(
         pickle.loads(packed).fetch(double.piece).rows, vendor.fetch(double.piece).rows
     )
+
+
+@every_vendor
+def test_several_threads_may_ask_one_vendor_at_a_time(double, server):
+    server.answer = double.serving(double.bars)
+    vendor = double.make(server)
+    alone = vendor.fetch(double.piece)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(vendor.fetch, [double.piece] * 6))
+    for found in together:
+        pd.testing.assert_frame_equal(found.rows, alone.rows)
 
 
 @every_vendor

@@ -302,6 +302,16 @@ def test_reference_data_rest_when_the_plan_says_so_and_lose_no_page(server):
     assert len(waits) < 100
 
 
+def test_what_had_ended_by_a_date_comes_with_its_last_day(server):
+    pages(
+        server,
+        {"status": "OK", "results": [ticker("LEH", active=False, delisted_utc="2008-09-18T04:00:00Z")]},
+    )
+    (lehman,) = massive(server).delisted(dt.date(2010, 1, 4))
+    assert (lehman.symbol, lehman.delisted_on, lehman.kind) == ("LEH", dt.date(2008, 9, 18), "CS")
+    assert (server.seen[0].query["active"], server.seen[0].query["date"]) == ("false", "2010-01-04")
+
+
 def test_option_contracts_of_a_date_include_those_that_expired_since(server):
     alive = {
         "ticker": "O:SPY250117C00500000",
