@@ -6,6 +6,7 @@ a delay of 15 minutes), and then what it lacks is not a gap.
 
 from __future__ import annotations
 
+import logging
 from email.utils import parsedate_to_datetime
 
 import pandas as pd
@@ -15,7 +16,10 @@ from data.vendors.definition import BarRequest
 from data.vendors.failures import Headers, header
 from data.vendors.session_days import first_open_day
 
+log = logging.getLogger(__name__)
+
 MINUTE = pd.Timedelta(minutes=1)
+_MUCH = pd.Timedelta(minutes=5)
 
 
 def utc_now() -> pd.Timestamp:
@@ -31,6 +35,8 @@ def earlier_clock(now: pd.Timestamp, headers: Headers | None) -> pd.Timestamp:
     except (TypeError, ValueError):
         return now
     theirs = theirs.tz_localize("UTC") if theirs.tzinfo is None else theirs.tz_convert("UTC")
+    if now - theirs > _MUCH:
+        log.warning("the vendor's clock says %s, ours %s; bars count as over by the earlier one", theirs, now)
     return min(now, theirs)
 
 

@@ -80,11 +80,12 @@ def test_the_first_open_day_after_a_friday_is_monday_and_after_a_holiday_the_day
     assert f"{found('2024-07-04 12:00'):%m-%d %H:%M}" == "07-05 09:30"
 
 
-def test_the_earlier_of_two_clocks_counts():
+def test_the_earlier_of_two_clocks_counts_and_a_large_difference_is_told(caplog):
     now = pd.Timestamp("2024-06-03 18:00", tz="UTC")
     assert earlier_clock(now, {"date": "Mon, 03 Jun 2024 17:00:00 GMT"}) == pd.Timestamp(
         "2024-06-03 17:00", tz="UTC"
     )
+    assert "the vendor's clock says" in caplog.text
     for told in ({"Date": "Mon, 03 Jun 2024 19:00:00 GMT"}, {"Date": "nonsense"}, {}, None):
         assert earlier_clock(now, told) == now
 
