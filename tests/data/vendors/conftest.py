@@ -10,19 +10,8 @@ import pytest
 
 # Test support modules of this folder are imported by name; tests have no __init__.py.
 sys.path.insert(0, str(Path(__file__).parent))
+from canary import CANARY, KEYS
 from scripted_server import ScriptedServer
-
-CANARY = "canary-5f0c1e9b7d"
-"""Every key in these tests contains it."""
-KEYS = (
-    "MASSIVE_API_KEY",
-    "ALPACA_API_KEY_ID",
-    "ALPACA_API_SECRET_KEY",
-    "DATABENTO_API_KEY",
-    "FRED_API_KEY",
-    "ALPHAVANTAGE_API_KEY",
-    "FINNHUB_API_KEY",
-)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from conftest import CANARY
-from doubles import MINUTES, Bar, alpaca_bars, clock, request
+from canary import CANARY
 from scripted_server import Answer
+from vendor_doubles import MINUTES, Bar, alpaca_bars, clock, request
 
 from data.vendors.alpaca import Alpaca
 from data.vendors.definition import KeyRefused, MalformedAnswer

@@ -7,9 +7,9 @@ import os
 from dataclasses import replace
 
 import pytest
-from conftest import CANARY
-from doubles import DAYS, alphavantage_days, clock, request
+from canary import CANARY
 from scripted_server import Answer
+from vendor_doubles import DAYS, alphavantage_days, clock, request
 
 from data.vendors.alphavantage import AlphaVantage
 from data.vendors.definition import (

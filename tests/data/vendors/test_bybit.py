@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from doubles import NOW, Bar, bybit_bars, bybit_rates, clock, request
 from scripted_server import Answer
+from vendor_doubles import NOW, Bar, bybit_bars, bybit_rates, clock, request
 
 from data.vendors.bybit import Bybit
 from data.vendors.definition import (

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from doubles import DOUBLES, Bar, binance_klines
 from scripted_server import Answer
+from vendor_doubles import DOUBLES, Bar, binance_klines
 
 from data.vendors.ccxt import Ccxt
 from data.vendors.definition import AnswerRefused, RateLimited

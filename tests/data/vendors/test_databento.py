@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from doubles import MINUTES, Bar, clock, dbn_bytes, request, zstd
 from scripted_server import Answer
+from vendor_doubles import MINUTES, Bar, clock, dbn_bytes, request, zstd
 
 from data.vendors.databento import Databento
 from data.vendors.definition import AnswerRefused, KeyRefused, MalformedAnswer, TemporarilyUnavailable

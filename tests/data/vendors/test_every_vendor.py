@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CANARY
-from doubles import DOUBLES, NOW, Bar
+from canary import CANARY
 from scripted_server import Answer
+from vendor_doubles import DOUBLES, NOW, Bar
 
 from data.vendors import VENDORS, vendor_factory
 from data.vendors.definition import (

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CANARY
-from doubles import MINUTES, Bar, clock, finnhub_candles, request
+from canary import CANARY
 from scripted_server import Answer
+from vendor_doubles import MINUTES, Bar, clock, finnhub_candles, request
 
 from data.vendors.definition import AnswerRefused, KeyRefused, MalformedAnswer
 from data.vendors.finnhub import Finnhub

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from doubles import clock, fred_rows, request
 from scripted_server import Answer
+from vendor_doubles import clock, fred_rows, request
 
 from data.vendors.definition import AnswerRefused, KeyRefused, MalformedAnswer, RateLimited
 from data.vendors.fred import Fred

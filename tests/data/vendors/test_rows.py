@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from doubles import request
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vendor_doubles import request
 
 from data.vendors.clock import earlier_clock, over_by
 from data.vendors.definition import MalformedAnswer

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from doubles import Bar, clock, request, yahoo_chart
 from scripted_server import Answer
+from vendor_doubles import Bar, clock, request, yahoo_chart
 
 from data.vendors.definition import AnswerRefused, MalformedAnswer
 from data.vendors.yahoo import Yahoo
