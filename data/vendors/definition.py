@@ -116,8 +116,13 @@ class MalformedAnswer(VendorError):
 class Vendor(Protocol):
     """A vendor of bars. Objects are made in the process that asks, from the config alone (it can be pickled)."""
 
-    name: str
-    budget: Budget
+    @property
+    def name(self) -> str:
+        """The name in `data.vendors.VENDORS`."""
+
+    @property
+    def budget(self) -> Budget:
+        """How often it may be asked."""
 
     def pieces(self, request: BarRequest) -> Sequence[BarRequest]:
         """Cut a request into pieces that are fetched and stored one by one; together they are the request.

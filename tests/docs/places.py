@@ -16,6 +16,7 @@ from torch import nn
 
 from data.features.compute import FEATURES
 from data.sources import CONFIGS, RECORDED, RecordedBars
+from data.vendors import VENDORS
 from envs.actions import ACTION_SCHEMES
 from envs.kernel import columns
 from envs.kernel.reward import TERMS
@@ -157,6 +158,33 @@ def of_sources(
             if n not in listed
         ),
         *missing(configs, files, "conf/data/{name}.yaml: no file has source: {name}"),
+    ]
+
+
+def vendor_classes() -> dict[str, str]:
+    """Name of each class in `data.vendors` that is a vendor -> its file; bars at hand are no vendor of the table."""
+    found = {}
+    for path in sorted((ROOT / "data" / "vendors").glob("*.py")):
+        if path.stem in ("definition", "local") or "def fetch(self" not in path.read_text():
+            continue
+        module = import_module(f"data.vendors.{path.stem}")
+        for name, kind in inspect.getmembers(module, inspect.isclass):
+            if kind.__module__ == module.__name__ and hasattr(kind, "fetch") and hasattr(kind, "pieces"):
+                found[name] = f"data/vendors/{path.name}"
+    return found
+
+
+def of_vendors(classes: Mapping[str, str] | None = None, vendors: Mapping[str, Any] = VENDORS) -> list[str]:
+    classes = vendor_classes() if classes is None else classes
+    listed = {kind.__name__ for kind in vendors.values()}
+    page = (ROOT / "docs" / "vendors.md").read_text()
+    return [
+        *(f"data/vendors/__init__.py: VENDORS lacks {n} of {classes[n]}" for n in classes if n not in listed),
+        *(
+            f"docs/vendors.md: the table lacks the vendor {name}"
+            for name in vendors
+            if f"| `{name}`" not in page
+        ),
     ]
 
 

@@ -29,6 +29,7 @@ def test_no_place_of_any_extension_was_forgotten(network):
     assert places.of_cores(network) == []
     assert places.of_action_schemes() == []
     assert places.of_sources() == []
+    assert places.of_vendors() == []
     assert places.of_criteria() == []
     assert places.of_features() == []
 
@@ -78,6 +79,14 @@ def test_a_scheme_that_the_kernel_or_the_configuration_does_not_know_is_told_whe
     ]
     (sentence,) = places.of_action_schemes(files={*ACTION_SCHEMES, "by_votes"})
     assert sentence.startswith("envs/actions.py: ")
+
+
+def test_a_vendor_is_told_where_it_belongs():
+    assert places.of_vendors(
+        classes={"Massive": "data/vendors/massive.py", "Bank": "data/vendors/bank.py"}
+    ) == ["data/vendors/__init__.py: VENDORS lacks Bank of data/vendors/bank.py"]
+    (sentence,) = places.of_vendors(classes={}, vendors={"bank": places.VENDORS["massive"]})
+    assert sentence == "docs/vendors.md: the table lacks the vendor bank"
 
 
 def test_a_source_a_criterion_and_a_feature_are_told_where_they_belong():
