@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -238,11 +238,12 @@ class _Held:
         """Bars [start, stop) as a panel; copies. An asset ends where the history says, not where bars are to come."""
         part, history = slice(start, stop), self._history
         ends = history.end_bar
+        arrays: dict[str, Any] = {name: self._columns[name][part].copy() for name in BAR_COLUMNS}
         return replace(
             history,
             bar_utc=self.bar_utc[part].copy(),
             session=self.session[part].copy(),
-            **{name: self._columns[name][part].copy() for name in BAR_COLUMNS},
+            **arrays,
             tradable=self._tradable[part].copy(),
             exogenous={name: self._columns[name][part].copy() for name in history.exogenous},
         ).with_ends(np.where(ends == NEVER_ENDS, NEVER_ENDS, ends - start))
