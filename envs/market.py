@@ -180,10 +180,13 @@ class Market:
         features: FeatureSet,
         instruments: Mapping[str, Instrument],
         context: ContextConfig | None = None,
+        *,
+        bars_per_session: float | None = None,
     ) -> Market:
         """Assemble the market of a panel, its standardised features and one instrument per symbol.
 
         `context` is needed by ATR and volatility sizing, ATR barriers, impact, funding and split-adjusted fees.
+        `bars_per_session` is the panel's median where it is not given, as that of a longer panel.
         """
         if features.asset.shape[:2] != (panel.num_bars, panel.num_assets):
             raise ValueError(
@@ -201,8 +204,8 @@ class Market:
         write_bounded(features.asset, records["features"])
         write_bounded(features.clock, records["clock"])
         records["years"] = elapsed_years(panel)
-        lengths = np.unique(panel.session, return_counts=True)[1]
-        bars_per_session = float(np.median(lengths))
+        if bars_per_session is None:
+            bars_per_session = float(np.median(np.unique(panel.session, return_counts=True)[1]))
         instrument = instrument_columns(instruments, panel.symbols)
         _set_ends(instrument, panel, instruments)
         if context is not None:

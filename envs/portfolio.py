@@ -200,7 +200,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         """
         if not self._started:
             raise RuntimeError("step was called before reset; call reset first")
-        self._actions[...] = np.asarray(actions).reshape(self._actions.shape)
+        self.take_actions(actions)
         direct = out is None or (out.flags.c_contiguous and out.dtype == np.float32 and out.flags.writeable)
         target = out if out is not None and direct else self._out
         any_ended = self._run(target)
@@ -330,6 +330,20 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
     def step_buffers(self) -> tuple[NDArray[Any], ...]:
         """What a step reads and writes beside the rows and the observations: actions, rewards, flags, ended rows."""
         return self._actions, self._reward, self._flags, self._ended_rows
+
+    def kernel_arguments(self) -> tuple[Any, ...]:
+        """Market, rule, rows and scratch, as the parts of a step take them (`envs.kernel.live_steps`)."""
+        return self._market_arrays, self._rule, self._row_arrays, self._scratch[0]
+
+    def take_actions(self, actions: Any) -> NDArray[np.float32]:
+        """The env's own buffer (E, A, columns) with these actions in it."""
+        self._actions[...] = np.asarray(actions).reshape(self._actions.shape)
+        return self._actions
+
+    @property
+    def outputs(self) -> tuple[Any, ...]:
+        """What a step writes, as the kernel takes it (`envs.kernel.parts.Outputs`)."""
+        return self._outputs
 
     @property
     def current_bar(self) -> NDArray[np.int64]:

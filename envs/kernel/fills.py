@@ -188,15 +188,38 @@ def start_levels(rule, market, scratch, a, position, num_columns, price, starts)
 @hot
 def book_fill(rule, market, state, scratch, who, a, quantity, price, fee_bps, place, reason):
     """Fill `quantity` units (signed) of asset slot a at `price` inside bar t + 1 and book all it costs."""
+    terms, bar = instrument_of(scratch, a), bar_of(scratch, a)
+    scale = cost_multiple(block(state.account, who))
+    commission, spread, slippage, impact = fill_costs(
+        rule, terms, bar, quantity, price, fee_bps, scale, has_context(market)
+    )
+    book_at_costs(
+        rule,
+        market,
+        state,
+        scratch,
+        who,
+        a,
+        quantity,
+        price,
+        commission,
+        spread,
+        slippage,
+        impact,
+        place,
+        reason,
+    )
+
+
+@hot
+def book_at_costs(
+    rule, market, state, scratch, who, a, quantity, price, commission, spread, slippage, impact, place, reason
+):
+    """Book a fill whose costs are known: cash, position, flow of the bar and the log."""
     account, counter, flow = block(state.account, who), block(state.counter, who), block(state.flow, who)
     position, slot = block(state.position[a], who), block(state.slot[a], who)
-    terms, bar, context = instrument_of(scratch, a), bar_of(scratch, a), has_context(market)
-    scale = cost_multiple(account)
-    commission, spread, slippage, impact = fill_costs(
-        rule, terms, bar, quantity, price, fee_bps, scale, context
-    )
     paid = commission + spread + slippage + impact
-    point, num_columns = terms[MULTIPLIER], state.position.shape[1]
+    point, num_columns = instrument_of(scratch, a)[MULTIPLIER], state.position.shape[1]
     realised, starts = book_position(
         rule, account, counter, position, slot, num_columns, quantity, price, point, paid
     )
