@@ -36,7 +36,9 @@ SETTINGS = (
 def taught(study: Study, fold, run: Path, weights: dict[str, float]) -> FoldOutcome:
     """Teach the sign of a weighted sum of standardised features, asset by asset."""
     market, contract = fold_market(study, fold)
-    network = contract.actions.network(contract.layout, contract.network)
+    with torch.random.fork_rng():  # what was drawn before must not decide what is learnt
+        torch.manual_seed(fold.index)
+        network = contract.actions.network(contract.layout, contract.network)
     generator = torch.Generator().manual_seed(fold.index)
     random = np.random.default_rng(fold.index)
     bars = random.integers(market.first_bar, fold.train.stop, size=512)

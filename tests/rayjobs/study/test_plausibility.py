@@ -73,7 +73,7 @@ def test_a_statement_is_kept_in_the_config_and_the_verdict_and_evaluations_ask_a
     assert plausibility(run)["pass"] is False
     assert main([*arguments, "data.columns.weak.known_after=0 bars"]) is ExitCode.DONE
     stated = max((tmp_path / "evaluations").iterdir())
-    assert plausibility(stated)["pass"] is True
+    assert plausibility(stated)["pass"] is True, plausibility(stated)["reason"]
     assert "weak is known after 0 bars" in plausibility(stated)["reason"]
     assert "known_after: 0 bars" in (stated / "config.yaml").read_text()
 
