@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -163,5 +164,12 @@ class TwsConnection:
 
     def close(self) -> None:
         """Close the socket."""
-        if self.ib.client.isConnected():
-            self.ib.client.disconnect()
+        transport = self.ib.client.conn.transport
+        # Where TWS has closed its side already, the library's polite end of the stream raises.
+        with suppress(OSError):
+            if self.ib.client.isConnected():
+                self.ib.client.disconnect()
+            return
+        if transport is not None:
+            transport.abort()
+        self.ib.client.reset()
