@@ -200,7 +200,7 @@ class OrderDesk:
                     self._take(report)
         self._judge_absent(snapshot, agrees=not differences)
         self._repeat_cancels(snapshot)
-        self._repeat_amendments()
+        self._repeat_amendments(snapshot)
         if differences:
             self._set_trouble(
                 f"positions differ: {'; '.join(differences)}. Nothing is sent until they agree."
@@ -371,7 +371,7 @@ class OrderDesk:
             if tracked.status == "cancelling" and tracked.order.client_order_id in untouched:
                 self._try(lambda known=tracked.known: self._broker.cancel(known))  # type: ignore[misc]
 
-    def _repeat_amendments(self) -> None:
+    def _repeat_amendments(self, snapshot: Snapshot) -> None:
         """New terms that did not reach the venue are asked for once more; terms are absolute, so that is safe."""
         for tracked in self.orders.amending():
             name = tracked.order.client_order_id
@@ -379,6 +379,9 @@ class OrderDesk:
                 self._repeated.discard(name)
                 self.orders.give_up_amending(name)
                 self._journal.note(self._now(), "not amended", f"{name} keeps the terms that the venue tells")
+                for report in snapshot.open_orders:
+                    if report.client_order_id == name:
+                        self._take(report)
                 continue
             self._repeated.add(name)
             self._next_ask = self._now()

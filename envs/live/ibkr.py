@@ -229,7 +229,9 @@ class IbkrBroker:
         self._reports.learn(known)
         ib = self._open_ib()
         if not self._reports.line_up:
-            raise BrokerUnavailable("TWS has no line to IB; what it tells now is not the venue's state")
+            raise BrokerUnavailable(
+                "TWS has no line to IB (1100); what it tells now is not the venue's state"
+            )
         highest = max((int(order.venue_order_id) for order in known), default=0)
         ib.client.updateReqId(highest + 1)
         opened = self._ask(lambda ib: ib.reqAllOpenOrdersAsync())

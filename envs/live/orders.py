@@ -95,11 +95,15 @@ class Orders:
         self._amending: set[str] = set()
 
     def restore(self, orders: Iterable[TrackedOrder], fills: Iterable[Fill]) -> None:
-        """Take over what a journal holds."""
-        for tracked in orders:
-            self._orders[tracked.order.client_order_id] = replace(tracked, filled_units=0.0)
+        """Take over what a journal holds: each order's status as it was written, its units from the fills."""
         for fill in fills:
-            self.on_fill(fill)
+            known = self._fills.get(fill.execution_id)
+            if known is None or fill.revision >= known.revision:
+                self._fills[fill.execution_id] = fill
+        for tracked in orders:
+            name = tracked.order.client_order_id
+            self._orders[name] = replace(tracked, filled_units=self._filled(name))
+            self._close_if_filled(name)
 
     def __getitem__(self, client_order_id: str) -> TrackedOrder:
         return self._orders[client_order_id]
@@ -215,11 +219,14 @@ class Orders:
         self._count(fill.client_order_id)
         return "new" if known is None else "correction"
 
+    def _filled(self, client_order_id: str) -> float:
+        return sum(fill.units for fill in self._fills.values() if fill.client_order_id == client_order_id)
+
     def _count(self, client_order_id: str | None) -> None:
         tracked = self._orders.get(client_order_id or "")
         if tracked is None:
             return
-        filled = sum(f.units for f in self._fills.values() if f.client_order_id == client_order_id)
+        filled = self._filled(tracked.order.client_order_id)
         self._orders[tracked.order.client_order_id] = replace(tracked, filled_units=filled)
         if not self._close_if_filled(tracked.order.client_order_id):
             self.move(tracked.order.client_order_id, "working")

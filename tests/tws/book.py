@@ -273,11 +273,7 @@ class Book:
             return 321, "Error validating request.-'cH' : cause - Continuous futures cannot be traded"
         if order.quantity <= 0:
             return 434, "The order size cannot be zero."
-        for name in ("lmtPrice", "auxPrice"):
-            price = float(order.fields.get(name) or 0.0)
-            if abs(price / order.listing.min_tick - round(price / order.listing.min_tick)) > 1e-6:
-                return 110, "The price does not conform to the minimum price variation for this contract."
-        return None
+        return _off_tick(order.fields, order.listing)
 
     def _modify(self, order: VenueOrder, listing: Listing, fields: dict[str, str]) -> None:
         if order.status == "Filled":
@@ -287,6 +283,8 @@ class Book:
         elif listing is not order.listing or (fields["action"] == "BUY") != (order.side > 0):
             words = "Order being modified does not match original order"
             self._report("error", (order.client_id, order.order_id, 105, words))
+        elif problem := _off_tick(fields, listing):
+            self._report("error", (order.client_id, order.order_id, *problem))
         else:
             order.fields.update(fields)
             order.quantity = max(float(fields["totalQuantity"]), order.filled)
@@ -365,3 +363,12 @@ class Book:
                 self._report("order", other)
             else:
                 self.cancel(other, "Order Canceled - reason:OCA group")
+
+
+def _off_tick(fields: dict[str, str], listing: Listing) -> tuple[int, str] | None:
+    """Prices lie on the contract's ticks, or the order is refused."""
+    for name in ("lmtPrice", "auxPrice"):
+        ticks = float(fields.get(name) or 0.0) / listing.min_tick
+        if abs(ticks - round(ticks)) > 1e-6:
+            return 110, "The price does not conform to the minimum price variation for this contract."
+    return None
