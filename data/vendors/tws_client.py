@@ -107,6 +107,8 @@ class TwsConnection:
         self._thread = threading.get_ident()
         self._notices: list[str] = []
         library = client_library()
+        # Below errors its log names accounts.
+        logging.getLogger(library.__name__).setLevel(logging.ERROR)
         self._run = library.util.run
         self.request_error: type[Exception] = library.wrapper.RequestError
         self.ib: Any = library.IB()

@@ -10,7 +10,6 @@ every part itself.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from data.vendors.definition import TemporarilyUnavailable, VendorError
 from data.vendors.ibkr_contracts import terms_of
-from data.vendors.tws_client import LIBRARIES, TwsConnection, client_library
+from data.vendors.tws_client import TwsConnection, client_library
 from envs.live.broker import (
     BrokerError,
     BrokerUnavailable,
@@ -68,9 +67,6 @@ class IbkrBroker:
         if self._connection is not None and self._connection.is_open:
             return
         self.close()
-        for name in LIBRARIES:
-            # Below errors its log names the account.
-            logging.getLogger(name).setLevel(logging.ERROR)
         try:
             self._connection = TwsConnection(self.config.address())
             self._reports.begin()

@@ -20,21 +20,21 @@ def client_logs():
 
 @pytest.fixture
 def new_trial(tmp_path, client_logs):
-    """Return make(double, **rules) -> a trial of the adapter against this double, with a journal of its own."""
+    """Return make(double, again=None) -> a trial of the adapter against this double, with a journal of its own."""
     from tws_venue import TwsVenue, adapter, quick_rules
 
     from envs.live.conformance import Trial
 
     made = []
 
-    def make(double, **rules):
+    def make(double, again=None):
         made.append(double)
         return Trial(
-            venue=TwsVenue(double),
+            venue=TwsVenue(double, again),
             make_broker=lambda: adapter(double),
             journal=tmp_path / f"journal{len(made)}.sqlite",
             now=lambda: datetime.now(UTC),
-            rules=quick_rules(**rules),
+            rules=quick_rules(),
         )
 
     return make

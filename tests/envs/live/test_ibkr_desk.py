@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tws.book import Rejection
 from tws.faults import Fault
-from tws.listings import AAPL, SPY
+from tws.listings import AAPL, ES_JUNE, SPY
 from tws_venue import adapter, quick_rules
 
 from envs.live.broker import Broker, BrokerError, BrokerUnavailable, Order
@@ -356,6 +356,29 @@ def test_a_symbol_that_cannot_be_traded_is_refused_before_anything_is_written(lo
     with pytest.raises(BrokerError, match="NONE"):
         loop.desk.submit([Order(client_order_id="a", symbol="NONE:202406", units=1.0)])
     assert loop.journal.orders() == []
+
+
+def test_a_future_is_held_in_units_and_priced_by_the_point(tws, tmp_path, client_logs):
+    tws.do(lambda venue: venue.quote(ES_JUNE, 5300.0, 5300.25))
+    es = {"ES": {"sec_type": "FUT", "exchange": "CME", "calendar": "24/7"}}
+    broker = adapter(tws, symbols=("ES:202406",), contracts=es)
+    with Journal(tmp_path / "journal", "trial") as journal:
+        desk = OrderDesk(broker, journal, quick_rules(), lambda: datetime.now(UTC))
+        assert desk.open()
+        desk.submit([Order(client_order_id="a", symbol="ES:202406", units=2.0)])
+        end = time.monotonic() + 5.0
+        while desk.orders["a"].status != "filled":
+            assert time.monotonic() < end
+            desk.advance(0.002)
+        (position,) = broker.snapshot([t.known for t in desk.orders.all()]).positions
+        assert (position.symbol, position.units, position.average_price) == ("ES:202406", 2.0, 5300.25)
+    broker.close()
+
+
+def test_a_continuous_future_cannot_be_traded(tws, client_logs):
+    es = {"ES": {"sec_type": "CONTFUT", "exchange": "CME", "calendar": "24/7"}}
+    with pytest.raises(BrokerError, match="cannot be traded"):
+        adapter(tws, symbols=("ES",), contracts=es).connect()
 
 
 def test_no_account_number_is_in_any_log_or_in_the_journal(loop, tws, caplog):

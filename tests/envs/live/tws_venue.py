@@ -20,9 +20,10 @@ class TwsVenue:
 
     cuts = ("cut_before", "cut_half", "cut_after")
 
-    def __init__(self, tws):
+    def __init__(self, tws, again=None):
+        """again : (how many messages later, how) the connection is cut a second time."""
         self.tws, self.listing, self.symbol = tws, SPY, "SPY"
-        self._from = 0
+        self._from, self._again = 0, again
 
     def quote(self, bid, ask):
         self.tws.do(lambda venue: venue.quote(self.listing, bid, ask))
@@ -36,6 +37,8 @@ class TwsVenue:
             self.tws.faults.clear()
             if message is not None:
                 self.tws.faults.plan(Fault(do=how, nth=message))
+            if message is not None and self._again:
+                self.tws.faults.plan(Fault(do=self._again[1], nth=message + self._again[0]))
 
         self.tws.do(begin)
 
@@ -65,10 +68,10 @@ class TwsVenue:
         return self.tws.do(lambda venue: [order.ref for order in venue.book.orders.values()])
 
 
-def adapter(tws, **changes):
+def adapter(tws, symbols=("SPY",), **changes):
     own = {name: value for name, value in SETTINGS.items() if name != "desk"}
     own |= {"port": tws.port, "connect_timeout_s": 1.0, "answer_timeout_s": 1.0}
-    return IbkrBroker(IbkrBrokerConfig(**{**own, **changes}), ["SPY"])
+    return IbkrBroker(IbkrBrokerConfig(**{**own, **changes}), symbols)
 
 
 def quick_rules(**changes):
