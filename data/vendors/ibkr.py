@@ -47,7 +47,7 @@ SETTLES_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class IbkrConfig:
-    """The keys of `conf/source/ibkr.yaml`.
+    """The options of `conf/source/ibkr.yaml`.
 
     Parameters
     ----------

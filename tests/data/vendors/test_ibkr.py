@@ -25,7 +25,8 @@ from data.vendors.definition import (
 )
 from data.vendors.ibkr import Ibkr, IbkrConfig
 
-DEFAULTS = yaml.safe_load((Path(__file__).parents[3] / "conf/source/ibkr.yaml").read_text())
+SOURCE = yaml.safe_load((Path(__file__).parents[3] / "conf/source/ibkr.yaml").read_text())["ibkr"]
+DEFAULTS = SOURCE["options"] | {"calendar": SOURCE["calendar"]}
 CONTRACTS = {
     "ES": {"sec_type": "FUT", "exchange": "CME", "calendar": "CME Globex Equity"},
     "ESC": {"sec_type": "CONTFUT", "symbol": "ES", "exchange": "CME", "calendar": "CME Globex Equity"},
