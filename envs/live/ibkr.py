@@ -59,6 +59,8 @@ class IbkrBroker:
         self._reports = TwsReports(config.currency)
         self._sent_here: set[str] = set()
         self._first_number = 0
+        self._heard_s = 0.0
+        self._pinged_s: float | None = None
 
     # The session
 
@@ -71,9 +73,11 @@ class IbkrBroker:
             self._connection = TwsConnection(self.config.address())
             self._reports.begin()
             self._sent_here = set()
+            self._on_heard()
             ib = self._connection.ib
             # Times without a zone are TWS's, not this machine's.
             ib.TimezoneTWS = self.config.zone
+            ib.updateEvent += self._on_heard
             ib.orderStatusEvent += self._reports.on_status
             ib.openOrderEvent += self._reports.on_status
             ib.errorEvent += self._reports.on_error
@@ -213,10 +217,27 @@ class IbkrBroker:
                 if not self._reports.queue and left > 0 and connection.is_open:
                     connection.ib.waitOnUpdate(timeout=max(left, 1e-3))
             self._reports.scan_fills(connection.ib)
+            self._beat(connection)
             if self._reports.queue or left <= 0:
                 break
         reports, self._reports.queue = self._reports.queue, []
         return reports
+
+    def _on_heard(self) -> None:
+        self._heard_s, self._pinged_s = time.monotonic(), None
+
+    def _beat(self, connection: TwsConnection) -> None:
+        """Ask TWS for its time where it has been silent, and take the line for broken where it stays so."""
+        now = time.monotonic()
+        if self._pinged_s is None and now - self._heard_s > self.config.heartbeat_s and connection.is_open:
+            self._pinged_s = now
+            with suppress(ConnectionError):
+                connection.ib.client.reqCurrentTime()
+        elif self._pinged_s is not None and now - self._pinged_s > self.config.answer_timeout_s:
+            self._pinged_s = None
+            self.close()
+            silent = f"TWS has said nothing for {now - self._heard_s:.0f} s and does not answer"
+            self._reports.queue.append(LinkReport(up=False, reason=silent))
 
     # The venue's state
 

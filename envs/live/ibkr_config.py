@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from data.vendors.ibkr_contracts import ContractTerms, contract_table
 from data.vendors.tws_client import TwsAddress
+from envs.validation import require_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class IbkrBrokerConfig:
     host, port, client_id, connect_timeout_s : see `data.vendors.tws_client.TwsAddress`. One client id for good: TWS
         numbers and finds orders by it.
     answer_timeout_s : how long one request may take, seconds.
+    heartbeat_s : where nothing has come for so long, TWS is asked whether it is there: a socket can die in silence.
     account : needed where the login has several.
     zone : IANA zone that TWS is set to; it tells executions from midnight on there.
     currency : of the account. calendar, exchange, contracts : as for the source of bars (conf/source/ibkr.yaml).
@@ -31,6 +33,7 @@ class IbkrBrokerConfig:
     client_id: int
     connect_timeout_s: float
     answer_timeout_s: float
+    heartbeat_s: float
     account: str
     zone: str
     currency: str
@@ -48,8 +51,8 @@ class IbkrBrokerConfig:
             raise ValueError(
                 f"zone is {self.zone!r}; expected an IANA name such as America/New_York"
             ) from error
-        if not self.answer_timeout_s > 0:
-            raise ValueError(f"answer_timeout_s is {self.answer_timeout_s}; expected seconds > 0")
+        for name in ("answer_timeout_s", "heartbeat_s"):
+            require_positive("broker", name, getattr(self, name))
 
     def address(self) -> TwsAddress:
         """Where TWS listens."""

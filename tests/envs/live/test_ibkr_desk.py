@@ -332,6 +332,29 @@ def test_a_snapshot_that_is_not_whole_is_none(loop, tws):
         loop.broker.snapshot([])
 
 
+def test_a_line_that_died_in_silence_is_noticed_and_opened_anew(tws, tmp_path, client_logs):
+    loop = Loop(tws, tmp_path / "journal")
+    loop.stop()
+    loop.start(heartbeat_s=0.03, answer_timeout_s=0.2)
+    loop.ready()
+    tws.plan(Fault(do="drop", message="currentTime", direction="out"))
+    loop.reconnect(lambda: None)
+    assert any("does not answer" in what for _, _, what in loop.journal.events())
+    loop.stop()
+
+
+def test_silence_alone_is_no_broken_line(tws, tmp_path, client_logs):
+    loop = Loop(tws, tmp_path / "journal")
+    loop.stop()
+    loop.start(heartbeat_s=0.02)
+    loop.ready()
+    asked = len(tws.messages("reqCurrentTime"))
+    loop.until(lambda: len(tws.messages("reqCurrentTime")) > asked + 2)
+    assert loop.desk.is_ready
+    assert len(tws.messages("startApi")) == 1
+    loop.stop()
+
+
 def test_a_what_if_order_tells_margin_and_places_nothing(loop, tws):
     loop.ready()
     margin = loop.broker.margin(Order(client_order_id="a", symbol="SPY", units=100.0))
