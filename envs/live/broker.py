@@ -1,7 +1,7 @@
 """What a broker is: orders go in, reports come out. Quantities are those of the simulator's fills.
 
-Units are signed (a purchase is positive), prices are per unit in the quote currency, commissions are positive account
-currency as the simulator's column `commission`, and times are aware datetimes in UTC.
+Units are signed (a purchase is positive), prices are per unit in the quote currency, commissions are what was paid in
+that currency (positive, as the simulator's column `commission`), and times are aware datetimes in UTC.
 
 | an adapter must | because |
 |---|---|
@@ -112,7 +112,7 @@ class Fill:
     ----------
     execution_id : the same for all corrections of one fill. revision : 1 as reported first, higher when corrected.
     client_order_id : None where it belongs to no order of ours.
-    units : signed. price : per unit. commission : positive is paid, account currency; None until it is known.
+    units : signed. price : per unit. commission : positive is paid, currency of the price; None until known.
     filled_utc : when it happened at the venue.
     """
 

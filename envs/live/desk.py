@@ -306,11 +306,7 @@ class OrderDesk:
 
     def _owes(self) -> bool:
         """Whether the venue should have told of executions, commissions or new terms and has not."""
-        return (
-            bool(self._repeated and self.orders.amending())
-            or any(tracked.owed_units > DUST for tracked in self.orders.open())
-            or any(fill.commission is None for fill in self.orders.fills())
-        )
+        return self.orders.owes() or bool(self._repeated and self.orders.amending())
 
     def _begin(self, snapshot: Snapshot) -> None:
         """Before the first order: what is held now, less what today's fills will add, was there before."""

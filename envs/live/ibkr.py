@@ -56,7 +56,7 @@ class IbkrBroker:
         self._table = config.table()
         self._connection: TwsConnection | None = None
         self._contracts: dict[str, Any] = {}
-        self._reports = TwsReports(config.currency)
+        self._reports = TwsReports()
         self._sent_here: set[str] = set()
         self._first_number = 0
         self._heard_s = 0.0

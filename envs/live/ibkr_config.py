@@ -24,7 +24,8 @@ class IbkrBrokerConfig:
     heartbeat_s : where nothing has come for so long, TWS is asked whether it is there: a socket can die in silence.
     account : needed where the login has several.
     zone : IANA zone that TWS is set to; it tells executions from midnight on there.
-    currency : of the account. calendar, exchange, contracts : as for the source of bars (conf/source/ibkr.yaml).
+    currency : of the account's values, and of contracts that do not name one.
+    calendar, exchange, contracts : as for the source of bars (conf/source/ibkr.yaml).
     read_only : nothing is sent that changes the account.
     """
 

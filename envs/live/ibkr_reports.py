@@ -43,8 +43,8 @@ class TwsReports:
     line_up : whether TWS has its line to IB. numbered : whether order ids are told from those of requests.
     """
 
-    def __init__(self, currency: str) -> None:
-        self._currency = currency
+    def __init__(self) -> None:
+        self._foreign_costs: set[str] = set()
         self.queue: list[Report] = []
         self.known: dict[str, KnownOrder] = {}
         self.symbols: dict[int, str] = {}
@@ -76,12 +76,14 @@ class TwsReports:
         execution, costs = fill.execution, fill.commissionReport
         beginning, _, revision = execution.execId.rpartition(".")
         commission = float(costs.commission) if costs.execId else None
-        if commission is not None and costs.currency not in ("", self._currency):
-            _log.error(
-                "a commission in %s cannot be booked in %s; it stays unknown",
-                costs.currency,
-                self._currency,
-            )
+        if commission is not None and costs.currency not in ("", fill.contract.currency):
+            if beginning not in self._foreign_costs:
+                _log.error(
+                    "a commission in %s on a price in %s stays unknown",
+                    costs.currency,
+                    fill.contract.currency,
+                )
+            self._foreign_costs.add(beginning)
             commission = None
         return Fill(
             execution_id=beginning,

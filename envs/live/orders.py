@@ -90,7 +90,10 @@ class Orders:
 
     def __init__(self, baseline: dict[str, float] | None = None) -> None:
         self._orders: dict[str, TrackedOrder] = {}
+        self._open: dict[str, None] = {}
         self._fills: dict[str, Fill] = {}
+        self._fills_of: dict[str, dict[str, float]] = {}
+        self._without_costs: set[str] = set()
         self._baseline = dict(baseline or {})
         self._amending: set[str] = set()
 
@@ -99,10 +102,10 @@ class Orders:
         for fill in fills:
             known = self._fills.get(fill.execution_id)
             if known is None or fill.revision >= known.revision:
-                self._fills[fill.execution_id] = fill
+                self._put_fill(fill)
         for tracked in orders:
             name = tracked.order.client_order_id
-            self._orders[name] = replace(tracked, filled_units=self._filled(name))
+            self._put(replace(tracked, filled_units=self._filled(name)))
             self._close_if_filled(name)
 
     def __getitem__(self, client_order_id: str) -> TrackedOrder:
@@ -116,8 +119,12 @@ class Orders:
         return tuple(self._orders.values())
 
     def open(self) -> tuple[TrackedOrder, ...]:
-        """Orders that are not done, oldest first."""
-        return tuple(tracked for tracked in self._orders.values() if not tracked.is_done)
+        """Orders that are not done."""
+        return tuple(self._orders[name] for name in self._open)
+
+    def owes(self) -> bool:
+        """Whether the venue has told of fills whose executions or commissions have not come."""
+        return bool(self._without_costs) or any(tracked.owed_units > DUST for tracked in self.open())
 
     def fills(self) -> tuple[Fill, ...]:
         """Unique fills, each in its latest correction."""
@@ -141,7 +148,7 @@ class Orders:
         if order.client_order_id in self._orders:
             raise ValueError(f"order {order.client_order_id} exists; an order is named once and sent once")
         tracked = TrackedOrder(order=order, venue_order_id=venue_order_id, status="planned", planned_utc=now)
-        self._orders[order.client_order_id] = tracked
+        self._put(tracked)
         return tracked
 
     def move(self, client_order_id: str, status: OrderStatus, reason: str = "") -> bool:
@@ -149,7 +156,7 @@ class Orders:
         tracked = self._orders[client_order_id]
         if status == tracked.status or status not in _FROM[tracked.status]:
             return False
-        self._orders[client_order_id] = replace(tracked, status=status, reason=reason or tracked.reason)
+        self._put(replace(tracked, status=status, reason=reason or tracked.reason))
         return True
 
     def amend(self, order: Order) -> TrackedOrder:
@@ -166,7 +173,7 @@ class Orders:
         self._amending.discard(client_order_id)
 
     def _put_terms(self, order: Order) -> TrackedOrder:
-        self._orders[order.client_order_id] = replace(self._orders[order.client_order_id], order=order)
+        self._put(replace(self._orders[order.client_order_id], order=order))
         return self._orders[order.client_order_id]
 
     def on_report(self, report: OrderReport) -> bool:
@@ -183,7 +190,7 @@ class Orders:
             told_filled=tracked.told_filled or report.status == "filled",
             permanent_id=tracked.permanent_id or report.permanent_id,
         )
-        self._orders[report.client_order_id] = updated
+        self._put(updated)
         changed = updated != tracked
         if report.units is not None and not tracked.is_done:
             changed |= self._on_terms(updated.order, report)
@@ -211,23 +218,40 @@ class Orders:
             if fill.revision == known.revision:
                 if known.commission is not None or fill.commission is None:
                     return "duplicate"
-                self._fills[fill.execution_id] = replace(known, commission=fill.commission)
+                self._put_fill(replace(known, commission=fill.commission))
                 return "commission"
             # What it belongs to was known when it came first.
             fill = replace(fill, client_order_id=known.client_order_id or fill.client_order_id)
-        self._fills[fill.execution_id] = fill
+        self._put_fill(fill)
         self._count(fill.client_order_id)
         return "new" if known is None else "correction"
 
+    def _put(self, tracked: TrackedOrder) -> None:
+        name = tracked.order.client_order_id
+        self._orders[name] = tracked
+        if tracked.is_done:
+            self._open.pop(name, None)
+        else:
+            self._open[name] = None
+
+    def _put_fill(self, fill: Fill) -> None:
+        self._fills[fill.execution_id] = fill
+        if fill.client_order_id is not None:
+            self._fills_of.setdefault(fill.client_order_id, {})[fill.execution_id] = fill.units
+        if fill.commission is None:
+            self._without_costs.add(fill.execution_id)
+        else:
+            self._without_costs.discard(fill.execution_id)
+
     def _filled(self, client_order_id: str) -> float:
-        return sum(fill.units for fill in self._fills.values() if fill.client_order_id == client_order_id)
+        return sum(self._fills_of.get(client_order_id, {}).values())
 
     def _count(self, client_order_id: str | None) -> None:
         tracked = self._orders.get(client_order_id or "")
         if tracked is None:
             return
         filled = self._filled(tracked.order.client_order_id)
-        self._orders[tracked.order.client_order_id] = replace(tracked, filled_units=filled)
+        self._put(replace(tracked, filled_units=filled))
         if not self._close_if_filled(tracked.order.client_order_id):
             self.move(tracked.order.client_order_id, "working")
 

@@ -187,6 +187,20 @@ def test_a_commission_that_came_first_is_asked_for_again(loop, tws):
     assert loop.desk.orders.fills()[0].commission == 0.03
 
 
+def test_a_commission_in_another_currency_than_the_price_stays_unknown(loop, tws, monkeypatch, caplog):
+    from tws import reports
+
+    honest = reports.commission_report
+    monkeypatch.setattr(
+        reports, "commission_report", lambda e: tuple("EUR" if f == "USD" else f for f in honest(e))
+    )
+    loop.send("a", 3.0)
+    loop.until(
+        lambda: loop.status("a") == "filled" and "a commission in EUR on a price in USD" in caplog.text
+    )
+    assert loop.desk.orders.fills()[0].commission is None
+
+
 def test_a_corrected_price_takes_the_place_of_the_first(loop, tws):
     loop.send("a", 3.0)
     loop.filled("a")
