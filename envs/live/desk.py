@@ -25,7 +25,8 @@ from envs.live.broker import (
     Snapshot,
 )
 from envs.live.journal import Journal
-from envs.live.orders import DUST, Orders, TrackedOrder
+from envs.live.orders import Orders, TrackedOrder
+from envs.live.reconciliation import differences, held_before, unexplained
 from envs.validation import require_non_negative, require_positive
 
 _log = logging.getLogger(__name__)
@@ -192,19 +193,17 @@ class OrderDesk:
             told: list[Report] = [*snapshot.fills, *snapshot.finished_orders, *snapshot.open_orders]
             for report in told:
                 self._take(report)
-            differences = self._differences(snapshot)
-            if not differences:
+            differing = differences(snapshot, self.orders.units())
+            if not differing:
                 break
             if attempt < 2:
                 for report in self._broker.poll(0.05):
                     self._take(report)
-        self._judge_absent(snapshot, agrees=not differences)
+        self._judge_absent(snapshot, agrees=not differing)
         self._repeat_cancels(snapshot)
         self._repeat_amendments(snapshot)
-        if differences:
-            self._set_trouble(
-                f"positions differ: {'; '.join(differences)}. Nothing is sent until they agree."
-            )
+        if differing:
+            self._set_trouble(f"positions differ: {'; '.join(differing)}. Nothing is sent until they agree.")
         elif self._linked:
             self.trouble = ""
 
@@ -219,24 +218,20 @@ class OrderDesk:
         if not reason.strip():
             raise BrokerError("adopting positions needs a reason; it is written into the journal")
         snapshot = self._broker.snapshot([tracked.known for tracked in self.orders.all()])
-        held, now = {p.symbol: p for p in snapshot.positions}, self._now()
-        ours = self.orders.units()
-        for symbol in sorted({*held, *ours}):
-            there = held[symbol].units if symbol in held else 0.0
-            missing = there - ours.get(symbol, 0.0)
-            if abs(missing) > DUST:
-                adopted = Fill(
-                    execution_id=f"adopted/{symbol}/{now.isoformat()}",
-                    revision=1,
-                    client_order_id=None,
-                    symbol=symbol,
-                    units=missing,
-                    price=held[symbol].average_price if symbol in held else 0.0,
-                    commission=0.0,
-                    filled_utc=now,
-                )
-                self._journal.note(now, "adopted", f"{symbol}: {missing:+g} units. {reason}")
-                self._take(adopted)
+        now = self._now()
+        for symbol, (units, price) in unexplained(snapshot, self.orders.units()).items():
+            adopted = Fill(
+                execution_id=f"adopted/{symbol}/{now.isoformat()}",
+                revision=1,
+                client_order_id=None,
+                symbol=symbol,
+                units=units,
+                price=price,
+                commission=0.0,
+                filled_utc=now,
+            )
+            self._journal.note(now, "adopted", f"{symbol}: {units:+g} units. {reason}")
+            self._take(adopted)
         self.reconcile()
 
     # Inside
@@ -310,27 +305,11 @@ class OrderDesk:
 
     def _begin(self, snapshot: Snapshot) -> None:
         """Before the first order: what is held now, less what today's fills will add, was there before."""
-        begun = {position.symbol: position.units for position in snapshot.positions}
-        latest: dict[str, Fill] = {}
-        for fill in (*self.orders.fills(), *snapshot.fills):
-            if fill.execution_id not in latest or latest[fill.execution_id].revision <= fill.revision:
-                latest[fill.execution_id] = fill
-        for fill in latest.values():
-            begun[fill.symbol] = begun.get(fill.symbol, 0.0) - fill.units
-        begun = {symbol: units for symbol, units in begun.items() if abs(units) > DUST}
+        begun = held_before(snapshot, self.orders.fills())
         self._journal.begin(begun)
         orders = Orders(begun)
         orders.restore(self.orders.all(), self.orders.fills())
         self.orders = orders
-
-    def _differences(self, snapshot: Snapshot) -> list[str]:
-        held = {position.symbol: position.units for position in snapshot.positions}
-        ours = self.orders.units()
-        return [
-            f"{symbol} is {held.get(symbol, 0.0):g} at the venue and {ours.get(symbol, 0.0):g} by its fills"
-            for symbol in sorted({*held, *ours})
-            if abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0)) > 1e-6
-        ]
 
     def _judge_absent(self, snapshot: Snapshot, agrees: bool) -> None:
         """What became of open orders that the venue does not mention; where that is not certain, they stay open."""
