@@ -29,3 +29,35 @@ def postgres():
 
     with running_server() as url:
         yield url
+
+
+@pytest.fixture
+def tws():
+    """A TWS on loopback that speaks the wire format (tests/tws); fails where it was sent what it cannot read."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from tws.server import TwsDouble
+
+    with TwsDouble() as double:
+        yield double
+    assert not double.problems, "\n".join(double.problems)
+
+
+@pytest.fixture
+def ib_client(tws):
+    """Return connect(client_id=1, **options) -> the real client, connected to `tws`; decode errors in its log fail."""
+    from tws.clients import clean_client_logs, event_loop
+
+    ib_insync = pytest.importorskip("ib_insync")
+    clients = []
+
+    def connect(client_id=1, **options):
+        ib = ib_insync.IB()
+        ib.client.MaxRequests = 0
+        ib.connect("127.0.0.1", tws.port, clientId=client_id, **options)
+        clients.append(ib)
+        return ib
+
+    with clean_client_logs(), event_loop():
+        yield connect
+        for ib in clients:
+            ib.disconnect()
