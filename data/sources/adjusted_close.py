@@ -1,0 +1,51 @@
+"""What a column of adjusted closes says beyond the prices: the gross return of dividends, kept apart from what is paid.
+
+A close adjusted today for all later dividends is not known on its own day, and no order is filled at it. Its steps are:
+on an ex-date it moves by the dividend's share more than the close does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from data.array_types import FloatArray
+
+NAME = "total_return_factor"
+"""Column: what one unit held from the close before to this one became, over what the price alone made of it. 1 but on
+ex-dates; known at this bar's close (in truth on the eve)."""
+_MOST_DECIMALS = 10
+
+
+def total_return_factors(close: FloatArray, adjusted: FloatArray) -> FloatArray:
+    """Return (N,) (adjusted[t] / adjusted[t-1]) / (close[t] / close[t-1]), 1 at first and where only rounding moved.
+
+    Parameters
+    ----------
+    close, adjusted : (N,) in order of time, positive; NaN gives NaN.
+    """
+    ratio = adjusted / close
+    steps = np.ones(len(close))
+    steps[1:] = ratio[1:] / ratio[:-1]
+    slack = _rounding(close) + _rounding(adjusted)
+    slack[1:] += slack[:-1].copy()
+    return np.where(np.abs(steps - 1.0) <= slack + 1e-12, 1.0, steps)
+
+
+def with_total_return(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows in order of time with `total_return_factor` in place of `adjusted_close`; as they are without one."""
+    if "adjusted_close" not in rows:
+        return rows
+    factors = total_return_factors(rows["close"].to_numpy(), rows["adjusted_close"].to_numpy())
+    return rows.drop(columns="adjusted_close").assign(**{NAME: factors})
+
+
+def _rounding(values: FloatArray) -> FloatArray:
+    """Return (N,) the largest relative error of numbers that were rounded to as few decimals as they all have."""
+    finite = values[np.isfinite(values)]
+    decimals = next(
+        (d for d in range(_MOST_DECIMALS) if np.allclose(np.round(finite, d), finite, rtol=1e-14, atol=0.0)),
+        _MOST_DECIMALS,
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.abs(0.5 * 10.0**-decimals / values)
