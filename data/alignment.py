@@ -32,6 +32,7 @@ from data.checks.hygiene import (
     sorted_findings,
 )
 from data.checks.jumps import find_jumps
+from data.clock_hours import clock_grid, on_clock, on_hours
 from data.errors import DataError
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel, utc_instant
 
@@ -77,7 +78,11 @@ def align(
             )
     clipped = {symbol: clip_rounding(rows) for symbol, rows in kept.items()}
     kept = {symbol: rows for symbol, (rows, _) in clipped.items()}
-    grid = bar_grid(calendar, bar_seconds, start, stop)
+    straddling = _on_clock(kept, calendar, bar_seconds)
+    if straddling:
+        kept = {symbol: on_hours(rows, calendar, bar_seconds) for symbol, rows in kept.items()}
+        start = min(start, *(rows.index[0].to_datetime64() for rows in kept.values()))
+    grid = (clock_grid if straddling else bar_grid)(calendar, bar_seconds, start, stop)
     for symbol, rows in kept.items() if len(grid.bar_utc) else ():
         require_fit(symbol, rows.index.to_numpy("datetime64[ns]"), grid, calendar, bar_seconds)
     if start_utc is None or stop_utc is None:
@@ -97,8 +102,27 @@ def align(
     report = HygieneReport(
         rows=tuple((symbol, len(rows)) for symbol, rows in kept.items()),
         findings=sorted_findings(findings, list(kept)),
+        remarks=(_straddling_remark(kept, calendar, bar_seconds),) if straddling else (),
     )
     return AlignedBars(panel, report)
+
+
+def _on_clock(kept: Mapping[str, pd.DataFrame], calendar: str, bar_seconds: int) -> bool:
+    """True if the rows of every symbol are bars on the clock's hours, beside sessions that open at another minute."""
+    return all(
+        on_clock(rows.index.to_numpy("datetime64[ns]"), calendar, bar_seconds) for rows in kept.values()
+    )
+
+
+def _straddling_remark(kept: Mapping[str, pd.DataFrame], calendar: str, bar_seconds: int) -> str:
+    first = next(iter(kept.values())).index[0]
+    return (
+        f"bars of {bar_seconds} s on the hours of the clock (the first at {minute(first.to_datetime64())} "
+        "UTC): the first of "
+        f"each session of calendar {calendar!r} begins before the open, and is labelled by its hour; where "
+        "the file has "
+        "extended hours, its open is a price from before the open"
+    )
 
 
 def _window(

@@ -137,7 +137,7 @@ def load_files(config: FilesConfig) -> AlignedBars:
         start_utc=config.start_utc,
         stop_utc=config.stop_utc,
     )
-    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=tuple(remarks)))
+    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=(*remarks, *aligned.hygiene.remarks)))
 
 
 def _read(found: BarFiles, path: Path, config: FilesConfig) -> _Read:

@@ -19,7 +19,7 @@ from data.errors import DataError
 from data.sources.date_orders import century, one_order
 
 _ISO = re.compile(r"^\d{4}-\d{2}-\d{2}([T ]\d{2}|$)")
-_DIGITS = re.compile(r"^[-+]?\d+(\.0*)?$")
+_DIGITS = re.compile(r"^[-+]?\d+(\.\d*)?$")
 _NUMERIC = (
     r"^(?P<a>\d{1,4})(?P<sep>[-/. ])\s?(?P<b>\d{1,2})(?P=sep)\s?(?P<c>\d{1,4})(?P<rest>(?:[\sT,:;-].*)?)$"
 )
@@ -95,7 +95,7 @@ def plain_times(
 def clock_of(column: pd.Series) -> pd.Series | None:
     """Return times of day (N,) as timedeltas: 9:30, 09:30:00, 93000, 0930, 9:30 PM; None if they are none."""
     text = column.astype("str").str.strip()
-    if text.str.match(_DIGITS).all():
+    if text.str.match(r"^\d+(\.0*)?$").all():
         text = text.str.replace(r"\.0*$", "", regex=True)
         longest = int(text.str.len().max())
         text = text.str.zfill(4 if longest <= 4 else 6)
@@ -252,7 +252,8 @@ def _clock(text: pd.Series) -> pd.Series | None:
 
 def _zoned(text: pd.Series, where: str, timezone: str | None) -> WrittenTimes | None:
     """ISO times that end in the name of a zone; None for others."""
-    if not text.str.contains(r"[A-Za-z]$", regex=True).all() or text.str.endswith("Z").all():
+    named = text.str.contains(r"(?:[A-Za-z]|(?:UTC|GMT)\s?[+-][\d:]+)$", regex=True)
+    if not named.all() or text.str.endswith("Z").all():
         return None
     parts = text.str.extract(_ZONE)
     if parts["zone"].isna().any():

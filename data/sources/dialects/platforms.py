@@ -54,6 +54,7 @@ def _lean(name: str, prices: Prices, zone: str | None, *folders: str) -> tuple[D
             name=f"QuantConnect LEAN's {name}",
             order=_LEAN_MINUTES,
             fits=_lean_minute_rows,
+            columns={"milliseconds_of_day": "milliseconds_of_day"},
             file_name=_LEAN_MINUTE,
             folders=frozenset(folders),
             prices=prices,

@@ -335,10 +335,10 @@ def test_bars_beside_the_regular_hours_are_left_out_however_many_they_are():
         (600, "24/7", 1800, "each lies 600 s after.*whole multiples of 1800 s"),
         (1799, "24/7", 1800, "each lies 1799 s after.*a moment before the close"),
         (
-            1800,
+            900,
             "NYSE",
             3600,
-            "each lies 1800 s after.*straddle the open, which no setting cures; give bars of 1800 s",
+            "each lies 900 s after.*straddle the open, which no setting cures; give bars of 900 s",
         ),
     ],
 )
