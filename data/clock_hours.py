@@ -60,7 +60,7 @@ def on_clock(labels: TimeArray, calendar: str, bar_seconds: int) -> bool:
 
 
 def on_hours(rows: pd.DataFrame, calendar: str, bar_seconds: int) -> pd.DataFrame:
-    """Return rows; those that are labelled by a session's open are labelled by the hour of the clock that it lies in."""
+    """Return rows; those labelled by a session's open are labelled by the hour of the clock that it lies in."""
     labels = rows.index.to_numpy("datetime64[ns]")
     found = sessions_between(calendar, labels[0] - _DAY, labels[-1] + _DAY)
     floors = clock_floor(labels, calendar, bar_seconds)

@@ -48,7 +48,8 @@ def taken_for(tables: Mapping[str, Table], found: BarFiles) -> list[str]:
     for stem, table in tables.items():
         if table.taken_for is not None:
             zone = f"; times without an offset are those of {table.zone}" if table.zone else ""
-            kinds.setdefault(f"{table.taken_for}{zone}", []).append(found.files[stem].path.name)
+            closes = "; labels are closing instants" if table.labels == "close" else ""
+            kinds.setdefault(f"{table.taken_for}{zone}{closes}", []).append(found.files[stem].path.name)
     said = []
     for kind, names in kinds.items():
         names = list(dict.fromkeys(names))

@@ -136,6 +136,7 @@ def load_files(config: FilesConfig) -> AlignedBars:
         bar_seconds=config.bar_seconds,
         start_utc=config.start_utc,
         stop_utc=config.stop_utc,
+        repairs=config.repair,
     )
     return aligned._replace(hygiene=replace(aligned.hygiene, remarks=(*remarks, *aligned.hygiene.remarks)))
 

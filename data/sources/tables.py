@@ -306,10 +306,10 @@ def _taken_for(raw: RawTable, facts: Sequence[str]) -> str | None:
     """Say in one line what the file was taken for; None for a plain table."""
     renamed = [
         f"{raw.written[at]!r} for {role}"
+        if raw.written[at]
+        else f"column {at + 1}, which has no name, for {role}"
         for role, at in raw.roles.of.items()
-        if role in ("timestamp", "symbol", *BAR_COLUMNS)
-        and raw.written[at].strip().lower() != role
-        and raw.written[at]
+        if role in ("timestamp", "symbol", *BAR_COLUMNS) and raw.written[at].strip().lower() != role
     ]
     if raw.dialect is not None:
         note = [raw.dialect.note] if raw.dialect.note else []

@@ -181,6 +181,10 @@ def _end(panel: Panel, last: int, folds: Sequence[Fold]) -> str:
 
 def _dropped(found: Sequence[Finding], rows: int) -> list[_Fact]:
     words = {
+        "duplicate": "rows of a time that was there already taken out, the first kept, as data.repair says",
+        "outlier": "bars far from the one before taken out, as data.repair says",
+        "island": "bars of short runs between gaps taken out, as data.repair says",
+        "filled": "missing bars filled with the last close, not tradable, as data.repair says",
         "inconsistent": "rows dropped because high and low do not bound open and close",
         "outside_session": "rows outside of sessions left out",
         "off_grid": "rows between the bars of the grid left out",

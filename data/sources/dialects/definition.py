@@ -74,7 +74,7 @@ class Dialect:
 def plain(name: str) -> str:
     """Return a column's name in the form in which names are compared: 'Close/Last' is close_last."""
     bare = re.sub(r"^\d+[a-z]?\.\s+", "", str(name).strip().lower().strip("<>\"' "))
-    return re.sub(r"[^\w%#]+", "_", bare).strip("_")
+    return re.sub(r"[^\w%#]+|__+", "_", re.sub(r"[^\w%#]+", "_", bare)).strip("_")
 
 
 def whole(field: str, *digits: int) -> bool:

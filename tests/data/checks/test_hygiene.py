@@ -72,6 +72,7 @@ def test_a_clean_series_has_a_clean_report():
     assert report.table().to_dict("records") == [
         {"symbol": "X", "rows": 60, "gaps": 0, "missing": 0, "inconsistent": 0, "zero_volume": 0, "jump": 0}
         | {"rounded": 0, "outside_session": 0, "off_grid": 0, "shifted_session": 0, "ends": 0}
+        | {"duplicate": 0, "outlier": 0, "island": 0, "filled": 0}
     ]
 
 

@@ -19,7 +19,7 @@ def written(value, decimal, thousands, places):
     return text.replace("T", thousands).replace("D", decimal)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     values=st.lists(st.floats(0.0, 1e9), min_size=1, max_size=20),
     style=st.sampled_from(
@@ -97,7 +97,7 @@ def test_times_are_read_in_the_form_they_have(form, newest_first):
     assert found.equals(instants.as_unit("ns")), form
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     start=st.datetimes(
         pd.Timestamp("2001-01-01").to_pydatetime(), pd.Timestamp("2029-12-31").to_pydatetime()
