@@ -6,10 +6,13 @@ on an ex-date it moves by the dividend's share more than the close does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from data.array_types import FloatArray
+from data.errors import DataError
 
 NAME = "total_return_factor"
 """Column: what one unit held from the close before to this one became, over what the price alone made of it. 1 but on
@@ -30,6 +33,30 @@ def total_return_factors(close: FloatArray, adjusted: FloatArray) -> FloatArray:
     slack = _rounding(close) + _rounding(adjusted)
     slack[1:] += slack[:-1].copy()
     return np.where(np.abs(steps - 1.0) <= slack + 1e-12, 1.0, steps)
+
+
+def require_one_basis(name: str, parts: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse parts of a series whose adjusted closes do not go on from one to the next.
+
+    A part that was downloaded later is adjusted for dividends that an earlier download did not know, and the
+    step between
+    them would pass for a return.
+
+    Parameters
+    ----------
+    parts : file -> rows in order of time.
+    """
+    held = [(stem, rows) for stem, rows in parts.items() if "adjusted_close" in rows and len(rows)]
+    held.sort(key=lambda item: item[1].index[0])
+    for (before, one), (stem, other) in zip(held, held[1:]):
+        names = ["close", "adjusted_close"]
+        edge = pd.concat([one[names].iloc[-1:], other[names].iloc[:1]]).to_numpy()
+        if total_return_factors(edge[:, 0], edge[:, 1])[1] != 1.0:
+            raise DataError(
+                f"{name}: the adjusted closes of {before} and {stem} do not go on from one to the other, "
+                "as where they were "
+                "downloaded at different times; give one file, or leave the column out."
+            )
 
 
 def with_total_return(rows: pd.DataFrame) -> pd.DataFrame:

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from data.alignment import AlignedBars, align
-from data.calendars import check_bar_seconds, check_calendar
+from data.calendars import ALWAYS_OPEN, check_bar_seconds, check_calendar
 from data.errors import DataError, nearest_name
-from data.sources.adjusted_close import with_total_return
+from data.sources.adjusted_close import require_one_basis, with_total_return
 from data.sources.bar_folders import BarFiles, files_of
 from data.sources.bar_length import check_bar_length
 from data.sources.date_orders import DATE_ORDERS
@@ -275,6 +275,12 @@ def _add(
     labels: dict[str, str] = {}
     for stem, rows in parts.items():
         table = tables[stem]
+        if config.timezone is None and not table.zone_sure and config.calendar == ALWAYS_OPEN:
+            raise DataError(
+                f"{stem}: rows like these are written by makers with times of {table.zone}, and by others "
+                "with times of other "
+                "zones, and on calendar '24/7' nothing shows which; set data.timezone to the zone of the times."
+            )
         timed[stem], said = _bars(
             rows, config.timezone or table.zone or "UTC", f"{path.name}: {name if len(parts) == 1 else stem}"
         )
@@ -287,6 +293,7 @@ def _add(
             f"({', '.join(f'{stem}: {kind}' for stem, kind in labels.items())}); set data.labels, or give "
             "parts of one kind."
         )
+    require_one_basis(name, timed)
     joined, said = join_parts(group._replace(stems=tuple(timed)), timed)
     read.remarks.extend(said)
     joined = (

@@ -39,6 +39,7 @@ class Table:
     taken_for : what the file was taken for, in words that many files share; None for the plainest of tables.
     symbol : what the maker's way to name files says that it is of, or None.
     zone, labels : what the dialect says of times without offset, and of labels; None where it says nothing.
+    zone_sure : False if others write such files too, in other zones.
     """
 
     rows: pd.DataFrame
@@ -47,6 +48,7 @@ class Table:
     symbol: str | None
     zone: str | None
     labels: str | None
+    zone_sure: bool = True
 
 
 def read_table(file: BarFile, written: Written) -> Table:
@@ -86,6 +88,7 @@ def read_table(file: BarFile, written: Written) -> Table:
         symbol=(named(file, dialect) or None) if dialect else None,
         zone=(dialect.zone if dialect else None) or ("UTC" if roles.utc else None),
         labels=roles.labels or (dialect.labels if dialect else None),
+        zone_sure=dialect is None or dialect.zone_sure,
     )
 
 
@@ -165,6 +168,8 @@ def _numbers(raw: RawTable, file: BarFile, written: Written) -> tuple[dict[int, 
     cells = raw.cells
     text = {at: cells[at] for at in wanted if not pd.api.types.is_numeric_dtype(cells[at])}
     facts: list[str] = []
+    if not text and written.decimal is None:
+        _refuse_thousands_between_semicolons(raw, file)
     if not text and written.decimal != ",":
         return {at: _floats(cells[at]) for at in wanted}, facts
     mark = written.decimal or _mark(text, cells, wanted, raw, file)
@@ -188,6 +193,25 @@ def _numbers(raw: RawTable, file: BarFile, written: Written) -> tuple[dict[int, 
     elif any(column.astype("str").str.contains(",", regex=False).any() for column in text.values()):
         facts.append("commas between thousands")
     return values, facts
+
+
+def _refuse_thousands_between_semicolons(raw: RawTable, file: BarFile) -> None:
+    """Where semicolons part the fields, 15.234 in every price may be fifteen thousand: refused, as no cell decides."""
+    if raw.layout is None or raw.layout.separator != ";" or not raw.layout.headers:
+        return
+    at = [raw.roles.of[name] for name in PRICE_COLUMNS]
+    shown = [row[a] for row in raw.layout.first_rows for a in at if a < len(row)]
+    if not all(re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", cell) for cell in shown):
+        return
+    thousandths = raw.cells[at].to_numpy(dtype=np.float64) * 1000.0
+    if np.nanmax(np.abs(thousandths - np.round(thousandths))) < 1e-6 and np.nanmax(thousandths) < 1e6:
+        raise DataError(
+            f"{file}: every price is written like {shown[0]!r}, which between semicolons may be "
+            f"{shown[0].replace('.', '')} (a "
+            f"point between thousands) or {shown[0]} (a decimal point); set data.decimal to ',' or '.', "
+            "the mark before its "
+            "decimals."
+        )
 
 
 def _mark(

@@ -82,6 +82,7 @@ def layout_of(file: BarFile) -> TextLayout:
     titles = 0
     while titles < min(MOST_TITLES, len(rows) - 1) and len(rows[titles]) < min(FEWEST_FIELDS, width):
         titles += 1
+    _refuse_header_apart(lines[:titles], file)
     headers = titles
     while headers < len(rows) and headers - titles < MOST_HEADERS and _is_header(rows[headers]):
         headers += 1
@@ -93,6 +94,17 @@ def layout_of(file: BarFile) -> TextLayout:
         first_rows=tuple(rows[headers:]),
         skip=placed[headers][0] if headers < len(placed) else placed[-1][0] + 1,
     )
+
+
+def _refuse_header_apart(titles: list[str], file: BarFile) -> None:
+    """Refuse a header whose fields are parted by another mark than the rows'; it must not pass for a title."""
+    for line in titles:
+        words = {word.lower() for word in re.split(r"\W+", line)}
+        if len(words & {"open", "high", "low", "close", "o", "h", "l", "c"}) >= 3:
+            raise DataError(
+                f"{file}: its line {shown(line)} names columns, but is not parted as the rows are; write both with one "
+                "separator."
+            )
 
 
 def looks_like_bars(file: BarFile) -> bool:

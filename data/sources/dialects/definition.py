@@ -18,6 +18,8 @@ ROLES = (
 stands for the symbol; `second_time` says the same as the timestamp."""
 LEFT_OUT, ONE_VALUE = "left out", "one value"
 """A column that is not handed on, and one that must not change within a file."""
+ZONE_OPEN = "times without an offset are those of data.timezone, else UTC"
+"""What is said of makers whose times have no zone that is known."""
 Prices = Literal["as written", "1e-4", "1e-9 if whole", "1e-4 if packed"]
 """In which unit a file writes prices. "if whole": the maker writes whole numbers in it, and decimals otherwise; "if
 packed": whole numbers in a zip are taken for it, and others cannot be told."""
@@ -42,6 +44,8 @@ class Dialect:
         go by the names that many use (`roles`).
     prices : unit of the prices.
     zone : IANA zone of times without an offset where the maker fixes it; None leaves it to `data.timezone`.
+    zone_sure : False if others write such files too, in other zones: on 24/7, where nothing shows it, the user
+        must say.
     labels : "open" or "close" where the maker fixes which instant of its bar a row is labelled by.
     note : what else is worth saying of such files.
     """
@@ -56,6 +60,7 @@ class Dialect:
     columns: Mapping[str, str] = field(default_factory=dict)
     prices: Prices = "as written"
     zone: str | None = None
+    zone_sure: bool = True
     labels: Literal["open", "close"] | None = None
     note: str = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from data.sources.dialects.definition import Dialect, Prices, Rows, are_prices, is_date, is_real
+from data.sources.dialects.definition import ZONE_OPEN, Dialect, Prices, Rows, are_prices, is_date, is_real
 from data.sources.dialects.vendors import NEW_YORK
 
 EST = "Etc/GMT+5"
@@ -80,14 +80,14 @@ PLATFORMS = (
         file_name=_METATRADER_NAME,
         columns={"tickvol": "tick_volume", "vol": "volume", "spread": "spread"},
         labels="open",
-        note="times are the broker's clock",
+        note=f"times are the broker's clock; {ZONE_OPEN}",
     ),
     Dialect(
         name="MetaTrader 5's rates",
         requires=frozenset({"time", "open", "high", "low", "close", "tick_volume", "real_volume"}),
         columns={"time": "timestamp", "real_volume": "volume"},
         labels="open",
-        note="times are the broker's clock",
+        note=f"times are the broker's clock; {ZONE_OPEN}",
     ),
     Dialect(
         name="HistData's bars",
@@ -102,7 +102,7 @@ PLATFORMS = (
         order=("date", "time", "open", "high", "low", "close", "volume"),
         fits=_metatrader_rows,
         labels="open",
-        note="times are the broker's clock, the volume counts ticks",
+        note=f"times are the broker's clock, the volume counts ticks; {ZONE_OPEN}",
     ),
     Dialect(
         name="HistData's bars",
@@ -118,6 +118,7 @@ PLATFORMS = (
         fits=_compact_rows,
         file_name=re.compile(r"^(?P<symbol>.+)\.(?:Last|Bid|Ask)$", re.IGNORECASE),
         labels="close",
+        note=ZONE_OPEN,
     ),
     *_lean("US stocks (prices in 1/10,000 of a dollar)", "1e-4", NEW_YORK, "equity", "usa"),
     *_lean("crypto bars", "as written", "UTC", "crypto"),
@@ -130,6 +131,7 @@ PLATFORMS = (
         requires=frozenset({"date", "time", "open", "high", "low", "close", "up", "down"}),
         columns={"up": "up_volume", "down": "down_volume"},
         labels="close",
+        note=ZONE_OPEN,
     ),
     Dialect(
         name="Interactive Brokers' bars (ib_insync, ib_async)",

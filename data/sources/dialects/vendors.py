@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-from data.sources.dialects.definition import LEFT_OUT, ONE_VALUE, Dialect, Rows, are_prices, is_date, is_real
+from data.sources.dialects.definition import (
+    LEFT_OUT,
+    ONE_VALUE,
+    ZONE_OPEN,
+    Dialect,
+    Rows,
+    are_prices,
+    is_date,
+    is_real,
+)
 
 NEW_YORK = "America/New_York"
 _ISO_TIME = r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(:\d{2})?"
@@ -46,10 +55,14 @@ def _timed_rows(rows: Rows) -> bool:
     )
 
 
-_FIRSTRATE_NAME = re.compile(
-    r"^(?P<symbol>.+?)_(?:full_)?(?:(?:1|5|30)min|1hour|1day)(?:_.*)?$|^(?P<future>.+?)_(?:continuous|full)_.*$",
+_SPANS = r"(?:1min|5min|30min|1hour|1day)"
+_FIRSTRATE_NAME = re.compile(rf"^(?P<symbol>.+?)_(?:full_{_SPANS}|{_SPANS}_sample)(?:_.*)?$", re.IGNORECASE)
+_FIRSTRATE_EXCHANGE_NAME = re.compile(
+    rf"^(?P<symbol>.+?)_(?:full_|continuous_)*{_SPANS}_(?:continuous_)?(?:adj|unadjusted|ratio|absolute).*$"
+    rf"|^(?P<future>.+?)_(?:full_)?{_SPANS}_continuous.*$|^(?P<contract>.+?)_continuous_.*$",
     re.IGNORECASE,
 )
+"""Stocks and futures, by the adjustment that their names state; other names may be of crypto or currencies."""
 
 VENDORS = (
     Dialect(
@@ -100,15 +113,23 @@ VENDORS = (
         name="FirstRate Data's bars",
         order=("timestamp", "open", "high", "low", "close", "volume"),
         fits=_firstrate_rows,
-        file_name=_FIRSTRATE_NAME,
+        file_name=_FIRSTRATE_EXCHANGE_NAME,
         zone=NEW_YORK,
         labels="open",
+    ),
+    Dialect(
+        name="FirstRate Data's bars",
+        order=("timestamp", "open", "high", "low", "close", "volume"),
+        fits=_firstrate_rows,
+        file_name=_FIRSTRATE_NAME,
+        labels="open",
+        note=ZONE_OPEN,
     ),
     Dialect(
         name="FirstRate Data's daily futures",
         order=("timestamp", "open", "high", "low", "close", "volume", "open_interest"),
         fits=_firstrate_futures_rows,
-        file_name=_FIRSTRATE_NAME,
+        file_name=_FIRSTRATE_EXCHANGE_NAME,
         zone=NEW_YORK,
         labels="open",
     ),
@@ -117,6 +138,7 @@ VENDORS = (
         order=("date", "time", "open", "high", "low", "close", "volume"),
         fits=_kibot_rows,
         zone=NEW_YORK,
+        zone_sure=False,
         labels="open",
     ),
     Dialect(
@@ -124,6 +146,7 @@ VENDORS = (
         order=("date", "open", "high", "low", "close", "volume"),
         fits=_kibot_daily_rows,
         zone=NEW_YORK,
+        zone_sure=False,
     ),
     Dialect(
         name="bars without a header (time, open, high, low, close, volume)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data.sources.dialects.definition import LEFT_OUT, ONE_VALUE, Dialect
+from data.sources.dialects.definition import LEFT_OUT, ONE_VALUE, ZONE_OPEN, Dialect
 
 WEBSITES = (
     Dialect(
@@ -31,6 +31,7 @@ WEBSITES = (
         requires=frozenset({"ticker", "per", "date", "time", "open", "high", "low", "close", "vol"}),
         columns={"ticker": "symbol", "per": ONE_VALUE, "openint": "open_interest"},
         labels="open",
+        note=ZONE_OPEN,
     ),
     Dialect(
         name="Stooq's history (Polish)",
