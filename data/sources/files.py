@@ -17,7 +17,7 @@ import pandas as pd
 from data.alignment import AlignedBars, align
 from data.calendars import ALWAYS_OPEN, check_bar_seconds, check_calendar
 from data.errors import DataError, nearest_name
-from data.sources.adjusted_close import require_one_basis, with_total_return
+from data.sources.adjusted_close import PRICES, carried_on, require_one_basis, with_total_return
 from data.sources.bar_folders import BarFiles, files_of
 from data.sources.bar_length import check_bar_length
 from data.sources.date_orders import DATE_ORDERS
@@ -53,7 +53,8 @@ class FilesConfig(RecordedBars):
     dates : "day_first", "month_first" or "year_first" for dates such as 01/02/2024 that no row decides; None:
         by the rows.
     decimal : "." or ",", the mark before decimals, for numbers such as 1,234 that no cell decides; None: by the cells.
-    symbols, start_utc, stop_utc, columns : see `RecordedBars`; all symbols are in the order of their names.
+    prices : "as_written", or "total_return" from the file's adjusted closes, see `data.sources.adjusted_close`.
+    symbols, start_utc, stop_utc, columns, repair : see `RecordedBars`; all symbols are in the order of their names.
     """
 
     path: str
@@ -63,6 +64,7 @@ class FilesConfig(RecordedBars):
     labels: str | None = "open"  # what configurations that were recorded before this key existed meant
     dates: str | None = None
     decimal: str | None = None
+    prices: str = "as_written"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +76,8 @@ class FilesConfig(RecordedBars):
             check_time_zone(self.timezone)
         if self.dates not in (None, *DATE_ORDERS):
             raise DataError(f"dates is {self.dates!r}; it must be one of {', '.join(DATE_ORDERS)}, or null.")
+        if self.prices not in PRICES:
+            raise DataError(f"prices is {self.prices!r}; it must be one of {', '.join(PRICES)}.")
         if self.decimal not in (None, *MARKS):
             raise DataError(f"decimal is {self.decimal!r}; it must be '.', ',' or null.")
 
@@ -129,7 +133,7 @@ def load_files(config: FilesConfig) -> AlignedBars:
             timezone=config.timezone or "UTC",
             where=f"{path.name}: {symbol}",
         )
-        bars[symbol] = with_total_return(rows).set_axis(opened, axis=0)
+        bars[symbol] = with_total_return(symbol, rows, config.prices).set_axis(opened, axis=0)
     aligned = align(
         bars,
         calendar=config.calendar,
@@ -138,6 +142,11 @@ def load_files(config: FilesConfig) -> AlignedBars:
         stop_utc=config.stop_utc,
         repairs=config.repair,
     )
+    if config.prices == "total_return":
+        aligned = aligned._replace(panel=carried_on(aligned.panel))
+        remarks.append(
+            "prices are those of total return (data.prices): grown by splits and dividends up to each bar"
+        )
     return aligned._replace(hygiene=replace(aligned.hygiene, remarks=(*remarks, *aligned.hygiene.remarks)))
 
 
