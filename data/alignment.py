@@ -77,12 +77,15 @@ def align(
         If bars cannot be used (see `data.checks.hygiene`), the window reaches outside the data, most bars lie off
         the grid, or a symbol has no bar in which an order could be filled.
     """
-    bars, findings = without_duplicates(bars, repairs)
+    as_read = bars
+    bars, findings = without_duplicates(as_read, repairs)
     for symbol, rows in bars.items():
         require_usable(symbol, rows)
     start, stop = _window(bars, calendar, bar_seconds, start_utc, stop_utc)
     kept = _within_window(bars, start, stop)
-    counts = tuple((symbol, len(rows)) for symbol, rows in kept.items())
+    counts = tuple(
+        (s, int(((rows.index >= start) & (rows.index < stop)).sum())) for s, rows in as_read.items()
+    )
     for symbol, rows in kept.items():
         kept[symbol], moved = clip_rounding(rows)
         findings += find_runs(symbol, "rounded", rows.index.to_numpy("datetime64[ns]"), moved)

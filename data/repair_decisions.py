@@ -37,18 +37,22 @@ class Repairs:
     def __post_init__(self) -> None:
         for name in ("island_bars", "fill_bars"):
             if getattr(self, name) < 0:
-                raise DataError(f"repair.{name} is {getattr(self, name)}; give a number of bars, 0 for none.")
+                raise DataError(
+                    f"data.repair.{name} is {getattr(self, name)}; give a number of bars, 0 for none."
+                )
         if self.outlier_score is not None and not self.outlier_score >= 5.0:
             raise DataError(
-                f"repair.outlier_score is {self.outlier_score}; returns reach 5 robust standard deviations "
+                f"data.repair.outlier_score is {self.outlier_score}; returns reach 5 robust standard deviations "
                 "by themselves: "
                 "give 5 or more, or null for none."
             )
         if self.duplicates not in ("refuse", "keep_first"):
-            raise DataError(f"repair.duplicates is {self.duplicates!r}; it must be refuse or keep_first.")
+            raise DataError(
+                f"data.repair.duplicates is {self.duplicates!r}; it must be refuse or keep_first."
+            )
         if self.outside_sessions not in ("report", "cut"):
             raise DataError(
-                f"repair.outside_sessions is {self.outside_sessions!r}; it must be report or cut."
+                f"data.repair.outside_sessions is {self.outside_sessions!r}; it must be report or cut."
             )
 
 

@@ -149,7 +149,7 @@ def without_islands(rows: Mapping[str, pd.DataFrame], grid: BarGrid, fewest: int
         dropped = np.isin(labels, grid.bar_utc[short])
         if dropped.all():
             raise DataError(
-                f"{symbol}: no run of bars is as long as repair.island_bars={fewest}; nothing would be left of it."
+                f"{symbol}: no run of bars is as long as data.repair.island_bars={fewest}; nothing would be left of it."
             )
         kept[symbol] = table[~dropped] if dropped.any() else table
         findings += find_runs(symbol, "island", grid.bar_utc, short)
@@ -182,6 +182,6 @@ def with_filled_gaps(panel: Panel, most: int) -> tuple[Panel, list[Finding]]:
     prices: dict[str, Any] = {name: np.where(made, close, getattr(panel, name)) for name in PRICE_COLUMNS}
     if FILLED in panel.exogenous:
         raise DataError(
-            f"The data have a column {FILLED!r} of their own; rename it, or set repair.fill_bars=0."
+            f"The data have a column {FILLED!r} of their own; rename it, or set data.repair.fill_bars=0."
         )
     return replace(panel, **prices, exogenous={**panel.exogenous, FILLED: made.astype(np.float64)}), findings

@@ -105,9 +105,19 @@ def day(instant: np.datetime64) -> str:
 
 
 def _is_loud(remark: str) -> bool:
-    """Remarks on files that were not read, labels that may be closes and bars of another length change results."""
+    """Remarks on files that were not read, on labels and zones that may be others, and on units change results."""
     return any(
-        words in remark for words in ("not read", "data.labels", " apart", "were taken for it", "end early")
+        words in remark
+        for words in (
+            "not read",
+            "data.labels",
+            "data.timezone",
+            "prices in 1/",
+            " apart",
+            "were taken for it",
+            "end early",
+            "one after another",
+        )
     )
 
 

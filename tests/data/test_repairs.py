@@ -65,6 +65,7 @@ def test_the_first_of_several_rows_of_one_time_is_kept_and_the_others_are_counte
     panel, report = aligned(doubled, duplicates="keep_first")
     np.testing.assert_array_equal(panel.close[:, 0], rows["close"])
     assert report.bars("duplicate") == 3
+    assert dict(report.rows) == {"X": 103}  # rows in and out reconcile
     assert next(f for f in report.findings if f.kind == "duplicate").note == (
         "3 in all, of which 1 differ from the row that was kept"
     )
