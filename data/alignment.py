@@ -32,7 +32,17 @@ from data.checks.hygiene import (
     sorted_findings,
 )
 from data.checks.jumps import find_jumps
+from data.clock_hours import clock_grid, on_clock, on_hours
 from data.errors import DataError
+from data.repair_decisions import NO_REPAIRS, Repairs
+from data.repairs import (
+    Repaired,
+    with_filled_gaps,
+    within_sessions,
+    without_duplicates,
+    without_islands,
+    without_outliers,
+)
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel, utc_instant
 
 
@@ -50,6 +60,7 @@ def align(
     bar_seconds: int,
     start_utc: str | None = None,
     stop_utc: str | None = None,
+    repairs: Repairs = NO_REPAIRS,
 ) -> AlignedBars:
     """Put the bars of each symbol on the calendar's grid, and report every defect.
 
@@ -58,6 +69,7 @@ def align(
     bars : symbol -> rows as read, in asset order; each indexed by naive UTC label, with float64 columns open,
         high, low, close, volume and any further ones, which become exogenous.
     start_utc, stop_utc : window [start, stop) of labels to keep; None means from the first, to the last bar.
+    repairs : what is done with defects beyond reporting them.
 
     Raises
     ------
@@ -65,9 +77,52 @@ def align(
         If bars cannot be used (see `data.checks.hygiene`), the window reaches outside the data, most bars lie off
         the grid, or a symbol has no bar in which an order could be filled.
     """
+    as_read = bars
+    bars, findings = without_duplicates(as_read, repairs)
     for symbol, rows in bars.items():
         require_usable(symbol, rows)
     start, stop = _window(bars, calendar, bar_seconds, start_utc, stop_utc)
+    kept = _within_window(bars, start, stop)
+    counts = tuple(
+        (s, int(((rows.index >= start) & (rows.index < stop)).sum())) for s, rows in as_read.items()
+    )
+    for symbol, rows in kept.items():
+        kept[symbol], moved = clip_rounding(rows)
+        findings += find_runs(symbol, "rounded", rows.index.to_numpy("datetime64[ns]"), moved)
+    straddling = _on_clock(kept, calendar, bar_seconds)
+    if straddling:
+        kept = {symbol: on_hours(rows, calendar, bar_seconds) for symbol, rows in kept.items()}
+        start = min(start, *(rows.index[0].to_datetime64() for rows in kept.values()))
+    grid = (clock_grid if straddling else bar_grid)(calendar, bar_seconds, start, stop)
+    if len(grid.bar_utc):
+        kept, done = _repaired_rows(kept, grid, calendar, bar_seconds, repairs)
+        findings += done
+    if start_utc is None or stop_utc is None:
+        grid = _trim(grid, kept, start_utc is None, stop_utc is None)
+    if not len(grid.bar_utc):
+        raise DataError(
+            f"Calendar {calendar!r} has no bar between {start} and {stop}; check calendar and times."
+        )
+    for symbol, rows in kept.items():
+        findings += _inspect(symbol, rows, grid, calendar, bar_seconds)
+    panel = _panel(kept, grid, calendar, bar_seconds)
+    _require_tradable(panel, kept)
+    findings += _ends(panel)
+    if repairs.fill_bars:
+        panel, filled = with_filled_gaps(panel, repairs.fill_bars)
+        findings += filled
+    report = HygieneReport(
+        rows=counts,
+        findings=sorted_findings(findings, list(kept)),
+        remarks=(_straddling_remark(kept, calendar, bar_seconds),) if straddling else (),
+        repairs=repairs,
+    )
+    return AlignedBars(panel, report)
+
+
+def _within_window(
+    bars: Mapping[str, pd.DataFrame], start: np.datetime64, stop: np.datetime64
+) -> dict[str, pd.DataFrame]:
     kept = {s: rows[(rows.index >= start) & (rows.index < stop)] for s, rows in bars.items()}
     for symbol, rows in kept.items():
         if not len(rows):
@@ -75,30 +130,45 @@ def align(
             raise DataError(
                 f"{symbol} has no bar between {start} and {stop}; it has bars from {first} to {last}."
             )
-    clipped = {symbol: clip_rounding(rows) for symbol, rows in kept.items()}
-    kept = {symbol: rows for symbol, (rows, _) in clipped.items()}
-    grid = bar_grid(calendar, bar_seconds, start, stop)
-    for symbol, rows in kept.items() if len(grid.bar_utc) else ():
-        require_fit(symbol, rows.index.to_numpy("datetime64[ns]"), grid, calendar, bar_seconds)
-    if start_utc is None or stop_utc is None:
-        grid = _trim(grid, kept, start_utc is None, stop_utc is None)
-    if not len(grid.bar_utc):
-        raise DataError(
-            f"Calendar {calendar!r} has no bar between {start} and {stop}; check calendar and times."
-        )
+    return kept
+
+
+def _repaired_rows(
+    kept: dict[str, pd.DataFrame], grid: BarGrid, calendar: str, bar_seconds: int, repairs: Repairs
+) -> Repaired:
+    """Take out of the rows what the decisions say; refuse rows that do not fit the grid."""
     findings: list[Finding] = []
+    if repairs.outside_sessions == "cut":
+        inside = {s: _in_session(rows.index.to_numpy("datetime64[ns]"), calendar) for s, rows in kept.items()}
+        kept, done = within_sessions(kept, grid, inside)
+        findings += done
     for symbol, rows in kept.items():
-        findings += _inspect(symbol, rows, grid, calendar, bar_seconds)
-        labels = rows.index.to_numpy("datetime64[ns]")
-        findings += find_runs(symbol, "rounded", labels, clipped[symbol][1])
-    panel = _panel(kept, grid, calendar, bar_seconds)
-    _require_tradable(panel, kept)
-    findings += _ends(panel)
-    report = HygieneReport(
-        rows=tuple((symbol, len(rows)) for symbol, rows in kept.items()),
-        findings=sorted_findings(findings, list(kept)),
+        require_fit(symbol, rows.index.to_numpy("datetime64[ns]"), grid, calendar, bar_seconds)
+    if repairs.outlier_score is not None:
+        kept, done = without_outliers(kept, grid, repairs.outlier_score)
+        findings += done
+    if repairs.island_bars:
+        kept, done = without_islands(kept, grid, repairs.island_bars)
+        findings += done
+    return Repaired(kept, findings)
+
+
+def _on_clock(kept: Mapping[str, pd.DataFrame], calendar: str, bar_seconds: int) -> bool:
+    """True if the rows of every symbol are bars on the clock's hours, beside sessions that open at another minute."""
+    return all(
+        on_clock(rows.index.to_numpy("datetime64[ns]"), calendar, bar_seconds) for rows in kept.values()
     )
-    return AlignedBars(panel, report)
+
+
+def _straddling_remark(kept: Mapping[str, pd.DataFrame], calendar: str, bar_seconds: int) -> str:
+    first = next(iter(kept.values())).index[0]
+    return (
+        f"bars of {bar_seconds} s on the hours of the clock (the first at {minute(first.to_datetime64())} "
+        "UTC): the first "
+        f"of each session of calendar {calendar!r} begins before the open, and is labelled by its hour; "
+        "where there are "
+        "extended hours, its open is a price from before the open"
+    )
 
 
 def _window(

@@ -17,7 +17,7 @@ ENOUGH = 0.5
 """Share of a symbol's rows that must be bars of the grid, or of the grid's bars that it must have."""
 EXTENDED = np.timedelta64(6, "h")
 """Rows this near to a session's open or close may be of its extended hours (US stocks: 04:00 to 20:00)."""
-_COMMON = 0.9
+_COMMON, _NEARLY_ALL = 0.9, 0.98
 _DAY = np.timedelta64(1, "D")
 _SECOND = np.timedelta64(1, "s").astype("timedelta64[ns]")
 
@@ -44,7 +44,7 @@ def require_fit(symbol: str, labels: TimeArray, grid: BarGrid, calendar: str, ba
 
 
 def _beside_sessions(labels: TimeArray, calendar: str) -> bool:
-    """True if all labels lie outside of sessions but within `EXTENDED` of one."""
+    """True if nearly all labels lie outside of sessions but within `EXTENDED` of one (half-days are longer)."""
     if calendar == ALWAYS_OPEN:
         return False
     found = sessions_between(calendar, labels[0] - _DAY, labels[-1] + _DAY)
@@ -54,7 +54,7 @@ def _beside_sessions(labels: TimeArray, calendar: str) -> bool:
     before = np.maximum(np.searchsorted(found.open_utc, labels, side="right") - 1, 0)
     early = (found.open_utc[after] > labels) & (found.open_utc[after] - labels <= EXTENDED)
     late = (labels >= found.close_utc[before]) & (labels - found.close_utc[before] < EXTENDED)
-    return bool((early | late).all())
+    return bool((early | late).mean() >= _NEARLY_ALL)
 
 
 def _cause(labels: TimeArray, calendar: str, bar_seconds: int) -> str:

@@ -14,6 +14,10 @@ raise `DataError`. Those that real feeds have are findings, and each has one sta
 | outside_session | bars while the calendar is closed           | left out                            |
 | off_grid        | labels between those of the bar grid        | left out                            |
 | shifted_session | sessions that run one hour early or late    | nothing moved: correct the offsets  |
+| duplicate       | several rows of one time (`data.repairs`)   | the first is kept                   |
+| outlier         | far from the bar before (`data.repairs`)    | as missing                          |
+| island          | a few bars between gaps (`data.repairs`)    | as missing                          |
+| filled          | the first bars of a gap (`data.repairs`)    | last close, volume 0, not tradable  |
 | ends            | nothing tradable in the last session or     | as missing: a symbol that stops     |
 |                 | more, after first_utc, the last bar         | inside the data                     |
 """
@@ -29,11 +33,12 @@ from numpy.typing import NDArray
 
 from data.array_types import BoolArray, TimeArray
 from data.errors import DataError
+from data.repair_decisions import NO_REPAIRS, Repairs
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS
 
 KINDS = (
     "missing", "inconsistent", "rounded", "zero_volume", "jump", "outside_session", "off_grid", "shifted_session",
-    "ends",
+    "duplicate", "outlier", "island", "filled", "ends",
 )  # fmt: skip
 
 JUMP_RATIO = 1.5
@@ -70,11 +75,13 @@ class HygieneReport:
     rows : (symbol, number of rows inspected), in asset order.
     findings : by symbol, kind and time.
     remarks : sentences on the reading itself: files that were joined or not read, labels that were moved.
+    repairs : what was decided to be done with defects.
     """
 
     rows: tuple[tuple[str, int], ...]
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...] = ()
+    repairs: Repairs = NO_REPAIRS
 
     def __post_init__(self) -> None:
         unknown = {f.kind for f in self.findings} - set(KINDS)
@@ -165,7 +172,10 @@ def require_usable(symbol: str, rows: pd.DataFrame) -> None:
         raise DataError(f"{symbol}: times are not sorted (at {at}); sort the rows by timestamp.")
     if (steps == np.timedelta64(0, "ns")).any():
         at = rows.index[int(np.argmax(steps == np.timedelta64(0, "ns"))) + 1]
-        raise DataError(f"{symbol}: {at} occurs more than once; keep one row per time.")
+        raise DataError(
+            f"{symbol}: {at} occurs more than once; keep one row per time, or set "
+            "data.repair.duplicates=keep_first."
+        )
     for name in BAR_COLUMNS:
         _require_values(symbol, name, rows.index, rows[name].to_numpy())
 

@@ -17,7 +17,7 @@ from inspect import isabstract
 from data.checks.foreknowledge import warn_of_foreknowledge
 from data.checks.hygiene import HygieneReport
 from data.coverage.coverage import SYNTHETIC
-from data.errors import nearest_name
+from data.errors import DataError, nearest_name
 from data.known_columns import delayed_columns
 from data.own_objects import import_named
 from data.schema import Panel
@@ -108,6 +108,12 @@ def load(config: SourceConfig) -> Dataset:
     """
     if isinstance(config, RecordedBars):
         panel, hygiene = config.read()
+        if hygiene.repairs != config.repair:
+            raise DataError(
+                f"data.repair asks for {config.repair}, but the source {type(config).__name__} did not do "
+                "it; in its `read`, "
+                "hand repairs=self.repair to data.alignment.align."
+            )
         panel = delayed_columns(panel, config.columns)
         warn_of_foreknowledge(panel, config.columns)
         return Dataset(panel=panel, hygiene=hygiene, oracle_direction=None)

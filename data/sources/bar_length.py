@@ -66,7 +66,7 @@ def check_bar_length(bars: Mapping[str, pd.DataFrame], calendar: str, bar_second
     DataError
         If the rows of a symbol are bars of another length; the message names what was found and what to set.
     """
-    labels = {symbol: rows.index.to_numpy("datetime64[ns]") for symbol, rows in bars.items()}
+    labels = {symbol: _distinct(rows.index.to_numpy("datetime64[ns]")) for symbol, rows in bars.items()}
     ascending = {s: at for s, at in labels.items() if len(at) > 1 and (np.diff(at) > np.timedelta64(0)).all()}
     if not ascending:
         return []
@@ -82,6 +82,11 @@ def check_bar_length(bars: Mapping[str, pd.DataFrame], calendar: str, bar_second
             raise DataError(_sentence(symbol, at, spacing, fitting, calendar, bar_seconds))
         remarks += _told_stretches(symbol, at, steps)
     return remarks
+
+
+def _distinct(labels: TimeArray) -> TimeArray:
+    """Return labels without those that repeat the one before; what becomes of such rows is decided elsewhere."""
+    return labels[np.concatenate([[True], labels[1:] != labels[:-1]])] if len(labels) else labels
 
 
 def spelled(seconds: float) -> str:

@@ -1,38 +1,36 @@
-"""The user's own bars: CSV (plain or gzip) or Parquet, one file per symbol, its parts, or one long file.
+"""The user's own bars: files as people have them, one per symbol, its parts, or one long file.
 
-What each step of the reading does lies beside this file: `tables` (a file as a table), `dialect` (shapes that are not
-read), `timestamps`, `part_files`, `symbol_names`, `bar_length` and `label_instants`.
+What each step of the reading does lies beside this file: `bar_folders` (which files there are), `tables` (a file as a
+table of bars, by its dialect), `timestamps`, `part_files`, `symbol_names`, `bar_length` and `label_instants`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from data.alignment import AlignedBars, align
-from data.calendars import check_bar_seconds, check_calendar
-from data.errors import DataError, nearest_name, one_line
+from data.calendars import ALWAYS_OPEN, check_bar_seconds, check_calendar
+from data.errors import DataError, nearest_name
+from data.sources.adjusted_close import PRICES, carried_on, require_one_basis, with_total_return
+from data.sources.bar_folders import BarFiles, files_of
 from data.sources.bar_length import check_bar_length
-from data.sources.dialect import TICKERS
+from data.sources.date_orders import DATE_ORDERS
+from data.sources.file_remarks import contradictions, hint, taken_for, unread
+from data.sources.file_times import Written
 from data.sources.label_instants import check_labels, labels_remark, opening_labels
 from data.sources.left_out import left_out_remark
-from data.sources.part_files import Group, group_parts, join_parts
+from data.sources.numerals import MARKS
+from data.sources.part_files import Group, join_parts, named_by_date
 from data.sources.recorded import RecordedBars
 from data.sources.symbol_names import require_one_symbol
-from data.sources.tables import SUFFIXES, Table, read_table, suffix_of
+from data.sources.tables import Table, read_table
 from data.sources.timestamps import check_time_zone, to_utc
-
-OTHER_BARS = (
-    ".zip", ".feather", ".arrow", ".xlsx", ".xls", ".h5", ".hdf5", ".json", ".jsonl", ".tsv", ".parq", ".pq", ".pkl",
-    ".pickle", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz", ".orc", ".avro", ".dbn", ".db", ".sqlite", ".dat", ".gz",
-)  # fmt: skip
-"""Suffixes of files that may hold bars and are not read."""
 
 BarTables = dict[str, pd.DataFrame]
 
@@ -45,26 +43,43 @@ class FilesConfig(RecordedBars):
     ----------
     path : a directory with one file per symbol (`BTC.csv`, `ETH.parquet`, ...) or its parts (`BTC-2024-01.csv`, ...),
         or one file with a `symbol` column, or one file of one symbol, named after it. Columns: timestamp, open, high,
-        low, close, volume; further numeric columns become exogenous.
+        low, close, volume, or those of a dialect (`data.sources.dialects`); further numeric columns become exogenous.
     calendar : "24/7" or a name of pandas_market_calendars, such as "NYSE".
     bar_seconds : length of a bar, seconds; the rows are checked against it.
-    labels : "open" or "close", the instant of its bar that a row is labelled by.
-    timezone : IANA zone of times that are written without an offset.
-    symbols, start_utc, stop_utc, columns : see `RecordedBars`; all symbols are in the order of their names.
+    labels : "open" or "close", the instant of its bar that a row is labelled by; None: as the maker of the
+        file does, open
+        where that is not known.
+    timezone : IANA zone of times that are written without an offset; None: the maker's, UTC where that is not known.
+    dates : "day_first", "month_first" or "year_first" for dates such as 01/02/2024 that no row decides; None:
+        by the rows.
+    decimal : "." or ",", the mark before decimals, for numbers such as 1,234 that no cell decides; None: by the cells.
+    prices : "as_written", or "total_return" from the file's adjusted closes, see `data.sources.adjusted_close`.
+    symbols, start_utc, stop_utc, columns, repair : see `RecordedBars`; all symbols are in the order of their names.
     """
 
     path: str
     calendar: str
     bar_seconds: int
-    timezone: str
-    labels: str = "open"  # what configurations that were recorded before this key existed meant
+    timezone: str | None
+    labels: str | None = "open"  # what configurations that were recorded before this key existed meant
+    dates: str | None = None
+    decimal: str | None = None
+    prices: str = "as_written"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_calendar(self.calendar)
         check_bar_seconds(self.calendar, self.bar_seconds)
-        check_labels(self.labels)
-        check_time_zone(self.timezone)
+        if self.labels is not None:
+            check_labels(self.labels)
+        if self.timezone is not None:
+            check_time_zone(self.timezone)
+        if self.dates not in (None, *DATE_ORDERS):
+            raise DataError(f"dates is {self.dates!r}; it must be one of {', '.join(DATE_ORDERS)}, or null.")
+        if self.prices not in PRICES:
+            raise DataError(f"prices is {self.prices!r}; it must be one of {', '.join(PRICES)}.")
+        if self.decimal not in (None, *MARKS):
+            raise DataError(f"decimal is {self.decimal!r}; it must be '.', ',' or null.")
 
     def read(self) -> AlignedBars:
         return load_files(self)
@@ -73,12 +88,19 @@ class FilesConfig(RecordedBars):
     def place(self) -> str:
         return str(Path(self.path).expanduser().absolute())
 
+    @property
+    def written(self) -> Written:
+        """How the files are written, as far as the user says."""
+        return Written(timezone=self.timezone, dates=self.dates, decimal=self.decimal)
 
-class _Read(NamedTuple):
-    """Rows per symbol, indexed by label as written (UTC), and what should be said of the reading."""
 
-    bars: BarTables
-    remarks: list[str]
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """Rows per symbol, indexed by label as written (UTC), how each is labelled, and what to say of the reading."""
+
+    bars: BarTables = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 def load_files(config: FilesConfig) -> AlignedBars:
@@ -87,172 +109,222 @@ def load_files(config: FilesConfig) -> AlignedBars:
     Raises
     ------
     DataError
-        If a file, column or symbol is missing, bars cannot be used, or they are of another length than configured.
+        If a file, column or symbol is missing, bars cannot be used, may mean more than one thing, or are of
+        another length
+        than configured.
     """
     path = Path(config.path).expanduser()
     if not path.exists():
         raise DataError(f"{path} does not exist; give the directory or the file that holds the bars.")
-    read = _read_directory(path, config) if path.is_dir() else _read_long_file(path, config)
+    read = _read(files_of(path), path, config)
     remarks = read.remarks + check_bar_length(read.bars, config.calendar, config.bar_seconds)
     bars: BarTables = {}
     for symbol, rows in read.bars.items():
+        labels = read.labels[symbol]
         remark = labels_remark(
-            symbol, rows.index.to_numpy("datetime64[ns]"), config.calendar, config.bar_seconds, config.labels
+            symbol, rows.index.to_numpy("datetime64[ns]"), config.calendar, config.bar_seconds, labels
         )
         remarks += [remark] if remark else []
         opened = opening_labels(
             pd.DatetimeIndex(rows.index),
-            labels=config.labels,
+            labels=labels,
             calendar=config.calendar,
             bar_seconds=config.bar_seconds,
-            timezone=config.timezone,
+            timezone=config.timezone or "UTC",
             where=f"{path.name}: {symbol}",
         )
-        bars[symbol] = rows.set_axis(opened, axis=0)
+        bars[symbol] = with_total_return(symbol, rows, config.prices).set_axis(opened, axis=0)
     aligned = align(
         bars,
         calendar=config.calendar,
         bar_seconds=config.bar_seconds,
         start_utc=config.start_utc,
         stop_utc=config.stop_utc,
+        repairs=config.repair,
     )
-    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=tuple(remarks)))
+    if config.prices == "total_return":
+        aligned = aligned._replace(panel=carried_on(aligned.panel))
+        remarks.append(
+            "prices are those of total return (data.prices): grown by splits and dividends up to each bar"
+        )
+    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=(*remarks, *aligned.hygiene.remarks)))
 
 
-def _read_directory(path: Path, config: FilesConfig) -> _Read:
-    """Read a directory of one file per symbol, or of parts of such files."""
-    files = _bar_files(path)
-    others = sorted(
-        f.name
-        for f in path.iterdir()
-        if not f.name.startswith(".")
-        and suffix_of(f) is None
-        and ((f.is_dir() and f.name != "__MACOSX") or f.suffix.lower() in OTHER_BARS)
-    )
-    unread = f"{', '.join(others)} in {path} {'was' if len(others) == 1 else 'were'} not read"
-    if not files:
-        hint = f" ({unread}: convert or unpack)" if others else ""
-        raise DataError(f"{path} holds no bars; put one {_listed()} file per symbol there{hint}.")
-    read = _Read({}, _not_read(unread, others))
-    tables = (
-        {stem: read_table(file, config.timezone) for stem, file in files.items()} if len(files) == 1 else {}
-    )
-    if any(table.rows.get("symbol", pd.Series(dtype=str)).nunique() > 1 for table in tables.values()):
-        (stem,) = files
-        return _split(tables[stem], files[stem], stem, config, read)
-    groups = {group.name: group for group in group_parts(list(files), path.resolve().name)}
-    single = {stem: Group(stem, (stem,), False) for stem in files}
+def _read(found: BarFiles, path: Path, config: FilesConfig) -> _Read:
+    """Read the files that hold the symbols that are wanted, and say what each symbol's rows are."""
+    groups = {group.name: group for group in found.groups}
+    single = {stem: Group(stem, (stem,), False) for stem in found.files}
     known = groups | {s: single[s] for s in config.symbols if s in single and s not in groups}
-    for name in _wanted(
-        config.symbols, list(groups), list(known), f"{path}{f' ({unread})' if others else ''}"
-    ):
-        parts: BarTables = {}
-        for stem in known[name].stems:
-            table = tables.get(stem) or read_table(files[stem], config.timezone)
-            rows = require_one_symbol(table.rows, stem, files[stem], name)
-            parts[stem], said = _bars(rows, config, f"{path.name}: {stem}")
-            read.remarks.extend([*table.remarks, *said])
-        joined, said = join_parts(known[name], parts)
-        read.bars.update(joined if config.symbols else {s: joined[s] for s in files if s in joined} or joined)
-        read.remarks.extend(said)
-    if config.symbols:
-        taken = {stem for name in config.symbols for stem in known[name].stems}
-        unchosen = {name: group for name, group in groups.items() if not taken & set(group.stems)}
-
-        def last_row(group: Group) -> np.datetime64:
-            return max(
-                _last_label(read_table(files[stem], config.timezone).rows, config, stem)
-                for stem in group.stems
-            )
-
-        read.remarks.extend(
-            _left_out(read.bars, config, {name: partial(last_row, group) for name, group in unchosen.items()})
-        )
+    asked_by_name = bool(config.symbols) and not found.pooled and all(s in known for s in config.symbols)
+    chosen = [known[s] for s in config.symbols] if asked_by_name else list(groups.values())
+    stems = list(found.files) if found.pooled else [stem for group in chosen for stem in group.stems]
+    tables = {
+        stem: read_table(file, config.written) for stem, file in found.files.items() if stem in set(stems)
+    }
+    read = _Read(remarks=unread(found, path) + taken_for(tables, found))
+    for table in tables.values():
+        read.remarks.extend(table.remarks)
+    long = [stem for stem, table in tables.items() if _is_long(stem, table)]
+    one_file = len(tables) == 1 and not path.is_dir()
+    if found.pooled or (not asked_by_name and (long or one_file)):
+        _by_symbol(tables, long, found, path, config, read)
+    else:
+        _by_file(tables, chosen, found, path, config, read, asked_by_name)
     return read
 
 
-def _left_out(
-    bars: BarTables, config: FilesConfig, others: dict[str, Callable[[], np.datetime64]]
-) -> list[str]:
-    newest = max(rows.index.max().to_datetime64() for rows in bars.values())
-    return left_out_remark(
-        config.symbols, others, newest, start_utc=config.start_utc, stop_utc=config.stop_utc
-    )
+def _is_long(stem: str, table: Table) -> bool:
+    """True if the rows of a file, not its name, say what they are of."""
+    return "symbol" in table.rows and (table.rows["symbol"].nunique() > 1 or named_by_date(stem))
 
 
-def _last_label(rows: pd.DataFrame, config: FilesConfig, where: str) -> np.datetime64:
-    return to_utc(rows["timestamp"], config.timezone, where).to_numpy("datetime64[ns]").max()
+def _by_symbol(
+    tables: Mapping[str, Table],
+    long: Sequence[str],
+    found: BarFiles,
+    path: Path,
+    config: FilesConfig,
+    read: _Read,
+) -> None:
+    """Add the symbols that the rows of all files name."""
+    if len(tables) > 1 and not found.pooled and any("symbol" not in table.rows for table in tables.values()):
+        require_one_symbol(tables[long[0]].rows, long[0], found.files[long[0]].path)
+    parts: dict[str, dict[str, pd.DataFrame]] = {}
+    for stem, table in tables.items():
+        for symbol, rows in _split(table, stem, found, path).items():
+            parts.setdefault(symbol, {})[stem] = rows
+    names = sorted(parts)
+    for symbol in _wanted(config.symbols, names, names, f"{path}{hint(found, path)}"):
+        _add(read, symbol, Group(symbol, tuple(parts[symbol]), True), parts[symbol], tables, config, path)
+    if not config.symbols:
+        return
+
+    def last_row(held: BarTables) -> np.datetime64:
+        return max(_last(rows, tables[stem], config, stem) for stem, rows in held.items())
+
+    others = {symbol: held for symbol, held in parts.items() if symbol not in config.symbols}
+    _tell_left_out(read, config, {symbol: partial(last_row, held) for symbol, held in others.items()})
 
 
-def _not_read(unread: str, others: Sequence[str]) -> list[str]:
-    return (
-        [f"{unread}: only {_listed()} files of the directory itself are; convert or unpack them"]
-        if others
-        else []
-    )
-
-
-def _bar_files(path: Path) -> dict[str, Path]:
-    """Return stem -> file of a directory; files that begin with a dot (`._BTC.csv` of a Mac) hold no bars."""
-    found: dict[str, Path] = {}
-    by_case: dict[str, str] = {}
-    for file in sorted(path.iterdir()):
-        suffix = suffix_of(file)
-        if suffix is None or file.name.startswith(".") or file.is_dir():
-            continue
-        stem = file.name[: -len(suffix)].strip()
-        other = by_case.setdefault(stem.casefold(), stem)
-        if other != stem:
-            raise DataError(
-                f"{path} has {found[other].name} and {file.name}, which differ in case only; keep one, or rename."
-            )
-        if stem in found:
-            raise DataError(f"{path} has two files for {stem}: {found[stem].name} and {file.name}; keep one.")
-        found[stem] = file
-    return found
-
-
-def _read_long_file(path: Path, config: FilesConfig) -> _Read:
-    """Read one file: of one symbol, named after it, or with a column `symbol`."""
-    suffix = suffix_of(path)
-    if suffix is None:
-        raise DataError(f"{path} is not a {_listed()} file; convert it to one of these.")
-    stem = path.name[: -len(suffix)].strip()
-    return _split(read_table(path, config.timezone), path, stem, config, _Read({}, []))
-
-
-def _split(table: Table, path: Path, stem: str, config: FilesConfig, read: _Read) -> _Read:
-    """Add the symbols of one file to what was read."""
-    tables = _by_symbol(table, path, stem)
-    read.remarks.extend(table.remarks)
-    for symbol in _wanted(config.symbols, list(tables), list(tables), str(path)):
-        read.bars[symbol], said = _bars(tables[symbol], config, f"{path.name}: {symbol}")
-        read.remarks.extend(said)
-    if config.symbols:
-        unchosen = {symbol: rows for symbol, rows in tables.items() if symbol not in config.symbols}
-        read.remarks.extend(
-            _left_out(
-                read.bars,
-                config,
-                {symbol: partial(_last_label, rows, config, symbol) for symbol, rows in unchosen.items()},
-            )
-        )
-    return read
-
-
-def _by_symbol(table: Table, path: Path, stem: str) -> BarTables:
+def _split(table: Table, stem: str, found: BarFiles, path: Path) -> BarTables:
     rows = table.rows
     if "symbol" not in rows.columns:
-        return {stem: rows}
-    groups = {str(s): part.drop(columns="symbol") for s, part in rows.groupby("symbol", sort=True)}
-    if len(groups) == 1 and stem.isupper():  # a name such as bars.csv says nothing; BTC.csv does
-        require_one_symbol(rows, stem, path)
-    return groups
+        return {path.name if found.pooled else table.symbol or stem: rows}
+    if (
+        rows["symbol"].nunique() == 1
+        and len(found.files) == 1
+        and not found.pooled
+        and not named_by_date(stem)
+    ):
+        written = rows["symbol"].iloc[0]
+        # A name such as `bars_1` says nothing; one that is a symbol is checked.
+        if stem.isupper():
+            require_one_symbol(rows, stem, found.files[stem].path)
+        return {written: rows.drop(columns="symbol")}
+    return {str(symbol): part.drop(columns="symbol") for symbol, part in rows.groupby("symbol", sort=False)}
 
 
-def _wanted(
-    symbols: tuple[str, ...], found: Sequence[str], known: Sequence[str], where: str
-) -> tuple[str, ...]:
+def _by_file(
+    tables: Mapping[str, Table],
+    chosen: Sequence[Group],
+    found: BarFiles,
+    path: Path,
+    config: FilesConfig,
+    read: _Read,
+    asked_by_name: bool,
+) -> None:
+    """Add the symbols that the files are named after."""
+    groups = {group.name: group for group in chosen} if asked_by_name else _renamed(chosen, tables)
+    wanted = _wanted(config.symbols, list(groups), list(groups), f"{path}{hint(found, path)}")
+    for name in wanted:
+        parts = {
+            stem: require_one_symbol(tables[stem].rows, Path(stem).name, found.files[stem].path, name)
+            for stem in groups[name].stems
+        }
+        _add(read, name, groups[name], parts, tables, config, path)
+    if not config.symbols:
+        return
+    taken = {stem for name in wanted for stem in groups[name].stems}
+    everything = {group.name: group for group in found.groups} if asked_by_name else groups
+    unchosen = {name: group for name, group in everything.items() if not taken & set(group.stems)}
+
+    def last_row(group: Group) -> np.datetime64:
+        read_again = {
+            stem: tables.get(stem) or read_table(found.files[stem], config.written) for stem in group.stems
+        }
+        return max(_last(table.rows, table, config, stem) for stem, table in read_again.items())
+
+    _tell_left_out(read, config, {name: partial(last_row, group) for name, group in unchosen.items()})
+
+
+def _renamed(groups: Sequence[Group], tables: Mapping[str, Table]) -> dict[str, Group]:
+    """Return groups by the symbols that their maker's way to name files says; those of one symbol are parts of it."""
+    renamed: dict[str, Group] = {}
+    for group in groups:
+        said = {tables[stem].symbol for stem in group.stems}
+        name = next(iter(said)) if len(said) == 1 else None
+        other = renamed.get(name or group.name)
+        if other is not None:
+            group = Group(other.name, (*other.stems, *group.stems), True)
+        renamed[name or group.name] = group._replace(name=name or group.name)
+    return renamed
+
+
+def _add(
+    read: _Read,
+    name: str,
+    group: Group,
+    parts: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, Table],
+    config: FilesConfig,
+    path: Path,
+) -> None:
+    """Add one symbol's rows, joined from its parts; numbered files may turn out to be several symbols."""
+    timed: BarTables = {}
+    labels: dict[str, str] = {}
+    for stem, rows in parts.items():
+        table = tables[stem]
+        if config.timezone is None and not table.zone_sure and config.calendar == ALWAYS_OPEN:
+            raise DataError(
+                f"{stem}: rows like these are written by makers with times of {table.zone}, and by others "
+                "with times of other "
+                "zones, and on calendar '24/7' nothing shows which; set data.timezone to the zone of the times."
+            )
+        timed[stem], said = _bars(
+            rows, config.timezone or table.zone or "UTC", f"{path.name}: {name if len(parts) == 1 else stem}"
+        )
+        read.remarks.extend(said)
+        labels[stem] = config.labels or table.labels or "open"
+        read.remarks.extend(contradictions(table, stem, config.labels, config.timezone))
+    if len(set(labels.values())) > 1:
+        raise DataError(
+            f"{path.name}: of the parts of {name} some are labelled by the open and some by the close of a bar "
+            f"({', '.join(f'{stem}: {kind}' for stem, kind in labels.items())}); set data.labels, or give "
+            "parts of one kind."
+        )
+    require_one_basis(name, timed)
+    joined, said = join_parts(group._replace(stems=tuple(timed)), timed)
+    read.remarks.extend(said)
+    joined = (
+        {stem: joined[stem] for stem in tables if stem in joined} or joined if not config.symbols else joined
+    )
+    read.bars.update(joined)
+    read.labels.update(dict.fromkeys(joined, next(iter(labels.values()))))
+
+
+def _tell_left_out(read: _Read, config: FilesConfig, others: dict[str, Callable[[], np.datetime64]]) -> None:
+    newest = max(rows.index.max().to_datetime64() for rows in read.bars.values())
+    read.remarks.extend(
+        left_out_remark(config.symbols, others, newest, start_utc=config.start_utc, stop_utc=config.stop_utc)
+    )
+
+
+def _last(rows: pd.DataFrame, table: Table, config: FilesConfig, where: str) -> np.datetime64:
+    zone = config.timezone or table.zone or "UTC"
+    return to_utc(rows["timestamp"], zone, where).to_numpy("datetime64[ns]").max()
+
+
+def _wanted(symbols: tuple[str, ...], found: list[str], known: Sequence[str], where: str) -> tuple[str, ...]:
     for symbol in symbols:
         if symbol not in known:
             raise DataError(
@@ -262,30 +334,10 @@ def _wanted(
     return symbols or tuple(found)
 
 
-def _bars(table: pd.DataFrame, config: FilesConfig, where: str) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows of one symbol as numbers by time, and a remark if they were written newest first."""
-    labels = to_utc(table["timestamp"], config.timezone, where)
-    columns: dict[str, np.ndarray] = {}
-    for name in table.columns.drop("timestamp"):
-        columns[name] = _numbers(table[name], name, where)
-    rows = pd.DataFrame(columns, index=labels)
-    if len(rows) > 1 and (np.diff(labels.to_numpy("datetime64[ns]")) < np.timedelta64(0)).all():
-        return rows.iloc[::-1], [f"{where}: the rows were newest first, and were turned round"]
-    return rows, []
-
-
-def _numbers(values: pd.Series, name: str, where: str) -> np.ndarray:
-    if not pd.api.types.is_numeric_dtype(values):
-        try:
-            values = pd.to_numeric(values)
-        except (ValueError, TypeError) as error:
-            cure = "rename it to symbol if it says which asset a row is of, or remove it"
-            raise DataError(
-                f"{where}: column {name!r} is not numeric ({one_line(error)}); "
-                f"{cure if name in TICKERS else 'correct or remove it'}."
-            ) from error
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _listed() -> str:
-    return f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+def _bars(rows: pd.DataFrame, zone: str, where: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of one symbol by time, and a remark if they were written newest first."""
+    labels = to_utc(rows["timestamp"], zone, where)
+    timed = rows.drop(columns="timestamp").set_axis(labels, axis=0)
+    if len(timed) > 1 and (np.diff(labels.to_numpy("datetime64[ns]")) < np.timedelta64(0)).all():
+        return timed.iloc[::-1], [f"{where}: the rows were newest first, and were turned round"]
+    return timed, []

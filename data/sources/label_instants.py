@@ -12,6 +12,7 @@ import pandas as pd
 
 from data.array_types import BoolArray, TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, Sessions, bar_grid, minute, sessions_between, time_zone
+from data.clock_hours import clock_floor, on_clock
 from data.errors import DataError
 
 LABELS = ("open", "close")
@@ -19,6 +20,8 @@ LABELS = ("open", "close")
 _ALMOST_ALL, _ALMOST_NONE = 0.9, 0.02
 """Shares of sessions with a label at their open or close, to tell the two kinds of labels apart."""
 _DAY = np.timedelta64(1, "D")
+EVENING = np.timedelta64(8, "h")
+"""Daily labels that lie no longer than this after a session's close are of that session; a half-day's too."""
 
 
 def check_labels(labels: str) -> None:
@@ -51,6 +54,8 @@ def opening_labels(
         return found if labels == "open" else found - pd.Timedelta(seconds=bar_seconds)
     if bar_seconds == DAY_SECONDS:
         opened = _dates_to_opens(found, calendar, timezone, where)
+        if opened is None:
+            opened = _evenings_to_opens(found, calendar)
         if opened is not None:
             return opened
     at = found.to_numpy("datetime64[ns]")
@@ -58,11 +63,46 @@ def opening_labels(
     _require_kind(at, sessions, labels, calendar, bar_seconds, where)
     if labels == "open":
         return found
+    if not _on_phase(at, sessions, bar_seconds) and on_clock(at, calendar, bar_seconds):
+        before = at - np.timedelta64(1, "ns")
+        return pd.DatetimeIndex(clock_floor(before, calendar, bar_seconds))
     return pd.DatetimeIndex(_closes_to_opens(at, sessions, calendar, bar_seconds))
 
 
+def _evenings_to_opens(labels: pd.DatetimeIndex, calendar: str) -> pd.DatetimeIndex | None:
+    """Turn daily labels at one time of the evening, from the close on, into the opens of their sessions.
+
+    None if they are no such labels. On a calendar whose sessions begin on the eve a label at 17:00 may be the
+    end of one
+    session or the beginning of the next, and nothing is taken for granted.
+    """
+    local = labels.tz_localize("UTC").tz_convert(time_zone(calendar)).tz_localize(None)
+    at = labels.to_numpy("datetime64[ns]")
+    found = sessions_between(calendar, at[0] - _DAY, at[-1] + _DAY)
+    if not len(found.session):
+        return None
+    opens = pd.DatetimeIndex(found.open_utc).tz_localize("UTC").tz_convert(time_zone(calendar))
+    on_the_eve = opens.tz_localize(None).to_numpy("datetime64[D]").astype(np.int32) != found.session
+    dates = local.to_numpy("datetime64[D]").astype(np.int32)
+    index = np.minimum(np.searchsorted(found.session, dates), len(found.session) - 1)
+    after = at - found.close_utc[index]
+    evening = (found.session[index] == dates) & (after >= np.timedelta64(0)) & (after <= EVENING)
+    if on_the_eve.any() or not evening.all():
+        return None
+    return pd.DatetimeIndex(found.open_utc[index])
+
+
 def labels_remark(symbol: str, at: TimeArray, calendar: str, bar_seconds: int, labels: str) -> str | None:
-    """Return a sentence if 24/7 labels (N,) begin and end as those of whole days that are labelled by their close."""
+    """Return a sentence if labels (N,) seem to be closing instants.
+
+    On 24/7 they may be where they begin and end as those of whole days; daily labels in the evening of an exchange are.
+    """
+    if calendar != ALWAYS_OPEN and bar_seconds == DAY_SECONDS and len(at):
+        found = pd.DatetimeIndex(at)
+        midnights = any(_midnights(found, zone) for zone in (time_zone(calendar), "UTC"))
+        if midnights or _evenings_to_opens(found, calendar) is None:
+            return None
+        return f"{symbol}: daily rows are labelled at or after the close ({minute(at[0])} UTC), and are of that session"
     if calendar != ALWAYS_OPEN or labels != "open" or bar_seconds >= DAY_SECONDS or len(at) < 3:
         return None
     first, last = (label - label.astype("datetime64[D]") for label in (at[0], at[-1]))
@@ -72,6 +112,11 @@ def labels_remark(symbol: str, at: TimeArray, calendar: str, bar_seconds: int, l
         f"{symbol}: the first label is {minute(at[0])} and the last {minute(at[-1])}, as where whole days "
         "are labelled by the close of each bar; labels are read as openings: if they are closes, set data.labels=close"
     )
+
+
+def _midnights(labels: pd.DatetimeIndex, zone: str) -> bool:
+    local = labels.tz_localize("UTC").tz_convert(zone)
+    return bool((local == local.normalize()).all())
 
 
 def _dates_to_opens(
@@ -98,12 +143,16 @@ def _dates_to_opens(
 def _require_kind(
     at: TimeArray, sessions: Sessions, labels: str, calendar: str, bar_seconds: int, where: str
 ) -> None:
-    if not _on_phase(at, sessions, bar_seconds):
+    hours = not _on_phase(at, sessions, bar_seconds)
+    if hours and not on_clock(at, calendar, bar_seconds):
         return
     days = np.isin(sessions.session, np.unique(_sessions_of(at, sessions)))
     if days.sum() < 2:
         return
-    opens = float(np.isin(sessions.open_utc[days], at).mean())
+    begun = np.isin(sessions.open_utc[days], at)
+    if hours:  # bars on the clock, the first of which is labelled by its hour or by the open
+        begun |= np.isin(clock_floor(sessions.open_utc[days], calendar, bar_seconds), at)
+    opens = float(begun.mean())
     closes = float(np.isin(sessions.close_utc[days], at).mean())
     ends = closes >= _ALMOST_ALL and opens <= _ALMOST_NONE
     begins = opens >= _ALMOST_ALL and closes <= _ALMOST_NONE

@@ -78,6 +78,11 @@ def group_parts(stems: Sequence[str], folder: str) -> list[Group]:
     return sorted(groups, key=lambda group: min(place[stem] for stem in group.stems))
 
 
+def named_by_date(stem: str) -> bool:
+    """True if a file is called by a date alone, which says nothing of what it is of."""
+    return _ONLY_DATE.match(stem) is not None
+
+
 def join_parts(group: Group, parts: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """Join the rows of a group's files to one series, or find that they are several assets.
 

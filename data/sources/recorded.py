@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from data.alignment import AlignedBars
 from data.known_columns import ColumnStatement
+from data.repair_decisions import NO_REPAIRS, Repairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +23,14 @@ class RecordedBars(ABC):
     symbols : which, in the order of the asset axis; empty means all.
     start_utc, stop_utc : window [start, stop) of bar labels; None means all.
     columns : column or feature -> when it is known, see `data.known_columns`; older runs have none.
+    repair : what is done with defects, handed to `data.alignment.align`; older runs have none done.
     """
 
     symbols: tuple[str, ...]
     start_utc: str | None
     stop_utc: str | None
     columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
+    repair: Repairs = NO_REPAIRS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))

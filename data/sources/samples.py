@@ -80,6 +80,7 @@ def load_samples(config: SamplesConfig) -> AlignedBars:
         bar_seconds=sample.bar_seconds,
         start_utc=config.start_utc,
         stop_utc=config.stop_utc,
+        repairs=config.repair,
     )
     others = {
         symbol: partial(_last_row, f"{config.sample}/{symbol}.parquet")
@@ -88,7 +89,7 @@ def load_samples(config: SamplesConfig) -> AlignedBars:
     }
     newest = max(rows.index.max().to_datetime64() for rows in bars.values())
     remarks = left_out_remark(symbols, others, newest, start_utc=config.start_utc, stop_utc=config.stop_utc)
-    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=tuple(remarks)))
+    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=(*remarks, *aligned.hygiene.remarks)))
 
 
 def _last_row(name: str) -> np.datetime64:

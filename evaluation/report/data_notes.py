@@ -105,9 +105,19 @@ def day(instant: np.datetime64) -> str:
 
 
 def _is_loud(remark: str) -> bool:
-    """Remarks on files that were not read, labels that may be closes and bars of another length change results."""
+    """Remarks on files that were not read, on labels and zones that may be others, and on units change results."""
     return any(
-        words in remark for words in ("not read", "data.labels", " apart", "were taken for it", "end early")
+        words in remark
+        for words in (
+            "not read",
+            "data.labels",
+            "data.timezone",
+            "prices in 1/",
+            " apart",
+            "were taken for it",
+            "end early",
+            "one after another",
+        )
     )
 
 
@@ -181,6 +191,10 @@ def _end(panel: Panel, last: int, folds: Sequence[Fold]) -> str:
 
 def _dropped(found: Sequence[Finding], rows: int) -> list[_Fact]:
     words = {
+        "duplicate": "rows of a time that was there already taken out, the first kept, as data.repair says",
+        "outlier": "bars far from the one before taken out, as data.repair says",
+        "island": "bars of short runs between gaps taken out, as data.repair says",
+        "filled": "missing bars filled with the last close, not tradable, as data.repair says",
         "inconsistent": "rows dropped because high and low do not bound open and close",
         "outside_session": "rows outside of sessions left out",
         "off_grid": "rows between the bars of the grid left out",

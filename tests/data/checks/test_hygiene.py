@@ -72,6 +72,7 @@ def test_a_clean_series_has_a_clean_report():
     assert report.table().to_dict("records") == [
         {"symbol": "X", "rows": 60, "gaps": 0, "missing": 0, "inconsistent": 0, "zero_volume": 0, "jump": 0}
         | {"rounded": 0, "outside_session": 0, "off_grid": 0, "shifted_session": 0, "ends": 0}
+        | {"duplicate": 0, "outlier": 0, "island": 0, "filled": 0}
     ]
 
 
@@ -335,10 +336,10 @@ def test_bars_beside_the_regular_hours_are_left_out_however_many_they_are():
         (600, "24/7", 1800, "each lies 600 s after.*whole multiples of 1800 s"),
         (1799, "24/7", 1800, "each lies 1799 s after.*a moment before the close"),
         (
-            1800,
+            900,
             "NYSE",
             3600,
-            "each lies 1800 s after.*straddle the open, which no setting cures; give bars of 1800 s",
+            "each lies 900 s after.*straddle the open, which no setting cures; give bars of 900 s",
         ),
     ],
 )

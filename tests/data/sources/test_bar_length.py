@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from data.calendars import bar_grid, sessions_between
 from data.errors import DataError
+from data.repair_decisions import Repairs
 from data.sources.bar_length import check_bar_length, spelled
 
 
@@ -134,3 +135,10 @@ def test_lengths_are_spelled_as_people_read_them():
         "86400 s (one day)",
         "2678400 s (31 days)",
     ]
+
+
+def test_duplicates_do_not_hide_rows_of_another_length(load_tables, bars_at, every):
+    table = bars_at(every("2024-01-01", "15min", 200))
+    table = pd.concat([table, table.iloc[:5]]).sort_values("timestamp")
+    with pytest.raises(DataError, match="set data.bar_seconds=900"):
+        load_tables(table, repair=Repairs(duplicates="keep_first"))

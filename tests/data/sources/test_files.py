@@ -147,7 +147,8 @@ def edited(good, column, row, value):
 
 BAD_TABLES = {
     "no column 'close'": lambda t: t.drop(columns="close"),
-    "rename 'date'": lambda t: t.rename(columns={"timestamp": "date"}),
+    "no column 'timestamp'": lambda t: t.rename(columns={"timestamp": "when"}),
+    "rename 'clsoe'": lambda t: t.rename(columns={"close": "clsoe"}),
     "is empty; give a file with rows": lambda t: t.iloc[:0],
     "close is nan": lambda t: edited(t, "close", 2, np.nan),
     "low is -9.0": lambda t: edited(t, "low", 2, -9.0),
@@ -159,7 +160,8 @@ BAD_TABLES = {
     ),
     "cannot be read": lambda t: edited(t, "timestamp", 3, "yesterday"),
     "row 4 has no timestamp": lambda t: edited(t, "timestamp", 3, None),
-    "look like dates": lambda t: t.assign(timestamp=range(20200101, 20200107)),
+    "row numbers or Excel's days": lambda t: t.assign(timestamp=range(45292, 45298)),
+    "may be a date and an hour": lambda t: t.assign(timestamp=range(2020010101, 2020010107)),
     "column 'note' is not numeric": lambda t: t.assign(note="x"),
     "column 'open' is not numeric": lambda t: edited(t, "open", 1, "ten"),
 }

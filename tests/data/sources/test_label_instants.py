@@ -82,9 +82,26 @@ def test_daily_bars_labelled_by_their_close_belong_to_that_session(load_tables, 
     local = pd.DatetimeIndex(days.close_utc).tz_localize("UTC").tz_convert("America/New_York")
     table = bars_at(local.strftime("%Y-%m-%d %H:%M:%S"))
     config = {"calendar": "NYSE", "bar_seconds": 86400, "timezone": "America/New_York"}
-    with pytest.raises(DataError, match="closing instants; set data.labels=close"):
-        load_tables(table, **config)
-    np.testing.assert_array_equal(load_tables(table, **config, labels="close").panel.bar_utc, days.open_utc)
+    for labels in ("open", "close", None):
+        dataset = load_tables(table, **config, labels=labels)
+        np.testing.assert_array_equal(dataset.panel.bar_utc, days.open_utc)
+        assert "labelled at or after the close" in dataset.hygiene.remarks[0]
+
+
+def test_a_daily_label_at_four_in_the_afternoon_is_of_a_half_day_too(load_tables, bars_at):
+    days = sessions_between("NYSE", FROM, TO)
+    dates = days.session.astype("datetime64[D]").astype(str)
+    table = bars_at([f"{date} 16:00:00" for date in dates])
+    panel = load_tables(table, calendar="NYSE", bar_seconds=86400, timezone="America/New_York").panel
+    np.testing.assert_array_equal(panel.bar_utc, days.open_utc)
+
+
+def test_a_daily_label_in_the_evening_of_a_market_that_opens_on_the_eve_is_not_guessed(load_tables, bars_at):
+    days = sessions_between("CME Globex Equity", FROM, TO)
+    dates = days.session.astype("datetime64[D]").astype(str)
+    table = bars_at([f"{date} 16:30:00" for date in dates])
+    with pytest.raises(DataError, match="are not bars of calendar"):
+        load_tables(table, calendar="CME Globex Equity", bar_seconds=86400, timezone="America/Chicago")
 
 
 @pytest.mark.parametrize("written", ["{d}", "{d} 00:00:00+00:00", "{d} 00:00:00-05:00"])
