@@ -28,6 +28,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     # Slow imports come after the check, so that a typo is reported at once.
     from rayjobs.cluster.placement import Room
     from rayjobs.cluster.session import ray_session
+    from rayjobs.monitoring.compilation import tell_compilation
     from rayjobs.monitoring.tracking import tracker
     from rayjobs.search.sweep.data import describe, load_sweep
     from rayjobs.search.sweep.job import run_sweep
@@ -64,6 +65,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
         ):
             # A cluster ends a job with SIGTERM: taken as Ctrl-C. Ray sets a handler too, so this one comes after it.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
+            tell_compilation()
             verdict = run_sweep(config, data, run.path, log, ledger)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on with this study: python -m rayjobs.sweep resume={run.path}\n")
