@@ -41,7 +41,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     describe(config, data)
     if config.train.cluster.dry_run:
         with ray_session(config.train.cluster):
-            trials = trials_plan(data.sealed, data.windows.folds, config.search.num_trials)
+            trials = trials_plan(data.sealed, data.windows.folds, config.total_trials)
             return print_plan(trials, Room.of_cluster(config.train.cluster.node_types))
     ledger = open_ledger(config.train.ledger)
     fingerprint = data.full.panel.fingerprint

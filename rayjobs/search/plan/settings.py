@@ -89,6 +89,11 @@ class SchedulerConfig:
             raise ValueError(f"resample_probability is {self.resample_probability}; it is a probability")
 
     @property
+    def total_members(self) -> int:
+        """pbt: trials of all generations."""
+        return self.population * len(self.fractions)
+
+    @property
     def fractions(self) -> tuple[float, ...]:
         """Fractions of the training at which a trial is scored; the last is the whole."""
         return (1.0,) if self.kind == "none" else (*self.rungs, 1.0)
@@ -188,6 +193,11 @@ class SearchConfig:
         if self.open_holdout == "auto":
             return score >= 0.0 or self.objective.metrics[0] not in EARNS
         return self.open_holdout
+
+    @property
+    def total_trials(self) -> int:
+        """Trials in all; a population runs its generations, whatever ``num_trials`` says."""
+        return self.scheduler.total_members if self.scheduler.kind == "pbt" else self.num_trials
 
     @property
     def directions(self) -> list[str]:

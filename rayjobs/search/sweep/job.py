@@ -114,7 +114,7 @@ def run_sweep(
     verdict = None
     winner = best_trial(study)
     if winner is None and not counts(study)["pruned"]:
-        report_sweep(config, data, study, directory, significance, None)
+        report_sweep(config, data, study, directory, significance, None, status="failed")
         raise SweepFailed(f"every trial failed; the errors stand in {directory / 'trials.csv'}")
     if winner is not None and not config.search.opens_holdout_for(winner.values[0]):
         if config.search.open_holdout == "auto":

@@ -68,7 +68,7 @@ def write_results(
             "rungs": config.search.scheduler.fractions,
             "space": config.space.rows(),
             "trials": counts(study),
-            "env_steps": sum(row["env_steps"] for row in rows),
+            "env_steps": sum(row["own_env_steps"] for row in rows),
             "validation_windows": [window(fold.test) for fold in data.windows.folds],
             "holdout_window": window(holdout),
             "significance": significance_facts(significance),
@@ -87,8 +87,14 @@ def report_sweep(
     directory: Path,
     significance: StudySignificance,
     verdict: Verdict | None,
+    status: str = "done",
 ) -> None:
-    """Print the leaderboard, what the number of trials means, and the paths."""
+    """Print the leaderboard, what the number of trials means, and the paths.
+
+    Parameters
+    ----------
+    status : how the sweep ends, which its directory does not say yet.
+    """
     rows = trial_rows(study, directory, config.search.objective, significance)
     print_trials(
         f"Leaderboard, out of sample on the validation folds ({len(rows)} trials)",
@@ -105,6 +111,6 @@ def report_sweep(
         "holdout": "not opened" if verdict is None else ("passed" if verdict.passed else "refused"),
     }
     print_table("What choosing the best of them means", [facts])
-    page = write_study_page(view_study(directory), directory / "report.html")
+    page = write_study_page(view_study(directory, status), directory / "report.html")
     paths = [directory / name for name in ("study.db", "trials.csv", "study.json")]
     print_paths([*paths, *([directory / "winner" / "report.html"] if verdict else []), page])

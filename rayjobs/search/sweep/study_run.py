@@ -105,6 +105,12 @@ class StudyRun:
         self.queued_again = False  # an attempt waits for a run of Tune that asks for more trials
 
     @property
+    def remaining(self) -> int:
+        """Trials that are still to begin, those of generations that are not queued yet included."""
+        later = 0 if self._population is None else max(0, self._population.total - self.queue.num_trials)
+        return self.queue.remaining + later
+
+    @property
     def running(self) -> list[RunningTrial]:
         """Trials that found room."""
         return [trial for trial in self.underway.values() if trial.started is not None]
