@@ -123,8 +123,8 @@ def test_of_three_objectives_no_line_is_drawn_through_the_front(tmp_path):
     three = make_study(tmp_path, FIRST, trials, "search=nsga2")
     page = write_study_page(view_study(three), tmp_path / "three.html").read_text()
     assert (
-        "3 of 3 complete trials are not beaten by another in all respects, which are sharpe, max drawdown, annual turnover."
-        in page
+        "3 of 3 complete trials are not beaten by another in all respects, which are sharpe, max drawdown, "
+        "annual turnover." in page
     )
     assert "<polyline" not in front_of(page)
     two = make_study(
