@@ -29,7 +29,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     from rayjobs.cluster.placement import Room
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.compilation import tell_compilation
-    from rayjobs.monitoring.tracking import tracker
+    from rayjobs.monitoring.tracking import RunLabel, tracker
     from rayjobs.search.sweep.data import describe, load_sweep
     from rayjobs.search.sweep.job import run_sweep
     from rayjobs.storage.resume import check_same_data
@@ -60,6 +60,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
                 run_directory=run.path,
                 experiment=config.train.run.experiment,
                 values=values,
+                label=RunLabel.of_run(run.path, "study"),
             ) as log,
             ray_session(config.train.cluster),
         ):

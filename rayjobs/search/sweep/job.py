@@ -31,9 +31,9 @@ from rayjobs.search.sweep.looks import (
     trials_entry,
     validation_bars,
 )
-from rayjobs.search.sweep.results import report_sweep, write_results
+from rayjobs.search.sweep.results import report_sweep, track_study, write_results
 from rayjobs.search.sweep.study_run import StudyRun
-from rayjobs.search.sweep.tracked_trials import TrialTracking
+from rayjobs.search.sweep.tracked_trials import TrialTracking, tell_upload
 from rayjobs.search.sweep.winner import judge_winner, open_for_winner
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.record import TrialObserver, save_bars
@@ -72,7 +72,14 @@ def run_trials(
     if config.search.scheduler.kind == "pbt":
         population = Population(study, config.space, config.search.scheduler, config.train.seed)
     display = SweepDisplay(config.search.objective.metrics[0])
-    tracking = TrialTracking(config.train.tracking, study, directory, config.search.scheduler.fractions)
+    tracking = TrialTracking(
+        config.train.tracking,
+        study,
+        directory,
+        config.search.scheduler.fractions,
+        values=StartedRun.read(directory).config(),
+        space=config.space,
+    )
 
     def watch(run: StudyRun) -> None:
         display.update(run)
@@ -135,10 +142,11 @@ def run_sweep(
                 significance,
                 directory / "winner",
                 provenance,
-                tracker,
                 holdout_look(config, data, opening, directory, ledger),
             )
             write_results(config, data, study, directory, looks, verdict)
     LOG.info("the sweep took %.0f s", time.monotonic() - started)
     report_sweep(config, data, study, directory, significance, verdict)
+    track_study(directory, tracker)
+    tell_upload(config.train.tracking, directory)
     return verdict
