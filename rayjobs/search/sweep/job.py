@@ -34,6 +34,7 @@ from rayjobs.search.sweep.looks import (
 from rayjobs.search.sweep.results import report_sweep, track_study, write_results
 from rayjobs.search.sweep.study_run import StudyRun
 from rayjobs.search.sweep.tracked_trials import TrialTracking, tell_upload
+from rayjobs.search.sweep.trial_artefacts import TrialArtefacts
 from rayjobs.search.sweep.winner import judge_winner, open_for_winner
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.record import TrialObserver, save_bars
@@ -114,7 +115,8 @@ def run_sweep(
     entries = LedgerEntries(
         ledger, entry, bar_utc=validation_bars(data), bar_seconds=data.full.panel.bar_seconds
     )
-    run_trials(config, data, study, directory, [entries])
+    artefacts = TrialArtefacts(study, directory, validation_bars(data))
+    run_trials(config, data, study, directory, [entries, artefacts])
     # Trials of other studies on the same bars count too: a new name does not make the data fresh.
     looks = looks_at_validation(config, data, study, directory, ledger)
     significance = write_results(config, data, study, directory, looks, None)

@@ -84,7 +84,9 @@ def judge_winner(
     """
     values, name = _values(config, trials[-1]), directory.parent.name
     tracking = replace(config.train.tracking, group=config.train.tracking.group or name)
-    label = RunLabel(run_id=f"{name}-winner", name=f"{short_id(name)}-winner", job_type="winner")
+    label = RunLabel(
+        run_id=f"{name}-winner", name=f"{short_id(name)}-winner", job_type="winner", side_by_side=True
+    )
     facts = {"trial": {"study": name, "number": trials[-1].number, "params": dict(trials[-1].params)}}
     with tracker(
         tracking,
