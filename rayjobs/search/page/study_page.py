@@ -192,8 +192,8 @@ def _equity(view: StudyView) -> dict[str, Any]:
     complete = (
         [] if not len(view.trials) else view.trials.loc[view.trials["state"] == "complete", "trial"].tolist()
     )
-    curves = [(trial, view.return_of(trial)) for trial in complete[:TOP_CURVES]]
-    curves = [(trial, equity_curve(returns)) for trial, returns in curves if returns is not None]
+    returned = [(trial, view.return_of(trial)) for trial in complete[:TOP_CURVES]]
+    curves = [(trial, equity_curve(returns)) for trial, returns in returned if returns is not None]
     if not curves or not len(view.bar_utc):
         return {"equity_chart": "", "legend": []}
     named = [(f"trial {trial}", values, f"s{index}") for index, (trial, values) in enumerate(curves)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from evaluation.statistics.metrics import performance
 
 FloatArray = NDArray[np.float64]
 
-METRICS: Mapping[str, str] = {
+Direction = Literal["maximize", "minimize"]
+
+METRICS: Mapping[str, Direction] = {
     "sharpe": "maximize",
     "sortino": "maximize",
     "calmar": "maximize",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rayjobs.search.plan.objective import EARNS, METRICS, ObjectiveConfig
+from rayjobs.search.plan.objective import EARNS, METRICS, Direction, ObjectiveConfig
 from rayjobs.search.space.parameter import Parameter
 
 
@@ -200,6 +200,6 @@ class SearchConfig:
         return self.scheduler.total_members if self.scheduler.kind == "pbt" else self.num_trials
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Direction]:
         """What is better, per objective."""
         return [METRICS[metric] for metric in self.objective.metrics]

@@ -102,9 +102,8 @@ class _OpenTrial:
         (self._folder / SENT).touch()
 
 
-@ray.remote(num_cpus=0)
 class TrackingWorker:
-    """Holds the runs of all trials under way."""
+    """Holds the runs of all trials under way, as an actor of Ray."""
 
     def __init__(self, config: TrackingConfig, directory: Path, study: str) -> None:
         logging.getLogger().setLevel(logging.ERROR)
@@ -157,7 +156,7 @@ class TrialTracking:
         if config.backend == "none":
             return
         folder = directory.absolute() / "tracking"
-        self._worker = TrackingWorker.remote(config, folder, directory.name)
+        self._worker = ray.remote(num_cpus=0)(TrackingWorker).remote(config, folder, directory.name)
         for trial in study.get_trials(deepcopy=False, states=FINISHED):
             if not (folder / f"{directory.name}-t{trial.number:05d}" / SENT).exists():
                 self._send(trial)

@@ -127,7 +127,8 @@ def _judge(
         place = directory / f"seed_{seed}"
         seeds[seed] = _net_return(study, run_folds(other, windows.holdout_folds, place, tracker))
     for outcome in outcomes:
-        tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
+        if outcome.policy is not None:
+            tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
     result = chained(study, outcomes)
     looks = look.finish({config.search.seeds[0]: outcomes}, result).looks
     variances = [v for v in (looks.sharpe_variance, significance.sharpe_variance) if v is not None]
