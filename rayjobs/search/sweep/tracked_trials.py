@@ -263,7 +263,9 @@ def _of_curve(returns: np.ndarray | None) -> dict[str, float]:
 
 def tell_upload(config: TrackingConfig, directory: Path) -> None:
     """Say how the whole study is uploaded that was kept on this disk: itself, its winner and its trials."""
-    if config.backend == "wandb" and any(directory.glob("**/wandb/offline-run-*")):
+    if config.backend == "wandb" and any(directory.glob("tracking/*/wandb/offline-run-*")):
         LOG.info(
-            "W&B: stored offline; upload all of it with: wandb sync %s/{.,winner,tracking/*}/wandb", directory
+            "W&B: stored offline; upload all of it with: wandb sync %s/wandb %s/tracking/*/wandb",
+            directory,
+            directory,
         )

@@ -88,9 +88,11 @@ def judge_winner(
         run_id=f"{name}-winner", name=f"{short_id(name)}-winner", job_type="winner", side_by_side=True
     )
     facts = {"trial": {"study": name, "number": trials[-1].number, "params": dict(trials[-1].params)}}
+    # Beside the study's own run, so that two places are all that `wandb sync` has to be told.
+    place = directory.parent if tracking.backend == "wandb" else directory
     with tracker(
         tracking,
-        run_directory=directory,
+        run_directory=place,
         experiment=config.train.run.experiment,
         values={**values, **facts},
         label=label,
