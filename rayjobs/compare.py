@@ -27,16 +27,19 @@ def compare(values: dict[str, Any], paths: Sequence[Path]) -> ExitCode:
     from rayjobs.search.comparison.compared_looks import enter_compared
     from rayjobs.search.comparison.comparison import CompareConfig, compare_runs, compare_study
     from rayjobs.search.comparison.run_view import find_results
+    from rayjobs.search.comparison.studies_compared import compare_studies
 
     config = build_dataclass(CompareConfig, values, "")
     studies, runs = find_results(paths)
-    if config.output is not None and len(studies) + bool(runs) > 1:
+    if config.output is not None and studies and runs:
         raise ConfigError(
-            f"output={config.output} names one page, but there are {len(studies) + bool(runs)} to write"
+            f"output={config.output} names one page, but there are 2 to write: studies and runs"
         )
     enter_compared([*studies, *runs], config.ledger)  # before anything of them is shown
-    for study in studies:
-        compare_study(study, config)
+    if len(studies) == 1:
+        compare_study(studies[0], config)
+    elif studies:
+        compare_studies(studies, config)
     if runs:
         compare_runs(runs, config)
     return ExitCode.DONE

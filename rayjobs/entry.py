@@ -28,6 +28,9 @@ from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.run_directory import JobFailed, original
 
+RESUME = "resume"
+"""Key of jobs that can go on in a directory of theirs."""
+
 Job = Callable[[dict[str, Any]], "ExitCode | None"]
 
 
@@ -75,7 +78,13 @@ def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = Non
         console.print(f"error: {one_line(original(error))}", markup=False)
         return ExitCode.BAD_INPUT
     except JobFailed as error:
-        console.print(f"error: the job failed: {one_line(error)}; traceback in {error.log}", markup=False)
+        where = "" if error.log is None else f"; traceback in {error.log}"
+        console.print(f"error: the job failed: {one_line(error)}{where}", markup=False)
+        if config is not None and RESUME in config:
+            hint = f"python -m rayjobs.{config_name} {RESUME}={error.directory}"
+            console.print(
+                f"what was done so far is kept; once the cause is mended, go on with: {hint}", markup=False
+            )
         return ExitCode.FAILED
     except Exception as error:
         console.print(traceback.format_exc(), markup=False)

@@ -28,7 +28,8 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     # Slow imports come after the check, so that a typo is reported at once.
     from rayjobs.cluster.placement import Room
     from rayjobs.cluster.session import ray_session
-    from rayjobs.monitoring.tracking import tracker
+    from rayjobs.monitoring.compilation import tell_compilation
+    from rayjobs.monitoring.tracking import RunLabel, tracker
     from rayjobs.search.sweep.data import describe, load_sweep
     from rayjobs.search.sweep.job import run_sweep
     from rayjobs.storage.resume import check_same_data
@@ -40,7 +41,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     describe(config, data)
     if config.train.cluster.dry_run:
         with ray_session(config.train.cluster):
-            trials = trials_plan(data.sealed, data.windows.folds, config.search.num_trials)
+            trials = trials_plan(data.sealed, data.windows.folds, config.total_trials)
             return print_plan(trials, Room.of_cluster(config.train.cluster.node_types))
     ledger = open_ledger(config.train.ledger)
     fingerprint = data.full.panel.fingerprint
@@ -59,11 +60,13 @@ def sweep(values: dict[str, Any]) -> ExitCode:
                 run_directory=run.path,
                 experiment=config.train.run.experiment,
                 values=values,
+                label=RunLabel.of_run(run.path, "study"),
             ) as log,
             ray_session(config.train.cluster),
         ):
             # A cluster ends a job with SIGTERM: taken as Ctrl-C. Ray sets a handler too, so this one comes after it.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
+            tell_compilation()
             verdict = run_sweep(config, data, run.path, log, ledger)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on with this study: python -m rayjobs.sweep resume={run.path}\n")

@@ -27,6 +27,7 @@ def train(values: dict[str, Any]) -> ExitCode:
     # Slow imports come after the check, so that a typo is reported at once.
     from rayjobs.cluster.placement import Room
     from rayjobs.cluster.session import ray_session
+    from rayjobs.monitoring.compilation import tell_compilation
     from rayjobs.monitoring.tracking import tracker
     from rayjobs.replay.run_seal import refuse_sealed, seal_run
     from rayjobs.storage.run_directory import RunDirectory
@@ -62,6 +63,7 @@ def train(values: dict[str, Any]) -> ExitCode:
         ray_session(config.cluster),
     ):
         require_room(study)
+        tell_compilation()
         with trained_look(study, values, folds, run.path, ledger) as look:
             leaks = tell_leaks(study, folds[0])
             seeds = run_seeds(study, folds, run.path, log, look.note_weights)

@@ -56,6 +56,12 @@ def cached(function: Callable[..., Any], njit: Callable[..., Any], sources: Iter
     return njit(function)
 
 
+def is_cached(dispatcher: Any) -> bool:
+    """Whether some earlier process has left compiled code of this function on disk, for its sources as they are."""
+    folder = dispatcher.stats.cache_path
+    return folder is not None and any(Path(folder).glob(f"*.{dispatcher.py_func.__name__}-*.nbi"))
+
+
 def digest_of(sources: Iterable[Path]) -> str:
     """Short hash of the names and contents of files."""
     digest = hashlib.sha256()

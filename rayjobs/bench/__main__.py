@@ -23,7 +23,9 @@ from rayjobs.monitoring.result_tables import print_paths, print_table
 from rayjobs.storage.provenance import git_commit
 from rayjobs.storage.run_directory import write_atomically
 
-SUITES = ("env", "train", "scoring", "sweep")
+SUITES = ("env", "train", "scoring", "sweep", "gpu")
+SAVES_EACH_ROW = ("gpu",)
+"""Suites whose table is written after every row, so that a cut-off keeps what was measured."""
 PACKAGES = (
     "rayfold", "ray", "torch", "numpy", "numba", "gymnasium", "optuna", "stable-baselines3", "sb3-contrib",
 )  # fmt: skip
@@ -44,8 +46,28 @@ def bench(values: dict[str, Any]) -> ExitCode:
             f"cannot write to {folder.absolute()}: {error.strerror}; choose another directory="
         ) from error
     load_before = os.getloadavg()[0]
-    rows = importlib.import_module(f"rayjobs.bench.{suite}_suite").run(values[suite])
-    machine = {
+    path = folder / f"{suite}.json"
+
+    def save(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        machine = _machine(load_before)
+        write_atomically(
+            path, json.dumps({"suite": suite, "machine": machine, "rows": rows}, indent=2) + "\n"
+        )
+        return machine
+
+    module = importlib.import_module(f"rayjobs.bench.{suite}_suite")
+    rows = module.run(values[suite], save) if suite in SAVES_EACH_ROW else module.run(values[suite])
+    machine = save(rows)
+    print_table(
+        f"suite {suite}, one thread, load {load_before:.1f} to {machine['load_after']:.1f}",
+        [_flat(r) for r in rows],
+    )
+    print_paths([path])
+    return ExitCode.DONE
+
+
+def _machine(load_before: float) -> dict[str, Any]:
+    return {
         "threads": 1,
         "cpus": os.cpu_count(),
         "load_before": load_before,
@@ -56,14 +78,6 @@ def bench(values: dict[str, Any]) -> ExitCode:
         "git_commit": git_commit()[0],
         "measured_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-    path = folder / f"{suite}.json"
-    write_atomically(path, json.dumps({"suite": suite, "machine": machine, "rows": rows}, indent=2) + "\n")
-    print_table(
-        f"suite {suite}, one thread, load {load_before:.1f} to {machine['load_after']:.1f}",
-        [_flat(r) for r in rows],
-    )
-    print_paths([path])
-    return ExitCode.DONE
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -49,18 +49,26 @@ class RecurrentNetwork(nn.Module):
 
 
 class PlainLoop:
-    """Call `iterate` for one batch: sample, GAE, epochs of minibatches of whole sequences."""
+    """Call `iterate` for one batch: sample, GAE, epochs of minibatches of whole sequences.
 
-    def __init__(self, workload: TrainWorkload) -> None:
-        self.workload = workload
+    Parameters
+    ----------
+    device : of the network and the batch; the env steps on the CPU.
+    bfloat16 : let torch take products in bfloat16, on a GPU alone.
+    """
+
+    def __init__(self, workload: TrainWorkload, device: str = "cpu", *, bfloat16: bool = False) -> None:
+        self.workload, self.device = workload, torch.device(device)
+        self._bfloat16 = bfloat16 and self.device.type == "cuda"
         torch.manual_seed(0)
         self.env = bench_env(workload, workload.num_envs)
         self.observation = self.env.reset(seed=0)[0].copy()
-        self.network = RecurrentNetwork(self.env.layout.size, workload.units, workload.num_assets)
+        network = RecurrentNetwork(self.env.layout.size, workload.units, workload.num_assets)
+        self.network = network.to(self.device)
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=workload.learning_rate, eps=1e-5, fused=True
         )
-        zeros = torch.zeros(1, workload.num_envs, workload.units)
+        zeros = torch.zeros(1, workload.num_envs, workload.units, device=self.device)
         self.state: State = (zeros, zeros.clone())
 
     def iterate(self) -> None:
@@ -70,10 +78,11 @@ class PlainLoop:
     def sample(self) -> tuple[dict[str, Tensor], list[State]]:
         work, env = self.workload, self.env
         length, num_envs = work.fragment_bars, work.num_envs
-        observations = torch.empty(length, num_envs, self.observation.shape[1])
-        actions = torch.empty(length, num_envs, work.num_assets, dtype=torch.int64)
-        log_probs, values, rewards, ended = (torch.empty(length, num_envs) for _ in range(4))
-        final_values = torch.zeros(length, num_envs)
+        here = self.device
+        observations = torch.empty(length, num_envs, self.observation.shape[1], device=here)
+        actions = torch.empty(length, num_envs, work.num_assets, dtype=torch.int64, device=here)
+        log_probs, values, rewards, ended = (torch.empty(length, num_envs, device=here) for _ in range(4))
+        final_values = torch.zeros(length, num_envs, device=here)
         states: list[State] = []
         for t in range(length):
             if t % work.sequence_bars == 0:
@@ -81,20 +90,20 @@ class PlainLoop:
             observations[t] = torch.from_numpy(self.observation)
             log_probability, value, self.state = self.network(observations[t : t + 1], self.state)
             thresholds = log_probability[0, ..., :2].exp().cumsum(-1)
-            actions[t] = (torch.rand(num_envs, work.num_assets, 1) >= thresholds).sum(-1)
+            actions[t] = (torch.rand(num_envs, work.num_assets, 1, device=here) >= thresholds).sum(-1)
             log_probs[t] = log_probability[0].gather(-1, actions[t].unsqueeze(-1)).squeeze(-1).sum(-1)
             values[t] = value[0]
-            self.observation, reward, terminated, truncated, infos = env.step(actions[t].numpy())
+            self.observation, reward, terminated, truncated, infos = env.step(actions[t].cpu().numpy())
             rewards[t] = torch.from_numpy(reward)
-            over = torch.from_numpy(terminated | truncated)
+            over = torch.from_numpy(terminated | truncated).to(here)
             ended[t] = over
             if bool(over.any()):
-                final = torch.from_numpy(infos["final_obs"][None])
+                final = torch.from_numpy(infos["final_obs"][None]).to(here)
                 bootstrap = self.network(final, self.state)[1][0]
-                final_values[t] = torch.where(torch.from_numpy(truncated), bootstrap, 0.0)
+                final_values[t] = torch.where(torch.from_numpy(truncated).to(here), bootstrap, 0.0)
                 keep = (~over)[None, :, None]
                 self.state = (self.state[0] * keep, self.state[1] * keep)
-        after = self.network(torch.from_numpy(self.observation[None]), self.state)[1][0]
+        after = self.network(torch.from_numpy(self.observation[None]).to(here), self.state)[1][0]
         advantages = self._advantages(rewards, values, after, ended, final_values)
         batch = {
             "observations": observations,
@@ -130,10 +139,11 @@ class PlainLoop:
         cell = torch.cat([state[1] for state in states], dim=1).clone()
         num_sequences = hidden.shape[1]
         for _ in range(work.epochs):
-            order = torch.from_numpy(np.random.permutation(num_sequences))  # noqa: NPY002
+            order = torch.from_numpy(np.random.permutation(num_sequences)).to(self.device)  # noqa: NPY002
             for rows in order.split(work.minibatch_sequences):
                 picked = {name: column[:, rows] for name, column in batch.items()}
-                loss = self._loss(picked, (hidden[:, rows], cell[:, rows]))
+                with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self._bfloat16):
+                    loss = self._loss(picked, (hidden[:, rows], cell[:, rows]))
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.network.parameters(), work.max_grad_norm)

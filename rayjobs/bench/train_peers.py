@@ -19,9 +19,10 @@ class StockRLlib:
     tuned : give it what only its source tells. Sequences are one step longer than the others', since its connectors add
         a step to each fragment, and with 32 steps a third of a batch of 256 envs is padding. And torch does not fill
         new arrays, as it does by default where a seed asks for deterministic algorithms.
+    gpus : of its learner, 0 or 1.
     """
 
-    def __init__(self, workload: TrainWorkload, num_envs: int, *, tuned: bool) -> None:
+    def __init__(self, workload: TrainWorkload, num_envs: int, *, tuned: bool, gpus: int = 0) -> None:
         register_env(
             "bench", lambda context: bench_env(workload, context["num_envs"], AutoresetMode.NEXT_STEP)
         )
@@ -46,6 +47,7 @@ class StockRLlib:
                     vf_share_layers=True,
                 )
             )
+            .learners(num_learners=0, num_gpus_per_learner=gpus)
             .debugging(seed=0, log_level="ERROR")
             .build_algo()
         )

@@ -1,4 +1,4 @@
-"""Metrics beyond the run directory: Weights & Biases or TensorBoard. The only module that touches W&B.
+"""Metrics beyond the run directory: Weights & Biases (`wandb_run`, the only module that touches it) or TensorBoard.
 
 A tracker lives in the job's own process; what workers measure reaches it through the job. What is sent: learning
 curves by `rayjobs.study.fold_tasks` (their names: `rayjobs.training.iteration_row`), summary and files of a run by
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from netrc import NetrcParseError, netrc
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -33,7 +33,7 @@ class TrackingConfig:
     project : W&B project.
     mode : W&B; ``auto`` is online when a key is set and offline otherwise. Nothing ever prompts.
     group : W&B group of runs that belong together, such as a study; None for the experiment's name.
-    tags : W&B tags.
+    tags : W&B tags; the experiment's name is always one.
     """
 
     backend: Literal["none", "wandb", "tensorboard"]
@@ -41,6 +41,40 @@ class TrackingConfig:
     mode: Literal["auto", "online", "offline"]
     group: str | None
     tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLabel:
+    """Under which name a run is tracked.
+
+    Parameters
+    ----------
+    run_id : the same whenever the run goes on, so that it stays one.
+    name : short, for people.
+    job_type : what kind of run it is.
+    side_by_side : other runs are open in the same process.
+    """
+
+    run_id: str
+    name: str
+    job_type: Literal["train", "study", "trial", "winner", "evaluate"]
+    side_by_side: bool = False
+
+    @classmethod
+    def of_run(cls, directory: Path, job_type: Literal["train", "study", "evaluate"] = "train") -> RunLabel:
+        """A run directory's: its name is the id, and the end of it the name."""
+        name = short_id(directory.name)
+        return cls(
+            run_id=directory.name,
+            name=name if job_type == "train" else f"{name}-{job_type}",
+            job_type=job_type,
+        )
+
+
+def short_id(run_id: str) -> str:
+    """``abcdef`` of ``20260101T000000Z-abcdef``; another name as it is."""
+    found = re.fullmatch(r"\d{8}T\d{6}Z-([0-9a-f]{6})", run_id)
+    return found[1] if found else run_id
 
 
 class Tracker(Protocol):
@@ -51,6 +85,9 @@ class Tracker(Protocol):
 
         Points of one prefix come with growing ``env_steps``; prefixes (``fold_0``) do not wait for each other.
         """
+
+    def log_again(self, metrics: Mapping[str, float | None], *, env_steps: int, prefix: str) -> None:
+        """A point from before the job was resumed: added where it is not kept already."""
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Set the run's final numbers."""
@@ -64,6 +101,9 @@ class Tracker(Protocol):
     def curve(self, name: str, values: Sequence[float]) -> None:
         """Show a line over its index, such as equity by bar."""
 
+    def parameters(self, values: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+        """Show what was searched beside what came of it, where a table compares runs by that."""
+
     def keep_policy(self, name: str, directory: Path) -> None:
         """Store an exported policy or a checkpoint under a name, as a version of it."""
 
@@ -72,6 +112,9 @@ class _Nowhere:
     def log(self, metrics: Mapping[str, float | None], *, env_steps: int, prefix: str = "train") -> None:
         return
 
+    def log_again(self, metrics: Mapping[str, float | None], *, env_steps: int, prefix: str) -> None:
+        return
+
     def summary(self, values: Mapping[str, Any]) -> None:
         return
 
@@ -84,79 +127,8 @@ class _Nowhere:
     def curve(self, name: str, values: Sequence[float]) -> None:
         return
 
-    def keep_policy(self, name: str, directory: Path) -> None:
+    def parameters(self, values: Mapping[str, Any], results: Mapping[str, Any]) -> None:
         return
-
-
-class _Wandb:
-    """One W&B run. Each prefix has its own x axis, ``prefix/env_steps``, so that folds may run side by side."""
-
-    def __init__(self, wandb: ModuleType, run: Any) -> None:
-        self._wandb, self._run = wandb, run
-        self._last_steps: dict[str, int] = {}
-
-    def log(self, metrics: Mapping[str, float | None], *, env_steps: int, prefix: str = "train") -> None:
-        if prefix not in self._last_steps:
-            self._run.define_metric(f"{prefix}/*", step_metric=f"{prefix}/env_steps")
-        elif env_steps <= self._last_steps[prefix]:
-            return  # a resumed job repeats points that are there already
-        self._last_steps[prefix] = env_steps
-        points = {f"{prefix}/{name}": value for name, value in _finite(metrics).items()}
-        self._run.log({**points, f"{prefix}/env_steps": env_steps})
-
-    def summary(self, values: Mapping[str, Any]) -> None:
-        self._run.summary.update(dict(values))
-
-    def attach(self, paths: Sequence[Path]) -> None:
-        for path in paths:
-            self._run.save(str(path), base_path=str(path.parent), policy="now")
-
-    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        if rows:
-            columns = list(rows[0])
-            self._run.log(
-                {
-                    name: self._wandb.Table(
-                        columns=columns, data=[[row[key] for key in columns] for row in rows]
-                    )
-                }
-            )
-
-    def curve(self, name: str, values: Sequence[float]) -> None:
-        every = max(1, len(values) // 1000)
-        points = [[index, float(value)] for index, value in list(enumerate(values))[::every]]
-        table = self._wandb.Table(columns=["bar", name], data=points)
-        self._run.log({name: self._wandb.plot.line(table, "bar", name, title=name)})
-
-    def keep_policy(self, name: str, directory: Path) -> None:
-        artifact = self._wandb.Artifact(name, type="policy")
-        artifact.add_dir(str(directory))
-        self._run.log_artifact(artifact)
-
-
-class _Tensorboard:
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
-
-    def log(self, metrics: Mapping[str, float | None], *, env_steps: int, prefix: str = "train") -> None:
-        for name, value in _finite(metrics).items():
-            self._writer.add_scalar(f"{prefix}/{name}", value, env_steps)
-
-    def summary(self, values: Mapping[str, Any]) -> None:
-        for name, value in _finite(values).items():
-            self._writer.add_scalar(f"summary/{name}", value, 0)
-
-    def attach(self, paths: Sequence[Path]) -> None:
-        return
-
-    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        for index, row in enumerate(rows):
-            for key, value in _finite(row).items():
-                self._writer.add_scalar(f"{name}/{key}", value, index)
-
-    def curve(self, name: str, values: Sequence[float]) -> None:
-        for index in range(0, len(values), max(1, len(values) // 1000)):
-            self._writer.add_scalar(name, float(values[index]), index)
 
     def keep_policy(self, name: str, directory: Path) -> None:
         return
@@ -164,15 +136,21 @@ class _Tensorboard:
 
 @contextmanager
 def tracker(
-    config: TrackingConfig, *, run_directory: Path, experiment: str, values: Mapping[str, Any]
+    config: TrackingConfig,
+    *,
+    run_directory: Path,
+    experiment: str,
+    values: Mapping[str, Any],
+    label: RunLabel | None = None,
 ) -> Iterator[Tracker]:
     """The tracker of one run, closed when the block ends, as failed if it raises.
 
     Parameters
     ----------
-    run_directory : its name becomes the run's id, so that a resumed job goes on with the same run.
-    experiment : W&B group where the config names none.
-    values : the resolved configuration, stored with the run.
+    run_directory : where files of the backend go.
+    experiment : a tag, and the W&B group where the config names none.
+    values : the resolved configuration, nested, stored with the run.
+    label : None names the run after its directory, so that a resumed job goes on with the same run.
 
     Raises
     ------
@@ -182,45 +160,18 @@ def tracker(
     if config.backend == "none":
         yield _Nowhere()
     elif config.backend == "tensorboard":
-        from tensorboardX import SummaryWriter  # slow, and only where it is chosen
+        from rayjobs.monitoring.tensorboard_run import tensorboard_run  # slow, and only where it is chosen
 
-        with SummaryWriter(str(run_directory / "tensorboard")) as writer:
-            yield _Tensorboard(writer)
+        with tensorboard_run(run_directory / "tensorboard") as run:
+            yield run
         LOG.info("TensorBoard: tensorboard --logdir %s", run_directory.parent)
     else:
-        with _wandb_run(config, run_directory, experiment, values) as run:
-            yield run
+        from rayjobs.monitoring.wandb_run import wandb_run
 
-
-@contextmanager
-def _wandb_run(
-    config: TrackingConfig, run_directory: Path, experiment: str, values: Mapping[str, Any]
-) -> Iterator[_Wandb]:
-    mode = wandb_mode(config.mode)
-    os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb  # slow, and only where it is chosen
-
-    run = wandb.init(
-        project=config.project,
-        group=config.group or experiment,
-        name=run_directory.name,
-        id=run_directory.name,
-        resume="allow",
-        tags=list(config.tags),
-        config=dict(values),
-        dir=str(run_directory),
-        mode=mode,
-        settings=wandb.Settings(silent=True, console="off", disable_git=True),
-    )
-    try:
-        yield _Wandb(wandb, run)
-    except BaseException:
-        run.finish(exit_code=1)
-        raise
-    run.finish()
-    if mode == "offline":
-        stored = Path(run.settings.sync_dir)
-        LOG.info("W&B: stored offline; upload with: wandb sync %s", stored)
+        label = label or RunLabel.of_run(run_directory)
+        grouped = replace(config, group=config.group or experiment, tags=(*config.tags, experiment))
+        with wandb_run(grouped, wandb_mode(config.mode), run_directory, values, label) as tracked:
+            yield tracked
 
 
 def wandb_mode(mode: str) -> Literal["online", "offline", "disabled"]:
@@ -249,8 +200,3 @@ def _has_wandb_key() -> bool:
         return netrc(os.environ.get("NETRC") or Path.home() / ".netrc").authenticators(host) is not None
     except (OSError, NetrcParseError):
         return False
-
-
-def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {k: v for k, v in metrics.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    return {name: float(value) for name, value in numbers.items() if float("-inf") < value < float("inf")}

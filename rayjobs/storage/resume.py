@@ -66,10 +66,27 @@ def _latest(values: dict[str, Any]) -> Path:
         there = newest_remote(run.directory, run.experiment, lambda status: status["status"] != "done")
         if there is not None:
             local_copy(there)
-    stopped = [path for path in list_runs(parent, None) if _status(path) != "done"]
+    stopped = _stopped(parent)
     if not stopped:
-        raise ConfigError(f"resume=latest: {parent} holds no run that was stopped; name one with resume=DIR")
+        elsewhere = sorted((run for other in parent.parent.glob("*") for run in _stopped(other)), key=_name)
+        hint = (
+            f"the newest one that was is {elsewhere[-1]}: resume={elsewhere[-1]}, or +experiment="
+            f"{elsewhere[-1].parent.name} resume=latest"
+            if elsewhere
+            else "name one with resume=DIR"
+        )
+        raise ConfigError(f"resume=latest: {parent} holds no run that was stopped; {hint}")
     return stopped[-1]
+
+
+def _stopped(experiment: Path) -> list[Path]:
+    """Runs of an experiment that are not done, oldest first."""
+    return [path for path in list_runs(experiment, None) if _status(path) != "done"]
+
+
+def _name(run: Path) -> str:
+    """Sorts by start."""
+    return run.name
 
 
 def _status(path: Path) -> str:

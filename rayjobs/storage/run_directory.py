@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -36,6 +37,7 @@ from rayjobs.storage.uri import local_directory
 if TYPE_CHECKING:  # the database's library is slow to import
     from evaluation.ledger.store import Head
 
+LOG = logging.getLogger(__name__)
 Status = Literal["running", "failed", "interrupted", "done"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -64,11 +66,17 @@ class RunConfig:
 
 
 class JobFailed(RuntimeError):
-    """A job that has a run directory raised; its traceback is in ``log``."""
+    """A job that has a run directory raised.
 
-    def __init__(self, message: str, log: Path) -> None:
+    Attributes
+    ----------
+    directory : of the run.
+    log : where its traceback is; None where nothing can be written there, as on a full disk.
+    """
+
+    def __init__(self, message: str, directory: Path, log: Path | None) -> None:
         super().__init__(message)
-        self.log = log
+        self.directory, self.log = directory, log
 
 
 def original(error: BaseException) -> BaseException:
@@ -184,13 +192,22 @@ class RunDirectory:
             if not self._drop_if_empty():
                 self._end("failed", error=str(original(error)))
         elif isinstance(error, Exception):
-            log = self.path / "error.log"
-            log.write_text("".join(traceback.format_exception(error)))
             message = f"{type(original(error)).__name__}: {original(error)}"
-            self._end("failed", error=message)
-            raise JobFailed(message, log) from error
+            raise JobFailed(message, self.path, self._note_failure(error, message)) from error
         else:
             self._end("interrupted", error=type(error).__name__)
+
+    def _note_failure(self, error: Exception, message: str) -> Path | None:
+        """Write the traceback down; None where the disk is full. Such a run still counts as one that can go on."""
+        log = self.path / "error.log"
+        trace = "".join(traceback.format_exception(error))
+        try:
+            log.write_text(trace)
+            self._end("failed", error=message)
+        except OSError as unwritten:
+            LOG.error("%s\n%s cannot be written: %s", trace, log, unwritten.strerror or unwritten)
+            return None
+        return log
 
     def _end(self, status: Status, **facts: Any) -> None:
         self.write_status(status, ended_utc=_iso(datetime.now(UTC)), **facts)

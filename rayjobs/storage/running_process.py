@@ -18,8 +18,16 @@ def still_running(status: Mapping[str, Any]) -> bool:
     if status.get("status") != "running" or status.get("host") != socket.gethostname():
         return False
     pid = int(status["pid"])
-    if pid == os.getpid():
-        return False
+    return pid != os.getpid() and _is_alive(pid)
+
+
+def was_killed(status: Mapping[str, Any]) -> bool:
+    """Whether the run was begun on this machine, has no end on record, and its process is gone."""
+    here = status.get("status") == "running" and status.get("host") == socket.gethostname()
+    return here and not _is_alive(int(status["pid"]))
+
+
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from rayjobs.storage.run_directory import original
 from rayjobs.storage.uri import fetch, uri_of
 from rayjobs.study.fold import FoldOutcome, Study, run_fold
 from rayjobs.study.patched_code import patched_names, takes_own_code
+from rayjobs.training.checkpoints import CheckpointFolder
 
 LOG = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
@@ -170,6 +171,8 @@ def run_folds(
         ): fold
         for fold in folds
     }
+    for fold in folds:
+        _log_again(tracker, fold, checkpoints / f"fold_{fold.index:02d}")
     outcomes: list[FoldOutcome] = []
     total = max(algo.batch_steps, study.config.trainer.total_env_steps // algo.batch_steps * algo.batch_steps)
     LOG.info("training %d folds of %s env steps, %d side by side", len(folds), f"{total:,}", side_by_side)
@@ -239,5 +242,17 @@ def _show(row: dict[str, Any], total: int, display: ProgressDisplay, tracker: Tr
             explained_variance=row["explained_variance"],
         )
     )
-    numbers = {name: value for name, value in row.items() if name not in ("fold", "env_steps")}
-    tracker.log(numbers, env_steps=row["env_steps"], prefix=f"fold_{row['fold']}")
+    tracker.log(_curves(row), env_steps=row["env_steps"], prefix=f"fold_{row['fold']}")
+
+
+def _curves(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("fold", "env_steps")}
+
+
+def _log_again(tracker: Tracker, fold: Fold, directory: Path) -> None:
+    """Curves of the iterations that a resumed fold goes on after."""
+    folder = CheckpointFolder(directory)
+    checkpoint = folder.newest()
+    if checkpoint is not None:
+        for row in folder.read_record(checkpoint).rows:
+            tracker.log_again(_curves(row), env_steps=row["env_steps"], prefix=f"fold_{fold.index}")

@@ -16,6 +16,13 @@ from rayjobs.storage.uri import is_uri, join
 
 JOBS = ("train", "sweep", "evaluate")
 _OURS = ("job", "submit")
+_RAYS_PYTHON = (
+    "bin=$(sed -n 's|^.* \\(/.*\\)/lib/python[0-9.]*/site-packages/ray/_raylet[^/]*$|\\1/bin|p' /proc/$PPID/maps "
+    '2>/dev/null | head -n 1); PATH="${bin:+$bin:}$PATH" '
+)
+"""Puts the environment that Ray itself runs in first: a cluster that was started by a path (``.venv/bin/ray start``)
+has another ``python`` on its PATH, which knows none of the job's packages. The job's parent is a process of Ray, and
+the library that it has mapped says where that environment lies; where that cannot be read, PATH stays as it is."""
 _CLUSTER = ("cluster",)
 
 
@@ -40,8 +47,18 @@ class JobCommand:
 
     @property
     def shell(self) -> str:
-        """The command as the job server is given it."""
+        """The command, as a person would type it there."""
         return shlex.join(["python", "-m", f"rayjobs.{self.job}", *self.arguments])
+
+    @property
+    def entrypoint(self) -> str:
+        """The command as the job server is given it: with the ``python`` of the environment that Ray runs in."""
+        return _RAYS_PYTHON + self.shell
+
+
+def typed_command(entrypoint: str) -> str:
+    """The command as a person would type it, from what a job server was given."""
+    return entrypoint.removeprefix(_RAYS_PYTHON)
 
 
 def split_for_job(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -12,6 +12,8 @@ from ray.job_submission import JobSubmissionClient
 from rich.console import Console
 from rich.table import Table
 
+from rayjobs.submission.job_command import typed_command
+
 _FOLD = re.compile(r"fold (\d+): ([\d,]+) \((\d+)%\) env steps, ([\d,]+) steps/s")
 _TRIAL = re.compile(r"trial +(\d+) (\w+) .*?([\d,]+) env steps in (\d+) s")
 _ENDED = re.compile(r"trial +(\d+) (complete|pruned|failed) ")
@@ -63,7 +65,7 @@ def print_job(client: JobSubmissionClient, job_id: str) -> None:
     rows = {
         "job": job_id,
         "status": job.status.value,
-        "command": job.entrypoint,
+        "command": typed_command(job.entrypoint),
         "started": _moment(job.start_time),
         "ended": _moment(job.end_time),
         "env steps": f"{spent.env_steps:,}",

@@ -49,7 +49,7 @@ def send(client: JobSubmissionClient, command: JobCommand, settings: SubmitConfi
     job_id = f"{command.job}-{command.experiment}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     commit, dirty = git_commit()
     client.submit_job(
-        entrypoint=command.shell,
+        entrypoint=command.entrypoint,
         submission_id=job_id,
         runtime_env={
             "working_dir": str(settings.tree),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numba
 import pytest
 
-from envs.kernel.jit import cached, compiled
+from envs.kernel.jit import cached, compiled, is_cached
 from envs.kernel.lanes import _has_avx
 from envs.kernel.step import step_rows
 
@@ -37,10 +37,20 @@ def test_other_sources_have_a_cache_of_their_own_whatever_their_dates_say(source
     assert cached(twice, numba.njit, sources).stats.cache_path == before
 
 
+def test_a_function_that_was_compiled_here_is_known_until_its_sources_change(sources):
+    first = cached(twice, numba.njit, sources)
+    assert not is_cached(first)
+    first(2)
+    assert is_cached(first)
+    sources[1].write_text("FACTOR = 4")
+    assert not is_cached(cached(twice, numba.njit, sources))
+
+
 def test_where_no_folder_of_ours_can_be_written_nothing_is_cached(sources, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder would be")
     dispatcher = cached(twice, numba.njit, sources)
     assert dispatcher.stats.cache_path is None
+    assert not is_cached(dispatcher)
     assert str(tmp_path / "cache") == numba.config.CACHE_DIR
 
 

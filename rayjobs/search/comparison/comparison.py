@@ -53,7 +53,7 @@ def compare_study(directory: Path, config: CompareConfig) -> None:
         f"{view.experiment}, sweep {directory.name} ({view.status}): {len(rows)} of {len(view.trials)} trials",
         rows.head(config.top).to_dict("records"),
         view.parameters,
-        _known(config.columns, rows),
+        known_columns(config.columns, rows),
     )
     path = Path(config.output) if config.output else directory / "report.html"
     print_paths([write_study_page(view, path)])
@@ -64,7 +64,7 @@ def compare_runs(directories: Sequence[Path], config: CompareConfig) -> None:
     runs = [view_run(directory) for directory in directories]
     warnings = [unvouched(run.directory, _ledgers(run, config), READ) for run in runs]
     rows = select(pd.DataFrame(run_rows(runs)), config)
-    columns = _known(config.columns or ("run", "verdict", *SHOWN), rows)
+    columns = known_columns(config.columns or ("run", "verdict", *SHOWN), rows)
     print_table(
         f"{len(rows)} of {len(runs)} runs",
         rows.head(config.top).to_dict("records"),
@@ -105,14 +105,21 @@ def select(rows: pd.DataFrame, config: CompareConfig) -> pd.DataFrame:
             ) from error
     if config.sort:
         name = config.sort.removeprefix("-")
-        _known([name], rows)
+        known_columns([name], rows)
         rows = rows.sort_values(
             name, ascending=not config.sort.startswith("-"), kind="stable", na_position="last"
         )
     return rows
 
 
-def _known(columns: Sequence[str], rows: pd.DataFrame) -> list[Any]:
+def known_columns(columns: Sequence[str], rows: pd.DataFrame) -> list[Any]:
+    """The columns, if all of them are there.
+
+    Raises
+    ------
+    ConfigError
+        For one that is not, with the nearest that is.
+    """
     if not len(rows.columns):
         return list(columns)
     for name in columns:

@@ -15,7 +15,8 @@ from rayjobs.monitoring.result_tables import number
 from rayjobs.search.comparison.run_view import RunView
 
 FORMS = {"total_return": "+.2%", "max_drawdown": ".2%", "volatility": ".2%", "num_trades": ",.0f",
-         "annual_turnover": ",.0f", "total_cost": ",.0f"}  # fmt: skip
+         "chained_return": "+.2%", "chained_drawdown": ".2%",
+         "annual_turnover": ",.0f", "env_steps": ",.0f", "total_cost": ",.0f"}  # fmt: skip
 PILLS = {"approved": "pass", "refused": "fail", "not judged": "none"}
 MAX_CURVES = 7
 
@@ -25,6 +26,8 @@ def write_run_page(
     rows: Sequence[Mapping[str, Any]],
     changed: Sequence[Mapping[str, Any]],
     path: Path,
+    kind: str = "runs",
+    curves: str = "Growth of 1.00 over the test windows of all folds, chained.",
 ) -> Path:
     """Write the page and return its path.
 
@@ -32,6 +35,7 @@ def write_run_page(
     ----------
     runs : in the order shown.
     rows : a row of numbers per run; ``changed`` a row per setting that differs.
+    kind : what is compared, for the title; ``curves`` what the chart shows.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -41,7 +45,8 @@ def write_run_page(
     names = list(rows[0]) if rows else []
     page = environment.get_template("run_page.html.j2").render(
         css=page_style(),
-        title=f"{len(runs)} runs compared",
+        title=f"{len(rows)} {kind} compared",
+        curves=curves,
         subtitle=", ".join(sorted({str(run.settings.get("data.source")) for run in runs})),
         columns=[name.replace("_", " ") for name in names],
         rows=[[_cell(name, row[name]) for name in names] for row in rows],
@@ -64,6 +69,8 @@ def _equity(runs: Sequence[RunView]) -> list[dict[str, Any]]:
     """A chart per set of runs that cover the same bars."""
     groups: dict[tuple[Any, ...], list[RunView]] = {}
     for run in runs:
+        if not len(run.equity):
+            continue
         groups.setdefault((run.equity.index[0], run.equity.index[-1], len(run.equity)), []).append(run)
     found = []
     for (first, last, _), members in groups.items():

@@ -84,7 +84,6 @@ def view_run(directory: Path) -> RunView:
     """Read a finished run."""
     verdict = directory / "verdict.json"
     values = RunDirectory(directory).config()
-    leaves = [key for key in flatten(values) if not isinstance(value_or_none(values, key), Mapping)]
     returns = pd.read_parquet(directory / "walk_forward" / "returns.parquet")
     equity = returns.set_index("bar_utc")["equity"].sort_index()
     return RunView(
@@ -92,9 +91,15 @@ def view_run(directory: Path) -> RunView:
         name=directory.name if directory.name != "winner" else f"{directory.parent.name}/winner",
         summary=json.loads((directory / "backtest" / "summary.json").read_text()),
         verdict=json.loads(verdict.read_text()) if verdict.is_file() else None,
-        settings={key: value_or_none(values, key) for key in leaves if key.split(".")[0] not in IGNORED},
+        settings=plain_settings(values),
         equity=equity,
     )
+
+
+def plain_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value of what may make results differ."""
+    leaves = [key for key in flatten(values) if not isinstance(value_or_none(values, key), Mapping)]
+    return {key: value_or_none(values, key) for key in leaves if key.split(".")[0] not in IGNORED}
 
 
 def run_rows(runs: Sequence[RunView]) -> list[dict[str, Any]]:

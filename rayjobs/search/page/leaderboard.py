@@ -19,10 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from evaluation.files import write_csv
 from evaluation.gate.search_significance import StudySignificance
+from evaluation.statistics.metrics import max_drawdown, total_return
 from evaluation.statistics.significance import deflated_probability
-from rayjobs.monitoring.result_tables import print_table
+from rayjobs.monitoring.result_tables import print_sentence, print_table
 from rayjobs.search.plan.objective import METRICS, ObjectiveConfig
-from rayjobs.search.proposal.studies import ERROR, GENERATION, RETRY_OF
+from rayjobs.search.proposal.studies import ERROR, GENERATION, PARENT, RETRY_OF
 from rayjobs.search.trial.record import load_returns
 from rayjobs.storage.run_directory import write_atomically
 
@@ -42,14 +43,20 @@ USUAL_COLUMNS = (
     "score",
     "spread",
     "dsr",
-    "max_drawdown",
+    "chained_return",
+    "chained_drawdown",
     "annual_turnover",
     "env_steps",
 )
+"""Columns of the ranking; `USUAL_NOTE` says what the numbers are."""
+USUAL_NOTE = (
+    "Score and annual turnover are means over folds and seeds, of the score less a penalty on their spread; what is "
+    "called chained, and the DSR, are of one equity curve through all folds."
+)
 FORMS = {
     "score": "+.3f", "mean": "+.3f", "spread": ".3f", "dsr": ".3f", "sharpe": "+.3f", "total_return": "+.2%",
-    "max_drawdown": ".2%", "volatility": ".2%", "annual_turnover": ",.0f", "env_steps": ",", "seconds": ",.0f",
-    "total_cost": ",.0f", "num_trades": ",",
+    "max_drawdown": ".2%", "chained_return": "+.2%", "chained_drawdown": ".2%", "volatility": ".2%",
+    "annual_turnover": ",.0f", "env_steps": ",", "seconds": ",.0f", "total_cost": ",.0f", "num_trades": ",",
 }  # fmt: skip
 """Formats of the numbers of trials and runs in tables."""
 MAX_PARAMETER_COLUMNS = 4
@@ -78,10 +85,15 @@ def trial_rows(
     objective: ObjectiveConfig,
     significance: StudySignificance,
 ) -> list[dict[str, Any]]:
-    """A row per trial, best first: complete ones, then pruned ones by how far they came, then the rest."""
+    """A row per trial, best first: complete ones, then pruned ones by how far they came, then the rest.
+
+    Names of `METRICS` hold means over folds and seeds; ``chained_`` columns are of one curve through all folds.
+    ``own_env_steps`` leaves out what a parent of the trial was trained for, so that it may be added up.
+    """
+    trials = study.get_trials(deepcopy=False)
     rows = [
-        _row(trial, directory, objective, significance)
-        for trial in study.get_trials(deepcopy=False)
+        _row(trial, directory, objective, significance) | {"own_env_steps": own_env_steps(trials, trial)}
+        for trial in trials
         if trial.state != TrialState.WAITING
     ]
     order = {name: place for place, name in enumerate(("complete", "pruned", "running", "failed"))}
@@ -118,7 +130,7 @@ def _row(
         "rung": last,
         "mean": float(np.mean(found)) if found else None,
         "spread": float(np.std(found, ddof=1)) if len(found) > 1 else None,
-        "dsr": _deflated(directory, trial.number, significance) if folds else None,
+        **_of_returns(directory, trial.number, significance),
     }
     for name in METRICS:
         known = [one[name] for one in folds if one.get(name) is not None]
@@ -136,15 +148,24 @@ def _row(
     return row | {f"{PARAM}{name}": value for name, value in trial.params.items()}
 
 
-def _deflated(directory: Path, number: int, significance: StudySignificance) -> float | None:
-    """Deflated Sharpe ratio of one trial's validation returns, given all trials of the study."""
+def own_env_steps(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> int:
+    """Env steps of a trial beyond those of the one that it went on from."""
+    parent = trial.user_attrs.get(PARENT, -1)
+    before = trials[parent].user_attrs.get("env_steps", 0) if parent >= 0 else 0
+    return max(0, int(trial.user_attrs.get("env_steps", 0)) - int(before))
+
+
+def _of_returns(directory: Path, number: int, significance: StudySignificance) -> dict[str, float | None]:
+    """What one trial's validation returns, fold after fold, say; its Sharpe ratio deflated for all trials."""
+    names = ("dsr", "chained_return", "chained_drawdown")
     _, returns = load_returns(directory, [number])
     if not returns.size:
-        return None
-    value = deflated_probability(
-        returns[:, 0], max(1, significance.effective_trials), significance.sharpe_variance
-    )
-    return None if math.isnan(value) else value
+        return dict.fromkeys(names)
+    chained = returns[:, 0]
+    trials = max(1, significance.effective_trials)
+    deflated = deflated_probability(chained, trials, significance.sharpe_variance)
+    values = (deflated, total_return(chained), max_drawdown(chained))
+    return {name: None if math.isnan(value) else float(value) for name, value in zip(names, values)}
 
 
 def print_trials(
@@ -166,6 +187,8 @@ def print_trials(
         labels = ["parameters"]
     chosen = columns or [*USUAL_COLUMNS, *labels]
     print_table(title, shown, columns={name: FORMS.get(name, "") for name in chosen})
+    if not columns:
+        print_sentence(USUAL_NOTE)
 
 
 def parameters(params: Mapping[str, Any]) -> str:

@@ -66,32 +66,38 @@ def score_axis(name: str, values: FloatArray) -> Axis:
     )
 
 
-def parallel_coordinates(axes: Sequence[Axis], score: FloatArray, titles: Sequence[str]) -> str:
-    """A line per trial across all axes; the best fifth stand out.
+def parallel_coordinates(
+    axes: Sequence[Axis], score: FloatArray, strong: NDArray[np.bool_], titles: Sequence[str]
+) -> str:
+    """A line per trial across all axes; it stops before an axis on which the trial has no value.
 
     Parameters
     ----------
-    score : (N,) more is better, decides who stands out and is drawn last.
+    score : (N,) more is better; the best is drawn last.
+    strong : (N,) lines that stand out.
     titles : shown when the pointer rests on a line.
     """
     width, height, top, bottom = 960.0, 330.0, 42.0, 16.0
     step = (width - 160.0) / max(len(axes) - 1, 1)
     xs = [80.0 + step * index for index in range(len(axes))]
     room = height - top - bottom
-    best = best_share(score)
     place_of = {axis.name: place for place, axis in enumerate(axes)}
     parts = []
-    for index in np.argsort(score):
-        points = [
-            f"{x:.1f},{top + (1.0 - axis.place[index]) * room:.1f}"
-            for x, axis in zip(xs, axes)
-            if np.isfinite(axis.place[index])
-        ]
-        style, fade = ("s0", 0.9) if best[index] else ("s5", 0.35)
-        parts.append(
-            f'<polyline class="line {style}" style="stroke-width:{1.8 if best[index] else 1}" opacity="{fade}" '
-            f'points="{" ".join(points)}"><title>{escape(titles[index])}</title></polyline>'
-        )
+    for index in sorted(np.argsort(score), key=lambda place: bool(strong[place])):
+        style, fade, wide = ("s0", 0.9, 1.8) if strong[index] else ("s5", 0.35, 1.0)
+        title = f"<title>{escape(titles[index])}</title>"
+        for stretch in _stretches([axis.place[index] for axis in axes]):
+            points = [f"{xs[k]:.1f},{top + (1.0 - axes[k].place[index]) * room:.1f}" for k in stretch]
+            if len(points) == 1:  # between two axes without a value
+                across, down = points[0].split(",")
+                parts.append(
+                    f'<circle class="key {style}" cx="{across}" cy="{down}" r="2.5" opacity="{fade}">{title}</circle>'
+                )
+                continue
+            parts.append(
+                f'<polyline class="line {style}" style="stroke-width:{wide}" opacity="{fade}" '
+                f'points="{" ".join(points)}">{title}</polyline>'
+            )
     for x, axis in zip(xs, axes):
         parts.append(f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="{top:g}" y2="{top + room:g}"/>')
         lift = 14 if place_of[axis.name] % 2 and len(axes) > 5 else 0  # neighbours' names would touch
@@ -102,6 +108,17 @@ def parallel_coordinates(axes: Sequence[Axis], score: FloatArray, titles: Sequen
             y = top + (1.0 - place) * room
             parts.append(f'<text class="tick" x="{x + 7:.1f}" y="{y + 4:.1f}">{escape(text)}</text>')
     return _svg(width, height, "".join(parts), "Parallel coordinates of all trials")
+
+
+def _stretches(places: Sequence[float]) -> list[list[int]]:
+    """Neighbouring axes on which a trial has values."""
+    found: list[list[int]] = [[]]
+    for index, place in enumerate(places):
+        if np.isfinite(place):
+            found[-1].append(index)
+        elif found[-1]:
+            found.append([])
+    return [stretch for stretch in found if stretch]
 
 
 def scatter(
@@ -119,7 +136,7 @@ def scatter(
     Parameters
     ----------
     strong : (N,) dots that stand out.
-    front : (N,) dots joined by a line from left to right, such as a Pareto front.
+    front : (N,) dots joined by a line from left to right, such as a Pareto front of these two axes.
     """
     left, right, top, bottom = 56.0, 14.0, 22.0, 34.0
     room_x, room_y = width - left - right, height - top - bottom
@@ -203,10 +220,16 @@ def share_bars(shares: Mapping[str, float]) -> str:
     return _svg(width, row * len(shares) + 10, "".join(parts), "Importance of parameters") if shares else ""
 
 
-def best_share(score: FloatArray) -> NDArray[np.bool_]:
-    """(N,) the best fifth, at least one; more is better."""
+def best_share(score: FloatArray, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) the best fifth of some trials, at least one where there is any; more is better.
+
+    Parameters
+    ----------
+    among : (N,) trials that may be compared: those that were trained equally far.
+    """
     best = np.zeros(len(score), dtype=bool)
-    best[np.argsort(score)[::-1][: max(1, round(TOP_SHARE * len(score)))]] = True
+    order = [index for index in np.argsort(score)[::-1] if among[index]]
+    best[order[: max(1, round(TOP_SHARE * len(order)))]] = True
     return best
 
 

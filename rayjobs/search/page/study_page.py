@@ -16,7 +16,7 @@ from evaluation.report import charts
 from evaluation.report.page import page_style
 from evaluation.statistics.metrics import equity_curve
 from rayjobs.monitoring.result_tables import number
-from rayjobs.search.page.leaderboard import PARAM
+from rayjobs.search.page.leaderboard import PARAM, USUAL_NOTE
 from rayjobs.search.page.study_charts import (
     best_share,
     heat_rows,
@@ -26,11 +26,17 @@ from rayjobs.search.page.study_charts import (
     score_axis,
     share_bars,
 )
-from rayjobs.search.page.study_view import StudyView, parameter_importance, pareto_front
+from rayjobs.search.page.study_view import (
+    UNDER_WAY,
+    StudyView,
+    parameter_importance,
+    pareto_front,
+    trained_furthest,
+)
 from rayjobs.search.plan.objective import METRICS
 
 TOP_ROWS, TOP_CURVES = 20, 6
-PILLS = {"complete": "pass", "pruned": "none", "running": "none", "failed": "fail"}
+PILLS = {"complete": "pass", "pruned": "none", "running": "none", "stopped": "none", "failed": "fail"}
 
 
 def write_study_page(view: StudyView, path: Path) -> Path:
@@ -63,7 +69,7 @@ def _direction(view: StudyView) -> float:
 
 def _counts(view: StudyView) -> dict[str, int]:
     states = view.trials["state"] if len(view.trials) else pd.Series(dtype=str)
-    return {name: int((states == name).sum()) for name in ("complete", "pruned", "failed", "running")}
+    return {name: int((states == name).sum()) for name in ("complete", "pruned", "failed", *UNDER_WAY)}
 
 
 def _subtitle(view: StudyView) -> str:
@@ -76,20 +82,29 @@ def _subtitle(view: StudyView) -> str:
 def _head(view: StudyView) -> dict[str, str]:
     verdict = view.facts.get("verdict")
     if verdict is None:
-        word = "Running" if view.status == "running" else "Not judged"
-        beneath = "The holdout stays sealed until the sweep is done."
-        return {
-            "style": "wait",
-            "word": word,
-            "headline": "No winner has met the holdout yet.",
-            "beneath": beneath,
-        }
+        return {"style": "wait", **_unjudged(view)}
     word, text = verdict["headline"].split(": ", 1)
     return {
         "style": "pass" if verdict["pass"] and not verdict.get("lowered") else "fail",
         "word": word,
         "headline": text[0].upper() + text[1:],
         "beneath": "The winner, retrained and run once on the sealed holdout; its own report: winner/report.html.",
+    }
+
+
+def _unjudged(view: StudyView) -> dict[str, str]:
+    if view.status == "running":
+        beneath = "The holdout stays sealed until the sweep is done."
+        return {"word": "Running", "headline": "No winner has met the holdout yet.", "beneath": beneath}
+    if view.status == "done":
+        beneath = "No trial was complete, the best one loses on the validation folds, or search.open_holdout is false."
+        return {"word": "Not judged", "headline": "The holdout stayed sealed.", "beneath": beneath}
+    return {
+        "word": "Stopped",
+        "headline": f"The sweep was {view.status} before a winner met the holdout."
+        if view.status != "failed"
+        else "The sweep failed before a winner met the holdout.",
+        "beneath": f"Go on with: python -m rayjobs.sweep resume={view.directory}",
     }
 
 
@@ -115,7 +130,7 @@ def _tiles(view: StudyView) -> list[dict[str, str]]:
         ),
         (
             "Env steps",
-            f"{int(view.trials['env_steps'].sum()) / 1e6:,.2f} M" if len(view.trials) else "–",
+            f"{int(view.trials['own_env_steps'].sum()) / 1e6:,.2f} M" if len(view.trials) else "–",
             _saved(view),
         ),
     ]
@@ -123,7 +138,9 @@ def _tiles(view: StudyView) -> list[dict[str, str]]:
 
 
 def _saved(view: StudyView) -> str:
-    """Env steps against what the same trials would have cost without pruning."""
+    """Env steps against what the same trials would have cost without pruning; members of a population end nowhere."""
+    if view.search.scheduler.kind in ("none", "pbt"):
+        return ""
     complete = view.trials[view.trials["state"] == "complete"] if len(view.trials) else view.trials
     if not len(complete) or not complete["env_steps"].max():
         return ""
@@ -139,11 +156,12 @@ def _ranking(view: StudyView) -> dict[str, Any]:
         "score",
         "spread",
         "dsr",
-        "max_drawdown",
+        "chained_return",
+        "chained_drawdown",
         "annual_turnover",
         "env_steps",
     ]
-    forms = {"score": "+.3f", "spread": ".3f", "dsr": ".3f", "max_drawdown": ".2%",
+    forms = {"score": "+.3f", "spread": ".3f", "dsr": ".3f", "chained_return": "+.2%", "chained_drawdown": ".2%",
              "annual_turnover": ",.0f", "env_steps": ",.0f", "rank": ".0f", "trial": ".0f"}  # fmt: skip
     columns += [f"{PARAM}{label}" for label in view.parameters]
     shown = view.trials.head(TOP_ROWS).to_dict("records")
@@ -151,7 +169,7 @@ def _ranking(view: StudyView) -> dict[str, Any]:
     note = (
         f"The first {len(shown)} of {len(view.trials)} trials. Score: mean over folds and seeds less "
         f"{view.search.objective.spread_penalty:g} standard deviations. Complete trials come first, then pruned ones "
-        "by how far they came."
+        f"by how far they came. {USUAL_NOTE}"
     )
     failed = view.trials[view.trials["state"] == "failed"] if len(view.trials) else view.trials
     return {
@@ -174,8 +192,8 @@ def _equity(view: StudyView) -> dict[str, Any]:
     complete = (
         [] if not len(view.trials) else view.trials.loc[view.trials["state"] == "complete", "trial"].tolist()
     )
-    curves = [(trial, view.return_of(trial)) for trial in complete[:TOP_CURVES]]
-    curves = [(trial, equity_curve(returns)) for trial, returns in curves if returns is not None]
+    returned = [(trial, view.return_of(trial)) for trial in complete[:TOP_CURVES]]
+    curves = [(trial, equity_curve(returns)) for trial, returns in returned if returns is not None]
     if not curves or not len(view.bar_utc):
         return {"equity_chart": "", "legend": []}
     named = [(f"trial {trial}", values, f"s{index}") for index, (trial, values) in enumerate(curves)]
@@ -214,8 +232,8 @@ def _parameters(view: StudyView) -> dict[str, Any]:
     better, titles = _direction(view) * score, _titles(view, scored)
     axes = [_axis(view, label, scored) for label in view.parameters]
     vertical = score_axis("score", score)
-    found["parallel"] = parallel_coordinates([*axes, vertical], better, titles)
-    strong = best_share(better)
+    strong = best_share(better, trained_furthest(scored))
+    found["parallel"] = parallel_coordinates([*axes, vertical], better, strong, titles)
     found["slices"] = [scatter(axis, vertical, strong=strong, titles=titles) for axis in axes]
     return found
 
@@ -243,8 +261,11 @@ def _front(view: StudyView) -> dict[str, Any]:
         score_axis(_words(name), known[column].to_numpy(dtype=np.float64))
         for name, column in zip(pair, names)
     ]
-    chart = scatter(axes[0], axes[1], strong=front, titles=_titles(view, known), front=front)
-    count = f"{int(front.sum())} of {len(known)} complete trials are not beaten by another in all respects."
+    # Of three objectives two are drawn: the front is no line there.
+    line = front if len(order) == 2 else None
+    chart = scatter(axes[0], axes[1], strong=front, titles=_titles(view, known), front=line)
+    count = f"{int(front.sum())} of {len(known)} complete trials are not beaten by another in all respects"
+    count += "." if len(order) == 2 else f", which are {', '.join(map(_words, order))}."
     return {"front": chart, "front_title": title, "front_note": f"{count} Means over folds and seeds."}
 
 
@@ -281,7 +302,7 @@ def _facts(view: StudyView) -> list[tuple[str, str]]:
 def _titles(view: StudyView, rows: pd.DataFrame) -> list[str]:
     labels = view.parameters
     return [
-        f"trial {row['trial']}: {number(row['score'], '.3f')}; "
+        f"trial {row['trial']}: {number(row['score'], '.3f')}{_at_rung(view, row)}; "
         + ", ".join(
             f"{label} {_text(row[f'{PARAM}{label}'])}"
             for label in labels
@@ -289,6 +310,14 @@ def _titles(view: StudyView, rows: pd.DataFrame) -> list[str]:
         )
         for row in rows.to_dict("records")
     ]
+
+
+def _at_rung(view: StudyView, row: Mapping[str, Any]) -> str:
+    """Where a trial was scored, unless that is at the end of its training."""
+    fractions, rung = view.search.scheduler.fractions, row["rung"]
+    if _missing(rung) or int(rung) + 1 >= len(fractions):
+        return ""
+    return f" at {fractions[int(rung)]:.0%} of the training"
 
 
 def _text(value: Any) -> str:

@@ -22,6 +22,7 @@ from rayjobs.search.proposal.studies import read_study
 from rayjobs.search.space.search_space import Space
 from rayjobs.search.trial.record import bars_path, load_returns
 from rayjobs.storage.run_directory import RunDirectory, read_status
+from rayjobs.storage.running_process import was_killed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class StudyView:
     folds : trial number -> rows per fold and seed.
     bar_utc : (T,) labels of the validation bars, and (T, N) ``returns`` of the trials ``returned``.
     facts : content of ``study.json``; empty before it is written.
-    status : running, interrupted, failed or done.
+    status : running, killed, interrupted, failed or done.
     """
 
     directory: Path
@@ -67,8 +68,22 @@ def is_study(directory: Path) -> bool:
     return (directory / "config.yaml").is_file() and "search" in RunDirectory(directory).config()
 
 
-def view_study(directory: Path) -> StudyView:
+UNDER_WAY = ("running", "stopped")
+"""States of a trial that has no end on record: of a study that is at work, and of one that is not."""
+
+
+def study_status(directory: Path) -> str:
+    """How a study stands: running, interrupted, failed, done, or killed where its process ended without a word."""
+    status = read_status(directory) or {}
+    return "killed" if was_killed(status) else str(status.get("status", "unknown"))
+
+
+def view_study(directory: Path, status: str | None = None) -> StudyView:
     """Read a study.
+
+    Parameters
+    ----------
+    status : how it stands, where the directory does not say so yet; None reads it.
 
     Raises
     ------
@@ -90,6 +105,9 @@ def view_study(directory: Path) -> StudyView:
         StudySignificance(**recorded) if recorded else study_significance(returns, max(1, num_counted(study)))
     )
     rows = trial_rows(study, directory, search.objective, significance)
+    status = study_status(directory) if status is None else status
+    if status != "running":
+        rows = [row | {"state": "stopped"} if row["state"] == "running" else row for row in rows]
     bars = bars_path(directory)
     return StudyView(
         directory=directory,
@@ -107,7 +125,7 @@ def view_study(directory: Path) -> StudyView:
         returned=returned,
         returns=returns,
         facts=facts,
-        status=(read_status(directory) or {}).get("status", "unknown"),
+        status=status,
     )
 
 
@@ -130,6 +148,13 @@ def parameter_importance(view: StudyView) -> dict[str, float]:
         )
     except (ImportError, RuntimeError, ValueError):  # fANOVA needs scikit-learn, and scores that differ
         return {}
+
+
+def trained_furthest(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N,) trials that trained to the end, whose scores may be compared; of a population those of its last rung."""
+    complete = (rows["state"] == "complete").to_numpy()
+    rung = pd.to_numeric(rows["rung"]).fillna(-1).to_numpy()  # no rung: of several objectives
+    return np.asarray(complete & (rung == rung[complete].max(initial=-1)))
 
 
 def pareto_front(costs: NDArray[np.float64]) -> NDArray[np.bool_]:

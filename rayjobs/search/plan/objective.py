@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from evaluation.statistics.metrics import performance
 
 FloatArray = NDArray[np.float64]
 
-METRICS: Mapping[str, str] = {
+Direction = Literal["maximize", "minimize"]
+
+METRICS: Mapping[str, Direction] = {
     "sharpe": "maximize",
     "sortino": "maximize",
     "calmar": "maximize",
@@ -73,6 +76,7 @@ class FoldScore:
     seconds : of training and of scoring, in that order, for this fold and seed so far.
     policy_hash : digest of the weights that were scored.
     from_env_steps : trained on by earlier attempts or a parent, which this one went on from.
+    iterations : a row per training iteration so far, as of ``progress.csv``.
     """
 
     fold: int
@@ -83,6 +87,7 @@ class FoldScore:
     seconds: tuple[float, float]
     policy_hash: str = ""
     from_env_steps: int = 0
+    iterations: tuple[Mapping[str, Any], ...] = ()
 
 
 def measure(net_return: FloatArray, turnover: float, periods_per_year: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rayjobs.search.plan.objective import EARNS, METRICS, ObjectiveConfig
+from rayjobs.search.plan.objective import EARNS, METRICS, Direction, ObjectiveConfig
 from rayjobs.search.space.parameter import Parameter
 
 
@@ -87,6 +87,11 @@ class SchedulerConfig:
             raise ValueError(f"perturbation is {self.perturbation}; it must lie between 0 and 1")
         if not 0.0 <= self.resample_probability <= 1.0:
             raise ValueError(f"resample_probability is {self.resample_probability}; it is a probability")
+
+    @property
+    def total_members(self) -> int:
+        """pbt: trials of all generations."""
+        return self.population * len(self.fractions)
 
     @property
     def fractions(self) -> tuple[float, ...]:
@@ -190,6 +195,11 @@ class SearchConfig:
         return self.open_holdout
 
     @property
-    def directions(self) -> list[str]:
+    def total_trials(self) -> int:
+        """Trials in all; a population runs its generations, whatever ``num_trials`` says."""
+        return self.scheduler.total_members if self.scheduler.kind == "pbt" else self.num_trials
+
+    @property
+    def directions(self) -> list[Direction]:
         """What is better, per objective."""
         return [METRICS[metric] for metric in self.objective.metrics]

@@ -64,6 +64,11 @@ class Population:
         check_mutable(space)
         self._study, self._space, self._config, self._seed = study, space, config, seed
 
+    @property
+    def total(self) -> int:
+        """Trials of all generations."""
+        return self._config.total_members
+
     def queue_next(self) -> int:
         """Queue the members of the generation that comes next and are not queued yet.
 

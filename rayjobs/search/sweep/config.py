@@ -57,6 +57,14 @@ class SweepConfig:
     search: SearchConfig
     space: Space
 
+    @property
+    def total_trials(self) -> int:
+        """Trials in all; a grid has no more than its combinations."""
+        total = self.search.total_trials
+        if self.search.sampler.kind == "grid":
+            total = min(total, len(self.space.grid(self.search.sampler.grid_points)))
+        return total
+
 
 def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
     """Check everything that can be known to be wrong before anything starts.

@@ -68,6 +68,6 @@ def describe(config: SweepConfig, data: SweepData) -> None:
         for name, bars in spans.items()
     ]
     print_table(
-        f"{search.num_trials} trials, each scored on {len(windows.folds)} folds x {len(search.seeds)} seeds",
+        f"{config.total_trials} trials, each scored on {len(windows.folds)} folds x {len(search.seeds)} seeds",
         rows,
     )

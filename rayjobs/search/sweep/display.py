@@ -72,7 +72,7 @@ class SweepDisplay(LiveDisplay):
             f"{states.count('pruned')} pruned",
             f"{states.count('failed')} failed",
         ]
-        parts.append(f"{run.queue.remaining} waiting")
+        parts.append(f"{run.remaining} waiting")
         if self.best is not None:
             parts.append(f"best {number(self.best.values[0], '+.3f')} (trial {self.best.number})")
         left = self.seconds_left(run)
@@ -85,7 +85,7 @@ class SweepDisplay(LiveDisplay):
         if not run.ended:
             return None
         pace = (self._clock() - self._started) / len(run.ended)
-        return pace * (run.queue.remaining + 0.5 * len(run.running))
+        return pace * (run.remaining + 0.5 * len(run.running))
 
     def _table(self, run: StudyRun) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")

@@ -145,7 +145,7 @@ def run_study(
         population=population,
     )
     if run.queue.remaining:
-        LOG.info("%d trials to run, room for %d side by side", run.queue.remaining, places.side_by_side)
+        LOG.info("%d trials to run, room for %d side by side", run.remaining, places.side_by_side)
         trainable = tune.with_parameters(TrialTrainable, make_program=program, shared=shared, shelf=shelf)
         trainable.__qualname__ = TrialTrainable.__name__  # the name of its processes
         with _settings(TUNE_MAX_PENDING_TRIALS_PG=str(max(1, places.could_be_added))):

@@ -31,9 +31,10 @@ from rayjobs.search.sweep.looks import (
     trials_entry,
     validation_bars,
 )
-from rayjobs.search.sweep.results import report_sweep, write_results
+from rayjobs.search.sweep.results import report_sweep, track_study, write_results
 from rayjobs.search.sweep.study_run import StudyRun
-from rayjobs.search.sweep.tracked_trials import TrialTracking
+from rayjobs.search.sweep.tracked_trials import TrialTracking, tell_upload
+from rayjobs.search.sweep.trial_artefacts import TrialArtefacts
 from rayjobs.search.sweep.winner import judge_winner, open_for_winner
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.record import TrialObserver, save_bars
@@ -72,7 +73,14 @@ def run_trials(
     if config.search.scheduler.kind == "pbt":
         population = Population(study, config.space, config.search.scheduler, config.train.seed)
     display = SweepDisplay(config.search.objective.metrics[0])
-    tracking = TrialTracking(config.train.tracking, study, directory, config.search.scheduler.fractions)
+    tracking = TrialTracking(
+        config.train.tracking,
+        study,
+        directory,
+        config.search.scheduler.fractions,
+        values=StartedRun.read(directory).config(),
+        space=config.space,
+    )
 
     def watch(run: StudyRun) -> None:
         display.update(run)
@@ -107,14 +115,15 @@ def run_sweep(
     entries = LedgerEntries(
         ledger, entry, bar_utc=validation_bars(data), bar_seconds=data.full.panel.bar_seconds
     )
-    run_trials(config, data, study, directory, [entries])
+    artefacts = TrialArtefacts(study, directory, validation_bars(data))
+    run_trials(config, data, study, directory, [entries, artefacts])
     # Trials of other studies on the same bars count too: a new name does not make the data fresh.
     looks = looks_at_validation(config, data, study, directory, ledger)
     significance = write_results(config, data, study, directory, looks, None)
     verdict = None
     winner = best_trial(study)
     if winner is None and not counts(study)["pruned"]:
-        report_sweep(config, data, study, directory, significance, None)
+        report_sweep(config, data, study, directory, significance, None, status="failed")
         raise SweepFailed(f"every trial failed; the errors stand in {directory / 'trials.csv'}")
     if winner is not None and not config.search.opens_holdout_for(winner.values[0]):
         if config.search.open_holdout == "auto":
@@ -135,10 +144,11 @@ def run_sweep(
                 significance,
                 directory / "winner",
                 provenance,
-                tracker,
                 holdout_look(config, data, opening, directory, ledger),
             )
             write_results(config, data, study, directory, looks, verdict)
     LOG.info("the sweep took %.0f s", time.monotonic() - started)
     report_sweep(config, data, study, directory, significance, verdict)
+    track_study(directory, tracker)
+    tell_upload(config.train.tracking, directory)
     return verdict

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 
 from evaluation.gate.search_significance import StudySignificance, study_significance
 from evaluation.gate.verdict import Verdict
 from evaluation.ledger.looks import Looks
 from rayjobs.monitoring.result_tables import print_paths, print_table
+from rayjobs.monitoring.tracking import Tracker
 from rayjobs.search.page.leaderboard import (
     counts,
     num_counted,
@@ -25,6 +28,9 @@ from rayjobs.search.page.study_view import view_study
 from rayjobs.search.sweep.config import SweepConfig
 from rayjobs.search.sweep.data import SweepData
 from rayjobs.search.trial.record import load_returns
+
+FILES = ("trials.csv", "study.json", "report.html")
+"""Files of a study for a reader."""
 
 
 def write_results(
@@ -68,7 +74,7 @@ def write_results(
             "rungs": config.search.scheduler.fractions,
             "space": config.space.rows(),
             "trials": counts(study),
-            "env_steps": sum(row["env_steps"] for row in rows),
+            "env_steps": sum(row["own_env_steps"] for row in rows),
             "validation_windows": [window(fold.test) for fold in data.windows.folds],
             "holdout_window": window(holdout),
             "significance": significance_facts(significance),
@@ -87,8 +93,14 @@ def report_sweep(
     directory: Path,
     significance: StudySignificance,
     verdict: Verdict | None,
+    status: str = "done",
 ) -> None:
-    """Print the leaderboard, what the number of trials means, and the paths."""
+    """Print the leaderboard, what the number of trials means, and the paths.
+
+    Parameters
+    ----------
+    status : how the sweep ends, which its directory does not say yet.
+    """
     rows = trial_rows(study, directory, config.search.objective, significance)
     print_trials(
         f"Leaderboard, out of sample on the validation folds ({len(rows)} trials)",
@@ -105,6 +117,25 @@ def report_sweep(
         "holdout": "not opened" if verdict is None else ("passed" if verdict.passed else "refused"),
     }
     print_table("What choosing the best of them means", [facts])
-    page = write_study_page(view_study(directory), directory / "report.html")
-    paths = [directory / name for name in ("study.db", "trials.csv", "study.json")]
+    page = write_study_page(view_study(directory, status), directory / "report.html")
+    paths = [directory / name for name in ("study.db", *FILES[:2])]
     print_paths([*paths, *([directory / "winner" / "report.html"] if verdict else []), page])
+
+
+def track_study(directory: Path, tracker: Tracker) -> None:
+    """Send a study that ended as a run of its own: its counts, its best trial, all trials as a table, the files."""
+    facts = json.loads((directory / "study.json").read_text())
+    best, verdict, significance = facts["best"] or {}, facts["verdict"], facts["significance"]
+    trials = pd.read_csv(directory / "trials.csv")
+    summary = {
+        **{f"trials_{state}": facts["trials"][state] for state in ("complete", "pruned", "failed")},
+        "env_steps": facts["env_steps"],
+        "best_trial": best.get("trial"),
+        **{name: best.get(name) for name in ("score", "spread", "dsr", "chained_return", "chained_drawdown")},
+        "pbo": significance["probability_of_overfitting"],
+        "probability_of_loss": significance["probability_of_loss"],
+        "holdout": "sealed" if verdict is None else ("approved" if verdict["pass"] else "refused"),
+    }
+    tracker.summary({name: value for name, value in summary.items() if value is not None})
+    tracker.table("trials", trials.astype(object).where(trials.notna(), None).to_dict("records"))
+    tracker.attach([directory / name for name in FILES])

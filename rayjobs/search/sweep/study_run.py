@@ -24,7 +24,14 @@ from rayjobs.search.proposal.population import Population
 from rayjobs.search.proposal.pruning import RUNG_SCORES, RungPruning
 from rayjobs.search.proposal.studies import ATTEMPT, GENERATION, PARENT, PASSED, RETRY_OF, TrialQueue
 from rayjobs.search.space.search_space import Space
-from rayjobs.search.trial.record import State, TrialObserver, TrialRecord, fold_rows, save_return
+from rayjobs.search.trial.record import (
+    State,
+    TrialObserver,
+    TrialRecord,
+    fold_rows,
+    save_progress,
+    save_return,
+)
 from rayjobs.search.trial.shelf import TrialShelf
 from rayjobs.search.trial.task import TrialTask
 
@@ -103,6 +110,12 @@ class StudyRun:
         self.underway: dict[str, RunningTrial] = {}
         self.ended: list[TrialRecord] = []
         self.queued_again = False  # an attempt waits for a run of Tune that asks for more trials
+
+    @property
+    def remaining(self) -> int:
+        """Trials that are still to begin, those of generations that are not queued yet included."""
+        later = 0 if self._population is None else max(0, self._population.total - self.queue.num_trials)
+        return self.queue.remaining + later
 
     @property
     def running(self) -> list[RunningTrial]:
@@ -197,6 +210,7 @@ class StudyRun:
         state: State = "complete" if running.is_scored_to_the_end else "pruned"
         record = self._record(running, state, None)
         save_return(self.directory, running.number, running.reached)
+        save_progress(self.directory, running.number, running.reached)
         running.trial.set_user_attr("folds", fold_rows(running.reached))
         self._note(running, record)
         if state == "complete":

@@ -24,7 +24,7 @@ from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.search_windows import SearchWindows
 from evaluation.windows.splits import Fold
 from rayjobs.config.dotted_keys import with_values
-from rayjobs.monitoring.tracking import Tracker
+from rayjobs.monitoring.tracking import RunLabel, Tracker, short_id, tracker
 from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.replay.run_seal import seal_run
 from rayjobs.search.sweep.config import SweepConfig
@@ -69,10 +69,11 @@ def judge_winner(
     significance: StudySignificance,
     directory: Path,
     provenance: Mapping[str, Any],
-    tracker: Tracker,
     look: EnteredLook,
 ) -> Verdict:
     """Retrain the winner's configuration for the holdout, write its run directory and ask the gate.
+
+    It is tracked as a run of its own beside the trials.
 
     Parameters
     ----------
@@ -82,7 +83,39 @@ def judge_winner(
     directory : where the winner's artefacts go.
     look : the opening of the holdout, in the ledger.
     """
-    values = _values(config, trials[-1])
+    values, name = _values(config, trials[-1]), directory.parent.name
+    tracking = replace(config.train.tracking, group=config.train.tracking.group or name)
+    label = RunLabel(
+        run_id=f"{name}-winner", name=f"{short_id(name)}-winner", job_type="winner", side_by_side=True
+    )
+    facts = {"trial": {"study": name, "number": trials[-1].number, "params": dict(trials[-1].params)}}
+    # Beside the study's own run, so that two places are all that `wandb sync` has to be told.
+    place = directory.parent if tracking.backend == "wandb" else directory
+    with tracker(
+        tracking,
+        run_directory=place,
+        experiment=config.train.run.experiment,
+        values={**values, **facts},
+        label=label,
+    ) as log:
+        return _judge(
+            config, trials, study, hygiene, windows, significance, directory, provenance, log, look, values
+        )
+
+
+def _judge(
+    config: SweepConfig,
+    trials: Sequence[FrozenTrial],
+    study: Study,
+    hygiene: HygieneReport,
+    windows: SearchWindows,
+    significance: StudySignificance,
+    directory: Path,
+    provenance: Mapping[str, Any],
+    tracker: Tracker,
+    look: EnteredLook,
+    values: Mapping[str, Any],
+) -> Verdict:
     directory.mkdir(parents=True, exist_ok=True)
     origin = {**provenance, WINNER_OF: {"study": provenance["run_id"], "trial": trials[-1].number}}
     text = yaml.safe_dump({**values, "provenance": origin}, sort_keys=False, allow_unicode=True)
@@ -100,7 +133,8 @@ def judge_winner(
         place = directory / f"seed_{seed}"
         seeds[seed] = _net_return(study, run_folds(other, windows.holdout_folds, place, tracker, note))
     for outcome in outcomes:
-        tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
+        if outcome.policy is not None:
+            tracker.keep_policy(f"winner_fold_{outcome.result.fold.index}", outcome.policy)
     result = chained(study, outcomes)
     found = look.finish({config.search.seeds[0]: outcomes}, result)
     looks = found.looks

@@ -208,6 +208,7 @@ class _FoldTraining:
             seconds=(self._seconds[0], self._seconds[1]),
             policy_hash=policy.policy_hash,
             from_env_steps=self._from,
+            iterations=tuple(self._training.rows),
         )
 
     def _score(self, policy: TrainedPolicy) -> tuple[np.ndarray, dict[str, float]]:

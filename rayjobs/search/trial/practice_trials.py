@@ -12,9 +12,9 @@ import numpy as np
 
 from rayjobs.search.plan.objective import FoldScore, measure
 from rayjobs.search.trial.shelf import TrialShelf
-from rayjobs.search.trial.task import TrialTask
+from rayjobs.search.trial.task import HopelessTrial, TrialTask
 
-FAULTS = ("none", "raise", "nan", "kill")
+FAULTS = ("none", "raise", "diverge", "nan", "kill")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,8 @@ class PracticeStudy:
 class PracticeTrials:
     """A `TrialProgram` whose Sharpe ratio falls with the distance of the override ``x`` from 0.3.
 
-    The override ``fault`` names one of `FAULTS`: raise an exception, return NaN, or kill the worker's process.
+    The override ``fault`` names one of `FAULTS`: raise an exception, diverge as a training
+    does, return NaN, or kill the worker's process.
     """
 
     def __init__(self, shared: PracticeStudy, shelf: TrialShelf) -> None:
@@ -49,6 +50,8 @@ class PracticeTrials:
         self._done = fraction if fraction < 1.0 else 0.0
         if fault == "raise":
             raise RuntimeError("practice: this trial raises")
+        if fault == "diverge":
+            raise HopelessTrial("TrainingDiverged: practice: this trial diverges")
         if fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         return [self._score(task, fold, seed, fraction, fault) for fold, seed in task.shares]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from evaluation.files import write_csv
 from rayjobs.search.plan.objective import FoldScore, trial_return
 
 State = Literal["complete", "pruned", "failed"]
@@ -94,6 +96,33 @@ def save_return(directory: Path, number: int, scores: Sequence[FoldScore]) -> No
     with partial.open("wb") as stream:
         np.save(stream, trial_return(scores))
     os.replace(partial, path)
+
+
+def progress_path(directory: Path, number: int) -> Path:
+    """A trial's learning curves: ``progress.csv`` of a run, with a column ``seed``."""
+    return directory / "trials" / f"{number:05d}_progress.csv"
+
+
+def progress_rows(scores: Sequence[FoldScore]) -> list[dict[str, Any]]:
+    """A row per training iteration of every fold and seed."""
+    return [{"fold": one.fold, "seed": one.seed, **row} for one in scores for row in one.iterations]
+
+
+def save_progress(directory: Path, number: int, scores: Sequence[FoldScore]) -> None:
+    """Write the learning curves, whole or not at all; nothing where a trial tells none."""
+    rows = progress_rows(scores)
+    if rows:
+        path = progress_path(directory, number)
+        path.parent.mkdir(exist_ok=True)
+        write_csv(path, pd.DataFrame(rows))
+
+
+def load_progress(directory: Path, number: int) -> list[dict[str, Any]]:
+    """The rows that `save_progress` wrote; none where it wrote none."""
+    path = progress_path(directory, number)
+    if not path.is_file():
+        return []
+    return [{str(name): value for name, value in row.items()} for row in pd.read_csv(path).to_dict("records")]
 
 
 def load_returns(directory: Path, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.float64]]:

@@ -69,7 +69,8 @@ class TrialTrainable(tune.Trainable):
             placement_group_capture_child_tasks=True,
         )
         options = {"num_cpus": task.bundles[0]["CPU"], "scheduling_strategy": place}
-        return TrialPart.options(**options).remote(self._make_program, ray.put(self._shared), self._shelf)
+        actor = ray.remote(max_restarts=0, max_task_retries=0)(TrialPart)
+        return actor.options(**options).remote(self._make_program, ray.put(self._shared), self._shelf)
 
     def step(self) -> dict[str, Any]:
         """Train to the next rung and score there, or hand on what an earlier attempt scored there."""
@@ -122,9 +123,8 @@ class TrialTrainable(tune.Trainable):
                 ray.kill(part)
 
 
-@ray.remote(max_restarts=0, max_task_retries=0)
 class TrialPart:
-    """Trains and scores some of a trial's folds and seeds."""
+    """Trains and scores some of a trial's folds and seeds, as an actor of Ray."""
 
     def __init__(self, make_program: MakeProgram, shared: Any, shelf: TrialShelf) -> None:
         logging.getLogger().setLevel(logging.ERROR)

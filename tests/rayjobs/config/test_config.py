@@ -266,7 +266,7 @@ def test_showing_the_configuration_runs_nothing(capsys):
             "error: the fold is longer than the data",
         ),
         (
-            JobFailed("RuntimeError: lost", Path("runs/x/error.log")),
+            JobFailed("RuntimeError: lost", Path("runs/x"), Path("runs/x/error.log")),
             ExitCode.FAILED,
             "traceback in runs/x/error.log",
         ),

@@ -43,8 +43,10 @@ def test_a_score_axis_spans_round_numbers():
 
 
 def test_the_best_fifth_stands_out_and_at_least_one():
-    assert best_share(np.arange(10.0)).tolist() == [False] * 8 + [True] * 2
-    assert best_share(np.array([3.0, 1.0])).tolist() == [True, False]
+    assert best_share(np.arange(10.0), np.ones(10, dtype=bool)).tolist() == [False] * 8 + [True] * 2
+    assert best_share(np.array([3.0, 1.0]), np.ones(2, dtype=bool)).tolist() == [True, False]
+    assert best_share(np.array([3.0, 1.0]), np.array([False, True])).tolist() == [False, True]
+    assert not best_share(np.array([3.0, 1.0]), np.zeros(2, dtype=bool)).any()
 
 
 def test_a_point_beaten_in_all_respects_is_not_on_the_front():
@@ -66,7 +68,8 @@ def test_a_heat_map_has_a_cell_per_fold_and_a_dash_where_there_is_none():
 
 def test_text_of_a_user_is_escaped():
     axis = parameter_axis("<b>", Parameter(key="a.b", kind="uniform", low=0.0, high=1.0), [0.5])
-    svg = parallel_coordinates([axis, score_axis("score", np.array([1.0]))], np.array([1.0]), ["<script>"])
+    vertical = score_axis("score", np.array([1.0]))
+    svg = parallel_coordinates([axis, vertical], np.array([1.0]), np.array([True]), ["<script>"])
     assert "<script>" not in svg
     assert "&lt;b&gt;" in svg
 

@@ -37,7 +37,7 @@ def shown(*records, remaining=2, terminal=False):
     loop = SimpleNamespace(
         ended=list(records),
         running=[running],
-        queue=SimpleNamespace(remaining=remaining),
+        remaining=remaining,
         config=practice_search(),
     )
     console = Console(file=out, width=160, force_terminal=terminal)

@@ -97,6 +97,17 @@ def test_a_trial_that_fails_leaves_the_others_untouched(ray_running, tmp_path, f
     assert num_counted(study) == 5
 
 
+def test_a_training_that_diverges_is_not_tried_again_with_its_seed(ray_running, tmp_path):
+    points = ({"x": 0.3, "fault": "diverge"}, {"x": 0.3, "fault": "none"})
+    config = practice_search(num_trials=2, retries=3, enqueue=points)
+    study, _ = run(tmp_path, config, practice_space(("none", "diverge")))
+    states = {trial.params["fault"]: trial.state for trial in study.get_trials()}
+    assert states == {"diverge": TrialState.FAIL, "none": TrialState.COMPLETE}
+    assert len(study.get_trials()) == 2
+    (failed,) = study.get_trials(states=(TrialState.FAIL,))
+    assert failed.user_attrs["error"] == "TrainingDiverged: practice: this trial diverges"
+
+
 def test_the_ledger_has_one_row_per_trial_however_it_ended(ray_running, tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
     entries = LedgerEntries(ledger, PRACTICE, bar_utc=None, bar_seconds=60)

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ import yaml
 
 from data.schema import Panel
 from data.synthetic import NoiseConfig, make_market
+from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.resume import check_same_data, run_to_resume
 from rayjobs.training.policy_training import PolicyTraining
@@ -43,6 +45,7 @@ def values(root, resume):
     return {"resume": resume, "run": {"experiment": "some_experiment", "directory": str(root)}}
 
 
+README = Path(__file__).resolve().parents[3] / "README.md"
 EARLIER, LATER = "20260101T000000Z-aaaaaa", "20260102T000000Z-bbbbbb"
 GONE = 2**22 + 1  # beyond the largest process id
 
@@ -55,6 +58,26 @@ def test_latest_is_the_newest_run_that_is_not_done(tmp_path):
     killed = a_run(tmp_path, EARLIER, "running", pid=GONE)
     a_run(tmp_path, LATER, "done")
     assert run_to_resume(values(tmp_path, "latest")) == killed
+
+
+def test_the_readme_goes_on_with_the_experiment_that_it_starts(tmp_path):
+    lines = [line.split("#")[0].split() for line in README.read_text().splitlines()]
+    (typed,) = [
+        line[3:]
+        for line in lines
+        if line[:3] == ["python", "-m", "rayjobs.train"] and "resume=latest" in line
+    ]
+    killed = tmp_path / "crypto_portfolio" / EARLIER
+    a_run(tmp_path, EARLIER, "running", pid=GONE).parent.rename(killed.parent)
+    assert run_to_resume(compose("train", [*typed, f"run.directory={tmp_path}"])) == killed
+    assert "`python -m rayjobs.train +experiment=crypto_portfolio`" in README.read_text()
+
+
+def test_where_latest_finds_nothing_a_run_of_another_experiment_is_named(tmp_path):
+    killed = a_run(tmp_path, EARLIER, "interrupted")
+    elsewhere = {**values(tmp_path, "latest"), "run": {"experiment": "train", "directory": str(tmp_path)}}
+    with pytest.raises(ConfigError, match=f"resume={killed}, or \\+experiment=some_experiment resume=latest"):
+        run_to_resume(elsewhere)
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 import yaml
 
 from data.errors import DataError
+from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.entry import run_entry_point
 from rayjobs.storage import provenance, run_directory
 from rayjobs.storage.run_directory import (
     JobFailed,
@@ -57,6 +60,31 @@ def test_a_run_that_raises_keeps_its_traceback_in_a_log_and_is_failed(create):
     assert "1 / 0" in caught.value.log.read_text()
     assert read_status(run.path)["status"] == "failed"
     assert read_status(run.path)["error"] == "ZeroDivisionError: division by zero"
+
+
+def test_a_job_that_fails_on_a_full_disk_names_the_disk_and_how_to_go_on(
+    create, monkeypatch, capsys, tmp_path
+):
+    made = []
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def job(config):
+        with create() as run:
+            made.append(run.path)
+            monkeypatch.setattr(Path, "write_text", full)
+            monkeypatch.setattr(run_directory, "write_atomically", full)
+            full()
+
+    assert run_entry_point(job, "train", [f"run.directory={tmp_path}"]) == ExitCode.FAILED
+    said = capsys.readouterr().err
+    assert "error: the job failed: OSError: [Errno 28] No space left on device\n" in said
+    assert f"go on with: python -m rayjobs.train resume={made[0]}" in said
+    assert "before it had a run directory" not in said
+    monkeypatch.undo()
+    with RunDirectory.resume(made[0]):
+        assert read_status(made[0])["status"] == "running"
 
 
 def test_an_interrupted_run_says_so(create):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import ray
 
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.submission.job_command import job_command, split_for_job
+from rayjobs.submission.job_command import job_command, split_for_job, typed_command
 from rayjobs.submit import checked_command
 
 SMALL = "+experiment=planted_signal"
@@ -34,6 +39,34 @@ def test_the_job_joins_the_cluster_and_writes_below_its_storage():
     assert command.values["run"]["directory"] == "s3://bucket/rayfold/runs"
     assert shlex.split(command.shell)[:3] == ["python", "-m", "rayjobs.train"]
     assert command.experiment == "planted_signal"
+
+
+def entrypoint_under(environment, script):
+    """What the command's `python` is, started as Ray's job supervisor does from a process that has Ray loaded."""
+    command = job_command("train", [SMALL], "/work").entrypoint.replace("python -m", "command -v python #", 1)
+    code = f"import os, subprocess, sys; {script}; subprocess.run({command!r}, shell=True)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux' list of mapped libraries")
+def test_the_job_runs_with_the_python_that_ray_runs_in_though_path_names_another(tmp_path):
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin", "HOME": str(tmp_path)}
+    library = next(Path(ray.__file__).parent.glob("_raylet*.so"))
+    mapping = f"import mmap; kept = mmap.mmap(os.open({str(library)!r}, os.O_RDONLY), 0, prot=mmap.PROT_READ)"
+    assert entrypoint_under(environment, mapping) == str(Path(sys.executable).parent / "python")
+    assert entrypoint_under(environment, "pass") == str(other)  # nothing is known: as it was
+
+
+def test_a_command_is_shown_as_it_would_be_typed():
+    command = job_command("train", [SMALL, "seed=3"], "/work")
+    assert typed_command(command.entrypoint) == command.shell
+    assert typed_command("python -m rayjobs.train") == "python -m rayjobs.train"  # of an earlier release
 
 
 def test_cluster_local_becomes_the_cluster_that_the_job_finds_itself_in():
