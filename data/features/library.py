@@ -1,0 +1,67 @@
+"""All built-in features by name, and the features of a user's own by theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from data.errors import nearest_name
+from data.features.calendar_dates import DATE_FEATURES
+from data.features.clocks import CLOCK_FEATURES
+from data.features.definition import Feature
+from data.features.higher_time_frame import higher_time_frame_of
+from data.features.intermarket import INTERMARKET_FEATURES
+from data.features.microstructure import MICROSTRUCTURE_FEATURES
+from data.features.price_structure import STRUCTURE_FEATURES
+from data.features.prices import ASSET_FEATURES
+from data.features.regime import REGIME_FEATURES
+from data.features.technical import TECHNICAL_FEATURES
+from data.features.volatility_state import VOLATILITY_FEATURES
+from data.features.volume_price import VOLUME_PRICE_FEATURES
+from data.own_objects import import_named
+
+
+def find_feature(name: str, features: Mapping[str, Feature]) -> Feature:
+    """Return the feature of this name among `features`, or the user's at `package.module:NAME`.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names the nearest built-in one.
+    """
+    if name in features:
+        return features[name]
+    if ":" not in name:
+        raise ValueError(
+            f"Feature {name!r} is not known{nearest_name(name, list(features))}; "
+            f"choose from {', '.join(features)}, or give your own as package.module:NAME."
+        )
+    found = import_named(name, "Feature")
+    if not isinstance(found, Feature):
+        raise ValueError(f"{name!r} is a {type(found).__name__}; it must be a data.features.Feature.")
+    return found
+
+
+def _wrappable(name: str) -> Feature:
+    return find_feature(name, FEATURES)
+
+
+FEATURES: Mapping[str, Feature] = MappingProxyType(
+    {
+        feature.name: feature
+        for feature in (
+            *ASSET_FEATURES,
+            *TECHNICAL_FEATURES,
+            *MICROSTRUCTURE_FEATURES,
+            *VOLUME_PRICE_FEATURES,
+            *STRUCTURE_FEATURES,
+            *VOLATILITY_FEATURES,
+            *REGIME_FEATURES,
+            *INTERMARKET_FEATURES,
+            higher_time_frame_of(_wrappable),
+            *CLOCK_FEATURES,
+            *DATE_FEATURES,
+        )
+    }
+)
+"""Name -> feature, subject after subject."""
