@@ -24,7 +24,7 @@ def rising_gaps(high: FloatArray, low: FloatArray, window_bars: int) -> OpenGaps
     """Gaps that opened at bars t - window_bars + 1 to t: low[g] > high[g - 2]; filled once a low reaches
     high[g - 2].
     """
-    return OpenGaps(*_open_gaps(high, low, window_bars))
+    return OpenGaps(*_open_gaps(high.copy(), low.copy(), window_bars))  # see `by_knowledge`
 
 
 def falling_gaps(high: FloatArray, low: FloatArray, window_bars: int) -> OpenGaps:

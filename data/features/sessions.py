@@ -120,5 +120,6 @@ def _opening(session, high, low, session_bars, opening_bars):  # type: ignore[no
                     upper[a] = high[t, a] if upper[a] != upper[a] else max(upper[a], high[t, a])
                     lower[a] = low[t, a] if lower[a] != lower[a] else min(lower[a], low[t, a])
         if opening_bars <= count <= session_bars:
-            top[t], bottom[t] = upper, lower
+            for a in range(num_assets):
+                top[t, a], bottom[t, a] = upper[a], lower[a]
     return top, bottom

@@ -89,8 +89,7 @@ def _comoments(x: FloatArray, y: FloatArray, window_bars: int, step: float) -> C
 
 
 def _moments_of_known(values: FloatArray, window_bars: int) -> FloatArray:
-    count = np.ones(1)
-    return _moments(values, values[:0], count, window_bars, 0.0)
+    return _moments(values, values[:0], np.ones(1), window_bars, 0.0)
 
 
 def _moments_of_some(values: FloatArray, window_bars: int) -> FloatArray:
@@ -129,13 +128,15 @@ def _merged_by_blocks(x, y, known, stride, window_bars, step):  # type: ignore[n
     block = max(BLOCK, 4 * overlap)
     if size <= block + overlap:
         return _merged(x, y, known, stride, window_bars, step)
-    found = np.empty((6 if y.size else 3, size))
+    rows = 6 if y.size else 3
+    found = np.empty((rows, size))
     for start in range(0, size, block):
         first, stop = max(start - overlap, 0), min(start + block, size)
         own_y = y[first:stop] if y.size else y
         own_known = known[first:stop] if known.size > 1 else known
         part = _merged(x[first:stop], own_y, own_known, stride, window_bars, step)
-        found[:, start:stop] = part[:, start - first :]
+        for row in range(rows):
+            _copy(found[row, start:stop], part[row, start - first :])
     return found
 
 
@@ -204,48 +205,58 @@ def _merge(newer, older, out, counts, shift, step, dx, dy, share, weight):  # ty
 
 
 @numba.njit(cache=True)
+def _copy(out, values):  # type: ignore[no-untyped-def]
+    # Written out: an assignment of arrays brings a check of shapes that takes seconds to compile.
+    for i in range(len(out)):
+        out[i] = values[i]
+
+
+@numba.njit(cache=True)
 def _merged(x, y, known, stride, window_bars, step):  # type: ignore[no-untyped-def]
     """(3, N) count, mean and squares of x, or (6, N) with y; see `_moments`."""
     size, counted = x.size, known.size
     rows = 5 if y.size else 2
     level, spare = np.zeros((rows, size)), np.zeros((rows, size))
     total, joined = np.zeros((rows, size)), np.zeros((rows, size))
-    level[0] = x
-    if y.size:
-        level[1] = y
+    _copy(level[0], x)
+    _copy(level[1, : y.size], y)
     dx, dy, share, weight = np.empty(size), np.empty(size), np.empty(counted), np.empty(counted)
-    level_count, total_count = known.copy(), np.zeros(counted)
-    counts = np.zeros((3, counted))
+    # Of the windows taken so far, of a level, and of both together.
+    taken_counts, level_counts = np.zeros((3, counted)), np.zeros((3, counted))
+    _copy(level_counts[0], known)
     taken_bars, level_bars, left = 0, 1, window_bars
     while left:
         if left & 1:
             if taken_bars == 0:
-                total[:] = level
-                total_count[:] = level_count
+                for row in range(rows):
+                    _copy(total[row], level[row])
+                _copy(taken_counts[0], level_counts[0])
             else:
-                counts[0], counts[1] = total_count, level_count
+                _copy(taken_counts[1], level_counts[0])
                 shift = min(taken_bars * stride, size)
-                _merge(total, level, joined, counts, shift, step * taken_bars, dx, dy, share, weight)
+                _merge(total, level, joined, taken_counts, shift, step * taken_bars, dx, dy, share, weight)
                 total, joined = joined, total
-                total_count[:] = counts[2]
+                _copy(taken_counts[0], taken_counts[2])
             taken_bars += level_bars
         left >>= 1
         if left:
-            counts[0], counts[1] = level_count, level_count
+            _copy(level_counts[1], level_counts[0])
             shift = min(level_bars * stride, size)
-            _merge(level, level, spare, counts, shift, step * level_bars, dx, dy, share, weight)
+            _merge(level, level, spare, level_counts, shift, step * level_bars, dx, dy, share, weight)
             level, spare = spare, level
-            level_count[:] = counts[2]
+            _copy(level_counts[0], level_counts[2])
             level_bars *= 2
     found = np.empty((rows + 1, size))
+    found[0, :] = taken_counts[0, 0]
     if counted > 1:
-        found[0] = total_count
-    else:
-        found[0] = total_count[0]
-    found[1:] = total
-    found[:, : min((window_bars - 1) * stride, size)] = np.nan
+        _copy(found[0], taken_counts[0])
+    for row in range(rows):
+        _copy(found[row + 1], total[row])
+        found[row + 1, : min((window_bars - 1) * stride, size)] = np.nan
+    found[0, : min((window_bars - 1) * stride, size)] = np.nan
     if counted > 1:
         for i in range(size):
             if not (2.0 * found[0, i] >= window_bars and found[0, i] > 0.0):
-                found[:, i] = np.nan
+                for row in range(rows + 1):
+                    found[row, i] = np.nan
     return found

@@ -81,6 +81,8 @@ def by_knowledge(
         of a window are known; of_some is right for the others too.
     """
     values = np.ascontiguousarray(values, dtype=np.float64)
+    if not values.flags.writeable:  # for read-only arrays every kernel would be compiled once more
+        values = values.copy()
     if not np.isnan(values.sum()):
         return of_known(values, window_bars, *arguments)
     rows = np.flatnonzero(np.isnan(values).any(axis=1))
