@@ -45,9 +45,11 @@ def coarse_bars(panel: Panel, factor: int) -> tuple[Panel, NDArray[np.int64]]:
     bucket = since // width
     begins = np.ones(panel.num_bars, dtype=bool)
     begins[1:] = (bucket[1:] != bucket[:-1]) | (panel.session[1:] != panel.session[:-1])
-    first = np.flatnonzero(begins)
     at_end = (since + panel.bar_seconds) >= (bucket + 1) * width
     at_end |= panel.bar_utc + panel.bar_seconds * second >= closed
+    # What has been complete stays as it was, whatever session a later bar is said to be of.
+    begins[1:] |= at_end[:-1]
+    first = np.flatnonzero(begins)
     newest = np.cumsum(begins) - 1
     return _joined(panel, first, bucket[first] * width, opened[first], width), newest - ~at_end
 
