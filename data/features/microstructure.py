@@ -25,6 +25,7 @@ from data.features.series import (
     before,
     change,
     known,
+    lagged_moments,
     log_close,
     log_high,
     log_low,
@@ -45,8 +46,7 @@ _LN_4 = np.log(4.0)
 
 def roll_spread(panel: Panel, *, window_bars: int) -> FloatArray:
     """(T, A) Roll's effective spread, 2 sqrt(-cov of successive log returns), 0 where the covariance is positive."""
-    returns = change(panel, 1)
-    found = trailing_comoments(before(returns), returns, window_bars)
+    found = lagged_moments(panel, window_bars, 1)
     return 2.0 * np.sqrt(np.maximum(-found.xy / found.number, 0.0))
 
 

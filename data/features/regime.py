@@ -14,9 +14,18 @@ import numpy as np
 
 from data.array_types import FloatArray
 from data.features.definition import SHARE, SIGNED_SHARE, WINDOW, Feature, named_outputs
-from data.features.series import before, change, difference, log_close, quotient, step
+from data.features.series import (
+    before,
+    change,
+    difference,
+    lagged_moments,
+    log_close,
+    mean_square,
+    quotient,
+    step,
+)
 from data.features.window_extremes import share_below
-from data.features.window_moments import trailing_comoments, trailing_trend
+from data.features.window_moments import trailing_trend
 from data.features.window_sums import trailing_sum, window_mean
 from data.schema import Panel
 
@@ -27,7 +36,7 @@ def volatility_rank(panel: Panel, *, window_bars: int, rank_bars: int) -> FloatA
     Volatility is the root mean square of log returns over `window_bars`. Ranked on the bars before, so that no
     threshold is fitted on bars that a policy has yet to see.
     """
-    rank = share_below(window_mean(change(panel, 1) ** 2, window_bars), rank_bars)
+    rank = share_below(mean_square(panel, window_bars), rank_bars)
     tercile = (rank > 2.0 / 3.0).astype(np.float64) - (rank < 1.0 / 3.0)
     return np.stack([rank, np.where(np.isnan(rank), np.nan, tercile)], axis=2)
 
@@ -54,8 +63,7 @@ def efficiency_ratio(panel: Panel, *, window_bars: int) -> FloatArray:
 
 def autocorrelation(panel: Panel, *, window_bars: int, lag_bars: int) -> FloatArray:
     """(T, A) correlation of one-bar log returns with those `lag_bars` earlier, over the window; 0 if nothing moved."""
-    returns = change(panel, 1)
-    return trailing_comoments(before(returns, lag_bars), returns, window_bars).correlation
+    return lagged_moments(panel, window_bars, lag_bars).correlation
 
 
 def hidden_volatility_state(
@@ -72,7 +80,7 @@ def hidden_volatility_state(
             f"calm is {calm}, wild {wild} and stay {stay}; 0 < calm < wild and 0.5 <= stay < 1 are needed."
         )
     returns = change(panel, 1)
-    scale = before(window_mean(returns**2, scale_bars))
+    scale = before(mean_square(panel, scale_bars))
     squares = quotient(returns**2, scale, still=0.0)
     weight = 0.5 * (calm**-2 - wild**-2)
     evidence = np.log(calm / wild) + np.minimum(weight * squares, 50.0)

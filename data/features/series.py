@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from data.array_types import BoolArray, FloatArray
+from data.features.window_moments import CoMoments, trailing_comoments
+from data.features.window_sums import window_mean
 from data.schema import Panel
 
 Result = TypeVar("Result")
@@ -160,3 +162,21 @@ def typical_price(panel: Panel) -> FloatArray:
 def money(panel: Panel) -> FloatArray:
     """(T, A) typical price times volume, currency; NaN at a missing bar."""
     return typical_price(panel) * panel.volume
+
+
+@shared
+def mean_square(panel: Panel, window_bars: int) -> FloatArray:
+    """(T, A) mean of squared one-bar log returns over the window, nights included."""
+    return window_mean(_squares(panel), window_bars)
+
+
+@shared
+def _squares(panel: Panel) -> FloatArray:
+    return change(panel, 1) ** 2
+
+
+@shared
+def lagged_moments(panel: Panel, window_bars: int, lag_bars: int) -> CoMoments:
+    """Moments of one-bar log returns (y) and of those `lag_bars` earlier (x) over the window."""
+    returns = change(panel, 1)
+    return trailing_comoments(before(returns, lag_bars), returns, window_bars)

@@ -23,6 +23,7 @@ from data.features.series import (
     log_low,
     log_open,
     log_range,
+    mean_square,
     quotient,
     shared,
 )
@@ -76,7 +77,7 @@ def variance_ratio(panel: Panel, *, window_bars: int, horizon_bars: int) -> Floa
 
     Of overlapping returns around zero, nights included; between 1e-4 and the horizon; 0 where nothing moved.
     """
-    one = window_mean(change(panel, 1) ** 2, window_bars)
+    one = mean_square(panel, window_bars)
     long = window_mean(change(panel, horizon_bars) ** 2, window_bars)
     return np.log(np.clip(quotient(long, horizon_bars * one, still=1.0), 1e-4, 1e4))
 
@@ -86,8 +87,7 @@ def har(panel: Panel, *, short_bars: int, middle_bars: int, long_bars: int) -> F
 
     The ratios are between 1/100 and 100; 0 where nothing moved; the first one at least log(1e-8).
     """
-    squares = change(panel, 1) ** 2
-    short, middle, long = (np.sqrt(window_mean(squares, n)) for n in (short_bars, middle_bars, long_bars))
+    short, middle, long = (np.sqrt(mean_square(panel, n)) for n in (short_bars, middle_bars, long_bars))
     ratios = [np.log(np.clip(quotient(part, long, still=1.0), 0.01, 100.0)) for part in (short, middle)]
     return np.stack([np.log(np.maximum(long, 1e-8)), *ratios], axis=2)
 

@@ -17,7 +17,7 @@ import numpy as np
 from data.array_types import FloatArray
 from data.features.window_sums import by_knowledge
 
-BLOCK = 2048
+BLOCK = 4096
 """Numbers that are merged at once."""
 
 
@@ -149,20 +149,16 @@ def _merge_counts(first, second, out, share, weight):  # type: ignore[no-untyped
 
 
 @numba.njit(cache=True)
-def _subtract(out, first, second, step):  # type: ignore[no-untyped-def]
-    for i in range(len(out)):
-        out[i] = (first[i] - step) - second[i]
-
-
-@numba.njit(cache=True)
-def _add_product(out, first, delta, share):  # type: ignore[no-untyped-def]
+def _merge_means(delta, out, newer, older, share, step):  # type: ignore[no-untyped-def]
     if len(share) == 1:
         one = share[0]
         for i in range(len(out)):
-            out[i] = first[i] + delta[i] * one
+            delta[i] = (older[i] - step) - newer[i]
+            out[i] = newer[i] + delta[i] * one
     else:
         for i in range(len(out)):
-            out[i] = first[i] + delta[i] * share[i]
+            delta[i] = (older[i] - step) - newer[i]
+            out[i] = newer[i] + delta[i] * share[i]
 
 
 @numba.njit(cache=True)
@@ -191,14 +187,11 @@ def _merge(newer, older, out, counts, shift, step, dx, dy, share, weight):  # ty
         _merge_counts(counts[0, shift:], counts[1, :keep], counts[2, shift:], share[:keep], weight[:keep])
         share, weight = share[:keep], weight[:keep]
     dx, dy = dx[:keep], dy[:keep]
-    _subtract(dx, older[0, :keep], newer[0, shift:], step)
+    _merge_means(dx, out[0, shift:], newer[0, shift:], older[0, :keep], share, step)
     if len(out) == 2:
-        _add_product(out[0, shift:], newer[0, shift:], dx, share)
         _add_products(out[1, shift:], newer[1, shift:], older[1, :keep], dx, dx, weight)
         return
-    _subtract(dy, older[1, :keep], newer[1, shift:], 0.0)
-    _add_product(out[0, shift:], newer[0, shift:], dx, share)
-    _add_product(out[1, shift:], newer[1, shift:], dy, share)
+    _merge_means(dy, out[1, shift:], newer[1, shift:], older[1, :keep], share, 0.0)
     _add_products(out[2, shift:], newer[2, shift:], older[2, :keep], dx, dx, weight)
     _add_products(out[3, shift:], newer[3, shift:], older[3, :keep], dy, dy, weight)
     _add_products(out[4, shift:], newer[4, shift:], older[4, :keep], dx, dy, weight)
