@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data.array_types import FloatArray
 from data.calendars import sessions_between
-from data.features.definition import SHARE, SIGNED_SHARE, Feature, named_outputs
+from data.features.definition import SHARE, SIGNED_SHARE, Feature, named_outputs, positive
 from data.schema import Panel, utc_instant
 
 _HOUR = np.timedelta64(3600, "s")
@@ -74,10 +74,6 @@ def time_to_event(panel: Panel, *, dates: Sequence[str], hours: float) -> FloatA
     The dates must have been published before the first bar that they could be near to; the list is part of the
     feature's hash. An event at the bar's close is past.
     """
-    if not hours > 0.0 or isinstance(dates, str) or not dates:
-        raise ValueError(
-            f"hours is {hours} and dates {dates!r}; hours above 0 and a list of dates are needed."
-        )
     events = _instants(tuple(str(date) for date in dates))
     close = panel.bar_utc + np.timedelta64(panel.bar_seconds, "s")
     following = np.searchsorted(events, close, side="right")
@@ -92,6 +88,14 @@ def time_to_event(panel: Panel, *, dates: Sequence[str], hours: float) -> FloatA
 @lru_cache(maxsize=64)
 def _instants(dates: tuple[str, ...]) -> NDArray[np.datetime64]:
     return np.sort(np.array([utc_instant(date) for date in dates], dtype="datetime64[ns]"))
+
+
+def _dates_and_hours(params: Mapping[str, Any]) -> None:
+    positive("hours")(params)
+    dates = params["dates"]
+    if isinstance(dates, str) or not isinstance(dates, Sequence) or not dates:
+        raise ValueError(f"dates is {dates!r}; give a list of dates, UTC.")
+    _instants(tuple(str(date) for date in dates))
 
 
 def _event_stem(name: str, params: Mapping[str, Any]) -> str:
@@ -117,6 +121,7 @@ DATE_FEATURES = (
         function=time_to_event,
         outputs=named_outputs("next", "last"),
         stem=_event_stem,
+        check=_dates_and_hours,
         subject="events",
         unit="nearness",
         bounds=SHARE,

@@ -6,7 +6,6 @@ Axes: T time, A asset, F asset feature, C clock feature.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import DataError, nearest_name
+from data.errors import DataError
 from data.features.definition import Feature
-from data.features.library import FEATURES, find_feature
+from data.features.library import FEATURES, check_params, find_feature
 from data.features.panel_parts import rows_of, write_columns
 from data.schema import Panel, frozen
 
@@ -84,25 +83,6 @@ def resolve_feature(name: str) -> Feature:
         If there is none; the message names the nearest built-in one.
     """
     return find_feature(name, FEATURES)
-
-
-def check_params(feature: Feature, params: Mapping[str, Any]) -> None:
-    """Raise ValueError if a parameter is unknown or missing, or a number of bars is not whole and above 0."""
-    wanted = [p for p in inspect.signature(feature.function).parameters if p != "panel"]
-    for key in params:
-        if key not in wanted:
-            raise ValueError(
-                f"Feature {feature.name!r} has no parameter {key!r}{nearest_name(key, wanted)}; "
-                f"it has {', '.join(wanted) or 'none'}."
-            )
-    for key in wanted:
-        if key not in params:
-            raise ValueError(f"Feature {feature.name!r} needs the parameter {key!r}; add it under params.")
-        value = params[key]
-        if key.endswith("_bars") and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise ValueError(
-                f"Feature {feature.name!r}: {key} is {value!r}; it must be a whole number of bars, 1 or more."
-            )
 
 
 def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:

@@ -43,6 +43,22 @@ def named_outputs(*suffixes: str) -> Callable[[Panel, Mapping[str, Any]], tuple[
     return of
 
 
+def no_check(params: Mapping[str, Any]) -> None:
+    """Accept all parameters."""
+
+
+def positive(*names: str) -> Callable[[Mapping[str, Any]], None]:
+    """Refuse parameters of these names that are no numbers above 0, as a ValueError."""
+
+    def check(params: Mapping[str, Any]) -> None:
+        for name in names:
+            value = params[name]
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 < value < np.inf:
+                raise ValueError(f"{name} is {value!r}; it must be a number above 0.")
+
+    return check
+
+
 def default_stem(name: str, params: Mapping[str, Any]) -> str:
     """Name and parameters, in the order of their keys: what the names of outputs begin with."""
     return "_".join([name, *(str(params[key]) for key in sorted(params))])
@@ -67,6 +83,7 @@ class Feature:
         part.
     across_assets : the value of an asset reads other assets too.
     stem : (name, params) -> what the names of outputs begin with.
+    check : params -> nothing, or a ValueError that says what is wrong with them; numbers of bars are checked before.
     subject, unit, bounds, unknown, source : what a reader must know: the room it stands in, the unit of its values and
         the range that they cannot leave, when a value is NaN, and where the formula comes from. All built-in ones
         say so.
@@ -81,6 +98,7 @@ class Feature:
     by_blocks: bool = False
     across_assets: bool = False
     stem: Callable[[str, Mapping[str, Any]], str] = default_stem
+    check: Callable[[Mapping[str, Any]], None] = no_check
     subject: str = "your own"
     unit: str = ""
     bounds: tuple[float, float] = ANY

@@ -79,8 +79,12 @@ def _joined(
     )
 
 
-def higher_time_frame_of(resolve: Resolve) -> Feature:
-    """The feature `higher_time_frame`, which finds the feature that it wraps by `resolve`."""
+def higher_time_frame_of(
+    resolve: Resolve, check_wrapped: Callable[[Feature, Mapping[str, Any]], None]
+) -> Feature:
+    """The feature `higher_time_frame`, which finds the feature that it wraps by `resolve`, and checks its
+    parameters.
+    """
 
     def wrapped(params: Mapping[str, Any]) -> tuple[Feature, Mapping[str, Any]]:
         inner = resolve(str(params["feature"]))
@@ -115,8 +119,19 @@ def higher_time_frame_of(resolve: Resolve) -> Feature:
         inner, own = wrapped(params)
         return f"{inner.stem(inner.name, own)}_of_{params['factor']}_bars"
 
+    def check(params: Mapping[str, Any]) -> None:
+        factor = params["factor"]
+        if not isinstance(factor, int) or isinstance(factor, bool) or factor < 2:
+            raise ValueError(f"factor is {factor!r}; it must be a whole number of bars, 2 or more.")
+        if not isinstance(params["params"], Mapping):
+            raise ValueError(
+                f"params is {params['params']!r}; give the wrapped feature's parameters as a group."
+            )
+        check_wrapped(*wrapped(params))
+
     return Feature(
         name="higher_time_frame",
+        check=check,
         kind="asset",
         function=higher_time_frame,
         lookback_bars=lookback,

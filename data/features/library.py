@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from data.errors import nearest_name
 from data.features.calendar_dates import DATE_FEATURES
@@ -42,6 +44,29 @@ def find_feature(name: str, features: Mapping[str, Feature]) -> Feature:
     return found
 
 
+def check_params(feature: Feature, params: Mapping[str, Any]) -> None:
+    """Raise ValueError if a parameter is unknown, missing or wrong, or a number of bars is not whole and above 0."""
+    wanted = [p for p in inspect.signature(feature.function).parameters if p != "panel"]
+    for key in params:
+        if key not in wanted:
+            raise ValueError(
+                f"Feature {feature.name!r} has no parameter {key!r}{nearest_name(key, wanted)}; "
+                f"it has {', '.join(wanted) or 'none'}."
+            )
+    for key in wanted:
+        if key not in params:
+            raise ValueError(f"Feature {feature.name!r} needs the parameter {key!r}; add it under params.")
+        value = params[key]
+        if key.endswith("_bars") and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise ValueError(
+                f"Feature {feature.name!r}: {key} is {value!r}; it must be a whole number of bars, 1 or more."
+            )
+    try:
+        feature.check(params)
+    except ValueError as error:
+        raise ValueError(f"Feature {feature.name!r}: {error}") from error
+
+
 def _wrappable(name: str) -> Feature:
     return find_feature(name, FEATURES)
 
@@ -58,7 +83,7 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
             *VOLATILITY_FEATURES,
             *REGIME_FEATURES,
             *INTERMARKET_FEATURES,
-            higher_time_frame_of(_wrappable),
+            higher_time_frame_of(_wrappable, check_params),
             *CLOCK_FEATURES,
             *DATE_FEATURES,
         )

@@ -22,6 +22,7 @@ from data.features.definition import (
     WINDOW,
     Feature,
     named_outputs,
+    positive,
 )
 from data.features.price_gaps import falling_gaps, rising_gaps
 from data.features.series import before, body, full_range, known, quotient, shared
@@ -170,6 +171,13 @@ def _session(sessions: int, params: Mapping[str, Any]) -> int:
     return sessions * int(params["session_bars"])
 
 
+def _shorter_opening(params: Mapping[str, Any]) -> None:
+    if params["opening_bars"] > params["session_bars"]:
+        raise ValueError(
+            f"opening_bars is {params['opening_bars']}; it must be at most session_bars, {params['session_bars']}."
+        )
+
+
 _structure = partial(Feature, kind="asset", subject="price_structure", by_blocks=True)
 _LONG_SESSION = f"{MISSING}, and in or after a session longer than session_bars"
 _NO_SWING = f"{MISSING}, and where no swing was confirmed in the window"
@@ -198,6 +206,7 @@ STRUCTURE_FEATURES = (
         function=opening_range,
         lookback_bars=partial(_session, 1),
         outputs=named_outputs("high", "low"),
+        check=_shorter_opening,
         unit="log ratio",
         unknown=f"{_LONG_SESSION}, and until the opening bars have closed",
         source="Crabel 1990",
@@ -207,6 +216,7 @@ STRUCTURE_FEATURES = (
         function=displacement,
         lookback_bars=lambda p: 2 * p["window_bars"] - 1,
         outputs=named_outputs("", "density"),
+        check=positive("multiple"),
         unit="flag; share of bars",
         bounds=SIGNED_SHARE,
         unknown=BAR_AND_WINDOW,
@@ -254,6 +264,7 @@ STRUCTURE_FEATURES = (
         function=order_block,
         lookback_bars=lambda p: 2 * p["window_bars"] - 1,
         outputs=named_outputs("up", "down"),
+        check=positive("multiple"),
         unit="log ratio",
         bounds=(-np.inf, np.inf),
         unknown=f"{MISSING}, and where the window has no order block",

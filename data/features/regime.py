@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from data.array_types import FloatArray
-from data.features.definition import SHARE, SIGNED_SHARE, WINDOW, Feature, named_outputs
+from data.features.definition import SHARE, SIGNED_SHARE, WINDOW, Feature, named_outputs, positive
 from data.features.series import (
     before,
     change,
@@ -75,10 +75,6 @@ def hidden_volatility_state(
     stays with probability `stay`. Bars t - window_bars + 1 to t are filtered from one half each; nothing is smoothed.
     What came before the window counts for at most (2 stay - 1)^window of the prior.
     """
-    if not 0.0 < calm < wild or not 0.5 <= stay < 1.0:
-        raise ValueError(
-            f"calm is {calm}, wild {wild} and stay {stay}; 0 < calm < wild and 0.5 <= stay < 1 are needed."
-        )
     returns = change(panel, 1)
     scale = before(mean_square(panel, scale_bars))
     squares = quotient(returns**2, scale, still=0.0)
@@ -112,6 +108,15 @@ def _filtered(likelihood, stride, window_bars, stay):  # type: ignore[no-untyped
 
 def _window(more: int, params: Mapping[str, Any]) -> int:
     return int(params["window_bars"]) + more
+
+
+def _two_states(params: Mapping[str, Any]) -> None:
+    positive("calm", "wild", "stay")(params)
+    calm, wild, stay = (params[name] for name in ("calm", "wild", "stay"))
+    if not calm < wild or not 0.5 <= stay < 1.0:
+        raise ValueError(
+            f"calm is {calm}, wild {wild} and stay {stay}; calm below wild and 0.5 <= stay < 1 are needed."
+        )
 
 
 _regime = partial(Feature, kind="asset", subject="regime", by_blocks=True)
@@ -158,6 +163,7 @@ REGIME_FEATURES = (
         name="hidden_volatility_state",
         function=hidden_volatility_state,
         lookback_bars=lambda p: p["window_bars"] + p["scale_bars"],
+        check=_two_states,
         unit="probability",
         bounds=SHARE,
         unknown=WINDOW,

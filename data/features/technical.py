@@ -25,6 +25,7 @@ from data.features.definition import (
     WINDOW,
     Feature,
     named_outputs,
+    positive,
 )
 from data.features.series import (
     bar_range,
@@ -318,6 +319,7 @@ TECHNICAL_FEATURES = (
         function=bollinger,
         lookback_bars=partial(WINDOW_BARS, -1),
         outputs=named_outputs("percent_b", "width"),
+        check=positive("width"),
         unit="band widths; fraction of the mean",
         unknown=BAR_AND_WINDOW,
         source="Bollinger 1992",
@@ -326,6 +328,7 @@ TECHNICAL_FEATURES = (
         name="keltner",
         function=keltner,
         lookback_bars=lambda p: max(ema_bars(p["span_bars"]) - 1, p["atr_bars"]),
+        check=positive("width"),
         unit="half channel widths, at most 100",
         bounds=(-100.0, 100.0),
         unknown=BAR_AND_WINDOW,

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 from data.array_types import FloatArray
-from data.features.definition import ANY, BAR_AND_WINDOW, SIGNED_SHARE, WINDOW, Feature, named_outputs
+from data.features.definition import (
+    ANY,
+    BAR_AND_WINDOW,
+    SIGNED_SHARE,
+    WINDOW,
+    Feature,
+    named_outputs,
+    positive,
+)
 from data.features.series import (
     bar_range,
     before,
@@ -122,6 +130,7 @@ VOLUME_PRICE_FEATURES = (
         name="climax",
         function=climax,
         lookback_bars=partial(_window, 1),
+        check=positive("multiple"),
         unit="flag",
         bounds=SIGNED_SHARE,
         unknown=BAR_AND_WINDOW,

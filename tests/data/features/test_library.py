@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from library_specs import PARAMS, SPECS, SYMBOLS, rough_panel, splice
 
 from data.errors import DataError
-from data.features import compute_features
+from data.features import FeatureSpec, compute_features
 from data.features.compute import SingleFeature
 from data.features.library import FEATURES
 
@@ -150,3 +150,43 @@ def test_a_reference_that_is_not_there_is_named_with_the_nearest():
     spec = next(s for s in SPECS if s.name == "rolling_beta")
     with pytest.raises(DataError, match="reference 'SPY' is no symbol and no column"):
         compute_features(rough_panel(1, symbols=("SPX", "QQQ")), [spec])
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "sentence"),
+    [
+        (
+            "bollinger",
+            {"window_bars": 5, "width": 0.0},
+            "'bollinger': width is 0.0; it must be a number above 0",
+        ),
+        ("climax", {"window_bars": 5, "multiple": "big"}, "'climax': multiple is 'big'"),
+        (
+            "opening_range",
+            {"session_bars": 5, "opening_bars": 6},
+            "opening_bars is 6; it must be at most session_bars",
+        ),
+        (
+            "higher_time_frame",
+            {"feature": "rsi", "factor": 1, "params": {}},
+            "factor is 1; it must be a whole number",
+        ),
+        (
+            "higher_time_frame",
+            {"feature": "rsi", "factor": 2, "params": {}},
+            "'rsi' needs the parameter 'window_bars'",
+        ),
+        ("higher_time_frame", {"feature": "holiday", "factor": 2, "params": {}}, "cannot wrap 'holiday'"),
+        ("higher_time_frame", {"feature": "rsj", "factor": 2, "params": {}}, "did you mean 'rsi'"),
+        ("time_to_event", {"dates": [], "hours": 1.0}, "give a list of dates"),
+        ("time_to_event", {"dates": ["soon"], "hours": 1.0}, "'soon' is not a date or time"),
+        (
+            "hidden_volatility_state",
+            {"window_bars": 5, "scale_bars": 5, "calm": 2.0, "wild": 1.0, "stay": 0.9},
+            "calm below wild",
+        ),
+    ],
+)
+def test_parameters_that_cannot_be_meant_are_refused_when_they_are_asked_for(name, params, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        FeatureSpec(name=name, params=params)
