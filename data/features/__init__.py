@@ -3,5 +3,15 @@
 from data.features.compute import FeatureSet, FeatureSpec, compute_features, resolve_feature
 from data.features.definition import Feature
 from data.features.standardiser import Standardiser
+from data.features.stream import ClosedBar, FeatureStream
 
-__all__ = ["Feature", "FeatureSet", "FeatureSpec", "Standardiser", "compute_features", "resolve_feature"]
+__all__ = [
+    "ClosedBar",
+    "Feature",
+    "FeatureSet",
+    "FeatureSpec",
+    "FeatureStream",
+    "Standardiser",
+    "compute_features",
+    "resolve_feature",
+]

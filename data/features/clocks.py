@@ -8,6 +8,7 @@ Axes: T time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data.calendars import DAY_SECONDS, session_bounds, time_zone
-from data.features.definition import Feature
+from data.features.definition import SHARE, SIGNED_SHARE, Feature
 from data.schema import Panel
 
 FloatArray = NDArray[np.float64]
@@ -68,9 +69,23 @@ def _edges(panel: Panel, params: Mapping[str, Any]) -> tuple[str, ...]:
     return ("first", "last")
 
 
+_clock = partial(Feature, kind="clock", subject="clock", unknown="never", source="the published calendar")
+
 CLOCK_FEATURES = (
-    Feature(name="time_of_day", kind="clock", function=time_of_day, outputs=_sine_cosine),
-    Feature(name="day_of_week", kind="clock", function=day_of_week, outputs=_sine_cosine),
-    Feature(name="session_flags", kind="clock", function=session_flags, outputs=_edges),
-    Feature(name="bars_to_close", kind="clock", function=bars_to_close),
+    _clock(
+        name="time_of_day",
+        function=time_of_day,
+        outputs=_sine_cosine,
+        unit="sine, cosine",
+        bounds=SIGNED_SHARE,
+    ),
+    _clock(
+        name="day_of_week",
+        function=day_of_week,
+        outputs=_sine_cosine,
+        unit="sine, cosine",
+        bounds=SIGNED_SHARE,
+    ),
+    _clock(name="session_flags", function=session_flags, outputs=_edges, unit="flag", bounds=SHARE),
+    _clock(name="bars_to_close", function=bars_to_close, unit="share of the session", bounds=SHARE),
 )

@@ -6,26 +6,21 @@ Axes: T time, A asset, F asset feature, C clock feature.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import DataError, nearest_name
-from data.features.clocks import CLOCK_FEATURES
+from data.errors import DataError
 from data.features.definition import Feature
-from data.features.prices import ASSET_FEATURES
-from data.own_objects import import_named
+from data.features.library import FEATURES, check_params, find_feature
+from data.features.panel_parts import rows_of, write_columns
 from data.schema import Panel, frozen
 
 Float32Array = NDArray[np.float32]
-
-FEATURES: Mapping[str, Feature] = MappingProxyType({f.name: f for f in (*ASSET_FEATURES, *CLOCK_FEATURES)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,36 +82,7 @@ def resolve_feature(name: str) -> Feature:
     ValueError
         If there is none; the message names the nearest built-in one.
     """
-    if name in FEATURES:
-        return FEATURES[name]
-    if ":" not in name:
-        raise ValueError(
-            f"Feature {name!r} is not known{nearest_name(name, list(FEATURES))}; "
-            f"choose from {', '.join(FEATURES)}, or give your own as package.module:NAME."
-        )
-    found = import_named(name, "Feature")
-    if not isinstance(found, Feature):
-        raise ValueError(f"{name!r} is a {type(found).__name__}; it must be a data.features.Feature.")
-    return found
-
-
-def check_params(feature: Feature, params: Mapping[str, Any]) -> None:
-    """Raise ValueError if a parameter is unknown or missing, or a number of bars is not whole and above 0."""
-    wanted = [p for p in inspect.signature(feature.function).parameters if p != "panel"]
-    for key in params:
-        if key not in wanted:
-            raise ValueError(
-                f"Feature {feature.name!r} has no parameter {key!r}{nearest_name(key, wanted)}; "
-                f"it has {', '.join(wanted) or 'none'}."
-            )
-    for key in wanted:
-        if key not in params:
-            raise ValueError(f"Feature {feature.name!r} needs the parameter {key!r}; add it under params.")
-        value = params[key]
-        if key.endswith("_bars") and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise ValueError(
-                f"Feature {feature.name!r}: {key} is {value!r}; it must be a whole number of bars, 1 or more."
-            )
+    return find_feature(name, FEATURES)
 
 
 def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
@@ -150,14 +116,19 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
         "asset": np.empty((panel.num_bars, panel.num_assets, len(names["asset"])), np.float32),
         "clock": np.empty((panel.num_bars, len(names["clock"])), np.float32),
     }
-    filled_to = {"asset": 0, "clock": 0}
-    for feature, spec, bars in zip(features, specs, lookbacks, strict=True):
-        values = _evaluate(feature, spec, panel)
-        start, stop = filled_to[feature.kind], filled_to[feature.kind] + values.shape[-1]
-        filled[feature.kind][..., start:stop] = values
-        if feature.kind == "asset":
-            filled["asset"][:bars, :, start:stop] = np.nan
-        filled_to[feature.kind] = stop
+    reached = {"asset": 0, "clock": 0}
+    columns = []
+    for feature, spec in zip(features, specs, strict=True):
+        start = reached[feature.kind]
+        reached[feature.kind] += len(_output_names(feature, spec, panel))
+        columns.append(_Columns(feature, spec, slice(start, reached[feature.kind])))
+    _fill_by_blocks(panel, [c for c in columns if c.feature.by_blocks], filled["asset"])
+    for column in columns:
+        if not column.feature.by_blocks:
+            values = _evaluate(column.feature, column.spec, panel)
+            filled[column.feature.kind][..., column.place] = values
+        if column.feature.kind == "asset":
+            filled["asset"][: column.lookback_bars, :, column.place] = np.nan
     for array in filled.values():
         array.flags.writeable = False
     return FeatureSet(
@@ -171,10 +142,52 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
 
 
 def _output_names(feature: Feature, spec: FeatureSpec, panel: Panel) -> list[str]:
-    stem = "_".join([feature.name, *(str(spec.params[key]) for key in sorted(spec.params))])
     if feature.name == "column":
         return list(feature.outputs(panel, spec.params))
+    stem = feature.stem(feature.name, spec.params)
     return [f"{stem}_{suffix}" if suffix else stem for suffix in feature.outputs(panel, spec.params)]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """A feature that is asked for, and the columns that its outputs take on the feature axis."""
+
+    feature: Feature
+    spec: FeatureSpec
+    place: slice
+
+    @property
+    def lookback_bars(self) -> int:
+        return int(self.feature.lookback_bars(self.spec.params))
+
+
+BLOCK_CELLS = 32_768
+"""Bars times assets of a block: its arrays of 256 kB stay in the processor's cache."""
+LOOKBACK_STEPS = (64, 512, 2048)
+"""Features with lookbacks up to the same step share their blocks, and the series that they are made of."""
+
+
+def _fill_by_blocks(panel: Panel, columns: Sequence[_Columns], filled: Float32Array) -> None:
+    """Write the features of `columns` into filled (T, A, F), block after block with the lookback before it."""
+    groups: dict[int, list[_Columns]] = {}
+    for column in columns:
+        groups.setdefault(int(np.searchsorted(LOOKBACK_STEPS, column.lookback_bars)), []).append(column)
+    for group in groups.values():
+        lookback = max(column.lookback_bars for column in group)
+        rows = max(BLOCK_CELLS // panel.num_assets, 2 * lookback, 1)
+        places = np.concatenate([np.arange(c.place.start, c.place.stop) for c in group])
+        for start in range(0, panel.num_bars, rows):
+            stop = min(start + rows, panel.num_bars)
+            part = rows_of(panel, max(start - lookback, 0), stop)
+            block = np.empty((len(places), stop - start, panel.num_assets), np.float32)
+            reached = 0
+            for column in group:
+                values = _evaluate(column.feature, column.spec, part)[start - stop :]
+                count = values.shape[2]
+                for k in range(count):
+                    block[reached + k] = values[..., k]
+                reached += count
+            write_columns(block.reshape(len(places), -1), places, filled, start * panel.num_assets)
 
 
 def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel) -> NDArray[np.float64]:
@@ -230,7 +243,9 @@ class SingleFeature:
 
     def values(self, panel: Panel) -> Float32Array:
         """Return (T, A, K), or (T, K) of a clock feature, as `compute_features` does, but infinite values pass."""
-        values = _values(resolve_feature(self.spec.name), self.spec, panel).astype(np.float32)
+        feature = resolve_feature(self.spec.name)
+        part = rows_of(panel, 0, panel.num_bars) if feature.by_blocks else panel
+        values = _values(feature, self.spec, part).astype(np.float32)
         if self.kind == "asset":
             values[: self.lookback_bars] = np.nan
         return values

@@ -1,6 +1,6 @@
-"""What a feature is: a pure function of a panel, with its kind, outputs and lookback declared.
+"""What a feature is: a pure function of a panel, with its kind, outputs, lookback and what a reader must know of it.
 
-The built-in ones and the tables of their names stand in `prices` and `clocks`.
+The built-in ones stand in rooms by subject (`technical`, `microstructure`, ...); `library` lists them all.
 """
 
 from __future__ import annotations
@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 from data.schema import Panel
 
 FloatArray = NDArray[np.float64]
+ANY = (-np.inf, np.inf)
+"""Bounds of what has none."""
+POSITIVE, SHARE, SIGNED_SHARE = (0.0, np.inf), (0.0, 1.0), (-1.0, 1.0)
+MISSING = "at a missing bar"
+WINDOW = "with fewer than half of the window known"
+BAR_AND_WINDOW = f"{MISSING}, and {WINDOW}"
+"""When a value is not known, in the words of most features."""
 
 
 def no_lookback(params: Mapping[str, Any]) -> int:
@@ -25,6 +32,36 @@ def no_lookback(params: Mapping[str, Any]) -> int:
 def single_output(panel: Panel, params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the empty suffix: the feature has one output, named after itself and its parameters."""
     return ("",)
+
+
+def named_outputs(*suffixes: str) -> Callable[[Panel, Mapping[str, Any]], tuple[str, ...]]:
+    """Outputs that are the same on every panel; "" is the feature's own name."""
+
+    def of(panel: Panel, params: Mapping[str, Any]) -> tuple[str, ...]:
+        return suffixes
+
+    return of
+
+
+def no_check(params: Mapping[str, Any]) -> None:
+    """Accept all parameters."""
+
+
+def positive(*names: str) -> Callable[[Mapping[str, Any]], None]:
+    """Refuse parameters of these names that are no numbers above 0, as a ValueError."""
+
+    def check(params: Mapping[str, Any]) -> None:
+        for name in names:
+            value = params[name]
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 < value < np.inf:
+                raise ValueError(f"{name} is {value!r}; it must be a number above 0.")
+
+    return check
+
+
+def default_stem(name: str, params: Mapping[str, Any]) -> str:
+    """Name and parameters, in the order of their keys: what the names of outputs begin with."""
+    return "_".join([name, *(str(params[key]) for key in sorted(params))])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +78,15 @@ class Feature:
     lookback_bars : params -> number of bars before t that row t reads.
     outputs : (panel, params) -> K suffixes, appended to the name of each output.
     version : raise it when the meaning changes, so that a model trained on the old one refuses the new.
+    by_blocks : a large panel is handed over in parts of some thousand bars, each with its lookback before it, which
+        keeps arrays in the cache and memory small. Only for a function whose row t is the same to the bit on every
+        part.
+    across_assets : the value of an asset reads other assets too.
+    stem : (name, params) -> what the names of outputs begin with.
+    check : params -> nothing, or a ValueError that says what is wrong with them; numbers of bars are checked before.
+    subject, unit, bounds, unknown, source : what a reader must know: the room it stands in, the unit of its values and
+        the range that they cannot leave, when a value is NaN, and where the formula comes from. All built-in ones
+        say so.
     """
 
     name: str
@@ -49,7 +95,22 @@ class Feature:
     lookback_bars: Callable[[Mapping[str, Any]], int] = no_lookback
     outputs: Callable[[Panel, Mapping[str, Any]], tuple[str, ...]] = single_output
     version: int = 1
+    by_blocks: bool = False
+    across_assets: bool = False
+    stem: Callable[[str, Mapping[str, Any]], str] = default_stem
+    check: Callable[[Mapping[str, Any]], None] = no_check
+    subject: str = "your own"
+    unit: str = ""
+    bounds: tuple[float, float] = ANY
+    unknown: str = ""
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in ("asset", "clock"):
             raise ValueError(f"Feature {self.name!r} has kind {self.kind!r}; it must be 'asset' or 'clock'.")
+
+    @property
+    def summary(self) -> str:
+        """What it is: the first paragraph of its function's documentation, on one line."""
+        text = (self.function.__doc__ or "").strip().split("\n\n")[0]
+        return " ".join(text.split())

@@ -38,7 +38,7 @@ def feature_outputs(panel: Panel, specs: Sequence[FeatureSpec]) -> tuple[Feature
         names = tuple(_output_names(feature, spec, panel))
         start = reached[feature.kind]
         reached[feature.kind] += len(names)
-        stem = "_".join([feature.name, *(str(spec.params[key]) for key in sorted(spec.params))])
+        stem = feature.stem(feature.name, spec.params)
         found.append(
             FeatureOutputs(
                 name=stem,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,14 @@ from numpy.typing import NDArray
 
 from data.calendars import DAY_SECONDS
 from data.errors import DataError, nearest_name
-from data.features.definition import Feature
+from data.features.definition import (
+    BAR_AND_WINDOW,
+    MISSING,
+    POSITIVE,
+    SIGNED_SHARE,
+    WINDOW,
+    Feature,
+)
 from data.features.windows import trailing_mean
 from data.schema import Panel
 
@@ -137,11 +145,62 @@ def _window(params: Mapping[str, Any]) -> int:
     return int(params["window_bars"])
 
 
+_price = partial(Feature, kind="asset", subject="technical", by_blocks=True)
+
 ASSET_FEATURES = (
-    Feature(name="log_return", kind="asset", function=log_return, lookback_bars=_horizon),
-    Feature(name="realised_volatility", kind="asset", function=realised_volatility, lookback_bars=_window),
-    Feature(name="atr", kind="asset", function=atr, lookback_bars=_window),
-    Feature(name="rsi", kind="asset", function=rsi, lookback_bars=_window),
-    Feature(name="relative_volume", kind="asset", function=relative_volume, lookback_bars=_window),
-    Feature(name="column", kind="asset", function=column, outputs=matching_columns),
+    _price(
+        name="log_return",
+        function=log_return,
+        lookback_bars=_horizon,
+        unit="log return",
+        unknown="where one of the two bars is missing",
+        source="definition",
+    ),
+    _price(
+        name="realised_volatility",
+        function=realised_volatility,
+        lookback_bars=_window,
+        subject="volatility_state",
+        unit="standard deviation per bar",
+        bounds=POSITIVE,
+        unknown=WINDOW,
+        source="Andersen and Bollerslev 1998",
+    ),
+    _price(
+        name="atr",
+        function=atr,
+        lookback_bars=_window,
+        unit="fraction of close",
+        bounds=POSITIVE,
+        unknown=BAR_AND_WINDOW,
+        source="Wilder 1978, simple means",
+    ),
+    _price(
+        name="rsi",
+        function=rsi,
+        lookback_bars=_window,
+        unit="RSI / 50 - 1",
+        bounds=SIGNED_SHARE,
+        unknown=WINDOW,
+        source="Cutler's RSI",
+    ),
+    _price(
+        name="relative_volume",
+        function=relative_volume,
+        lookback_bars=_window,
+        subject="volume_price",
+        unit="log ratio",
+        bounds=(-np.log(2.0), np.inf),
+        unknown=f"{MISSING}, and where the window before held no volume or too few bars",
+        source="volume over its mean",
+    ),
+    _price(
+        name="column",
+        function=column,
+        outputs=matching_columns,
+        subject="columns",
+        unit="as of the column",
+        unknown="where the column is not known",
+        source="the data's own columns",
+    ),
 )

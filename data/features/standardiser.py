@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data.array_types import FloatArray
+from data.array_types import BoolArray, FloatArray
 from data.features.compute import FeatureSet
 from data.schema import frozen
 
@@ -25,12 +25,14 @@ class Standardiser:
     feature_hash : of the features that it was fitted on; others are refused.
     mean, std : (A, F) float64, ddof 0; std is 0 where the feature was constant or never known in the window.
     clip : standardised values are limited to [-clip, clip], standard deviations.
+    pruned : names of features that were left out on the training window (`data.features.pruning`); their std is 0.
     """
 
     feature_hash: str
     mean: FloatArray
     std: FloatArray
     clip: float
+    pruned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", frozen(self.mean, np.float64))
@@ -71,6 +73,15 @@ class Standardiser:
         std[std <= 1e-6 * np.abs(mean)] = 0.0
         return cls(feature_hash=features.feature_hash, mean=mean, std=std, clip=clip)
 
+    def without(self, names: tuple[str, ...], places: BoolArray) -> Standardiser:
+        """Return the standardiser that leaves these features out: 0 ever after.
+
+        Parameters
+        ----------
+        names : of what is left out. places : (F,) True there.
+        """
+        return replace(self, std=np.where(places, 0.0, self.std), pruned=names)
+
     def transform(self, features: FeatureSet) -> FeatureSet:
         """Return the features standardised: 0 where not known, or where `std` is 0; clock features unchanged.
 
@@ -96,7 +107,8 @@ class Standardiser:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers, for JSON; `from_dict` gives the standardiser back, bit for bit."""
-        return {
+        # Where nothing was pruned nothing is said of it, as in contracts that are older than pruning.
+        return ({"pruned": list(self.pruned)} if self.pruned else {}) | {
             "feature_hash": self.feature_hash,
             "mean": self.mean.tolist(),
             "std": self.std.tolist(),
@@ -111,4 +123,5 @@ class Standardiser:
             mean=np.array(state["mean"], dtype=np.float64),
             std=np.array(state["std"], dtype=np.float64),
             clip=float(state["clip"]),
+            pruned=tuple(str(name) for name in state.get("pruned", ())),
         )

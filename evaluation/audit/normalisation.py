@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from data.features import FeatureSet, Standardiser
+from data.features.pruning import PruneConfig, fit_standardiser
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
 
@@ -17,7 +18,11 @@ TOLERANCE = 1e-9
 
 
 def check_normalisation(
-    features: FeatureSet, folds: Sequence[Fold], exported: Mapping[int, Mapping[str, Any] | None], clip: float
+    features: FeatureSet,
+    folds: Sequence[Fold],
+    exported: Mapping[int, Mapping[str, Any] | None],
+    clip: float,
+    prune: PruneConfig | None = None,
 ) -> list[Check]:
     """Fit each fold's statistics again and compare.
 
@@ -25,7 +30,7 @@ def check_normalisation(
     ----------
     features : computed again from the bars, not standardised.
     exported : fold -> the standardiser of its policy's contract; None where the policy could not be read.
-    clip : limit of the configuration, standard deviations.
+    clip : limit of the configuration, standard deviations. prune : what it leaves out, None for nothing.
     """
     checks = []
     for fold in folds:
@@ -40,15 +45,23 @@ def check_normalisation(
                 NORMALISATION.fails(name, "its statistics are of other features or assets than the run's")
             )
             continue
-        checks.append(_compare(name, found, features, fold, clip))
+        checks.append(_compare(name, found, features, fold, clip, prune))
     return checks
 
 
-def _compare(name: str, found: Standardiser, features: FeatureSet, fold: Fold, clip: float) -> Check:
+def _compare(
+    name: str, found: Standardiser, features: FeatureSet, fold: Fold, clip: float, prune: PruneConfig | None
+) -> Check:
     window = f"bars [{fold.train.start}, {fold.train.stop})"
     if found.clip != clip:
         return NORMALISATION.fails(name, f"values are clipped at {found.clip}, the configuration says {clip}")
-    fitted = Standardiser.fit(features, fold.train, clip=clip)
+    fitted = fit_standardiser(features, fold.train, clip=clip, prune=prune)
+    if found.pruned != fitted.pruned:
+        return NORMALISATION.fails(
+            name,
+            f"{', '.join(found.pruned) or 'nothing'} was left out; {', '.join(fitted.pruned) or 'nothing'} is to be "
+            f"left out on {window}",
+        )
     distance = _distance(found, fitted)
     if distance.max() <= TOLERANCE:
         return NORMALISATION.passes(

@@ -115,8 +115,9 @@ class RunAudit:
                 )
             ]
         exported = {fold.index: self._standardiser(fold.index) for fold in self.audited.folds}
+        config = self.study.config.features
         return check_normalisation(
-            self.study.features, self.audited.folds, exported, self.study.config.features.clip
+            self.study.features, self.audited.folds, exported, config.clip, config.prune
         )
 
     def contract(self) -> list[Check]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data.features import FeatureSpec
+from data.features.pruning import PruneConfig
 from data.sources import SourceConfig, config_class
 from envs.actions import maskable_schemes
 from envs.config import PortfolioEnvConfig
@@ -47,10 +48,13 @@ class FeaturesConfig:
     ----------
     specs : label -> feature, in the order of the feature axis; None switches one off.
     clip : limit of standardised values, standard deviations of the training window.
+    prune : which features are left out on each training window; None leaves out none, as in configurations that are
+        older than it.
     """
 
     specs: Mapping[str, FeatureSpec | None]
     clip: float
+    prune: PruneConfig | None = None
 
     def __post_init__(self) -> None:
         if not self.clip > 0.0:

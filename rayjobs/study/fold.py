@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data.coverage.coverage import Coverage
 from data.features import FeatureSet, Standardiser, compute_features
+from data.features.pruning import fit_standardiser
 from data.known_columns import statements_of
 from data.schema import Panel
 from data.sources import Dataset, describe
@@ -211,7 +212,9 @@ def fold_market(
     """
     config = study.config
     if standardiser is None:
-        standardiser = Standardiser.fit(study.features, fold.train, clip=config.features.clip)
+        standardiser = fit_standardiser(
+            study.features, fold.train, clip=config.features.clip, prune=config.features.prune
+        )
     instruments = config.instruments.for_symbols(study.panel.symbols)
     market = Market.build(
         study.panel, standardiser.transform(study.features), instruments, study_context(study)

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from data.features import FeatureSet, compute_features
+from data.features import FeatureSet, FeatureSpec, compute_features
 from data.features.compute import SingleFeature, resolve_feature
 from data.schema import Panel
 from envs.checks.computed import Subject
@@ -156,6 +156,29 @@ def feature_subjects(study: Study) -> list[Subject]:
             )
         )
     return subjects
+
+
+def single_feature_report(
+    spec: FeatureSpec, panel: Panel, *, seed: int, max_seconds: float = MAX_SECONDS
+) -> LeakReport:
+    """One feature on its own, at thousands of cuts of these bars: names the feature and the bar that it peeked at."""
+    feature = SingleFeature.of(spec, panel)
+    subject = Subject(
+        label=feature.names[0] if len(feature.names) == 1 else spec.name,
+        kinds=("feature",) * len(feature.names),
+        names=feature.names,
+        lookback_bars=feature.lookback_bars,
+        compute=feature.values,
+        reads_bars=feature.kind == "asset",
+    )
+    compared = compare_prefixes(subject, panel, seed=seed % 2**32, max_seconds=max_seconds)
+    return LeakReport(
+        cut_bars=(),
+        bars_compared=0 if compared.sampling is None else compared.sampling.tested_rows,
+        findings=root_causes([*compared.findings]),
+        samplings=() if compared.sampling is None else (compared.sampling,),
+        notes=compared.notes,
+    )
 
 
 def simulated_bars(study: Study) -> Subject:

@@ -209,9 +209,9 @@ def of_criteria(
 
 
 def of_features(features: Collection[str] = FEATURES) -> list[str]:
-    text = (ROOT / "docs" / "data.md").read_text()
+    text = (ROOT / "docs" / "features.md").read_text()
     return [
-        f"docs/data.md: the table lacks the feature {name}"
+        f"docs/features.md: the table lacks the feature {name}"
         for name in features
         if f"| `{name}` |" not in text
     ]

@@ -103,4 +103,4 @@ def test_a_source_a_criterion_and_a_feature_are_told_where_they_belong():
         "evaluation/gate/standard.py",
         "evaluation/gate/config.py",
     ]
-    assert places.of_features(["gap"]) == ["docs/data.md: the table lacks the feature gap"]
+    assert places.of_features(["gap"]) == ["docs/features.md: the table lacks the feature gap"]

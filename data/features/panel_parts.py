@@ -1,0 +1,98 @@
+"""Parts of a panel that are computed once and dropped: rows of it, and the longer bars that its bars make up.
+
+They are panels that were checked with the panel they come from, and are not checked again.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from data.array_types import TimeArray
+from data.calendars import session_bounds, sessions_between
+from data.features.series import SHARED
+from data.schema import BAR_COLUMNS, Panel
+
+ROWS = ("bar_utc", *BAR_COLUMNS, "tradable", "session")
+
+
+def unchecked_panel(**fields: Any) -> Panel:
+    """A panel of arrays that are known to be right; it keeps the series that features share."""
+    panel = object.__new__(Panel)
+    fields["exogenous"] = MappingProxyType(fields.get("exogenous", {}))
+    panel.__dict__.update(fields)
+    panel.__dict__[SHARED] = {}
+    return panel
+
+
+def rows_of(panel: Panel, start: int, stop: int) -> Panel:
+    """Bars [start, stop) of a panel; shares its memory."""
+    part = slice(start, stop)
+    own = panel.__dict__
+    fields = {name: own[name][part] for name in ROWS}
+    exogenous = {name: values[part] for name, values in panel.exogenous.items()}
+    return unchecked_panel(
+        symbols=panel.symbols,
+        calendar=panel.calendar,
+        bar_seconds=panel.bar_seconds,
+        exogenous=exogenous,
+        **fields,
+    )
+
+
+Limits = tuple[np.datetime64, np.datetime64]
+_LIMITS: dict[tuple[str, int], Limits] = {}
+_YEAR = 370
+
+
+def bounds_of_session(calendar: str, session: int) -> Limits:
+    """Open and close of one session by the published calendar, UTC; looked up for a year at a time, once in a process.
+
+    Raises
+    ------
+    DataError
+        If the id is not a session of the calendar.
+    """
+    key = (calendar, session)
+    if key not in _LIMITS:
+        first, last = np.array([session, session + _YEAR]).astype("datetime64[D]").astype("datetime64[ns]")
+        found = sessions_between(calendar, first, last)
+        times = zip(found.session.tolist(), found.open_utc, found.close_utc)
+        _LIMITS.update({(calendar, own): (opened, closed) for own, opened, closed in times})
+    if key not in _LIMITS:
+        session_bounds(calendar, np.array([session], dtype=np.int32))  # says what is wrong
+    return _LIMITS[key]
+
+
+def session_limits(panel: Panel) -> tuple[TimeArray, TimeArray]:
+    """(T,) open and close of the session of each bar, UTC."""
+    session = panel.session
+    first = np.flatnonzero(np.diff(session, prepend=session[0] - 1))
+    lengths = np.diff(first, append=len(session))
+    found = [bounds_of_session(panel.calendar, int(session[row])) for row in first]
+    opened = np.array([o for o, _ in found], dtype="datetime64[ns]")
+    closed = np.array([c for _, c in found], dtype="datetime64[ns]")
+    return np.repeat(opened, lengths), np.repeat(closed, lengths)
+
+
+def write_columns(
+    block: NDArray[np.float32], places: NDArray[np.int64], filled: NDArray[np.float32], first: int
+) -> None:
+    """Write block (K, N) into filled (T, A, F): its N cells from cell `first` on, at K places of the feature axis."""
+    cells = filled.reshape(-1, filled.shape[2])
+    _write_columns(block, places, cells[first : first + block.shape[1]])
+
+
+@numba.njit(cache=True)
+def _write_columns(block, places, cells):  # type: ignore[no-untyped-def]
+    # A few cells at a time, which stay in the cache until all their features are written.
+    num_places, num_cells = block.shape
+    for start in range(0, num_cells, 64):
+        stop = min(start + 64, num_cells)
+        for k in range(num_places):
+            for n in range(start, stop):
+                cells[n, places[k]] = block[k, n]

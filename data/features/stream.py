@@ -1,0 +1,241 @@
+"""Features one bar at a time: what a live loop computes at the close of a bar, to the bit what training saw there.
+
+A stream keeps the last bars that some feature still reads and evaluates every feature's own function on them. There is
+no second implementation that could drift away from the first: row t of a feature is a function of bars t - lookback to
+t, whoever hands them over.
+
+Axes: A asset, F asset feature, C clock feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.array_types import BoolArray, FloatArray
+from data.errors import DataError
+from data.features.compute import FeatureSpec, resolve_feature
+from data.features.definition import Feature
+from data.features.panel_parts import ROWS, rows_of, unchecked_panel
+from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel
+
+STEPS = (0, 32, 128, 512, 2048)
+"""Features with lookbacks up to the same step are evaluated on the same bars, and share the series they are made of."""
+SLACK = 4
+"""The buffer holds this many lookbacks, so that its bars are moved to its beginning only once in a while."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClosedBar:
+    """One bar of every asset, as it was known at its close.
+
+    Parameters
+    ----------
+    bar_utc : opening instant. session : id of its session, days from 1970-01-01.
+    open, high, low, close : (A,) price; all four NaN where the asset has no bar.
+    volume : (A,) units, 0 where there is no bar. tradable : (A,) bool.
+    exogenous : name -> (A,) further columns, NaN = unknown.
+    """
+
+    bar_utc: np.datetime64
+    session: int
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    tradable: BoolArray
+    exogenous: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, panel: Panel, row: int) -> ClosedBar:
+        """One row of a panel."""
+        arrays = {name: getattr(panel, name)[row] for name in (*BAR_COLUMNS, "tradable")}
+        exogenous = {name: values[row] for name, values in panel.exogenous.items()}
+        return cls(bar_utc=panel.bar_utc[row], session=int(panel.session[row]), **arrays, exogenous=exogenous)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StreamedFeatures:
+    """asset : (A, F) float32, NaN where not known. clock : (C,) float32."""
+
+    asset: NDArray[np.float32]
+    clock: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Slot:
+    feature: Feature
+    params: Mapping[str, Any]
+    lookback_bars: int
+    place: slice
+
+
+class FeatureStream:
+    """Features of bars that arrive one after another.
+
+    Parameters
+    ----------
+    specs : as `data.features.compute_features` takes them; outputs stand in the same order.
+    like : a panel of the same symbols, calendar, bar length and columns; only its form is read, and `push` begins with
+        none of its bars. To begin warm, `FeatureStream.after(specs, panel)`.
+    """
+
+    def __init__(self, specs: Sequence[FeatureSpec], like: Panel) -> None:
+        self.specs = tuple(specs)
+        self._form = {name: getattr(like, name) for name in ("symbols", "calendar", "bar_seconds")}
+        self._columns = tuple(like.exogenous)
+        self.num_bars = 0
+        self._slots: dict[str, dict[int, list[_Slot]]] = {"asset": {}, "clock": {}}
+        self._width = {"asset": 0, "clock": 0}
+        for spec in self.specs:
+            self._add(spec, like)
+        self.lookback_bars = max(self._reach, default=0)
+        self._capacity = SLACK * (self.lookback_bars + 1)
+        self._end = 0
+        self._rows = self._empty()
+
+    def _add(self, spec: FeatureSpec, like: Panel) -> None:
+        feature = resolve_feature(spec.name)
+        lookback = int(feature.lookback_bars(spec.params))
+        start = self._width[feature.kind]
+        self._width[feature.kind] += len(feature.outputs(like, spec.params))
+        slot = _Slot(feature, spec.params, lookback, slice(start, self._width[feature.kind]))
+        step = int(np.searchsorted(STEPS, lookback))
+        self._slots[feature.kind].setdefault(step, []).append(slot)
+
+    @property
+    def _reach(self) -> list[int]:
+        groups = (group for kind in self._slots.values() for group in kind.values())
+        return [slot.lookback_bars for group in groups for slot in group]
+
+    def _empty(self) -> dict[str, NDArray[Any]]:
+        shape = (self._capacity, len(self._form["symbols"]))
+        rows: dict[str, NDArray[Any]] = {name: np.full(shape, np.nan) for name in BAR_COLUMNS}
+        rows["tradable"] = np.zeros(shape, dtype=bool)
+        rows["bar_utc"] = np.zeros(self._capacity, dtype="datetime64[ns]")
+        rows["session"] = np.zeros(self._capacity, dtype=np.int32)
+        return rows | {_key(name): np.full(shape, np.nan) for name in self._columns}
+
+    @classmethod
+    def after(cls, specs: Sequence[FeatureSpec], panel: Panel) -> FeatureStream:
+        """A stream that has seen the bars of a panel: the next `push` is the bar after its last one."""
+        stream = cls(specs, panel)
+        kept = min(panel.num_bars, stream.lookback_bars + 1)
+        for name in ROWS:
+            stream._rows[name][:kept] = getattr(panel, name)[-kept:]
+        for name in stream._columns:
+            stream._rows[_key(name)][:kept] = panel.exogenous[name][-kept:]
+        stream._end, stream.num_bars = kept, panel.num_bars
+        return stream
+
+    def push(self, bar: ClosedBar) -> StreamedFeatures:
+        """Take a bar, and return the features at its close.
+
+        Raises
+        ------
+        DataError
+            If the bar is not after the last one, or does not have the form of the stream's panel.
+        """
+        self._check(bar)
+        if self._end == self._capacity:
+            kept = self.lookback_bars
+            for values in self._rows.values():
+                values[:kept] = values[self._end - kept :].copy()
+            self._end = kept
+        at = self._end
+        for name in ROWS:
+            self._rows[name][at] = getattr(bar, name)
+        for name in self._columns:
+            self._rows[_key(name)][at] = bar.exogenous[name]
+        self._end += 1
+        self.num_bars += 1
+        return self._evaluate()
+
+    def _evaluate(self) -> StreamedFeatures:
+        asset = np.full((len(self._form["symbols"]), self._width["asset"]), np.nan, dtype=np.float32)
+        clock = np.zeros(self._width["clock"], dtype=np.float32)
+        held = self._panel()
+        with np.errstate(all="ignore"):
+            for group in self._slots["asset"].values():
+                part = self._part(held, group)
+                for slot in group:
+                    if self.num_bars > slot.lookback_bars:
+                        values = np.asarray(slot.feature.function(part, **slot.params))[-1]
+                        asset[:, slot.place] = values if values.ndim == 2 else values[:, None]
+            for group in self._slots["clock"].values():
+                part = self._part(held, group)
+                for slot in group:
+                    clock[slot.place] = np.asarray(slot.feature.function(part, **slot.params))[-1]
+        bar_utc = self._rows["bar_utc"][self._end - 1]
+        if np.isinf(asset).any() or not np.isfinite(clock).all():
+            raise ValueError(
+                f"A feature is not finite at the bar {bar_utc}; only asset features may be NaN, for not known."
+            )
+        return StreamedFeatures(asset=asset, clock=clock)
+
+    def _panel(self) -> Panel:
+        rows = {name: self._rows[name] for name in ROWS}
+        return unchecked_panel(
+            **self._form, **rows, exogenous={name: self._rows[_key(name)] for name in self._columns}
+        )
+
+    def _part(self, held: Panel, group: Sequence[_Slot]) -> Panel:
+        lookback = max(slot.lookback_bars for slot in group)
+        return rows_of(held, max(self._end - lookback - 1, 0), self._end)
+
+    def _check(self, bar: ClosedBar) -> None:
+        count = len(self._form["symbols"])
+        for name in (*BAR_COLUMNS, "tradable"):
+            if np.shape(getattr(bar, name)) != (count,):
+                raise DataError(
+                    f"The bar's {name} has shape {np.shape(getattr(bar, name))}; one number for each of the {count} "
+                    "symbols is needed."
+                )
+        missing = [name for name in self._columns if name not in bar.exogenous]
+        if missing:
+            raise DataError(f"The bar lacks the column {missing[0]!r}; the stream began with it.")
+        if self._end and bar.bar_utc <= self._rows["bar_utc"][self._end - 1]:
+            last = self._rows["bar_utc"][self._end - 1]
+            raise DataError(
+                f"The bar {bar.bar_utc} is not after the last one, {last}; push bars in order, each once."
+            )
+        known = ~np.isnan([getattr(bar, name) for name in PRICE_COLUMNS])
+        if (known.all(axis=0) != known.any(axis=0)).any():
+            raise DataError(
+                "A bar has some prices and lacks others; its four prices are all known or all NaN."
+            )
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes: plain arrays and numbers, for `np.savez` or a checkpoint."""
+        first = max(self._end - self.lookback_bars - 1, 0)
+        rows = {name: values[first : self._end].copy() for name, values in self._rows.items()}
+        return {"num_bars": self.num_bars, **rows}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where the stream that gave this state stood.
+
+        Raises
+        ------
+        DataError
+            If the state is that of a stream of other symbols, columns or longer or shorter lookback.
+        """
+        lengths = {len(state[name]) for name in self._rows if name in state}
+        wanted = min(int(state.get("num_bars", -1)), self.lookback_bars + 1)
+        if not set(self._rows) <= set(state) or lengths != {wanted}:
+            raise DataError(
+                f"The state holds {sorted(lengths)} bars and {sorted(set(state) - {'num_bars'})}; this stream needs "
+                f"{wanted} bars and {sorted(self._rows)}: restore it into a stream of the same features and data."
+            )
+        self._rows, self._end = self._empty(), wanted
+        for name, values in self._rows.items():
+            values[:wanted] = state[name]
+        self.num_bars = int(state["num_bars"])
+
+
+def _key(column: str) -> str:
+    return f"column {column}"
