@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 os.environ.setdefault("WANDB_SILENT", "true")
 import wandb
+
 from rayjobs.monitoring.finite_numbers import finite_numbers
 from rayjobs.monitoring.tracking import RunLabel, TrackingConfig
 
