@@ -20,6 +20,7 @@ from data.checks.hygiene import Finding, find_runs
 from data.errors import DataError
 from data.repair_decisions import Repairs
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel
+from data.sorted_times import among
 
 FILLED = "filled"
 """Column of a panel with filled gaps: 1 where a bar was made, 0 where it was recorded."""
@@ -74,7 +75,7 @@ def within_sessions(
     kept, findings = {}, []
     for symbol, table in rows.items():
         labels = table.index.to_numpy("datetime64[ns]")
-        keep = inside[symbol] | np.isin(labels, grid.bar_utc)
+        keep = inside[symbol] | among(labels, grid.bar_utc)
         if not keep.any():
             raise DataError(
                 f"{symbol} has no row within the calendar's sessions; check calendar and time zone."
@@ -140,13 +141,13 @@ def without_islands(rows: Mapping[str, pd.DataFrame], grid: BarGrid, fewest: int
     kept, findings = {}, []
     for symbol, table in rows.items():
         labels = table.index.to_numpy("datetime64[ns]")
-        here = np.isin(grid.bar_utc, labels)
+        here = among(grid.bar_utc, labels)
         edges = np.diff(np.concatenate([[False], here, [False]]).astype(np.int8))
         starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
         short = np.zeros(len(here), dtype=np.bool_)
         for start, stop in zip(starts, stops, strict=True):
             short[start:stop] = stop - start < min(fewest, len(here))
-        dropped = np.isin(labels, grid.bar_utc[short])
+        dropped = among(labels, grid.bar_utc[short])
         if dropped.all():
             raise DataError(
                 f"{symbol}: no run of bars is as long as data.repair.island_bars={fewest}; nothing would be left of it."

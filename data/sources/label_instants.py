@@ -20,6 +20,8 @@ LABELS = ("open", "close")
 _ALMOST_ALL, _ALMOST_NONE = 0.9, 0.02
 """Shares of sessions with a label at their open or close, to tell the two kinds of labels apart."""
 _DAY = np.timedelta64(1, "D")
+FEW = 0.1
+"""Share of daily rows that may lie on days without a session; more of them, and the calendar is another."""
 EVENING = np.timedelta64(8, "h")
 """Daily labels that lie no longer than this after a session's close are of that session; a half-day's too."""
 
@@ -132,12 +134,13 @@ def _dates_to_opens(
     dates = local.to_numpy("datetime64[D]").astype(np.int32)
     at = np.minimum(np.searchsorted(grid.session, dates), max(len(grid.session) - 1, 0))
     here: BoolArray = grid.session[at] == dates if len(grid.session) else np.zeros(len(dates), dtype=bool)
-    if not here.all():
+    if (~here).mean() > FEW:
         raise DataError(
             f"{where}: {local[~here][0].date()} is no session of calendar {calendar!r}; drop that row "
             "or choose the calendar of the file."
         )
-    return pd.DatetimeIndex(grid.bar_utc[at])
+    # A few rows on holidays, as some vendors pad them, keep their labels: outside of sessions, where they are counted.
+    return pd.DatetimeIndex(np.where(here, grid.bar_utc[at], labels.to_numpy("datetime64[ns]")))
 
 
 def _require_kind(

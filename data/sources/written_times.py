@@ -39,6 +39,8 @@ _ZONE = (
     r"^(?P<clock>.*?)\s*\(?(?P<zone>Z|(?:UTC|GMT)?\s?[+-]\d{2}:?\d{2}|[A-Z][A-Za-z]+/[A-Za-z_]+(?:/[A-Za-z_]+)?|"
     r"(?![AP]M\b)[A-Z]{2,5})\)?$"
 )
+_NAMED_ZONE = re.compile(r"(?:[A-Za-z]|(?:UTC|GMT)\s?[+-][\d:]+)$")
+ENDS = 500
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 ABBREVIATIONS = {
     "Z": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 60, "CET": 60, "CEST": 120, "EET": 120, "EEST": 180, "MSK": 180,
@@ -75,10 +77,13 @@ def plain_times(
     if not pd.api.types.is_string_dtype(column) or column.isna().any():
         return WrittenTimes(column, None)
     text = column.astype("str").str.strip()
-    if text.str.match(_DIGITS).all():
+    # The ends of a long file show what it is; a row between them that is not is refused by `to_utc`.
+    ends = text if len(text) < 2 * ENDS else pd.concat([text.iloc[:ENDS], text.iloc[-ENDS:]])
+    if ends.str.match(_DIGITS).all() and text.str.match(_DIGITS).all():
         return _from_digits(text, where)
-    if text.str.match(_ISO).all() and not text.str[-1:].str.upper().eq("M").any():
-        zoned = _zoned(text, where, timezone)
+    if ends.str.match(_ISO).all() and not ends.str[-1:].str.upper().eq("M").any():
+        named = ends.str.contains(_NAMED_ZONE).all() and not ends.str.endswith("Z").all()
+        zoned = _zoned(text, where, timezone) if named else None
         return zoned or WrittenTimes(text, None)
     series = groups if groups is not None else pd.Series("", index=text.index)
     for read in (_numeric_dates, _named_dates, _compact_dates):
@@ -252,9 +257,6 @@ def _clock(text: pd.Series) -> pd.Series | None:
 
 def _zoned(text: pd.Series, where: str, timezone: str | None) -> WrittenTimes | None:
     """ISO times that end in the name of a zone; None for others."""
-    named = text.str.contains(r"(?:[A-Za-z]|(?:UTC|GMT)\s?[+-][\d:]+)$", regex=True)
-    if not named.all() or text.str.endswith("Z").all():
-        return None
     parts = text.str.extract(_ZONE)
     if parts["zone"].isna().any():
         return None

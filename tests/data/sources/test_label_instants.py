@@ -133,3 +133,16 @@ def test_on_24_7_the_config_decides_and_whole_days_of_closing_labels_are_pointed
 def test_labels_of_another_kind_are_refused(load_tables, bars_at, every):
     with pytest.raises(DataError, match="labels is 'middle'; it must be open or close"):
         load_tables(bars_at(every("2024-01-01", "30min", 10)), labels="middle")
+
+
+def test_a_few_daily_rows_on_holidays_are_left_out_and_counted(load_tables, bars_at):
+    dates = pd.bdate_range("2024-01-02", "2024-02-29").strftime(
+        "%Y-%m-%d"
+    )  # 15 January and 19 February are holidays
+    table = bars_at(dates)
+    dataset = load_tables(table, calendar="NYSE", bar_seconds=86400)
+    assert dataset.hygiene.bars("outside_session") == 2
+    kept = ~dates.isin(["2024-01-15", "2024-02-19"])
+    np.testing.assert_array_equal(dataset.panel.close[:, 0], table["close"][kept])
+    with pytest.raises(DataError, match="2024-01-15 is no session"):
+        load_tables(table.iloc[5:14], calendar="NYSE", bar_seconds=86400)
