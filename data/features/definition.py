@@ -111,6 +111,10 @@ class Feature:
 
     @property
     def summary(self) -> str:
-        """What it is: the first paragraph of its function's documentation, on one line."""
-        text = (self.function.__doc__ or "").strip().split("\n\n")[0]
-        return " ".join(text.split())
+        """What it is: the first paragraph of its function's documentation, on one line, without the shape of
+        the values.
+        """
+        text = " ".join((self.function.__doc__ or "").strip().split("\n\n")[0].split()).removeprefix(
+            "Return "
+        )
+        return text.partition(") ")[2] if text.startswith("(T") else text

@@ -37,9 +37,9 @@ def write_feature_page(folder: Path, panel: Panel, spec: FeatureSpec, *, symbol:
     if feature.kind == "clock":
         names, values = computed.clock_names, computed.clock[shown]
     labels = part.bar_utc[shown]
-    charts = [_chart("close", part.close[shown, at], labels, "s7")]
+    charts = [_chart("close", part.close[shown, at], labels, "s0")]
     charts += [
-        _chart(name, column.astype(np.float64), labels, f"s{k % 7}")
+        _chart(name, column.astype(np.float64), labels, f"s{1 + k % 6}")
         for k, (name, column) in enumerate(zip(names, values.T))
     ]
     facts = {
@@ -64,7 +64,7 @@ def _chart(name: str, values: FloatArray, labels: NDArray[np.datetime64], style:
     if known.sum() < 2:
         return f'<section class="card"><h2>{escape(name)}</h2><p class="what">{share}</p></section>'
     line = Series(name=name, values=values[known], style=style)
-    chart = line_chart([line], labels[known], label=name, format_value=lambda v: f"{v:.4g}", height=200.0)
+    chart = line_chart([line], labels[known], label=name, format_value=lambda v: f"{v:,.6g}", height=200.0)
     low, high = values[known].min(), values[known].max()
     what = f"{share}; from {low:.4g} to {high:.4g}, mean {values[known].mean():.4g}"
     return f'<section class="card"><h2>{escape(name)}</h2><p class="what">{what}</p>{chart}</section>'

@@ -126,7 +126,7 @@ def library_page() -> str:
             name, _, outputs = row["name"].partition(" [")
             cells = [
                 f"`{name}`",
-                _plain(FEATURES[name].summary) + (f" Outputs: {outputs.rstrip(']')}." if outputs else ""),
+                FEATURES[name].summary + (f" Outputs: {outputs.rstrip(']')}." if outputs else ""),
                 row["parameters"],
                 str(row["lookback"]),
                 row["unit"],
@@ -137,12 +137,6 @@ def library_page() -> str:
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join(lines)
-
-
-def _plain(summary: str) -> str:
-    """A summary without the shape it begins with."""
-    text = summary.removeprefix("Return ")
-    return text.partition(") ")[2] if text.startswith("(T") else text
 
 
 if __name__ == "__main__":
