@@ -92,10 +92,12 @@ def answered(piece: BarRequest, delivery: Delivery, now_utc: pd.Timestamp, settl
     ----------
     now_utc : when it came. settle_seconds : how long after its close a bar may still be changed by the vendor.
     """
-    latest = instant(now_utc) - int((piece.bar_seconds + settle_seconds) * SECOND)
-    stops = [instant(piece.stop_utc), latest]
-    if delivery.complete_to_utc is not None:
-        stops.append(instant(delivery.complete_to_utc))
+    latest = instant(now_utc) - int(settle_seconds * SECOND)
+    if delivery.complete_to_utc is None:
+        # The vendor does not say: a bar is over when its length is, which is late for a day of an exchange.
+        stops = [instant(piece.stop_utc), latest - piece.bar_seconds * SECOND]
+    else:
+        stops = [instant(piece.stop_utc), latest, instant(delivery.complete_to_utc)]
     return Span(instant(piece.start_utc), min(stops) // SECOND * SECOND)
 
 

@@ -133,13 +133,21 @@ class Lake:
             raise LakeError(f"the lake {self} holds nothing of {series}; ingest it first.")
         return str(facts_of(self.files, parts[-1].name)["calendar"])
 
-    def read(self, series: Series, span: Span | None = None, as_of: int | None = None) -> Reading:
+    def read(
+        self,
+        series: Series,
+        span: Span | None = None,
+        as_of: int | None = None,
+        *,
+        only_labels: bool = False,
+    ) -> Reading:
         """Read the bars of a series; only the months of the window are opened.
 
         Parameters
         ----------
         span : window of labels; None means all.
         as_of : what was known at this instant, ns; None means now.
+        only_labels : leave the columns away; where a month is not curated yet, they may be there.
 
         Raises
         ------
@@ -160,7 +168,13 @@ class Lake:
             else:
                 frames.append(curate_month(self.files, of_month).rows)
         if ready:
-            frames.append(read_curated(self.files, ready, span))
+            try:
+                frames.append(read_curated(self.files, ready, span, only_labels))
+            except LakeError:
+                # A delivery came meanwhile, and its month was curated anew under another name.
+                if all(self.files.size(name) is not None for name in ready):
+                    raise
+                return self.read(series, span, as_of, only_labels=only_labels)
         return Reading(
             rows=_joined(frames, span),
             spans=tuple(merged(part.span for part in parts)),
@@ -181,7 +195,9 @@ def lineage_of(parts: Sequence[RawPart]) -> str:
     return hashlib.sha256(" ".join(sorted(part.digest for part in parts)).encode()).hexdigest()
 
 
-def read_curated(files: LakeFiles, names: Sequence[str], span: Span | None) -> pd.DataFrame:
+def read_curated(
+    files: LakeFiles, names: Sequence[str], span: Span | None, only_labels: bool = False
+) -> pd.DataFrame:
     """Read curated files as one table; row groups outside of the window are not read.
 
     Raises
@@ -197,6 +213,7 @@ def read_curated(files: LakeFiles, names: Sequence[str], span: Span | None) -> p
         factory = ds.FileSystemDatasetFactory(files.system, [files.path(name) for name in names], layout)
         dataset = factory.finish(factory.inspect(promote_options="permissive", fragments=None))
         columns = [name for name in dataset.schema.names if name not in ORIGIN_COLUMNS]
+        columns = [LABEL] if only_labels else columns
         condition = None
         if span is not None:
             label = ds.field(LABEL)

@@ -89,6 +89,25 @@ def load_files(config: FilesConfig) -> AlignedBars:
     DataError
         If a file, column or symbol is missing, bars cannot be used, or they are of another length than configured.
     """
+    bars, remarks = rows_of_files(config)
+    aligned = align(
+        bars,
+        calendar=config.calendar,
+        bar_seconds=config.bar_seconds,
+        start_utc=config.start_utc,
+        stop_utc=config.stop_utc,
+    )
+    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=tuple(remarks)))
+
+
+def rows_of_files(config: FilesConfig) -> tuple[BarTables, list[str]]:
+    """Read the user's bars as rows per symbol, labelled by opening instants (naive UTC), and what is to be told.
+
+    Raises
+    ------
+    DataError
+        As `load_files`; the window of the config plays no part.
+    """
     path = Path(config.path).expanduser()
     if not path.exists():
         raise DataError(f"{path} does not exist; give the directory or the file that holds the bars.")
@@ -109,14 +128,7 @@ def load_files(config: FilesConfig) -> AlignedBars:
             where=f"{path.name}: {symbol}",
         )
         bars[symbol] = rows.set_axis(opened, axis=0)
-    aligned = align(
-        bars,
-        calendar=config.calendar,
-        bar_seconds=config.bar_seconds,
-        start_utc=config.start_utc,
-        stop_utc=config.stop_utc,
-    )
-    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=tuple(remarks)))
+    return bars, remarks
 
 
 def _read_directory(path: Path, config: FilesConfig) -> _Read:
