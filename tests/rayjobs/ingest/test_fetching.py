@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from ingest_settings import Clock, fetch, ingest_settings
 from made_vendor import MadeVendor, law
 
 from data.lake import Lake, Series
@@ -17,8 +18,6 @@ from data.vendors.definition import (
     RateLimited,
     TemporarilyUnavailable,
 )
-
-from ingest_settings import Clock, fetch, ingest_settings
 
 START, STOP = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2024-04-01", tz="UTC")
 
