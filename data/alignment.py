@@ -33,6 +33,7 @@ from data.checks.hygiene import (
 )
 from data.checks.jumps import find_jumps
 from data.errors import DataError
+from data.membership import among
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel, utc_instant
 
 
@@ -120,7 +121,7 @@ def _window(
 def _trim(grid: BarGrid, kept: Mapping[str, pd.DataFrame], head: bool, tail: bool) -> BarGrid:
     """Let the grid begin and end with a bar that is there, where the window was left open."""
     matched = [
-        np.flatnonzero(np.isin(grid.bar_utc, rows.index.to_numpy("datetime64[ns]"))) for rows in kept.values()
+        np.flatnonzero(among(grid.bar_utc, rows.index.to_numpy("datetime64[ns]"))) for rows in kept.values()
     ]
     found = np.concatenate(matched)
     if not len(found):
@@ -133,9 +134,9 @@ def _inspect(
     symbol: str, rows: pd.DataFrame, grid: BarGrid, calendar: str, bar_seconds: int
 ) -> list[Finding]:
     labels = rows.index.to_numpy("datetime64[ns]")
-    on_grid = np.isin(labels, grid.bar_utc)
+    on_grid = among(labels, grid.bar_utc)
     closed = ~on_grid & ~_in_session(labels, calendar)
-    findings = find_runs(symbol, "missing", grid.bar_utc, ~np.isin(grid.bar_utc, labels))
+    findings = find_runs(symbol, "missing", grid.bar_utc, ~among(grid.bar_utc, labels))
     findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
     findings += find_runs(symbol, "zero_volume", labels, rows["volume"].to_numpy() == 0.0)
     findings += find_jumps(symbol, labels, rows)

@@ -12,6 +12,7 @@ import numpy as np
 from data.array_types import BoolArray, TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid, minute, sessions_between
 from data.errors import DataError
+from data.membership import among
 
 ENOUGH = 0.5
 """Share of a symbol's rows that must be bars of the grid, or of the grid's bars that it must have."""
@@ -29,7 +30,7 @@ def require_fit(symbol: str, labels: TimeArray, grid: BarGrid, calendar: str, ba
     ----------
     labels : ascending UTC labels. grid : every bar that the calendar expects over the rows' span.
     """
-    on_grid = np.isin(labels, grid.bar_utc)
+    on_grid = among(labels, grid.bar_utc)
     if on_grid.mean() >= ENOUGH:
         return
     expected = (grid.bar_utc >= labels[0]) & (grid.bar_utc <= labels[-1])

@@ -20,6 +20,7 @@ from data.lake.lake import Lake, by_month
 from data.lake.parts import RawPart, facts_of, read_part
 from data.lake.series import Series
 from data.lake.spans import Span, inside, instant, merged, without
+from data.membership import among
 
 SHOWN_SESSIONS = 10
 """Dates of sessions without any bar that are named; the others are counted."""
@@ -98,7 +99,7 @@ def holding(lake: Lake, series: Series, *, calendar: str | None = None, verify: 
     # Before its first bar a symbol may not have been listed.
     listed = [span for span in spans if len(labels) and span.stop > labels[0].astype(np.int64)]
     expected = expected_bars(known, series.bar_seconds, _from(listed, labels))
-    there = np.isin(expected.bar_utc, labels)
+    there = among(expected.bar_utc, labels)
     empty = empty_sessions(expected, there)
     return Holding(
         source=series.source,
@@ -159,7 +160,7 @@ def empty_windows(lake: Lake, series: Series, calendar: str, since: pd.Timestamp
         return []
     labels = lake.read(series, Span(spans[0].start, spans[-1].stop), only_labels=True).rows.index
     expected = expected_bars(calendar, series.bar_seconds, spans)
-    there = np.isin(expected.bar_utc, labels.to_numpy("datetime64[ns]"))
+    there = among(expected.bar_utc, labels.to_numpy("datetime64[ns]"))
     empty = np.isin(expected.session, empty_sessions(expected, there).astype(np.int32))
     found = []
     for session in np.unique(expected.session[empty]):

@@ -60,7 +60,8 @@ def test_every_experiment_builds_names_its_own_runs_and_has_folds_that_fit_its_d
 def test_every_choice_of_every_group_builds(turn):
     # One choice of each group at a time: turn 0 takes all first ones, turn 1 all second ones, ...
     overrides = [f"{group}={choices[turn % len(choices)]}" for group, choices in CHOICES.items()]
-    values = composed(*overrides, *(["data.path=bars.csv"] if "data=files" in overrides else []))
+    needed = {"data=files": "data.path=bars.csv", "data=lake": "data.source_name=massive"}
+    values = composed(*overrides, *(given for choice, given in needed.items() if choice in overrides))
     config = build_train_config(values)
     assert config.env.action.scheme == values["env"]["action"]["scheme"]
     assert config.policy.core == values["policy"]["core"]
