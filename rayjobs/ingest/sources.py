@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, cast
 
 import data.vendors
 from data.own_objects import import_named
-from data.vendors.definition import Budget, Vendor
+from data.vendors.definition import Budget, KeyRefused, Vendor
 from data.vendors.local import LocalBars
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.ingest.settings import SourceSettings
@@ -22,7 +24,13 @@ CLOSED = {
 
 def known_vendors() -> dict[str, Any]:
     """Name -> what makes a vendor of it."""
-    return {**getattr(data.vendors, "VENDORS", {}), "local": LocalBars}
+    return {"ibkr": _ibkr, **getattr(data.vendors, "VENDORS", {}), "local": LocalBars}
+
+
+def _ibkr(**options: Any) -> Any:
+    """Interactive Brokers, whose settings are an object of their own."""
+    adapter = import_module("data.vendors.ibkr")
+    return adapter.Ibkr(adapter.IbkrConfig(**options))
 
 
 def make_vendor(settings: SourceSettings) -> Vendor:
@@ -57,6 +65,14 @@ def make_vendor(settings: SourceSettings) -> Vendor:
         raise ConfigError(
             f"vendor {name} does not take the options {dict(settings.options)}: {error}"
         ) from error
+    except ImportError as error:
+        raise ConfigError(
+            f"vendor {name} needs its client ({error}): pip install 'rayfold[vendors]'"
+        ) from error
+    except KeyRefused:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"vendor {name}: {error}") from error
     if not isinstance(made, Vendor):
         raise ConfigError(f"vendor {name!r} is no vendor; it needs name, budget, pieces and fetch")
     return made
@@ -74,8 +90,6 @@ def budget_of(vendor: Vendor, settings: SourceSettings) -> Budget:
 
 @lru_cache(maxsize=16)
 def _kept(vendor: str, options: str) -> Vendor:
-    import json
-
     plain = cast(Mapping[str, Any], json.loads(options))
     blank = SourceSettings(
         vendor=vendor,
@@ -91,6 +105,4 @@ def _kept(vendor: str, options: str) -> Vendor:
 
 def vendor_of_process(settings: SourceSettings) -> Vendor:
     """The vendor of this process: made once, so that clients and what they hold are used again."""
-    import json
-
     return _kept(settings.vendor, json.dumps(dict(settings.options), sort_keys=True))

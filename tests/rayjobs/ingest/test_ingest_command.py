@@ -16,8 +16,10 @@ from data.lake import Lake, Series
 from data.sources import SamplesConfig, load
 from data.sources.lake import LakeConfig
 from data.sources.samples import sample_rows
+from rayjobs.config.compose import CONF, compose
 from rayjobs.ingest.__main__ import main
 from rayjobs.ingest.keys import load_keys, without_keys
+from rayjobs.ingest.settings import build_ingest_settings
 
 
 @pytest.fixture
@@ -60,6 +62,13 @@ def test_a_vendor_that_is_down_leaves_its_pieces_with_code_1_and_the_reason(conf
     quick = ("pacing.first_wait_s=0.001", "pacing.longest_wait_s=0.002", "pacing.tries=2")
     assert ingest(conf, tmp_path, "source=down", *quick, *REQUEST) == 1
     assert "left: AAA, 2 pieces: down says no" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "source").glob("*.yaml")))
+def test_every_source_builds_and_is_chosen_beside_another(name):
+    built = build_ingest_settings(compose("ingest", [f"source=[{name},local]"]))
+    assert list(built.sources) == list(dict.fromkeys([name, "local"]))
+    assert built.sources[name].vendor == name
 
 
 def test_the_next_source_gives_what_the_first_one_cannot(conf, tmp_path):
