@@ -23,7 +23,7 @@ from rayjobs.monitoring.result_tables import print_paths, print_table
 from rayjobs.storage.provenance import git_commit
 from rayjobs.storage.run_directory import write_atomically
 
-SUITES = ("env", "train", "scoring", "sweep")
+SUITES = ("env", "train", "scoring", "sweep", "data")
 PACKAGES = (
     "rayfold", "ray", "torch", "numpy", "numba", "gymnasium", "optuna", "stable-baselines3", "sb3-contrib",
 )  # fmt: skip
