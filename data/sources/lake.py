@@ -91,11 +91,12 @@ class LakeConfig(RecordedBars):
 
 
 class _Found(NamedTuple):
-    """Rows of one symbol at the length that the lake has, the time they answer for, and what is to be told."""
+    """Rows of one symbol at the length that the lake has, the time they answer for, what is to be told, and lineage."""
 
     rows: pd.DataFrame
     spans: list[Span]
     remarks: list[str]
+    lineage: str
 
 
 def read_lake(config: LakeConfig) -> AlignedBars:
@@ -114,7 +115,9 @@ def read_lake(config: LakeConfig) -> AlignedBars:
     calendar = config.calendar or _calendar(lake, config, finer, symbols)
     check_bar_seconds(calendar, seconds)
     window = _window(config, seconds)
-    bars, remarks = {}, []
+    bars: dict[str, pd.DataFrame] = {}
+    remarks: list[str] = []
+    lineage: list[tuple[str, str]] = []
     for symbol in symbols:
         found = _read_symbol(lake, config, symbol, finer, window)
         if not len(found.rows):
@@ -124,6 +127,7 @@ def read_lake(config: LakeConfig) -> AlignedBars:
                 f"bar={bar_name(finer)} start=... end=..."
             )
         remarks += found.remarks
+        lineage.append((symbol, found.lineage))
         rows = found.rows
         if finer != seconds:
             made = coarser(
@@ -140,7 +144,8 @@ def read_lake(config: LakeConfig) -> AlignedBars:
         bars, calendar=calendar, bar_seconds=seconds, start_utc=config.start_utc, stop_utc=config.stop_utc
     )
     remarks += _left_out(lake, config, finer, symbols, held, bars)
-    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=tuple(remarks)))
+    told = (*aligned.hygiene.remarks, *remarks)
+    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=told, lineage=tuple(lineage)))
 
 
 def _window(config: LakeConfig, bar_seconds: int) -> Span:
@@ -219,7 +224,7 @@ def _read_symbol(lake: Lake, config: LakeConfig, symbol: str, bar_seconds: int, 
     as_of = None if config.as_of is None else int(utc_instant(config.as_of).astype(np.int64))
     frames: list[pd.DataFrame] = []
     taken: list[Span] = []
-    remarks = []
+    remarks, lineage = [], []
     for source in config.sources:
         reading = lake.read(config.series(source, bar_seconds, symbol), window, as_of)
         labels = reading.rows.index.to_numpy("datetime64[ns]").astype(np.int64)
@@ -234,6 +239,7 @@ def _read_symbol(lake: Lake, config: LakeConfig, symbol: str, bar_seconds: int, 
         if reading.uncurated:
             told += f", {reading.uncurated} months of them not curated yet (python -m rayjobs.ingest curate)"
         remarks.append(f"{symbol}: {told}")
+        lineage.append(f"{source} sha256:{reading.lineage}")
     filled = [rows for rows in frames if len(rows)]
     joined = pd.concat(filled).sort_index() if len(filled) > 1 else (filled or frames or [pd.DataFrame()])[0]
     gaps = _never_fetched(taken, joined)
@@ -244,7 +250,7 @@ def _read_symbol(lake: Lake, config: LakeConfig, symbol: str, bar_seconds: int, 
             f"{first.start_utc:%Y-%m-%d %H:%M} to {first.stop_utc:%Y-%m-%d %H:%M}: bars in them are not known to be "
             "absent; ingest them"
         )
-    return _Found(joined, taken, remarks)
+    return _Found(joined, taken, remarks, "; ".join(lineage))
 
 
 def _never_fetched(spans: Sequence[Span], rows: pd.DataFrame) -> list[Span]:

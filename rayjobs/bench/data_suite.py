@@ -26,7 +26,6 @@ from data.calendars import bar_grid
 from data.checks.hygiene import JUMP_RATIO
 from data.lake import Lake, Series
 from data.lake.lake import by_month
-from data.lake.parts import RawPart
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS
 from data.sources.lake import LakeConfig
 from data.vendors.definition import BarRequest, Delivery
@@ -137,6 +136,15 @@ def pandas_way(bars: Mapping[str, pd.DataFrame], step: str) -> tuple[dict[str, p
     return panel, counts
 
 
+def long_table_way(bars: Mapping[str, pd.DataFrame], step: str) -> dict[str, pd.DataFrame]:
+    """The panel from one long table, as files of several symbols and databases give it; nothing is checked."""
+    table = pd.concat(bars, names=["symbol", "opened"]).reset_index()
+    grid = pd.date_range(table["opened"].min(), table["opened"].max(), freq=step)
+    return {
+        name: table.pivot(index="opened", columns="symbol", values=name).reindex(grid) for name in BAR_COLUMNS
+    }
+
+
 def alignment_rows(num_bars: int, repetitions: int) -> list[Row]:
     """Aligning 8 symbols of minute bars around the clock, beside the pandas way of doing the same."""
     generator = np.random.default_rng(2)
@@ -158,19 +166,35 @@ def alignment_rows(num_bars: int, repetitions: int) -> list[Row]:
         repetitions,
     )
     facts = {"symbols": NUM_SYMBOLS, "bars": num_bars, "wanted_ratio": WANTED["alignment"], "threads": 1}
-    beside = row("aligning 8 symbols, by pandas", num_bars * NUM_SYMBOLS / times["pandas"], "rows/s", **facts)
-    own = row(
-        "aligning 8 symbols, by data.alignment",
-        num_bars * NUM_SYMBOLS / times["ours"],
-        "rows/s",
-        beside,
-        **facts,
+    short = {symbol: rows.iloc[: num_bars // 10] for symbol, rows in bars.items()}
+    pivoting = best_in_turn({"long": lambda: long_table_way(short, "min")}, 1)["long"]
+    total = num_bars * NUM_SYMBOLS
+    wide = row(
+        "aligning 8 symbols by pandas, wide frames side by side", total / times["pandas"], "rows/s", **facts
     )
-    return [beside, own]
+    pivoted = row(
+        "the same by pandas, a long table pivoted, a tenth of the bars, nothing checked",
+        sum(map(len, short.values())) / pivoting,
+        "rows/s",
+        wide,
+        **{**facts, "bars": num_bars // 10},
+    )
+    return [
+        wide,
+        pivoted,
+        row("the same by data.alignment", total / times["ours"], "rows/s", wide, **facts),
+        row(
+            "the same by data.alignment, beside the long table",
+            total / times["ours"],
+            "rows/s",
+            pivoted,
+            **facts,
+        ),
+    ]
 
 
 def curation_rows(folder: Path, gigabytes: float) -> list[Row]:
-    """Curating made deliveries of this many gigabytes of rows, half of them delivered twice, in a process of its own."""
+    """Curating made deliveries of this many gigabytes, half of a year delivered twice, in a process of its own."""
     lake = Lake(str(folder))
     generator = np.random.default_rng(3)
     labels = pd.date_range("2023-01-01", "2024-01-01", freq="min", inclusive="left").as_unit("ns")
@@ -221,15 +245,26 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
 
 def _curate(folder: str) -> None:
     """Curate a lake and say how many months there were and the largest memory, kB."""
-    import resource
-
     lake = Lake(folder)
     months = 0
     for series in lake.series():
-        parts: list[RawPart] = lake.parts(series)
         lake.curate(series)
-        months += len(by_month(parts))
-    print(months, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        months += len(by_month(lake.parts(series)))
+    print(months, _largest_memory_kb())
+
+
+def _largest_memory_kb() -> int:
+    """Largest resident memory of this process since it began its program, kB.
+
+    `getrusage` also knows what the process that started this one had when it forked.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1])
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

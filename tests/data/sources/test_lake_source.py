@@ -64,7 +64,8 @@ def test_the_fingerprint_follows_from_the_bars_and_not_from_how_they_came(tmp_pa
         put(tmp_path / "two", "AAA", start, stop, now=NOW + pd.Timedelta(days=1))
     one, two = (load(config(tmp_path / name)) for name in ("one", "two"))
     assert one.panel.fingerprint == two.panel.fingerprint
-    assert one.hygiene.remarks != two.hygiene.remarks  # the lineage differs
+    assert one.hygiene.lineage != two.hygiene.lineage
+    assert one.hygiene.lineage[0][1].startswith("made sha256:")
     assert describe(config(tmp_path / "one")) == f"lake: made 1h, prices raw, of {tmp_path / 'one'}"
 
 
