@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +20,8 @@ from rayjobs.ingest.plan import Piece, fetched_extent, series_of, windowed
 from rayjobs.ingest.settings import IngestSettings
 
 LOG = logging.getLogger(__name__)
+REFUSALS = 3
+"""Pieces of a symbol, none given, after whose refusal its other pieces are not asked for."""
 LONGEST_LOOK_S = 1.0
 """Seconds after which the progress is drawn again although nothing came."""
 
@@ -65,6 +67,8 @@ class Fetching:
         self._queue: deque[Piece] = deque()
         self._open: dict[int, tuple[Piece, str]] = {}
         self._numbers = 0
+        self._known: set[tuple[str, str]] = set()
+        self._refusals: Counter[tuple[str, str]] = Counter()
         self.tally = Tally()
 
     def run(self, pieces: Iterable[Piece]) -> Tally:
@@ -164,6 +168,7 @@ class Fetching:
         tally.calls[source] = tally.calls.get(source, 0) + outcome.calls
         if outcome.kind in ("stored", "agrees", "revised"):
             pacing.succeeded(outcome.calls)
+            self._known.add((source, piece.request.symbol))
             tally.done += 1
             tally.rows += outcome.rows
             tally.rows_of[source] = tally.rows_of.get(source, 0) + outcome.rows
@@ -188,6 +193,7 @@ class Fetching:
         else:
             pacing.refused()
             self._refuse(piece, source)
+            self._refuse_like(piece, source)
 
     def _try_again(self, piece: Piece, source: str, pacing: Pacing) -> None:
         piece.tries += 1
@@ -207,6 +213,21 @@ class Fetching:
             return
         self.tally.pieces -= 1
         self._add(self._cut_for(others[0], piece))
+
+    def _refuse_like(self, piece: Piece, source: str) -> None:
+        """Ask no more for a symbol that a source refuses whenever it is asked: not a day's calls for a misspelt one.
+
+        The newest piece is asked for first, so that a plan that only lacks older years is not taken for that.
+        """
+        key = (source, piece.request.symbol)
+        self._refusals[key] += 1
+        if key in self._known or self._refusals[key] < REFUSALS:
+            return
+        for other in [one for one in self._queue if one.request.symbol == piece.request.symbol]:
+            if source not in other.refused_by:
+                self._queue.remove(other)
+                other.why = piece.why
+                self._refuse(other, source)
 
     def _cut_for(self, source: str, piece: Piece) -> Sequence[Piece]:
         """The piece as another vendor cuts it."""

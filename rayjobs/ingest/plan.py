@@ -97,6 +97,11 @@ def pieces_of(vendors: Mapping[str, Vendor], request: BarRequest) -> list[Piece]
     return [Piece(request=request, refused_by=refused, why="; ".join(refused.values()))]
 
 
+def newest_first(pieces: Sequence[Piece]) -> list[Piece]:
+    """The newest piece of a symbol before the others, which stay in order: whoever has a symbol has that one."""
+    return [*pieces[-1:], *pieces[:-1]]
+
+
 def in_turn(of_symbols: Sequence[Sequence[Piece]]) -> list[Piece]:
     """Pieces of symbols in turn, so that a run that ends early has something of each."""
     return [piece for turn in zip_longest(*of_symbols) for piece in turn if piece is not None]

@@ -21,6 +21,7 @@ from rayjobs.ingest.pacing import Pacing
 from rayjobs.ingest.plan import (
     Piece,
     in_turn,
+    newest_first,
     open_windows,
     pieces_of,
     series_of,
@@ -124,12 +125,10 @@ class Ingest:
         if request is None:
             return []
         requests = open_windows(self.lake, self._settings, request)
-        pieces: list[Piece] = []
         witness = witness_of(self.lake, self._settings, symbol)
-        if witness is not None and requests:
-            pieces.append(witness)
-        for window in requests:
-            pieces += pieces_of(self.vendors, window)
+        pieces = newest_first([piece for window in requests for piece in pieces_of(self.vendors, window)])
+        if witness is not None and pieces:
+            pieces.insert(0, witness)
         if backfill_days:
             since = max(now_utc - pd.Timedelta(days=backfill_days), request.start_utc)
             pieces += self._refills(symbol, since, request.stop_utc)

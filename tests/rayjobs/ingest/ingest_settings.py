@@ -15,7 +15,7 @@ from rayjobs.config.compose import compose
 from rayjobs.ingest.crew import Job, Outcome, fetch_and_store
 from rayjobs.ingest.fetching import Fetching, Tally
 from rayjobs.ingest.pacing import Pacing
-from rayjobs.ingest.plan import in_turn, open_windows, pieces_of, whole_request, witness_of
+from rayjobs.ingest.plan import in_turn, newest_first, open_windows, pieces_of, whole_request, witness_of
 from rayjobs.ingest.settings import IngestSettings, build_ingest_settings
 
 ENTRY: Mapping[str, Any] = {
@@ -98,5 +98,6 @@ def fetch(
         windows = open_windows(lake, settings, request)
         witness = witness_of(lake, settings, symbol)
         first = [witness] if witness is not None and windows else []
-        pieces.append(first + [piece for window in windows for piece in pieces_of(vendors, window)])
+        cut = [piece for window in windows for piece in pieces_of(vendors, window)]
+        pieces.append(first + newest_first(cut))
     return fetching.run(in_turn(pieces)), crew, fetching

@@ -120,6 +120,29 @@ def test_a_symbol_that_nobody_knows_is_left_with_the_reason_and_the_others_arriv
     assert_whole(settings, "BBB")
 
 
+def test_a_misspelt_symbol_costs_three_calls_and_not_one_for_each_month(tmp_path):
+    settings = ingest_settings(tmp_path, start="2020-01-01")
+    one_at_a_time = Budget(calls_per_minute=None, calls_per_day=None, at_a_time=1)
+    vendor = MadeVendor(unknown=frozenset({"AAA"}), budget=one_at_a_time)
+    tally, _, _ = fetch(settings, {"made": vendor})
+    assert (len(tally.left), tally.done) == (51, 51)  # months of each symbol
+    assert sum(call.symbol == "AAA" for call in vendor.calls) == 3
+
+
+def test_a_plan_that_lacks_older_years_still_gives_the_newer_ones(tmp_path, monkeypatch):
+    settings = ingest_settings(tmp_path, symbols=["AAA"], start="2023-01-01")
+    vendor, fetch_all = MadeVendor(), MadeVendor.fetch
+
+    def newer(self, piece):
+        if piece.start_utc.year < 2024:
+            raise AnswerRefused("your plan begins in 2024")
+        return fetch_all(self, piece)
+
+    monkeypatch.setattr(MadeVendor, "fetch", newer)
+    tally, _, _ = fetch(settings, {"made": vendor})
+    assert (tally.done, len(tally.left)) == (3, 12)
+
+
 def test_a_vendor_without_such_bars_is_passed_over_in_the_plan(tmp_path, monkeypatch):
     settings = ingest_settings(tmp_path, ("made", "spare"))
     made, spare = MadeVendor(), MadeVendor(name="spare")

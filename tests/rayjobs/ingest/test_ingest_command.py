@@ -223,3 +223,25 @@ def test_prices_of_the_lake_are_those_that_the_vendor_sent(conf, tmp_path):
     start, stop = (pd.Timestamp(day, tz="UTC") for day in ("2024-01-01", "2024-03-01"))
     sent = law("BBB", start, stop, 3600)
     np.testing.assert_array_equal(Lake(f"{tmp_path}/lake").read(series).rows["close"], sent["close"])
+
+
+@pytest.mark.ray
+def test_ray_tasks_bring_what_threads_bring(tmp_path, capsys):
+    request = (
+        "source=local",
+        "symbols=[EOS,LTC]",
+        "start=2019-06-01",
+        "end=2019-09-01",
+        "env_file=none",
+        "bar=30m",
+    )
+    crypto = ("source.local.options.sample=crypto_30min", "source.local.calendar=24/7")
+    for execution in ("threads", "ray"):
+        words = (f"lake={tmp_path}/{execution}", f"execution={execution}", "cluster.num_cpus=2")
+        assert main([*request, *crypto, *words]) == 0
+    names = [
+        sorted(path.relative_to(tmp_path / execution) for path in (tmp_path / execution).rglob("*.parquet"))
+        for execution in ("threads", "ray")
+    ]
+    assert names[0] == names[1]  # names hold the contents
+    assert len(names[0]) == 2 * 2 * 3
