@@ -1,7 +1,7 @@
 """The lake: bars as vendors delivered them, immutable and with their origin, and what is made from them.
 
     raw/source=massive/bar=1m/adjustment=raw/symbol=SPY/month=2024-01/START_STOP_ROWS_HASH.parquet      deliveries
-    curated/source=massive/bar=1m/adjustment=raw/symbol=SPY/month=2024-01/COUNT_HASH.parquet            made from them
+    curated/source=massive/bar=1m/adjustment=raw/symbol=SPY/month=2024-01/COUNT_HASHES.parquet            made from them
     reference/source=massive/kind=listings/as_of=2024-01-02/HASH.parquet                                tables
 
 Two rules carry everything else. A part of `raw` is written in one step, is never changed, and says by its name which

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from data.array_types import BoolArray
 from data.checks.hygiene import inconsistent_rows, jumping_rows
-from data.lake.files import LakeFiles
+from data.lake.files import FileFact, LakeError, LakeFiles
 from data.lake.parts import RawPart, moments, read_part, to_parquet
 from data.lake.series import Series
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS
@@ -41,7 +41,7 @@ DEFECTS: Mapping[str, str] = {
     "zero_volume": "no volume; kept",
     "jumps": "a price beyond 1.5 times of the one it should be near; kept",
 }
-_NAME = re.compile(r"/(\d{6})_([0-9a-f]{20})\.parquet$")
+_NAME = re.compile(r"^(.*/(\d{6})_[0-9a-f]{20})_([0-9a-f]{20})\.parquet$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,39 @@ class CuratedMonth:
     defects: Mapping[str, int]
 
 
-def curated_name(series: Series, month: str, parts: Sequence[RawPart]) -> str:
-    """The name of what these deliveries of a month become; more deliveries sort after fewer."""
+def curated_key(series: Series, month: str, parts: Sequence[RawPart]) -> str:
+    """How the name of what these deliveries of a month become begins: their number, and a digest of their names."""
     digests = " ".join(sorted(part.digest for part in parts))
     digest = hashlib.sha256(f"{TRANSFORM} {series.folder} {month} {digests}".encode()).hexdigest()[:20]
-    return f"curated/{series.folder}/month={month}/{len(parts):06d}_{digest}.parquet"
+    return f"curated/{series.folder}/month={month}/{len(parts):06d}_{digest}"
+
+
+def curated_files(files: LakeFiles, folder: str) -> dict[str, FileFact]:
+    """Key of `curated_key` -> file, of what is curated below a folder of ``curated``."""
+    found = {}
+    for fact in files.files_below(f"curated/{folder}"):
+        match = _NAME.match(fact.name)
+        if match is not None:
+            found[match[1]] = fact
+    return found
+
+
+def read_curated(files: LakeFiles, name: str) -> pa.Buffer:
+    """The bytes of a curated file, once they are those that its name says.
+
+    Raises
+    ------
+    LakeError
+        If they are not.
+    """
+    content = files.read(name)
+    match = _NAME.match(name)
+    if match is None or _digest(content) != match[3]:
+        raise LakeError(
+            f"{name} of the lake {files.shown} is not what was written there (its checksum differs): remove that file; "
+            "it is made again from raw."
+        )
+    return content
 
 
 def curate_month(files: LakeFiles, parts: Sequence[RawPart]) -> CuratedMonth:
@@ -109,23 +137,23 @@ def write_month(files: LakeFiles, series: Series, month: str, parts: Sequence[Ra
     LakeError
         If a part is not what was written, or the storage cannot be written to.
     """
-    name = curated_name(series, month, parts)
-    others = [
-        fact.name for fact in files.files_below(f"curated/{series.folder}/month={month}") if fact.name != name
-    ]
-    written = files.size(name) is None
-    if written:
-        made = curate_month(files, parts)
-        files.write_new(name, _to_parquet(made, name, parts))
-    for other in others:
-        if _count_of(other) <= len(parts):  # one of more deliveries was made by a process that saw them
-            files.delete(other)
-    return written
+    key, there = (
+        curated_key(series, month, parts),
+        curated_files(files, f"{series.folder}/month={month}"),
+    )
+    if key not in there:
+        content = _to_parquet(curate_month(files, parts), key, parts)
+        files.write_new(f"{key}_{_digest(content)}.parquet", content)
+    for other, fact in there.items():
+        count = int(other.rsplit("/", 1)[1].partition("_")[0])
+        if other != key and count <= len(parts):  # one of more deliveries is of a process that saw them
+            files.delete(fact.name)
+    return key not in there
 
 
-def _to_parquet(made: CuratedMonth, name: str, parts: Sequence[RawPart]) -> pa.Buffer:
+def _to_parquet(made: CuratedMonth, key: str, parts: Sequence[RawPart]) -> pa.Buffer:
     count = len(made.rows)
-    transform = f"{TRANSFORM}:{name.rsplit('_', 1)[1].removesuffix('.parquet')}"
+    transform = f"{TRANSFORM}:{key.rsplit('_', 1)[1]}"
     ingested = np.array([moment for _, moment in made.parts], np.int64)
     origin = {
         "source_uri": pa.DictionaryArray.from_arrays(
@@ -149,9 +177,8 @@ def _to_parquet(made: CuratedMonth, name: str, parts: Sequence[RawPart]) -> pa.B
     return to_parquet(made.rows, origin, facts)
 
 
-def _count_of(name: str) -> int:
-    match = _NAME.search(name)
-    return int(match[1]) if match else 0
+def _digest(content: pa.Buffer) -> str:
+    return hashlib.sha256(content).hexdigest()[:20]
 
 
 def _withdrawn(labels: np.ndarray, part_of_row: np.ndarray, parts: Sequence[RawPart]) -> int:

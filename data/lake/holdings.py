@@ -14,7 +14,7 @@ from data.array_types import TimeArray
 from data.calendars import BarGrid, bar_grid, check_bar_seconds
 from data.errors import DataError
 from data.lake.bar_names import bar_name
-from data.lake.curation import DEFECTS, curated_name
+from data.lake.curation import DEFECTS, curated_files, curated_key
 from data.lake.files import LakeError
 from data.lake.lake import Lake, by_month
 from data.lake.parts import RawPart, facts_of, read_part
@@ -171,16 +171,16 @@ def empty_windows(lake: Lake, series: Series, calendar: str, since: pd.Timestamp
 
 def _curated_facts(lake: Lake, series: Series, parts: list[RawPart]) -> tuple[dict[str, int], int, int]:
     """Defects of the curated months, their bytes, and how many months are not curated yet."""
-    sizes = {fact.name: fact.size for fact in lake.files.files_below(f"curated/{series.folder}")}
+    curated = curated_files(lake.files, series.folder)
     defects = dict.fromkeys(DEFECTS, 0)
     total = uncurated = 0
     for month, of_month in by_month(parts):
-        name = curated_name(series, month, of_month)
-        if name not in sizes:
+        key = curated_key(series, month, of_month)
+        if key not in curated:
             uncurated += 1
             continue
-        total += sizes[name]
-        for kind, bars in facts_of(lake.files, name)["defects"].items():
+        total += curated[key].size
+        for kind, bars in facts_of(lake.files, curated[key].name)["defects"].items():
             defects[kind] = defects.get(kind, 0) + int(bars)
     return defects, total, uncurated
 

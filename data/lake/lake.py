@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from data.lake.curation import curate_month, curated_name, write_month
+from data.lake.curation import curate_month, curated_files, curated_key, read_curated, write_month
 from data.lake.deliveries import Stored, store_delivery
 from data.lake.files import LakeError, LakeFiles
 from data.lake.parts import LABEL, ORIGIN_COLUMNS, RawPart, facts_of, to_rows
@@ -21,6 +22,9 @@ from data.schema import BAR_COLUMNS
 
 if TYPE_CHECKING:
     from data.vendors.definition import BarRequest, Delivery
+
+READERS = 8
+"""Files of a lake that are read side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,19 +161,17 @@ class Lake:
         known = self.parts(series, as_of)
         parts = [part for part in known if span is None or overlap(part.span, span)]
         wanted = {part.month for part in parts}
-        curated = (
-            {fact.name for fact in self.files.files_below(f"curated/{series.folder}")} if parts else set()
-        )
+        curated = curated_files(self.files, series.folder) if parts else {}
         ready, frames = [], []
         for month, of_month in by_month([part for part in known if part.month in wanted]):
-            name = curated_name(series, month, of_month)  # of all deliveries of a month, as it was curated
-            if name in curated:
-                ready.append(name)
+            key = curated_key(series, month, of_month)  # of all deliveries of a month, as it was curated
+            if key in curated:
+                ready.append(curated[key].name)
             else:
                 frames.append(curate_month(self.files, of_month).rows)
         if ready:
             try:
-                frames.append(read_curated(self.files, ready, span, only_labels))
+                frames.append(read_months(self.files, ready, span, only_labels))
             except LakeError:
                 # A delivery came meanwhile, and its month was curated anew under another name.
                 if all(self.files.size(name) is not None for name in ready):
@@ -195,41 +197,33 @@ def lineage_of(parts: Sequence[RawPart]) -> str:
     return hashlib.sha256(" ".join(sorted(part.digest for part in parts)).encode()).hexdigest()
 
 
-def read_curated(
+def read_months(
     files: LakeFiles, names: Sequence[str], span: Span | None, only_labels: bool = False
 ) -> pd.DataFrame:
-    """Read curated files as one table; row groups outside of the window are not read.
+    """Read curated files as one table, each once its content is what its name says.
 
     Raises
     ------
     LakeError
-        If a file cannot be read, or its pages are not what was written.
+        If a file cannot be read, or is not what was written.
     """
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    layout = ds.ParquetFileFormat(default_fragment_scan_options=_checked_pages(ds))
-    try:
-        factory = ds.FileSystemDatasetFactory(files.system, [files.path(name) for name in names], layout)
-        dataset = factory.finish(factory.inspect(promote_options="permissive", fragments=None))
-        columns = [name for name in dataset.schema.names if name not in ORIGIN_COLUMNS]
-        columns = [LABEL] if only_labels else columns
-        condition = None
-        if span is not None:
-            label = ds.field(LABEL)
-            condition = (label >= pa.scalar(span.start, pa.timestamp("ns", tz="UTC"))) & (
-                label < pa.scalar(span.stop, pa.timestamp("ns", tz="UTC"))
-            )
-        return to_rows(dataset.to_table(columns=columns, filter=condition))
-    except (pa.ArrowException, OSError) as error:
-        raise LakeError(
-            f"curated bars of the lake {files.shown} cannot be read ({str(error).splitlines()[0]}): remove "
-            f"{names[0].rsplit('/', 2)[0]}; it is made again from raw."
-        ) from error
-
-
-def _checked_pages(ds: Any) -> Any:
-    return ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    with ThreadPoolExecutor(max_workers=min(len(names), READERS)) as readers:  # object storage answers slowly
+        contents = list(readers.map(lambda name: read_curated(files, name), names))
+    layout = ds.ParquetFileFormat()
+    fragments = [layout.make_fragment(pa.BufferReader(content)) for content in contents]
+    schema = pa.unify_schemas([fragment.physical_schema for fragment in fragments])
+    columns = [name for name in schema.names if name not in ORIGIN_COLUMNS]
+    condition = None
+    if span is not None:
+        label = ds.field(LABEL)
+        condition = (label >= pa.scalar(span.start, pa.timestamp("ns", tz="UTC"))) & (
+            label < pa.scalar(span.stop, pa.timestamp("ns", tz="UTC"))
+        )
+    dataset = ds.FileSystemDataset(fragments, schema, layout)
+    return to_rows(dataset.to_table(columns=[LABEL] if only_labels else columns, filter=condition))
 
 
 def _joined(frames: list[pd.DataFrame], span: Span | None) -> pd.DataFrame:

@@ -38,7 +38,7 @@ def write_reference(files: LakeFiles, source: str, kind: str, as_of: date, table
     made = pa.Table.from_pandas(table, preserve_index=False)
     made = made.replace_schema_metadata({**(made.schema.metadata or {}), FACTS: json.dumps(facts).encode()})
     sink = pa.BufferOutputStream()
-    pq.write_table(made, sink, compression="zstd")
+    pq.write_table(made, sink, compression="zstd", write_page_checksum=True)
     name = f"{_folder(source, kind, as_of)}/{digest[:20]}.parquet"
     files.write_new(name, sink.getvalue())
     return name
@@ -55,12 +55,13 @@ def read_reference(files: LakeFiles, source: str, kind: str, as_of: date) -> pd.
     found = []
     for fact in files.files_below(_folder(source, kind, as_of)):
         try:
-            table = pq.read_table(pa.BufferReader(files.read(fact.name)))
+            table = pq.read_table(pa.BufferReader(files.read(fact.name)), page_checksum_verification=True)
             facts = json.loads((table.schema.metadata or {})[FACTS])
             frame = table.to_pandas()
-        except (pa.ArrowException, KeyError, ValueError) as error:
+            digest = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
+        except (pa.ArrowException, KeyError, ValueError, OSError) as error:
             raise damaged(files, fact.name) from error
-        if hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest() != facts["checksum"]:
+        if digest != facts["checksum"]:
             raise damaged(files, fact.name)
         found.append((facts["ingested_at"], frame))
     return max(found, key=lambda kept: kept[0])[1] if found else None
