@@ -106,7 +106,7 @@ def to_parquet(rows: pd.DataFrame, origin: Mapping[str, pa.Array], facts: Mappin
         values = rows[name].to_numpy(np.float64)
         columns[str(name)] = pa.array(values, pa.float64())
     columns.update({name: origin[name] for name in ORIGIN_COLUMNS})
-    table = pa.table(columns).replace_schema_metadata({FACTS: json.dumps(dict(facts)).encode()})
+    table = pa.table(columns).replace_schema_metadata({FACTS: sealed(facts)})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue()
@@ -122,6 +122,27 @@ def moments(values_ns: Sequence[int] | np.ndarray) -> pa.Array:
     return pa.array(np.asarray(values_ns, np.int64), pa.timestamp("ns", tz="UTC"))
 
 
+def sealed(facts: Mapping[str, Any]) -> bytes:
+    """Facts as they are written, after a digest of them, as they are no part of the content that is compared."""
+    text = json.dumps(dict(facts))
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:20]} {text}".encode()
+
+
+def unsealed(written: bytes) -> dict[str, Any]:
+    """Facts as they were before `sealed`.
+
+    Raises
+    ------
+    ValueError
+        If they are not what was written.
+    """
+    digest, _, text = written.decode().partition(" ")
+    if digest != hashlib.sha256(text.encode()).hexdigest()[:20]:
+        raise ValueError("the facts of the file are not what was written")
+    facts: dict[str, Any] = json.loads(text)
+    return facts
+
+
 def facts_of(files: LakeFiles, name: str) -> dict[str, Any]:
     """The facts that a file was written with; reads its end only.
 
@@ -133,7 +154,7 @@ def facts_of(files: LakeFiles, name: str) -> dict[str, Any]:
     try:
         with files.open(name) as source:
             metadata = pq.read_metadata(source).metadata or {}
-            facts: dict[str, Any] = json.loads(metadata[FACTS])
+            facts = unsealed(metadata[FACTS])
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise damaged(files, name) from error
     return facts
@@ -155,7 +176,7 @@ def read_part(files: LakeFiles, part: RawPart) -> tuple[pd.DataFrame, dict[str, 
     try:
         # The pages' own checksums cover where rows come from as well, which the digest does not.
         table = pq.read_table(pa.BufferReader(files.read(part.name)), page_checksum_verification=True)
-        facts: dict[str, Any] = json.loads((table.schema.metadata or {})[FACTS])
+        facts = unsealed((table.schema.metadata or {})[FACTS])
         rows = to_rows(table)
         content = content_digest(facts["header"], rows)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:

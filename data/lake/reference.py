@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import date
 
 import pandas as pd
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.lake.files import LakeFiles
-from data.lake.parts import FACTS, damaged
+from data.lake.parts import FACTS, damaged, sealed, unsealed
 from data.lake.spans import instant
 
 
@@ -36,7 +35,7 @@ def write_reference(files: LakeFiles, source: str, kind: str, as_of: date, table
     facts = {"source": source, "kind": kind, "as_of": as_of.isoformat(), "checksum": digest}
     facts["ingested_at"] = instant(pd.Timestamp.now("UTC"))  # type: ignore[assignment]
     made = pa.Table.from_pandas(table, preserve_index=False)
-    made = made.replace_schema_metadata({**(made.schema.metadata or {}), FACTS: json.dumps(facts).encode()})
+    made = made.replace_schema_metadata({**(made.schema.metadata or {}), FACTS: sealed(facts)})
     sink = pa.BufferOutputStream()
     pq.write_table(made, sink, compression="zstd", write_page_checksum=True)
     name = f"{_folder(source, kind, as_of)}/{digest[:20]}.parquet"
@@ -56,7 +55,7 @@ def read_reference(files: LakeFiles, source: str, kind: str, as_of: date) -> pd.
     for fact in files.files_below(_folder(source, kind, as_of)):
         try:
             table = pq.read_table(pa.BufferReader(files.read(fact.name)), page_checksum_verification=True)
-            facts = json.loads((table.schema.metadata or {})[FACTS])
+            facts = unsealed((table.schema.metadata or {})[FACTS])
             frame = table.to_pandas()
             digest = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
         except (pa.ArrowException, KeyError, ValueError, OSError) as error:
