@@ -34,6 +34,7 @@ from data.checks.hygiene import (
 from data.checks.jumps import find_jumps
 from data.clock_hours import clock_grid, on_clock, on_hours
 from data.errors import DataError
+from data.membership import places_among
 from data.repair_decisions import NO_REPAIRS, Repairs
 from data.repairs import (
     Repaired,
@@ -44,7 +45,6 @@ from data.repairs import (
     without_outliers,
 )
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel, utc_instant
-from data.sorted_times import among
 
 
 class AlignedBars(NamedTuple):
@@ -124,7 +124,7 @@ def align(
 def _within_window(
     bars: Mapping[str, pd.DataFrame], start: np.datetime64, stop: np.datetime64
 ) -> dict[str, pd.DataFrame]:
-    kept = {s: rows[(rows.index >= start) & (rows.index < stop)] for s, rows in bars.items()}
+    kept = {s: rows.iloc[slice(*rows.index.searchsorted([start, stop]))] for s, rows in bars.items()}
     for symbol, rows in kept.items():
         if not len(rows):
             first, last = bars[symbol].index[[0, -1]]
@@ -191,7 +191,7 @@ def _window(
 def _trim(grid: BarGrid, kept: Mapping[str, pd.DataFrame], head: bool, tail: bool) -> BarGrid:
     """Let the grid begin and end with a bar that is there, where the window was left open."""
     matched = [
-        np.flatnonzero(among(grid.bar_utc, rows.index.to_numpy("datetime64[ns]"))) for rows in kept.values()
+        places_among(rows.index.to_numpy("datetime64[ns]"), grid.bar_utc).places for rows in kept.values()
     ]
     found = np.concatenate(matched)
     if not len(found):
@@ -204,9 +204,12 @@ def _inspect(
     symbol: str, rows: pd.DataFrame, grid: BarGrid, calendar: str, bar_seconds: int
 ) -> list[Finding]:
     labels = rows.index.to_numpy("datetime64[ns]")
-    on_grid = among(labels, grid.bar_utc)
-    closed = ~on_grid & ~_in_session(labels, calendar)
-    findings = find_runs(symbol, "missing", grid.bar_utc, ~among(grid.bar_utc, labels))
+    on_grid, places = places_among(labels, grid.bar_utc)
+    missing = np.ones(len(grid.bar_utc), dtype=bool)
+    missing[places] = False
+    closed = ~on_grid
+    closed[closed] = ~_in_session(labels[closed], calendar)
+    findings = find_runs(symbol, "missing", grid.bar_utc, missing)
     findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
     findings += find_runs(symbol, "zero_volume", labels, rows["volume"].to_numpy() == 0.0)
     findings += find_jumps(symbol, labels, rows)
@@ -253,6 +256,8 @@ def _ends(panel: Panel) -> list[Finding]:
 
 
 def _in_session(labels: TimeArray, calendar: str) -> np.ndarray:
+    if not len(labels):
+        return np.zeros(0, dtype=bool)
     found = sessions_between(calendar, labels[0], labels[-1] + np.timedelta64(1, "ns"))
     if not len(found.session):
         return np.zeros(len(labels), dtype=bool)
@@ -283,16 +288,18 @@ def _panel(kept: Mapping[str, pd.DataFrame], grid: BarGrid, calendar: str, bar_s
     names = {name: None for rows in kept.values() for name in rows.columns}
     columns = {name: np.full((len(grid.bar_utc), len(kept)), np.nan) for name in names}
     for a, rows in enumerate(kept.values()):
-        labels = rows.index.to_numpy("datetime64[ns]")
-        at = np.minimum(np.searchsorted(labels, grid.bar_utc), len(labels) - 1)
-        here = labels[at] == grid.bar_utc
+        on_grid, places = places_among(rows.index.to_numpy("datetime64[ns]"), grid.bar_utc)
+        rejected = places[inconsistent_rows(rows)[on_grid]]
         for name in rows.columns:
-            columns[name][here, a] = rows[name].to_numpy()[at[here]]
-        rejected = here & inconsistent_rows(rows)[at]
+            values = rows[name].to_numpy()
+            columns[name][places, a] = values if on_grid.all() else values[on_grid]
         for name in PRICE_COLUMNS:
             columns[name][rejected, a] = np.nan
     known = np.isfinite(columns["close"])
-    volume = np.where(known, columns["volume"], 0.0)
+    volume = columns["volume"]
+    volume[~known] = 0.0
+    for values in columns.values():
+        values.flags.writeable = False  # the panel takes them as they are, and copies what may still change
     prices = {name: columns[name] for name in PRICE_COLUMNS}
     return Panel(
         symbols=tuple(kept),

@@ -18,9 +18,9 @@ from data.array_types import BoolArray, FloatArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid
 from data.checks.hygiene import Finding, find_runs
 from data.errors import DataError
+from data.membership import among
 from data.repair_decisions import Repairs
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel
-from data.sorted_times import among
 
 FILLED = "filled"
 """Column of a panel with filled gaps: 1 where a bar was made, 0 where it was recorded."""

@@ -46,7 +46,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     ledger = open_ledger(config.train.ledger)
     fingerprint = data.full.panel.fingerprint
     if earlier is None:
-        run = create_directory(values, config, fingerprint, ledger.head())
+        run = create_directory(values, config, fingerprint, ledger.head(), data.hygiene.lineage)
     else:  # trials were chosen on the old bars: a holdout cut from others could lie among them
         check_same_data(earlier, fingerprint)
         run = RunDirectory.resume(earlier)

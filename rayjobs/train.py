@@ -49,7 +49,12 @@ def train(values: dict[str, Any]) -> ExitCode:
     ledger, fingerprint = open_ledger(config.ledger), study.panel.fingerprint
     if earlier is None:
         directory = RunDirectory.create(
-            config.run, values, seed=config.seed, data_fingerprint=fingerprint, ledger=ledger.head()
+            config.run,
+            values,
+            seed=config.seed,
+            data_fingerprint=fingerprint,
+            ledger=ledger.head(),
+            data_lineage=hygiene.lineage,
         )
     else:
         check_same_data(earlier, fingerprint)

@@ -12,7 +12,7 @@ import numpy as np
 from data.array_types import BoolArray, TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid, minute, sessions_between
 from data.errors import DataError
-from data.sorted_times import among
+from data.membership import among
 
 ENOUGH = 0.5
 """Share of a symbol's rows that must be bars of the grid, or of the grid's bars that it must have."""

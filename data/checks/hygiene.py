@@ -76,12 +76,14 @@ class HygieneReport:
     findings : by symbol, kind and time.
     remarks : sentences on the reading itself: files that were joined or not read, labels that were moved.
     repairs : what was decided to be done with defects.
+    lineage : (symbol, source and digest of the deliveries that its rows come from), where a source knows them.
     """
 
     rows: tuple[tuple[str, int], ...]
     findings: tuple[Finding, ...]
     remarks: tuple[str, ...] = ()
     repairs: Repairs = NO_REPAIRS
+    lineage: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         unknown = {f.kind for f in self.findings} - set(KINDS)

@@ -4,6 +4,7 @@
 |-------------------------------------------------------|--------------------------------------------------|
 | SamplesConfig                                         | Parquet bundled with the package                 |
 | FilesConfig                                           | the user's own CSV or Parquet                    |
+| LakeConfig                                            | a lake of what vendors delivered                 |
 | PlantedSignalConfig, PlantedMemoryConfig, NoiseConfig | drawn from a seed (`data.synthetic`)             |
 | a `RecordedBars` of your own                          | wherever its method `read` takes them from       |
 """
@@ -22,6 +23,7 @@ from data.known_columns import delayed_columns
 from data.own_objects import import_named
 from data.schema import Panel
 from data.sources.files import FilesConfig
+from data.sources.lake import LakeConfig
 from data.sources.recorded import RecordedBars
 from data.sources.samples import SamplesConfig
 from data.synthetic import (
@@ -35,7 +37,11 @@ from data.synthetic import (
 
 SourceConfig = RecordedBars | SyntheticConfig
 
-RECORDED: Mapping[str, type[RecordedBars]] = {"samples": SamplesConfig, "files": FilesConfig}
+RECORDED: Mapping[str, type[RecordedBars]] = {
+    "samples": SamplesConfig,
+    "files": FilesConfig,
+    "lake": LakeConfig,
+}
 SYNTHETIC_LAWS: Mapping[str, type[SyntheticConfig]] = {
     "planted_signal": PlantedSignalConfig,
     "planted_memory": PlantedMemoryConfig,

@@ -113,6 +113,31 @@ def load_files(config: FilesConfig) -> AlignedBars:
         another length
         than configured.
     """
+    bars, remarks = rows_of_files(config)
+    aligned = align(
+        bars,
+        calendar=config.calendar,
+        bar_seconds=config.bar_seconds,
+        start_utc=config.start_utc,
+        stop_utc=config.stop_utc,
+        repairs=config.repair,
+    )
+    if config.prices == "total_return":
+        aligned = aligned._replace(panel=carried_on(aligned.panel))
+        remarks.append(
+            "prices are those of total return (data.prices): grown by splits and dividends up to each bar"
+        )
+    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=(*remarks, *aligned.hygiene.remarks)))
+
+
+def rows_of_files(config: FilesConfig) -> tuple[BarTables, list[str]]:
+    """Read the user's bars as rows per symbol, labelled by opening instants (naive UTC), and what is to be told.
+
+    Raises
+    ------
+    DataError
+        As `load_files`; the window of the config plays no part.
+    """
     path = Path(config.path).expanduser()
     if not path.exists():
         raise DataError(f"{path} does not exist; give the directory or the file that holds the bars.")
@@ -134,20 +159,7 @@ def load_files(config: FilesConfig) -> AlignedBars:
             where=f"{path.name}: {symbol}",
         )
         bars[symbol] = with_total_return(symbol, rows, config.prices).set_axis(opened, axis=0)
-    aligned = align(
-        bars,
-        calendar=config.calendar,
-        bar_seconds=config.bar_seconds,
-        start_utc=config.start_utc,
-        stop_utc=config.stop_utc,
-        repairs=config.repair,
-    )
-    if config.prices == "total_return":
-        aligned = aligned._replace(panel=carried_on(aligned.panel))
-        remarks.append(
-            "prices are those of total return (data.prices): grown by splits and dividends up to each bar"
-        )
-    return aligned._replace(hygiene=replace(aligned.hygiene, remarks=(*remarks, *aligned.hygiene.remarks)))
+    return bars, remarks
 
 
 def _read(found: BarFiles, path: Path, config: FilesConfig) -> _Read:

@@ -73,7 +73,7 @@ def load_samples(config: SamplesConfig) -> AlignedBars:
     """Read a bundled sample, check its checksum, and align it."""
     sample = SAMPLES[config.sample]
     symbols = config.symbols or sample.symbols
-    bars = {symbol: _read_verified(f"{config.sample}/{symbol}.parquet") for symbol in symbols}
+    bars = {symbol: sample_rows(f"{config.sample}/{symbol}.parquet") for symbol in symbols}
     aligned = align(
         bars,
         calendar=sample.calendar,
@@ -93,7 +93,7 @@ def load_samples(config: SamplesConfig) -> AlignedBars:
 
 
 def _last_row(name: str) -> np.datetime64:
-    return _read_verified(name).index.max().to_datetime64()
+    return sample_rows(name).index.max().to_datetime64()
 
 
 @lru_cache(maxsize=1)
@@ -103,7 +103,7 @@ def checksums() -> Mapping[str, str]:
     return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
 
 
-def _read_verified(name: str) -> pd.DataFrame:
+def sample_rows(name: str) -> pd.DataFrame:
     path = SAMPLES_DIR / name
     if not path.exists():
         raise DataError(f"The bundled sample {path} is missing; install the package again.")

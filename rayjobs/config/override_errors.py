@@ -18,6 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from rayjobs.config.arguments import is_flag, is_override, key_of
 from rayjobs.config.typed_config import ConfigError, did_you_mean, nearest
 
+SEVERAL = ("source",)
+"""Groups of which several may be chosen at once: each file has a key of its own, and nothing is merged."""
 _NO_SUCH_KEY = re.compile(r"Could not (?:override|delete from config)[ .:]*'?([^'\s]+)'?")
 
 
@@ -71,6 +73,8 @@ def refuse_unnamed_choices(conf: Path, arguments: Sequence[str]) -> None:
         if not group:
             raise ConfigError(_not_understood(str(override.input_line)))
         named = isinstance(value, str | QuotedString) or (override.is_delete() and value is None)
+        if group in SEVERAL and isinstance(value, list):
+            named = bool(value) and all(isinstance(name, str | QuotedString) for name in value)
         if (conf / group).is_dir() and not named:
             given = override.get_value_string()
             names = ", ".join(sorted(path.stem for path in (conf / group).glob("*.yaml")))

@@ -15,7 +15,7 @@ import shutil
 import socket
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -117,6 +117,7 @@ class RunDirectory:
         seed: int,
         data_fingerprint: str | None,
         ledger: Head | None = None,
+        data_lineage: Sequence[tuple[str, str]] = (),
     ) -> RunDirectory:
         """Make a new directory, never an existing one, and write ``config.yaml`` and ``status.json``.
 
@@ -125,6 +126,7 @@ class RunDirectory:
         config : the resolved configuration, written as it is; versions, commit, fingerprint and seed follow
             under ``provenance``.
         ledger : the end of the ledger's chain now: what the run will be counted in.
+        data_lineage : (symbol, what its bars come from), as a lake knows it.
 
         Raises
         ------
@@ -144,6 +146,8 @@ class RunDirectory:
         facts = provenance(path.name, seed, data_fingerprint)
         if own := own_code(config):
             facts["own_code"] = own
+        if data_lineage:
+            facts["data_lineage"] = dict(data_lineage)
         if ledger is not None:
             facts["ledger"] = ledger.to_json()
         directory = cls(path, StartedRun(values=without_password(config), provenance=facts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,13 +110,22 @@ def _scheduler(scheduler: SchedulerConfig, train: TrainConfig) -> SchedulerConfi
 
 
 def create_directory(
-    values: Mapping[str, Any], config: SweepConfig, fingerprint: str, ledger: Head | None = None
+    values: Mapping[str, Any],
+    config: SweepConfig,
+    fingerprint: str,
+    ledger: Head | None = None,
+    data_lineage: Sequence[tuple[str, str]] = (),
 ) -> RunDirectory:
     """A new study: ``<directory>/<experiment>/sweeps/<study id>``."""
     run = config.train.run
     place = RunConfig(experiment=SWEEPS, directory=join(run.directory, run.experiment))
     return RunDirectory.create(
-        place, values, seed=config.train.seed, data_fingerprint=fingerprint, ledger=ledger
+        place,
+        values,
+        seed=config.train.seed,
+        data_fingerprint=fingerprint,
+        ledger=ledger,
+        data_lineage=data_lineage,
     )
 
 

@@ -32,6 +32,7 @@ CHOICES = {group: sorted(path.stem for path in FILES if path.parent == Path(grou
 
 ASKED = {
     "data=files": ("data.path=bars.csv",),
+    "data=lake": ("data.source_name=massive",),
     "walk_forward=dates": (
         "walk_forward.train=[2018-01-01,2018-12-31]",
         "walk_forward.test=[2019-01-01,2019-03-31]",

@@ -1,0 +1,16 @@
+"""Lets the tests of this folder import the made vendor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    """What a crash of the machine would lose is not what these tests are about."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)
