@@ -23,6 +23,7 @@ from data.checks.hindsight import Followers, told_afterwards
 from data.checks.later_returns import MAX_BARS_AHEAD, parts_of, suspected, suspected_far, suspected_together
 from data.checks.lead_correlations import RankedSeries
 from data.checks.leading_symbols import MOST_SYMBOLS, OTHERS, leading_inputs
+from data.checks.ordered_values import ORDERED, in_order_of_returns
 from data.checks.unforeseen_returns import log_returns, unforeseen_returns
 from data.known_columns import ColumnStatement
 from data.schema import Panel
@@ -39,8 +40,9 @@ def foreknown_columns(
 ) -> tuple[Foreknown, ...]:
     """Suspects among the exogenous columns, volume, high, low and open of a panel; stated ones are left out.
 
-    A column is looked at as it is, by its change, and over the close: a forecast of the next price gives itself away by
-    the distance to this one. It is asked for the next bar first, and for the few after it.
+    A column is looked at as it is, by its change, over the close (a forecast of the next price gives itself away by
+    the distance to this one), and with its values, unknown among them, in the order of what followed them elsewhere.
+    It is asked for the next bar first, and for the few after it.
     """
     return (
         *foreknown_values(panel, {**panel.exogenous, "volume": panel.volume}, statements),
@@ -89,7 +91,7 @@ def foreknown_values(
         found
         for name, values in inputs.items()
         if not statements or name not in statements
-        for found in asked.suspects(name, {"": values} if causal else _forms(values, panel))
+        for found in asked.suspects(name, {"": values} if causal else asked.forms(values))
     )
 
 
@@ -98,7 +100,7 @@ class _Asked:
 
     def __init__(self, panel: Panel, *, least_bars_ahead: int, in_pairs: bool = True) -> None:
         self.panel, self.least_bars_ahead, self.in_pairs = panel, least_bars_ahead, in_pairs
-        unforeseen = unforeseen_returns(log_returns(panel))
+        self.unforeseen = unforeseen = unforeseen_returns(log_returns(panel))
         self.followers = Followers.of(unforeseen, panel.symbols)
         self.others: Followers | None = None
         if in_pairs and panel.num_assets > MOST_SYMBOLS:
@@ -106,6 +108,13 @@ class _Asked:
             means = [ranked.mean_of_others(a) for a in range(panel.num_assets)]
             mean = np.concatenate([np.where(one.known > 0.0, one.values, np.nan) for one in means], axis=1)
             self.others = Followers.of(mean, [OTHERS] * panel.num_assets)
+
+    def forms(self, values: FloatArray) -> dict[str, FloatArray]:
+        """An input as it is, and what a policy may make of it."""
+        forms, parts = _forms(values, self.panel), parts_of(values)
+        if parts:
+            forms[ORDERED] = in_order_of_returns(values, self.unforeseen, parts, self.least_bars_ahead)
+        return forms
 
     def suspects(self, name: str, forms: Mapping[str, FloatArray]) -> Sequence[Foreknown]:
         """Of one input, by the first question that it fails."""

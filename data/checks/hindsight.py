@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from data.array_types import FloatArray
 from data.checks.foreknown import EVERY_SYMBOL, MIN_BARS, NUM_PARTS, Foreknown
 from data.checks.lead_correlations import RankedSeries
+from data.checks.ordered_values import ORDERED
 
 BARS_TOGETHER = (1, 2, 5, 10, 20, 50, 100, 200)
 """Numbers of bars over which an input is summed."""
@@ -107,10 +108,10 @@ def told_afterwards(
     """
     for form, values in forms.items():
         ranks = RankedSeries.of(values)
-        finer = _finer(forms[next(iter(forms))], values)
+        finer = _finer(values if form == ORDERED else forms[next(iter(forms))], values)
         told = [*_by_bars(ranks, followers, finer, least_bars_ahead, in_pairs)]
         how = "with a correlation of {size:.2f} and |t| of {t:.0f} over all bars, as a label given afterwards does"
-        if not told and not form:
+        if not told and form in ("", ORDERED):
             told = [*_by_runs(ranks, followers, least_bars_ahead, in_pairs)]
             how = "while it stays on one side, run after run (|t| of {t:.0f} over its runs)"
         found: dict[int, Foreknown] = {}

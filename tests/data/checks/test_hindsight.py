@@ -170,3 +170,35 @@ def test_a_market_that_returns_to_its_mean_does_not_accuse_its_own_past(autocorr
         for each in (returns, unforeseen_returns(returns))
     )
     assert left < 0.5 * foretold
+
+
+def states(returns_TA: np.ndarray, bars: int, seed: int) -> np.ndarray:
+    """A number of a state for each block: two of four numbers, in no order, stand for blocks that rise."""
+    rng, block = np.random.default_rng(seed), np.arange(len(returns_TA)) // bars
+    code = rng.permutation(4)
+    rises = blocks(returns_TA, bars)[::bars] > 0.0
+    return code[np.where(rises, 0, 2) + rng.integers(0, 2, rises.shape)][block].astype(float)
+
+
+def present(returns_TA: np.ndarray, bars: int, seed: int) -> np.ndarray:
+    """A coin's 4 or -4 at blocks that rise, and nothing at the others."""
+    rng, rises = np.random.default_rng(seed), blocks(returns_TA, bars) > 0.0
+    coin = np.repeat(rng.choice([-4.0, 4.0], (len(returns_TA) // bars + 1, 2)), bars, axis=0)
+    return np.where(rises, coin[: len(returns_TA)], np.nan)
+
+
+@pytest.mark.parametrize("label", [states, present])
+def test_numbers_of_states_and_values_that_stand_for_winners_only_are_named(label):
+    returns = walk(31)
+    (found, *_) = foreknown_columns(market(returns, column=label(returns, 14, 3)))
+    assert found.column == "column"
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.5])
+def test_states_and_gaps_that_say_nothing_are_not_named(missing):
+    returns, rng = walk(32), np.random.default_rng(4)
+    drawn = rng.integers(0, 5, (len(returns) // 20 + 1, 2)).astype(float)
+    drawn[rng.random(drawn.shape) < missing] = np.nan
+    column = np.repeat(drawn, 20, axis=0)[: len(returns)]
+    past = np.sign(lfilter(np.ones(20), [1.0], returns, axis=0)) + 2.0 * (np.abs(returns) > VOLATILITY)
+    assert not foreknown_columns(market(returns, column=column, trend=past))
