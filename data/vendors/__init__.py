@@ -16,6 +16,7 @@ from data.vendors.databento import Databento
 from data.vendors.definition import Vendor
 from data.vendors.finnhub import Finnhub
 from data.vendors.fred import Fred
+from data.vendors.ibkr import Ibkr
 from data.vendors.massive import Massive
 from data.vendors.yahoo import Yahoo
 
@@ -29,6 +30,7 @@ VENDORS: Mapping[str, Callable[..., Vendor]] = {
     "fred": Fred,
     "alphavantage": AlphaVantage,
     "finnhub": Finnhub,
+    "ibkr": Ibkr.of,
 }
 """Name -> what makes it from its settings, the keys of the group `source`."""
 
@@ -56,4 +58,7 @@ def vendor_factory(name: str) -> Callable[..., Vendor]:
     if gone is not None:
         raise ValueError(f"source={name} is not there: {gone}")
     near = nearest_name(name, list(VENDORS))
-    raise ValueError(f"source={name} is not known{near}; it is one of {', '.join(VENDORS)}")
+    raise ValueError(
+        f"source={name} is not known{near}; it is one of {', '.join(VENDORS)}, local (bars on this machine), or one of "
+        "your own as package.module:NAME"
+    )

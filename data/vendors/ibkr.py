@@ -113,6 +113,11 @@ class Ibkr:
         self._connection: TwsConnection | None = None
         self._contracts: dict[str, Any] = {}
 
+    @classmethod
+    def of(cls, **options: Any) -> Ibkr:
+        """The vendor with these options of `conf/source/ibkr.yaml`, the fields of `IbkrConfig`."""
+        return cls(IbkrConfig(**options))
+
     def pieces(self, request: BarRequest) -> Sequence[BarRequest]:
         """Cut a request on a fixed grid, so that the same command cuts it the same way tomorrow.
 

@@ -6,31 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from importlib import import_module
 from typing import Any, cast
 
-import data.vendors
 from data.own_objects import import_named
+from data.vendors import vendor_factory
 from data.vendors.definition import Budget, KeyRefused, Vendor
 from data.vendors.local import LocalBars
-from rayjobs.config.typed_config import ConfigError, did_you_mean
+from rayjobs.config.typed_config import ConfigError
 from rayjobs.ingest.settings import SourceSettings
-
-CLOSED = {
-    "iex": "IEX Cloud closed on 2024-08-31; alpaca (feed iex, or sip), massive and yahoo have bars of US stocks",
-}
-"""Vendors that people still look for."""
-
-
-def known_vendors() -> dict[str, Any]:
-    """Name -> what makes a vendor of it."""
-    return {"ibkr": _ibkr, **getattr(data.vendors, "VENDORS", {}), "local": LocalBars}
-
-
-def _ibkr(**options: Any) -> Any:
-    """Interactive Brokers, whose settings are an object of their own."""
-    adapter = import_module("data.vendors.ibkr")
-    return adapter.Ibkr(adapter.IbkrConfig(**options))
 
 
 def make_vendor(settings: SourceSettings) -> Vendor:
@@ -43,20 +26,12 @@ def make_vendor(settings: SourceSettings) -> Vendor:
     data.vendors.definition.KeyRefused
         If it needs a key that the environment does not have.
     """
-    name, known = settings.vendor, known_vendors()
+    name = settings.vendor
     try:
         if ":" in name:
             factory = import_named(name, "vendor")
-        elif name in CLOSED:
-            raise ConfigError(f"vendor is {name!r}: {CLOSED[name]}")
-        elif name not in known:
-            raise ConfigError(
-                f"vendor is {name!r}; {did_you_mean(name, list(known))}, or one of your own as package.module:NAME"
-            )
         else:
-            factory = known[name]
-    except ConfigError:
-        raise
+            factory = LocalBars if name == "local" else vendor_factory(name)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     try:

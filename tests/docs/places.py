@@ -176,7 +176,7 @@ def vendor_classes() -> dict[str, str]:
 
 def of_vendors(classes: Mapping[str, str] | None = None, vendors: Mapping[str, Any] = VENDORS) -> list[str]:
     classes = vendor_classes() if classes is None else classes
-    listed = {kind.__name__ for kind in vendors.values()}
+    listed = {getattr(kind, "__self__", kind).__name__ for kind in vendors.values()}
     page = (ROOT / "docs" / "vendors.md").read_text()
     return [
         *(f"data/vendors/__init__.py: VENDORS lacks {n} of {classes[n]}" for n in classes if n not in listed),

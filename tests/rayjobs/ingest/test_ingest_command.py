@@ -90,8 +90,14 @@ def test_the_next_source_gives_what_the_first_one_cannot(conf, tmp_path):
         (("source=fine", "symbols=[TRUE]", "start=2024-01-01"), "quote it"),
         (("source=fine", "symbols=@nowhere/list", "start=2024-01-01"), "there is no file nowhere/list"),
         (("source=fine", "symbols=[A]", "start=2024-01-01", "universe.min_price=1"), "knows what was listed"),
-        (("source=fine", "symbols=[A]", "start=2024-01-01", "source.fine.vendor=iex"), "IEX Cloud closed"),
-        (("source=fine", "symbols=[A]", "start=2024-01-01", "source.fine.vendor=masive"), "known"),
+        (
+            ("source=fine", "symbols=[A]", "start=2024-01-01", "source.fine.vendor=iex"),
+            "IEX Cloud was shut down",
+        ),
+        (
+            ("source=fine", "symbols=[A]", "start=2024-01-01", "source.fine.vendor=masive"),
+            "did you mean 'massive'?",
+        ),
         (("source=fine", "symbols=[A]", "start=2024-01-01", "source.fine.calendar=NYS"), "did you mean"),
         (("wach", "source=fine"), "did you mean watch?"),
         (("watch", "source=fine", "symbols=[A]", "start=2024-01-01", "end=2024-02-01"), "leave it out"),
