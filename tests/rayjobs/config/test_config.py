@@ -32,6 +32,10 @@ CHOICES = {group: sorted(path.stem for path in FILES if path.parent == Path(grou
 
 ASKED = {
     "data=files": ("data.path=bars.csv",),
+    "data=stand_in": (
+        "data.symbols={A: {price: 50, tick: 0.01, volatility: 0.3, beta: 1.0, group: null, group_beta: 0, "
+        "daily_volume: 1e6}}",
+    ),
     "walk_forward=dates": (
         "walk_forward.train=[2018-01-01,2018-12-31]",
         "walk_forward.test=[2019-01-01,2019-03-31]",
@@ -62,7 +66,7 @@ def test_every_experiment_builds_names_its_own_runs_and_has_folds_that_fit_its_d
     config = build_train_config(composed(f"+experiment={experiment}"))
     assert config.run.experiment == experiment
     panel = load(config.data).panel
-    assert config.walk_forward.folds(panel.num_bars)
+    assert config.walk_forward.folds_in(panel)
     assert set(config.instruments.for_symbols(panel.symbols)) == set(panel.symbols)
 
 
