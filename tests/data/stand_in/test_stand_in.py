@@ -82,7 +82,7 @@ def test_plain_returns_have_the_volatility_and_the_correlation_of_their_factors(
     moves = inside(plain)
     # 4 / 5 of a day's variance falls into 78 equal bars, and 252 days or so make a year.
     expected = np.array([0.3, 0.4]) * np.sqrt(0.8 / 78 / periods_per_year("NYSE", 86_400))
-    # A standard deviation of n normal draws has a relative standard error of 1 / sqrt(2 n) = 0.5 %; half-days move it less.
+    # A standard deviation of n normal draws has a relative standard error of 1 / sqrt(2 n) = 0.5 %; half-days: less.
     np.testing.assert_allclose(moves.std(axis=0), expected, rtol=0.02)
     shared = 1.0 * 1.5 * 0.16**2 + 1.0 * 1.0 * 0.2**2
     assert np.corrcoef(moves.T)[0, 1] == pytest.approx(shared / (0.3 * 0.4), abs=4.0 / np.sqrt(len(moves)))
@@ -104,7 +104,7 @@ def test_student_tails_are_there_and_go_when_asked(panel, plain):
     def kurtosis(moves):
         return (moves**4).mean(axis=0) / (moves**2).mean(axis=0) ** 2
 
-    # Normal: 3, with a standard error of sqrt(24 / 20,000) = 0.035. A sum of factors with 4 degrees of freedom: above 6.
+    # Normal: 3, standard error sqrt(24 / 20,000) = 0.035. A sum of factors with 4 degrees of freedom: far above.
     np.testing.assert_allclose(kurtosis(inside(plain)), 3.0, atol=0.2)
     assert (kurtosis(inside(panel)) > 6.0).all()
 
@@ -141,7 +141,7 @@ def test_the_days_shape_is_the_published_one():
     x = (np.arange(78) + 0.5) / 78
     level = 0.88929198 + 0.75 * np.exp(-10.0 * x) + 0.25 * np.exp(-10.0 * (1.0 - x))
     found = np.sqrt((moves**2).mean(axis=(0, 2)))
-    # 2 x 250 draws a bar: standard error of a standard deviation 1 / sqrt(1,000) = 3 %, the two symbols not independent.
+    # 2 x 250 draws a bar: standard error of a deviation 1 / sqrt(1,000) = 3 %, more as the two are not independent.
     np.testing.assert_allclose(found / found.mean(), level / level.mean(), rtol=0.2)
     volume = shaped.volume[full].reshape(-1, 78, 2).mean(axis=(0, 2))
     np.testing.assert_allclose(volume / volume.mean(), level / level.mean(), rtol=0.1)
@@ -167,7 +167,7 @@ def test_active_hours_are_busier_than_the_rest_of_the_session_in_summer_and_wint
         )
     )
     busy = drawn.variance_share > drawn.variance_share.min()
-    # 13:30 UTC is 09:30 in New York in summer, 14:30 in winter; the shape outside is half, so a quarter of the variance.
+    # 09:30 in New York is 13:30 UTC in summer, 14:30 in winter; half the level outside is a quarter of the variance.
     for day, first in (("2018-07-10", "13:30"), ("2018-02-06", "14:30")):
         of_day = drawn.bar_utc.astype("datetime64[D]") == np.datetime64(day)
         assert drawn.bar_utc[of_day & busy][0] == np.datetime64(f"{day}T{first}")
