@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from data.array_types import FloatArray
 from data.stand_in.hours import Hours
@@ -70,6 +69,8 @@ def log_bursts(config: StandInConfig, count: int, rng: np.random.Generator) -> F
 
 def stationary_ar1(rng: np.random.Generator, count: int, *, kept: float, size: float) -> FloatArray:
     """(T,) x' = kept x + noise, with mean 0 and standard deviation `size` from the first value on."""
+    from scipy.signal import lfilter  # slow to import, and other sources need none of it
+
     noise = rng.standard_normal(count) * size
     noise[1:] *= np.sqrt(1.0 - kept**2)
     return np.asarray(lfilter([1.0], [1.0, -kept], noise), dtype=np.float64)
