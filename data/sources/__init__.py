@@ -6,6 +6,7 @@
 | FilesConfig                                           | the user's own CSV or Parquet                    |
 | LakeConfig                                            | a lake of what vendors delivered                 |
 | PlantedSignalConfig, PlantedMemoryConfig, NoiseConfig | drawn from a seed (`data.synthetic`)             |
+| StandInConfig                                         | drawn from stylised facts (`data.stand_in`)      |
 | a `RecordedBars` of your own                          | wherever its method `read` takes them from       |
 """
 
@@ -26,6 +27,7 @@ from data.sources.files import FilesConfig
 from data.sources.lake import LakeConfig
 from data.sources.recorded import RecordedBars
 from data.sources.samples import SamplesConfig
+from data.stand_in import StandInConfig, make_stand_in
 from data.synthetic import (
     Int8Array,
     NoiseConfig,
@@ -35,7 +37,7 @@ from data.synthetic import (
     make_market,
 )
 
-SourceConfig = RecordedBars | SyntheticConfig
+SourceConfig = RecordedBars | SyntheticConfig | StandInConfig
 
 RECORDED: Mapping[str, type[RecordedBars]] = {
     "samples": SamplesConfig,
@@ -47,7 +49,7 @@ SYNTHETIC_LAWS: Mapping[str, type[SyntheticConfig]] = {
     "planted_memory": PlantedMemoryConfig,
     "noise": NoiseConfig,
 }
-CONFIGS: Mapping[str, type[SourceConfig]] = {**RECORDED, **SYNTHETIC_LAWS}
+CONFIGS: Mapping[str, type[SourceConfig]] = {**RECORDED, **SYNTHETIC_LAWS, "stand_in": StandInConfig}
 """What `data.source` may say, beside the ``package.module:NAME`` of a `RecordedBars` of one's own."""
 
 
@@ -100,6 +102,8 @@ def describe(config: SourceConfig) -> str:
     name = next((name for name, known in CONFIGS.items() if known is kind), own)
     if isinstance(config, RecordedBars):
         return f"{name}: {config.place}"
+    if isinstance(config, StandInConfig):
+        return f"{SYNTHETIC}: {name}, {config.summary}"
     law = ", ".join(f"{key}={value}" for key, value in sorted(vars(config).items()))
     return f"{SYNTHETIC}: {name}, {law}"
 
@@ -123,7 +127,10 @@ def load(config: SourceConfig) -> Dataset:
         panel = delayed_columns(panel, config.columns)
         warn_of_foreknowledge(panel, config.columns)
         return Dataset(panel=panel, hygiene=hygiene, oracle_direction=None)
-    market = make_market(config)
-    rows = tuple((symbol, market.panel.num_bars) for symbol in market.panel.symbols)
-    hygiene = HygieneReport(rows=rows, findings=())
-    return Dataset(panel=market.panel, hygiene=hygiene, oracle_direction=market.oracle_direction)
+    if isinstance(config, StandInConfig):
+        panel, oracle_direction = make_stand_in(config), None
+    else:
+        market = make_market(config)
+        panel, oracle_direction = market.panel, market.oracle_direction
+    hygiene = HygieneReport(rows=tuple((symbol, panel.num_bars) for symbol in panel.symbols), findings=())
+    return Dataset(panel=panel, hygiene=hygiene, oracle_direction=oracle_direction)

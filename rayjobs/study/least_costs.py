@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
-from data.synthetic import NoiseConfig
+from data.sources import RecordedBars, StandInConfig
 from envs.instruments import MINIMUM_COST_BPS
 from rayjobs.study.config import TrainConfig
 
@@ -17,8 +17,13 @@ SATURDAY_SHARE = 0.05
 
 
 def is_synthetic(config: TrainConfig) -> bool:
-    """Whether the bars are drawn from a law by `data.synthetic`; files never are, whatever they are named."""
-    return isinstance(config.data, NoiseConfig)
+    """Whether the bars are drawn from a law (`data.synthetic`, `data.stand_in`); files never are."""
+    return not isinstance(config.data, RecordedBars)
+
+
+def is_stand_in(config: TrainConfig) -> bool:
+    """Whether the bars are drawn in place of those of a real market: its costs are owed, and it is no evidence."""
+    return isinstance(config.data, StandInConfig)
 
 
 def least_costs(config: TrainConfig, panel: Panel) -> dict[str, float]:
@@ -30,7 +35,7 @@ def least_costs(config: TrainConfig, panel: Panel) -> dict[str, float]:
     asked = config.gate.min_cost_bps
     if asked is not None:
         return dict.fromkeys(panel.symbols, asked)
-    if is_synthetic(config):
+    if is_synthetic(config) and not is_stand_in(config):
         return dict.fromkeys(panel.symbols, SYNTHETIC_BPS)
     kinds = [config.instruments.kind_of(symbol) for symbol in panel.symbols]
     around_the_clock = saturday_share(panel) >= SATURDAY_SHARE

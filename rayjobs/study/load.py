@@ -15,8 +15,14 @@ from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars, training_windows
 from rayjobs.study.foreknown_inputs import warn_of_features
 from rayjobs.study.leak_check import check_simulator
+from rayjobs.study.least_costs import is_stand_in
 
 LOG = logging.getLogger(__name__)
+STAND_IN = (
+    "The bars are a stand-in: drawn from published stylised facts, not recorded. Nothing here is evidence on any real "
+    "market."
+)
+"""What every verdict and report on a `data.stand_in` market says."""
 
 
 def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
@@ -57,4 +63,5 @@ def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tup
     """What should be known of a study's bars: see `evaluation.report.data_notes`."""
     config = study.config
     instruments = config.instruments.for_symbols(study.panel.symbols)
-    return data_notes(study.panel, hygiene, folds, config.env, instruments)
+    told = data_notes(study.panel, hygiene, folds, config.env, instruments)
+    return (DataNote(text=STAND_IN[:-1], loud=True), *told) if is_stand_in(config) else told

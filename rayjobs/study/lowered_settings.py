@@ -16,7 +16,7 @@ from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import Study
-from rayjobs.study.least_costs import is_synthetic
+from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.least_financing import lacking_financing
 
 BASELINE_SETTINGS = ("momentum_bars", "hold_bars", "rebalance_sessions", "target_volatility")
@@ -79,7 +79,7 @@ def _own_code(config: TrainConfig) -> list[str]:
 
 def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
     """What the scored policy was spared, or given, by the simulator's settings; only what it made use of is named."""
-    if is_synthetic(study.config):
+    if is_synthetic(study.config) and not is_stand_in(study.config):
         return ()
     recordings = [fold.recording for fold in result.folds]
     return (

@@ -125,10 +125,7 @@ def _is_generated(owner: type, name: str, code: CodeType) -> bool:
         if name == "__new__":
             return issubclass(owner, tuple)
         return name in _GENERATED and dataclasses.is_dataclass(owner)
-    file = Path(code.co_filename)
-    if file.is_relative_to(_SOURCE) and file.is_file() and file.parts[len(_SOURCE.parts)] in PACKAGES:
-        return _signature(code) in _of_file(file)[1].get(code.co_qualname, ())
-    return _of_library(code)
+    return _of_rayfold(code) or _of_library(code)
 
 
 def _of_import(held: Mapping[str, Any], node: ast.Import | ast.ImportFrom) -> Iterator[str]:
@@ -192,7 +189,7 @@ def _code(held: Any) -> CodeType | None:
         if isinstance(held, FunctionType):
             if not hasattr(held, "__wrapped__"):
                 return held.__code__
-            if not _of_library(held.__code__):
+            if not (_of_library(held.__code__) or (_of_rayfold(held.__code__) and _calls_wrapped(held))):
                 return None
             held = held.__wrapped__
             continue
@@ -201,6 +198,20 @@ def _code(held: Any) -> CodeType | None:
             return None
         held = inner
     return None
+
+
+def _of_rayfold(code: CodeType) -> bool:
+    """Whether a function is what one of Rayfold's files says, such as the inside of a decorator of ours."""
+    file = Path(code.co_filename)
+    if file.is_relative_to(_SOURCE) and file.is_file() and file.parts[len(_SOURCE.parts)] in PACKAGES:
+        return _signature(code) in _of_file(file)[1].get(code.co_qualname, ())
+    return False
+
+
+def _calls_wrapped(held: FunctionType) -> bool:
+    """Whether the only function that a wrapper holds is the one that it names."""
+    inside = [cell.cell_contents for cell in held.__closure__ or ()]
+    return all(one is held.__wrapped__ for one in inside if isinstance(one, FunctionType))  # type: ignore[attr-defined]
 
 
 def _of_library(code: CodeType) -> bool:

@@ -25,11 +25,12 @@ from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.storage.started_run import StartedRun
+from rayjobs.study.config import TrainConfig
 from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.foreknown_inputs import foreknown_features
-from rayjobs.study.least_costs import is_synthetic
-from rayjobs.study.load import notes_on
+from rayjobs.study.least_costs import is_stand_in, is_synthetic
+from rayjobs.study.load import STAND_IN, notes_on
 from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria
 from rayjobs.study.patched_code import patched_phrase
 
@@ -80,7 +81,10 @@ def write_run(
     if own_code:
         lowered = (*lowered, *patched_phrase(name for outcome in outcomes for name in outcome.patched))
     verdict = judge(
-        study.config.gate, GateEvidence.of(result, evidence), lowered=lowered, remarks=_remarks(own_code)
+        study.config.gate,
+        GateEvidence.of(result, evidence),
+        lowered=lowered,
+        remarks=_remarks(study.config, own_code),
     )
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
@@ -100,12 +104,13 @@ def write_run(
     return WrittenRun(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
 
 
-def _remarks(own_code: Mapping[str, str]) -> tuple[str, ...]:
-    """A sentence on the code of one's own that took part, which no check reads beyond what its features rank."""
+def _remarks(config: TrainConfig, own_code: Mapping[str, str]) -> tuple[str, ...]:
+    """Sentences on bars that stand in for others, and on one's own code, which no check reads beyond its features."""
+    bars = (STAND_IN,) if is_stand_in(config) else ()
     if not own_code:
-        return ()
+        return bars
     named = ", ".join(f"{name} (sha256 {digest[:12]})" for name, digest in own_code.items())
-    return (f"Code of your own took part: {named}.",)
+    return (*bars, f"Code of your own took part: {named}.")
 
 
 def _reservations(

@@ -33,6 +33,10 @@ CHOICES = {group: sorted(path.stem for path in FILES if path.parent == Path(grou
 ASKED = {
     "data=files": ("data.path=bars.csv",),
     "data=lake": ("data.source_name=massive",),
+    "data=stand_in": (
+        "data.symbols={A: {price: 50, tick: 0.01, volatility: 0.3, beta: 1.0, group: null, group_beta: 0, "
+        "daily_volume: 1e6}}",
+    ),
     "walk_forward=dates": (
         "walk_forward.train=[2018-01-01,2018-12-31]",
         "walk_forward.test=[2019-01-01,2019-03-31]",
@@ -63,7 +67,7 @@ def test_every_experiment_builds_names_its_own_runs_and_has_folds_that_fit_its_d
     config = build_train_config(composed(f"+experiment={experiment}"))
     assert config.run.experiment == experiment
     panel = load(config.data).panel
-    assert config.walk_forward.folds(panel.num_bars)
+    assert config.walk_forward.folds_in(panel)
     assert set(config.instruments.for_symbols(panel.symbols)) == set(panel.symbols)
 
 
@@ -110,8 +114,11 @@ def test_an_experiment_holds_differences_only(experiment):
         for item in own.pop("defaults")
         for entry, name in item.items()
     ]
-    for key, value, before in leaf_groups(own, composed(*chosen)):
-        assert value != {name: before[name] for name in value}, f"{experiment}: {key} repeats its defaults"
+    asked = [key for choice in chosen for key in ASKED.get(choice, ())]
+    for key, value, before in leaf_groups(own, composed(*chosen, *asked)):
+        assert value != {name: before.get(name) for name in value}, (
+            f"{experiment}: {key} repeats its defaults"
+        )
 
 
 def leaf_groups(
@@ -122,7 +129,7 @@ def leaf_groups(
     if plain_values:
         yield path, plain_values, base
     for name in set(own) - set(plain_values):
-        yield from leaf_groups(own[name], base[name], f"{path}.{name}")
+        yield from leaf_groups(own[name], base[name] or {}, f"{path}.{name}")
 
 
 def test_overrides_change_single_keys():
@@ -160,7 +167,7 @@ def test_a_feature_can_be_switched_off_and_an_instrument_changed_on_the_command_
         (["seed==3"], "the override 'seed==3' was not understood; write key=value"),
         (["=3"], "the override '=3' was not understood; write key=value"),
         (["policy=3"], "policy is chosen by one name, not by 3; known: attention, buy_and_hold"),
-        (["+experiment=null"], "experiment is chosen by one name, not by null; known: crypto_portfolio"),
+        (["+experiment=null"], "experiment is chosen by one name, not by null; known: amd_nvda, bybit_perps"),
         (["seed=3", "algo={gamma:0.9}"], "algo is chosen by one name, not by {gamma:0.9}; known: a2c, ppo"),
         (["policy=[lstm,mlp]"], "policy is chosen by one name, not by [lstm,mlp]; known: attention, buy_and_hold"),
         (["~policy=4"], "policy is chosen by one name, not by 4; known: attention, buy_and_hold"),
