@@ -171,7 +171,7 @@ def test_a_feature_can_be_switched_off_and_an_instrument_changed_on_the_command_
         (["seed=3", "algo={gamma:0.9}"], "algo is chosen by one name, not by {gamma:0.9}; known: a2c, ppo"),
         (["policy=[lstm,mlp]"], "policy is chosen by one name, not by [lstm,mlp]; known: attention, buy_and_hold"),
         (["~policy=4"], "policy is chosen by one name, not by 4; known: attention, buy_and_hold"),
-        (["+nowhere=1"], "nowhere: unknown key; known: algo, broker, cluster, context, costs, data, debug, env, experiment"),
+        (["+nowhere=1"], "nowhere: unknown key; known: algo, broker, cluster, context, costs"),
         (["seed"], "the override 'seed' was not understood; write key=value"),
         (["seed=1,2"], "seed=1,2 gives several values; for a list write 'seed=[1,2]'"),
         (["--multirun", "seed=1,2"], "--multirun is not supported; use python -m rayjobs.sweep"),
