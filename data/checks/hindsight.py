@@ -110,7 +110,10 @@ def told_afterwards(
         ranks = RankedSeries.of(values)
         finer = _finer(values if form == ORDERED else forms[next(iter(forms))], values)
         told = [*_by_bars(ranks, followers, finer, least_bars_ahead, in_pairs)]
-        how = "with a correlation of {size:.2f} and |t| of {t:.0f} over all bars, as a label given afterwards does"
+        how = (
+            "with a correlation of {size:.2f} and |t| of {t:.0f} over all bars, as a label given afterwards or a "
+            "published calendar does"
+        )
         if not told and form in ("", ORDERED):
             told = [*_by_runs(ranks, followers, least_bars_ahead, in_pairs)]
             how = "while it stays on one side, run after run (|t| of {t:.0f} over its runs)"
