@@ -66,7 +66,7 @@ def _chart(name: str, values: FloatArray, labels: NDArray[np.datetime64], style:
     line = Series(name=name, values=values[known], style=style)
     chart = line_chart([line], labels[known], label=name, format_value=lambda v: f"{v:,.6g}", height=200.0)
     low, high = values[known].min(), values[known].max()
-    what = f"{share}; from {low:.4g} to {high:.4g}, mean {values[known].mean():.4g}"
+    what = f"{share}; from {low:,.5g} to {high:,.5g}, mean {values[known].mean():,.5g}"
     return f'<section class="card"><h2>{escape(name)}</h2><p class="what">{what}</p>{chart}</section>'
 
 
