@@ -24,6 +24,11 @@ BAR_AND_WINDOW = f"{MISSING}, and {WINDOW}"
 """When a value is not known, in the words of most features."""
 
 
+def bars_of(name: str, more: int, params: Mapping[str, Any]) -> int:
+    """Return the number of bars that the parameter `name` states, and `more`; for `partial`, as a lookback."""
+    return int(params[name]) + more
+
+
 def no_lookback(params: Mapping[str, Any]) -> int:
     """Return 0: the feature reads bar t only."""
     return 0

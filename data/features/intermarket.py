@@ -5,9 +5,7 @@ Axes: T time, A asset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -18,6 +16,7 @@ from data.features.definition import (
     SIGNED_SHARE,
     WINDOW,
     Feature,
+    bars_of,
 )
 from data.features.references import reference_close
 from data.features.series import change, difference, log_close, quotient, shared
@@ -152,14 +151,6 @@ def breadth(panel: Panel, *, horizon_bars: int) -> FloatArray:
     return np.broadcast_to(share, panel.close.shape)
 
 
-def _horizon(params: Mapping[str, Any]) -> int:
-    return int(params["horizon_bars"])
-
-
-def _window(more: int, params: Mapping[str, Any]) -> int:
-    return int(params["window_bars"]) + more
-
-
 _between = partial(Feature, kind="asset", subject="intermarket", by_blocks=True, across_assets=True)
 _BOTH = "where a bar of the asset or the reference is missing"
 _TRADABLE = "at a bar that is not tradable, and where the bar of the horizon is missing"
@@ -168,7 +159,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="reference_return",
         function=reference_return,
-        lookback_bars=_horizon,
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="log return",
         unknown="where a bar of the reference is missing",
         source="definition",
@@ -176,7 +167,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="reference_divergence",
         function=reference_divergence,
-        lookback_bars=_horizon,
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="log return",
         unknown=_BOTH,
         source="definition",
@@ -184,7 +175,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="pair_spread",
         function=pair_spread,
-        lookback_bars=_horizon,
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="log return",
         unknown="where a bar of one of the references is missing",
         source="definition",
@@ -192,7 +183,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="rolling_beta",
         function=rolling_beta,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="slope",
         unknown=WINDOW,
         source="least squares",
@@ -200,7 +191,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="rolling_correlation",
         function=rolling_correlation,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="correlation",
         bounds=SIGNED_SHARE,
         unknown=WINDOW,
@@ -209,7 +200,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="cointegration_residual",
         function=cointegration_residual,
-        lookback_bars=partial(_window, -1),
+        lookback_bars=partial(bars_of, "window_bars", -1),
         unit="standard deviations",
         unknown=f"{_BOTH}, and {WINDOW}",
         source="Engle and Granger 1987, first step, on the window",
@@ -217,7 +208,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="cross_rank",
         function=cross_rank,
-        lookback_bars=_horizon,
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="rank",
         bounds=SIGNED_SHARE,
         unknown=_TRADABLE,
@@ -226,7 +217,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="cross_zscore",
         function=cross_zscore,
-        lookback_bars=_horizon,
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="standard deviations",
         unknown=_TRADABLE,
         source="definition",
@@ -234,7 +225,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="cross_demeaned",
         function=cross_demeaned,
-        lookback_bars=_horizon,
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="log return",
         unknown=_TRADABLE,
         source="definition",
@@ -242,7 +233,7 @@ INTERMARKET_FEATURES = (
     _between(
         name="breadth",
         function=breadth,
-        lookback_bars=_horizon,
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="share of assets",
         bounds=SHARE,
         unknown="at a bar with no tradable asset",

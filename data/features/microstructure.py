@@ -20,6 +20,7 @@ from data.features.definition import (
     SIGNED_SHARE,
     WINDOW,
     Feature,
+    bars_of,
 )
 from data.features.series import (
     before,
@@ -143,10 +144,6 @@ def turnover(panel: Panel, *, window_bars: int) -> FloatArray:
     return np.where(known(panel), ratio, np.nan)
 
 
-def _window(more: int, params: Mapping[str, Any]) -> int:
-    return int(params["window_bars"]) + more
-
-
 def _twice(params: Mapping[str, Any]) -> int:
     return 2 * int(params["window_bars"]) - 1
 
@@ -157,7 +154,7 @@ MICROSTRUCTURE_FEATURES = (
     _micro(
         name="roll_spread",
         function=roll_spread,
-        lookback_bars=partial(_window, 1),
+        lookback_bars=partial(bars_of, "window_bars", 1),
         unit="fraction of price",
         bounds=POSITIVE,
         unknown=WINDOW,
@@ -166,7 +163,7 @@ MICROSTRUCTURE_FEATURES = (
     _micro(
         name="corwin_schultz",
         function=corwin_schultz,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="fraction of price",
         bounds=(0.0, 2.0),
         unknown=WINDOW,
@@ -175,7 +172,7 @@ MICROSTRUCTURE_FEATURES = (
     _micro(
         name="abdi_ranaldo",
         function=abdi_ranaldo,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="fraction of price",
         bounds=POSITIVE,
         unknown=WINDOW,
@@ -184,7 +181,7 @@ MICROSTRUCTURE_FEATURES = (
     _micro(
         name="amihud",
         function=amihud,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="log of bps per million",
         unknown="with fewer than half of the window's bars known and traded",
         source="Amihud 2002",
@@ -192,7 +189,7 @@ MICROSTRUCTURE_FEATURES = (
     _micro(
         name="kyle_lambda",
         function=kyle_lambda,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="log return at the usual volume",
         unknown=WINDOW,
         source="Kyle 1985; Hasbrouck 2009",
@@ -227,7 +224,7 @@ MICROSTRUCTURE_FEATURES = (
     _micro(
         name="turnover",
         function=turnover,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="log ratio",
         bounds=(-np.log(2.0), np.inf),
         unknown=BAR_AND_WINDOW,

@@ -21,6 +21,7 @@ from data.features.definition import (
     SIGNED_SHARE,
     WINDOW,
     Feature,
+    bars_of,
     named_outputs,
     positive,
 )
@@ -159,10 +160,6 @@ def order_block(panel: Panel, *, window_bars: int, multiple: float) -> FloatArra
     return np.log(panel.close[..., None] / np.stack(found, axis=2))
 
 
-def _window(more: int, params: Mapping[str, Any]) -> int:
-    return int(params["window_bars"]) + more
-
-
 def _of_swings(params: Mapping[str, Any]) -> int:
     return int(params["window_bars"]) - 1 + 2 * int(params["strength_bars"])
 
@@ -225,7 +222,7 @@ STRUCTURE_FEATURES = (
     _structure(
         name="fair_value_gap",
         function=fair_value_gap,
-        lookback_bars=partial(_window, 1),
+        lookback_bars=partial(bars_of, "window_bars", 1),
         outputs=named_outputs("up", "down", "up_density", "down_density", "filled"),
         unit="log ratios; shares",
         unknown=f"distances {MISSING}, densities {WINDOW}",

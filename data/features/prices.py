@@ -25,6 +25,7 @@ from data.features.definition import (
     SIGNED_SHARE,
     WINDOW,
     Feature,
+    bars_of,
 )
 from data.features.windows import trailing_mean
 from data.schema import Panel
@@ -136,13 +137,8 @@ def after_closed_market(panel: Panel) -> NDArray[np.bool_]:
     return gap
 
 
-def _horizon(params: Mapping[str, Any]) -> int:
-    return int(params["horizon_bars"])
-
-
-def _window(params: Mapping[str, Any]) -> int:
-    # Bars t - n + 1 to t, and one further back (the last close, or the window before t): n bars before t.
-    return int(params["window_bars"])
+# Bars t - n + 1 to t, and one further back (the last close, or the window before t): n bars before t.
+_WINDOW = partial(bars_of, "window_bars", 0)
 
 
 _price = partial(Feature, kind="asset", subject="technical", by_blocks=True)
@@ -151,7 +147,7 @@ ASSET_FEATURES = (
     _price(
         name="log_return",
         function=log_return,
-        lookback_bars=_horizon,
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="log return",
         unknown="where one of the two bars is missing",
         source="definition",
@@ -159,7 +155,7 @@ ASSET_FEATURES = (
     _price(
         name="realised_volatility",
         function=realised_volatility,
-        lookback_bars=_window,
+        lookback_bars=_WINDOW,
         subject="volatility_state",
         unit="standard deviation per bar",
         bounds=POSITIVE,
@@ -169,7 +165,7 @@ ASSET_FEATURES = (
     _price(
         name="atr",
         function=atr,
-        lookback_bars=_window,
+        lookback_bars=_WINDOW,
         unit="fraction of close",
         bounds=POSITIVE,
         unknown=BAR_AND_WINDOW,
@@ -178,7 +174,7 @@ ASSET_FEATURES = (
     _price(
         name="rsi",
         function=rsi,
-        lookback_bars=_window,
+        lookback_bars=_WINDOW,
         unit="RSI / 50 - 1",
         bounds=SIGNED_SHARE,
         unknown=WINDOW,
@@ -187,7 +183,7 @@ ASSET_FEATURES = (
     _price(
         name="relative_volume",
         function=relative_volume,
-        lookback_bars=_window,
+        lookback_bars=_WINDOW,
         subject="volume_price",
         unit="log ratio",
         bounds=(-np.log(2.0), np.inf),

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from data.array_types import FloatArray
-from data.features.definition import SHARE, SIGNED_SHARE, WINDOW, Feature, named_outputs, positive
+from data.features.definition import SHARE, SIGNED_SHARE, WINDOW, Feature, bars_of, named_outputs, positive
 from data.features.series import (
     before,
     change,
@@ -106,10 +106,6 @@ def _filtered(likelihood, stride, window_bars, stay):  # type: ignore[no-untyped
     return odds
 
 
-def _window(more: int, params: Mapping[str, Any]) -> int:
-    return int(params["window_bars"]) + more
-
-
 def _two_states(params: Mapping[str, Any]) -> None:
     positive("calm", "wild", "stay")(params)
     calm, wild, stay = (params[name] for name in ("calm", "wild", "stay"))
@@ -135,7 +131,7 @@ REGIME_FEATURES = (
     _regime(
         name="trend_strength",
         function=trend_strength,
-        lookback_bars=partial(_window, -1),
+        lookback_bars=partial(bars_of, "window_bars", -1),
         outputs=named_outputs("", "slope"),
         unit="correlation; log price per bar",
         unknown=WINDOW,
@@ -144,7 +140,7 @@ REGIME_FEATURES = (
     _regime(
         name="efficiency_ratio",
         function=efficiency_ratio,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="share of the path",
         bounds=SIGNED_SHARE,
         unknown=f"where one of the two ends is missing, and {WINDOW}",

@@ -24,6 +24,7 @@ from data.features.definition import (
     SIGNED_SHARE,
     WINDOW,
     Feature,
+    bars_of,
     named_outputs,
     positive,
 )
@@ -213,10 +214,6 @@ def relative_ohlc(panel: Panel) -> FloatArray:
     return np.stack([price - last for price in prices], axis=2)
 
 
-def _key(name: str, more: int, params: Mapping[str, Any]) -> int:
-    return int(params[name]) + more
-
-
 def _ema(name: str, more: int, params: Mapping[str, Any]) -> int:
     return ema_bars(params[name]) + more
 
@@ -225,7 +222,7 @@ def _wilder(more: int, params: Mapping[str, Any]) -> int:
     return ema_bars(wilder_span(params["window_bars"])) + more
 
 
-WINDOW_BARS = partial(_key, "window_bars")
+WINDOW_BARS = partial(bars_of, "window_bars")
 _technical = partial(Feature, kind="asset", subject="technical", by_blocks=True)
 
 TECHNICAL_FEATURES = (
@@ -363,7 +360,7 @@ TECHNICAL_FEATURES = (
     _technical(
         name="roc",
         function=roc,
-        lookback_bars=partial(_key, "horizon_bars", 0),
+        lookback_bars=partial(bars_of, "horizon_bars", 0),
         unit="return",
         bounds=(-1.0, np.inf),
         unknown="where one of the two bars is missing",
@@ -381,7 +378,7 @@ TECHNICAL_FEATURES = (
     _technical(
         name="session_vwap_distance",
         function=session_vwap_distance,
-        lookback_bars=partial(_key, "session_bars", 0),
+        lookback_bars=partial(bars_of, "session_bars", 0),
         unit="log ratio",
         unknown=f"{MISSING}, and in a session longer than session_bars",
         source="volume weighted average price",

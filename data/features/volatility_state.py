@@ -5,14 +5,12 @@ Axes: T time, A asset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from data.array_types import FloatArray
-from data.features.definition import ANY, POSITIVE, SHARE, WINDOW, Feature, named_outputs
+from data.features.definition import ANY, POSITIVE, SHARE, WINDOW, Feature, bars_of, named_outputs
 from data.features.references import reference_close
 from data.features.series import (
     before,
@@ -129,33 +127,32 @@ def _of_all(panel: Panel, values: FloatArray) -> FloatArray:
     return np.broadcast_to(values, (panel.num_bars, panel.num_assets, *values.shape[2:]))
 
 
-def _window(more: int, params: Mapping[str, Any]) -> int:
-    return int(params["window_bars"]) + more
-
-
 _volatility = partial(Feature, kind="asset", subject="volatility_state", by_blocks=True)
 _estimator = partial(_volatility, unit="standard deviation per bar", bounds=POSITIVE, unknown=WINDOW)
 
 VOLATILITY_FEATURES = (
     _estimator(
-        name="parkinson", function=parkinson, lookback_bars=partial(_window, -1), source="Parkinson 1980"
+        name="parkinson",
+        function=parkinson,
+        lookback_bars=partial(bars_of, "window_bars", -1),
+        source="Parkinson 1980",
     ),
     _estimator(
         name="garman_klass",
         function=garman_klass,
-        lookback_bars=partial(_window, -1),
+        lookback_bars=partial(bars_of, "window_bars", -1),
         source="Garman and Klass 1980",
     ),
     _estimator(
         name="rogers_satchell",
         function=rogers_satchell,
-        lookback_bars=partial(_window, -1),
+        lookback_bars=partial(bars_of, "window_bars", -1),
         source="Rogers and Satchell 1991",
     ),
     _estimator(
         name="yang_zhang",
         function=yang_zhang,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         source="Yang and Zhang 2000, eq. 8",
     ),
     _volatility(
@@ -180,7 +177,7 @@ VOLATILITY_FEATURES = (
     _volatility(
         name="volatility_of_volatility",
         function=volatility_of_volatility,
-        lookback_bars=partial(_window, -1),
+        lookback_bars=partial(bars_of, "window_bars", -1),
         unit="ratio",
         bounds=POSITIVE,
         unknown=WINDOW,
@@ -189,7 +186,7 @@ VOLATILITY_FEATURES = (
     _volatility(
         name="downside_share",
         function=downside_share,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="share",
         bounds=SHARE,
         unknown=WINDOW,

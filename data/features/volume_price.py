@@ -5,9 +5,7 @@ Axes: T time, A asset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from data.features.definition import (
     SIGNED_SHARE,
     WINDOW,
     Feature,
+    bars_of,
     named_outputs,
     positive,
 )
@@ -111,17 +110,13 @@ def price_volume_correlation(panel: Panel, *, window_bars: int) -> FloatArray:
     return trailing_comoments(volume_known(panel), change(panel, 1), window_bars).correlation
 
 
-def _window(more: int, params: Mapping[str, Any]) -> int:
-    return int(params["window_bars"]) + more
-
-
 _vpa = partial(Feature, kind="asset", subject="volume_price", by_blocks=True)
 
 VOLUME_PRICE_FEATURES = (
     _vpa(
         name="volume_zscore",
         function=volume_zscore,
-        lookback_bars=partial(_window, -1),
+        lookback_bars=partial(bars_of, "window_bars", -1),
         unit="standard deviations",
         unknown=BAR_AND_WINDOW,
         source="z-score",
@@ -129,7 +124,7 @@ VOLUME_PRICE_FEATURES = (
     _vpa(
         name="climax",
         function=climax,
-        lookback_bars=partial(_window, 1),
+        lookback_bars=partial(bars_of, "window_bars", 1),
         check=positive("multiple"),
         unit="flag",
         bounds=SIGNED_SHARE,
@@ -149,7 +144,7 @@ VOLUME_PRICE_FEATURES = (
     _vpa(
         name="imbalance_persistence",
         function=imbalance_persistence,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="mean of signs",
         bounds=SIGNED_SHARE,
         unknown=WINDOW,
@@ -167,7 +162,7 @@ VOLUME_PRICE_FEATURES = (
     _vpa(
         name="intrabar_volatility",
         function=intrabar_volatility,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="log ratio",
         bounds=(-np.log(2.0), np.inf),
         unknown=BAR_AND_WINDOW,
@@ -176,7 +171,7 @@ VOLUME_PRICE_FEATURES = (
     _vpa(
         name="effort_result",
         function=effort_result,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="correlation",
         bounds=SIGNED_SHARE,
         unknown=WINDOW,
@@ -185,7 +180,7 @@ VOLUME_PRICE_FEATURES = (
     _vpa(
         name="price_volume_correlation",
         function=price_volume_correlation,
-        lookback_bars=partial(_window, 0),
+        lookback_bars=partial(bars_of, "window_bars", 0),
         unit="correlation",
         bounds=SIGNED_SHARE,
         unknown=WINDOW,

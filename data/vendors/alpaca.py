@@ -120,9 +120,17 @@ class Alpaca:
         }
         for name, key in _OPTIONAL.items():
             columns[name] = numbers([row.get(key) for row in rows], name, self.name, gaps=True)
-        over = over_by(piece, earlier_clock(self.now(), connection.headers), self.delay_seconds, calendar)
+        over = over_by(
+            piece, earlier_clock(self.now(), connection.transport.headers), self.delay_seconds, calendar
+        )
         return delivery(
-            piece, labels, columns, vendor=self.name, source_uri=uri, calls=connection.calls, over_by=over
+            piece,
+            labels,
+            columns,
+            vendor=self.name,
+            source_uri=uri,
+            calls=connection.transport.calls,
+            over_by=over,
         )
 
     def splits(self, symbol: str, first: date, last: date) -> Sequence[Split]:
@@ -218,17 +226,7 @@ class AlpacaConnection:
         self._keys = (key, secret)
         self._client = clients[kind](key, secret, raw_data=True, url_override=base_url.rstrip("/"))
         self._client._retry = 0  # it takes no 0 as an argument
-        self._transport = watch(self._client._session, timeout_s)
-
-    @property
-    def calls(self) -> int:
-        """Requests so far."""
-        return self._transport.calls
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers of the last answer."""
-        return self._transport.headers
+        self.transport = watch(self._client._session, timeout_s)
 
     def pages(self, path: str, params: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """The bodies of all pages.
@@ -255,7 +253,7 @@ class AlpacaConnection:
             tokens.add(token)
 
     def _translate(self, error: Exception) -> VendorError | None:
-        answer = self._transport.answer
+        answer = self.transport.answer
         if answer is None or answer.status_code < 300:
             return None
         found = refused(answer.status_code, "alpaca", answer.text, answer.headers)

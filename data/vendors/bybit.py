@@ -109,12 +109,16 @@ class Bybit:
             name: numbers([row[k] for row in rows], name, self.name, text=True)
             for k, name in enumerate(_COLUMNS, start=1)
         }
-        over = over_by(piece, earlier_clock(self.now(), bybit.headers), self.delay_seconds, ALWAYS_OPEN)
+        over = over_by(
+            piece, earlier_clock(self.now(), bybit.transport.headers), self.delay_seconds, ALWAYS_OPEN
+        )
         found = delivery(piece, labels, columns, vendor=self.name, source_uri=uri, calls=0, over_by=over)
         frame = found.rows
         if self.funding and self.category != "spot":
             frame = with_funding(frame, bybit.funding(piece, min(piece.stop_utc, over)), piece)
-        return Delivery(rows=frame, source_uri=uri, calls=bybit.calls, complete_to_utc=found.complete_to_utc)
+        return Delivery(
+            rows=frame, source_uri=uri, calls=bybit.transport.calls, complete_to_utc=found.complete_to_utc
+        )
 
 
 def with_funding(rows: pd.DataFrame, paid: pd.Series, piece: BarRequest) -> pd.DataFrame:
@@ -152,18 +156,8 @@ class BybitConnection:
         logger.handlers[:] = handlers  # each client would add one of its own, which prints
         self._client.endpoint = base_url.rstrip("/")
         self._client.retry_codes = set()  # it would sleep until the limit is over
-        self._transport = watch(self._client.client, timeout_s)
+        self.transport = watch(self._client.client, timeout_s)
         self._category = category
-
-    @property
-    def calls(self) -> int:
-        """Requests so far."""
-        return self._transport.calls
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers of the last answer."""
-        return self._transport.headers
 
     def bars(self, piece: BarRequest, stop: pd.Timestamp) -> list[Sequence[Any]]:
         """Bars that open in [start, stop), page by page; Bybit sends the newest first."""
@@ -225,7 +219,7 @@ class BybitConnection:
         return rows
 
     def _translate(self, error: Exception) -> VendorError | None:
-        answer = self._transport.answer
+        answer = self.transport.answer
         if answer is None:
             return None
         if answer.status_code == 403 and "country" not in answer.text.lower():

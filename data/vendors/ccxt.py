@@ -105,9 +105,15 @@ class Ccxt:
             name: numbers([row[k] for row in rows], name, self.exchange)
             for k, name in enumerate(_COLUMNS, start=1)
         }
-        over = over_by(piece, earlier_clock(self.now(), market.headers), 0.0, ALWAYS_OPEN)
+        over = over_by(piece, earlier_clock(self.now(), market.transport.headers), 0.0, ALWAYS_OPEN)
         return delivery(
-            piece, labels, columns, vendor=self.exchange, source_uri=uri, calls=market.calls, over_by=over
+            piece,
+            labels,
+            columns,
+            vendor=self.exchange,
+            source_uri=uri,
+            calls=market.transport.calls,
+            over_by=over,
         )
 
 
@@ -123,22 +129,12 @@ class CcxtConnection:
         self._exchange: Any = getattr(ccxt, exchange)(settings)
         if urls:
             self._exchange.urls["api"] = {**self._exchange.urls["api"], **urls}
-        self._transport = watch(self._exchange.session, timeout_s)
+        self.transport = watch(self._exchange.session, timeout_s)
 
     @property
     def timeframes(self) -> tuple[str, ...]:
         """Lengths of bars, as ccxt writes them."""
         return tuple(self._exchange.timeframes or ())
-
-    @property
-    def calls(self) -> int:
-        """Requests so far, the list of markets included."""
-        return self._transport.calls
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers of the last answer."""
-        return self._transport.headers
 
     def bars(self, piece: BarRequest, stop: pd.Timestamp, now: pd.Timestamp) -> list[Sequence[Any]]:
         """Bars that open in [start, stop), page by page.
@@ -194,7 +190,7 @@ class CcxtConnection:
 
     def _sent(self) -> int | None:
         """How many entries the longest list in the last answer has; None where there is no list."""
-        answer = self._transport.answer
+        answer = self.transport.answer
         body = self._ask(lambda: json.loads(answer.text if answer is not None else ""))
         return _longest_list(body)
 
@@ -218,12 +214,12 @@ class CcxtConnection:
             return None
         about = f"{self._name}: {type(error).__name__}: {quote(one_line(error))}"
         if isinstance(error, (ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
-            return RateLimited(about, retry_after_seconds(self.headers))
+            return RateLimited(about, retry_after_seconds(self.transport.headers))
         if isinstance(error, (ccxt.AuthenticationError, ccxt.RestrictedLocation)):
             return KeyRefused(about)
-        status = self._transport.status
+        status = self.transport.status
         if status is not None and status >= 300:  # ccxt takes many a 400 for an exchange that is down
-            return refused(status, self._name, one_line(error), self.headers)
+            return refused(status, self._name, one_line(error), self.transport.headers)
         if isinstance(error, (ccxt.NetworkError, ccxt.BadResponse)):
             return TemporarilyUnavailable(about)
         return AnswerRefused(about) if isinstance(error, ccxt.ExchangeError) else None

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -27,7 +27,7 @@ from data.vendors.definition import (
     RateLimited,
     VendorError,
 )
-from data.vendors.ibkr_contracts import ContractTerms, contract_table, terms_of
+from data.vendors.ibkr_contracts import ContractTerms, TwsSettings, terms_of
 from data.vendors.ibkr_rows import complete_to, no_rows, rows_of
 from data.vendors.ibkr_rules import (
     BAR_NAMES,
@@ -39,59 +39,30 @@ from data.vendors.ibkr_rules import (
     longest_duration_s,
     piece_length_s,
 )
-from data.vendors.tws_client import TwsAddress, TwsConnection, client_library
+from data.vendors.tws_client import TwsConnection, client_library
 
 SETTLES_S = 5.0
 """A bar is taken for complete this long after its close: TWS still corrects the last one a moment later."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class IbkrConfig:
+class IbkrConfig(TwsSettings):
     """The options of `conf/source/ibkr.yaml`.
 
     Parameters
     ----------
-    host, port, client_id, connect_timeout_s : see `data.vendors.tws_client.TwsAddress`.
-    answer_timeout_s : how long one request may take, seconds.
     regular_hours : bars of regular trading hours only.
     pace_all_bars : keep to IB's pacing for bars of a minute and more too, where IB itself slows down softly.
-    currency, exchange, calendar : of symbols that `contracts` does not name: US stocks.
-    contracts : symbol -> what differs, see `data.vendors.ibkr_contracts`.
+    others : see `TwsSettings`.
     """
 
-    host: str
-    port: int
-    client_id: int
-    connect_timeout_s: float
-    answer_timeout_s: float
     regular_hours: bool
     pace_all_bars: bool
-    currency: str
-    exchange: str
-    calendar: str
-    contracts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.answer_timeout_s > 0:
             raise ValueError(f"answer_timeout_s is {self.answer_timeout_s}; expected seconds > 0")
-        self.address()
-        self.table()
-
-    def address(self) -> TwsAddress:
-        """Where TWS listens."""
-        return TwsAddress(
-            host=self.host, port=self.port, client_id=self.client_id, connect_timeout_s=self.connect_timeout_s
-        )
-
-    def stock(self) -> ContractTerms:
-        """What a symbol is that the table does not name."""
-        return ContractTerms(
-            sec_type="STK", exchange=self.exchange, currency=self.currency, calendar=self.calendar
-        )
-
-    def table(self) -> dict[str, ContractTerms]:
-        """The table of contracts."""
-        return contract_table(self.contracts, self.stock())
+        super().__post_init__()
 
 
 class Ibkr:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from data.calendars import check_calendar
 from data.errors import nearest_name
 from data.vendors.definition import AnswerRefused
+from data.vendors.tws_client import TwsAddress
 
 KINDS = ("STK", "FUT", "CONTFUT", "CASH", "IND", "CRYPTO", "CFD", "CMDTY")
 _DATED = re.compile(r"^(?P<root>.+):(?P<expiry>\d{6}|\d{8})$")
@@ -95,7 +96,7 @@ def contract_table(
     ValueError
         If an entry has a key that is not known.
     """
-    known = [field.name for field in fields(ContractTerms)]
+    known = [known.name for known in fields(ContractTerms)]
     table = {}
     for symbol, entry in contracts.items():
         for name in entry:
@@ -145,3 +146,46 @@ def terms_of(symbol: str, table: Mapping[str, ContractTerms], defaults: Contract
         )
     terms = table[root]
     return replace(terms, sec_type="FUT", expiry=dated["expiry"], symbol=terms.symbol or root)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwsSettings:
+    """What whoever asks TWS is configured with, for bars as for orders.
+
+    Parameters
+    ----------
+    host, port, client_id, connect_timeout_s : see `data.vendors.tws_client.TwsAddress`.
+    answer_timeout_s : how long one request may take, seconds.
+    currency, exchange, calendar : of symbols that `contracts` does not name: US stocks.
+    contracts : symbol -> what differs.
+    """
+
+    host: str
+    port: int
+    client_id: int
+    connect_timeout_s: float
+    answer_timeout_s: float
+    currency: str
+    exchange: str
+    calendar: str
+    contracts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.address()
+        self.table()
+
+    def address(self) -> TwsAddress:
+        """Where TWS listens."""
+        return TwsAddress(
+            host=self.host, port=self.port, client_id=self.client_id, connect_timeout_s=self.connect_timeout_s
+        )
+
+    def stock(self) -> ContractTerms:
+        """What a symbol is that the table does not name."""
+        return ContractTerms(
+            sec_type="STK", exchange=self.exchange, currency=self.currency, calendar=self.calendar
+        )
+
+    def table(self) -> dict[str, ContractTerms]:
+        """The table of contracts."""
+        return contract_table(self.contracts, self.stock())

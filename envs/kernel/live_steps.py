@@ -13,16 +13,9 @@ from envs.kernel.columns import (
     BAR_IN_SESSION,
     BREACHES,
     CARRY,
-    EQUITY,
-    EQUITY_AFTER,
     HERE,
-    INITIAL_EQUITY,
-    LOG_UNITS,
     MARGIN_ON,
-    NUM_DECISION_COLUMNS,
     PENDING_RESET,
-    RUIN,
-    STOP,
     TARGET,
     TRADABLE,
     UNITS,
@@ -41,8 +34,6 @@ from envs.kernel.parts import (
     Scratch,
     bar_of,
     block_of,
-    decisions,
-    is_logged,
     is_mapped,
 )
 from envs.kernel.reward import reward_of
@@ -52,7 +43,9 @@ from envs.kernel.step import (
     end_rows,
     find_instruments,
     look_up,
+    note_close,
     roll_session,
+    rows_over,
     set_places,
     settle,
 )
@@ -160,13 +153,8 @@ def mark_only(rule, state, scratch, live):
             traded = bar_of(scratch, a)[TRADABLE] > 0.0
             position[TARGET] = where(traded, position[UNITS], position[TARGET])
     mark(state, scratch, live)
-    ruined = live & (account[EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0))
-    truncated = live & ~ruined & (counter[BAR] + 1.0 >= counter[STOP] - 1.0)
-    block(state.flow, live)[EQUITY_AFTER] = account[EQUITY]
-    if is_logged(state):
-        log = decisions(state, scratch, live)
-        for a in range(state.position.shape[0]):
-            log[NUM_DECISION_COLUMNS * a + LOG_UNITS] = block(state.position[a], live)[UNITS]
+    ruined, truncated = rows_over(rule, account, counter, live)
+    note_close(state, scratch, live)
     return ruined, truncated
 
 

@@ -173,6 +173,24 @@ def advance(rule, market, state, scratch, live, actions, reward, ahead):
 
 
 @hot
+def rows_over(rule, account, counter, live):
+    """Which of the live rows, marked at bar t + 1, are ruined, and which have reached their window's end."""
+    ruined = live & (account[EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0))
+    truncated = live & ~ruined & (counter[BAR] + 1.0 >= counter[STOP] - 1.0)
+    return ruined, truncated
+
+
+@hot
+def note_close(state, scratch, live):
+    """Write the equity and the units of the live rows after bar t + 1 for whoever reads the flow and the logs."""
+    block(state.flow, live)[EQUITY_AFTER] = block(state.account, live)[EQUITY]
+    if is_logged(state):
+        log = decisions(state, scratch, live)
+        for a in range(state.position.shape[0]):
+            log[NUM_DECISION_COLUMNS * a + LOG_UNITS] = block(state.position[a], live)[UNITS]
+
+
+@hot
 def close_bar(rule, market, state, scratch, live, day):
     """Mark the live rows at the close of bar t + 1, of calendar columns `day`, and close what must not be held on.
 
@@ -187,17 +205,12 @@ def close_bar(rule, market, state, scratch, live, day):
         if lane_bits(leaves) != 0:
             close_all(rule, market, state, scratch, leaves, everywhere(BY_SESSION_END))
             mark(state, scratch, live)
-    ruined = live & (account[EQUITY] <= max(rule[RUIN] * rule[INITIAL_EQUITY], 0.0))
-    truncated = live & ~ruined & (counter[BAR] + 1.0 >= counter[STOP] - 1.0)
+    ruined, truncated = rows_over(rule, account, counter, live)
     leaves = ruined | (truncated & (rule[LIQUIDATE] > 0.0))
     if lane_bits(leaves) != 0:
         close_all(rule, market, state, scratch, leaves, where(ruined, BY_RUIN, BY_WINDOW_END))
         mark(state, scratch, live)
-    block(state.flow, live)[EQUITY_AFTER] = account[EQUITY]
-    if is_logged(state):
-        log = decisions(state, scratch, live)
-        for a in range(state.position.shape[0]):
-            log[NUM_DECISION_COLUMNS * a + LOG_UNITS] = block(state.position[a], live)[UNITS]
+    note_close(state, scratch, live)
     return ruined, truncated
 
 

@@ -155,6 +155,10 @@ class LiveAccount:
         numbers = [fill.units, fill.price, fill.commission, fill.spread, fill.slippage, fill.impact]
         if not np.isfinite(numbers).all() or fill.units == 0.0:
             raise ValueError(f"a fill needs finite numbers and units that are not 0; got {fill}")
+        if self._bar + 1 >= self.env.market.num_bars:
+            raise ValueError(
+                f"the market has no room after bar {self._bar}, in which the fill would be booked"
+            )
         reason = float(c.BY_SIGNAL)
         book_rows(
             *self.env.kernel_arguments(), 0, (float(fill.asset), *map(float, numbers)), c.AT_OPEN, reason

@@ -25,7 +25,25 @@ _MONDAY = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeriodWalkForward:
+class _Gap:
+    """Bars that are left out before a window that is scored: `horizon_bars` and `embargo_bars` as of `WalkForward`."""
+
+    horizon_bars: int = 0
+    embargo_bars: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("horizon_bars", "embargo_bars"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+
+    @property
+    def gap_bars(self) -> int:
+        """Bars between the end of training and the start of testing."""
+        return self.horizon_bars + self.embargo_bars
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeriodWalkForward(_Gap):
     """Walk-forward windows of whole sessions, weeks (from Monday) or calendar months.
 
     A first or last period that the data do not hold whole is left out. The gap of horizon and embargo is taken from the
@@ -43,8 +61,6 @@ class PeriodWalkForward:
     train: int
     test: int
     step: int | None = None
-    horizon_bars: int = 0
-    embargo_bars: int = 0
     anchored: bool = False
 
     def __post_init__(self) -> None:
@@ -52,14 +68,7 @@ class PeriodWalkForward:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1 of the {self.unit}")
-        for name in ("horizon_bars", "embargo_bars"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
-
-    @property
-    def gap_bars(self) -> int:
-        """Bars between the end of training and the start of testing."""
-        return self.horizon_bars + self.embargo_bars
+        super().__post_init__()
 
     def folds_in(self, panel: Panel) -> list[Fold]:
         """The folds of a panel's bars, in time order.
@@ -98,7 +107,7 @@ class PeriodWalkForward:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatedWindows:
+class DatedWindows(_Gap):
     """One fold whose windows are named: first and last date of each, both included, dates of sessions.
 
     Parameters
@@ -112,8 +121,6 @@ class DatedWindows:
     train: Dates
     test: Dates
     validation: Dates | None = None
-    horizon_bars: int = 0
-    embargo_bars: int = 0
 
     def __post_init__(self) -> None:
         named = self._named()
@@ -123,18 +130,11 @@ class DatedWindows:
         for (before, (_, end)), (after, (begin, _)) in zip(named, named[1:]):
             if _date(after, begin) <= _date(before, end):
                 raise ValueError(f"{after} begins on {begin}, not after {before} ends on {end}")
-        for name in ("horizon_bars", "embargo_bars"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        super().__post_init__()
 
     def _named(self) -> list[tuple[str, Dates]]:
         middle = [] if self.validation is None else [("validation", self.validation)]
         return [("train", self.train), *middle, ("test", self.test)]
-
-    @property
-    def gap_bars(self) -> int:
-        """Bars left out before validation and before test."""
-        return self.horizon_bars + self.embargo_bars
 
     def folds_in(self, panel: Panel) -> list[Fold]:
         """The one fold.

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from data.vendors.keys import without_keys as blotted
 from rayjobs.config.typed_config import ConfigError
 
 _SECRET = re.compile(r"(KEY|SECRET|TOKEN|PASSWORD|PASSWD)(_ID)?$", re.IGNORECASE)
@@ -13,9 +14,6 @@ _LINE = re.compile(
     r"""\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*"""
     r"""(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)"|(?P<bare>[^\s'"#]*))\s*(?:\s\#.*)?"""
 )
-_SHORTEST = 6
-"""Shorter values are not looked for: they would blot out ordinary words, and no vendor has such a key."""
-BLOT = "[key]"
 
 
 def load_keys(env_file: str) -> bool:
@@ -45,8 +43,5 @@ def load_keys(env_file: str) -> bool:
 
 
 def without_keys(text: str) -> str:
-    """The text with the value of every variable that is named like a secret replaced by `BLOT`."""
-    values = {value.strip() for name, value in os.environ.items() if _SECRET.search(name)}
-    for value in sorted((v for v in values if len(v) >= _SHORTEST), key=len, reverse=True):
-        text = text.replace(value, BLOT)
-    return text
+    """The text with the value of every variable that is named like a secret blotted out."""
+    return blotted(text, (value.strip() for name, value in os.environ.items() if _SECRET.search(name)))

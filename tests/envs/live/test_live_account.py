@@ -224,3 +224,17 @@ def test_calls_out_of_order_and_bars_out_of_turn_are_refused():
         account.book(VenueFill(asset=0, units=float("nan"), price=1.0))
     with pytest.raises(ValueError, match="the account has 2"):
         account.book(VenueFill(asset=2, units=1.0, price=1.0))
+
+
+def test_a_fill_after_the_last_bar_that_the_market_has_room_for_is_refused_and_not_booked():
+    panel, market, account = small_account()
+    for t in range(FIRST, panel.num_bars):
+        account.decide(np.ones(2, np.float32))
+        market.append(ClosedBar.of(panel, t))
+        closed = account.close()
+        if closed.ended:
+            break
+    units = account.units.tolist()
+    with pytest.raises(ValueError, match="no room after bar"):
+        account.book(VenueFill(asset=0, units=1.0, price=100.0))
+    assert account.units.tolist() == units

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from s3_server import s3_server
 
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.mirror import StorageFailed, StorageMirror
@@ -79,23 +80,8 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 @pytest.fixture(scope="module")
 def server():
     """A port of moto's S3, in a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.2)
-    yield port
-    process.terminate()
-    process.wait(timeout=30)
+    with s3_server() as port:
+        yield port
 
 
 @pytest.fixture
