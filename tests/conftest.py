@@ -19,12 +19,12 @@ os.environ.update(
     RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
     RAY_DEDUP_LOGS="1",
 )
+sys.path.insert(0, str(Path(__file__).parent))  # lets tests of every folder import what stands here
 
 
 @pytest.fixture(scope="session")
 def postgres():
     """URL of a real PostgreSQL server, password included; skips where none is installed."""
-    sys.path.insert(0, str(Path(__file__).parent))
     from postgres_server import running_server
 
     with running_server() as url:
@@ -34,7 +34,6 @@ def postgres():
 @pytest.fixture
 def tws():
     """A TWS on loopback that speaks the wire format (tests/tws); fails where it was sent what it cannot read."""
-    sys.path.insert(0, str(Path(__file__).parent))
     from tws.server import TwsDouble
 
     with TwsDouble() as double:

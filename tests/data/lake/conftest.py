@@ -1,13 +1,8 @@
-"""Lets the tests of this folder import the made vendor."""
+"""Spares the tests of the lake what only a crash of the machine would show."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 @pytest.fixture(autouse=True)

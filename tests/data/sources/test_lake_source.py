@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from made_vendor import law
 
 from data.errors import DataError
 from data.lake import Lake, Series
 from data.sources import describe, load
 from data.sources.lake import LakeConfig
 from data.vendors.definition import BarRequest, Delivery
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from made_vendor import law
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from random_markets import CONTEXT, PLAIN, mixed_instruments, random_features, random_panel, with_parts
 
 from data.calendars import BarGrid

@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import the made vendor."""
+"""Lets the tests of this folder import what stands beside them, and spares them waiting for the disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 
