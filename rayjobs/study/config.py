@@ -25,6 +25,7 @@ from evaluation.gate.config import GateConfig
 from evaluation.gate.verdict import refuse_unknown
 from evaluation.scoring.fold_scoring import ScoringConfig
 from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
+from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import FoldPlan, WalkForward
 from policies.baselines import SCRIPTED
 from rayjobs.cluster.settings import ClusterConfig
@@ -220,6 +221,7 @@ WINDOW_KINDS: Mapping[str, tuple[type[FoldPlan], str]] = {
     "weeks": (PeriodWalkForward, "calendar"),
     "months": (PeriodWalkForward, "calendar"),
     "dates": (DatedWindows, "dates"),
+    "cpcv": (CombinatorialWindows, "cpcv"),
 }
 """`walk_forward.unit` -> what cuts the windows, and the group that has its keys; runs of old have none: bars."""
 

@@ -65,7 +65,13 @@ def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedDat
     instruments = config.instruments.for_symbols(panel.symbols)
     tell(data_notes(panel, dataset.hygiene, (), config.env, instruments), LOG)
     if settings.bars == "training":
-        panel = panel.slice_bars(0, config.walk_forward.folds_in(panel)[0].train.stop)
+        first = config.walk_forward.folds_in(panel)[0]
+        if not first.trains_before_it_tests:
+            raise ValueError(
+                "walk_forward=cpcv tests every bar, so that no training window is left to screen on; choose "
+                "walk_forward=rolling, anchored, calendar or dates"
+            )
+        panel = panel.slice_bars(0, first.train.stop)
     features = compute_features(panel, config.features.enabled)
     check_folds(settings, panel.num_bars, features.lookback_bars)
     stated = statements_of(config.data)
