@@ -32,6 +32,7 @@ from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
 from rayjobs.monitoring.tracking import TrackingConfig
 from rayjobs.storage.run_directory import RunConfig
+from rayjobs.study.context_symbols import split_context
 from rayjobs.training.settings import TrainerConfig
 
 if TYPE_CHECKING:
@@ -264,14 +265,16 @@ def build_windows(group: Values) -> FoldPlan:
 
 
 def build_source(values: Values) -> SourceConfig:
-    """The ``data`` group: ``source`` names the kind of source, the rest are its fields."""
-    group = dict(_group(values, "data"))
+    """The ``data`` group: ``source`` names the kind of source, the rest are its fields, and what is read beside it."""
+    split = split_context(_group(values, "data"))
+    group = split.traded
     kind = convert(str, group.pop("source", None), "data.source")
     try:
         config = config_class(kind)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return build_dataclass(config, group, "data")
+    built = build_dataclass(config, group, "data")
+    return dataclasses.replace(built, context_symbols=split.context) if split.context else built  # type: ignore[arg-type]
 
 
 def build_env(values: Values) -> PortfolioEnvConfig:
