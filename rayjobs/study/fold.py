@@ -16,6 +16,7 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
+from data.context_bars import closing_instants
 from data.coverage.coverage import Coverage
 from data.features import FeatureSet, Standardiser, compute_features
 from data.features.pruning import fit_standardiser
@@ -54,6 +55,7 @@ class Study:
     panel, features : the bars, and what was computed from them (not standardised).
     oracle_direction : (T, A) best position decided at each close, of a synthetic market; else None.
     selection : bars on which a search chose this configuration: its policies have seen them too.
+    context : bars of the symbols that are read and not traded, a panel each; `panel` has them as columns.
     """
 
     config: TrainConfig
@@ -61,6 +63,7 @@ class Study:
     features: FeatureSet
     oracle_direction: NDArray[np.int8] | None
     selection: tuple[slice, ...] = ()
+    context: tuple[Panel, ...] = ()
 
     @classmethod
     def of(cls, config: TrainConfig, dataset: Dataset) -> Study:
@@ -70,6 +73,7 @@ class Study:
             panel=dataset.panel,
             features=compute_features(dataset.panel, config.features.enabled),
             oracle_direction=dataset.oracle_direction,
+            context=dataset.context,
         )
 
 
@@ -366,9 +370,10 @@ def with_origin(
         bars.append(("validation", chosen_on))
         if config.algo.early_stop_validations is not None:
             bars.append(("early_stopping", chosen_on))
-    seen = [
-        SeenBars(role=role, coverage=Coverage.of(study.panel, part, source=source)) for role, part in bars
-    ]
+    seen = []
+    for role, part in bars:
+        seen.append(SeenBars(role=role, coverage=Coverage.of(study.panel, part, source=source)))
+        seen += [SeenBars(role=role, coverage=read) for read in context_read(study, part)]
     origin = Origin(
         run_id=run_id_of(directory),
         source=source,
@@ -376,8 +381,22 @@ def with_origin(
         symbols=study.panel.symbols,
         bar_seconds=study.panel.bar_seconds,
         seen=tuple(seen),
+        context_symbols=tuple(panel.symbols[0] for panel in study.context),
     )
     return replace(contract, origin=origin)
+
+
+def context_read(study: Study, part: slice) -> list[Coverage]:
+    """The bars of context symbols that are known within a stretch of the study's bars."""
+    opened = study.panel.bar_utc[part.start]
+    closed = closing_instants(study.panel.slice_bars(part.stop - 1, part.stop))[0]
+    read = []
+    for panel in study.context:
+        first, stop = np.searchsorted(closing_instants(panel), [opened, closed], side="right")
+        if stop > first:
+            source = describe(study.config.data.context_symbols[panel.symbols[0]].bars)  # type: ignore[union-attr]
+            read.append(Coverage.of(panel, slice(int(first), int(stop)), source=source))
+    return read
 
 
 def run_id_of(directory: Path) -> str:
