@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.features import FeatureSpec
 from data.features.pruning import PruneConfig
+from data.labelling import LabelConfig
 from data.sources import SourceConfig, config_class
 from envs.actions import maskable_schemes
 from envs.config import PortfolioEnvConfig
@@ -34,6 +35,7 @@ from rayjobs.storage.run_directory import RunConfig
 from rayjobs.training.settings import TrainerConfig
 
 if TYPE_CHECKING:
+    from evaluation.screening.screen import ScreeningConfig
     from policies.networks import NetworkConfig
     from policies.settings import PPOSettings
 
@@ -211,6 +213,21 @@ def build_train_config(values: Values) -> TrainConfig:
         ledger=convert(str, values["ledger"], "ledger"),
         cluster=build_dataclass(ClusterConfig, values["cluster"], "cluster"),
         tracking=build_dataclass(TrackingConfig, values["tracking"], "tracking"),
+    )
+
+
+def build_screening(values: Values) -> tuple[ScreeningConfig, LabelConfig]:
+    """The ``screening`` and ``labels`` groups, which have one horizon: that of the labels, or the screening's if it has
+    one.
+    """
+    from evaluation.screening.screen import ScreeningConfig
+
+    screening, labels = dict(_group(values, "screening")), dict(_group(values, "labels"))
+    if screening.get("horizon_bars") is None:
+        screening["horizon_bars"] = labels.get("horizon_bars")
+    labels["horizon_bars"] = screening["horizon_bars"]
+    return build_dataclass(ScreeningConfig, screening, "screening"), build_dataclass(
+        LabelConfig, labels, "labels"
     )
 
 
