@@ -8,8 +8,10 @@ After a stop: python -m rayjobs.trade resume=runs/crypto_portfolio/trading/RUN_I
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayjobs.config.arguments import command_line, given_value, is_override, root_of, split
@@ -19,7 +21,9 @@ from rayjobs.entry import reading_input, run_entry_point
 
 if TYPE_CHECKING:
     from policies.origin import Origin
+    from rayjobs.trading.session import Session
     from rayjobs.trading.settings import TradeSettings
+    from rayjobs.trading.trading_run import Latencies
     from rayjobs.trading.vendor_bars import VendorBars
 
 CHANGEABLE = ("data",)
@@ -28,8 +32,6 @@ CHANGEABLE = ("data",)
 
 def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) -> ExitCode:
     """Find the policy, ask whether it may trade, and trade; ``values`` is ``conf/trade.yaml``."""
-    from pathlib import Path
-
     from rayjobs.config.typed_config import ConfigError
     from rayjobs.storage.run_directory import RunDirectory
     from rayjobs.trading.candidate import find_candidate, require_leave
@@ -38,7 +40,6 @@ def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) ->
     from rayjobs.trading.trading_run import (
         Latencies,
         TradingPlan,
-        report_trading,
         resumed_plan,
         stopped_by_sigterm,
         trading_directory,
@@ -64,15 +65,24 @@ def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) ->
     latencies = Latencies()
     with directory as run, stopped_by_sigterm():
         bars = None if plan.settings.source is None else partial(vendor_bars, plan.settings)
-        opening = open_session(plan.candidate, plan.values, plan.settings, run.path, bars)
-        with reading_input():
-            session = opening.__enter__()
-        try:
-            session.run(latencies.add)
-        finally:
-            report_trading(session, run.path, latencies)
-            opening.__exit__(None, None, None)
+        begin = partial(open_session, plan.candidate, plan.values, plan.settings, run.path, bars)
+        while trade_on(begin, run.path, latencies):
+            pass
     return ExitCode.DONE
+
+
+def trade_on(
+    begin: Callable[[], AbstractContextManager[Session]], directory: Path, latencies: Latencies
+) -> bool:
+    """Trade until the run is over, or the room that was laid out for live bars is used up: then True."""
+    from rayjobs.trading.trading_run import report_trading
+
+    with ExitStack() as stack:
+        with reading_input():
+            session = stack.enter_context(begin())
+        stack.callback(report_trading, session, directory, latencies)
+        session.run(latencies.add)
+        return session.goes_on
 
 
 def vendor_bars(settings: TradeSettings, origin: Origin) -> VendorBars:

@@ -1,7 +1,8 @@
 """A broker as the venue of an account: targets become market orders through the desk, executions come back as fills.
 
-At each close what is left of the last orders is cancelled, and nothing new is sent for a symbol before its cancel is
-confirmed, so that a fill which crosses it is counted before the next order is made. A fill is booked once; where the
+At each close an order that is still on its way to what is wanted is left to work; any other is cancelled, and nothing
+new is sent for a symbol before its last order is done, so that a fill which crosses a cancel is counted before the next
+order is made. A fill is booked once; where the
 venue corrects it or tells its commission later, the first booking is taken back and the new one made.
 """
 
@@ -18,6 +19,7 @@ from envs.live.account import LiveAccount, VenueFill
 from envs.live.broker import BrokerError, BrokerUnavailable, Fill, Order, client_order_id
 from envs.live.desk import OrderDesk
 from envs.live.growing_market import ClosedBar
+from envs.live.orders import DUST, TrackedOrder
 from envs.live.paper import BookedFill
 from envs.live.reconciliation import SAME
 from envs.live.scripted_exchange import ScriptedExchange
@@ -83,24 +85,16 @@ class OrderVenue:
         """Nothing is cancelled; orders live on at the venue, and the journal knows them."""
 
     def send(self, decided_utc: datetime, *, entries: bool) -> None:
-        """Cancel what is left of the last orders, and send what is wanted now."""
-        self._clear_the_way()
+        """Cancel orders that no longer lead to what is wanted, and send what is."""
+        self._clear_the_way(entries)
         self._agree()
         if not self.desk.is_ready:
             _log.warning("nothing is sent at %s: %s", decided_utc, self.desk.trouble)
             return
         busy = {tracked.order.symbol for tracked in self.desk.orders.open()}
-        held = self._account.units
-        for a, wanted in enumerate(self._account.to_trade.tolist()):
-            units = wanted if entries else _reducing(wanted, float(held[a]))
-            if units == 0.0:
-                continue
-            if self._symbols[a] in busy:
-                _log.warning(
-                    "%s: its last order is not done yet; nothing new is sent for it", self._symbols[a]
-                )
-                continue
-            self._submit(a, units, decided_utc)
+        for a, units in enumerate(self._wanted(entries)):
+            if units != 0.0 and self._symbols[a] not in busy:
+                self._submit(a, units, decided_utc)
 
     def attend(self, timeout_s: float) -> None:
         """Take in reports for at most so long, and book what was filled."""
@@ -145,14 +139,25 @@ class OrderVenue:
         except BrokerError as error:
             _log.error("%s was refused: %s", order.client_order_id, error)
 
-    def _clear_the_way(self) -> None:
-        ours = [tracked for tracked in self.desk.orders.open() if tracked.order.symbol in self._symbols]
-        for tracked in ours:
+    def _wanted(self, entries: bool) -> list[float]:
+        """Units of each asset that are to be traded now."""
+        wished, held = self._account.to_trade.tolist(), self._account.units.tolist()
+        return wished if entries else [_reducing(wish, have) for wish, have in zip(wished, held)]
+
+    def _clear_the_way(self, entries: bool) -> None:
+        self.attend(0.0)
+        wanted = dict(zip(self._symbols, self._wanted(entries)))
+        leaving = [
+            tracked
+            for tracked in self.desk.orders.open()
+            if tracked.order.symbol in wanted and not _leads_to(tracked, wanted[tracked.order.symbol])
+        ]
+        for tracked in leaving:
             try:
                 self.desk.cancel(tracked.order.client_order_id)
             except BrokerUnavailable as error:
                 _log.warning("%s cannot be cancelled now: %s", tracked.order.client_order_id, error)
-        names = [tracked.order.client_order_id for tracked in ours]
+        names = [tracked.order.client_order_id for tracked in leaving]
         until = time.monotonic() + self._cancel_wait_s
         self.attend(0.0)
         while any(not self.desk.orders[name].is_done for name in names) and time.monotonic() < until:
@@ -236,6 +241,12 @@ class ScriptedVenue(OrderVenue):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Put back what `get_state` returned."""
         self._exchange.set_state(state)
+
+
+def _leads_to(tracked: TrackedOrder, wanted: float) -> bool:
+    """Whether what is left of an order is a part of what is wanted, so that it cannot go beyond it."""
+    left = tracked.open_units
+    return tracked.status != "cancelling" and left * wanted > 0.0 and abs(left) <= abs(wanted) * (1.0 + DUST)
 
 
 def _reducing(wanted: float, held: float) -> float:

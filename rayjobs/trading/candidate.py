@@ -88,7 +88,10 @@ def find_candidate(given: str, fold: int | None) -> Candidate:
                 f"fold={fold}, but policy={given} is the export of fold {exported}; leave fold out"
             )
         fold = exported
-    run = open_run(path)
+    try:
+        run = open_run(path)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("run=", "policy=", 1)) from error
     if run.values["policy"].get("script") is not None:
         raise ConfigError(f"policy={given}: its run scored a script and trained no policy")
     if fold is not None and fold not in run.fold_indices:

@@ -42,14 +42,18 @@ class Ground:
 
     Parameters
     ----------
-    history : bars that have closed before the first decision's bar. to_come : those after it, by the calendar.
-    start_bar : first bar whose return the account may earn. bars_per_session : as the backtest's market has it.
+    history : bars that have closed before the first decision's bar.
+    to_come : those after it, by the calendar, up to the end of a session: what is observed of a bar's place in its
+        session must not depend on where trading ends.
+    start_bar, stop_bar : window of bars whose return the account may earn.
+    bars_per_session : as the backtest's market has it.
     feed : hands over the bars to come. late : the last bar of the history closed too long ago to enter anything on it.
     """
 
     history: Panel
     to_come: BarGrid
     start_bar: int
+    stop_bar: int
     bars_per_session: float
     feed: BarFeed
     late: bool = False
@@ -68,11 +72,18 @@ def recorded_ground(
     feed = HistoryFeed(panel, seen, stop, speed=settings.speed)
     return Ground(
         history=panel.slice_bars(0, seen),
-        to_come=BarGrid(bar_utc=panel.bar_utc[seen:stop], session=panel.session[seen:stop]),
+        to_come=whole_sessions(panel, seen, stop),
         start_bar=start,
+        stop_bar=stop,
         bars_per_session=_median_session(panel.session),
         feed=feed,
     )
+
+
+def whole_sessions(panel: Panel, start: int, stop: int) -> BarGrid:
+    """The bars of a panel from `start` to the end of the session that bar `stop` - 1 belongs to."""
+    end = int(np.searchsorted(panel.session, panel.session[stop - 1], side="right"))
+    return BarGrid(bar_utc=panel.bar_utc[start:end], session=panel.session[start:end])
 
 
 def _window(candidate: Candidate, panel: Panel, settings: FeedSettings) -> tuple[int, int]:
@@ -117,22 +128,34 @@ def live_ground(
     end = np.datetime64(now().replace(tzinfo=None), "ns") + np.timedelta64(
         int(settings.room_days * 86_400), "s"
     )
-    to_come = bar_grid(like.calendar, like.bar_seconds, after, end)
-    if len(to_come.bar_utc) < 2:
-        raise ConfigError(
-            f"feed.room_days is {settings.room_days:g}, in which calendar {like.calendar} has no two bars; raise it"
-        )
-    feed = LiveFeed(read, to_come, like, settings.rules, now)
+    grid = bar_grid(like.calendar, like.bar_seconds, after, end)
+    # The last session may be cut short here, and the one before it ends the room: nothing is closed in what is fed.
+    room, fed = (int(np.searchsorted(grid.session, session)) for session in _last_two(grid, settings, like))
+    to_come = BarGrid(bar_utc=grid.bar_utc[:room], session=grid.session[:room])
+    fed_grid = BarGrid(bar_utc=grid.bar_utc[:fed], session=grid.session[:fed])
+    feed = LiveFeed(read, fed_grid, like, settings.rules, now)
     last = BarGrid(bar_utc=history.bar_utc[-1:], session=history.session[-1:])
     closed = aware(close_instants(last, like.calendar, like.bar_seconds)[0])
     return Ground(
         history=history,
         to_come=to_come,
         start_bar=seen if start_bar is None else start_bar,
+        stop_bar=seen + room,
         bars_per_session=_usual_session(like),
         feed=feed,
         late=now() - closed > timedelta(seconds=settings.late_after_s),
     )
+
+
+def _last_two(grid: BarGrid, settings: FeedSettings, like: Panel) -> tuple[int, int]:
+    """The last session of a grid and the one before it."""
+    sessions = np.unique(grid.session)
+    if len(sessions) < 3:
+        raise ConfigError(
+            f"feed.room_days is {settings.room_days:g}, in which calendar {like.calendar} has {len(sessions)} sessions; "
+            "raise it until there are three"
+        )
+    return int(sessions[-1]), int(sessions[-2])
 
 
 def rereading(config: TrainConfig) -> Read:
@@ -197,5 +220,5 @@ def build_stand(
     scored = evaluation_config(config.env)
     if warmup_bars is not None:
         scored = replace(scored, episode=replace(scored.episode, warmup_bars=warmup_bars))
-    account = LiveAccount(market, scored, start_bar=ground.start_bar, seed=0)
+    account = LiveAccount(market, scored, start_bar=ground.start_bar, seed=0, stop_bar=ground.stop_bar)
     return Stand(policy=policy, account=account, market=market, config=scored)

@@ -12,6 +12,7 @@ from typing import Any
 from data.schema import Panel
 from data.sources import load
 from envs.kernel import columns as c
+from envs.live.bar_feed import LiveFeed
 from envs.live.broker import Broker
 from envs.live.desk import DeskRules, OrderDesk
 from envs.live.journal import Journal
@@ -53,6 +54,11 @@ class Session:
     stand: Stand
     ground: Ground
     record: TradingRecord
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether only the room for live bars is used up."""
+        return self.loop.end == "no more bars" and isinstance(self.ground.feed, LiveFeed)
 
     def run(self, on_tick: Callable[[Tick], None]) -> None:
         """Trade until the bars end, the account is ruined, or an error or Ctrl-C ends it."""
