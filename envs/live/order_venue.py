@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from envs.config import PortfolioEnvConfig
 from envs.live.account import LiveAccount, VenueFill
@@ -116,13 +115,6 @@ class OrderVenue:
         """What the account's books held when its state was saved."""
         self._booked = {fill.execution_id: fill for fill in booked}
         self._unwritten = []
-
-    def get_state(self) -> dict[str, Any]:
-        """The venue is elsewhere."""
-        return {}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """The venue is elsewhere."""
 
     # Inside
 
@@ -233,14 +225,6 @@ class ScriptedVenue(OrderVenue):
         """Let the exchange trade in the bar, and take in what it reports."""
         self._exchange.trade(bar)
         super().settle(bar)
-
-    def get_state(self) -> dict[str, Any]:
-        """Of the exchange, which lives in this process."""
-        return self._exchange.get_state()
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what `get_state` returned."""
-        self._exchange.set_state(state)
 
 
 def _leads_to(tracked: TrackedOrder, wanted: float) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from envs.live.account import LiveAccount
 from envs.live.growing_market import ClosedBar
@@ -66,12 +66,6 @@ class Venue(Protocol):
     def restore_booked(self, booked: Iterable[BookedFill]) -> None:
         """Take over what the account's books held when its state was saved; before `open`."""
 
-    def get_state(self) -> dict[str, Any]:
-        """Of a venue that lives in this process; empty for others."""
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what `get_state` returned; before `open`."""
-
 
 class PaperVenue:
     """Fills by the simulator's kernel: nothing leaves the process."""
@@ -100,11 +94,4 @@ class PaperVenue:
         return []
 
     def restore_booked(self, booked: Iterable[BookedFill]) -> None:
-        """The account's state holds all."""
-
-    def get_state(self) -> dict[str, Any]:
-        """The account's state holds all."""
-        return {}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
         """The account's state holds all."""

@@ -1,15 +1,18 @@
 """A venue by a script: market orders fill at a later open, in parts, or not at all, as drawn from a seed.
 
 It is a `Broker` like any other, so that a replay of history goes the whole way of an order: journal, desk, reports.
-Time passes only when it is handed a bar.
+Time passes only when it is handed a bar. What it knows lies in a file, so that it lives on when the loop is killed.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,7 @@ from envs.live.growing_market import ClosedBar
 from envs.validation import require_non_negative, require_range
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
-KEPT = 200
+KEPT = 50
 """Finished orders and fills that the venue still tells of."""
 
 
@@ -90,7 +93,7 @@ class ScriptedExchange:
     Parameters
     ----------
     symbols : of the bars' asset axis. lot_steps, multipliers : (A,) of the instruments.
-    now : the time that fills are stamped with.
+    now : the time that fills are stamped with. path : of its file; what is there already is taken over.
     """
 
     def __init__(
@@ -100,7 +103,9 @@ class ScriptedExchange:
         lot_steps: Sequence[float],
         multipliers: Sequence[float],
         now: Callable[[], datetime],
+        path: Path,
     ) -> None:
+        self._path = path
         self.script, self._symbols, self._now = script, tuple(symbols), now
         self._lots, self._points = tuple(map(float, lot_steps)), tuple(map(float, multipliers))
         self._generator = np.random.default_rng(script.seed)
@@ -111,11 +116,17 @@ class ScriptedExchange:
         self._queue: list[Report] = []
         self._last_number = self._last_fill = 0
         self._covers_from = EVER
+        self._last_bar = ""
+        if path.exists():
+            self._recall(json.loads(path.read_text()))
 
     # What the market does
 
     def trade(self, bar: ClosedBar) -> None:
-        """Let a bar pass: fill what works at its open."""
+        """Let a bar pass: fill what works at its open. One that has passed already passes no second time."""
+        if str(bar.bar_utc) <= self._last_bar:
+            return
+        self._last_bar = str(bar.bar_utc)
         for name, resting in list(self._working.items()):
             a = self._symbols.index(resting.order.symbol)
             if not bar.tradable[a]:
@@ -124,6 +135,7 @@ class ScriptedExchange:
                 self._working[name] = replace(resting, waits=resting.waits - 1)
                 continue
             self._fill(resting, self._share(resting.left, self._lots[a]), a, float(bar.open[a]))
+        self._remember()
 
     def _share(self, left: float, lot: float) -> float:
         """What is filled now of the units left: all, or half of it in whole lots."""
@@ -200,6 +212,7 @@ class ScriptedExchange:
             )
             self._put(resting)
             self._queue.append(resting.report("the script refuses it" if refused else ""))
+        self._remember()
 
     def cancel(self, order: KnownOrder) -> None:
         """Cancel what works; see `Broker.cancel`."""
@@ -207,6 +220,7 @@ class ScriptedExchange:
         if resting is not None:
             self._put(replace(resting, status="cancelled"))
             self._queue.append(self._done[order.order.client_order_id].report())
+            self._remember()
 
     def replace(self, order: KnownOrder) -> None:
         """Take new terms; see `Broker.replace`."""
@@ -214,6 +228,7 @@ class ScriptedExchange:
         if resting is not None:
             self._put(replace(resting, order=order.order))
             self._queue.append(replace(resting, order=order.order).report())
+            self._remember()
 
     def poll(self, timeout_s: float) -> list[Report]:
         """What was reported since the last call; nothing is waited for."""
@@ -241,24 +256,25 @@ class ScriptedExchange:
         """Not known here."""
         raise BrokerError("the scripted venue knows no margins")
 
-    # Going on after a kill
+    # Living on
 
-    def get_state(self) -> dict[str, Any]:
-        """Plain values: going on after `set_state` draws and fills the same."""
-        return {
+    def _remember(self) -> None:
+        state = {
             "generator": self._generator.bit_generator.state,
             "orders": [asdict(resting) for resting in (*self._done.values(), *self._working.values())],
             "fills": [{**asdict(fill), "filled_utc": fill.filled_utc.isoformat()} for fill in self._fills],
             "held": self._held,
             "last_number": self._last_number,
             "last_fill": self._last_fill,
+            "last_bar": self._last_bar,
             "covers_from": self._covers_from.isoformat(),
         }
+        partial = self._path.with_name(self._path.name + ".partial")
+        partial.write_text(json.dumps(state))
+        os.replace(partial, self._path)
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what `get_state` returned."""
+    def _recall(self, state: Mapping[str, Any]) -> None:
         self._generator.bit_generator.state = state["generator"]
-        self._working, self._done = {}, {}
         for facts in state["orders"]:
             self._put(_Resting(**{**facts, "order": Order(**facts["order"])}))
         self._fills = [
@@ -267,5 +283,5 @@ class ScriptedExchange:
         ]
         self._held = dict(state["held"])
         self._last_number, self._last_fill = int(state["last_number"]), int(state["last_fill"])
+        self._last_bar = str(state["last_bar"])
         self._covers_from = datetime.fromisoformat(state["covers_from"])
-        self._queue = []

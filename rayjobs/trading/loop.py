@@ -161,7 +161,6 @@ class TradingLoop:
             "observation": self.last_observation,
             "end": self.end,
             "known": self.market.num_known,
-            "venue": self.venue.get_state(),
         }
 
     def _go_on(self, saved: Mapping[str, Any]) -> None:
@@ -169,5 +168,4 @@ class TradingLoop:
         self._state = {name: torch.from_numpy(np.array(value)) for name, value in saved["memory"].items()}
         self.last_observation = np.array(saved["observation"])
         self.end = saved["end"]
-        self.venue.set_state(saved["venue"])
         self.venue.restore_booked(fill for fill, _ in self.record.booked())

@@ -38,7 +38,7 @@ from rayjobs.trading.trading_record import RECORD_FILE, TradingRecord
 from rayjobs.trading.vendor_bars import VendorBars
 
 LOG = logging.getLogger(__name__)
-JOURNAL_FILE = "journal.sqlite"
+JOURNAL_FILE, EXCHANGE_FILE = "journal.sqlite", "exchange.json"
 CANCEL_WAIT_S = 5.0
 """How long a venue may take to confirm a cancel before its symbol is left alone for a bar."""
 AT_ONCE = DeskRules(settle_s=0.0, resend_within_s=1e9, ask_again_s=0.0, retry_s=1.0, longest_retry_s=1.0)
@@ -169,7 +169,7 @@ def _venue(
     symbols, name = ground.history.symbols, f"{directory.name}"
     with Journal(directory / JOURNAL_FILE, f"{settings.broker}/{name}") as journal:
         if script is not None:
-            exchange = _exchange(script, stand, ground)
+            exchange = _exchange(script, stand, ground, directory / EXCHANGE_FILE)
             desk = OrderDesk(exchange, journal, AT_ONCE, ground.feed.now)
             yield ScriptedVenue(exchange, desk, stand.account, symbols, name)
             return
@@ -183,7 +183,7 @@ def _venue(
             line.close()
 
 
-def _exchange(script: ExchangeScript, stand: Stand, ground: Ground) -> ScriptedExchange:
+def _exchange(script: ExchangeScript, stand: Stand, ground: Ground, path: Path) -> ScriptedExchange:
     instrument = stand.account.env.instrument
     return ScriptedExchange(
         script,
@@ -191,6 +191,7 @@ def _exchange(script: ExchangeScript, stand: Stand, ground: Ground) -> ScriptedE
         instrument[:, c.LOT_STEP].tolist(),
         instrument[:, c.MULTIPLIER].tolist(),
         ground.feed.now,
+        path,
     )
 
 
