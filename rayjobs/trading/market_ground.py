@@ -152,7 +152,7 @@ def _last_two(grid: BarGrid, settings: FeedSettings, like: Panel) -> tuple[int, 
     sessions = np.unique(grid.session)
     if len(sessions) < 3:
         raise ConfigError(
-            f"feed.room_days is {settings.room_days:g}, in which calendar {like.calendar} has {len(sessions)} sessions, "
+            f"feed.room_days is {settings.room_days:g}, in which {like.calendar} has {len(sessions)} sessions, "
             "and three are needed; raise it"
         )
     return int(sessions[-1]), int(sessions[-2])

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from traded_experiment import TradedExperiment
 
-
 DEEP_POCKETS = (
     1e7  # a purchase may come before the sale that pays for it, and backtrader looks at cash in between
 )

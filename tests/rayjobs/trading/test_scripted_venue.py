@@ -1,4 +1,4 @@
-"""Orders through journal and desk to a scripted venue: what it reports is what the account holds, also over a restart."""
+"""Orders through journal and desk to a scripted venue: what it reports is what is held, also over a restart."""
 
 from __future__ import annotations
 
