@@ -67,6 +67,9 @@ def recorded_ground(
     known : bars that a saved run has seen already; None begins.
     """
     panel = load(config.data).panel
+    misfit = candidate.policy_origin().misfit(panel.symbols, panel.bar_seconds)
+    if misfit:
+        raise ConfigError(f"the policy of fold {candidate.fold} {misfit}")
     start, stop = _window(candidate, panel, settings)
     seen = start if known is None else known
     feed = HistoryFeed(panel, seen, stop, speed=settings.speed)

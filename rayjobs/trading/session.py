@@ -47,6 +47,31 @@ FIRST_UTC, START_BAR = "history_first_utc", "start_bar"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Begun:
+    """Where the record of a trading run stands; nothing of a new one.
+
+    Attributes
+    ----------
+    known : bars that its market had seen. first_utc : label of the first of them. start_bar : first that was traded.
+    """
+
+    known: int | None = None
+    first_utc: str | None = None
+    start_bar: int | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Begun:
+        """Of a record that is there."""
+        with TradingRecord(path) as record:
+            state, start = record.state(), record.fact(START_BAR)
+            return cls(
+                known=None if state is None else int(state["known"]),
+                first_utc=record.fact(FIRST_UTC),
+                start_bar=None if start is None else int(start),
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Session:
     """A loop that was started, and what it stands on."""
 
@@ -87,9 +112,13 @@ def open_session(
         If the policy, the bars or the venue cannot be used.
     """
     config = build_train_config(values)
-    with TradingRecord(directory / RECORD_FILE) as record:
-        ground = _ground(candidate, config, settings, record, vendor_bars)
-        stand = build_stand(candidate, config, ground, warmup_bars=settings.warmup_bars)
+    path = directory / RECORD_FILE
+    begun = Begun.read(path) if path.exists() else Begun()
+    ground = _ground(candidate, config, settings, begun, vendor_bars)
+    stand = build_stand(candidate, config, ground, warmup_bars=settings.warmup_bars)
+    with TradingRecord(path) as record:
+        record.note(FIRST_UTC, str(ground.history.bar_utc[0]))
+        record.note(START_BAR, str(ground.start_bar))
         with _venue(candidate, config, settings, directory, ground, stand) as venue:
             loop = TradingLoop(
                 policy=stand.policy,
@@ -114,26 +143,20 @@ def _ground(
     candidate: Candidate,
     config: TrainConfig,
     settings: TradeSettings,
-    record: TradingRecord,
+    begun: Begun,
     vendor_bars: Callable[[Origin], VendorBars] | None,
 ) -> Ground:
-    saved = record.state()
-    known = None if saved is None else int(saved["known"])
-    first, begun = record.fact(FIRST_UTC), record.fact(START_BAR)
     if settings.feed_kind == "history":
-        ground = recorded_ground(candidate, config, settings.feed, known)
+        ground = recorded_ground(candidate, config, settings.feed, begun.known)
     else:
-        like, read = _live_bars(candidate, config, vendor_bars, first)
-        ground = live_ground(
-            like, read, settings.feed, start_bar=None if begun is None else int(begun), known=known
-        )
-    began = str(ground.history.bar_utc[0])
-    if first not in (None, began):
+        like, read = _live_bars(candidate, config, vendor_bars, begun.first_utc)
+        ground = live_ground(like, read, settings.feed, start_bar=begun.start_bar, known=begun.known)
+    first = str(ground.history.bar_utc[0])
+    if begun.first_utc not in (None, first):
         raise ConfigError(
-            f"this run began with bars from {first} on, and the data now begin at {began}; give it the same bars"
+            f"this run began with bars from {begun.first_utc} on, and the data now begin at {first}; give it the same "
+            "bars"
         )
-    record.note(FIRST_UTC, began)
-    record.note(START_BAR, str(ground.start_bar))
     return ground
 
 

@@ -123,12 +123,12 @@ def test_a_run_without_the_ledger_that_sealed_it_is_not_traded(copied, capsys):
     ("arguments", "sentence"),
     [
         (("data.num_assets=3",), "was trained on the symbols"),
-        (("data.noise_features=2",), "features defined otherwise"),
+        (("data.noise_features=2",), "not known to it ['noise_01@0'"),
         (("data.bar_seconds=3600",), "trained on bars of"),
         (("fold=7",), "fold=7: the run has the folds 0, 1"),
         (("broker=replay", "feed.kind=live"), "broker=replay fills in recorded bars"),
         (("feed.start_utc=1999-01-01", "feed.stop_utc=1999-02-01"), "leave no bar"),
-        (("feed.speeed=3",), "did you mean speed?"),
+        (("feed.speeed=3",), "did you mean feed.speed?"),
         (("costs.fee_bps=0",), "costs"),
         (("broker=shadow",), "live bars cannot come from a made market"),
         (("warmup_bars=-1",), "warmup_bars is -1"),
@@ -160,13 +160,13 @@ def stopped_after(monkeypatch, bars: int) -> None:
     monkeypatch.setattr(TradingLoop, "step", cut)
 
 
-@pytest.mark.parametrize(
-    "broker",
-    [
-        "broker.script=null",
-        "broker.script={delay_bars: 1, partial_share: 0.5, reject_share: 0.1, half_spread_bps: 1.0, commission_bps: 1.0, seed: 0}",
-    ],
+SCRIPT = (
+    "broker.script={delay_bars: 1, partial_share: 0.5, reject_share: 0.1, half_spread_bps: 1.0, commission_bps: 1.0, "
+    "seed: 0}"
 )
+
+
+@pytest.mark.parametrize("broker", ["broker.script=null", SCRIPT])
 def test_a_run_that_was_interrupted_goes_on_and_ends_as_one_that_was_not(
     passed, tmp_path, monkeypatch, broker, capsys
 ):
