@@ -100,6 +100,6 @@ class Guard:
 
     def _let_in(self, request: web.Request) -> web.Response:
         """A cookie in place of the token in the address, which would stay in the history."""
-        response = web.HTTPSeeOther(request.rel_url.update_query({}).with_query(None).human_repr())
+        response = web.Response(status=303, headers={"Location": request.path})
         response.set_cookie(TOKEN_COOKIE, self.token, httponly=True, samesite="Strict")
         return response

@@ -194,7 +194,7 @@ function lineChart(node, given) {
       }],
     },
   }, [x, ...lines.map((line) => line.values)], plot);
-  put(legend, lines.map((line, index) => line.silent ? null : el("button", {
+  put(legend, lines.map((line, index) => line.silent || line.bare ? null : el("button", {
     type: "button", "aria-pressed": "true",
     onclick: (event) => { const on = !chart.series[index + 1].show; chart.setSeries(index + 1, { show: on }); event.currentTarget.setAttribute("aria-pressed", String(on)); },
   }, el("i", { style: `background:${line.colour || colour(index)}` }), line.name)));

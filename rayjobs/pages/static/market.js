@@ -19,7 +19,7 @@ function draw() {
   $("subtitle").textContent = `${shown.symbol}, bars of ${duration(shown.bar_seconds)}, ${shown.num_bars.toLocaleString("en-GB")} in all; times are UTC and those at which a bar opens`;
   $("range").textContent = `${when(shown.utc[0])} to ${when(shown.utc.at(-1))}`;
   const x = shown.utc.map((_, index) => index), label = (index) => (shown.utc[index] === undefined ? "" : when(shown.utc[index]));
-  const hidden = { paths: () => null, points: false };
+  const hidden = { paths: () => null, points: false, bare: true };
   charts.forEach((chart) => chart.destroy());
   const candles = lineChart($("candles"), {
     title: `Candles of ${shown.symbol}`, x, labels: label, height: 380, sync: "market", cursor: () => {},
@@ -27,8 +27,8 @@ function draw() {
     hooks: { draw: [paint] },
   });
   candles.over.addEventListener("click", () => { if (candles.cursor.idx !== null && candles.cursor.idx !== undefined) choose(candles.cursor.idx); });
-  const exposure = lineChart($("position"), { title: "Position", x, labels: label, height: 120, sync: "market", lines: [{ name: `exposure to ${shown.symbol}, of equity`, values: shown.exposure.length ? shown.exposure : x.map(() => null), paths: uPlot.paths.stepped({ align: 1 }) }] });
-  const equity = lineChart($("equity"), { title: "Equity", x, labels: label, height: 120, sync: "market", lines: [{ name: "equity of the whole portfolio", values: shown.equity }] });
+  const exposure = lineChart($("position"), { title: "Position", x, labels: label, height: 150, sync: "market", lines: [{ name: `exposure to ${shown.symbol}, of equity`, values: shown.exposure.length ? shown.exposure : x.map(() => null), paths: uPlot.paths.stepped({ align: 1 }) }] });
+  const equity = lineChart($("equity"), { title: "Equity", x, labels: label, height: 150, sync: "market", lines: [{ name: "equity of the whole portfolio", values: shown.equity }] });
   charts = [candles, exposure, equity];
 }
 const barAt = (second) => { let low = 0, high = shown.utc.length - 1; while (low < high) { const middle = (low + high + 1) >> 1; if (shown.utc[middle] <= second) low = middle; else high = middle - 1; } return low; };
@@ -70,7 +70,7 @@ function paint(u) {
 async function choose(index) {
   chosen = shown.start + index;
   if (charts[0]) charts[0].redraw(false);
-  const second = shown.utc[index], next = shown.utc[index + 1];
+  const second = shown.utc[index];
   const here = shown.fills.filter((fill) => fill.utc === second), trades = shown.trades.filter((trade) => trade.entry_time <= second && trade.exit_time >= second);
   const fact = (name, value) => el("tr", {}, el("td", { class: "left", text: name }), el("td", { text: value }));
   const features = el("div", {}, el("p", { class: "quiet", text: "Reading the features." }));
@@ -88,7 +88,6 @@ async function choose(index) {
     put(features, box);
     sortHere(box, [{ name: "name", left: true, title: "feature" }, { name: "value" }], rows, { label: "Features" });
   } catch (error) { say(features, error); }
-  void next;
 }
 async function trades() {
   try {
