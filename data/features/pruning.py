@@ -67,7 +67,7 @@ def fit_standardiser(
 
 def pruned(features: FeatureSet, fitted: Standardiser, train: slice, prune: PruneConfig) -> BoolArray:
     """Return (F,) True where a feature is left out. Clock features are never."""
-    window = features.asset[train]
+    window = fitted.known(features, train)
     window = window[:: -(-len(window) // MAX_ROWS)]
     flat = window.reshape(-1, window.shape[2])
     left_out = np.array([_says_little(flat[:, k], prune) for k in range(flat.shape[1])])
