@@ -29,6 +29,7 @@ from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import FoldPlan, WalkForward
 from policies.baselines import SCRIPTED
+from policies.supervised.settings import MODELS, PARAMETERS, SupervisedSettings, require_driven
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
 from rayjobs.monitoring.tracking import TrackingConfig
@@ -123,6 +124,7 @@ class TrainConfig:
     Parameters
     ----------
     script : ``policy.script``: a scripted policy that is scored in place of a trained one; None trains.
+    supervised : of ``policy``: a supervised model that is fitted in place of training a network; None trains one.
     only_fold, fold_order : of ``walk_forward``: which folds are run, and in which order.
     enforce_gate : ``gate.enforce``.
     ledger : file in which trials are counted.
@@ -138,6 +140,7 @@ class TrainConfig:
     context: ContextConfig
     policy: NetworkConfig
     script: str | None
+    supervised: SupervisedSettings | None
     algo: PPOSettings
     walk_forward: FoldPlan
     only_fold: int | None
@@ -155,6 +158,8 @@ class TrainConfig:
         if self.script is not None and self.script not in SCRIPTED:
             hint = did_you_mean(self.script, list(SCRIPTED))
             raise ValueError(f"policy.script is {self.script!r}; there is no such script; {hint}")
+        if self.supervised is not None:
+            require_driven(self.env.action.scheme)
         if self.policy.action_masks and self.env.action.scheme not in maskable_schemes():
             raise ValueError(
                 f"policy.action_masks is true, but the actions of env.action.scheme={self.env.action.scheme} are no "
@@ -163,9 +168,10 @@ class TrainConfig:
 
     @property
     def validates(self) -> bool:
-        """Whether a trained policy's checkpoint is chosen on bars of its own."""
+        """Whether a trained policy's checkpoint is chosen on bars of its own; a fitted model has one only."""
         named = isinstance(self.walk_forward, DatedWindows) and self.walk_forward.validation is not None
-        return self.script is None and (named or self.trainer.validation_fraction > 0.0)
+        trains = self.script is None and self.supervised is None
+        return trains and (named or self.trainer.validation_fraction > 0.0)
 
 
 ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
@@ -174,6 +180,7 @@ ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
 TRAIN_KEYS = {f.name for f in dataclasses.fields(TrainConfig)} - {
     "enforce_gate",
     "script",
+    "supervised",
     "only_fold",
     "fold_order",
 } | {*ENV_GROUPS, "resume"}
@@ -202,6 +209,7 @@ def build_train_config(values: Values) -> TrainConfig:
         env=build_env(values),
         context=build_dataclass(ContextConfig, values["context"], "context"),
         script=convert(str | None, policy.pop("script", None), "policy.script"),
+        supervised=build_supervised(policy),
         policy=build_dataclass(NetworkConfig, policy, "policy"),
         algo=build_dataclass(PPOSettings, values["algo"], "algo"),
         only_fold=convert(int | None, windows.pop("only_fold", None), "walk_forward.only_fold"),
@@ -231,6 +239,24 @@ def build_screening(values: Values) -> tuple[ScreeningConfig, LabelConfig]:
     return build_dataclass(ScreeningConfig, screening, "screening"), build_dataclass(
         LabelConfig, labels, "labels"
     )
+
+
+def build_supervised(policy: dict[str, Any]) -> SupervisedSettings | None:
+    """The supervised model of the ``policy`` group, whose keys are taken out of it; None where it names none."""
+    model = convert(str | None, policy.pop("model", None), "policy.model")
+    names = [field.name for field in dataclasses.fields(SupervisedSettings) if field.name != "model"]
+    if model is None:
+        for name in set(names) & set(policy):
+            raise ConfigError(
+                f"policy.{name}: only a supervised policy has it; choose policy={'|'.join(MODELS)}"
+            )
+        return None
+    if model not in MODELS:
+        raise ConfigError(f"policy.model is {model!r}; there is no such model; {did_you_mean(model, MODELS)}")
+    given = {name: policy.pop(name) for name in names if name in policy}
+    if "parameters" in given:
+        given["parameters"] = build_dataclass(PARAMETERS[model], given["parameters"], "policy.parameters")
+    return build_dataclass(SupervisedSettings, {"model": model, **given}, "policy")
 
 
 WINDOW_KINDS: Mapping[str, tuple[type[FoldPlan], str]] = {
