@@ -336,6 +336,12 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "placebo": ("Passes on placebo markets", _placebo),
     "plausibility": ("Plausible: not too good, no input foreknown", _plausibility),
     "unseen": ("Scored bars that the policy had seen", _unseen),
-    UNSEEN_SYMBOLS: ("Criteria that fail on symbols held out", _unseen_symbols),
 }
 """Name of each criterion -> its label and the function that measures it."""
+
+
+def criteria_of(config: GateConfig, evidence: GateEvidence) -> Mapping[str, tuple[str, Measure]]:
+    """`CRITERIA`, and that of symbols held out of training where there are some, or the gate demands it."""
+    if evidence.unseen_symbols is None and not config.unseen_symbols:
+        return CRITERIA
+    return {**CRITERIA, UNSEEN_SYMBOLS: ("Criteria that fail on symbols held out", _unseen_symbols)}

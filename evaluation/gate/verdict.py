@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from evaluation.gate.config import GateConfig
-from evaluation.gate.criteria import CRITERIA, UNSEEN_SYMBOLS, Measured
+from evaluation.gate.criteria import CRITERIA, UNSEEN_SYMBOLS, Measured, criteria_of
 from evaluation.gate.evidence import GateEvidence
 from evaluation.ledger.looks import Looks
 from evaluation.scoring.path_distribution import PathDistribution
@@ -103,8 +103,7 @@ def judge(
     refuse_unknown(config)
     outcomes = tuple(
         _outcome(name, label, measure(config, evidence), config, evidence)
-        for name, (label, measure) in CRITERIA.items()
-        if name != UNSEEN_SYMBOLS or evidence.unseen_symbols is not None or _demanded(name, config)
+        for name, (label, measure) in criteria_of(config, evidence).items()
     )
     enforced = [c for c in outcomes if c.enforced]
     failed = sorted((c for c in enforced if not c.passed), key=_order_of_failure)
