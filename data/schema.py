@@ -268,6 +268,25 @@ class Panel:
             self.end_bar[columns]
         )
 
+    def beside(self, other: Panel) -> Panel:
+        """Return the panel of this one's symbols and those of another on the same bars, without exogenous columns.
+
+        Raises
+        ------
+        DataError
+            If the bars are others, or a symbol is in both.
+        """
+        if not np.array_equal(self.bar_utc, other.bar_utc) or self.bar_seconds != other.bar_seconds:
+            raise DataError("two panels can lie side by side only if they have the same bars")
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)], axis=1)
+            for name in (*BAR_COLUMNS, "tradable")
+        }
+        symbols = (*self.symbols, *other.symbols)
+        return replace(self, symbols=symbols, exogenous={}, **arrays).with_ends(
+            np.concatenate([self.end_bar, other.end_bar])
+        )
+
     def bars_between(self, start_utc: Any, stop_utc: Any) -> slice:
         """Return the slice of bars labelled in [start_utc, stop_utc); None means the end of the data.
 

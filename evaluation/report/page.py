@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from envs.costs import COST_NAMES
+from evaluation.artefacts.symbols_compared import rows_of
 from evaluation.artefacts.tables import folds_table, history_table, trades_table
 from evaluation.files import replacing
 from evaluation.gate.seen_shares import record_title, record_warning
@@ -83,6 +84,7 @@ def write_report(
         **_gate(verdict, record_title(result.exposure)),
         **_tables(result, summary),
         **_paths(result, summary),
+        symbols_compared=rows_of(summary["unseen_symbols"]) if "unseen_symbols" in summary else [],
         **_trading(result, summary),
     )
     with replacing(path) as temporary:

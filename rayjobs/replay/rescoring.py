@@ -27,7 +27,7 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.whole_window import load_with_earlier, whole_window
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_windows
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, parted, run_fold, score_unseen, score_windows
 from rayjobs.study.load import notes_on
 from rayjobs.study.report import EVIDENCE_FILE
 
@@ -98,7 +98,8 @@ def plan_rescoring(
     config = _under(build_train_config(values), settings)
     whole = settings.windows == "whole"
     dataset, first_bar = load_with_earlier(config.data) if whole else (load(config.data), 0)
-    asked_for = dataset.panel.slice_bars(first_bar, dataset.panel.num_bars)
+    trained_on = parted(dataset, config.test_symbols)[0].panel
+    asked_for = trained_on.slice_bars(first_bar, trained_on.num_bars)
     same = asked_for.fingerprint == run.provenance["data_fingerprint"]
     if same and whole:
         raise ConfigError(
@@ -258,6 +259,7 @@ def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:
                 iterations=run.iterations(fold.index),
                 policy=run.policy(fold.index),
                 further=tuple(further),
+                unseen=score_unseen(plan.study, fold, policy, policy_hash=policy.policy_hash),
             )
         )
     return outcomes

@@ -7,7 +7,7 @@ order, alone or side by side.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data.context_bars import closing_instants
 from data.coverage.coverage import Coverage
+from data.errors import DataError
 from data.features import FeatureSet, Standardiser, compute_features
 from data.features.pruning import fit_standardiser
 from data.known_columns import statements_of
@@ -62,6 +63,7 @@ class Study:
     oracle_direction : (T, A) best position decided at each close, of a synthetic market; else None.
     selection : bars on which a search chose this configuration: its policies have seen them too.
     context : bars of the symbols that are read and not traded, a panel each; `panel` has them as columns.
+    unseen : the same bars of the symbols that no policy is trained on (``data.test_symbols``); None without any.
     """
 
     config: TrainConfig
@@ -70,30 +72,42 @@ class Study:
     oracle_direction: NDArray[np.int8] | None
     selection: tuple[slice, ...] = ()
     context: tuple[Panel, ...] = ()
+    unseen: Study | None = None
 
     @classmethod
     def of(cls, config: TrainConfig, dataset: Dataset) -> Study:
-        """The study on bars that were loaded, its features computed from them."""
+        """The study on bars that were loaded, its features computed from them.
+
+        Symbols that are held out make a study of their own: no feature of the others reads a bar of theirs.
+        """
+        seen, unseen = parted(dataset, config.test_symbols)
         return cls(
-            config=config,
-            panel=dataset.panel,
-            features=compute_features(dataset.panel, config.features.enabled),
-            oracle_direction=dataset.oracle_direction,
+            config=config.without_symbols(config.test_symbols),
+            panel=seen.panel,
+            features=compute_features(seen.panel, config.features.enabled),
+            oracle_direction=seen.oracle_direction,
             context=dataset.context,
+            unseen=None if unseen is None else cls.of(unseen_config(config, unseen.panel), unseen),
         )
+
+    @property
+    def shown_panel(self) -> Panel:
+        """The bars of every symbol that a number is shown of, those held out of training included."""
+        return self.panel if self.unseen is None else self.panel.beside(self.unseen.panel)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOutcome:
     """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script; ``patched``
     what code of one's own had replaced in the process (`rayjobs.study.patched_code`); ``further`` what a split earned
-    on its other test groups."""
+    on its other test groups; ``unseen`` what was earned, window by window, on symbols held out of the training."""
 
     result: FoldResult
     iterations: tuple[dict[str, Any], ...]
     policy: Path | None
     patched: tuple[str, ...] = ()
     further: tuple[FoldResult, ...] = ()
+    unseen: tuple[FoldResult, ...] = ()
 
     @property
     def results(self) -> tuple[FoldResult, ...]:
@@ -127,7 +141,13 @@ def run_fold(
         schedule = SCRIPTED[config.script](study.panel)
         digest = hashlib.sha256(f"script {config.script}".encode()).hexdigest()
         result, *further = score_windows(study, fold, schedule, market, policy_hash=digest)
-        return FoldOutcome(result=result, iterations=(), policy=None, further=tuple(further))
+        return FoldOutcome(
+            result=result,
+            iterations=(),
+            policy=None,
+            further=tuple(further),
+            unseen=score_unseen(study, fold, None, policy_hash=digest),
+        )
     contract = with_origin(contract, study, fold, market.first_bar, directory)
     if isinstance(contract, SupervisedContract):
         return _fit_fold(study, fold, market, contract, directory, tell_weights)
@@ -144,7 +164,11 @@ def run_fold(
         )
     result, *further = score_windows(study, fold, policy, market, policy_hash=policy.policy_hash)
     return FoldOutcome(
-        result=result, iterations=trained.iterations, policy=trained.policy, further=tuple(further)
+        result=result,
+        iterations=trained.iterations,
+        policy=trained.policy,
+        further=tuple(further),
+        unseen=score_unseen(study, fold, policy, policy_hash=policy.policy_hash),
     )
 
 
@@ -203,6 +227,27 @@ def score_windows(
     )
 
 
+def score_unseen(
+    study: Study, fold: Fold, policy: ExportedPolicy | None, *, policy_hash: str
+) -> tuple[FoldResult, ...]:
+    """The policy, or the study's script, on the held-out symbols, on the same windows; empty where there are none."""
+    other = study.unseen
+    if other is None:
+        return ()
+    standardiser = None
+    if policy is not None:
+        fitted = Standardiser.from_dict(policy.contract.standardiser or {})
+        standardiser = fitted.for_assets(other.panel.num_assets)
+    market, _ = fold_market(other, fold, standardiser)
+    scored: ExportedPolicy | Schedule
+    if policy is None:
+        assert other.config.script is not None
+        scored = SCRIPTED[other.config.script](other.panel)
+    else:
+        scored = policy
+    return score_windows(other, fold, scored, market, policy_hash=policy_hash)
+
+
 def scored_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Fold, ...]:
     """The fold itself, or a split once for each of its groups; ``first_bar`` as `training_windows` takes it."""
     if not fold.groups:
@@ -225,7 +270,7 @@ def score_policy(
 
     scored = score_fold(
         fold,
-        policy,
+        policy.for_assets(market.num_symbols) if isinstance(policy, TrainedPolicy) else policy,
         study.panel,
         market,
         config.env,
@@ -272,7 +317,11 @@ def fold_market(
     config = study.config
     if standardiser is None:
         standardiser = fit_standardiser(
-            study.features, fold.training, clip=config.features.clip, prune=config.features.prune
+            study.features,
+            fold.training,
+            clip=config.features.clip,
+            prune=config.features.prune,
+            method=config.features.standardise,
         )
     instruments = config.instruments.for_symbols(study.panel.symbols)
     market = Market.build(
@@ -428,6 +477,49 @@ def context_read(study: Study, part: slice) -> list[Coverage]:
             source = describe(study.config.data.context_symbols[panel.symbols[0]].bars)  # type: ignore[union-attr]
             read.append(Coverage.of(panel, slice(int(first), int(stop)), source=source))
     return read
+
+
+def parted(dataset: Dataset, test_symbols: Sequence[str]) -> tuple[Dataset, Dataset | None]:
+    """A data set as that of the symbols to train on and that of the others, None where there are none.
+
+    Raises
+    ------
+    DataError
+        If the data have no such symbol, or no other.
+    """
+    if not test_symbols:
+        return dataset, None
+    held_out = dataset.panel.select(test_symbols)
+    kept = [symbol for symbol in dataset.panel.symbols if symbol not in test_symbols]
+    if not kept:
+        raise DataError(
+            "data.test_symbols holds every symbol out of training; leave at least one to train on (data.symbols)"
+        )
+    oracle = dataset.oracle_direction
+
+    def of(panel: Panel) -> Dataset:
+        columns = [dataset.panel.symbols.index(symbol) for symbol in panel.symbols]
+        return replace(dataset, panel=panel, oracle_direction=None if oracle is None else oracle[:, columns])
+
+    return of(dataset.panel.select(kept)), of(held_out)
+
+
+def unseen_config(config: TrainConfig, unseen: Panel) -> TrainConfig:
+    """The configuration as the held-out symbols are scored under it.
+
+    No model is fitted on them, and what shows the policy on its own training window is not theirs. Facts of a symbol's
+    instrument stay with the symbol.
+    """
+    scoring = replace(config.scoring, in_sample=False, supervised=(), placebo_strategies=0)
+    facts = config.instruments.symbols
+    own = {symbol: facts[symbol] for symbol in unseen.symbols if symbol in facts}
+    return replace(
+        config,
+        test_symbols=(),
+        scoring=scoring,
+        instruments=replace(config.instruments, symbols=own),
+        env=replace(config.env, episode=replace(config.env.episode, num_assets=None)),
+    )
 
 
 def run_id_of(directory: Path) -> str:

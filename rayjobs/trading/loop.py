@@ -29,7 +29,7 @@ from envs.live.bar_feed import Arrival, BarFeed
 from envs.live.growing_market import GrowingMarket
 from envs.live.paper import Venue
 from envs.recording import StepOfRow
-from policies.exported_policy import TrainedPolicy
+from policies.exports import ExportedPolicy
 from rayjobs.trading.trading_record import RecordedStep, TradingRecord
 
 End = Literal["ruined", "ended", "no more bars", "stopped"]
@@ -65,7 +65,7 @@ class TradingLoop:
     def __init__(
         self,
         *,
-        policy: TrainedPolicy,
+        policy: ExportedPolicy,
         account: LiveAccount,
         market: GrowingMarket,
         feed: BarFeed,

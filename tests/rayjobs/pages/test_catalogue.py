@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -75,10 +76,8 @@ def test_a_tag_is_found_and_a_limit_says_how_many_there_are(root):
 @given(text=st.text(max_size=30))
 def test_no_filter_raises_anything_but_a_sentence(text):
     catalogue = Catalogue(Path(__file__).parent)
-    try:
+    with contextlib.suppress(BadQuestion):
         listed(catalogue, Notes(catalogue.root), Question(filter=text))
-    except BadQuestion as error:
-        assert str(error)
 
 
 def test_only_what_changed_is_read_again_and_named(root):
