@@ -1,4 +1,4 @@
-"""Live bars come in order, none left out: after outages, without a clock that waits, and not before they have closed."""
+"""Live bars come in order, none left out: after outages, and not before they have closed."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ class Market:
 
 @pytest.fixture
 def market():
-    return Market(
-        random_panel(3, num_bars=40, num_assets=2, holes=0.0, bars_per_session=48, exogenous=False)
-    )
+    return Market(random_panel(3, num_bars=40, num_assets=2, holes=0.0, bars_per_session=48, exogenous=False))
 
 
 def labels(feed, market, number):
