@@ -5,7 +5,7 @@ Axes: T time, A asset, F feature.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,25 +45,23 @@ class Standardiser:
             raise ValueError(f"clip is {self.clip}; it must be above 0 standard deviations.")
 
     @classmethod
-    def fit(cls, features: FeatureSet, train: slice, *, clip: float = 10.0) -> Standardiser:
+    def fit(cls, features: FeatureSet, train: slice | Sequence[slice], *, clip: float = 10.0) -> Standardiser:
         """Return the standardiser of the bars of `train` (start and stop as bar indices, step None).
+
+        Parameters
+        ----------
+        train : one window, or the stretches of one with bars between them that are not to be known.
 
         Raises
         ------
         ValueError
             If the window is empty or reaches outside the bars.
         """
-        num_bars = len(features.asset)
-        start = 0 if train.start is None else train.start
-        stop = num_bars if train.stop is None else train.stop
-        if train.step not in (None, 1) or not 0 <= start < stop <= num_bars:
-            raise ValueError(
-                f"The training window {train} is not a part of the {num_bars} bars; give start < stop inside."
-            )
+        parts = [_inside(part, len(features.asset)) for part in stretches(train)]
         num_assets, num_features = features.asset.shape[1:]
         mean, std = np.empty((num_assets, num_features)), np.empty((num_assets, num_features))
         for f in range(num_features):  # one feature at a time, in float64, to need little memory
-            window = features.asset[start:stop, :, f].astype(np.float64)
+            window = np.concatenate([features.asset[part, :, f] for part in parts]).astype(np.float64)
             known = np.isfinite(window)
             count = np.maximum(known.sum(axis=0), 1)
             mean[:, f] = np.where(known, window, 0.0).sum(axis=0) / count
@@ -125,3 +123,18 @@ class Standardiser:
             clip=float(state["clip"]),
             pruned=tuple(str(name) for name in state.get("pruned", ())),
         )
+
+
+def stretches(train: slice | Sequence[slice]) -> tuple[slice, ...]:
+    """A training window as the stretches that it is made of."""
+    return (train,) if isinstance(train, slice) else tuple(train)
+
+
+def _inside(train: slice, num_bars: int) -> slice:
+    start = 0 if train.start is None else train.start
+    stop = num_bars if train.stop is None else train.stop
+    if train.step not in (None, 1) or not 0 <= start < stop <= num_bars:
+        raise ValueError(
+            f"The training window {train} is not a part of the {num_bars} bars; give start < stop inside."
+        )
+    return slice(start, stop)

@@ -52,10 +52,10 @@ def check_normalisation(
 def _compare(
     name: str, found: Standardiser, features: FeatureSet, fold: Fold, clip: float, prune: PruneConfig | None
 ) -> Check:
-    window = f"bars [{fold.train.start}, {fold.train.stop})"
+    window = f"bars {', '.join(f'[{part.start}, {part.stop})' for part in fold.training)}"
     if found.clip != clip:
         return NORMALISATION.fails(name, f"values are clipped at {found.clip}, the configuration says {clip}")
-    fitted = fit_standardiser(features, fold.train, clip=clip, prune=prune)
+    fitted = fit_standardiser(features, fold.training, clip=clip, prune=prune)
     if found.pruned != fitted.pruned:
         return NORMALISATION.fails(
             name,
