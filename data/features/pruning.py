@@ -8,6 +8,7 @@ Axes: T time, A asset, F asset feature.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray
 from data.features.compute import FeatureSet
-from data.features.standardiser import Standardiser
+from data.features.standardiser import Standardiser, stretches
 
 MAX_ROWS = 100_000
 """Bars of a window that correlations are measured on, evenly spaced: more say the same."""
@@ -44,9 +45,13 @@ class PruneConfig:
 
 
 def fit_standardiser(
-    features: FeatureSet, train: slice, *, clip: float, prune: PruneConfig | None
+    features: FeatureSet, train: slice | Sequence[slice], *, clip: float, prune: PruneConfig | None
 ) -> Standardiser:
     """Return the standardiser of a training window, with the features that `prune` leaves out; None leaves out none.
+
+    Parameters
+    ----------
+    train : as `Standardiser.fit` takes it.
 
     Raises
     ------
@@ -58,16 +63,19 @@ def fit_standardiser(
         return fitted
     left_out = pruned(features, fitted, train, prune)
     if left_out.all():
+        parts = stretches(train)
         raise ValueError(
-            f"features.prune leaves none of the {len(left_out)} features of bars {train.start} to {train.stop}; loosen "
-            "it, or choose other features"
+            f"features.prune leaves none of the {len(left_out)} features of bars {parts[0].start} to {parts[-1].stop}; "
+            "loosen it, or choose other features"
         )
     return fitted.without(tuple(np.array(features.asset_names)[left_out].tolist()), left_out)
 
 
-def pruned(features: FeatureSet, fitted: Standardiser, train: slice, prune: PruneConfig) -> BoolArray:
+def pruned(
+    features: FeatureSet, fitted: Standardiser, train: slice | Sequence[slice], prune: PruneConfig
+) -> BoolArray:
     """Return (F,) True where a feature is left out. Clock features are never."""
-    window = features.asset[train]
+    window = fitted.known(features, train)
     window = window[:: -(-len(window) // MAX_ROWS)]
     flat = window.reshape(-1, window.shape[2])
     left_out = np.array([_says_little(flat[:, k], prune) for k in range(flat.shape[1])])

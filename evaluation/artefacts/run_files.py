@@ -1,6 +1,7 @@
 """The files that a scored study leaves in its run directory.
 
 walk_forward/folds.csv decisions.parquet fills.parquet returns.parquet
+walk_forward/paths.parquet, of combinatorial cross-validation
 backtest/summary.json portfolio_history.csv daily_report.csv trades.csv
 verdict.json
 """
@@ -40,6 +41,8 @@ def write_artefacts(
         "backtest/trades.csv": lambda p: write_csv(p, trades),
         "backtest/summary.json": lambda p: write_json(p, summary),
     }
+    if result.paths:
+        jobs["walk_forward/paths.parquet"] = lambda p: write_parquet(p, tables.paths_table(result))
     if verdict is not None:
         jobs["verdict.json"] = lambda p: write_json(p, verdict.to_dict())
     for name, write in jobs.items():

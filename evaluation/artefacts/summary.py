@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from envs.costs import COST_NAMES
 from evaluation.artefacts.breakdown import by_hour, by_regime, capacity
 from evaluation.gate.seen_shares import SeenShares
+from evaluation.scoring.path_distribution import PathDistribution
 from evaluation.scoring.walk_forward import ORACLE, WalkForwardResult, closed_mask
 from evaluation.statistics import metrics
 from evaluation.statistics.bootstrap import sharpe_interval
@@ -103,7 +104,10 @@ def details(result: WalkForwardResult) -> dict[str, Any]:
 def summarise(
     result: WalkForwardResult, *, num_trials: float = 1, trial_sharpe_variance: float | None = None
 ) -> dict[str, Any]:
-    """The content of summary.json (undefined numbers are nan here and null in the file)."""
+    """The content of summary.json (undefined numbers are nan here and null in the file).
+
+    Of combinatorial cross-validation every number but those of `paths` is of the first path, which nobody chose.
+    """
     periods = result.panel.periods_per_year
     bars = result.panel.bar_utc[result.bar]
     summary: dict[str, Any] = {
@@ -134,4 +138,7 @@ def summarise(
     summary["hindsight_share"] = math.nan if shares is None else shares.hindsight
     if ORACLE in result.baseline_names:
         summary["oracle_fraction"] = oracle_fraction(result)
+    paths = PathDistribution.of(result)
+    if paths is not None:
+        summary["paths"] = paths.to_json()
     return summary | details(result)

@@ -59,6 +59,18 @@ def returns_table(result: WalkForwardResult) -> pd.DataFrame:
     return table
 
 
+def paths_table(result: WalkForwardResult) -> pd.DataFrame:
+    """path, fold (the split), group, bar_utc, net_return, equity: every path of combinatorial cross-validation."""
+    parts = []
+    for number, path in enumerate(result.by_path):
+        groups = [np.full(one.fold.test.stop - one.fold.test.start, one.fold.group) for one in path.folds]
+        table = returns_table(path)
+        table.insert(0, "path", number)
+        table.insert(2, "group", np.concatenate(groups))
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
 def _per_bar(result: WalkForwardResult, column: Any) -> NDArray[np.float64]:
     """A per-bar quantity of the recordings over all scored bars, 0 after an account ended early."""
     parts = []
@@ -214,11 +226,22 @@ def _window_metrics(recording: Recording | Track, window: slice, periods: float)
     }
 
 
+def _ends(result: WalkForwardResult, part: slice) -> str:
+    """First and last bar of a stretch, ISO 8601 with a slash between."""
+    first, last = utc(result, np.array([part.start, part.stop - 1])).astype("datetime64[s]")
+    return f"{first}Z/{last}Z"
+
+
 def folds_table(result: WalkForwardResult) -> pd.DataFrame:
-    """A row per fold: windows, seed, policy hash, parameters, metrics out of and in sample, baselines."""
+    """A row per fold: windows, seed, policy hash, parameters, metrics out of and in sample, baselines.
+
+    Of combinatorial cross-validation a row per split (fold) and group that it was tested on, with the path of which it
+    is a part and the stretches that it was trained on, first and last bar each.
+    """
     periods = result.panel.periods_per_year
+    number_of = {id(one): number for number, path in enumerate(result.paths) for one in path}
     rows = []
-    for item in result.folds:
+    for item in result.scored:
         train, test = item.fold.train, item.fold.test
         labels = utc(result, np.array([train.start, train.stop - 1, test.start, test.stop - 1]))
         row: dict[str, Any] = {"fold": item.fold.index}
@@ -227,7 +250,10 @@ def folds_table(result: WalkForwardResult) -> pd.DataFrame:
             chosen_on = item.fold.validation
             ends = utc(result, np.array([chosen_on.start, chosen_on.stop - 1]))
             row |= dict(zip(("validation_first_utc", "validation_last_utc"), ends))
-        row |= {"train_bars": train.stop - train.start, "test_bars": test.stop - test.start}
+        if item.fold.group is not None:
+            row |= {"group": item.fold.group, "path": number_of.get(id(item), np.nan)}
+            row["train_stretches"] = " ".join(_ends(result, part) for part in item.fold.training)
+        row |= {"train_bars": item.fold.num_training_bars, "test_bars": test.stop - test.start}
         row |= {"seed": item.seed, "policy_hash": item.policy_hash, "contract_hash": item.contract_hash}
         shares = None if item.exposure is None else SeenShares.of(item.exposure)
         row["in_sample_share"] = np.nan if shares is None else shares.in_sample

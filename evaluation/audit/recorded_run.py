@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,35 @@ def _json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def headline(run: RecordedRun) -> RecordedRun:
+    """The run with a fold for each account of its headline record.
+
+    Of combinatorial cross-validation that is path 0, whose groups begin with a new account each, though one policy may
+    have traded two of them: there every table takes the number of the group as that of the fold.
+    """
+    if "group" not in run.folds:
+        return run
+    folds = run.folds[run.folds["path"] == 0] if run.folds["path"].notna().any() else run.folds
+    folds = folds.assign(fold=folds["group"]).sort_values("group", ignore_index=True)
+    begins = pd.to_datetime(folds["test_first_utc"], utc=True).dt.tz_localize(None).to_numpy()
+
+    def grouped(table: pd.DataFrame, time: str) -> pd.DataFrame:
+        if table.empty:
+            return table
+        at = pd.to_datetime(table[time], utc=True).dt.tz_localize(None).to_numpy()
+        place = np.maximum(np.searchsorted(begins, at, side="right") - 1, 0)
+        return table.assign(fold=folds["fold"].to_numpy()[place])
+
+    return replace(
+        run,
+        folds=folds,
+        returns=grouped(run.returns, "bar_utc"),
+        history=grouped(run.history, "bar_utc"),
+        fills=grouped(run.fills, "filled_utc"),
+        trades=grouped(run.trades, "exit_time"),
+    )
 
 
 def bars_of(labels: pd.Series, bar_utc: NDArray[np.datetime64]) -> NDArray[np.int64]:

@@ -7,15 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from data.schema import Panel
-from evaluation.audit.findings import Check, Section
+from evaluation.audit.findings import Check
 from evaluation.audit.recorded_run import RecordedRun, bars_of
+from evaluation.audit.split_windows import DATA, check_splits
+from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold, FoldPlan
-
-DATA = Section(name="data and splits")
 
 
 def check_windows(
-    run: RecordedRun, panel: Panel, splitter: FoldPlan, fingerprint: str | None, *, searched: bool = False
+    run: RecordedRun,
+    panel: Panel,
+    splitter: FoldPlan,
+    fingerprint: str | None,
+    *,
+    searched: bool = False,
+    first_scored: int = 0,
 ) -> list[Check]:
     """All checks of this section.
 
@@ -24,6 +30,7 @@ def check_windows(
     panel : the bars, loaded again. fingerprint : of the bars, as the run recorded it.
     splitter : of the run's configuration; its horizon and embargo are the gap that is demanded.
     searched : the folds are those of a search's holdout, which `splitter` alone does not give.
+    first_scored : first bar that can be scored, after the features' lookback and the warm-up; of splits alone.
     """
     checks = [
         DATA.judges(
@@ -46,6 +53,8 @@ def check_windows(
             *checks,
             DATA.fails("fold windows", f"a window of fold {fold} begins or ends at no bar of the data"),
         ]
+    if isinstance(splitter, CombinatorialWindows) and "group" in run.folds:
+        return [*checks, *check_splits(run, panel, splitter, ends, first_scored)]
     recorded = [
         Fold(index=int(index), train=slice(a, b + 1), test=slice(c, d + 1), validation=chosen_on)
         for index, (a, b, c, d), chosen_on in zip(

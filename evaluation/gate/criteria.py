@@ -270,6 +270,12 @@ def _unseen(config: GateConfig, evidence: GateEvidence) -> Measured:
     if evidence.exposure is None:
         return missing(0.0, "<=", "What the policy had seen of the scored bars")
     shares = SeenShares.of(evidence.exposure)
+    if (
+        evidence.paths is not None
+    ):  # even of a script, which has seen nothing: paths are no record to deploy on
+        return Measured(
+            value=shares.total, threshold=0.0, comparison="<=", passed=False, reason=evidence.paths.sentence
+        )
     return Measured(
         value=shares.total, threshold=0.0, comparison="<=", passed=shares.total <= 0.0, reason=shares.sentence
     )

@@ -14,6 +14,7 @@ from envs.checks.leaks import LeakReport
 from evaluation.gate.plausibility import DelayLoss
 from evaluation.ledger.looks import Looks
 from evaluation.scoring.charged_costs import ChargedCost
+from evaluation.scoring.path_distribution import PathDistribution
 from evaluation.scoring.walk_forward import ORACLE, WalkForwardResult, closed_mask
 from evaluation.statistics.metrics import as_returns, total_return
 from policies.origin import SeenLabels
@@ -84,6 +85,7 @@ class GateEvidence(SupportingEvidence):
     stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
     cost_factor : multiple of all costs at which `net_return` was earned; below 1 costs were left out.
     exposure : (T,) int8 what the policy had seen of each bar (`policies.origin`); None when it is not known.
+    paths : of combinatorial cross-validation, whose first path `net_return` is; None of a walk-forward record.
     """
 
     net_return: FloatArray
@@ -95,6 +97,7 @@ class GateEvidence(SupportingEvidence):
     stressed_baselines: Mapping[str, FloatArray] | None = None
     cost_factor: float | None = None
     exposure: SeenLabels | None = None
+    paths: PathDistribution | None = None
 
     @classmethod
     def of(cls, result: WalkForwardResult, supporting: SupportingEvidence) -> GateEvidence:
@@ -117,6 +120,7 @@ class GateEvidence(SupportingEvidence):
             else {name: result.stressed_baseline_return(name) for name in stressed_rivals},
             cost_factor=min(fold.cost_factor for fold in result.folds),
             exposure=result.exposure,
+            paths=PathDistribution.of(result),
             **{field.name: getattr(supporting, field.name) for field in fields(SupportingEvidence)},
         )
 

@@ -12,6 +12,7 @@ from evaluation.gate.config import GateConfig
 from evaluation.gate.criteria import CRITERIA, Measured
 from evaluation.gate.evidence import GateEvidence
 from evaluation.ledger.looks import Looks
+from evaluation.scoring.path_distribution import PathDistribution
 
 __all__ = ["CRITERIA", "Criterion", "GateConfig", "GateEvidence", "Verdict", "judge"]
 
@@ -42,7 +43,8 @@ class Criterion:
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The gate's decision. `headline` is one sentence; `lowered` says what less than the standard gate demands,
-    `synthetic` that the market was drawn from a law: neither is leave to deploy."""
+    `synthetic` that the market was drawn from a law: neither is leave to deploy. `paths` are those of combinatorial
+    cross-validation, which is never approved."""
 
     passed: bool
     headline: str
@@ -51,6 +53,7 @@ class Verdict:
     lowered: tuple[str, ...] = ()
     synthetic: bool = False
     looks: Looks | None = None
+    paths: PathDistribution | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The content of verdict.json."""
@@ -65,6 +68,7 @@ class Verdict:
             "lowered": list(self.lowered),
             "synthetic": self.synthetic,
             **({} if self.looks is None else {"looks": self.looks.to_json()}),
+            **({} if self.paths is None else {"paths": self.paths.to_json()}),
             "criteria": rows,
         }
 
@@ -122,6 +126,7 @@ def judge(
         lowered=lowered,
         synthetic=evidence.synthetic,
         looks=evidence.looks,
+        paths=evidence.paths,
     )
 
 

@@ -25,11 +25,13 @@ from evaluation.report.page_tables import (
     gate_row,
     month_rows,
     number,
+    path_rows,
     percent,
     stress_rows,
     trade_rows,
     training_health_rows,
 )
+from evaluation.scoring.path_distribution import PathDistribution
 from evaluation.scoring.walk_forward import ORACLE, WalkForwardResult
 from evaluation.statistics import metrics
 
@@ -80,6 +82,7 @@ def write_report(
         **_equity(result),
         **_gate(verdict, record_title(result.exposure)),
         **_tables(result, summary),
+        **_paths(result, summary),
         **_trading(result, summary),
     )
     with replacing(path) as temporary:
@@ -148,6 +151,14 @@ def _tiles(result: WalkForwardResult, summary: Mapping[str, Any]) -> list[dict[s
             "",
         ),
     ]
+    if "paths" in summary:
+        paths = summary["paths"]
+        between = (
+            f"{number(paths['sharpe_min'])} to {number(paths['sharpe_max'])} over {paths['num_paths']} paths"
+        )
+        median = paths["sharpe_quantiles"]["0.5"]
+        rows[0] = ("Net Sharpe, median of paths", number(median), between, mood(median))
+        rows[1:] = [(f"{row[0]}, path 0", *row[1:]) for row in rows[1:]]
     if "oracle_fraction" in summary:
         fraction = percent(summary["oracle_fraction"])
         rows.insert(1, ("Of the oracle", fraction, "net return on the same bars", ""))
@@ -210,7 +221,46 @@ def _gate(verdict: Verdict | None, record: str) -> dict[str, Any]:
         f"All on {bars.num_bars:,} bars, {record}, {bars.first_bar_utc[:10]} to {bars.last_bar_utc[:10]}, net of "
         "costs. Criteria marked 'info' are shown but do not decide."
     )
+    if verdict.paths is not None:
+        note = f"Of path 0 of {len(verdict.paths.sharpe)}. {note}"
     return {"gate_rows": [gate_row(c) for c in verdict.criteria], "gate_note": note}
+
+
+def _paths(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Of combinatorial cross-validation: the equity of every path, how their Sharpe ratios are spread, a row each."""
+    if "paths" not in summary:
+        return {"paths": None, "paths_note": "", "paths_chart": "", "paths_histogram": ""}
+    found = PathDistribution.of(result)
+    assert found is not None
+    curves = [
+        charts.Series(
+            name=f"path {i}", values=metrics.equity_curve(path.net_return), style="s0" if i == 0 else "s8"
+        )
+        for i, path in enumerate(result.by_path)
+    ]
+    note = f"{found.num_splits} policies, {found.num_groups} groups of bars: {found.spread}. A path has each group "
+    return {
+        "paths": path_rows(summary["paths"]),
+        "paths_note": note
+        + "once, scored by a policy that was not trained on it. All else on this page is path 0, "
+        "which was not chosen by its result.",
+        "paths_chart": charts.line_chart(
+            curves[::-1],
+            result.panel.bar_utc[result.bar],
+            label="Equity of every path",
+            format_value=lambda v: f"{v:.4g}",
+            height=260,
+            baseline=1.0,
+        ),
+        "paths_histogram": ""
+        if not found.defined
+        else charts.histogram(
+            np.array(found.defined),
+            label="Sharpe ratios of paths",
+            format_value=lambda v: f"{v:.2f}",
+            bins=21,
+        ),
+    }
 
 
 def _tables(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,10 @@ def folds_rows(folds: pd.DataFrame, baselines: Sequence[str]) -> dict[str, Any]:
         beside = DASH if best is None else f"{percent(fold[f'{best}_total_return'])} {best.replace('_', ' ')}"
         rows.append(
             [
-                {"text": str(fold["fold"]), "style": ""},
+                {
+                    "text": str(fold["fold"]) + (f", group {fold['group']}" if "group" in fold else ""),
+                    "style": "",
+                },
                 {"text": _trained_on(fold), "style": "left"},
                 {"text": _days(fold["test_first_utc"], fold["test_last_utc"]), "style": "left"},
                 {"text": number(fold["in_sample_sharpe"]), "style": ""},
@@ -113,6 +116,26 @@ def folds_rows(folds: pd.DataFrame, baselines: Sequence[str]) -> dict[str, Any]:
         "Best baseline",
     )  # fmt: skip
     return {"columns": columns, "rows": rows}
+
+
+def path_rows(paths: Mapping[str, Any]) -> dict[str, Any]:
+    """A row per path of combinatorial cross-validation (`paths` of summary.json): its results, its best baseline."""
+    rivals = {name: values for name, values in paths["baseline_sharpe"].items() if name != "flat"}
+    rows = []
+    for i, sharpe in enumerate(paths["sharpe"]):
+        known = {name: values[i] for name, values in rivals.items() if not _undefined(values[i])}
+        best = max(known, key=lambda name: known[name], default=None)
+        beside = DASH if best is None else f"{number(known[best])} {best.replace('_', ' ')}"
+        rows.append(
+            [
+                {"text": str(i), "style": ""},
+                signed(sharpe, number(sharpe)),
+                signed(paths["total_return"][i], percent(paths["total_return"][i])),
+                {"text": percent(paths["max_drawdown"][i]), "style": ""},
+                {"text": beside, "style": ""},
+            ]
+        )
+    return {"columns": ("Path", "Sharpe", "Return", "Max drawdown", "Best baseline, Sharpe"), "rows": rows}
 
 
 def training_health_rows(training: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:

@@ -110,15 +110,21 @@ def scored_window(fold: Fold) -> Window:
 def in_sample_windows(fold: Fold, market: Market, config: PortfolioEnvConfig) -> list[Window]:
     """The training bars cut into windows as long as the test one, so that all run as one batch.
 
-    Bars before the features' lookback and the warm-up are left out; the remainder is dropped from the start.
+    Bars before the features' lookback and the warm-up are left out; the remainder is dropped from the start. Where a
+    split trains on several stretches, each is cut.
     """
-    first = max(fold.train.start, market.first_bar + config.episode.warmup_bars + 1)
-    length = min(fold.test.stop - fold.test.start, fold.train.stop - first)
+    tested = fold.test.stop - fold.test.start
+    first_known = market.first_bar + config.episode.warmup_bars + 1
+    reach = [(max(part.start, first_known), part.stop) for part in fold.training]
+    longest = max(stop - first for first, stop in reach)
+    length = min(tested, longest)
     if length < 1:
         return []
-    count = (fold.train.stop - first) // length
-    starts = [fold.train.stop - length * (count - index) for index in range(count)]
-    return [Window(start_bar=start, stop_bar=start + length) for start in starts]
+    return [
+        Window(start_bar=stop - length * number, stop_bar=stop - length * (number - 1))
+        for first, stop in reach
+        for number in range((stop - first) // length, 0, -1)
+    ]
 
 
 def score_fold(
@@ -342,5 +348,5 @@ def _schedules(
     target = random_targets(recording, panel.num_bars, scored.action.scheme, random)
     schedules["random"] = Schedule(target_TA=target, scheme=scored.action.scheme)
     for model in scoring.supervised:
-        schedules[model] = fit_schedule(model, panel, market, fold.train, scoring.supervised_fit)
+        schedules[model] = fit_schedule(model, panel, market, fold.training, scoring.supervised_fit)
     return schedules

@@ -78,21 +78,28 @@ def design_matrix(market: Market) -> FloatArray:
 
 
 def training_rows(
-    panel: Panel, market: Market, train: slice, horizon_bars: int
+    panel: Panel, market: Market, train: slice | Sequence[slice], horizon_bars: int
 ) -> tuple[FloatArray, FloatArray]:
-    """(R, F) design and (R,) label of the usable rows of a training window, purged by the label's horizon.
+    """(R, F) design and (R,) label of the usable rows of a training window, or of each of its stretches, purged by the
+    label's horizon.
 
     The label of bar t is the return from the open of t + 1 to the close of t + horizon; the last `horizon_bars` rows of
     the window would look past it and are left out, as are bars before the features' lookback and without a label.
     """
-    start, stop = max(train.start, market.first_bar), train.stop - horizon_bars
-    if stop <= start:
+    parts = [train] if isinstance(train, slice) else list(train)
+    known = [(max(part.start, market.first_bar), part.stop - horizon_bars) for part in parts]
+    known = [(start, stop) for start, stop in known if start < stop]
+    if not known:
         raise ValueError(
-            f"the training window [{train.start}, {train.stop}) leaves no row after a lookback of {market.first_bar} "
-            f"and a horizon of {horizon_bars} bars; lengthen it"
+            f"the training window [{parts[0].start}, {parts[-1].stop}) leaves no row after a lookback of "
+            f"{market.first_bar} and a horizon of {horizon_bars} bars; lengthen it"
         )
-    label = horizon_returns(panel, horizon_bars=horizon_bars).net_return[start:stop].reshape(-1)
-    design = design_matrix(market)[start:stop].reshape(len(label), -1)
+    label_TA = horizon_returns(panel, horizon_bars=horizon_bars).net_return
+    design_TAF = design_matrix(market)
+    label = np.concatenate([label_TA[start:stop].reshape(-1) for start, stop in known])
+    design = np.concatenate(
+        [design_TAF[start:stop].reshape(-1, design_TAF.shape[2]) for start, stop in known]
+    )
     usable = np.isfinite(label)
     return design[usable], label[usable]
 
@@ -135,7 +142,7 @@ def _boosting(design: FloatArray, rises: NDArray[np.bool_], seed: int) -> Predic
 
 
 def fit_schedule(
-    model: str, panel: Panel, market: Market, train: slice, config: SupervisedConfig
+    model: str, panel: Panel, market: Market, train: slice | Sequence[slice], config: SupervisedConfig
 ) -> Schedule:
     """Fit a model on the training window and turn its predictions for every bar into directions.
 

@@ -113,11 +113,46 @@ class WalkForwardResult:
     Attributes
     ----------
     panel : the bars that the folds index.
-    folds : in time order, their test windows disjoint.
+    folds : in time order, their test windows disjoint. Of combinatorial cross-validation those of its first path.
+    paths : of combinatorial cross-validation, every path as its folds in time order; empty where there are none.
     """
 
     panel: Panel
     folds: tuple[FoldResult, ...]
+    paths: tuple[tuple[FoldResult, ...], ...] = ()
+
+    @classmethod
+    def of(cls, panel: Panel, results: Sequence[FoldResult]) -> WalkForwardResult:
+        """The record of all results of a study: the folds chained, or the groups of splits put together into paths.
+
+        The j-th split that tests a group, in their order, gives path j its record of that group. Where splits are
+        missing, so that no path is whole, each group is chained as the first split there has it.
+        """
+        tested: dict[int, list[FoldResult]] = {}
+        for result in sorted(results, key=lambda one: one.fold.index):
+            if result.fold.group is not None:
+                tested.setdefault(result.fold.group, []).append(result)
+        if not tested:
+            return cls(panel=panel, folds=tuple(results))
+        columns = [tested[group] for group in sorted(tested)]
+        whole = len({len(column) for column in columns}) == 1 and sorted(tested) == list(range(len(tested)))
+        paths = tuple(zip(*columns)) if whole and len(columns) > 1 else ()
+        return cls(panel=panel, folds=tuple(column[0] for column in columns), paths=paths)
+
+    @cached_property
+    def scored(self) -> tuple[FoldResult, ...]:
+        """Every result: of all paths where there are any, by split and group."""
+        found = [one for path in self.paths for one in path] or list(self.folds)
+        return (
+            tuple(sorted(found, key=lambda one: (one.fold.index, one.fold.test.start)))
+            if self.paths
+            else self.folds
+        )
+
+    @cached_property
+    def by_path(self) -> tuple[WalkForwardResult, ...]:
+        """Each path as a record of its own."""
+        return tuple(WalkForwardResult(panel=self.panel, folds=path) for path in self.paths)
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.folds, key=lambda result: result.fold.test.start))

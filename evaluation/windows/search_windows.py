@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from data.schema import Panel
+from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold, FoldPlan, WalkForward
 
 
@@ -39,6 +40,11 @@ def search_windows_in(
     ValueError
         If no validation fold fits before the holdout, or the holdout begins inside a test window of the calendar's.
     """
+    if isinstance(plan, CombinatorialWindows):
+        raise ValueError(
+            "walk_forward=cpcv has no bars to seal: a search chooses on some bars and is judged on later ones; choose "
+            "walk_forward=rolling, anchored, calendar or dates"
+        )
     if isinstance(plan, WalkForward):
         return search_windows(plan, panel.num_bars, holdout_bars, keep_remainder=keep_remainder)
     folds = plan.folds_in(panel)

@@ -7,8 +7,8 @@ test_indices)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 from typing import Protocol
@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 from data.schema import Panel
 
 IndexArray = NDArray[np.int64]
+
+
+def _bars_of(windows: Sequence[slice]) -> IndexArray:
+    return np.concatenate([np.arange(window.start, window.stop) for window in windows])
 
 
 def _check_count(name: str, value: int, minimum: int) -> None:
@@ -32,14 +36,47 @@ def _check_count(name: str, value: int, minimum: int) -> None:
 class Fold:
     """One fold: train on the bars of ``train``, test on those of ``test`` (half-open slices of bar indices).
 
+    A split of combinatorial cross-validation trains on several stretches and tests several groups between them. There
+    ``train`` and ``test`` reach from the first such bar to the last: what reads bars takes ``training`` and ``tests``.
+
     validation : bars between the two on which the checkpoint is chosen, where the windows name them; None takes them
         from the end of ``train`` (`trainer.validation_fraction`).
+    stretches : of a split, the bars that are trained on; empty where all of ``train`` is.
+    groups : of a split, number of each tested group -> its bars; empty where all of ``test`` is one window.
+    gap_bars : of a split, bars left out between training and validation: horizon and embargo.
     """
 
     index: int
     train: slice
     test: slice
     validation: slice | None = None
+    stretches: tuple[slice, ...] = ()
+    groups: tuple[tuple[int, slice], ...] = ()
+    gap_bars: int = 0
+
+    @property
+    def training(self) -> tuple[slice, ...]:
+        """The stretches that are trained on, in time order."""
+        return self.stretches or (self.train,)
+
+    @property
+    def num_training_bars(self) -> int:
+        """How many bars are trained on."""
+        return sum(part.stop - part.start for part in self.training)
+
+    @property
+    def group(self) -> int | None:
+        """Number of the one group that is tested; None where it is no split's, or there are several."""
+        return self.groups[0][0] if len(self.groups) == 1 else None
+
+    def of_group(self, number: int, test: slice) -> Fold:
+        """The split as far as one of its groups is scored, on the bars ``test`` of it."""
+        return replace(self, test=test, groups=((number, test),))
+
+    @property
+    def trains_before_it_tests(self) -> bool:
+        """Whether every training bar lies before every tested one."""
+        return self.train.stop <= self.test.start
 
 
 class FoldPlan(Protocol):
@@ -147,16 +184,17 @@ class CombinatorialPurged:
     """Test on every choice of ``num_test_groups`` out of ``num_groups`` contiguous groups, train on the
     purged rest.
 
-    The first ``num_bars % num_groups`` groups are one bar longer. Around each test block [a, b) training
-    bars go whose label (t, t + h] overlaps a test label: the h - 1 bars before a and after b. With an
-    embargo of e > 0 the training bars from the end of the last test label, b - 1 + h, to e bars later go as
-    well. Source: Lopez de Prado, "Advances in financial machine learning", 2018, chapters 7 and 12.
+    Groups hold ``num_bars // num_groups`` bars each, the last one what is left as well. Around each test block [a, b)
+    the ``horizon_bars`` training bars before a and after b go, for their labels touch those of the test, and behind b
+    the ``embargo_bars`` that follow these. Neighbouring tested groups are one block. Source: Lopez de Prado, "Advances
+    in financial machine learning", 2018, sections 7.4 and 12.4. The same as skfolio's `CombinatorialPurgedCV` with
+    ``purged_size=horizon_bars`` and ``embargo_size=embargo_bars``.
 
     Parameters
     ----------
     num_groups, num_test_groups : N and k with 1 <= k < N; there are C(N, k) splits and C(N - 1, k - 1) paths.
-    horizon_bars : h, bars that a label reaches forward.
-    embargo_bars : e, bars left out of training after the last test label.
+    horizon_bars : bars that a label, or a holding period, reaches forward: the purge on both sides of a test block.
+    embargo_bars : further bars left out of training behind a test block and its purge.
     """
 
     num_groups: int
@@ -190,28 +228,48 @@ class CombinatorialPurged:
         ValueError
             If there are fewer bars than groups, or purging leaves a split without training bars.
         """
+        folds = self.folds(num_bars)
+        return iter([(_bars_of(fold.training), _bars_of([w for _, w in fold.groups])) for fold in folds])
+
+    def group_windows(self, num_bars: int) -> list[slice]:
+        """The bars of each group; ValueError where there are fewer bars than groups."""
         _check_count("num_bars", num_bars, 1)
         if num_bars < self.num_groups:
             raise ValueError(f"{num_bars} bars cannot be cut into {self.num_groups} groups; use fewer groups")
-        sizes = [len(group) for group in np.array_split(np.arange(num_bars), self.num_groups)]
-        edges = np.concatenate(([0], np.cumsum(sizes)))
-        return iter([self._split_one(chosen, edges) for chosen in self._choices()])
+        size = num_bars // self.num_groups
+        stops = [size * (number + 1) for number in range(self.num_groups - 1)] + [num_bars]
+        return [slice(size * number, stop) for number, stop in enumerate(stops)]
 
-    def _split_one(self, chosen: tuple[int, ...], edges: IndexArray) -> tuple[IndexArray, IndexArray]:
-        is_test = np.zeros(edges[-1], dtype=bool)
-        is_train = np.ones(edges[-1], dtype=bool)
-        for group in chosen:
-            start, stop = int(edges[group]), int(edges[group + 1])
-            is_test[start:stop] = True
-            overlap = max(self.horizon_bars - 1, 0)
-            after = self.horizon_bars + self.embargo_bars if self.embargo_bars else overlap
-            is_train[max(start - overlap, 0) : stop + after] = False
-        if not is_train.any():
+    def folds(self, num_bars: int) -> list[Fold]:
+        """The splits as windows, in the order of `itertools.combinations`; raises as `split` does."""
+        groups = self.group_windows(num_bars)
+        return [self._fold(index, chosen, groups) for index, chosen in enumerate(self._choices())]
+
+    def _fold(self, index: int, chosen: tuple[int, ...], groups: Sequence[slice]) -> Fold:
+        is_train = np.ones(groups[-1].stop, dtype=bool)
+        for number in chosen:
+            start, stop = groups[number].start, groups[number].stop
+            is_train[max(start - self.horizon_bars, 0) : stop + self.gap_bars] = False
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], is_train, [False])).astype(np.int8)))
+        stretches = tuple(slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
+        if not stretches:
             raise ValueError(
                 f"purging leaves no training bar when groups {chosen} are tested: horizon "
-                f"{self.horizon_bars} and embargo {self.embargo_bars} outlast groups of {edges[1]} bars"
+                f"{self.horizon_bars} and embargo {self.embargo_bars} outlast groups of {groups[0].stop} bars"
             )
-        return np.flatnonzero(is_train), np.flatnonzero(is_test)
+        return Fold(
+            index=index,
+            train=slice(stretches[0].start, stretches[-1].stop),
+            test=slice(groups[chosen[0]].start, groups[chosen[-1]].stop),
+            stretches=stretches,
+            groups=tuple((number, groups[number]) for number in chosen),
+            gap_bars=self.gap_bars,
+        )
+
+    @property
+    def gap_bars(self) -> int:
+        """Bars between the end of a test block and the training that follows: horizon and embargo."""
+        return self.horizon_bars + self.embargo_bars
 
     def paths(self) -> IndexArray:
         """Which split supplies each group's out-of-sample result, per backtest path.

@@ -17,7 +17,7 @@ from evaluation.audit.execution import check_execution
 from evaluation.audit.findings import AuditReport, Check, Section
 from evaluation.audit.normalisation import NORMALISATION, check_normalisation
 from evaluation.audit.recorded_metrics import check_metrics
-from evaluation.audit.recorded_run import RecordedRun, read_recorded
+from evaluation.audit.recorded_run import RecordedRun, headline, read_recorded
 from evaluation.audit.seal import check_seal
 from evaluation.audit.trade_records import check_trades
 from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
@@ -37,7 +37,7 @@ from rayjobs.replay.run_seal import existing_ledger, run_identity
 from rayjobs.replay.trained_again import RETRAINING, check_retraining
 from rayjobs.storage.run_directory import RunDirectory, read_status, write_atomically
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import Study
+from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.study.leak_check import ENV_CUTS, leak_report
 
 LOG = logging.getLogger(__name__)
@@ -94,6 +94,11 @@ class RunAudit:
         return self.audited.study
 
     @cached_property
+    def headline(self) -> RecordedRun:
+        """The tables with a fold for each account, see `evaluation.audit.recorded_run.headline`."""
+        return headline(self.recorded)
+
+    @cached_property
     def searched(self) -> bool:
         """Whether the folds are not those of the configuration alone: of a search's winner, or of an evaluation."""
         return WINNER_OF in self.run.provenance or self.audited.evaluates
@@ -105,6 +110,7 @@ class RunAudit:
             self.study.config.walk_forward,
             self.run.provenance.get("data_fingerprint"),
             searched=self.searched,
+            first_scored=lookback_bars(self.study) + self.study.config.env.episode.warmup_bars + 1,
         )
 
     def normalisation(self) -> list[Check]:
@@ -134,12 +140,12 @@ class RunAudit:
         config = self.study.config
         instruments = config.instruments.for_symbols(self.study.panel.symbols)
         return check_costs(
-            self.recorded, self.study.panel, config.env, instruments, config.scoring.cost_factor
+            self.headline, self.study.panel, config.env, instruments, config.scoring.cost_factor
         )
 
     def trades(self) -> list[Check]:
         instruments = self.study.config.instruments.for_symbols(self.study.panel.symbols)
-        return check_trades(self.recorded, self.study.panel, instruments)
+        return check_trades(self.headline, self.study.panel, instruments)
 
     def ppo(self) -> list[Check]:
         return check_training(self.recorded, self._plan())
@@ -148,7 +154,7 @@ class RunAudit:
         return check_callbacks(self.recorded, self._plan())
 
     def metrics(self) -> list[Check]:
-        return check_metrics(self.recorded, self.study.panel.periods_per_year, self.study.config.gate)
+        return check_metrics(self.headline, self.study.panel.periods_per_year, self.study.config.gate)
 
     def reproduction(self) -> list[Check]:
         """Score the exported policies again and compare every entry of every result."""

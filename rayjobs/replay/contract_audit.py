@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from data.coverage.coverage import Coverage
 from data.own_objects import own_code
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
@@ -81,14 +80,13 @@ def _difference(found: Origin | None, expected: Origin, searched: bool) -> str |
     for name in ("symbols", "bar_seconds", "data_fingerprint"):
         if getattr(found, name) != getattr(expected, name):
             return f"its {name} is {getattr(found, name)}, the run's {getattr(expected, name)}"
-    named: dict[str, Coverage] = {
-        entry.role: entry.coverage for entry in found.seen if entry.role != "selection"
-    }
-    for entry in expected.seen:
-        coverage = named.get(entry.role)
+    for role in dict.fromkeys(entry.role for entry in expected.seen):
         # A file may have been moved since: where it lay is not compared.
-        if coverage is None or replace(coverage, source="") != replace(entry.coverage, source=""):
-            return f"its {entry.role} bars are not those of the fold's windows and the run's settings"
+        named, wanted = (
+            [replace(e.coverage, source="") for e in o.seen if e.role == role] for o in (found, expected)
+        )
+        if role != "selection" and named != wanted:
+            return f"its {role} bars are not those of the fold's windows and the run's settings"
     if searched and not any(entry.role == "selection" for entry in found.seen):
         return "the policy is the winner of a search, but the bars that it was chosen on are not named"
     return None

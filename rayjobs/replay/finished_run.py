@@ -62,8 +62,8 @@ class FinishedRun:
 
     @property
     def fold_indices(self) -> list[int]:
-        """Indices of the folds that were trained, in time order."""
-        return [int(index) for index in self.folds_table["fold"]]
+        """Indices of the folds that were trained, in the order of folds.csv (a split has several rows there)."""
+        return [int(index) for index in self.folds_table["fold"].unique()]
 
     def policy(self, fold: int) -> Path:
         """Directory of a fold's exported policy."""
@@ -71,12 +71,14 @@ class FinishedRun:
 
     def policy_hash(self, fold: int) -> str:
         """Digest of the weights that were scored, as ``folds.csv`` has it."""
-        return str(self.folds_table.set_index("fold").loc[fold, "policy_hash"])
+        return str(self._of_fold(fold)["policy_hash"])
 
     def contract_hash(self, fold: int) -> str:
         """Digest of the contract that was scored with, as ``folds.csv`` has it; "" where it names none."""
-        table = self.folds_table.set_index("fold")
-        return str(table.loc[fold, "contract_hash"]) if "contract_hash" in table else ""
+        return str(self._of_fold(fold)["contract_hash"]) if "contract_hash" in self.folds_table else ""
+
+    def _of_fold(self, fold: int) -> pd.Series:
+        return self.folds_table[self.folds_table["fold"] == fold].iloc[0]
 
     def folds(self, panel: Panel) -> list[Fold]:
         """The folds as they were trained and tested, as bars of a panel.

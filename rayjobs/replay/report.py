@@ -13,13 +13,13 @@ from evaluation.gate.evidence import SupportingEvidence
 from evaluation.gate.verdict import Verdict
 from evaluation.ledger.ledger import Head
 from evaluation.report.tearsheet import write_tearsheet
-from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
 from rayjobs.monitoring.tracking import tracker
 from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.rescoring import EvaluateConfig, Rescoring
 from rayjobs.replay.run_seal import seal_run, unvouched
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
+from rayjobs.study.evidence import chained
 from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.report import show_run, write_run
 
@@ -66,7 +66,7 @@ def report_evaluation(
         written = write_run(plan.study, plan.hygiene, outcomes, path, evidence, directory.started)
         show_run(plan.study, outcomes, path, nowhere, written)
     if settings.tearsheet:
-        result = WalkForwardResult(panel=plan.study.panel, folds=tuple(o.result for o in outcomes))
+        result = chained(plan.study, outcomes)
         print_paths([write_tearsheet(path / "tearsheet.html", result, title=config.run.experiment)])
     summary = plain(written.summary)
     rows = [{"": "recorded", **run.summary}, {"": "now", **summary}]

@@ -20,13 +20,14 @@ from envs.observations import ObservationLayout
 from evaluation.gate.evidence import SupportingEvidence
 from evaluation.ledger.looks import Looks
 from evaluation.report.data_notes import tell
+from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
 from policies.exported_policy import TrainedPolicy
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.whole_window import load_with_earlier, whole_window
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_windows
 from rayjobs.study.load import notes_on
 from rayjobs.study.report import EVIDENCE_FILE
 
@@ -149,7 +150,14 @@ def _chosen(run: FinishedRun, settings: EvaluateConfig) -> list[int]:
 
 
 def _folds(run: FinishedRun, study: Study, wanted: list[int], same: bool) -> list[Fold]:
-    folds = run.folds(study.panel) if same else study.config.walk_forward.folds_in(study.panel)
+    plan = study.config.walk_forward
+    combinatorial = isinstance(plan, CombinatorialWindows)
+    if combinatorial and not same:
+        raise ConfigError(
+            "the run is one of walk_forward=cpcv, whose splits are of its own bars; to score one of its policies on "
+            "others give windows=whole and fold=NUMBER"
+        )
+    folds = run.folds(study.panel) if same and not combinatorial else plan.folds_in(study.panel)
     chosen = [fold for fold in folds if fold.index in wanted]
     if not chosen:
         raise ConfigError(
@@ -243,9 +251,14 @@ def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:
         policy = plan.policies[fold.index]
         standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
         market, _ = fold_market(plan.study, fold, standardiser)
-        result = score_policy(plan.study, fold, policy, market, policy_hash=policy.policy_hash)
+        result, *further = score_windows(plan.study, fold, policy, market, policy_hash=policy.policy_hash)
         outcomes.append(
-            FoldOutcome(result=result, iterations=run.iterations(fold.index), policy=run.policy(fold.index))
+            FoldOutcome(
+                result=result,
+                iterations=run.iterations(fold.index),
+                policy=run.policy(fold.index),
+                further=tuple(further),
+            )
         )
     return outcomes
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.features import FeatureSpec
 from data.features.pruning import PruneConfig
+from data.labelling import LabelConfig
 from data.sources import SourceConfig, config_class
 from envs.actions import maskable_schemes
 from envs.config import PortfolioEnvConfig
@@ -25,15 +26,18 @@ from evaluation.gate.config import GateConfig
 from evaluation.gate.verdict import refuse_unknown
 from evaluation.scoring.fold_scoring import ScoringConfig
 from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
+from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import FoldPlan, WalkForward
 from policies.baselines import SCRIPTED
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
 from rayjobs.monitoring.tracking import TrackingConfig
 from rayjobs.storage.run_directory import RunConfig
+from rayjobs.study.context_symbols import split_context
 from rayjobs.training.settings import TrainerConfig
 
 if TYPE_CHECKING:
+    from evaluation.screening.screen import ScreeningConfig
     from policies.networks import NetworkConfig
     from policies.settings import PPOSettings
 
@@ -214,12 +218,28 @@ def build_train_config(values: Values) -> TrainConfig:
     )
 
 
+def build_screening(values: Values) -> tuple[ScreeningConfig, LabelConfig]:
+    """The ``screening`` and ``labels`` groups, which have one horizon: that of the labels, or the screening's if it has
+    one.
+    """
+    from evaluation.screening.screen import ScreeningConfig
+
+    screening, labels = dict(_group(values, "screening")), dict(_group(values, "labels"))
+    if screening.get("horizon_bars") is None:
+        screening["horizon_bars"] = labels.get("horizon_bars")
+    labels["horizon_bars"] = screening["horizon_bars"]
+    return build_dataclass(ScreeningConfig, screening, "screening"), build_dataclass(
+        LabelConfig, labels, "labels"
+    )
+
+
 WINDOW_KINDS: Mapping[str, tuple[type[FoldPlan], str]] = {
     "bars": (WalkForward, "rolling or anchored"),
     "sessions": (PeriodWalkForward, "calendar"),
     "weeks": (PeriodWalkForward, "calendar"),
     "months": (PeriodWalkForward, "calendar"),
     "dates": (DatedWindows, "dates"),
+    "cpcv": (CombinatorialWindows, "cpcv"),
 }
 """`walk_forward.unit` -> what cuts the windows, and the group that has its keys; runs of old have none: bars."""
 
@@ -247,14 +267,16 @@ def build_windows(group: Values) -> FoldPlan:
 
 
 def build_source(values: Values) -> SourceConfig:
-    """The ``data`` group: ``source`` names the kind of source, the rest are its fields."""
-    group = dict(_group(values, "data"))
+    """The ``data`` group: ``source`` names the kind of source, the rest are its fields, and what is read beside it."""
+    split = split_context(_group(values, "data"))
+    group = split.traded
     kind = convert(str, group.pop("source", None), "data.source")
     try:
         config = config_class(kind)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return build_dataclass(config, group, "data")
+    built = build_dataclass(config, group, "data")
+    return dataclasses.replace(built, context_symbols=split.context) if split.context else built  # type: ignore[arg-type]
 
 
 def build_env(values: Values) -> PortfolioEnvConfig:

@@ -21,8 +21,8 @@ from rayjobs.study.looks.entered import EnteredLook
 
 
 def chained(study: Study, outcomes: Sequence[FoldOutcome]) -> WalkForwardResult:
-    """The folds as one out-of-sample record."""
-    return WalkForwardResult(panel=study.panel, folds=tuple(outcome.result for outcome in outcomes))
+    """The folds as one out-of-sample record, or the groups of splits as paths."""
+    return WalkForwardResult.of(study.panel, [one for outcome in outcomes for one in outcome.results])
 
 
 def trial_evidence(

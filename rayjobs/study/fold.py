@@ -16,6 +16,7 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
+from data.context_bars import closing_instants
 from data.coverage.coverage import Coverage
 from data.features import FeatureSet, Standardiser, compute_features
 from data.features.pruning import fit_standardiser
@@ -32,6 +33,7 @@ from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.scoring.exposures import Exposure, exposures
 from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import FoldResult
+from evaluation.windows.combinatorial_windows import scored_groups
 from evaluation.windows.splits import Fold
 from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
@@ -53,6 +55,7 @@ class Study:
     panel, features : the bars, and what was computed from them (not standardised).
     oracle_direction : (T, A) best position decided at each close, of a synthetic market; else None.
     selection : bars on which a search chose this configuration: its policies have seen them too.
+    context : bars of the symbols that are read and not traded, a panel each; `panel` has them as columns.
     """
 
     config: TrainConfig
@@ -60,6 +63,7 @@ class Study:
     features: FeatureSet
     oracle_direction: NDArray[np.int8] | None
     selection: tuple[slice, ...] = ()
+    context: tuple[Panel, ...] = ()
 
     @classmethod
     def of(cls, config: TrainConfig, dataset: Dataset) -> Study:
@@ -69,18 +73,26 @@ class Study:
             panel=dataset.panel,
             features=compute_features(dataset.panel, config.features.enabled),
             oracle_direction=dataset.oracle_direction,
+            context=dataset.context,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOutcome:
     """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script; ``patched``
-    what code of one's own had replaced in the process (`rayjobs.study.patched_code`)."""
+    what code of one's own had replaced in the process (`rayjobs.study.patched_code`); ``further`` what a split earned
+    on its other test groups."""
 
     result: FoldResult
     iterations: tuple[dict[str, Any], ...]
     policy: Path | None
     patched: tuple[str, ...] = ()
+    further: tuple[FoldResult, ...] = ()
+
+    @property
+    def results(self) -> tuple[FoldResult, ...]:
+        """All results: one of a fold, one for each test group of a split."""
+        return (self.result, *self.further)
 
 
 def run_fold(
@@ -108,8 +120,8 @@ def run_fold(
     if config.script is not None:
         schedule = SCRIPTED[config.script](study.panel)
         digest = hashlib.sha256(f"script {config.script}".encode()).hexdigest()
-        result = score_policy(study, fold, schedule, market, policy_hash=digest)
-        return FoldOutcome(result=result, iterations=(), policy=None)
+        result, *further = score_windows(study, fold, schedule, market, policy_hash=digest)
+        return FoldOutcome(result=result, iterations=(), policy=None, further=tuple(further))
     contract = with_origin(contract, study, fold, market.first_bar, directory)
     spec = training_spec(config, fold, ray.put(market), contract, directory, label=f"fold {fold.index}")
     trained = train_policy(replace(spec, tell_weights=tell_weights), report)
@@ -121,8 +133,10 @@ def run_fold(
             f"the policy in {trained.policy} is not the one that this training exported there; leave the files of a "
             "running job alone, and train again"
         )
-    result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
-    return FoldOutcome(result=result, iterations=trained.iterations, policy=trained.policy)
+    result, *further = score_windows(study, fold, policy, market, policy_hash=policy.policy_hash)
+    return FoldOutcome(
+        result=result, iterations=trained.iterations, policy=trained.policy, further=tuple(further)
+    )
 
 
 def training_spec(
@@ -135,12 +149,12 @@ def training_spec(
     label: str | None = None,
 ) -> TrainingSpec:
     """The training of one fold, with checkpoints in ``directory``; ``label`` names it where not fold and seed do."""
-    training, validation = training_windows(config, fold, ray.get(market).first_bar)
+    training, validation = windows_to_train(config, fold, ray.get(market).first_bar)
     return TrainingSpec(
         label=label or f"fold {fold.index}, seed {config.seed}",
         market=market,
         env=config.env,
-        training_windows=(training,),
+        training_windows=training,
         validation_window=validation,
         contract=contract,
         ppo=config.algo,
@@ -149,6 +163,23 @@ def training_spec(
         directory=directory,
         fold=fold.index,
     )
+
+
+def score_windows(
+    study: Study, fold: Fold, policy: TrainedPolicy | Schedule, market: Market, *, policy_hash: str
+) -> tuple[FoldResult, ...]:
+    """`score_policy` on the test window of a fold, or on each test group of a split, in time order."""
+    return tuple(
+        score_policy(study, window, policy, market, policy_hash=policy_hash)
+        for window in scored_windows(study.config, fold, market.first_bar)
+    )
+
+
+def scored_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Fold, ...]:
+    """The fold itself, or a split once for each of its groups; ``first_bar`` as `training_windows` takes it."""
+    if not fold.groups:
+        return (fold,)
+    return scored_groups(fold, first_bar + config.env.episode.warmup_bars + 1)
 
 
 def score_policy(
@@ -213,7 +244,7 @@ def fold_market(
     config = study.config
     if standardiser is None:
         standardiser = fit_standardiser(
-            study.features, fold.train, clip=config.features.clip, prune=config.features.prune
+            study.features, fold.training, clip=config.features.clip, prune=config.features.prune
         )
     instruments = config.instruments.for_symbols(study.panel.symbols)
     market = Market.build(
@@ -278,6 +309,48 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
     return Window(start_bar=start, stop_bar=stop), validation
 
 
+def windows_to_train(
+    config: TrainConfig, fold: Fold, first_bar: int
+) -> tuple[tuple[Window, ...], Window | None]:
+    """`training_windows` of a fold, or the several of a split.
+
+    A split's validation window is taken from the end of its longest stretch (the latest of equally long ones), as many
+    bars as `trainer.validation_fraction` of all stretches, at most half of that one. Stretches that are too short for
+    an episode after the lookback are left out.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to train on.
+    """
+    if not fold.stretches:
+        training, validation = training_windows(config, fold, first_bar)
+        return (training,), validation
+    known = max(first_bar + config.env.episode.warmup_bars, 0)
+    parts = [(max(part.start, known) + 1, part.stop) for part in fold.training]
+    wanted = int(fold.num_training_bars * config.trainer.validation_fraction)
+    validation = None
+    if wanted:
+        at = max(range(len(parts)), key=lambda i: (parts[i][1] - parts[i][0], i))
+        start, stop = parts[at]
+        length = min(wanted, (stop - start) // 2)
+        if length > 0:
+            validation = Window(start_bar=stop - length, stop_bar=stop)
+            parts[at] = (start, stop - length - fold.gap_bars)
+    needed = config.env.episode.bars if config.env.episode.kind == "random" else 1
+    kept = tuple(
+        Window(start_bar=start, stop_bar=stop) for start, stop in parts if stop - start >= max(needed, 1)
+    )
+    if not kept or (wanted and validation is None):
+        longest = max(stop - start for start, stop in parts)
+        raise ValueError(
+            f"no stretch that split {fold.index} trains on is as long as an episode of {needed} bars: after the "
+            f"lookback of features and context, {first_bar} bars, and validation the longest has {max(longest, 0)}; "
+            "use fewer groups (walk_forward.groups) or shorten env.episode.bars"
+        )
+    return kept, validation
+
+
 def with_origin(
     contract: PolicyContract, study: Study, fold: Fold, first_bar: int, directory: Path
 ) -> PolicyContract:
@@ -288,17 +361,19 @@ def with_origin(
     first_bar : as `training_windows` takes it. directory : of the fold's checkpoints; its run is named.
     """
     config, source = study.config, describe(study.config.data)
-    training, validation = training_windows(config, fold, first_bar)
+    training, validation = windows_to_train(config, fold, first_bar)
     bars: list[tuple[Role, slice]] = [("selection", part) for part in study.selection]
-    bars += [("standardiser", fold.train), ("training", slice(training.start_bar, training.stop_bar))]
+    bars += [("standardiser", part) for part in fold.training]
+    bars += [("training", slice(window.start_bar, window.stop_bar)) for window in training]
     if validation is not None:
         chosen_on = slice(validation.start_bar, validation.stop_bar)
         bars.append(("validation", chosen_on))
         if config.algo.early_stop_validations is not None:
             bars.append(("early_stopping", chosen_on))
-    seen = [
-        SeenBars(role=role, coverage=Coverage.of(study.panel, part, source=source)) for role, part in bars
-    ]
+    seen = []
+    for role, part in bars:
+        seen.append(SeenBars(role=role, coverage=Coverage.of(study.panel, part, source=source)))
+        seen += [SeenBars(role=role, coverage=read) for read in context_read(study, part)]
     origin = Origin(
         run_id=run_id_of(directory),
         source=source,
@@ -306,8 +381,22 @@ def with_origin(
         symbols=study.panel.symbols,
         bar_seconds=study.panel.bar_seconds,
         seen=tuple(seen),
+        context_symbols=tuple(panel.symbols[0] for panel in study.context),
     )
     return replace(contract, origin=origin)
+
+
+def context_read(study: Study, part: slice) -> list[Coverage]:
+    """The bars of context symbols that are known within a stretch of the study's bars."""
+    opened = study.panel.bar_utc[part.start]
+    closed = closing_instants(study.panel.slice_bars(part.stop - 1, part.stop))[0]
+    read = []
+    for panel in study.context:
+        first, stop = np.searchsorted(closing_instants(panel), [opened, closed], side="right")
+        if stop > first:
+            source = describe(study.config.data.context_symbols[panel.symbols[0]].bars)  # type: ignore[union-attr]
+            read.append(Coverage.of(panel, slice(int(first), int(stop)), source=source))
+    return read
 
 
 def run_id_of(directory: Path) -> str:

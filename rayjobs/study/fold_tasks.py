@@ -25,6 +25,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.windows.splits import Fold
 from rayjobs.cluster.placement import Demand, Reservation, Room, Waiting
+from rayjobs.monitoring.live_rows import LiveRows
 from rayjobs.monitoring.log_context import log_as
 from rayjobs.monitoring.progress import ProgressDisplay, TrainingProgress
 from rayjobs.monitoring.ray_metrics import TrainingMetrics
@@ -178,6 +179,7 @@ def run_folds(
     LOG.info("training %d folds of %s env steps, %d side by side", len(folds), f"{total:,}", side_by_side)
     try:
         Waiting(demand, "a fold", study.config.cluster.wait_s).until_over()
+        live = LiveRows(run, total)
         with ProgressDisplay(len(folds), parallel_folds=side_by_side) as display:
             waiting = list(tasks)
             while waiting:
@@ -185,6 +187,7 @@ def run_folds(
                 if note is not None:
                     _write_down(board, note)
                 for row in ray.get(board.take.remote()):
+                    live.write(row)
                     _show(row, total, display, tracker)
                 outcomes.extend(_results(done))
                 for task in done:

@@ -68,7 +68,7 @@ def leak_report(
     ValueError
         If the bars do not hold a fold.
     """
-    fold = fold or study.config.walk_forward.folds_in(study.panel)[0]
+    fold = leading_fold(study, fold)
     compared = _compared_once(study, max_seconds)
     report = env_report(study, fold, num_cuts)
     findings = [finding for one in compared for finding in one.findings]
@@ -276,7 +276,7 @@ def check_simulator(study: Study, fold: Fold) -> None:
     """
     instruments = study.config.instruments.for_symbols(study.panel.symbols)
     check_ticks(study.panel, study.config.env, instruments)
-    stretch, short = short_fold(study, fold)
+    stretch, short = short_fold(study, leading_fold(study, fold))
     panel = study.panel.slice_bars(stretch.start, stretch.stop)
     part = on_bars(study, panel)
     market, _ = fold_market(part, short)
@@ -314,6 +314,13 @@ def check_own_env(name: str, plain: PortfolioVectorEnv) -> None:
                 f"env.factory={name} builds an env whose {space} (shape {shapes[0]}) is not that of the portfolio env "
                 f"that scores its policies (shape {shapes[1]}); both must be equal"
             )
+
+
+def leading_fold(study: Study, fold: Fold | None) -> Fold:
+    """The fold, or the first of the study that trains on earlier bars than it tests: of combinatorial splits few do."""
+    if fold is not None and fold.trains_before_it_tests:
+        return fold
+    return next(one for one in study.config.walk_forward.folds_in(study.panel) if one.trains_before_it_tests)
 
 
 def short_fold(study: Study, fold: Fold) -> tuple[slice, Fold]:

@@ -10,9 +10,10 @@ from data.known_columns import check_statements, statements_of
 from data.sources import load
 from evaluation.report.data_notes import DataNote, data_notes, tell
 from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
+from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
 from rayjobs.study.config import TrainConfig
-from rayjobs.study.fold import Study, lookback_bars, training_windows
+from rayjobs.study.fold import Study, lookback_bars, scored_windows, windows_to_train
 from rayjobs.study.foreknown_inputs import warn_of_features
 from rayjobs.study.leak_check import check_simulator
 from rayjobs.study.least_costs import is_stand_in
@@ -40,7 +41,8 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         only_fold=config.only_fold,
         fold_order=config.fold_order,
     )
-    refuse_overlap(folds)
+    if not isinstance(config.walk_forward, CombinatorialWindows):  # its groups are scored by several policies
+        refuse_overlap(folds)
     config.instruments.for_symbols(dataset.panel.symbols)
     asked = config.env.episode.num_assets
     if asked not in (None, dataset.panel.num_assets):
@@ -52,7 +54,8 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         statements_of(config.data), dataset.panel, (*study.features.asset_names, *study.features.clock_names)
     )
     for fold in folds:
-        training_windows(config, fold, lookback_bars(study))
+        windows_to_train(config, fold, lookback_bars(study))
+        scored_windows(config, fold, lookback_bars(study))
     tell(notes_on(study, dataset.hygiene, folds), LOG)
     warn_of_features(study)
     check_simulator(study, folds[0])

@@ -125,7 +125,8 @@ def _reservations(
     ----------
     evaluation : what was asked of `rayjobs.evaluate`, as config.yaml has it; None for a run of its own.
     """
-    config, asked, judged = study.config, evaluation or {}, len(result.folds)
+    config, asked = study.config, evaluation or {}
+    judged = len({one.fold.index for one in result.scored})
     windows = len(asked.get("folds") or ())
     if evaluation is None and config.only_fold is not None:
         windows = len(config.walk_forward.folds_in(study.panel))
@@ -220,8 +221,24 @@ def _print(
     }
     rows = [{"policy": policy, **summary}]
     rows += [{"policy": name.replace("_", " "), **numbers} for name, numbers in summary["baselines"].items()]
-    print_table(f"{title[0].upper()}{title[1:]}, net of costs", rows, columns=columns)
+    of = ", path 0" if "paths" in summary else ""
+    print_table(f"{title[0].upper()}{title[1:]}{of}, net of costs", rows, columns=columns)
+    if "paths" in summary:
+        _print_paths(summary["paths"])
     if "oracle_fraction" in summary:
         print_table("", [{"oracle fraction": summary["oracle_fraction"], "trades": summary["num_trades"]}])
     print_verdict(verdict)
     print_paths(paths)
+
+
+def _print_paths(paths: Mapping[str, Any]) -> None:
+    rows = [
+        {"path": str(i), **{name: paths[name][i] for name in ("sharpe", "total_return", "max_drawdown")}}
+        for i in range(paths["num_paths"])
+    ]
+    rows.append({"path": "median of Sharpe", "sharpe": paths["sharpe_quantiles"]["0.5"]})
+    print_table(
+        f"{paths['num_paths']} paths of {paths['num_splits']} splits, net of costs",
+        rows,
+        columns={"path": "", "sharpe": "+.2f", "total_return": "+.2%", "max_drawdown": ".2%"},
+    )

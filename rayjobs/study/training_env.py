@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode
 from envs.portfolio import PortfolioVectorEnv
 from rayjobs.config.compose import compose
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import fold_market, training_windows
+from rayjobs.study.fold import fold_market, windows_to_train
 from rayjobs.study.load import load_study
 from rayjobs.training.policy_training import market_of_windows, training_env_of
 
@@ -44,12 +44,12 @@ def training_env(
     if not 0 <= fold < len(folds):
         raise ValueError(f"fold is {fold}; the bars hold folds 0 to {len(folds) - 1}")
     market, _ = fold_market(study, folds[fold])
-    training, _ = training_windows(config, folds[fold], market.first_bar)
+    training, _ = windows_to_train(config, folds[fold], market.first_bar)
     return training_env_of(config.env)(
-        market_of_windows(market, [training]),
+        market_of_windows(market, training),
         config.env,
         num_envs=num_envs,
-        windows=[training],
+        windows=training,
         seed=seed,
         autoreset_mode=autoreset_mode,
     )

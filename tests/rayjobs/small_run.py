@@ -15,7 +15,7 @@ from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.evidence import trial_evidence
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_policy, with_origin
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_windows, with_origin
 from rayjobs.study.load import load_study
 from rayjobs.study.looks.entered import trained_look
 from rayjobs.study.report import report_study
@@ -73,8 +73,8 @@ def untrained(study: Study, fold, run: Path) -> FoldOutcome:
     weights = {k: 2.0 * torch.randn(v.shape, generator=random) for k, v in network.state_dict().items()}
     policy = TrainedPolicy(contract, weights)
     policy.save(place)
-    result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
-    return FoldOutcome(result=result, iterations=progress(study), policy=place)
+    result, *further = score_windows(study, fold, policy, market, policy_hash=policy.policy_hash)
+    return FoldOutcome(result=result, iterations=progress(study), policy=place, further=tuple(further))
 
 
 def progress(study: Study) -> tuple[dict[str, object], ...]:

@@ -73,13 +73,14 @@ class EnteredLook:
         """
         folds = [
             fold_facts(
-                fold=outcome.result.fold.index,
+                fold=one.fold.index,
                 seed=seed,
-                policy_hash=outcome.result.policy_hash,
-                net_return=window_return(outcome.result.recording, outcome.result.fold.test),
+                policy_hash=one.policy_hash,
+                net_return=window_return(one.recording, one.fold.test),
             )
             for seed, outcomes in seeds.items()
             for outcome in outcomes
+            for one in outcome.results
         ]
         own = record_of(result)
         score = sharpe_ratio(own.net_return, periods_per_year=result.panel.periods_per_year)
@@ -96,7 +97,9 @@ class EnteredLook:
         for seed, outcomes in seeds.items():
             if seed == self._entry.seed:
                 continue
-            shown = WalkForwardResult(panel=result.panel, folds=tuple(outcome.result for outcome in outcomes))
+            shown = WalkForwardResult.of(
+                result.panel, [one for outcome in outcomes for one in outcome.results]
+            )
             number = self.ledger.enter(replace(self._entry, kind="other seed", seed=seed))
             score = sharpe_ratio(shown.net_return, periods_per_year=result.panel.periods_per_year)
             self.ledger.finish(number, score=score, record=record_of(shown))

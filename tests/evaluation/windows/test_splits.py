@@ -73,17 +73,21 @@ def test_walk_forward_agrees_with_skfolio(train, test, horizon, embargo, anchore
     assert as_lists(ours.split(num_bars)) == as_lists(theirs.split(np.zeros((num_bars, 1))))
 
 
-def test_purging_removes_exactly_the_overlapping_labels_around_a_test_block():
-    # Bars 4, 5 are tested; with a horizon of 3 their labels end at bar 8. Training bars 2, 3 reach past bar
-    # 4; bars 6, 7 start before bar 8.
-    splits = as_lists(CombinatorialPurged(5, 1, horizon_bars=3).split(10))
+def test_purging_removes_the_horizon_on_both_sides_of_a_test_block():
+    # Bars 4, 5 are tested; with a horizon of 2 the labels of bars 2, 3 touch bar 4 and that of bar 5 ends at bar 7.
+    splits = as_lists(CombinatorialPurged(5, 1, horizon_bars=2).split(10))
     assert splits[2] == ([0, 1, 8, 9], [4, 5])
 
 
-def test_the_embargo_starts_after_the_last_test_label_and_adds_to_the_purge():
-    splits = as_lists(CombinatorialPurged(5, 1, horizon_bars=3, embargo_bars=1).split(12))
-    assert splits[0] == ([7, 8, 9, 10, 11], [0, 1, 2])  # last label ends at bar 5, one more bar goes
+def test_the_embargo_starts_behind_the_purge_and_adds_to_it():
+    splits = as_lists(CombinatorialPurged(5, 1, horizon_bars=2, embargo_bars=1).split(10))
+    assert splits[0] == ([5, 6, 7, 8, 9], [0, 1])  # the purge takes bars 2, 3, the embargo bar 4
+    assert splits[2] == ([0, 1, 9], [4, 5])  # nothing is embargoed before a test
     assert as_lists(CombinatorialPurged(2, 1, embargo_bars=2).split(8))[0] == ([6, 7], [0, 1, 2, 3])
+
+
+def test_the_last_group_takes_what_is_left():
+    assert CombinatorialPurged(3, 1).group_windows(11) == [slice(0, 3), slice(3, 6), slice(6, 11)]
 
 
 def test_every_choice_of_groups_is_tested_once_and_paths_cover_every_group():
@@ -118,17 +122,19 @@ def test_no_training_label_overlaps_a_test_label_or_its_embargo(groups, tested, 
         assert not set(train.tolist()) & (embargoed | set(test.tolist()))
 
 
-@given(*cpcv_sizes)
-def test_combinatorial_splits_agree_with_purgedcv(groups, tested, horizon, embargo, num_bars):
+@given(st.integers(2, 7), st.integers(1, 6), st.integers(1, 6), st.integers(2, 4), st.integers(1, 12))
+def test_combinatorial_splits_agree_with_purgedcv(groups, tested, horizon, embargo, size):
+    # They purge labels that overlap: one bar less than we, on both sides; and cut what is left over elsewhere.
     purgedcv = pytest.importorskip("purgedcv")
-    assume(tested < groups and horizon > 0)
+    assume(tested < groups)
+    num_bars = groups * size
     opened = pd.Series(pd.date_range("2024-01-01", periods=num_bars, freq="h"))
     theirs = purgedcv.CombinatorialPurgedCV(
         n_splits=groups,
         n_test_groups=tested,
         prediction_times=opened,
-        evaluation_times=opened + pd.Timedelta(hours=horizon),
-        embargo=pd.Timedelta(hours=embargo),
+        evaluation_times=opened + pd.Timedelta(hours=horizon + 1),
+        embargo=pd.Timedelta(hours=embargo - 1),
     )
     ours = CombinatorialPurged(groups, tested, horizon_bars=horizon, embargo_bars=embargo)
     try:
@@ -138,10 +144,32 @@ def test_combinatorial_splits_agree_with_purgedcv(groups, tested, horizon, embar
     assert ours_list == as_lists(theirs.split(np.zeros((num_bars, 1))))
 
 
-def test_paths_agree_with_skfolio():
+@pytest.mark.parametrize("seed", range(20))
+def test_splits_purging_and_paths_equal_those_of_skfolio(seed):
     skfolio = pytest.importorskip("skfolio.model_selection")
-    theirs = skfolio.CombinatorialPurgedCV(n_folds=7, n_test_folds=3)
-    assert CombinatorialPurged(7, 3).paths().tolist() == theirs.recombined_paths.T.tolist()
+    random = np.random.default_rng(seed)
+    groups = int(random.integers(3, 10))
+    tested = int(random.integers(2, groups))
+    size = int(random.integers(12, 60))
+    num_bars = groups * size + int(random.integers(0, groups))
+    horizon, embargo = int(random.integers(0, 5)), int(random.integers(0, 6))
+    theirs = skfolio.CombinatorialPurgedCV(
+        n_folds=groups, n_test_folds=tested, purged_size=horizon, embargo_size=embargo
+    )
+    ours = CombinatorialPurged(groups, tested, horizon_bars=horizon, embargo_bars=embargo)
+    try:
+        split_by_us = as_lists(ours.split(num_bars))
+    except ValueError:  # a split without a training bar: they hand it out empty
+        assert any(len(train) == 0 for train, _ in theirs.split(np.zeros((num_bars, 1))))
+        return
+    split_by_them = [
+        (train.tolist(), np.concatenate(tests).tolist())
+        for train, tests in theirs.split(np.zeros((num_bars, 1)))
+    ]
+    assert split_by_us == split_by_them
+    assert ours.paths().tolist() == theirs.recombined_paths.T.tolist()
+    for fold, (_, tests) in zip(ours.folds(num_bars), theirs.split(np.zeros((num_bars, 1)))):
+        assert [(w.start, w.stop - 1) for _, w in fold.groups] == [(int(t[0]), int(t[-1])) for t in tests]
 
 
 def test_test_windows_never_start_before_training_ends():
