@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.live.bar_feed import aware
 from envs.live.broker import (
     BrokerError,
     Fill,
@@ -93,7 +94,7 @@ class ScriptedExchange:
     Parameters
     ----------
     symbols : of the bars' asset axis. lot_steps, multipliers : (A,) of the instruments.
-    now : the time that fills are stamped with. path : of its file; what is there already is taken over.
+    path : of its file; what is there already is taken over.
     """
 
     def __init__(
@@ -102,11 +103,10 @@ class ScriptedExchange:
         symbols: Sequence[str],
         lot_steps: Sequence[float],
         multipliers: Sequence[float],
-        now: Callable[[], datetime],
         path: Path,
     ) -> None:
         self._path = path
-        self.script, self._symbols, self._now = script, tuple(symbols), now
+        self.script, self._symbols = script, tuple(symbols)
         self._lots, self._points = tuple(map(float, lot_steps)), tuple(map(float, multipliers))
         self._generator = np.random.default_rng(script.seed)
         self._working: dict[str, _Resting] = {}
@@ -134,7 +134,7 @@ class ScriptedExchange:
             if resting.waits > 0:
                 self._working[name] = replace(resting, waits=resting.waits - 1)
                 continue
-            self._fill(resting, self._share(resting.left, self._lots[a]), a, float(bar.open[a]))
+            self._fill(resting, self._share(resting.left, self._lots[a]), a, bar)
         self._remember()
 
     def _share(self, left: float, lot: float) -> float:
@@ -145,8 +145,8 @@ class ScriptedExchange:
         half = math.floor(half / lot) * lot if lot > 0.0 else half
         return math.copysign(half, left) if half > 0.0 else left
 
-    def _fill(self, resting: _Resting, units: float, a: int, opened: float) -> None:
-        script, order = self.script, resting.order
+    def _fill(self, resting: _Resting, units: float, a: int, bar: ClosedBar) -> None:
+        script, order, opened = self.script, resting.order, float(bar.open[a])
         self._last_fill += 1
         price = opened * (1.0 + math.copysign(script.half_spread_bps * 1e-4, units))
         fill = Fill(
@@ -157,7 +157,7 @@ class ScriptedExchange:
             units=units,
             price=price,
             commission=abs(units) * opened * self._points[a] * script.commission_bps * 1e-4,
-            filled_utc=self._now(),
+            filled_utc=aware(bar.bar_utc),
         )
         self._fills.append(fill)
         self._held[order.symbol] += units

@@ -1,7 +1,7 @@
 """What a trading run leaves in its directory, in the columns of a backtest, made of its record alone.
 
-decisions.parquet fills.parquet returns.parquet equity.csv daily_report.csv trades.csv latency.csv, and executions.csv
-where a broker filled.
+decisions.parquet fills.parquet returns.parquet equity.csv daily_report.csv trades.csv latency.csv daily.json, and where
+a broker filled executions.csv and venue_comparison.csv.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from envs.kernel import columns as c
 from envs.live.paper import BookedFill
 from envs.recording import Recorder, Recording
 from evaluation.artefacts import tables
 from evaluation.files import write_csv, write_parquet
 from evaluation.scoring.walk_forward import FoldResult, WalkForwardResult
 from evaluation.windows.splits import Fold
+from rayjobs.trading.daily_page import write_daily_page
 from rayjobs.trading.session import Session
+from rayjobs.trading.venue_comparison import comparison_table
 
 
 def recording_of(session: Session) -> Recording | None:
@@ -55,12 +58,14 @@ def write_trading_artefacts(session: Session, directory: Path) -> list[Path]:
         "trades.csv": trades,
         "latency.csv": session.record.latency_table(),
     }
-    booked = [fill for fill, _ in session.record.booked()]
-    if booked:
-        frames["executions.csv"] = executions_table(booked, result.panel.symbols)
+    booked, predicted = session.record.booked(), session.record.predicted()
+    if booked or predicted:
+        frames["executions.csv"] = executions_table([fill for fill, _ in booked], result.panel.symbols)
+        points = dict(enumerate(session.stand.account.env.instrument[:, c.MULTIPLIER].tolist()))
+        frames["venue_comparison.csv"] = comparison_table(predicted, booked, result.panel, points)
     for name, frame in frames.items():
         (write_parquet if name.endswith(".parquet") else write_csv)(directory / name, frame)
-    return [directory / name for name in frames]
+    return [*(directory / name for name in frames), write_daily_page(session, directory)]
 
 
 def executions_table(booked: Sequence[BookedFill], symbols: Sequence[str]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from envs.live.account import Closed, LiveAccount
 from envs.live.bar_feed import Arrival, BarFeed
 from envs.live.growing_market import GrowingMarket
 from envs.live.paper import Venue
+from envs.live.simulated_twin import PredictedFill, SimulatedTwin
 from envs.recording import StepOfRow
 from policies.exports import ExportedPolicy
 from rayjobs.trading.trading_record import RecordedStep, TradingRecord
@@ -60,6 +61,7 @@ class TradingLoop:
     feed : hands over the bars after those that the market knows.
     record : written at every close.
     cost_scale : multiple of all simulated costs.
+    twin : predicts what the simulator would fill of orders that go to a broker; None where the simulator fills itself.
     """
 
     def __init__(
@@ -72,9 +74,11 @@ class TradingLoop:
         venue: Venue,
         record: TradingRecord,
         cost_scale: float,
+        twin: SimulatedTwin | None = None,
     ) -> None:
         self.policy, self.account, self.market = policy, account, market
         self.feed, self.venue, self.record = feed, venue, record
+        self._twin = twin
         self.end: End | None = None
         self.last_observation: NDArray[np.float32] = np.zeros(0, np.float32)
         account.env.set_logging(True)
@@ -108,10 +112,11 @@ class TradingLoop:
             return None
         began = time.perf_counter()
         self.market.append(arrival.bar)
+        predicted = [] if self._twin is None else self._twin.predict()
         self.venue.settle(arrival.bar)
         closed = self.account.close()
         self._take(closed)
-        self._save(self._recorded(arrival.bar.bar_utc, arrival.late))
+        self._save(self._recorded(arrival.bar.bar_utc, arrival.late), predicted)
         action = None if self.end is not None else self._decide(entries=not arrival.late)
         latency_s = time.perf_counter() - began
         self.record.time(self.account.bar, arrival.bar.bar_utc, 1e3 * latency_s)
@@ -141,6 +146,8 @@ class TradingLoop:
 
     def _decide(self, *, entries: bool) -> NDArray[Any]:
         action = self._choose()
+        if self._twin is not None:
+            self._twin.note(self.account.get_state())
         self.venue.send(self.feed.now(), entries=entries)
         return action
 
@@ -150,8 +157,9 @@ class TradingLoop:
             step=StepOfRow.last(self.account.env), bar_utc=bar_utc, late=late, observation=digest
         )
 
-    def _save(self, recorded: RecordedStep | None) -> None:
-        self.record.write(recorded, self._saved(), self.venue.take_booked(), self.account.bar)
+    def _save(self, recorded: RecordedStep | None, predicted: Sequence[PredictedFill] = ()) -> None:
+        booked = self.venue.take_booked()
+        self.record.write(recorded, self._saved(), booked, predicted, self.account.bar)
 
     def _saved(self) -> dict[str, Any]:
         memory = {name: np.asarray(value) for name, value in self._state.items()}

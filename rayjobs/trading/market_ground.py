@@ -193,6 +193,12 @@ class Stand:
     market: GrowingMarket
     config: PortfolioEnvConfig
 
+    def second_account(self, ground: Ground) -> LiveAccount:
+        """Another account of the same market, for what the first one would have been given elsewhere."""
+        return LiveAccount(
+            self.market, self.config, start_bar=ground.start_bar, seed=0, stop_bar=ground.stop_bar
+        )
+
 
 def build_stand(
     candidate: Candidate, config: TrainConfig, ground: Ground, *, warmup_bars: int | None

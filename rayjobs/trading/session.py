@@ -19,6 +19,7 @@ from envs.live.journal import Journal
 from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_unsendable
 from envs.live.paper import PaperVenue, Venue
 from envs.live.scripted_exchange import ExchangeScript, ScriptedExchange
+from envs.live.simulated_twin import SimulatedTwin
 from policies.origin import Origin
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.config import TrainConfig, build_train_config
@@ -128,6 +129,7 @@ def open_session(
                 venue=venue,
                 record=record,
                 cost_scale=_cost_scale(config, settings),
+                twin=None if isinstance(venue, PaperVenue) else SimulatedTwin(stand.second_account(ground)),
             )
             loop.start(late=ground.late)
             yield Session(loop=loop, stand=stand, ground=ground, record=record)
@@ -213,7 +215,6 @@ def _exchange(script: ExchangeScript, stand: Stand, ground: Ground, path: Path) 
         ground.history.symbols,
         instrument[:, c.LOT_STEP].tolist(),
         instrument[:, c.MULTIPLIER].tolist(),
-        ground.feed.now,
         path,
     )
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from envs.kernel import columns as c
 from envs.kernel.recorded_steps import NUM_FILL_KEYS
 from envs.live.paper import BookedFill
+from envs.live.simulated_twin import PredictedFill
 from envs.recording import StepOfRow
 from rayjobs.config.typed_config import ConfigError
 
@@ -38,6 +39,9 @@ CREATE TABLE IF NOT EXISTS booked (
     execution_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, asset INTEGER NOT NULL, units REAL NOT NULL,
     price REAL NOT NULL, commission REAL NOT NULL, commission_known INTEGER NOT NULL, client_order_id TEXT,
     filled_utc TEXT NOT NULL, bar INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS predicted (
+    bar INTEGER NOT NULL, asset INTEGER NOT NULL, units REAL NOT NULL, price REAL NOT NULL, commission REAL NOT NULL,
+    spread REAL NOT NULL, slippage REAL NOT NULL, impact REAL NOT NULL, PRIMARY KEY (bar, asset));
 CREATE TABLE IF NOT EXISTS state (number INTEGER PRIMARY KEY CHECK (number = 0), content BLOB NOT NULL);
 """
 
@@ -110,11 +114,13 @@ class TradingRecord:
         recorded: RecordedStep | None,
         state: Mapping[str, Any],
         booked: Sequence[BookedFill] = (),
+        predicted: Sequence[PredictedFill] = (),
         bar: int = 0,
     ) -> None:
         """Write a bar and the state after it; no bar where the run is only begun.
 
         booked : executions that the state's books hold by now. bar : the account's, when they were booked.
+        predicted : what the simulator would have filled in this bar of the same orders.
         """
         self._db.execute("BEGIN IMMEDIATE")
         if recorded is not None:
@@ -137,6 +143,11 @@ class TradingRecord:
             facts = {**vars(fill), "filled_utc": fill.filled_utc.isoformat()}
             marks = ", ".join("?" for _ in range(len(facts) + 1))
             self._db.execute(f"INSERT OR REPLACE INTO booked VALUES ({marks})", (*facts.values(), bar))
+        for guess in predicted:
+            self._db.execute(
+                "INSERT OR REPLACE INTO predicted VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                tuple(vars(guess).values()),
+            )
         self._db.execute("INSERT OR REPLACE INTO state VALUES (0, ?)", (packed(state),))
         self._db.execute("COMMIT")
 
@@ -160,6 +171,12 @@ class TradingRecord:
             facts["commission_known"] = bool(facts["commission_known"])
             found.append((BookedFill(**facts), int(bar)))
         return found
+
+    def predicted(self) -> list[PredictedFill]:
+        """What the simulator would have filled of the orders that went to a venue."""
+        rows = self._db.execute("SELECT * FROM predicted ORDER BY bar, asset").fetchall()
+        names = [field.name for field in fields(PredictedFill)]
+        return [PredictedFill(**dict(zip(names, row, strict=True))) for row in rows]
 
     @property
     def num_steps(self) -> int:

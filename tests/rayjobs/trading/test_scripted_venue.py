@@ -35,7 +35,6 @@ class Scripted:
             symbols,
             instrument[:, c.LOT_STEP].tolist(),
             instrument[:, c.MULTIPLIER].tolist(),
-            ground.feed.now,
             self.path.with_suffix(".json"),
         )
         self.desk = OrderDesk(self.exchange, self.journal, AT_ONCE, ground.feed.now)

@@ -185,6 +185,39 @@ def test_a_run_that_was_interrupted_goes_on_and_ends_as_one_that_was_not(
     assert "is done; there is nothing to resume" in refused(capsys, f"resume={cut}")
 
 
+def test_a_venue_is_held_to_what_the_simulator_would_have_filled_day_by_day(passed, tmp_path):
+    # costs=flat_2bps: half a spread of 1 bp and a fee of 1 bp; the script charges 3 and 2 and is never late.
+    script = (
+        "broker.script={delay_bars: 0, partial_share: 0.0, reject_share: 0.0, half_spread_bps: 3.0, "
+        "commission_bps: 2.0, seed: 0}"
+    )
+    trading = traded(passed, tmp_path, "broker=replay", script)
+    table = pd.read_csv(trading / "venue_comparison.csv").dropna()
+    assert len(table) > 3
+    assert table["filled_share"].to_numpy() == pytest.approx(1.0)
+    for column, bps in {
+        "slippage_bps": 3.0,
+        "fee_bps": 2.0,
+        "predicted_slippage_bps": 1.0,
+        "predicted_fee_bps": 1.0,
+        "delay_s": 0.0,
+    }.items():
+        assert table[column].to_numpy() == pytest.approx(bps, abs=1e-6), column
+    executions = pd.read_csv(trading / "executions.csv")
+    assert executions["execution_id"].is_unique
+    assert not (trading / "exchange.json.partial").exists()
+
+
+def test_the_daily_page_fits_its_schema_and_says_what_is_held(passed, tmp_path):
+    trading = traded(passed, tmp_path, "broker=replay", "feed.stop_utc=2020-01-26")
+    page = json.loads((trading / "daily.json").read_text())
+    assert [row["symbol"] for row in page["positions"]] == ["SYN0", "SYN1"]
+    held = sum(abs(row["held_w"]) for row in page["positions"])
+    assert page["risk"]["gross"] == pytest.approx(held)
+    assert page["risk"]["equity"] == json.loads((trading / "trading.json").read_text())["equity"]
+    assert page["asof"] == "2020-01-26T00:00:00Z"  # the close of the last bar before
+
+
 def test_no_file_of_a_trading_run_holds_the_account_or_a_key(passed, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("SOME_API_KEY", "k-5150-secret")
     trading = traded(passed, tmp_path, "broker=replay")
