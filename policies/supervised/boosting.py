@@ -25,7 +25,7 @@ class LightGBMModel:
         import lightgbm
 
         self.text = text
-        self._booster = lightgbm.Booster(model_str=text, params={"verbosity": -1})
+        self._booster = lightgbm.Booster(model_str=text)
 
     def predict(self, design: FloatArray) -> FloatArray:
         """(R,) scores."""

@@ -150,7 +150,15 @@ def models_digest(facts: Mapping[str, Any], texts: Mapping[str, str]) -> str:
 
 
 def text_names(settings: SupervisedSettings, facts: Mapping[str, Any]) -> list[str]:
-    """The files that hold the models of these facts."""
+    """The files that hold the models of these facts.
+
+    Raises
+    ------
+    KeyError
+        For facts that no policy of this release writes.
+    """
+    for one in facts["fitted"]:
+        SIDES[one["side"]]  # so that no text of a contract names a file elsewhere
     return [f"{file_name(one['side'], one['asset'])}.{READERS[settings.model][0]}" for one in facts["fitted"]]
 
 

@@ -185,12 +185,12 @@ class SupervisedPolicy:
         facts = read_contract(directory / CONTRACT_FILE)
         try:
             contract = SupervisedContract.from_json(facts)
+            names = text_names(contract.settings, facts["models"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(damaged_file(directory / CONTRACT_FILE)) from error
         contract.check_fits(layout, feature_hash)
         require_package(contract.settings.model)
         damaged = f"the models in {directory} do not match their recorded hash; the export is damaged"
-        names = text_names(contract.settings, facts["models"])
         if any(not (directory / name).is_file() for name in names):
             raise ValueError(damaged)
         texts = {name: (directory / name).read_text(errors="replace") for name in names}
