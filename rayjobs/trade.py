@@ -3,6 +3,7 @@
 Run: python -m rayjobs.trade policy=runs/crypto_portfolio broker=replay
 Live: python -m rayjobs.trade policy=NAME@champion broker=paper source=massive
 After a stop: python -m rayjobs.trade resume=runs/crypto_portfolio/trading/RUN_ID
+Everything flat, now: python -m rayjobs.trade kill [runs/crypto_portfolio/trading/RUN_ID]
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 CHANGEABLE = ("data",)
 """Groups of the run's configuration that may be others than in training: where bars come from, and nothing else."""
+KILL = "kill"
+"""First word of the command that throws the kill switch."""
 
 
 def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) -> ExitCode:
@@ -133,6 +136,10 @@ def vendor_bars(settings: TradeSettings, origin: Origin) -> VendorBars:
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:
     """The entry point."""
+    if KILL in command_line(argv)[:1]:
+        from rayjobs.guarding.kill import main as kill
+
+        return kill(command_line(argv)[1:])
     changes, own = split(command_line(argv), lambda a: is_override(a) and root_of(a) in CHANGEABLE)
     # To Hydra `policy` is the group of networks; here it names what trades.
     named, own = split(own, lambda a: a.startswith("policy="))

@@ -16,6 +16,8 @@ from envs.live.guard_limits import GuardLimits, collar_breaches, order_breaches
 from envs.live.guarded_account import AccountView
 
 MINUTE_S = 60.0
+BEAT_S, PUBLISH_S = 0.5, 5.0
+"""Seconds between two signs of life, and between two tellings of prices and returns."""
 
 
 class OrderRefused(BrokerError):
@@ -45,7 +47,7 @@ class OrderCheck:
         self._limits, self._view, self._folder = limits, view, folder
         self._needs_guard, self._clock = needs_guard, clock
         self._sent: deque[float] = deque()
-        self._beaten = float("-inf")
+        self._beaten = self._published = float("-inf")
 
     def review(self, orders: Sequence[Order]) -> None:
         """Let orders that belong together go, or refuse them all.
@@ -86,22 +88,21 @@ class OrderCheck:
         if breaches:
             raise OrderRefused("; ".join(map(str, breaches)))
 
-    def publish(self) -> None:
-        """Tell the guard's process the last prices, multipliers and returns; at each close."""
-        if self._folder is None:
+    def beat(self) -> None:
+        """The loop lives: a file is touched now and then, and what only the loop knows is told to the guard."""
+        now = self._clock()
+        if self._folder is None or now - self._beaten < min(self._limits.silence_s / 10.0, BEAT_S):
             return
+        self._folder.beat(LOOP_BEAT)
+        self._beaten = now
+        if now - self._published >= PUBLISH_S:
+            self._published = now
+            self._publish(self._folder)
+
+    def _publish(self, folder: GuardFolder) -> None:
         view = self._view()
         returns = {symbol: list(map(float, values)) for symbol, values in view.returns.items()}
-        self._folder.write(
-            MARKET, {"prices": dict(view.prices), "multipliers": dict(view.multipliers), "returns": returns}
-        )
-
-    def beat(self) -> None:
-        """The loop lives; at most a few files a second are touched."""
-        now = self._clock()
-        if self._folder is not None and now - self._beaten >= min(self._limits.silence_s / 10.0, 0.5):
-            self._folder.beat(LOOP_BEAT)
-            self._beaten = now
+        folder.write(MARKET, {"prices": dict(view.prices), "returns": returns})
 
     def _refuse_killed(self) -> None:
         killed = None if self._folder is None else self._folder.killed()

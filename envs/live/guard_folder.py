@@ -7,7 +7,7 @@
 | `loop.beat` | the loop | its time of change: the loop lives |
 | `guard.beat` | the guard | its time of change: the guard lives |
 | `guard.json` | the guard | its process, what it saw last, the day's and the highest equity |
-| `market.json` | the loop | last prices, multipliers and returns of the symbols |
+| `market.json` | the loop | last prices and returns of the symbols |
 
 Each file is replaced whole, so that no reader sees a half.
 """

@@ -152,7 +152,9 @@ class GuardWatch:
                 continue
             self._react(self._limits.on_breach, f"{breach.limit}: {breach.words}")
         strange = [p.symbol for p in snapshot.positions if p.symbol not in self._symbols]
-        self._write(equity=view.equity, held=dict(view.units), not_ours=strange)
+        self._write(
+            equity=view.equity, buying_power=view.buying_power, held=dict(view.units), not_ours=strange
+        )
 
     def _view(self, snapshot: Snapshot) -> AccountView:
         equity = snapshot.account_values.get("NetLiquidation")

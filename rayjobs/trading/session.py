@@ -15,6 +15,9 @@ from envs.kernel import columns as c
 from envs.live.bar_feed import LiveFeed
 from envs.live.broker import Broker
 from envs.live.desk import DeskRules, OrderDesk
+from envs.live.guard_check import OrderCheck
+from envs.live.guard_folder import GuardFolder
+from envs.live.guard_view import LoopView
 from envs.live.journal import Journal
 from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_unsendable
 from envs.live.paper import PaperVenue, Venue
@@ -22,6 +25,7 @@ from envs.live.scripted_exchange import ExchangeScript, ScriptedExchange
 from envs.live.simulated_twin import SimulatedTwin
 from policies.origin import Origin
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.guarding.process import guard_beside, guard_settings
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.trading.candidate import Candidate
 from rayjobs.trading.loop import Tick, TradingLoop
@@ -199,13 +203,38 @@ def _venue(
             yield ScriptedVenue(exchange, desk, stand.account, symbols, name)
             return
         assert isinstance(broker, IbkrSettings)
-        line = _ibkr(broker, symbols)
-        desk = OrderDesk(line, journal, broker.desk, ground.feed.now)
-        venue = OrderVenue(desk, stand.account, symbols, name, cancel_wait_s=CANCEL_WAIT_S)
-        try:
-            yield venue
-        finally:
-            line.close()
+        guard = guard_settings(broker.connection, settings.guard, settings.alerts, symbols, name)
+        with guard_beside(directory, guard) as folder:
+            line = _ibkr(broker, symbols)
+            try:
+                desk = _guarded_desk(line, journal, broker, settings, ground, stand, folder)
+                yield OrderVenue(desk, stand.account, symbols, name, cancel_wait_s=CANCEL_WAIT_S)
+            finally:
+                line.close()
+
+
+def _guarded_desk(
+    line: Broker,
+    journal: Journal,
+    broker: IbkrSettings,
+    settings: TradeSettings,
+    ground: Ground,
+    stand: Stand,
+    folder: GuardFolder,
+) -> OrderDesk:
+    """A desk that asks the guard's limits before each order."""
+    view = LoopView(
+        stand.account,
+        lambda: desk.orders,
+        ground.history.symbols,
+        folder,
+        zone=broker.connection.zone,
+        var_bars=settings.guard.var_bars,
+        now=ground.feed.now,
+    )
+    check = OrderCheck(settings.guard, view, folder, needs_guard=True)
+    desk = OrderDesk(line, journal, broker.desk, ground.feed.now, check)
+    return desk
 
 
 def _exchange(script: ExchangeScript, stand: Stand, ground: Ground, path: Path) -> ScriptedExchange:

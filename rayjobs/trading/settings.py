@@ -10,10 +10,12 @@ from data.schema import utc_instant
 from data.vendors.definition import Adjustment
 from envs.live.bar_feed import LiveRules
 from envs.live.desk import DeskRules
+from envs.live.guard_limits import GuardLimits
 from envs.live.ibkr_config import IbkrBrokerConfig
 from envs.live.scripted_exchange import ExchangeScript
 from envs.validation import require_non_negative, require_positive
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
+from rayjobs.monitoring.alerts import AlertSettings
 
 FeedKind = Literal["history", "live"]
 ACCOUNT = "account"
@@ -121,6 +123,7 @@ class TradeSettings:
     broker : kind, a key of `BROKERS`. broker_settings : of that kind.
     source : the vendor's entry of ``conf/source``; None reads the run's data.
     warmup_bars : None means as in the policy's run.
+    guard, alerts : limits of an account at a broker, and who is told.
     """
 
     policy: str | None
@@ -135,6 +138,8 @@ class TradeSettings:
     broker: str
     broker_settings: BrokerSettings
     source: Mapping[str, Any] | None
+    guard: GuardLimits
+    alerts: AlertSettings
 
     def __post_init__(self) -> None:
         if self.warmup_bars is not None:
