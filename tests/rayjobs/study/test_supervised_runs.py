@@ -48,7 +48,8 @@ def test_a_run_of_a_fitted_policy_has_what_any_run_has(run):
     seen = next(c for c in verdict["criteria"] if "seen" in c["name"] or "seen" in str(c))
     assert seen["value"] == 0.0
     table = pd.read_csv(run.path / "walk_forward" / "folds.csv")
-    assert (table["policy_hash"].str.len() == 64).all() and table["policy_hash"].nunique() == len(table)
+    assert (table["policy_hash"].str.len() == 64).all()
+    assert table["policy_hash"].nunique() == len(table)
     assert set(table["model"]) == {"logistic"}
 
 
