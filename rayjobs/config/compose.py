@@ -124,11 +124,18 @@ def _refuse_unknown_additions(config_name: str, overrides: Sequence[str]) -> Non
     added = [o for o in overrides if o.startswith("+") and key_of(o) not in groups]
     if not added:
         return
-    known: Mapping[str, Any] = compose(config_name)
+    # A group that is empty until something is chosen, such as the vendor of an ingest, is a root all the same.
+    known: Mapping[str, Any] = {**dict.fromkeys(_groups_of(config_name)), **compose(config_name)}
     for override in added:
         root = root_of(override)
         if root not in known and "/" not in root:
             raise ConfigError(f"{root}: unknown key; {did_you_mean(root, [*known, *groups])}")
+
+
+def _groups_of(config_name: str) -> list[str]:
+    """The groups that the defaults list of a root names."""
+    defaults = yaml.safe_load((CONF / f"{config_name}.yaml").read_text())["defaults"]
+    return [str(name) for entry in defaults if isinstance(entry, dict) for name in entry]
 
 
 @contextmanager

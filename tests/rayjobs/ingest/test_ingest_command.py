@@ -71,6 +71,18 @@ def test_every_source_builds_and_is_chosen_beside_another(name):
     assert built.sources[name].vendor == name
 
 
+def test_an_option_of_a_vendor_that_its_file_does_not_list_is_added_with_a_plus(conf, tmp_path):
+    words = (
+        "source=fine",
+        "source.fine.options.fault=null",
+        "symbols=[AAA]",
+        "start=2024-01-01",
+        "end=2024-01-02",
+    )
+    assert ingest(conf, tmp_path, *words, "bar=1h", "+source.fine.options.own=1") == 0
+    assert ingest(conf, tmp_path, *words, "bar=1h", "+sorce.fine.options.own=1") == 2
+
+
 def test_the_next_source_gives_what_the_first_one_cannot(conf, tmp_path):
     quick = ("pacing.first_wait_s=0.001", "pacing.longest_wait_s=0.002", "pacing.tries=2")
     assert ingest(conf, tmp_path, "source=[down,spare]", *quick, *REQUEST) == 0
