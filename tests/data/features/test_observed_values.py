@@ -23,7 +23,7 @@ def wild_panel(random: np.random.Generator, num_bars: int, num_assets: int) -> P
     shape = (num_bars, num_assets)
     size = 10.0 ** random.uniform(-6, 0, num_assets)
     moves = size * random.standard_t(3, shape) * (random.random(shape) < random.uniform(0.1, 1.0))
-    close = 10.0 ** random.uniform(-3, 5) * np.exp(np.clip(np.cumsum(moves, axis=0), -15, 15))
+    close = 10.0 ** random.uniform(-3, 5) * np.exp(np.clip(np.cumsum(moves, axis=0), -12, 12))
     opened = close * np.exp(np.clip(size * random.standard_normal(shape), -1, 1))
     wick = np.exp(size * random.random(shape) * (random.random(shape) < 0.7))
     high, low = np.maximum(opened, close) * wick, np.minimum(opened, close) / wick
