@@ -116,10 +116,7 @@ def _computed(config: Any) -> tuple[Any, Any]:
     from rayjobs.study.feature_files import with_models
 
     panel = load(config.data).panel
-    features = compute_features(panel, config.features.enabled)
-    return panel, with_models(
-        features, config.walk_forward.folds_in(panel)[0].train
-    ) if features.filtered else features
+    return panel, with_models(compute_features(panel, config.features.enabled))
 
 
 def _folder(values: dict[str, Any]) -> Path:

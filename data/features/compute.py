@@ -171,6 +171,7 @@ class _Columns:
         return int(self.feature.lookback_bars(self.spec.params))
 
 
+NOT_FINITE = "returned values that are not finite; only asset features may use NaN, for not known."
 BLOCK_CELLS = 32_768
 """Bars times assets of a block: its arrays of 256 kB stay in the processor's cache."""
 LOOKBACK_STEPS = (64, 512, 2048)
@@ -178,35 +179,59 @@ LOOKBACK_STEPS = (64, 512, 2048)
 
 
 def _fill_by_blocks(panel: Panel, columns: Sequence[_Columns], filled: Float32Array) -> None:
-    """Write the features of `columns` into filled (T, A, F), block after block with the lookback before it."""
+    """Write the features of `columns` into filled (T, A, F), block after block with the lookback before it.
+
+    All features whose blocks are of one length are written at once: a row of `filled` then goes through the cache once,
+    not once for each lookback.
+    """
     groups: dict[int, list[_Columns]] = {}
     for column in columns:
         groups.setdefault(int(np.searchsorted(LOOKBACK_STEPS, column.lookback_bars)), []).append(column)
+    by_length: dict[int, list[list[_Columns]]] = {}
     for group in groups.values():
         lookback = max(column.lookback_bars for column in group)
         rows = max(BLOCK_CELLS // panel.num_assets, 2 * lookback, 1)
-        places = np.concatenate([np.arange(c.place.start, c.place.stop) for c in group])
+        by_length.setdefault(rows, []).append(group)
+    for rows, alike in by_length.items():
+        places = np.concatenate([np.arange(c.place.start, c.place.stop) for group in alike for c in group])
+        held = np.empty((len(places), min(rows, panel.num_bars), panel.num_assets), np.float32)
         for start in range(0, panel.num_bars, rows):
             stop = min(start + rows, panel.num_bars)
-            part = rows_of(panel, max(start - lookback, 0), stop)
-            block = np.empty((len(places), stop - start, panel.num_assets), np.float32)
-            reached = 0
-            for column in group:
-                values = _evaluate(column.feature, column.spec, part)[start - stop :]
-                count = values.shape[2]
-                for k in range(count):
+            block = held if stop - start == held.shape[1] else held[:, : stop - start].copy()
+            _compute_block(panel, alike, start, stop, block)
+            if not write_columns(block.reshape(len(places), -1), places, filled, start * panel.num_assets):
+                _refuse_infinite(alike, block)
+
+
+def _compute_block(
+    panel: Panel, alike: Sequence[Sequence[_Columns]], start: int, stop: int, block: Float32Array
+) -> None:
+    """Fill block (K, N, A) with the features of bars [start, stop), group after group with its own lookback."""
+    reached = 0
+    for group in alike:
+        lookback = max(column.lookback_bars for column in group)
+        part = rows_of(panel, max(start - lookback, 0), stop)
+        for column in group:
+            values = _values(column.feature, column.spec, part)[start - stop :]
+            with np.errstate(over="ignore"):  # infinite then, and refused
+                for k in range(values.shape[2]):
                     block[reached + k] = values[..., k]
-                reached += count
-            write_columns(block.reshape(len(places), -1), places, filled, start * panel.num_assets)
+            reached += values.shape[2]
+
+
+def _refuse_infinite(alike: Sequence[Sequence[_Columns]], block: Float32Array) -> None:
+    reached = 0
+    for column in (column for group in alike for column in group):
+        count = column.place.stop - column.place.start
+        if np.isinf(block[reached : reached + count]).any():
+            raise ValueError(f"Feature {column.spec.name!r} {NOT_FINITE}")
+        reached += count
 
 
 def _evaluate(feature: Feature, spec: FeatureSpec, panel: Panel) -> NDArray[np.float64]:
     values = _values(feature, spec, panel)
     if np.isinf(values).any() or (feature.kind == "clock" and np.isnan(values).any()):
-        raise ValueError(
-            f"Feature {spec.name!r} returned values that are not finite; "
-            "only asset features may use NaN, for not known."
-        )
+        raise ValueError(f"Feature {spec.name!r} {NOT_FINITE}")
     return values
 
 

@@ -81,18 +81,26 @@ def session_limits(panel: Panel) -> tuple[TimeArray, TimeArray]:
 
 def write_columns(
     block: NDArray[np.float32], places: NDArray[np.int64], filled: NDArray[np.float32], first: int
-) -> None:
-    """Write block (K, N) into filled (T, A, F): its N cells from cell `first` on, at K places of the feature axis."""
+) -> bool:
+    """Write block (K, N) into filled (T, A, F): its N cells from cell `first` on, at K places of the feature axis.
+
+    Returns whether no value is infinite.
+    """
     cells = filled.reshape(-1, filled.shape[2])
-    _write_columns(block, places, cells[first : first + block.shape[1]])
+    return bool(_write_columns(block, places, cells[first : first + block.shape[1]]))
 
 
 @numba.njit(cache=True)
 def _write_columns(block, places, cells):  # type: ignore[no-untyped-def]
     # A few cells at a time, which stay in the cache until all their features are written.
     num_places, num_cells = block.shape
-    for start in range(0, num_cells, 64):
-        stop = min(start + 64, num_cells)
+    infinite = False
+    for start in range(0, num_cells, 32):
+        stop = min(start + 32, num_cells)
         for k in range(num_places):
+            place = places[k]
             for n in range(start, stop):
-                cells[n, places[k]] = block[k, n]
+                value = block[k, n]
+                cells[n, place] = value
+                infinite |= abs(value) == np.inf
+    return not infinite

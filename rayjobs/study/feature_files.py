@@ -58,16 +58,14 @@ def write_features(
     return [*paths, path]
 
 
-def with_models(features: FeatureSet, train: slice) -> FeatureSet:
-    """The features with what hidden Markov models make of their observations, fitted on a training window."""
-    LOG.info(
-        "%s: fitted on bars %d to %d, the first training window, as a policy's would be",
-        ", ".join(features.filtered),
-        train.start,
-        train.stop,
-    )
-    fitted = Standardiser.fit(features, train)
-    return replace(features, asset=fitted.known(features, slice(0, len(features.asset))), filtered={})
+def with_models(features: FeatureSet) -> FeatureSet:
+    """The features with what hidden Markov models make of their observations; fitted on the first half of the bars."""
+    if not features.filtered:
+        return features
+    num_bars = len(features.asset)
+    LOG.info("%s: fitted on the first half of the bars", ", ".join(features.filtered))
+    fitted = Standardiser.fit(features, slice(0, max(num_bars // 2, 1)))
+    return replace(features, asset=fitted.known(features, slice(0, num_bars)), filtered={})
 
 
 def share_rows(panel: Panel, features: FeatureSet, clip: float) -> list[dict[str, Any]]:
