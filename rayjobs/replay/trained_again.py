@@ -17,7 +17,7 @@ from evaluation.windows.splits import Fold
 from policies.exported_policy import TrainedPolicy
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.storage.run_directory import RunDirectory
-from rayjobs.study.fold import Study, fold_market, training_spec
+from rayjobs.study.fold import Study, fold_market, start_of, training_spec
 from rayjobs.training.policy_training import train_policy
 
 RETRAINING = Section(name="retraining")
@@ -58,7 +58,9 @@ def _check_fold(run: FinishedRun, study: Study, fold: Fold) -> Check:
         return RETRAINING.skips(name, "its training was nudged, which no training can repeat")
     market, contract = fold_market(study, fold)
     with TemporaryDirectory(prefix="rayfold_retraining_") as folder:
-        spec = training_spec(study.config, fold, ray.put(market), contract, Path(folder))
+        spec = training_spec(
+            study.config, fold, ray.put(market), contract, Path(folder), start=start_of(study, fold)
+        )
         found = TrainedPolicy.load(train_policy(spec, lambda row: None).policy).policy_hash
     recorded = run.policy_hash(fold.index)
     return RETRAINING.judges(
