@@ -16,7 +16,7 @@ RUN := $(VENV)/bin/python
 # One torch/BLAS thread per process; Ray starts the processes.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup quickstart test test-runs test-ray test-all check bench lock clean
+.PHONY: help setup quickstart test test-runs test-ray test-all check docs bench lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -49,6 +49,9 @@ check: $(STAMP)  ## lint: ruff (rules and format), import order of the packages,
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/mypy
+
+docs: $(STAMP)  ## build the docs site into build/site (offline; open build/site/index.html)
+	$(RUN) -m mkdocs build --strict --quiet $(ARGS)
 
 bench: $(STAMP)  ## benchmarks against stock RLlib and Stable-Baselines3: make bench ARGS=suite=NAME
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'

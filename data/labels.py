@@ -58,14 +58,15 @@ class TripleBarrierLabels:
 
 
 def horizon_returns(
-    panel: Panel, *, horizon_bars: int, cost_bps: float = 0.0, direction: ArrayLike = 1
+    panel: Panel, *, horizon_bars: int, cost_bps: ArrayLike = 0.0, direction: ArrayLike = 1
 ) -> HorizonReturns:
     """Return what a position held over (t, t + horizon_bars] earns.
 
     Parameters
     ----------
     horizon_bars : bars held, at least 1; entry at the open of t + 1, exit at the close of t + horizon_bars.
-    cost_bps : cost per side, basis points of the notional traded on that side.
+    cost_bps : cost per side, basis points of the notional traded on that side; broadcast to (T, A), NaN = not known,
+        then there is no net return.
     direction : 1 long, -1 short, 0 none; broadcast to (T, A).
 
     Raises
@@ -73,12 +74,12 @@ def horizon_returns(
     ValueError
         If the horizon is not in [1, num_bars), a cost is negative, or a direction is not -1, 0 or 1.
     """
-    side = _side(panel, horizon_bars, cost_bps, direction)
+    side, cost = _side_and_cost(panel, horizon_bars, cost_bps, direction)
     entered = np.where(panel.tradable[1:], panel.open[1:], np.nan)
     net = np.full(panel.close.shape, np.nan)
     last = panel.num_bars - horizon_bars
     growth = panel.close[horizon_bars:] / entered[:last]
-    net[:last] = net_of_costs(side[:last], growth, cost_bps)
+    net[:last] = net_of_costs(side[:last], growth, cost[:last])
     return HorizonReturns(net_return=net, end_bar=_window_end(panel, horizon_bars))
 
 
@@ -88,7 +89,7 @@ def triple_barrier_labels(
     horizon_bars: int,
     profit_target: ArrayLike,
     stop_loss: ArrayLike,
-    cost_bps: float = 0.0,
+    cost_bps: ArrayLike = 0.0,
     direction: ArrayLike = 1,
 ) -> TripleBarrierLabels:
     """Label each bar by the barrier that a position entered after it touches first.
@@ -106,7 +107,8 @@ def triple_barrier_labels(
     profit_target, stop_loss : distance from the entry price, as a fraction of it (0.01 = 1 %), > 0; inf
         switches one off, NaN gives no label; broadcast to (T, A), so that a volatility known at the close of t
         can scale them.
-    cost_bps : cost per side, basis points of the notional traded on that side.
+    cost_bps : cost per side, basis points of the notional traded on that side; broadcast to (T, A), NaN = not known,
+        then there is no net return.
     direction : 1 long, -1 short, 0 none (no label); broadcast to (T, A).
 
     Raises
@@ -115,7 +117,7 @@ def triple_barrier_labels(
         If the horizon is not in [1, num_bars), a distance is not positive, a cost is negative, or a direction
         is not -1, 0 or 1.
     """
-    side = _side(panel, horizon_bars, cost_bps, direction)
+    side, cost = _side_and_cost(panel, horizon_bars, cost_bps, direction)
     distances = []
     for name, given in (("profit_target", profit_target), ("stop_loss", stop_loss)):
         values = np.broadcast_to(np.asarray(given, dtype=np.float64), panel.close.shape)
@@ -126,25 +128,29 @@ def triple_barrier_labels(
         distances.append(np.ascontiguousarray(values))
     bars = (panel.open, panel.high, panel.low, panel.close, panel.tradable)
     label, growth, end_bar = _first_touch(*bars, side, distances[0], distances[1], horizon_bars)
-    return TripleBarrierLabels(label=label, net_return=net_of_costs(side, growth, cost_bps), end_bar=end_bar)
+    return TripleBarrierLabels(label=label, net_return=net_of_costs(side, growth, cost), end_bar=end_bar)
 
 
-def net_of_costs(side: FloatArray, growth: FloatArray, cost_bps: float) -> FloatArray:
+def net_of_costs(side: FloatArray, growth: FloatArray, cost_bps: FloatArray) -> FloatArray:
     """Return side * (growth - 1) less the cost of entering 1 and leaving `growth` units of notional."""
     return side * (growth - 1.0) - np.abs(side) * cost_bps * 1e-4 * (1.0 + growth)
 
 
-def _side(panel: Panel, horizon_bars: int, cost_bps: float, direction: ArrayLike) -> FloatArray:
+def _side_and_cost(
+    panel: Panel, horizon_bars: int, cost_bps: ArrayLike, direction: ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """(T, A) direction and cost per side, checked."""
     if not 1 <= horizon_bars < panel.num_bars:
         raise ValueError(
             f"horizon_bars is {horizon_bars}; it must be at least 1 and below the {panel.num_bars} bars."
         )
-    if not cost_bps >= 0.0:
-        raise ValueError(f"cost_bps is {cost_bps}; it must not be negative.")
+    cost = np.broadcast_to(np.asarray(cost_bps, dtype=np.float64), panel.close.shape)
+    if (cost < 0.0).any() or np.isnan(cost).all():
+        raise ValueError(f"cost_bps holds {np.min(cost)}; it must not be negative.")
     side = np.broadcast_to(np.asarray(direction, dtype=np.float64), panel.close.shape)
     if not np.isin(side, (-1.0, 0.0, 1.0)).all():
         raise ValueError("direction holds values other than -1, 0 and 1; give the side of the position.")
-    return np.ascontiguousarray(side)
+    return np.ascontiguousarray(side), cost
 
 
 def _window_end(panel: Panel, horizon_bars: int) -> NDArray[np.int64]:

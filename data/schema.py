@@ -126,9 +126,13 @@ class Panel:
             raise DataError("session ids decrease; they must ascend with time.")
 
     def _check_values(self) -> None:
-        # In blocks that fit a core's cache, so that long panels cost a pass over memory and not twenty.
-        for start in range(0, self.num_bars, _CHECKED_BARS):
-            self._check_bars(slice(start, start + _CHECKED_BARS))
+        from data.checks.scan import sound_bars  # compiled on first use
+
+        flat = [getattr(self, name).reshape(-1) for name in (*BAR_COLUMNS, "tradable")]
+        # The slow way is walked only where it has something to say.
+        if not sound_bars(*flat, LEAST_PRICE, LARGEST_PRICE):
+            for start in range(0, self.num_bars, _CHECKED_BARS):
+                self._check_bars(slice(start, start + _CHECKED_BARS))
         for name, values in self.exogenous.items():
             if np.isinf(values).any():
                 raise DataError(f"The column {name!r} holds infinite values; use NaN for unknown.")

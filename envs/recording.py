@@ -5,7 +5,7 @@ Axes: N steps, E recorded row, A asset slot, 6 costs in COST_NAMES order, R fill
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,11 +101,58 @@ class _Steps:
                 longer[:used] = array[:used]
                 self._arrays[name] = longer
 
+    @classmethod
+    def of(cls, num_assets: int, arrays: Mapping[str, NDArray]) -> _Steps:
+        """The steps of one row that were written down, see `StepOfRow`; as many as `bar` has."""
+        steps = cls(1, num_assets, 0)
+        N = len(arrays["bar"])
+        steps._arrays = {
+            "bar": arrays["bar"].reshape(N, 1),
+            "flow": arrays["flow"].reshape(N, 1, c.NUM_FLOW_COLUMNS),
+            "decisions": arrays["decisions"].reshape(N, 1, num_assets, c.NUM_DECISION_COLUMNS),
+            "reward": arrays["reward"].reshape(N, 1),
+            "fills": arrays["fills"].reshape(-1, NUM_FILL_KEYS + c.NUM_FILL_COLUMNS),
+        }
+        steps.num_steps, steps.num_fills = N, len(steps._arrays["fills"])
+        return steps
+
     def recorded(self, name: str) -> NDArray:
         """View of what one of the arrays holds."""
         if not self.num_steps:
             raise ValueError("nothing was recorded; reset the env and step it after attaching the recorder")
         return self._arrays[name][: self.num_fills if name == "fills" else self.num_steps]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StepOfRow:
+    """What the first row of an env with logs did in its last step.
+
+    Attributes
+    ----------
+    bar : the bar that was marked. flow : (K,) of `envs.kernel.columns`. decisions : (A, K). reward : of the bar.
+    fills : (R, 4 + K), see `envs.kernel.recorded_steps`.
+    """
+
+    bar: int
+    flow: FloatArray
+    decisions: FloatArray
+    reward: float
+    fills: FloatArray
+
+    @classmethod
+    def last(cls, env: PortfolioVectorEnv) -> StepOfRow:
+        """Of the step that the env has just made; its logging must be on."""
+        bar = int(env.current_bar[0])
+        log = env.fill_log[0]
+        assets, places = np.nonzero(log[..., c.FILL_UNITS])
+        keys = np.column_stack([np.zeros(len(assets)), assets, places, np.full(len(assets), float(bar))])
+        return cls(
+            bar=bar,
+            flow=env.rows.flow[0],
+            decisions=env.decision_log[0].copy(),
+            reward=float(env.last_reward[0]),
+            fills=np.column_stack([keys, log[assets, places]]),
+        )
 
 
 class Recorder:
@@ -129,6 +176,24 @@ class Recorder:
         self._active = np.zeros(E, dtype=bool)
         self._steps = np.zeros(E, dtype=np.int64)
         self._complete = np.zeros(E, dtype=bool)
+
+    @classmethod
+    def of_steps(cls, env: PortfolioVectorEnv, arrays: Mapping[str, NDArray], *, complete: bool) -> Recorder:
+        """A recorder that holds steps of the env's one row as they were written down.
+
+        Parameters
+        ----------
+        arrays : the fields of `StepOfRow`, those of all steps one after another.
+        complete : whether the episode has ended with the last of them.
+        """
+        recorder = cls(env)
+        env.recorder = None
+        recorder.on_reset(np.ones(1, dtype=np.uint8))
+        recorder._recorded = _Steps.of(env.num_assets, arrays)
+        recorder._steps[:] = len(arrays["bar"])
+        recorder._latency = env.rows.counter[:, c.LATENCY].astype(np.int64)
+        recorder._complete[:] = complete
+        return recorder
 
     def detach(self) -> None:
         """Stop recording and free the logs."""

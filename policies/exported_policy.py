@@ -9,7 +9,6 @@ standardised with, and every bar that the policy has seen. Both files are checke
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,61 +23,45 @@ from safetensors.torch import load_file, save_file
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
 from policies.compiled.inference import acting_form
+from policies.contract import (
+    CONTRACT_FILE,
+    FORMAT_VERSION,
+    Contract,
+    contract_hash,
+    damaged_file,
+    layout_facts,
+    layout_of,
+    partial,
+    read_contract,
+    write_contract,
+)
 from policies.distributions import rule_out
 from policies.networks import NetworkConfig
 from policies.origin import Origin
 from policies.protocol import State
 
-CONTRACT_FILE, WEIGHTS_FILE = "policy.json", "weights.safetensors"
-FORMAT_VERSION = 2
+WEIGHTS_FILE = "weights.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyContract:
-    """What a policy needs to be given, and what it gives back.
+class PolicyContract(Contract):
+    """The contract of a network.
 
     Parameters
     ----------
-    layout : names and places of the observation's entries.
-    feature_hash : hash of the feature definitions that fill the market and clock blocks; "" for foreign envs.
-    standardiser : statistics of the training window, as ``Standardiser.to_dict``; None for foreign envs.
-    action_scheme : name of the action scheme, such as ``direction``; "" for foreign envs.
     actions : distribution of the actions.
     network : sizes of the network.
-    origin : symbols, bars and run that the policy comes from; None when they are not known (foreign envs), and then
-        nothing that is scored with it can be approved.
     """
 
-    layout: ObservationLayout
-    feature_hash: str
-    standardiser: dict[str, Any] | None
-    action_scheme: str
     actions: DistributionSpec
     network: NetworkConfig
-    origin: Origin | None = None
-
-    def check_fits(self, layout: ObservationLayout | None, feature_hash: str | None) -> None:
-        """Refuse an env with other observations than the policy was trained on; None skips a check.
-
-        Raises
-        ------
-        ValueError
-            If the entries or the features behind them differ.
-        """
-        if layout is not None and layout.schema_hash != self.layout.schema_hash:
-            raise ValueError(_difference(self.layout, layout))
-        if feature_hash is not None and feature_hash != self.feature_hash:
-            raise ValueError(
-                "the policy was trained on features defined otherwise (other definitions or parameters); "
-                "use the features config of its run"
-            )
 
     def to_json(self) -> dict[str, Any]:
         """The contract, and for whoever reads it the state that must be carried between decisions."""
         state = self.actions.network(self.layout, self.network).initial_state(1)
         return {
             "format_version": FORMAT_VERSION,
-            "observation": asdict(self.layout) | {"schema_hash": self.layout.schema_hash},
+            "observation": layout_facts(self.layout),
             "feature_hash": self.feature_hash,
             "standardiser": self.standardiser,
             "action_scheme": self.action_scheme,
@@ -93,9 +76,8 @@ class PolicyContract:
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> PolicyContract:
-        layout = {k: v for k, v in facts["observation"].items() if k != "schema_hash"}
         return cls(
-            layout=ObservationLayout(**layout | {"names": tuple(layout["names"])}),
+            layout=layout_of(facts["observation"]),
             feature_hash=facts["feature_hash"],
             standardiser=facts["standardiser"],
             action_scheme=facts["action_scheme"],
@@ -137,10 +119,7 @@ class TrainedPolicy:
     def contract_hash(self) -> str:
         """sha256 over the contract, with the hash of the weights but without the run's id, so that equal trainings
         have equal hashes."""
-        facts = self._facts()
-        if facts["origin"] is not None:
-            facts["origin"] = {**facts["origin"], "run_id": ""}
-        return _hash(facts)
+        return contract_hash(self._facts())
 
     def _facts(self) -> dict[str, Any]:
         return self.contract.to_json() | {"policy_hash": self.policy_hash}
@@ -215,14 +194,10 @@ class TrainedPolicy:
     def save(self, directory: Path) -> None:
         """Write the contract and the weights into ``directory``, which is made if need be."""
         directory.mkdir(parents=True, exist_ok=True)
-        facts = self._facts()
-        text = json.dumps(facts | {"contract_hash": _hash(facts)}, indent=2, allow_nan=False)
-        weights, contract = directory / WEIGHTS_FILE, directory / CONTRACT_FILE
-        # Whole files or none: a full disk leaves what was there before.
-        save_file(self.network.state_dict(), _partial(weights))
-        _partial(contract).write_text(text + "\n")
-        os.replace(_partial(weights), weights)
-        os.replace(_partial(contract), contract)
+        weights = directory / WEIGHTS_FILE
+        save_file(self.network.state_dict(), partial(weights))
+        os.replace(partial(weights), weights)
+        write_contract(directory, self._facts())
 
     @classmethod
     def load(
@@ -243,11 +218,11 @@ class TrainedPolicy:
         for name in (CONTRACT_FILE, WEIGHTS_FILE):
             if not (directory / name).is_file():
                 raise ValueError(f"{directory} holds no {name}; it is not an exported policy")
-        facts = _read_contract(directory / CONTRACT_FILE)
+        facts = read_contract(directory / CONTRACT_FILE)
         try:
             contract = PolicyContract.from_json(facts)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(_damaged(directory / CONTRACT_FILE)) from error
+            raise ValueError(damaged_file(directory / CONTRACT_FILE)) from error
         contract.check_fits(layout, feature_hash)
         damaged = f"the weights in {directory} do not match their recorded hash; the export is damaged"
         try:
@@ -257,48 +232,3 @@ class TrainedPolicy:
         if policy.policy_hash != facts["policy_hash"]:
             raise ValueError(damaged)
         return policy
-
-
-def _read_contract(path: Path) -> dict[str, Any]:
-    damaged = _damaged(path)
-    try:
-        facts = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(damaged) from error
-    if not isinstance(facts, dict):
-        raise ValueError(damaged)
-    if facts.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {facts.get('format_version')}, "
-            f"this release reads {FORMAT_VERSION}; export the policy again, by training it: from version 2 on an "
-            "export says which bars its policy has seen"
-        )
-    if facts.pop("contract_hash", None) != _hash(facts):
-        raise ValueError(damaged)
-    return facts
-
-
-def _damaged(path: Path) -> str:
-    return f"{path} is damaged (it does not match its recorded hash); export the policy again"
-
-
-def _hash(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")
-
-
-def _difference(trained: ObservationLayout, given: ObservationLayout) -> str:
-    missing = sorted(set(trained.names) - set(given.names))
-    extra = sorted(set(given.names) - set(trained.names))
-    detail = (
-        f"missing {missing[:5]}, not known to it {extra[:5]}"
-        if missing or extra
-        else "the order of entries differs"
-    )
-    return (
-        f"the policy was trained on {len(trained.names)} observation entries and is given {len(given.names)}: "
-        f"{detail}; use the env and features config of its run"
-    )

@@ -55,7 +55,8 @@ class Origin:
     data_fingerprint : of the whole panel, the bars that were not seen included.
     symbols : names of the assets, in the order of the observation's entries and of the statistics.
     bar_seconds : length of a bar.
-    seen : every stretch of bars that had a say, in the order in which they were used.
+    seen : every stretch of bars that had a say, in the order in which they were used; those of context symbols, too.
+    context_symbols : names of the symbols that were read beside the assets and not traded.
     """
 
     run_id: str
@@ -64,6 +65,7 @@ class Origin:
     symbols: tuple[str, ...]
     bar_seconds: int
     seen: tuple[SeenBars, ...]
+    context_symbols: tuple[str, ...] = ()
 
     def exposure(self, panel: Panel, *, source: str) -> SeenLabels:
         """(T,) int8 `SEEN`, `EARLIER` or `UNSEEN` for each bar of a panel.
@@ -126,6 +128,8 @@ class Origin:
             "symbols": list(self.symbols),
             "bar_seconds": self.bar_seconds,
             "seen": [{"role": entry.role, "coverage": entry.coverage.to_json()} for entry in self.seen],
+            # Where nothing was read beside the assets nothing is said of it, as in older contracts.
+            **({"context_symbols": list(self.context_symbols)} if self.context_symbols else {}),
         }
 
     @classmethod
@@ -140,6 +144,7 @@ class Origin:
                 SeenBars(role=entry["role"], coverage=Coverage.from_json(entry["coverage"]))
                 for entry in facts["seen"]
             ),
+            context_symbols=tuple(facts.get("context_symbols", ())),
         )
 
 

@@ -62,14 +62,40 @@ def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = Non
     The exit code. Never raises for a failed job: bad input is one sentence on stderr (2), any other exception is
     a traceback in the run directory and a sentence that names it (1).
     """
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    _set_up_logging(console)
+    console = _console()
     arguments = command_line(argv)
-    try:
+    resumes = False
+
+    def run() -> ExitCode | None:
+        nonlocal resumes
         config = compose_command_line(config_name, arguments)
         if config is None:  # --help, --cfg and the like have printed what was asked for
             return ExitCode.DONE
-        code = job(config)
+        resumes = RESUME in config
+        return job(config)
+
+    try:
+        return _told(console, run)
+    except JobFailed as error:
+        where = "" if error.log is None else f"; traceback in {error.log}"
+        console.print(f"error: the job failed: {one_line(error)}{where}", markup=False)
+        if resumes:
+            hint = f"python -m rayjobs.{config_name} {RESUME}={error.directory}"
+            console.print(
+                f"what was done so far is kept; once the cause is mended, go on with: {hint}", markup=False
+            )
+        return ExitCode.FAILED
+
+
+def run_words(command: Callable[[Sequence[str]], ExitCode], words: Sequence[str]) -> ExitCode:
+    """Run a command that has words and no configuration; it ends as `run_entry_point` does."""
+    return _told(_console(), lambda: command(words))
+
+
+def _told(console: Console, run: Callable[[], ExitCode | None]) -> ExitCode:
+    """Run, and turn what it raises into a sentence and an exit code; a job that has a directory tells of it itself."""
+    try:
+        code = run()
         return ExitCode.DONE if code is None else code
     except KeyboardInterrupt:
         console.print("interrupted; what the run directory holds so far stays there", markup=False)
@@ -77,19 +103,19 @@ def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = Non
     except (ConfigError, DataError) as error:
         console.print(f"error: {one_line(original(error))}", markup=False)
         return ExitCode.BAD_INPUT
-    except JobFailed as error:
-        where = "" if error.log is None else f"; traceback in {error.log}"
-        console.print(f"error: the job failed: {one_line(error)}{where}", markup=False)
-        if config is not None and RESUME in config:
-            hint = f"python -m rayjobs.{config_name} {RESUME}={error.directory}"
-            console.print(
-                f"what was done so far is kept; once the cause is mended, go on with: {hint}", markup=False
-            )
-        return ExitCode.FAILED
+    except JobFailed:
+        raise
     except Exception as error:
         console.print(traceback.format_exc(), markup=False)
         console.print(f"error: the job failed before it had a run directory: {one_line(error)}", markup=False)
         return ExitCode.FAILED
+
+
+def _console() -> Console:
+    """Where sentences and log lines go, with logging set up for it."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    _set_up_logging(console)
+    return console
 
 
 def _set_up_logging(console: Console) -> None:

@@ -12,12 +12,17 @@ from functools import partial
 from typing import Any
 
 from rayjobs.config.arguments import command_line
-from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.exit_codes import ExitCode, JobOutcome
 from rayjobs.config.run_overrides import changed_values, split_overrides
 from rayjobs.entry import reading_input, run_entry_point
 
 
 def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
+    """`run_evaluation` as a command: its exit code."""
+    return run_evaluation(values, changes).code
+
+
+def run_evaluation(values: dict[str, Any], changes: Sequence[str]) -> JobOutcome:
     """Read back, score, report; ``values`` is ``conf/evaluate.yaml``, ``changes`` are for the run's configuration."""
     from evaluation.report.tearsheet import require_quantstats
     from rayjobs.config.typed_config import build_dataclass
@@ -42,8 +47,8 @@ def evaluate(values: dict[str, Any], changes: Sequence[str]) -> ExitCode:
         outcomes = rescore(plan, run)
         evidence = rescored_evidence(plan, run, outcomes, look)
         verdict = report_evaluation(plan, outcomes, run, directory, settings, evidence)
-    enforced = plan.study.config.enforce_gate
-    return ExitCode.GATE_SAID_NO if enforced and not verdict.passed else ExitCode.DONE
+    refused = plan.study.config.enforce_gate and not verdict.passed
+    return JobOutcome(code=ExitCode.GATE_SAID_NO if refused else ExitCode.DONE, directory=directory.path)
 
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:

@@ -113,9 +113,13 @@ def _experiment(values: dict[str, Any]) -> dict[str, Any]:
 def _computed(config: Any) -> tuple[Any, Any]:
     from data.features import compute_features
     from data.sources import load
+    from rayjobs.study.feature_files import with_models
 
     panel = load(config.data).panel
-    return panel, compute_features(panel, config.features.enabled)
+    features = compute_features(panel, config.features.enabled)
+    return panel, with_models(
+        features, config.walk_forward.folds_in(panel)[0].train
+    ) if features.filtered else features
 
 
 def _folder(values: dict[str, Any]) -> Path:

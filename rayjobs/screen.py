@@ -14,12 +14,11 @@ from rayjobs.entry import reading_input, run_entry_point
 
 def screen(values: dict[str, Any]) -> ExitCode:
     """Compose, build, run, report; ``values`` is the resolved ``conf/screen.yaml``."""
-    from evaluation.screening.screen import ScreeningConfig
-    from rayjobs.config.typed_config import build_dataclass
-    from rayjobs.study.config import build_train_config
+    from rayjobs.study.config import build_screening, build_train_config
 
-    settings = build_dataclass(ScreeningConfig, values["screening"], "screening")
-    config = build_train_config({key: value for key, value in values.items() if key != "screening"})
+    settings, labels = build_screening(values)
+    own = ("screening", "labels")
+    config = build_train_config({key: value for key, value in values.items() if key not in own})
     # Slow imports come after the check, so that a typo is reported at once.
     from rayjobs.storage.ledger_place import open_ledger, require_ledger
     from rayjobs.storage.run_directory import RunConfig, RunDirectory
@@ -27,7 +26,7 @@ def screen(values: dict[str, Any]) -> ExitCode:
 
     require_ledger(config.ledger, config.run.directory)
     with reading_input():
-        data = screened_data(config, settings)
+        data = screened_data(config, settings, labels)
     ledger = open_ledger(config.ledger)
     place = RunConfig(experiment="screenings", directory=f"{config.run.directory}/{config.run.experiment}")
     directory = RunDirectory.create(

@@ -10,11 +10,16 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.exit_codes import ExitCode, JobOutcome
 from rayjobs.entry import reading_input, run_entry_point
 
 
 def sweep(values: dict[str, Any]) -> ExitCode:
+    """`run_search` as a command: its exit code."""
+    return run_search(values).code
+
+
+def run_search(values: dict[str, Any]) -> JobOutcome:
     """Compose, build, run, report; ``values`` is the resolved ``conf/sweep.yaml``."""
     from rayjobs.search.sweep.config import build_sweep_config, create_directory, find_study, resumed_values
     from rayjobs.storage.ledger_place import open_ledger, require_ledger, without_password
@@ -42,7 +47,7 @@ def sweep(values: dict[str, Any]) -> ExitCode:
     if config.train.cluster.dry_run:
         with ray_session(config.train.cluster):
             trials = trials_plan(data.sealed, data.windows.folds, config.total_trials)
-            return print_plan(trials, Room.of_cluster(config.train.cluster.node_types))
+            return JobOutcome(code=print_plan(trials, Room.of_cluster(config.train.cluster.node_types)))
     ledger = open_ledger(config.train.ledger)
     fingerprint = data.full.panel.fingerprint
     if earlier is None:
@@ -72,7 +77,8 @@ def sweep(values: dict[str, Any]) -> ExitCode:
         sys.stderr.write(f"\nto go on with this study: python -m rayjobs.sweep resume={run.path}\n")
         raise
     refused = verdict is not None and not verdict.passed
-    return ExitCode.GATE_SAID_NO if config.train.enforce_gate and refused else ExitCode.DONE
+    enforced = config.train.enforce_gate and refused
+    return JobOutcome(code=ExitCode.GATE_SAID_NO if enforced else ExitCode.DONE, directory=run.path)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,16 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.exit_codes import ExitCode, JobOutcome
 from rayjobs.entry import reading_input, run_entry_point
 
 
 def train(values: dict[str, Any]) -> ExitCode:
+    """`run_training` as a command: its exit code."""
+    return run_training(values).code
+
+
+def run_training(values: dict[str, Any]) -> JobOutcome:
     """Compose, build, run, report; ``values`` is the resolved ``conf/train.yaml``."""
     from rayjobs.storage.ledger_place import open_ledger, require_ledger, without_password
     from rayjobs.storage.resume import check_same_data, run_to_resume, values_of
@@ -45,7 +50,8 @@ def train(values: dict[str, Any]) -> ExitCode:
         study, hygiene, folds = load_study(config)
     if config.cluster.dry_run:
         with ray_session(config.cluster):
-            return print_plan(folds_plan(study, folds), Room.of_cluster(config.cluster.node_types))
+            plan = folds_plan(study, folds)
+            return JobOutcome(code=print_plan(plan, Room.of_cluster(config.cluster.node_types)))
     ledger, fingerprint = open_ledger(config.ledger), study.panel.fingerprint
     if earlier is None:
         directory = RunDirectory.create(
@@ -76,7 +82,8 @@ def train(values: dict[str, Any]) -> ExitCode:
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
         verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence, run.started)
         seal_run(run.path, config)
-    return ExitCode.GATE_SAID_NO if config.enforce_gate and not verdict.passed else ExitCode.DONE
+    refused = config.enforce_gate and not verdict.passed
+    return JobOutcome(code=ExitCode.GATE_SAID_NO if refused else ExitCode.DONE, directory=run.path)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ class FeatureSet:
     asset_names, clock_names : F and C names of outputs.
     lookback_bars : bars before t that row t may read, the largest of all features.
     feature_hash : SHA-256 (hex) of names, parameters, versions and outputs; not of the values.
+    filtered : name of an output -> bars over which a hidden Markov model is filtered, of which `asset` holds what it
+        observes: `Standardiser.transform` makes it the feature.
     """
 
     asset: Float32Array
@@ -60,6 +62,7 @@ class FeatureSet:
     clock_names: tuple[str, ...]
     lookback_bars: int
     feature_hash: str
+    filtered: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "asset", frozen(self.asset, np.float32))
@@ -128,7 +131,7 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
             values = _evaluate(column.feature, column.spec, panel)
             filled[column.feature.kind][..., column.place] = values
         if column.feature.kind == "asset":
-            filled["asset"][: column.lookback_bars, :, column.place] = np.nan
+            filled["asset"][: column.feature.unknown_bars(column.spec.params), :, column.place] = np.nan
     for array in filled.values():
         array.flags.writeable = False
     return FeatureSet(
@@ -138,7 +141,14 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
         clock_names=tuple(names["clock"]),
         lookback_bars=lookback,
         feature_hash=_hash(features, specs, names),
+        filtered=_filtered(columns, names["asset"]),
     )
+
+
+def _filtered(columns: Sequence[_Columns], names: Sequence[str]) -> dict[str, int]:
+    """Name of an output -> bars of its filter, for those that a hidden Markov model observes."""
+    found = [(c.place, c.feature.filter_bars(c.spec.params)) for c in columns if c.feature.filter_bars]
+    return {name: bars for place, bars in found for name in names[place]}
 
 
 def _output_names(feature: Feature, spec: FeatureSpec, panel: Panel) -> list[str]:
@@ -247,7 +257,7 @@ class SingleFeature:
         part = rows_of(panel, 0, panel.num_bars) if feature.by_blocks else panel
         values = _values(feature, self.spec, part).astype(np.float32)
         if self.kind == "asset":
-            values[: self.lookback_bars] = np.nan
+            values[: feature.unknown_bars(self.spec.params)] = np.nan
         return values
 
 

@@ -89,6 +89,9 @@ class Feature:
     across_assets : the value of an asset reads other assets too.
     stem : (name, params) -> what the names of outputs begin with.
     check : params -> nothing, or a ValueError that says what is wrong with them; numbers of bars are checked before.
+    filter_bars : params -> bars over which a hidden Markov model is filtered, where the function gives what it
+        observes: `Standardiser.fit` fits one on the training window (`data.features.hidden_markov`), and what a policy
+        sees is the probability of its wild state. None where the function gives the feature itself.
     subject, unit, bounds, unknown, source : what a reader must know: the room it stands in, the unit of its values and
         the range that they cannot leave, when a value is NaN, and where the formula comes from. All built-in ones
         say so.
@@ -104,6 +107,7 @@ class Feature:
     across_assets: bool = False
     stem: Callable[[str, Mapping[str, Any]], str] = default_stem
     check: Callable[[Mapping[str, Any]], None] = no_check
+    filter_bars: Callable[[Mapping[str, Any]], int] | None = None
     subject: str = "your own"
     unit: str = ""
     bounds: tuple[float, float] = ANY
@@ -113,6 +117,11 @@ class Feature:
     def __post_init__(self) -> None:
         if self.kind not in ("asset", "clock"):
             raise ValueError(f"Feature {self.name!r} has kind {self.kind!r}; it must be 'asset' or 'clock'.")
+
+    def unknown_bars(self, params: Mapping[str, Any]) -> int:
+        """Return how many first rows of a panel the function cannot know: its lookback, without a filter's."""
+        lookback = int(self.lookback_bars(params))
+        return lookback if self.filter_bars is None else lookback - self.filter_bars(params) + 1
 
     @property
     def summary(self) -> str:

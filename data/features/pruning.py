@@ -81,8 +81,7 @@ def pruned(
     features: FeatureSet, fitted: Standardiser, train: slice | Sequence[slice], prune: PruneConfig
 ) -> BoolArray:
     """Return (F,) True where a feature is left out. Clock features are never."""
-    parts = [features.asset[part] for part in stretches(train)]
-    window = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    window = fitted.known(features, train)
     window = window[:: -(-len(window) // MAX_ROWS)]
     flat = window.reshape(-1, window.shape[2])
     left_out = np.array([_says_little(flat[:, k], prune) for k in range(flat.shape[1])])

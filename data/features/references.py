@@ -34,5 +34,6 @@ def reference_close(panel: Panel, reference: str) -> FloatArray:
     known = [*panel.symbols, *panel.exogenous]
     raise DataError(
         f"The reference {reference!r} is no symbol and no column of the data{nearest_name(reference, known)}; "
-        f"they have {', '.join(known)}. Name one of them, add the symbol to data.symbols, or switch the feature off."
+        f"they have {', '.join(known)}. Name one of them, add the symbol to data.symbols "
+        "or data.context_symbols, or switch the feature off."
     )

@@ -106,6 +106,15 @@ def _filtered(likelihood, stride, window_bars, stay):  # type: ignore[no-untyped
     return odds
 
 
+def gaussian_hmm(panel: Panel, *, window_bars: int) -> FloatArray:
+    """(T, A) probability of the wild of two states of one-bar log returns, by a Gaussian hidden Markov model that is
+    fitted on the training window alone, kept in the policy's contract, and filtered forward over the window.
+
+    What is returned is what the model observes, the log returns; see `data.features.hidden_markov`.
+    """
+    return change(panel, 1)
+
+
 def _two_states(params: Mapping[str, Any]) -> None:
     positive("calm", "wild", "stay")(params)
     calm, wild, stay = (params[name] for name in ("calm", "wild", "stay"))
@@ -164,5 +173,14 @@ REGIME_FEATURES = (
         bounds=SHARE,
         unknown=WINDOW,
         source="Hamilton 1989, filter of section 22.4 in Hamilton 1994",
+    ),
+    _regime(
+        name="gaussian_hmm",
+        function=gaussian_hmm,
+        lookback_bars=partial(bars_of, "window_bars", 0),
+        filter_bars=partial(bars_of, "window_bars", 0),
+        unit="probability; log return before it is fitted",
+        unknown=f"{WINDOW}, and for an asset with fewer than 100 known bars in the training window",
+        source="Hamilton 1989; Rabiner 1989",
     ),
 )

@@ -10,7 +10,7 @@ Axes: T time, A asset, F feature.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray
 from data.features.compute import FeatureSet
+from data.features.hidden_markov import HiddenMarkov
 from data.schema import frozen
 
 METHODS = ("by_symbol", "pooled", "own_past")
@@ -37,6 +38,7 @@ class Standardiser:
     pruned : names of features that were left out on the training window (`data.features.pruning`); their std is 0.
     method : one of `METHODS`. Pooled statistics are the same for each asset; of ``own_past`` there are none, and `mean`
         is 0 and `std` 1 but where a feature is pruned.
+    models : name of an output -> hidden Markov models that turn it from what they observe into a probability.
     """
 
     feature_hash: str
@@ -45,6 +47,7 @@ class Standardiser:
     clip: float
     pruned: tuple[str, ...] = ()
     method: str = "by_symbol"
+    models: Mapping[str, HiddenMarkov] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_method(self.method)
@@ -76,10 +79,20 @@ class Standardiser:
         Raises
         ------
         ValueError
-            If the window is empty or reaches outside the bars, or there is no such method.
+            If the window is empty or reaches outside the bars, there is no such method, or a feature needs a model of
+            each symbol and the method has none.
         """
         parts = [_inside(part, len(features.asset)) for part in stretches(train)]
         check_method(method)
+        if features.filtered and method != "by_symbol":
+            raise ValueError(
+                f"the features {sorted(features.filtered)} fit a hidden Markov model to each symbol's training window, "
+                f"and features.standardise={method} is for symbols without one; switch them off, or set it to by_symbol"
+            )
+        models = {
+            name: HiddenMarkov.fit(_apart(features, name, parts, bars), window_bars=bars)
+            for name, bars in features.filtered.items()
+        }
         num_assets, num_features = features.asset.shape[1:]
         if method == "own_past":
             nothing = np.zeros((num_assets, num_features))
@@ -88,7 +101,7 @@ class Standardiser:
             )
         mean, std = np.empty((num_assets, num_features)), np.empty((num_assets, num_features))
         for f in range(num_features):  # one feature at a time, in float64, to need little memory
-            window = np.concatenate([features.asset[part, :, f] for part in parts]).astype(np.float64)
+            window = np.concatenate([_values(features, f, part, models) for part in parts]).astype(np.float64)
             if method == "pooled":
                 window = window.reshape(-1, 1)
             known = np.isfinite(window)
@@ -99,7 +112,24 @@ class Standardiser:
             std[:, f] = np.sqrt((deviation**2).sum(axis=0) / count)
         # Float32 rounding of a constant is no variation.
         std[std <= 1e-6 * np.abs(mean)] = 0.0
-        return cls(feature_hash=features.feature_hash, mean=mean, std=std, clip=clip, method=method)
+        return cls(
+            feature_hash=features.feature_hash, mean=mean, std=std, clip=clip, method=method, models=models
+        )
+
+    def known(self, features: FeatureSet, train: slice | Sequence[slice]) -> NDArray[np.float32]:
+        """Return (N, A, F) the features of some bars, not standardised, with what the models make of them."""
+        parts = [_inside(part, len(features.asset)) for part in stretches(train)]
+        if not self.models:
+            return (
+                np.concatenate([features.asset[part] for part in parts])
+                if len(parts) > 1
+                else features.asset[parts[0]]
+            )
+        columns = [
+            np.concatenate([_values(features, f, part, self.models) for part in parts])
+            for f in range(self.mean.shape[1])
+        ]
+        return np.stack(columns, axis=2)
 
     def for_assets(self, num_assets: int) -> Standardiser:
         """Return the standardiser for another number of symbols, none of which it need have been fitted on.
@@ -132,7 +162,7 @@ class Standardiser:
         Raises
         ------
         ValueError
-            If these are not the features that it was fitted on.
+            If these are not the features that it was fitted on, or the bars do not hold the window of a model.
         """
         if features.feature_hash != self.feature_hash or features.asset.shape[1:] != self.mean.shape:
             raise ValueError(
@@ -140,16 +170,31 @@ class Standardiser:
                 f"standardiser ({self.feature_hash[:12]} {self.mean.shape}); use the features and assets of "
                 "the training run."
             )
+        self._check_windows(features)
         if self.method == "own_past":
             return self._by_own_past(features)
         scale = np.divide(1.0, self.std, out=np.zeros_like(self.std), where=self.std > 0.0)
         standardised = np.empty_like(features.asset, subok=False)
         for f in range(self.mean.shape[1]):
-            values = (features.asset[:, :, f] - self.mean[:, f]) * scale[:, f]
+            known = _values(features, f, slice(0, len(features.asset)), self.models)
+            values = (known - self.mean[:, f]) * scale[:, f]
             np.clip(values, -self.clip, self.clip, out=values)
             standardised[:, :, f] = np.where(np.isfinite(values), values, 0.0)
         standardised.flags.writeable = False
-        return replace(features, asset=standardised)
+        return replace(features, asset=standardised, filtered={})
+
+    def _check_windows(self, features: FeatureSet) -> None:
+        if set(features.filtered) != set(self.models):
+            raise ValueError(
+                f"The features {sorted(features.filtered)} need hidden Markov models and the standardiser has those of "
+                f"{sorted(self.models)}; fit it on features that are not standardised yet."
+            )
+        needed = max((model.window_bars for model in self.models.values()), default=0)
+        if needed and len(features.asset) <= needed:
+            raise ValueError(
+                f"{len(features.asset)} bars were given, and a hidden Markov model filters {needed}; give the features "
+                f"of the last {needed + 1} bars or more, not standardised."
+            )
 
     def _by_own_past(self, features: FeatureSet) -> FeatureSet:
         standardised = np.zeros_like(features.asset, subok=False)
@@ -164,6 +209,8 @@ class Standardiser:
         # Where nothing was pruned nothing is said of it, as in contracts that are older than pruning; so of the method.
         said: dict[str, Any] = {"pruned": list(self.pruned)} if self.pruned else {}
         said |= {} if self.method == "by_symbol" else {"method": self.method}
+        if self.models:
+            said["models"] = {name: model.to_dict() for name, model in self.models.items()}
         return said | {
             "feature_hash": self.feature_hash,
             "mean": self.mean.tolist(),
@@ -181,6 +228,9 @@ class Standardiser:
             clip=float(state["clip"]),
             pruned=tuple(str(name) for name in state.get("pruned", ())),
             method=str(state.get("method", "by_symbol")),
+            models={
+                str(name): HiddenMarkov.from_dict(model) for name, model in state.get("models", {}).items()
+            },
         )
 
 
@@ -222,3 +272,22 @@ def _inside(train: slice, num_bars: int) -> slice:
             f"The training window {train} is not a part of the {num_bars} bars; give start < stop inside."
         )
     return slice(start, stop)
+
+
+def _values(
+    features: FeatureSet, f: int, bars: slice, models: Mapping[str, HiddenMarkov]
+) -> NDArray[np.float32]:
+    """(N, A) one feature at some bars (start and stop), filtered where a model observes it."""
+    model = models.get(features.asset_names[f])
+    if model is None:
+        return features.asset[bars, :, f]
+    first = max(bars.start - model.window_bars, 0)
+    return model.filtered(features.asset[first : bars.stop, :, f])[bars.start - first :]
+
+
+def _apart(features: FeatureSet, name: str, parts: Sequence[slice], window_bars: int) -> NDArray[np.float32]:
+    """(N, A) what a model observes on the training bars, with a window of nothing known between two stretches."""
+    f = features.asset_names.index(name)
+    gap = np.full((window_bars, features.asset.shape[1]), np.nan, dtype=np.float32)
+    pieces = [piece for part in parts for piece in (gap, features.asset[part, :, f])]
+    return np.concatenate(pieces[1:])

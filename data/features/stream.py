@@ -72,6 +72,7 @@ class _Slot:
     feature: Feature
     params: Mapping[str, Any]
     lookback_bars: int
+    unknown_bars: int
     place: slice
 
 
@@ -104,7 +105,8 @@ class FeatureStream:
         lookback = int(feature.lookback_bars(spec.params))
         start = self._width[feature.kind]
         self._width[feature.kind] += len(feature.outputs(like, spec.params))
-        slot = _Slot(feature, spec.params, lookback, slice(start, self._width[feature.kind]))
+        place = slice(start, self._width[feature.kind])
+        slot = _Slot(feature, spec.params, lookback, feature.unknown_bars(spec.params), place)
         step = int(np.searchsorted(STEPS, lookback))
         self._slots[feature.kind].setdefault(step, []).append(slot)
 
@@ -164,7 +166,7 @@ class FeatureStream:
             for group in self._slots["asset"].values():
                 part = self._part(held, group)
                 for slot in group:
-                    if self.num_bars > slot.lookback_bars:
+                    if self.num_bars > slot.unknown_bars:
                         values = np.asarray(slot.feature.function(part, **slot.params))[-1]
                         asset[:, slot.place] = values if values.ndim == 2 else values[:, None]
             for group in self._slots["clock"].values():

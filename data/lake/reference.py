@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -30,17 +32,8 @@ def write_reference(files: LakeFiles, source: str, kind: str, as_of: date, table
     LakeError
         If the storage cannot be written to.
     """
-    content = table.to_csv(index=False)
-    digest = hashlib.sha256(content.encode()).hexdigest()
-    facts = {"source": source, "kind": kind, "as_of": as_of.isoformat(), "checksum": digest}
-    facts["ingested_at"] = instant(pd.Timestamp.now("UTC"))  # type: ignore[assignment]
-    made = pa.Table.from_pandas(table, preserve_index=False)
-    made = made.replace_schema_metadata({**(made.schema.metadata or {}), FACTS: sealed(facts)})
-    sink = pa.BufferOutputStream()
-    pq.write_table(made, sink, compression="zstd", write_page_checksum=True)
-    name = f"{_folder(source, kind, as_of)}/{digest[:20]}.parquet"
-    files.write_new(name, sink.getvalue())
-    return name
+    facts = {"source": source, "kind": kind, "as_of": as_of.isoformat()}
+    return write_table(files, _folder(source, kind, as_of), "", table, facts)
 
 
 def read_reference(files: LakeFiles, source: str, kind: str, as_of: date) -> pd.DataFrame | None:
@@ -51,19 +44,50 @@ def read_reference(files: LakeFiles, source: str, kind: str, as_of: date) -> pd.
     LakeError
         If a file is not what was written.
     """
-    found = []
-    for fact in files.files_below(_folder(source, kind, as_of)):
-        try:
-            table = pq.read_table(pa.BufferReader(files.read(fact.name)), page_checksum_verification=True)
-            facts = unsealed((table.schema.metadata or {})[FACTS])
-            frame = table.to_pandas()
-            digest = hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
-        except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-            raise damaged(files, fact.name) from error
-        if digest != facts["checksum"]:
-            raise damaged(files, fact.name)
-        found.append((facts["ingested_at"], frame))
-    return max(found, key=lambda kept: kept[0])[1] if found else None
+    found = [read_table(files, fact.name) for fact in files.files_below(_folder(source, kind, as_of))]
+    return max(found, key=lambda kept: kept[0]["ingested_at"])[1] if found else None
+
+
+def write_table(
+    files: LakeFiles, folder: str, begin: str, table: pd.DataFrame, facts: Mapping[str, Any]
+) -> str:
+    """Put a table into a folder under a name that is `begin` and a digest of it; return the name.
+
+    The digest is over the table and not over `facts`, so that the same answer is one file. A file that is there stays.
+    """
+    digest = _digest(table)
+    sealed_facts = {**facts, "checksum": digest, "ingested_at": instant(pd.Timestamp.now("UTC"))}
+    made = pa.Table.from_pandas(table, preserve_index=False)
+    made = made.replace_schema_metadata({**(made.schema.metadata or {}), FACTS: sealed(sealed_facts)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(made, sink, compression="zstd", write_page_checksum=True)
+    name = f"{folder}/{begin}{digest[:20]}.parquet"
+    files.write_new(name, sink.getvalue())
+    return name
+
+
+def read_table(files: LakeFiles, name: str) -> tuple[Mapping[str, Any], pd.DataFrame]:
+    """The facts and the table of a file.
+
+    Raises
+    ------
+    LakeError
+        If it is not what was written.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(files.read(name)), page_checksum_verification=True)
+        facts = unsealed((table.schema.metadata or {})[FACTS])
+        frame = table.to_pandas()
+        digest = _digest(frame)
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise damaged(files, name) from error
+    if digest != facts["checksum"] or not name.endswith(f"{digest[:20]}.parquet"):
+        raise damaged(files, name)
+    return facts, frame
+
+
+def _digest(table: pd.DataFrame) -> str:
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
 
 
 def _folder(source: str, kind: str, as_of: date) -> str:

@@ -18,6 +18,7 @@ from inspect import isabstract
 
 from data.checks.foreknowledge import warn_of_foreknowledge
 from data.checks.hygiene import HygieneReport
+from data.context_symbols import join
 from data.coverage.coverage import SYNTHETIC
 from data.errors import DataError, nearest_name
 from data.known_columns import delayed_columns
@@ -87,11 +88,13 @@ class Dataset:
     hygiene : what was wrong with the bars as read.
     oracle_direction : (T, A) int8, the best position decided at each close, where it is known (synthetic),
         else None.
+    context : bars of the context symbols as they were read, a panel each; the panel has them as columns.
     """
 
     panel: Panel
     hygiene: HygieneReport
     oracle_direction: Int8Array | None
+    context: tuple[Panel, ...] = ()
 
 
 def describe(config: SourceConfig) -> str:
@@ -117,6 +120,20 @@ def load(config: SourceConfig) -> Dataset:
     data.errors.DataError
         If the data cannot be used; one sentence says what was found and what to do.
     """
+    panel, hygiene, oracle_direction = _bars(config)
+    context: tuple[Panel, ...] = ()
+    wanted = getattr(config, "context_symbols", {})
+    if wanted:
+        found = join(panel, hygiene, wanted, lambda source: _bars(source)[:2])
+        panel, hygiene, context = found.panel, found.hygiene, found.context
+    if isinstance(config, RecordedBars):
+        panel = delayed_columns(panel, config.columns)
+        warn_of_foreknowledge(panel, config.columns)
+    return Dataset(panel=panel, hygiene=hygiene, oracle_direction=oracle_direction, context=context)
+
+
+def _bars(config: SourceConfig) -> tuple[Panel, HygieneReport, Int8Array | None]:
+    """The bars of a config alone, what was wrong with them, and the best direction where a law knows it."""
     if isinstance(config, RecordedBars):
         panel, hygiene = config.read()
         if hygiene.repairs != config.repair:
@@ -125,13 +142,12 @@ def load(config: SourceConfig) -> Dataset:
                 "it; in its `read`, "
                 "hand repairs=self.repair to data.alignment.align."
             )
-        panel = delayed_columns(panel, config.columns)
-        warn_of_foreknowledge(panel, config.columns)
-        return Dataset(panel=panel, hygiene=hygiene, oracle_direction=None)
+        return panel, hygiene, None
+    oracle_direction = None
     if isinstance(config, StandInConfig):
-        panel, oracle_direction = make_stand_in(config), None
+        panel = make_stand_in(config)
     else:
         market = make_market(config)
         panel, oracle_direction = market.panel, market.oracle_direction
     hygiene = HygieneReport(rows=tuple((symbol, panel.num_bars) for symbol in panel.symbols), findings=())
-    return Dataset(panel=panel, hygiene=hygiene, oracle_direction=oracle_direction)
+    return panel, hygiene, oracle_direction

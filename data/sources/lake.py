@@ -14,10 +14,13 @@ from data.alignment import AlignedBars, align
 from data.calendars import check_bar_seconds, check_calendar
 from data.errors import DataError, nearest_name
 from data.lake import Lake, Series, Span, bar_name, bar_seconds_of
+from data.lake.actions import read_actions
 from data.lake.parts import facts_of
 from data.lake.spans import SECOND, inside, instant, merged, without
 from data.schema import utc_instant
+from data.sources.adjusted_close import PRICES
 from data.sources.coarser_bars import coarser
+from data.sources.corporate_actions import known_ahead, unbooked_remark, with_total_return
 from data.sources.left_out import left_out_remark
 from data.sources.recorded import RecordedBars
 from data.vendors.definition import Adjustment
@@ -39,6 +42,10 @@ class LakeConfig(RecordedBars):
     adjustment : of the prices, as they were ingested.
     calendar : "24/7" or a name of pandas_market_calendars; None means the one that was stated when they were ingested.
     as_of : instant; only what was in the lake then is read. None means now.
+    prices : "as_written", or "total_return" from the splits and dividends of the lake, see
+        `data.sources.corporate_actions`.
+    actions_from : the source whose splits and dividends count; None means the first of `source_name` that has any.
+    currency : of the prices; a dividend in another is refused.
     symbols, start_utc, stop_utc, columns : see `RecordedBars`; all symbols are in the order of their names.
     """
 
@@ -49,6 +56,9 @@ class LakeConfig(RecordedBars):
     adjustment: Adjustment
     calendar: str | None
     as_of: str | None
+    prices: str = "as_written"  # what configurations that were recorded before these keys existed meant
+    actions_from: str | None = None
+    currency: str = "USD"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,6 +78,13 @@ class LakeConfig(RecordedBars):
             )
         if self.as_of is not None:
             utc_instant(self.as_of)
+        if self.prices not in PRICES:
+            raise DataError(f"data.prices is {self.prices!r}; it must be one of {', '.join(PRICES)}.")
+        if self.prices == "total_return" and self.adjustment != "raw":
+            raise DataError(
+                f"data.prices=total_return grows prices as traded, and data.adjustment is {self.adjustment}: splits "
+                "would be counted twice; ingest them with adjustment=raw and set data.adjustment=raw."
+            )
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -87,7 +104,10 @@ class LakeConfig(RecordedBars):
         finer = f" made of {self.made_from}" if self.made_from and self.made_from != self.bar else ""
         then = f" as of {self.as_of}" if self.as_of else ""
         shown = Lake(self.lake).files.shown
-        return f"{'+'.join(self.sources)} {self.bar}{finer}, prices {self.adjustment},{then} of {shown}"
+        grown = ", grown to total return" if self.prices == "total_return" else ""
+        return (
+            f"{'+'.join(self.sources)} {self.bar}{finer}, prices {self.adjustment}{grown},{then} of {shown}"
+        )
 
 
 class _Found(NamedTuple):
@@ -139,7 +159,8 @@ def read_lake(config: LakeConfig) -> AlignedBars:
                 f"left out were {made.outside:,} outside of sessions, {made.inconsistent:,} inconsistent ones, and "
                 f"{made.partial:,} bars of which a part was never fetched or has not happened yet"
             )
-        bars[symbol] = rows
+        bars[symbol], said = _priced(lake, config, symbol, rows, calendar)
+        remarks += said
     aligned = align(
         bars,
         calendar=calendar,
@@ -148,9 +169,39 @@ def read_lake(config: LakeConfig) -> AlignedBars:
         stop_utc=config.stop_utc,
         repairs=config.repair,
     )
+    if config.prices == "total_return":
+        aligned = aligned._replace(panel=known_ahead(aligned.panel))
     remarks += _left_out(lake, config, finer, symbols, held, bars)
     told = (*aligned.hygiene.remarks, *remarks)
     return aligned._replace(hygiene=replace(aligned.hygiene, remarks=told, lineage=tuple(lineage)))
+
+
+def _priced(
+    lake: Lake, config: LakeConfig, symbol: str, rows: pd.DataFrame, calendar: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Rows at the prices that are asked for, and what is to be told of splits and dividends."""
+    if not len(rows):
+        return rows, []
+    as_of = None if config.as_of is None else int(utc_instant(config.as_of).astype(np.int64))
+    asked = (config.actions_from,) if config.actions_from else config.sources
+    answers = (read_actions(lake.files, source, symbol, as_of) for source in asked)
+    actions = next((answer for answer in answers if answer is not None), None)
+    seconds = bar_seconds_of(config.bar)
+    if config.prices == "total_return":
+        if actions is None:
+            raise DataError(
+                f"data.prices=total_return needs splits and dividends, and the lake {lake} has none of {symbol} from "
+                f"{' or '.join(asked)}; bring them: python -m rayjobs.ingest source={asked[0]} 'symbols=[{symbol}]' "
+                f"start={rows.index[0]:%Y-%m-%d} actions=true (data.actions_from names another source)."
+            )
+        return with_total_return(
+            symbol, rows, actions, calendar=calendar, bar_seconds=seconds, currency=config.currency
+        )
+    if actions is None or config.adjustment == "all":
+        return rows, []
+    if config.adjustment == "splits":
+        actions = replace(actions, splits=())
+    return rows, unbooked_remark(symbol, rows, actions, calendar=calendar, bar_seconds=seconds)
 
 
 def _window(config: LakeConfig, bar_seconds: int) -> Span:

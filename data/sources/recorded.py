@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from data.alignment import AlignedBars
+from data.context_symbols import ContextSymbol
 from data.known_columns import ColumnStatement
 from data.repair_decisions import NO_REPAIRS, Repairs
 
@@ -24,6 +25,7 @@ class RecordedBars(ABC):
     start_utc, stop_utc : window [start, stop) of bar labels; None means all.
     columns : column or feature -> when it is known, see `data.known_columns`; older runs have none.
     repair : what is done with defects, handed to `data.alignment.align`; older runs have none done.
+    context_symbols : name -> symbol that is read beside the traded ones; older runs have none.
     """
 
     symbols: tuple[str, ...]
@@ -31,6 +33,7 @@ class RecordedBars(ABC):
     stop_utc: str | None
     columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
     repair: Repairs = NO_REPAIRS
+    context_symbols: Mapping[str, ContextSymbol] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))

@@ -6,9 +6,10 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from data.calendars import check_bar_seconds, check_calendar
+from data.context_symbols import ContextSymbol
 
 PREFIX = "SYN_"
 """How the names of all its symbols begin, so that no table shows a made SPY as SPY."""
@@ -150,6 +151,7 @@ class StandInConfig:
     volume_noise : standard deviation of log volume beyond that.
     funding_sd : of a funding rate per 8 hours, drawn anew each time around 0 (column `funding_rate`); 0 = no column.
     edge : None, or a planted edge.
+    context_symbols : name -> symbol that is read beside the traded ones; no part of the law.
     """
 
     seed: int
@@ -174,6 +176,7 @@ class StandInConfig:
     volume_noise: float
     funding_sd: float
     edge: SpreadEdge | None
+    context_symbols: Mapping[str, ContextSymbol] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.num_bars < 2:
@@ -227,7 +230,8 @@ class StandInConfig:
     @property
     def summary(self) -> str:
         """One line that tells this law and draw from every other; equal for equal configs."""
-        law = hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:12]
+        drawn = {key: value for key, value in asdict(self).items() if key != "context_symbols"}
+        law = hashlib.sha256(repr(sorted(drawn.items())).encode()).hexdigest()[:12]
         return f"seed={self.seed}, start_utc={self.start_utc}, symbols={' '.join(self.symbols)}, law={law}"
 
     def own_volatility(self, symbol: str) -> float:

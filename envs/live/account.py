@@ -135,6 +135,11 @@ class LiveAccount:
         return float(self.env.rows.account[0, c.EQUITY])
 
     @property
+    def bar(self) -> int:
+        """The last bar at whose close the account stands."""
+        return self._bar
+
+    @property
     def _bar(self) -> int:
         return int(self.env.current_bar[0])
 
@@ -190,6 +195,7 @@ class LiveAccount:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Put back what `get_state` returned, over a market that has grown to the same bar."""
         self.env.set_state(state["env"])
+        self.env.rows.put("counter", c.STOP, self.env.windows[0].stop_bar)  # there may be more room by now
         self._before[...] = state["before"]
         self._phase = state["phase"]
 

@@ -24,6 +24,7 @@ from envs.live.broker import (
     Report,
     Snapshot,
 )
+from envs.live.guard_check import OrderCheck
 from envs.live.journal import Journal
 from envs.live.orders import Orders, TrackedOrder
 from envs.live.reconciliation import differences, held_before, unexplained
@@ -66,11 +67,18 @@ class OrderDesk:
     ----------
     orders : where every order stands. trouble : why nothing may be sent; empty where all is well.
     now : aware datetimes in UTC.
+    check : asked before each order that is new or changed; None lets everything go.
     """
 
     def __init__(
-        self, broker: Broker, journal: Journal, rules: DeskRules, now: Callable[[], datetime]
+        self,
+        broker: Broker,
+        journal: Journal,
+        rules: DeskRules,
+        now: Callable[[], datetime],
+        check: OrderCheck | None = None,
     ) -> None:
+        self._check = check
         self._broker, self._journal, self._rules, self._now = broker, journal, rules, now
         self.orders = Orders(journal.baseline())
         self.orders.restore(journal.orders(), journal.fills())
@@ -96,7 +104,7 @@ class OrderDesk:
         BrokerUnavailable
             If the desk is not ready; nothing was sent.
         BrokerError
-            If the broker refuses them, or some of them exist and some do not; nothing was sent.
+            If the check or the broker refuses them, or some of them exist and some do not; nothing was sent.
         """
         known = [order for order in orders if order.client_order_id in self.orders]
         if known and len(known) == len(orders):
@@ -107,6 +115,8 @@ class OrderDesk:
             )
         if self.trouble:
             raise BrokerUnavailable(f"nothing is sent: {self.trouble}")
+        if self._check is not None:
+            self._check.review(orders)
         numbers = [self._broker.reserve(order) for order in orders]
         now = self._now()
         planned = [self.orders.plan(order, number, now) for order, number in zip(orders, numbers)]
@@ -125,7 +135,15 @@ class OrderDesk:
         return True
 
     def replace(self, order: Order) -> bool:
-        """Give an order that works new units or prices; False where it is done. Raises BrokerUnavailable."""
+        """Give an order that works new units or prices; False where it is done.
+
+        Raises
+        ------
+        BrokerUnavailable
+            If there is no line.
+        BrokerError
+            If it would be another order, or the check refuses it; nothing was sent.
+        """
         tracked = self.orders[order.client_order_id]
         if tracked.is_done:
             return False
@@ -138,6 +156,8 @@ class OrderDesk:
                 f"{order.client_order_id} keeps its symbol, side and kind; cancel it and send another"
             )
         self._require_link()
+        if self._check is not None:
+            self._check.review_change(tracked.order, order)
         amended = self.orders.amend(order)
         self._repeated.discard(order.client_order_id)
         self._journal.update(amended)
@@ -148,6 +168,8 @@ class OrderDesk:
 
     def advance(self, timeout_s: float) -> list[Report]:
         """Take in what comes within so long, and get the line back where it is broken. Call it all the time."""
+        if self._check is not None:
+            self._check.beat()
         reports = self._broker.poll(timeout_s)
         for report in reports:
             self._take(report)

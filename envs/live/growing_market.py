@@ -94,9 +94,10 @@ class WindowFeatures:
 
     def of_last_bar(self, panel: Panel) -> FeatureSet:
         features = compute_features(panel, self.specs)
-        return self.standardiser.transform(
-            replace(features, asset=features.asset[-1:], clock=features.clock[-1:])
-        )
+        if not features.filtered:  # the last bar alone is needed; what a model filters needs those before it
+            features = replace(features, asset=features.asset[-1:], clock=features.clock[-1:])
+        ready = self.standardiser.transform(features)
+        return replace(ready, asset=ready.asset[-1:], clock=ready.clock[-1:])
 
 
 class GrowingMarket:

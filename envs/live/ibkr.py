@@ -34,6 +34,8 @@ from envs.live.broker import (
 from envs.live.ibkr_config import IbkrBrokerConfig
 from envs.live.ibkr_reports import TwsReports
 
+PAPER = "D"
+"""Beginning of the numbers of paper accounts (DU, DF, ...); those of real money begin otherwise."""
 _KINDS = {"market": "MKT", "limit": "LMT", "stop": "STP", "stop_limit": "STP LMT"}
 _VALUES = (
     "NetLiquidation",
@@ -199,6 +201,27 @@ class IbkrBroker:
                 return trade
         return None
 
+    # What the guard needs beside
+
+    def cancel_everything(self) -> None:
+        """Ask for every open order of the account to be cancelled, whoever sent it. Raises BrokerUnavailable."""
+        if self.config.read_only:
+            raise BrokerError("broker.read_only is set; nothing is sent")
+        self._sending(lambda ib: ib.reqGlobalCancel())
+
+    def prices(self) -> dict[str, float]:
+        """Last price by symbol of what is held, as the account's window has it. Raises BrokerUnavailable."""
+        account = self._account()
+        return {
+            self._reports.symbol_of(item.contract): float(item.marketPrice)
+            for item in self._open_ib().portfolio()
+            if item.account == account and item.marketPrice > 0.0
+        }
+
+    def multipliers(self) -> dict[str, float]:
+        """Account currency per unit and point, by symbol of what is traded."""
+        return {symbol: float(found.multiplier or 1.0) for symbol, found in self._contracts.items()}
+
     # Reports
 
     def poll(self, timeout_s: float) -> list[Report]:
@@ -344,13 +367,17 @@ class IbkrBroker:
             accounts = self._open_ib().client.getAccounts()
         except ConnectionError as error:
             raise BrokerUnavailable("the connection to TWS broke") from error
-        if self.config.account:
-            if self.config.account not in accounts:
-                raise BrokerError("broker.account is not one of the accounts of this login")
-            return self.config.account
-        if len(accounts) != 1:
+        if self.config.account and self.config.account not in accounts:
+            raise BrokerError("broker.account is not one of the accounts of this login")
+        if not self.config.account and len(accounts) != 1:
             raise BrokerError(f"this login has {len(accounts)} accounts; say which one in broker.account")
-        return accounts[0]
+        account = self.config.account or accounts[0]
+        if not (self.config.live or self.config.read_only or account.startswith(PAPER)):
+            raise BrokerError(
+                "this login is of real money, and broker.live is not true; log in to the paper account, or give "
+                "broker.live=true and broker.account"
+            )
+        return str(account)
 
     def _contract(self, symbol: str) -> Any:
         if symbol not in self._contracts:

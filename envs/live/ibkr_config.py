@@ -20,6 +20,7 @@ class IbkrBrokerConfig(TwsSettings):
     account : needed where the login has several.
     zone : IANA zone that TWS is set to; it tells executions from midnight on there.
     currency : of the account's values, and of contracts that do not name one.
+    live : real money may be traded; needs `account`.
     read_only : nothing is sent that changes the account.
     others : see `TwsSettings`.
     """
@@ -27,10 +28,15 @@ class IbkrBrokerConfig(TwsSettings):
     heartbeat_s: float
     account: str
     zone: str
+    live: bool
     read_only: bool
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.live and not self.account:
+            raise ValueError(
+                "broker.live is true, and broker.account is empty; real money needs the account by name"
+            )
         try:
             ZoneInfo(self.zone)
         except (KeyError, ValueError, OSError) as error:

@@ -94,6 +94,7 @@ class Orders:
         self._fills: dict[str, Fill] = {}
         self._fills_of: dict[str, dict[str, float]] = {}
         self._without_costs: set[str] = set()
+        self._untold: dict[str, None] = {}
         self._baseline = dict(baseline or {})
         self._amending: set[str] = set()
 
@@ -129,6 +130,11 @@ class Orders:
     def fills(self) -> tuple[Fill, ...]:
         """Unique fills, each in its latest correction."""
         return tuple(self._fills.values())
+
+    def news(self) -> list[Fill]:
+        """Fills that are new, corrected, or whose commission has come since this was last asked."""
+        told, self._untold = [self._fills[name] for name in self._untold], {}
+        return told
 
     def units(self) -> dict[str, float]:
         """Signed units held by symbol: the baseline and the sum of unique fills; flat symbols are left out."""
@@ -236,6 +242,7 @@ class Orders:
 
     def _put_fill(self, fill: Fill) -> None:
         self._fills[fill.execution_id] = fill
+        self._untold[fill.execution_id] = None
         if fill.client_order_id is not None:
             self._fills_of.setdefault(fill.client_order_id, {})[fill.execution_id] = fill.units
         if fill.commission is None:

@@ -15,6 +15,8 @@ from evaluation.windows.splits import Fold
 NORMALISATION = Section(name="normalisation")
 TOLERANCE = 1e-9
 """Of means and deviations, in standard deviations; another processor may sum in another order."""
+MODEL_TOLERANCE = 1e-6
+"""Of a hidden Markov model's parameters, which many iterations carry such differences into."""
 
 
 def check_normalisation(
@@ -74,6 +76,15 @@ def _compare(
             f"{', '.join(found.pruned) or 'nothing'} was left out; {', '.join(fitted.pruned) or 'nothing'} is to be "
             f"left out on {window}",
         )
+    if set(found.models) != set(fitted.models):
+        return NORMALISATION.fails(
+            name, f"it has hidden Markov models of {sorted(found.models)}, not of {sorted(fitted.models)}"
+        )
+    for output, model in found.models.items():
+        if model.distance(fitted.models[output]) > MODEL_TOLERANCE:
+            return NORMALISATION.fails(
+                name, f"the hidden Markov model of {output} is not the one that is fitted on {window}"
+            )
     distance = _distance(found, fitted)
     if distance.max() <= TOLERANCE:
         return NORMALISATION.passes(

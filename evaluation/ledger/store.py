@@ -158,14 +158,21 @@ def _server(place: str) -> URL:
 
 
 class Store:
-    """One ledger's database. A connection per call: nothing is shared between threads, processes or tasks."""
+    """One ledger's database. A connection per call: nothing is shared between threads, processes or tasks.
 
-    def __init__(self, place: Path | str) -> None:
+    schema : of a server, where another chain than its ledger lies; a file holds one chain alone.
+    """
+
+    def __init__(self, place: Path | str, *, schema: str | None = None) -> None:
         self.place = str(place)
         self.server = is_server(self.place)
         self._engine = _server_engine(self.place) if self.server else _file_engine(Path(self.place))
+        if self.server and schema is not None:
+            self._engine = self._engine.execution_options(schema_translate_map={None: schema})
         try:
             with self.writing() as connection:
+                if self.server and schema is not None:
+                    connection.execute(sql.schema.CreateSchema(schema, if_not_exists=True))
                 TABLES.create_all(connection)
                 row = connection.execute(sql.select(IDENTITY)).first()
                 self.id, self.created_utc = (

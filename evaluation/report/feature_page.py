@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.features import FeatureSpec, compute_features, resolve_feature
+from data.features import FeatureSpec, Standardiser, compute_features, resolve_feature
 from data.schema import Panel
 from evaluation.files import replacing
 from evaluation.report.charts import Series, line_chart
@@ -29,9 +30,13 @@ def write_feature_page(folder: Path, panel: Panel, spec: FeatureSpec, *, symbol:
         raise ValueError(f"bars is {bars}; a plot needs 2 or more")
     feature = resolve_feature(spec.name)
     lookback = int(feature.lookback_bars(spec.params))
-    part = panel.slice_bars(max(panel.num_bars - bars - lookback, 0), panel.num_bars)
+    fitted = feature.filter_bars is not None  # on all bars before those that are shown
+    part = panel if fitted else panel.slice_bars(max(panel.num_bars - bars - lookback, 0), panel.num_bars)
     computed = compute_features(part, [spec])
-    shown = slice(min(lookback, part.num_bars - 1), part.num_bars)
+    shown = slice(max(part.num_bars - bars, min(lookback, part.num_bars - 1)), part.num_bars)
+    if fitted:
+        models = Standardiser.fit(computed, slice(0, shown.start))
+        computed = replace(computed, asset=models.known(computed, slice(0, part.num_bars)), filtered={})
     at = panel.symbols.index(symbol)
     names, values = computed.asset_names, computed.asset[shown, at]
     if feature.kind == "clock":

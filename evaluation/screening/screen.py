@@ -1,7 +1,8 @@
 """Feature screening: which features predict the next return out of sample, by models that disagree for good reasons.
 
-Purged expanding folds; a ridge regression and a random forest fitted on each training window, on labels net of costs; a
-feature's importance is what a model's net score loses on the test window when that feature's values are shuffled there.
+Purged expanding folds; a ridge regression and a random forest fitted on each training window, on labels net of costs,
+weighted by their uniqueness (`data.labelling`); a feature's importance is what a model's net score loses on the test
+window when that feature's values are shuffled there.
 Axes: T time, A asset, F feature, R rows (a bar of an asset).
 """
 
@@ -17,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data.features import FeatureSet, Standardiser
-from data.labels import horizon_returns
+from data.labelling import LabelConfig, Labels, make_labels
 from data.schema import Panel
 from envs.costs import CostConfig
 from envs.instruments import Instrument
@@ -37,7 +38,7 @@ class ScreeningConfig:
     bars : "training" screens on the bars before the first walk-forward test window, so that what is chosen here can
         still be tested on bars that the choice did not see; "all" screens on every bar.
     num_folds : expanding folds; the first trains on as many bars as each tests on.
-    horizon_bars : bars that the label covers; also the purge.
+    horizon_bars : bars that the labels cover at most; also the purge.
     embargo_bars : further bars left out before each test window.
     models : of `MODELS`; a feature stands out only where all of them agree.
     penalty : of the ridge regression, per row.
@@ -142,13 +143,26 @@ def net_score(prediction: FloatArray, growth: FloatArray, cost: FloatArray) -> F
     return weight * (np.sign(prediction) * growth - cost)
 
 
-def _ridge(design: FloatArray, label: FloatArray, config: ScreeningConfig) -> Predict:
+def taken_score(prediction: FloatArray, earned: FloatArray) -> FloatArray:
+    """(R,) net return of taking a primary rule's side where it is predicted to pay, weighted as `net_score`.
+
+    Parameters
+    ----------
+    prediction : (R,) predicted net returns. earned : (R,) what the rule's side earns, net.
+    """
+    size = np.maximum(prediction, 0.0)
+    weight = size / size.mean() if size.mean() > 0.0 else size
+    return weight * earned
+
+
+def _ridge(design: FloatArray, label: FloatArray, weight: FloatArray, config: ScreeningConfig) -> Predict:
     with_constant = np.column_stack([design, np.ones(len(design))])
-    coefficients = fit_ridge(with_constant, label, config.penalty)
+    root = np.sqrt(weight)
+    coefficients = fit_ridge(with_constant * root[:, None], label * root, config.penalty)
     return lambda rows: rows @ coefficients[:-1] + coefficients[-1]
 
 
-def _forest(design: FloatArray, label: FloatArray, config: ScreeningConfig) -> Predict:
+def _forest(design: FloatArray, label: FloatArray, weight: FloatArray, config: ScreeningConfig) -> Predict:
     from sklearn.ensemble import RandomForestRegressor  # seconds, and only where a forest is asked for
 
     forest = RandomForestRegressor(
@@ -159,11 +173,11 @@ def _forest(design: FloatArray, label: FloatArray, config: ScreeningConfig) -> P
         random_state=config.seed,
         n_jobs=1,
     )
-    forest.fit(design, label)
+    forest.fit(design, label, sample_weight=weight)
     return lambda rows: np.asarray(forest.predict(rows))
 
 
-MODELS: Mapping[str, Callable[[FloatArray, FloatArray, ScreeningConfig], Predict]] = {
+MODELS: Mapping[str, Callable[[FloatArray, FloatArray, FloatArray, ScreeningConfig], Predict]] = {
     "ridge": _ridge,
     "forest": _forest,
 }
@@ -171,31 +185,60 @@ MODELS: Mapping[str, Callable[[FloatArray, FloatArray, ScreeningConfig], Predict
 
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """Rows of a window, time after time: design (R, F), growth and round-trip cost (R,)."""
+    """Rows of a window, time after time.
+
+    Attributes
+    ----------
+    design : (R, F). label : (R,) net return that a model is fitted on. weight : (R,) of a row in a fit, mean near 1.
+    move, cost : (R,) half the difference of what long and short earn, and what the mean of both falls short of 0: a
+        long position's return before costs and the cost of either side, where both have the same window.
+    meta : there is a primary rule, whose side earns `label`.
+    """
 
     design: FloatArray
-    growth: FloatArray
+    label: FloatArray
+    weight: FloatArray
+    move: FloatArray
     cost: FloatArray
+    meta: bool
 
     @classmethod
-    def of(cls, ready: FeatureSet, growth_TA: FloatArray, cost_TA: FloatArray, bars: slice) -> _Rows:
+    def of(cls, ready: FeatureSet, labels: Labels, bars: slice, weight_NA: FloatArray) -> _Rows:
         assets = np.nan_to_num(ready.asset[bars].astype(np.float64))
         clock = np.repeat(ready.clock[bars, None, :].astype(np.float64), assets.shape[1], axis=1)
         design = np.concatenate([assets, clock], axis=2).reshape(-1, assets.shape[2] + clock.shape[2])
-        growth, cost = growth_TA[bars].reshape(-1), 2.0 * cost_TA[bars].reshape(-1)
-        usable = np.isfinite(growth) & np.isfinite(cost)
-        return cls(design=design[usable], growth=growth[usable], cost=cost[usable])
+        usable = weight_NA.reshape(-1) > 0.0
+        long, short = (side[bars].reshape(-1)[usable] for side in (labels.long, labels.short))
+        return cls(
+            design=design[usable],
+            label=labels.net_return[bars].reshape(-1)[usable],
+            weight=weight_NA.reshape(-1)[usable],
+            move=0.5 * (long - short),
+            cost=-0.5 * (long + short),
+            meta=labels.primary is not None,
+        )
 
     def thinned(self, count: int) -> _Rows:
         """At most `count` rows, evenly spaced."""
-        if len(self.growth) <= count:
+        if len(self.label) <= count:
             return self
-        chosen = np.linspace(0, len(self.growth) - 1, count).astype(np.int64)
-        return _Rows(design=self.design[chosen], growth=self.growth[chosen], cost=self.cost[chosen])
+        chosen = np.linspace(0, len(self.label) - 1, count).astype(np.int64)
+        arrays = {name: getattr(self, name)[chosen] for name in ("design", "label", "weight", "move", "cost")}
+        return _Rows(**arrays, meta=self.meta)
+
+    def score(self, prediction: FloatArray) -> FloatArray:
+        """(R,) what trading by the predictions earns, net."""
+        if self.meta:
+            return taken_score(prediction, self.label)
+        return net_score(prediction, self.move, self.cost)
 
 
 def screen_features(
-    panel: Panel, features: FeatureSet, config: ScreeningConfig, cost_TA: FloatArray
+    panel: Panel,
+    features: FeatureSet,
+    config: ScreeningConfig,
+    cost_TA: FloatArray,
+    labels: LabelConfig | None = None,
 ) -> pd.DataFrame:
     """Screen every feature, of assets and of the clock.
 
@@ -203,6 +246,7 @@ def screen_features(
     ----------
     panel, features : the bars and their features, not standardised; each fold standardises on its training window.
     cost_TA : (T, A) cost of one side, fraction of notional (`cost_per_side`).
+    labels : what is predicted, over the same horizon as the folds are purged by; None is the return over it.
 
     Returns
     -------
@@ -212,20 +256,30 @@ def screen_features(
     Raises
     ------
     ValueError
-        If the folds do not fit into the bars.
+        If the folds do not fit into the bars, a window has no label, or the labels reach beyond the purge.
     """
+    wanted = labels or returns_over(config.horizon_bars)
+    if wanted.horizon_bars != config.horizon_bars:
+        raise ValueError(
+            f"labels.horizon_bars is {wanted.horizon_bars}, but the folds are purged by screening.horizon_bars="
+            f"{config.horizon_bars}; make them equal"
+        )
     check_folds(config, panel.num_bars, features.lookback_bars)
-    growth_TA = horizon_returns(panel, horizon_bars=config.horizon_bars).net_return
+    made = make_labels(panel, wanted, cost_bps=1e4 * cost_TA, features=features)
     tables = []
     for fold in screening_folds(config, panel.num_bars):
         known = slice(features.lookback_bars, fold.train.stop)
         ready = Standardiser.fit(features, fold.train).transform(features)
-        training = _Rows.of(ready, growth_TA, cost_TA, known).thinned(config.max_rows)
-        unseen = _Rows.of(ready, growth_TA, cost_TA, fold.test)
+        training = _Rows.of(ready, made, known, made.sample_weights(known)).thinned(config.max_rows)
+        unseen = _Rows.of(ready, made, fold.test, made.known[fold.test].astype(np.float64))
+        if not len(training.label) or not len(unseen.label):
+            raise ValueError(
+                f"fold {fold.index} has {len(training.label)} labels to learn from and {len(unseen.label)} to test on; "
+                "shorten labels.horizon_bars or labels.volatility_bars, or give more data"
+            )
         for model in config.models:
             LOG.info("screening: fold %d of %d, %s", fold.index + 1, config.num_folds, model)
-            label = net_label(training.growth, training.cost)
-            predict = MODELS[model](training.design, label, config)
+            predict = MODELS[model](training.design, training.label, training.weight, config)
             table = _importances(
                 predict, unseen, (*features.asset_names, *features.clock_names), config, fold
             )
@@ -233,11 +287,25 @@ def screen_features(
     return pd.concat(tables, ignore_index=True)
 
 
+def returns_over(horizon_bars: int) -> LabelConfig:
+    """The labels of a fixed horizon, each of the same weight."""
+    return LabelConfig(
+        kind="horizon",
+        horizon_bars=horizon_bars,
+        profit_target=None,
+        stop_loss=None,
+        volatility_bars=None,
+        weights="equal",
+        primary=None,
+        oppose=False,
+    )
+
+
 def _importances(
     predict: Predict, unseen: _Rows, names: tuple[str, ...], config: ScreeningConfig, fold: Fold
 ) -> pd.DataFrame:
     """A row per feature and block of one fold and model."""
-    score_R = net_score(predict(unseen.design), unseen.growth, unseen.cost)
+    score_R = unseen.score(predict(unseen.design))
     random = np.random.default_rng([config.seed, fold.index])
     order = [random.permutation(len(score_R)) for _ in range(config.num_shuffles)]
     rows = []
@@ -246,7 +314,7 @@ def _importances(
         shuffled = unseen.design.copy()
         for shuffle in order:
             shuffled[:, column] = unseen.design[shuffle, column]
-            loss_R += score_R - net_score(predict(shuffled), unseen.growth, unseen.cost)
+            loss_R += score_R - unseen.score(predict(shuffled))
         loss_R /= config.num_shuffles
         blocks = zip(np.array_split(score_R, config.num_blocks), np.array_split(loss_R, config.num_blocks))
         rows += [

@@ -20,6 +20,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from rayjobs.config.arguments import is_flag, key_of, root_of
 from rayjobs.config.column_keys import with_new_columns
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
+from rayjobs.config.project import project_conf
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -37,7 +38,7 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
         raise ConfigError(
             "--multirun is not supported; use python -m rayjobs.sweep, which can prune and resume"
         )
-    arguments = with_new_columns(arguments)
+    arguments = [*_own_conf(arguments), *with_new_columns(arguments)]
     try:
         refuse_unnamed_choices(CONF, arguments)
         if any(map(is_flag, arguments)):
@@ -55,6 +56,13 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
     config, overrides = composed
     _refuse_unknown_additions(config_name, overrides)
     return plain_values(config)
+
+
+def _own_conf(arguments: Sequence[str]) -> list[str]:
+    """The option that adds a project's configurations, unless another folder is named."""
+    named = any(word.split("=")[0] in ("--config-dir", "-cd") for word in arguments)
+    own = None if named else project_conf()
+    return [] if own is None else ["--config-dir", str(own)]
 
 
 def _composed_by_application(

@@ -15,6 +15,7 @@ from data.lake import Lake, Series
 from data.lake.holdings import empty_windows
 from data.lake.spans import instant
 from data.vendors.definition import Vendor
+from rayjobs.ingest.actions import ActionsTally, bring_actions, today_utc
 from rayjobs.ingest.crew import Crew, RayCrew, ThreadCrew
 from rayjobs.ingest.fetching import Fetching, Tally
 from rayjobs.ingest.pacing import Pacing
@@ -31,6 +32,7 @@ from rayjobs.ingest.plan import (
 )
 from rayjobs.ingest.progress import IngestProgress
 from rayjobs.ingest.settings import IngestSettings
+from rayjobs.ingest.shared_budget import shared_budget
 from rayjobs.ingest.sources import budget_of, vendor_of_process
 from rayjobs.ingest.symbols import chosen_symbols
 
@@ -44,16 +46,18 @@ class Round:
     Parameters
     ----------
     symbols : that it was about. tally : of fetching. curated : months that were made.
+    actions : of splits and dividends; None where they were not wanted.
     """
 
     symbols: tuple[str, ...]
     tally: Tally
     curated: int
+    actions: ActionsTally | None = None
 
     @property
     def whole(self) -> bool:
         """Whether everything that was asked for is there."""
-        return not self.tally.left
+        return not self.tally.left and not (self.actions and self.actions.left)
 
 
 class Ingest:
@@ -77,9 +81,16 @@ class Ingest:
             name: vendor_of_process(source) for name, source in settings.sources.items()
         }
         generator = np.random.default_rng()
+        budgets = {name: budget_of(vendor, settings.sources[name]) for name, vendor in self.vendors.items()}
         self._pacings = {
-            name: Pacing(budget_of(vendor, settings.sources[name]), settings.pacing, clock, generator)
-            for name, vendor in self.vendors.items()
+            name: Pacing(
+                budget,
+                settings.pacing,
+                clock,
+                generator,
+                shared_budget(settings.lake, settings.sources[name].vendor, budget),
+            )
+            for name, budget in budgets.items()
         }
         self._crew = crew or (RayCrew() if settings.execution == "ray" else ThreadCrew())
 
@@ -111,7 +122,14 @@ class Ingest:
             )
             tally = fetching.run(pieces)
         curated = self.curate(symbols) if self._settings.curate else 0
-        return Round(symbols=tuple(symbols), tally=tally, curated=curated)
+        return Round(symbols=tuple(symbols), tally=tally, curated=curated, actions=self._actions(symbols))
+
+    def _actions(self, symbols: Sequence[str]) -> ActionsTally | None:
+        if not self._settings.actions:
+            return None
+        return bring_actions(
+            self._settings, self.lake, self.vendors, self._pacings, symbols, today=today_utc()
+        )
 
     def curate(self, symbols: Sequence[str]) -> int:
         """Bring the curated months of the symbols up to date."""

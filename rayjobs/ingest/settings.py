@@ -145,6 +145,7 @@ class IngestSettings:
     lake : folder or URI.
     symbols : names; or one ``@FILE``, resolved by `rayjobs.ingest.symbols`.
     start_utc, stop_utc : window [start, stop) of opening instants; a stop of None means now.
+    actions : whether splits and dividends of the symbols are brought as well.
     """
 
     sources: Mapping[str, SourceSettings]
@@ -156,6 +157,7 @@ class IngestSettings:
     bar_seconds: int
     adjustment: Adjustment
     refetch: bool
+    actions: bool
     curate: bool
     execution: Execution
     env_file: str
@@ -213,6 +215,7 @@ def build_ingest_settings(values: Mapping[str, Any]) -> IngestSettings:
             bar_seconds=seconds,
             adjustment=convert(Adjustment, values["adjustment"], "adjustment"),
             refetch=convert(bool, values["refetch"], "refetch"),
+            actions=convert(bool, values["actions"], "actions"),
             curate=convert(bool, values["curate"], "curate"),
             execution=convert(Execution, values["execution"], "execution"),
             env_file=convert(str, values["env_file"], "env_file"),

@@ -31,6 +31,13 @@ def print_summary(settings: IngestSettings, lake: Lake, done: Round) -> None:
     print_sentence(
         f"{tally.done:,} of {tally.pieces:,} pieces, {tally.rows:,} new bars, {calls}, {done.curated:,} months curated"
     )
+    if done.actions is not None:
+        print_sentence(
+            f"{done.actions.splits:,} splits and {done.actions.dividends:,} dividends of {done.actions.asked:,} "
+            f"symbols that were asked about; {len(done.symbols) - done.actions.asked:,} were known as of today"
+        )
+        for symbol, why in list(done.actions.left.items())[:SHOWN_REASONS]:
+            print_sentence(f"left: splits and dividends of {symbol}: {why}")
     for symbol in tally.revised:
         print_sentence(f"{symbol}: its adjusted prices had been revised; all of them were fetched again")
     for name, why in tally.given_up.items():

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where it is there: the same values, ten times as fast, which counts where thousands of runs are listed."""
 CONFIG_FILE = "config.yaml"
 PROVENANCE = "provenance"
 
@@ -39,7 +41,7 @@ class StartedRun:
             If it is not what a run was started with.
         """
         try:
-            values = dict(yaml.safe_load((run / CONFIG_FILE).read_text()))
+            values = dict(yaml.load((run / CONFIG_FILE).read_text(), Loader=_LOADER))
             provenance = dict(values.pop(PROVENANCE))
         except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
             reason = (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from data.features import FeatureSpec
 from data.features.pruning import PruneConfig
 from data.features.standardiser import check_method
+from data.labelling import LabelConfig
 from data.sources import SourceConfig, config_class
 from envs.actions import maskable_schemes
 from envs.config import PortfolioEnvConfig
@@ -29,13 +30,16 @@ from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import FoldPlan, WalkForward
 from policies.baselines import SCRIPTED
+from policies.supervised.settings import MODELS, PARAMETERS, SupervisedSettings, require_driven
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
 from rayjobs.monitoring.tracking import TrackingConfig
 from rayjobs.storage.run_directory import RunConfig
+from rayjobs.study.context_symbols import split_context
 from rayjobs.training.settings import TrainerConfig
 
 if TYPE_CHECKING:
+    from evaluation.screening.screen import ScreeningConfig
     from policies.networks import NetworkConfig
     from policies.settings import PPOSettings
 
@@ -125,6 +129,7 @@ class TrainConfig:
     Parameters
     ----------
     script : ``policy.script``: a scripted policy that is scored in place of a trained one; None trains.
+    supervised : of ``policy``: a supervised model that is fitted in place of training a network; None trains one.
     only_fold, fold_order : of ``walk_forward``: which folds are run, and in which order.
     enforce_gate : ``gate.enforce``.
     ledger : file in which trials are counted.
@@ -141,6 +146,7 @@ class TrainConfig:
     context: ContextConfig
     policy: NetworkConfig
     script: str | None
+    supervised: SupervisedSettings | None
     algo: PPOSettings
     walk_forward: FoldPlan
     only_fold: int | None
@@ -160,6 +166,8 @@ class TrainConfig:
         if self.script is not None and self.script not in SCRIPTED:
             hint = did_you_mean(self.script, list(SCRIPTED))
             raise ValueError(f"policy.script is {self.script!r}; there is no such script; {hint}")
+        if self.supervised is not None:
+            require_driven(self.env.action.scheme)
         if self.policy.action_masks and self.env.action.scheme not in maskable_schemes():
             raise ValueError(
                 f"policy.action_masks is true, but the actions of env.action.scheme={self.env.action.scheme} are no "
@@ -177,6 +185,15 @@ class TrainConfig:
         drawn = episode.num_assets is not None
         if len(set(self.test_symbols)) != len(self.test_symbols):
             raise ValueError(f"data.test_symbols names a symbol twice: {', '.join(self.test_symbols)}")
+        if self.trainer.start_from is not None and self.supervised is not None:
+            raise ValueError(
+                "trainer.start_from hands weights of a network on, and a supervised policy is fitted anew: leave it out"
+            )
+        if self.test_symbols and self.supervised is not None:
+            raise ValueError(
+                "data.test_symbols holds symbols out of training, and a supervised policy is for the symbols that it "
+                "was fitted on; choose a trained policy or a script"
+            )
         if (self.test_symbols or drawn) and self.policy.symbol_embedding:
             raise ValueError(
                 "policy.symbol_embedding tells the symbols of the training apart, and others have no such vector: "
@@ -190,9 +207,10 @@ class TrainConfig:
 
     @property
     def validates(self) -> bool:
-        """Whether a trained policy's checkpoint is chosen on bars of its own."""
+        """Whether a trained policy's checkpoint is chosen on bars of its own; a fitted model has one only."""
         named = isinstance(self.walk_forward, DatedWindows) and self.walk_forward.validation is not None
-        return self.script is None and (named or self.trainer.validation_fraction > 0.0)
+        trains = self.script is None and self.supervised is None
+        return trains and (named or self.trainer.validation_fraction > 0.0)
 
 
 ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
@@ -201,6 +219,7 @@ ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
 TRAIN_KEYS = {f.name for f in dataclasses.fields(TrainConfig)} - {
     "enforce_gate",
     "script",
+    "supervised",
     "only_fold",
     "fold_order",
     "test_symbols",
@@ -233,6 +252,7 @@ def build_train_config(values: Values) -> TrainConfig:
         env=build_env(values),
         context=build_dataclass(ContextConfig, values["context"], "context"),
         script=convert(str | None, policy.pop("script", None), "policy.script"),
+        supervised=build_supervised(policy),
         policy=build_dataclass(NetworkConfig, policy, "policy"),
         algo=build_dataclass(PPOSettings, values["algo"], "algo"),
         only_fold=convert(int | None, windows.pop("only_fold", None), "walk_forward.only_fold"),
@@ -247,6 +267,39 @@ def build_train_config(values: Values) -> TrainConfig:
         cluster=build_dataclass(ClusterConfig, values["cluster"], "cluster"),
         tracking=build_dataclass(TrackingConfig, values["tracking"], "tracking"),
     )
+
+
+def build_screening(values: Values) -> tuple[ScreeningConfig, LabelConfig]:
+    """The ``screening`` and ``labels`` groups, which have one horizon: that of the labels, or the screening's if it has
+    one.
+    """
+    from evaluation.screening.screen import ScreeningConfig
+
+    screening, labels = dict(_group(values, "screening")), dict(_group(values, "labels"))
+    if screening.get("horizon_bars") is None:
+        screening["horizon_bars"] = labels.get("horizon_bars")
+    labels["horizon_bars"] = screening["horizon_bars"]
+    return build_dataclass(ScreeningConfig, screening, "screening"), build_dataclass(
+        LabelConfig, labels, "labels"
+    )
+
+
+def build_supervised(policy: dict[str, Any]) -> SupervisedSettings | None:
+    """The supervised model of the ``policy`` group, whose keys are taken out of it; None where it names none."""
+    model = convert(str | None, policy.pop("model", None), "policy.model")
+    names = [field.name for field in dataclasses.fields(SupervisedSettings) if field.name != "model"]
+    if model is None:
+        for name in set(names) & set(policy):
+            raise ConfigError(
+                f"policy.{name}: only a supervised policy has it; choose policy={'|'.join(MODELS)}"
+            )
+        return None
+    if model not in MODELS:
+        raise ConfigError(f"policy.model is {model!r}; there is no such model; {did_you_mean(model, MODELS)}")
+    given = {name: policy.pop(name) for name in names if name in policy}
+    if "parameters" in given:
+        given["parameters"] = build_dataclass(PARAMETERS[model], given["parameters"], "policy.parameters")
+    return build_dataclass(SupervisedSettings, {"model": model, **given}, "policy")
 
 
 WINDOW_KINDS: Mapping[str, tuple[type[FoldPlan], str]] = {
@@ -283,15 +336,17 @@ def build_windows(group: Values) -> FoldPlan:
 
 
 def build_source(values: Values) -> SourceConfig:
-    """The ``data`` group: ``source`` names the kind of source, the rest are its fields."""
-    group = dict(_group(values, "data"))
+    """The ``data`` group: ``source`` names the kind of source, the rest are its fields, and what is read beside it."""
+    split = split_context(_group(values, "data"))
+    group = split.traded
     kind = convert(str, group.pop("source", None), "data.source")
     group.pop("test_symbols", None)
     try:
         config = config_class(kind)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return build_dataclass(config, group, "data")
+    built = build_dataclass(config, group, "data")
+    return dataclasses.replace(built, context_symbols=split.context) if split.context else built  # type: ignore[arg-type]
 
 
 def build_env(values: Values) -> PortfolioEnvConfig:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from data.features import FeatureSet, FeatureSpec, Standardiser
 from data.schema import Panel
 from rayjobs.storage.run_directory import write_atomically
 
+LOG = logging.getLogger(__name__)
 LIMIT = 1e-6
 """Known values that differ by less than this share of their mean are constant (float32 rounding)."""
 
@@ -53,6 +56,18 @@ def write_features(
     path = folder / "features.json"
     write_atomically(path, json.dumps(described, indent=2) + "\n")
     return [*paths, path]
+
+
+def with_models(features: FeatureSet, train: slice) -> FeatureSet:
+    """The features with what hidden Markov models make of their observations, fitted on a training window."""
+    LOG.info(
+        "%s: fitted on bars %d to %d, the first training window, as a policy's would be",
+        ", ".join(features.filtered),
+        train.start,
+        train.stop,
+    )
+    fitted = Standardiser.fit(features, train)
+    return replace(features, asset=fitted.known(features, slice(0, len(features.asset))), filtered={})
 
 
 def share_rows(panel: Panel, features: FeatureSet, clip: float) -> list[dict[str, Any]]:

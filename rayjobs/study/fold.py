@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import ray
 from numpy.typing import NDArray
 
+from data.context_bars import closing_instants
 from data.coverage.coverage import Coverage
 from data.errors import DataError
 from data.features import FeatureSet, Standardiser, compute_features
@@ -37,13 +38,19 @@ from evaluation.windows.combinatorial_windows import scored_groups
 from evaluation.windows.splits import Fold
 from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
+from policies.contract import Contract
 from policies.exported_policy import PolicyContract, TrainedPolicy
+from policies.exports import ExportedPolicy
 from policies.origin import UNSEEN, Origin, Role, SeenBars, SeenLabels
+from policies.supervised.policy import SupervisedContract, SupervisedPolicy
 from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.study.config import TrainConfig
+from rayjobs.study.fitted_fold import fit_policy, weights_note
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.study.warm_start import ENCODER, StartPolicy, choose, start_policies
 from rayjobs.training.policy_training import TrainingSpec, train_policy
+
+ContractT = TypeVar("ContractT", bound=Contract)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +63,7 @@ class Study:
     panel, features : the bars, and what was computed from them (not standardised).
     oracle_direction : (T, A) best position decided at each close, of a synthetic market; else None.
     selection : bars on which a search chose this configuration: its policies have seen them too.
+    context : bars of the symbols that are read and not traded, a panel each; `panel` has them as columns.
     unseen : the same bars of the symbols that no policy is trained on (``data.test_symbols``); None without any.
     starts : policies whose weights trainings may begin with (``trainer.start_from``).
     """
@@ -65,6 +73,7 @@ class Study:
     features: FeatureSet
     oracle_direction: NDArray[np.int8] | None
     selection: tuple[slice, ...] = ()
+    context: tuple[Panel, ...] = ()
     unseen: Study | None = None
     starts: tuple[StartPolicy, ...] = ()
 
@@ -81,6 +90,7 @@ class Study:
             features=compute_features(seen.panel, config.features.enabled),
             oracle_direction=seen.oracle_direction,
             starts=() if config.script is not None else start_policies(config.trainer.start_from),
+            context=dataset.context,
             unseen=None if unseen is None else cls.of(unseen_config(config, unseen.panel), unseen),
         )
 
@@ -116,7 +126,7 @@ def run_fold(
     report: Callable[[dict[str, Any]], None],
     tell_weights: Callable[[WeightsNote], None] | None = None,
 ) -> FoldOutcome:
-    """Train on ``fold.train`` and score on ``fold.test``; a scripted policy is scored without any training.
+    """Train or fit on ``fold.train`` and score on ``fold.test``; a scripted policy is scored without any training.
 
     Parameters
     ----------
@@ -143,6 +153,9 @@ def run_fold(
             unseen=score_unseen(study, fold, None, policy_hash=digest),
         )
     contract = with_origin(contract, study, fold, market.first_bar, directory)
+    if isinstance(contract, SupervisedContract):
+        return _fit_fold(study, fold, market, contract, directory, tell_weights)
+    assert isinstance(contract, PolicyContract)
     start = start_of(study, fold)
     spec = training_spec(
         config, fold, ray.put(market), contract, directory, label=f"fold {fold.index}", start=start
@@ -164,6 +177,25 @@ def run_fold(
         further=tuple(further),
         unseen=score_unseen(study, fold, policy, policy_hash=policy.policy_hash),
     )
+
+
+def _fit_fold(
+    study: Study,
+    fold: Fold,
+    market: Market,
+    contract: SupervisedContract,
+    directory: Path,
+    tell_weights: Callable[[WeightsNote], None] | None,
+) -> FoldOutcome:
+    """Fit a supervised policy, export it, and score what the export holds."""
+    place = directory / "best"
+    fitted = fit_policy(study.panel, market, fold, contract, study.config.seed)
+    fitted.save(place)
+    if tell_weights is not None:
+        tell_weights(weights_note(fitted, fold.index, study.config.seed))
+    policy = SupervisedPolicy.load(place, layout=contract.layout, feature_hash=study.features.feature_hash)
+    result, *further = score_windows(study, fold, policy, market, policy_hash=policy.policy_hash)
+    return FoldOutcome(result=result, iterations=(), policy=place, further=tuple(further))
 
 
 def training_spec(
@@ -201,7 +233,7 @@ def training_spec(
 
 
 def score_windows(
-    study: Study, fold: Fold, policy: TrainedPolicy | Schedule, market: Market, *, policy_hash: str
+    study: Study, fold: Fold, policy: ExportedPolicy | Schedule, market: Market, *, policy_hash: str
 ) -> tuple[FoldResult, ...]:
     """`score_policy` on the test window of a fold, or on each test group of a split, in time order."""
     return tuple(
@@ -211,7 +243,7 @@ def score_windows(
 
 
 def score_unseen(
-    study: Study, fold: Fold, policy: TrainedPolicy | None, *, policy_hash: str
+    study: Study, fold: Fold, policy: ExportedPolicy | None, *, policy_hash: str
 ) -> tuple[FoldResult, ...]:
     """The policy, or the study's script, on the held-out symbols, on the same windows; empty where there are none."""
     other = study.unseen
@@ -222,7 +254,7 @@ def score_unseen(
         fitted = Standardiser.from_dict(policy.contract.standardiser or {})
         standardiser = fitted.for_assets(other.panel.num_assets)
     market, _ = fold_market(other, fold, standardiser)
-    scored: TrainedPolicy | Schedule
+    scored: ExportedPolicy | Schedule
     if policy is None:
         assert other.config.script is not None
         scored = SCRIPTED[other.config.script](other.panel)
@@ -239,14 +271,14 @@ def scored_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Fol
 
 
 def score_policy(
-    study: Study, fold: Fold, policy: TrainedPolicy | Schedule, market: Market, *, policy_hash: str
+    study: Study, fold: Fold, policy: ExportedPolicy | Schedule, market: Market, *, policy_hash: str
 ) -> FoldResult:
     """Score a policy, or a script's schedule, on ``fold.test``, beside the baselines."""
     config = study.config
     bars = slice(fold.test.start - 1 - config.env.episode.warmup_bars, fold.test.stop)
 
     def find_exposures() -> tuple[Exposure, ...]:
-        assert isinstance(policy, TrainedPolicy)
+        assert not isinstance(policy, Schedule)
         standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
         stated = statements_of(config.data)
         return exposures(study.panel, config.features.enabled, standardiser, market, bars, stated=stated)
@@ -266,7 +298,7 @@ def score_policy(
         find_exposures=None if is_synthetic(config) else find_exposures,
     )
     scored = replace(scored, exposure=scored_exposure(study, fold, policy))
-    if not isinstance(policy, TrainedPolicy):
+    if isinstance(policy, Schedule):
         return scored
     origin = policy.contract.origin
     return replace(
@@ -274,12 +306,12 @@ def score_policy(
     )
 
 
-def scored_exposure(study: Study, fold: Fold, policy: TrainedPolicy | Schedule) -> SeenLabels | None:
+def scored_exposure(study: Study, fold: Fold, policy: ExportedPolicy | Schedule) -> SeenLabels | None:
     """(N,) what the policy had seen of each bar of ``fold.test``; a script has seen nothing.
 
     None for a policy whose contract does not say what it has seen.
     """
-    if not isinstance(policy, TrainedPolicy):
+    if isinstance(policy, Schedule):
         return np.full(fold.test.stop - fold.test.start, UNSEEN, dtype=np.int8)
     origin = policy.contract.origin
     if origin is None:
@@ -290,7 +322,7 @@ def scored_exposure(study: Study, fold: Fold, policy: TrainedPolicy | Schedule) 
 
 def fold_market(
     study: Study, fold: Fold, standardiser: Standardiser | None = None
-) -> tuple[Market, PolicyContract]:
+) -> tuple[Market, Contract]:
     """The market as this fold's policy sees it, and its contract.
 
     Parameters
@@ -311,17 +343,19 @@ def fold_market(
         study.panel, standardiser.transform(study.features), instruments, study_context(study)
     )
     num_assets = config.env.episode.num_assets or market.num_symbols
-    contract = PolicyContract(
-        layout=ObservationLayout.portfolio(num_assets, market.asset_names, market.clock_names),
-        feature_hash=study.features.feature_hash,
-        standardiser=standardiser.to_dict(),
-        action_scheme=config.env.action.scheme,
-        actions=DistributionSpec.for_space(
-            action_space(config.env.action, num_assets), config.policy.weights_distribution
-        ),
-        network=config.policy,
+    known: dict[str, Any] = {
+        "layout": ObservationLayout.portfolio(num_assets, market.asset_names, market.clock_names),
+        "feature_hash": study.features.feature_hash,
+        "standardiser": standardiser.to_dict(),
+        "action_scheme": config.env.action.scheme,
+    }
+    if config.supervised is not None:
+        allow_short = config.env.action.allow_short
+        return market, SupervisedContract(**known, settings=config.supervised, allow_short=allow_short)
+    actions = DistributionSpec.for_space(
+        action_space(config.env.action, num_assets), config.policy.weights_distribution
     )
-    return market, contract
+    return market, PolicyContract(**known, actions=actions, network=config.policy)
 
 
 def study_context(study: Study) -> ContextConfig | None:
@@ -339,7 +373,8 @@ def lookback_bars(study: Study) -> int:
 def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Window, Window | None]:
     """Split the training bars into those to learn from and those to choose the best checkpoint on.
 
-    Between the two lies the same gap as before a test window. Where the fold names its validation window, that is it.
+    A supervised model is fitted on all of them. Between the two lies the same gap as before a test window. Where the
+    fold names its validation window, that is it.
 
     Parameters
     ----------
@@ -351,6 +386,8 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
         If the features' lookback, the validation or the gap leave too little to train on.
     """
     start, stop = max(fold.train.start, first_bar + config.env.episode.warmup_bars) + 1, fold.train.stop
+    if config.supervised is not None:
+        return Window(start_bar=start, stop_bar=stop), None
     validation = None
     validation_bars = int((fold.train.stop - fold.train.start) * config.trainer.validation_fraction)
     if fold.validation is not None:
@@ -411,9 +448,7 @@ def windows_to_train(
     return kept, validation
 
 
-def with_origin(
-    contract: PolicyContract, study: Study, fold: Fold, first_bar: int, directory: Path
-) -> PolicyContract:
+def with_origin(contract: ContractT, study: Study, fold: Fold, first_bar: int, directory: Path) -> ContractT:
     """The contract of a fold's policy with every stretch of bars that has a say in it.
 
     Parameters
@@ -431,9 +466,10 @@ def with_origin(
         bars.append(("validation", chosen_on))
         if config.algo.early_stop_validations is not None:
             bars.append(("early_stopping", chosen_on))
-    seen = [
-        SeenBars(role=role, coverage=Coverage.of(study.panel, part, source=source)) for role, part in bars
-    ]
+    seen = []
+    for role, part in bars:
+        seen.append(SeenBars(role=role, coverage=Coverage.of(study.panel, part, source=source)))
+        seen += [SeenBars(role=role, coverage=read) for read in context_read(study, part)]
     origin = Origin(
         run_id=run_id_of(directory),
         source=source,
@@ -441,6 +477,7 @@ def with_origin(
         symbols=study.panel.symbols,
         bar_seconds=study.panel.bar_seconds,
         seen=(*(() if start is None else start.seen()), *seen),
+        context_symbols=tuple(panel.symbols[0] for panel in study.context),
     )
     return replace(contract, origin=origin)
 
@@ -449,6 +486,19 @@ def start_of(study: Study, fold: Fold) -> StartPolicy | None:
     """The policy of ``trainer.start_from`` whose weights a fold's training begins with."""
     scored = study.panel.slice_bars(fold.test.start, fold.test.stop)
     return choose(study.starts, scored, describe(study.config.data), fold.index)
+
+
+def context_read(study: Study, part: slice) -> list[Coverage]:
+    """The bars of context symbols that are known within a stretch of the study's bars."""
+    opened = study.panel.bar_utc[part.start]
+    closed = closing_instants(study.panel.slice_bars(part.stop - 1, part.stop))[0]
+    read = []
+    for panel in study.context:
+        first, stop = np.searchsorted(closing_instants(panel), [opened, closed], side="right")
+        if stop > first:
+            source = describe(study.config.data.context_symbols[panel.symbols[0]].bars)  # type: ignore[union-attr]
+            read.append(Coverage.of(panel, slice(int(first), int(stop)), source=source))
+    return read
 
 
 def parted(dataset: Dataset, test_symbols: Sequence[str]) -> tuple[Dataset, Dataset | None]:
@@ -513,6 +563,15 @@ def fold_parameters(config: TrainConfig) -> dict[str, Any]:
     """Hyperparameters that ``folds.csv`` names."""
     if config.script is not None:
         return {"script": config.script, "seed": config.seed}
+    if config.supervised is not None:
+        fitted = config.supervised
+        return {
+            "model": fitted.model,
+            "labels": str(fitted.labels),
+            "scope": fitted.scope,
+            "rule": fitted.position.rule,
+            "seed": config.seed,
+        }
     return {
         "core": config.policy.core,
         "core_units": config.policy.core_units,

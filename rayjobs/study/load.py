@@ -12,6 +12,7 @@ from evaluation.report.data_notes import DataNote, data_notes, tell
 from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
+from policies.supervised.settings import require_package, require_symbols
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars, scored_windows, windows_to_train
 from rayjobs.study.foreknown_inputs import warn_of_features
@@ -34,7 +35,11 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     ValueError
         If the bars cannot be used, do not hold one fold with the features' lookback, or would be scored twice.
     """
+    if config.supervised is not None:
+        require_package(config.supervised.model)
     dataset = load(config.data)
+    if config.supervised is not None:
+        require_symbols(config.supervised, dataset.panel.num_assets)
     study = Study.of(config, dataset)
     folds = ordered_folds(
         config.walk_forward.folds_in(dataset.panel),

@@ -189,7 +189,9 @@ def show_run(
     if warning:
         LOG.warning("%s", warning)
     paths = [*written.paths[:-1], run / "progress.csv", written.paths[-1]]
-    _print(study.config.script or "trained", record_title(exposure), summary, written.verdict, paths)
+    supervised = study.config.supervised
+    policy = study.config.script or ("trained" if supervised is None else supervised.model)
+    _print(policy, record_title(exposure), summary, written.verdict, paths)
 
 
 def _conditions(study: Study) -> dict[str, str]:
@@ -205,6 +207,12 @@ def _conditions(study: Study) -> dict[str, str]:
         rows |= {f"{suspect.kind} {suspect.column}, {suspect.symbol}": str(suspect) for suspect in suspects}
     if study.config.script is not None:
         rows["policy"] = f"scripted: {study.config.script}; nothing was trained"
+    if study.config.supervised is not None:
+        fitted = study.config.supervised
+        rows["policy"] = (
+            f"supervised: {fitted.model} fitted on each training window ({fitted.labels}), positions by "
+            f"{fitted.position.rule}"
+        )
     return rows
 
 

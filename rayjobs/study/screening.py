@@ -16,6 +16,7 @@ from data.checks.later_returns import suspected
 from data.coverage.coverage import Coverage
 from data.features import FeatureSet, compute_features
 from data.known_columns import statements_of
+from data.labelling import LabelConfig, primary_side
 from data.schema import Panel
 from data.sources import describe, load
 from evaluation.files import write_csv
@@ -42,23 +43,24 @@ SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ScreenedData:
-    """The bars that a screening may see, their features (not standardised), and the features that know too much.
+    """The bars that a screening may see, their features (not standardised), its labels, and what knows too much.
 
     A synthetic market plants what predicts, so that nothing is suspected there.
     """
 
     panel: Panel
     features: FeatureSet
+    labels: LabelConfig
     suspects: tuple[Foreknown, ...] = ()
 
 
-def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedData:
+def screened_data(config: TrainConfig, settings: ScreeningConfig, labels: LabelConfig) -> ScreenedData:
     """Load the bars, cut off what no screening may see, and compute the features.
 
     Raises
     ------
     ValueError
-        If the bars cannot be used, or are too few for the folds.
+        If the bars cannot be used, or are too few for the folds, or the labels name a feature that is not there.
     """
     dataset = load(config.data)
     panel = dataset.panel
@@ -74,10 +76,11 @@ def screened_data(config: TrainConfig, settings: ScreeningConfig) -> ScreenedDat
         panel = panel.slice_bars(0, first.train.stop)
     features = compute_features(panel, config.features.enabled)
     check_folds(settings, panel.num_bars, features.lookback_bars)
+    primary_side(labels, features)
     stated = statements_of(config.data)
     suspects = () if is_synthetic(config) else suspected_features(panel, features, settings)
     suspects = tuple(suspect for suspect in suspects if suspect.column not in stated)
-    return ScreenedData(panel=panel, features=features, suspects=suspects)
+    return ScreenedData(panel=panel, features=features, labels=labels, suspects=suspects)
 
 
 def suspected_features(
@@ -97,7 +100,7 @@ def run_screening(config: TrainConfig, settings: ScreeningConfig, data: Screened
     """The table of `screen_features` under the experiment's own costs."""
     instruments = config.instruments.for_symbols(data.panel.symbols)
     cost = cost_per_side(data.panel, instruments, config.env.costs)
-    return screen_features(data.panel, data.features, settings, cost)
+    return screen_features(data.panel, data.features, settings, cost, data.labels)
 
 
 def enter_screening(
@@ -114,7 +117,12 @@ def enter_screening(
         LookEntry(
             kind="screening",
             study=config.run.experiment,
-            identity={**identity(config, values), "job": "screen", "screening": asdict(settings)},
+            identity={
+                **identity(config, values),
+                "job": "screen",
+                "screening": asdict(settings),
+                "labels": asdict(data.labels),
+            },
             seed=settings.seed,
             data_fingerprint=data.panel.fingerprint,
             code_commit=code_version(run.started.provenance),
@@ -133,8 +141,7 @@ def report_screening(
     notes: tuple[str, ...] = (
         f"{', '.join(data.panel.symbols)}: {data.panel.num_bars:,} bars, {labels[0]} to {labels[-1]} UTC "
         f"({'before the first test window' if settings.bars == 'training' else 'all bars'})",
-        f"{settings.num_folds} purged expanding folds, label: net return over {settings.horizon_bars} bars from the "
-        "next open",
+        f"{settings.num_folds} purged expanding folds, label: {data.labels}",
     )
     notes += tuple(str(suspect) for suspect in data.suspects)
     write_csv(run / "screening.csv", agreed)

@@ -8,7 +8,12 @@ import pytest
 from random_markets import free_instruments, random_features, with_parts
 from test_by_hand import FULL_SIZE, LONG
 
+from data.lake import Lake, Series
+from data.lake.actions import write_actions
 from data.sources import FilesConfig, load
+from data.sources.lake import LakeConfig
+from data.vendors.definition import BarRequest, Delivery
+from data.vendors.reference import Dividend, Split
 from envs.context import ContextConfig
 from envs.episodes import Window
 from envs.market import Market
@@ -110,6 +115,45 @@ def test_nothing_that_comes_later_moves_what_was_known(tmp_path):
     part = loaded(tmp_path, early, prices="total_return")
     np.testing.assert_allclose(whole.close[:8], part.close, rtol=1e-12)
     np.testing.assert_allclose(whole.volume[:8], part.volume, rtol=1e-12)
+
+
+def through_a_lake(folder):
+    """The same bars as traded, with the splits and dividends that a vendor answers, read from a lake."""
+    rows = raw_bars().drop(columns="adjusted_close").set_index("timestamp")
+    rows.index = pd.DatetimeIndex(rows.index, tz="UTC").as_unit("ns")
+    first, stop = rows.index[0], rows.index[-1] + pd.Timedelta("1D")
+    lake, name = Lake(str(folder)), {"bar_seconds": 86400, "adjustment": "raw", "symbol": "X"}
+    lake.store(
+        Series(source="made", **name),
+        BarRequest(start_utc=first, stop_utc=stop, **name),
+        Delivery(rows=rows, source_uri="made:/X", calls=1),
+        now_utc=pd.Timestamp("2024-03-01", tz="UTC"),
+        settle_seconds=0,
+        calendar="24/7",
+    )
+    dates = [moment.date() for moment in rows.index]
+    paid = [
+        Dividend(symbol="X", ex_date=dates[at], cash_per_share=cash, currency="USD", split_adjusted=False)
+        for at, cash in DIVIDENDS.items()
+    ]
+    split = Split(symbol="X", ex_date=dates[SPLIT_AT], new_shares=4.0, old_shares=1.0)
+    write_actions(lake.files, "made", "X", dates[0], dates[-1], [split], paid)
+    source = {"lake": str(folder), "source_name": "made", "bar": "1d", "made_from": None, "adjustment": "raw"}
+    window = {"calendar": None, "as_of": None, "symbols": (), "start_utc": None, "stop_utc": None}
+    return load(LakeConfig(**source, **window, prices="total_return")).panel
+
+
+def test_through_a_lake_it_earns_the_total_return_and_pays_for_real_shares(tmp_path):
+    panel = through_a_lake(tmp_path)
+    recording = held(panel)
+    assert recording.equity[-1] == pytest.approx(total_return_by_hand(), rel=1e-12)
+    bought, sold = 25.0, total_return_by_hand() / 104.0
+    np.testing.assert_allclose(held(panel, 0.01).costs[:, 0].sum(), 0.01 * (bought + sold), rtol=1e-9)
+    # And they are the prices that adjusted closes of the same actions give.
+    (tmp_path / "files").mkdir()
+    files = loaded(tmp_path / "files", raw_bars(), prices="total_return")
+    np.testing.assert_allclose(panel.close, files.close, rtol=1e-12)
+    np.testing.assert_allclose(panel.exogenous["split_factor"], files.exogenous["split_factor"], rtol=1e-12)
 
 
 def test_total_return_needs_adjusted_closes(tmp_path):

@@ -57,7 +57,9 @@ def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES, sea
         directory as run,
         tracker(config.tracking, run_directory=run.path, experiment="small", values={}) as log,
     ):
-        score = untrained if config.script is None else scripted
+        score = scripted if config.script is not None else untrained
+        if config.supervised is not None:
+            score = fitted
         with trained_look(study, values, folds, run.path, ledger) as look:
             outcomes = [score(study, fold, run.path) for fold in folds]
             evidence = trial_evidence(study, {config.seed: outcomes}, look)
@@ -69,6 +71,11 @@ def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES, sea
 
 def scripted(study: Study, fold, run: Path) -> FoldOutcome:
     return run_fold(study, fold, run, lambda row: None)
+
+
+def fitted(study: Study, fold, run: Path) -> FoldOutcome:
+    """A supervised policy, fitted where a training leaves its policy."""
+    return run_fold(study, fold, run / "checkpoints" / f"fold_{fold.index:02d}", lambda row: None)
 
 
 def untrained(study: Study, fold, run: Path) -> FoldOutcome:

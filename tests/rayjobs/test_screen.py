@@ -96,3 +96,28 @@ def test_a_ledger_that_cannot_be_used_is_refused_before_anything_starts(tmp_path
     assert "the ledger postgresql://me@127.0.0.1:1/looks cannot be used" in line
     assert "geheim" not in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_of_barriers_and_of_a_primary_rule_are_screened_by_configuration(tmp_path, capsys):
+    # Three bars hold the drift of one beside the noise of three, so that the sign still stands out.
+    barriers = ["labels=triple_barrier", "labels.horizon_bars=3", "labels.volatility_bars=20"]
+    assert run_screen(tmp_path, "+experiment=planted_signal", *barriers) is ExitCode.DONE
+    assert "best first: signal." in capsys.readouterr().out
+    (run,) = (tmp_path / "planted_signal" / "screenings").iterdir()
+    words = "until a target of 1 or a stop of 1 volatilities of 20 bars, at most 3 bars from the next open"
+    assert words in (run / "summary.md").read_text()
+
+
+def test_a_primary_rule_is_a_feature_of_the_experiment(tmp_path, capsys):
+    meta = ["+experiment=planted_signal", "labels.primary=noise_00"]
+    assert run_screen(tmp_path, *meta) is ExitCode.DONE
+    # Whether a coin's side pays depends on coin times sign: a forest may see it, a line does not.
+    assert "Nothing stands out" in capsys.readouterr().out
+    assert run_screen(tmp_path, *meta[:1], "labels.primary=signa") is ExitCode.BAD_INPUT
+    assert "did you mean 'signal'" in capsys.readouterr().err
+
+
+def test_a_number_in_screening_takes_the_place_of_the_horizon_of_the_labels(tmp_path):
+    assert run_screen(tmp_path, "+experiment=noise", "screening.horizon_bars=4") is ExitCode.DONE
+    (run,) = (tmp_path / "noise" / "screenings").iterdir()
+    assert "net return over 4 bars from the next open" in (run / "summary.md").read_text()

@@ -83,12 +83,13 @@ def trial_rows(
     study: optuna.Study,
     directory: Path,
     objective: ObjectiveConfig,
-    significance: StudySignificance,
+    significance: StudySignificance | None,
 ) -> list[dict[str, Any]]:
     """A row per trial, best first: complete ones, then pruned ones by how far they came, then the rest.
 
     Names of `METRICS` hold means over folds and seeds; ``chained_`` columns are of one curve through all folds.
-    ``own_env_steps`` leaves out what a parent of the trial was trained for, so that it may be added up.
+    ``own_env_steps`` leaves out what a parent of the trial was trained for, so that it may be added up. Without a
+    ``significance`` returns are not read, and what follows from them is None.
     """
     trials = study.get_trials(deepcopy=False)
     rows = [
@@ -116,7 +117,7 @@ def _row(
     trial: FrozenTrial,
     directory: Path,
     objective: ObjectiveConfig,
-    significance: StudySignificance,
+    significance: StudySignificance | None,
 ) -> dict[str, Any]:
     folds = trial.user_attrs.get("folds", [])
     last = trial.last_step
@@ -155,9 +156,13 @@ def own_env_steps(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> int:
     return max(0, int(trial.user_attrs.get("env_steps", 0)) - int(before))
 
 
-def _of_returns(directory: Path, number: int, significance: StudySignificance) -> dict[str, float | None]:
+def _of_returns(
+    directory: Path, number: int, significance: StudySignificance | None
+) -> dict[str, float | None]:
     """What one trial's validation returns, fold after fold, say; its Sharpe ratio deflated for all trials."""
     names = ("dsr", "chained_return", "chained_drawdown")
+    if significance is None:
+        return dict.fromkeys(names)
     _, returns = load_returns(directory, [number])
     if not returns.size:
         return dict.fromkeys(names)

@@ -22,7 +22,7 @@ from rayjobs.cluster.placement import Waiting
 from rayjobs.search.plan.objective import METRICS
 from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.search.sweep.study_run import StudyRun, describe_failure
-from rayjobs.search.trial.trainable import HOPELESS, RUNG, SCORES, TASK, VALUES
+from rayjobs.search.trial.trainable import ENV_STEPS, HOPELESS, RUNG, SCORE, SCORES, TASK, VALUES
 
 WATCH_SECONDS = 0.5
 Answer = TypeVar("Answer")
@@ -182,9 +182,12 @@ class StudyCallback(_Unsaved, tune.Callback):
         result.pop(VALUES, None)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Let go of Tune's running means, most of what it keeps of every trial to the end of the sweep."""
-        trial.run_metadata.metric_n_steps.clear()
-        trial.run_metadata.invalidate_cache()
+        """Let go of most of what Tune keeps of every trial to the end: its running means, statistics of timers."""
+        metadata = trial.run_metadata
+        metadata.metric_n_steps.clear()
+        for name in metadata.metric_analysis.keys() - {RUNG, SCORE, ENV_STEPS}:
+            del metadata.metric_analysis[name]
+        metadata.invalidate_cache()
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Show progress."""

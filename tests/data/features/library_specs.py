@@ -12,6 +12,7 @@ W = {"window_bars": 6}
 PARAMS = {
     "log_return": [{"horizon_bars": 1}, {"horizon_bars": 7}],
     "realised_volatility": [W],
+    "gaussian_hmm": [W],
     "atr": [W],
     "rsi": [W],
     "relative_volume": [W],

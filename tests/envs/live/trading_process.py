@@ -23,6 +23,7 @@ def main(port: int, path: Path) -> None:
 
     ib_insync.client.Client.MaxRequests = 0
     settings = yaml.safe_load((Path(__file__).parents[3] / "conf/broker/ibkr.yaml").read_text())
+    settings.pop("kind")
     rules = settings.pop("desk") | {
         "settle_s": 0.02,
         "ask_again_s": 0.02,

@@ -1,6 +1,7 @@
 """The double of TWS as a scripted venue of the conformance suite, and the adapter that is tried against it."""
 
 from collections import deque
+from dataclasses import fields
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,7 @@ from envs.live.ibkr import IbkrBroker
 from envs.live.ibkr_config import IbkrBrokerConfig
 
 SETTINGS = yaml.safe_load((Path(__file__).parents[3] / "conf/broker/ibkr.yaml").read_text())
+CONNECTION = {field.name for field in fields(IbkrBrokerConfig)}
 
 
 class TwsVenue:
@@ -69,7 +71,7 @@ class TwsVenue:
 
 
 def adapter(tws, symbols=("SPY",), **changes):
-    own = {name: value for name, value in SETTINGS.items() if name != "desk"}
+    own = {name: value for name, value in SETTINGS.items() if name in CONNECTION}
     own |= {"port": tws.port, "connect_timeout_s": 1.0, "answer_timeout_s": 1.0}
     return IbkrBroker(IbkrBrokerConfig(**{**own, **changes}), symbols)
 

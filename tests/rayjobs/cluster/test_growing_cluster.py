@@ -78,7 +78,19 @@ def test_a_learner_gets_the_gpu_of_a_node_that_was_started_for_it(cluster):
     assert "room at once for 0 then GPUs [0]" in done.stdout, done.stderr[-5000:]
 
 
+ALONE = """
+import sys, time, ray
+ray.init(sys.argv[1], logging_level="ERROR")
+deadline = time.monotonic() + 120
+while sum(node["Alive"] for node in ray.nodes()) > 1 and time.monotonic() < deadline:
+    time.sleep(0.5)
+print("nodes", sum(node["Alive"] for node in ray.nodes()))
+"""
+
+
 def test_a_training_waits_for_a_node_with_a_gpu(cluster, tmp_path):
+    gone = run(cluster, "-c", ALONE, cluster.address)  # a test before this one had a node with a GPU
+    assert "nodes 1" in gone.stdout, gone.stderr[-5000:]
     done = train(cluster, tmp_path, "algo.num_learners=1", "algo.learner_gpus=1")
     assert "a fold needs 2 CPUs (1 + 0 env runners + 1 learners) and 1 GPUs" in done.stderr
     # It came as far as its learner: the GPU is declared only, so torch for CPUs cannot use it.

@@ -13,6 +13,7 @@ from small_training import small_config
 
 from data.features import Standardiser
 from data.features.compute import FEATURES
+from data.features.hidden_markov import HiddenMarkov
 from evaluation.windows.splits import Fold
 from rayjobs.study import fold as fold_job
 from rayjobs.study import leak_check as leak_audit
@@ -126,6 +127,26 @@ def test_a_normaliser_fitted_on_the_whole_sample_is_found(monkeypatch):
     report = leak_report(study_of("+experiment=planted_signal", "data.num_bars=3000", *SMALL))
     assert not report.clean
     assert any("statistic of the whole sample" in finding.hint for finding in report.findings)
+
+
+HMM = "+features.specs.hmm={name: gaussian_hmm, params: {window_bars: 8}}"
+
+
+def test_a_hidden_markov_model_that_is_fitted_and_filtered_as_it_should_be_is_clean():
+    report = leak_report(study_of("+experiment=planted_signal", "data.num_bars=3000", HMM, *SMALL))
+    assert report.clean, str(report)
+
+
+def test_a_hidden_markov_model_that_is_smoothed_backwards_is_named(monkeypatch):
+    forward = HiddenMarkov.filtered
+
+    def smoothed(model, observed):
+        return 0.5 * (forward(model, observed) + forward(model, observed[::-1])[::-1])
+
+    monkeypatch.setattr(HiddenMarkov, "filtered", smoothed)
+    report = leak_report(study_of("+experiment=planted_signal", "data.num_bars=3000", HMM, *SMALL))
+    assert not report.clean
+    assert any("gaussian_hmm_8" in finding.culprit for finding in report.findings), str(report)
 
 
 def test_every_fold_has_a_stretch_with_its_own_gap_and_enough_bars():

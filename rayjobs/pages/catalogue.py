@@ -1,0 +1,318 @@
+"""The catalogue of all runs below one folder: where each stands, its headline numbers, read again where a file changed.
+
+A run is a folder with a ``config.yaml``. Its settings, which take longest to read, are read when first asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rayjobs.config.typed_config import ConfigError
+from rayjobs.monitoring.live_rows import LIVE_FILE, read_live_rows
+from rayjobs.monitoring.trading_snapshot import SNAPSHOT_FILE
+from rayjobs.pages.secrets import without_secrets
+from rayjobs.pages.settings_cache import SettingsCache
+from rayjobs.storage.run_directory import read_status
+from rayjobs.storage.running_process import was_killed
+from rayjobs.storage.started_run import CONFIG_FILE, StartedRun
+
+SUMMARY, VERDICT, STATUS, STUDY = "backtest/summary.json", "verdict.json", "status.json", "study.json"
+METRICS = (
+    "sharpe", "total_return", "annual_return", "max_drawdown", "volatility", "sortino", "calmar", "dsr", "psr",
+    "num_trades", "win_rate", "annual_turnover", "total_cost", "mean_gross_exposure", "oracle_fraction", "num_folds",
+    "num_bars",
+)  # fmt: skip
+"""Numbers of ``summary.json`` that the list of runs can show, filter and sort by."""
+LIVE = ("approx_kl", "clip_fraction", "explained_variance", "entropy", "learning_rate", "validation_sharpe")
+"""Numbers of the newest training row that it can show beside them."""
+WATCHED = (STATUS, SUMMARY, VERDICT, STUDY, "study.db", "study.db-wal", LIVE_FILE, SNAPSHOT_FILE)
+"""Files of a run whose change means that there is something new to show."""
+DEPTH = 5
+KINDS = {"sweeps": "sweep", "evaluations": "evaluation", "screenings": "screening", "trading": "trading"}
+"""Folder that holds a run -> what kind of run that is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEntry:
+    """One run as the list shows it.
+
+    Attributes
+    ----------
+    name : path below the root, with slashes: what the run is called in every address.
+    kind : run, sweep, winner, evaluation, screening or trading.
+    status : running, killed, interrupted, failed or done; "unknown" where nothing says so.
+    verdict : approved, lowered, refused, or "" where it was not judged.
+    numbers : finite numbers by name, of `METRICS`, `LIVE` and the training's progress.
+    """
+
+    name: str
+    path: Path
+    kind: str
+    status: str
+    started_utc: str
+    ended_utc: str
+    error: str
+    verdict: str
+    headline: str
+    numbers: Mapping[str, float]
+
+    @property
+    def experiment(self) -> str:
+        """First folder below the root."""
+        return self.name.split("/", 1)[0]
+
+    def row(self) -> dict[str, Any]:
+        """What columns of the list are made of."""
+        return {
+            "run": self.name,
+            "experiment": self.experiment,
+            "kind": self.kind,
+            "status": self.status,
+            "verdict": self.verdict,
+            "started": self.started_utc,
+            "ended": self.ended_utc,
+            **self.numbers,
+        }
+
+
+class Catalogue:
+    """All runs below a root; safe to be asked from several threads.
+
+    Parameters
+    ----------
+    root : folder of all runs, ``run.directory``.
+
+    Attributes
+    ----------
+    version : grows with every change that `refresh` finds.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().resolve()
+        self.version = 0
+        self._lock = threading.RLock()
+        self._entries: dict[str, RunEntry] = {}
+        self._signatures: dict[str, tuple[Any, ...]] = {}
+        self._settings = SettingsCache(self.root)
+        self._columns: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def refresh(self) -> list[str]:
+        """Look for new, changed and removed runs; returns their names."""
+        with self._lock:
+            found = dict(_run_folders(self.root))
+            changed = [name for name in self._entries if name not in found]
+            for name in changed:
+                del self._entries[name], self._signatures[name]
+            for name, path in found.items():
+                signature = _signature(path)
+                running = name in self._entries and self._entries[name].status == "running"
+                if self._signatures.get(name) == signature and not running:
+                    continue
+                entry = _read_entry(name, path)
+                if entry != self._entries.get(name) or self._signatures.get(name) != signature:
+                    changed.append(name)
+                self._entries[name], self._signatures[name] = entry, signature
+            self.version += bool(changed)
+            return changed
+
+    def entries(self) -> list[RunEntry]:
+        """Every run, the newest first."""
+        with self._lock:
+            return sorted(self._entries.values(), key=lambda e: (e.started_utc, e.name), reverse=True)
+
+    def find(self, name: str) -> RunEntry:
+        """The run of a name; only what `refresh` found is known, so no name leads out of the root.
+
+        Raises
+        ------
+        KeyError
+            If there is no such run.
+        """
+        with self._lock:
+            return self._entries[name]
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """Dotted key -> value of a run's configuration, secrets blotted out; empty where it cannot be read."""
+        path = self.find(name).path
+        stamp = _stamp(path / CONFIG_FILE)
+        with self._lock:
+            known = self._settings.get(name, stamp)
+        if known is None:
+            known = _settings(path)
+            with self._lock:
+                self._settings.put(name, stamp, known)
+        return known
+
+    def read_settings(self, stopped: threading.Event) -> None:
+        """Read the settings of every run that has none yet, so that the first question about one need not wait."""
+        for entry in self.entries():
+            if stopped.wait(0.002):  # others want to be answered meanwhile
+                return
+            try:
+                self.settings(entry.name)
+            except KeyError:  # it was removed
+                continue
+
+    def column(self, key: str) -> dict[str, Any]:
+        """Run -> value of one setting, of the runs that have it."""
+        with self._lock:
+            known = self._columns.get(key)
+            if known is not None and known[0] == self.version:
+                return known[1]
+            version, names = self.version, list(self._entries)
+        values = {}
+        for name in names:
+            settings = self.settings(name)
+            if key in settings:
+                values[name] = settings[key]
+        with self._lock:
+            self._columns[key] = version, values
+            if len(self._columns) > 30:
+                self._columns.pop(next(iter(self._columns)))
+        return values
+
+    def keys(self) -> list[str]:
+        """Every setting that some run of the newest fifty has."""
+        found: dict[str, None] = {}
+        for entry in self.entries()[:50]:
+            found.update(dict.fromkeys(self.settings(entry.name)))
+        return sorted(found)
+
+
+def run_files(path: Path) -> list[str]:
+    """Pages and tables of a run that may be fetched, by their path below it."""
+    wanted = ("report.html", "tearsheet.html", "comparison.html", "features.html", "winner/report.html")
+    tables = ("progress.csv", "trials.csv", SUMMARY, VERDICT, "walk_forward/folds.csv", "backtest/trades.csv")
+    return [name for name in (*wanted, *tables) if (path / name).is_file()]
+
+
+def _run_folders(root: Path) -> Iterator[tuple[str, Path]]:
+    """(name, folder) of every run below the root; hidden folders and links are not entered."""
+    waiting = [(root, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            inside = [entry for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+        is_run = depth > 0 and (folder / CONFIG_FILE).is_file()
+        if is_run:
+            yield folder.relative_to(root).as_posix(), folder
+        wanted = ("winner", *KINDS) if is_run else None
+        waiting += [
+            (Path(entry.path), depth + 1)
+            for entry in inside
+            if depth < DEPTH and not entry.name.startswith(".") and (wanted is None or entry.name in wanted)
+        ]
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _signature(path: Path) -> tuple[Any, ...]:
+    return tuple(_stamp(path / name) for name in WATCHED)
+
+
+def _read_entry(name: str, path: Path) -> RunEntry:
+    status, verdict = read_status(path) or {}, _json(path / VERDICT)
+    if not verdict:
+        verdict = _json(path / STUDY).get("verdict") or {}
+    summary = _json(path / SUMMARY)
+    numbers = {key: summary[key] for key in METRICS if _finite(summary.get(key))}
+    state = str(status.get("status", "done" if verdict else "unknown"))
+    if state == "running":
+        state = "killed" if was_killed(status) else state
+    if state != "done":
+        numbers |= _progress(path)
+    kind = "winner" if path.name == "winner" else KINDS.get(path.parent.name, "run")
+    started = str(status.get("started_utc", "")) or _started(path.name)
+    return RunEntry(
+        name=name,
+        path=path,
+        kind=kind,
+        status=state,
+        started_utc=started or _started(path.parent.name),
+        ended_utc=str(status.get("ended_utc", "")),
+        error=str(status.get("error", "")),
+        verdict=_word(verdict),
+        headline=str(verdict.get("headline", "")),
+        numbers=numbers,
+    )
+
+
+def _progress(path: Path) -> dict[str, float]:
+    """How far a training is, of the folds that have begun, and its newest numbers."""
+    rows = read_live_rows(path / LIVE_FILE)
+    if not rows:
+        return {}
+    newest = {row["fold"]: row for row in rows}
+    found = {name: rows[-1][name] for name in LIVE if _finite(rows[-1].get(name))}
+    latest = max(rows, key=lambda row: str(row.get("utc", "")))
+    found |= {name: latest[name] for name in LIVE if _finite(latest.get(name))}
+    shares = [min(1.0, row["env_steps"] / row["total_env_steps"]) for row in newest.values()]
+    speed = sum(
+        row.get("env_steps_per_second", 0.0)
+        for row in newest.values()
+        if row["env_steps"] < row["total_env_steps"]
+    )
+    left = sum(max(0, row["total_env_steps"] - row["env_steps"]) for row in newest.values())
+    found |= {"progress": sum(shares) / len(shares), "folds_begun": float(len(newest))}
+    return found | ({"seconds_left": left / speed} if speed > 0 else {})
+
+
+def _started(name: str) -> str:
+    """Start of a run as its folder's name has it, ``20260101T000000Z-abcdef``; empty for another name."""
+    stamp = name.split("-")[0]
+    if len(stamp) != 16 or stamp[8] != "T" or stamp[-1] != "Z":
+        return ""
+    day, time = stamp[:8], stamp[9:15]
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}Z"
+
+
+def _word(verdict: Mapping[str, Any]) -> str:
+    if "pass" not in verdict:
+        return ""
+    return "refused" if not verdict["pass"] else ("lowered" if verdict.get("lowered") else "approved")
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        values = StartedRun.read(path).values
+    except (OSError, ValueError, ConfigError):
+        return {}
+    return without_secrets(dict(leaves(values, "")))
+
+
+def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of a nested configuration; a list is its JSON, an empty group too."""
+    for key, value in values.items():
+        here = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, here)
+        elif isinstance(value, (str, int, float, bool, type(None))):
+            yield here, value
+        else:
+            yield here, json.dumps(value, default=str)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

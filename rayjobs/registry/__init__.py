@@ -1,0 +1,1 @@
+"""Between verdict and venue: which version of a policy may trade where, since when, and by whose decision."""

@@ -1,0 +1,179 @@
+"""What may trade: a policy of a finished run, found by a path, and held to its verdict, its files and the ledger.
+
+On paper and at a broker a policy trades only where the gate has passed its run, every file of the run is what it was
+when the run ended, and the ledger holds the seal of just these files. Editing verdict, config, weights or manifest
+breaks one of the three.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.own_objects import own_code
+from policies.contract import CONTRACT_FILE
+from policies.exports import ExportedPolicy, load_export
+from policies.origin import Origin
+from rayjobs.config.typed_config import ConfigError
+from rayjobs.replay.finished_run import FinishedRun, open_run
+from rayjobs.replay.rescoring import open_policy
+from rayjobs.replay.run_seal import unvouched
+from rayjobs.storage.uri import local_copy
+from rayjobs.study.fold import Study
+from rayjobs.trading.settings import WITHOUT_VERDICT
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A policy that is asked for.
+
+    Parameters
+    ----------
+    run : that trained it. fold : whose policy it is.
+    """
+
+    run: FinishedRun
+    fold: int
+
+    @property
+    def name(self) -> str:
+        """Run and fold, as orders and journals name it."""
+        return f"{self.run.path.name}-f{self.fold}"
+
+    def policy_origin(self) -> Origin:
+        """Symbols and bars that the policy was trained on.
+
+        Raises
+        ------
+        ConfigError
+            If its contract does not say.
+        """
+        origin = load_export(self.run.policy(self.fold)).contract.origin
+        if origin is None:
+            raise ConfigError(
+                f"the policy of fold {self.fold} does not say what it was trained on; train it again"
+            )
+        return origin
+
+    def open(self, study: Study) -> ExportedPolicy:
+        """The policy, checked against what was scored and against the bars and features that it is to act on.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged, was trained on other symbols, bars or features, or its own code has changed.
+        """
+        refuse_changed_code(self.run)
+        return open_policy(self.run, self.fold, study)
+
+
+def find_candidate(given: str, fold: int | None) -> Candidate:
+    """The policy of a run directory, of an experiment's newest run, or of an export inside a run.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or the export does not lie in the run that trained it.
+    """
+    path = local_copy(given)
+    if (path / CONTRACT_FILE).is_file():
+        path, exported = _run_of_export(path.absolute())
+        if fold not in (None, exported):
+            raise ConfigError(
+                f"fold={fold}, but policy={given} is the export of fold {exported}; leave fold out"
+            )
+        fold = exported
+    try:
+        run = open_run(path)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("run=", "policy=", 1)) from error
+    if run.values["policy"].get("script") is not None:
+        raise ConfigError(f"policy={given}: its run scored a script and trained no policy")
+    if fold is not None and fold not in run.fold_indices:
+        raise ConfigError(f"fold={fold}: the run has the folds {', '.join(map(str, run.fold_indices))}")
+    return Candidate(run=run, fold=run.fold_indices[-1] if fold is None else fold)
+
+
+def _run_of_export(export: Path) -> tuple[Path, int]:
+    """The run that an export lies in, and its fold."""
+    for run in export.parents:
+        if (run / "walk_forward" / "folds.csv").is_file():
+            parts = export.relative_to(run).parts
+            if len(parts) == 3 and parts[0] == "checkpoints" and parts[2] == "best":
+                return run, int(parts[1].removeprefix("fold_"))
+            raise ConfigError(
+                f"policy={export}: this is no policy that the run's verdict is about; give RUN/checkpoints/fold_NN/best"
+            )
+    raise ConfigError(
+        f"policy={export}: an export alone says nothing of sizes, limits and verdict; name its run, or the export "
+        "inside of it"
+    )
+
+
+def require_leave(candidate: Candidate, broker: str, *, real_money: bool = False) -> None:
+    """Refuse a policy without a passed verdict that the ledger vouches for; replay and shadow need none.
+
+    Parameters
+    ----------
+    real_money : also refuse a verdict of a lowered gate or of a made market: neither is leave to deploy.
+
+    Raises
+    ------
+    ConfigError
+        In one sentence.
+    """
+    if broker in WITHOUT_VERDICT:
+        return
+    run = candidate.run
+    verdict = _verdict(run.path)
+    other = f"broker={broker} trades only what the gate has passed; watch it with broker=shadow"
+    if verdict.get("pass") is not True:
+        raise ConfigError(
+            f"{run.path} has not passed the gate ({verdict.get('headline', 'no verdict')}); {other}"
+        )
+    warning = unvouched(run.path, (str(run.values["ledger"]),))
+    if warning is not None:
+        raise ConfigError(f"{warning.rstrip('.')}; {other}")
+    short = [*verdict.get("lowered", ()), *(["a made market"] if verdict.get("synthetic") else [])]
+    if short and real_money:
+        raise ConfigError(
+            f"{run.path} was approved under less than the standard gate asks for ({'; '.join(short)}), which is no "
+            "leave to trade real money"
+        )
+    if short:
+        LOG.warning(
+            "%s was approved under less than the standard gate asks for: %s", run.path, "; ".join(short)
+        )
+
+
+def _verdict(path: Path) -> Mapping[str, Any]:
+    try:
+        verdict = json.loads((path / "verdict.json").read_text())
+    except OSError:
+        return {}
+    except ValueError as error:
+        raise ConfigError(f"{path / 'verdict.json'} cannot be read: {error}") from error
+    return verdict if isinstance(verdict, dict) else {}
+
+
+def refuse_changed_code(run: FinishedRun) -> None:
+    """Refuse to act with code of one's own that is not what the run was trained with.
+
+    Raises
+    ------
+    ConfigError
+        With the name.
+    """
+    now = own_code(run.values)
+    for name, digest in (run.provenance.get("own_code") or {}).items():
+        if now.get(name) != digest:
+            raise ConfigError(
+                f"{name} is not the code that {run.path} was trained with (sha256 {str(now.get(name))[:12]}, then "
+                f"{digest[:12]}); put it back, or train again"
+            )

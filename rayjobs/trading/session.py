@@ -1,0 +1,254 @@
+"""A trading run from its settings to its end: built anew, or carried on from its record after a stop or a kill."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.schema import Panel
+from data.sources import load
+from envs.kernel import columns as c
+from envs.live.bar_feed import LiveFeed
+from envs.live.broker import Broker
+from envs.live.desk import DeskRules, OrderDesk
+from envs.live.guard_check import OrderCheck
+from envs.live.guard_folder import GuardFolder
+from envs.live.guard_view import LoopView
+from envs.live.journal import Journal
+from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_unsendable
+from envs.live.paper import PaperVenue, Venue
+from envs.live.scripted_exchange import ExchangeScript, ScriptedExchange
+from envs.live.simulated_twin import SimulatedTwin
+from policies.origin import Origin
+from rayjobs.config.typed_config import ConfigError
+from rayjobs.guarding.process import guard_beside, guard_settings
+from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.trading.candidate import Candidate
+from rayjobs.trading.loop import Tick, TradingLoop
+from rayjobs.trading.market_ground import (
+    Ground,
+    Read,
+    Stand,
+    build_stand,
+    live_ground,
+    recorded_ground,
+    rereading,
+)
+from rayjobs.trading.settings import IbkrSettings, ReplayBroker, SimulatedBroker, TradeSettings
+from rayjobs.trading.trading_record import RECORD_FILE, TradingRecord
+from rayjobs.trading.vendor_bars import VendorBars
+
+LOG = logging.getLogger(__name__)
+JOURNAL_FILE, EXCHANGE_FILE = "journal.sqlite", "exchange.json"
+CANCEL_WAIT_S = 5.0
+"""How long a venue may take to confirm a cancel before its symbol is left alone for a bar."""
+AT_ONCE = DeskRules(settle_s=0.0, resend_within_s=1e9, ask_again_s=0.0, retry_s=1.0, longest_retry_s=1.0)
+"""Of a desk whose venue lives in this process."""
+FIRST_UTC, START_BAR = "history_first_utc", "start_bar"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """Where the record of a trading run stands; nothing of a new one.
+
+    Attributes
+    ----------
+    known : bars that its market had seen. first_utc : label of the first of them. start_bar : first that was traded.
+    """
+
+    known: int | None = None
+    first_utc: str | None = None
+    start_bar: int | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Begun:
+        """Of a record that is there."""
+        with TradingRecord(path) as record:
+            state, start = record.state(), record.fact(START_BAR)
+            return cls(
+                known=None if state is None else int(state["known"]),
+                first_utc=record.fact(FIRST_UTC),
+                start_bar=None if start is None else int(start),
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A loop that was started, and what it stands on."""
+
+    loop: TradingLoop
+    stand: Stand
+    ground: Ground
+    record: TradingRecord
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether only the room for live bars is used up."""
+        return self.loop.end == "no more bars" and isinstance(self.ground.feed, LiveFeed)
+
+    def run(self, on_tick: Callable[[Tick], None]) -> None:
+        """Trade until the bars end, the account is ruined, or an error or Ctrl-C ends it."""
+        while (tick := self.loop.step()) is not None:
+            on_tick(tick)
+
+
+@contextmanager
+def open_session(
+    candidate: Candidate,
+    values: Mapping[str, Any],
+    settings: TradeSettings,
+    directory: Path,
+    vendor_bars: Callable[[Origin], VendorBars] | None = None,
+) -> Iterator[Session]:
+    """Build the loop of a run directory, new or saved, and start it.
+
+    Parameters
+    ----------
+    values : configuration of the policy's run, perhaps with other data.
+    vendor_bars : makes what live bars of a policy's symbols come from; None reads the data again at each close.
+
+    Raises
+    ------
+    ValueError
+        If the policy, the bars or the venue cannot be used.
+    """
+    config = build_train_config(values)
+    path = directory / RECORD_FILE
+    begun = Begun.read(path) if path.exists() else Begun()
+    ground = _ground(candidate, config, settings, begun, vendor_bars)
+    stand = build_stand(candidate, config, ground, warmup_bars=settings.warmup_bars)
+    with TradingRecord(path) as record:
+        record.note(FIRST_UTC, str(ground.history.bar_utc[0]))
+        record.note(START_BAR, str(ground.start_bar))
+        with _venue(candidate, config, settings, directory, ground, stand) as venue:
+            loop = TradingLoop(
+                policy=stand.policy,
+                account=stand.account,
+                market=stand.market,
+                feed=ground.feed,
+                venue=venue,
+                record=record,
+                cost_scale=_cost_scale(config, settings),
+                twin=None if isinstance(venue, PaperVenue) else SimulatedTwin(stand.second_account(ground)),
+            )
+            loop.start(late=ground.late)
+            yield Session(loop=loop, stand=stand, ground=ground, record=record)
+
+
+def _cost_scale(config: TrainConfig, settings: TradeSettings) -> float:
+    broker = settings.broker_settings
+    factor = None if isinstance(broker, IbkrSettings) else broker.cost_factor
+    return config.scoring.cost_factor if factor is None else factor
+
+
+def _ground(
+    candidate: Candidate,
+    config: TrainConfig,
+    settings: TradeSettings,
+    begun: Begun,
+    vendor_bars: Callable[[Origin], VendorBars] | None,
+) -> Ground:
+    if settings.feed_kind == "history":
+        ground = recorded_ground(candidate, config, settings.feed, begun.known)
+    else:
+        like, read = _live_bars(candidate, config, vendor_bars, begun.first_utc)
+        ground = live_ground(like, read, settings.feed, start_bar=begun.start_bar, known=begun.known)
+    first = str(ground.history.bar_utc[0])
+    if begun.first_utc not in (None, first):
+        raise ConfigError(
+            f"this run began with bars from {begun.first_utc} on, and the data now begin at {first}; give it the same "
+            "bars"
+        )
+    return ground
+
+
+def _live_bars(
+    candidate: Candidate,
+    config: TrainConfig,
+    vendor_bars: Callable[[Origin], VendorBars] | None,
+    first_utc: str | None,
+) -> tuple[Panel, Read]:
+    """The bars that are there, and what asks for later ones."""
+    if vendor_bars is None:
+        read = rereading(config)
+        return load(config.data).panel, read
+    bars = vendor_bars(candidate.policy_origin())
+    return bars.history(first_utc), bars.since
+
+
+@contextmanager
+def _venue(
+    candidate: Candidate,
+    config: TrainConfig,
+    settings: TradeSettings,
+    directory: Path,
+    ground: Ground,
+    stand: Stand,
+) -> Iterator[Venue]:
+    broker = settings.broker_settings
+    script = broker.script if isinstance(broker, ReplayBroker) else None
+    if isinstance(broker, SimulatedBroker) or (isinstance(broker, ReplayBroker) and script is None):
+        yield PaperVenue(stand.account)
+        return
+    refuse_unsendable(stand.config)
+    symbols, name = ground.history.symbols, f"{directory.name}"
+    with Journal(directory / JOURNAL_FILE, f"{settings.broker}/{name}") as journal:
+        if script is not None:
+            exchange = _exchange(script, stand, ground, directory / EXCHANGE_FILE)
+            desk = OrderDesk(exchange, journal, AT_ONCE, ground.feed.now)
+            yield ScriptedVenue(exchange, desk, stand.account, symbols, name)
+            return
+        assert isinstance(broker, IbkrSettings)
+        guard = guard_settings(broker.connection, settings.guard, settings.alerts, symbols, name)
+        with guard_beside(directory, guard) as folder:
+            line = _ibkr(broker, symbols)
+            try:
+                desk = _guarded_desk(line, journal, broker, settings, ground, stand, folder)
+                yield OrderVenue(desk, stand.account, symbols, name, cancel_wait_s=CANCEL_WAIT_S)
+            finally:
+                line.close()
+
+
+def _guarded_desk(
+    line: Broker,
+    journal: Journal,
+    broker: IbkrSettings,
+    settings: TradeSettings,
+    ground: Ground,
+    stand: Stand,
+    folder: GuardFolder,
+) -> OrderDesk:
+    """A desk that asks the guard's limits before each order."""
+    view = LoopView(
+        stand.account,
+        lambda: desk.orders,
+        ground.history.symbols,
+        folder,
+        zone=broker.connection.zone,
+        var_bars=settings.guard.var_bars,
+        now=ground.feed.now,
+    )
+    check = OrderCheck(settings.guard, view, folder, needs_guard=True)
+    desk = OrderDesk(line, journal, broker.desk, ground.feed.now, check)
+    return desk
+
+
+def _exchange(script: ExchangeScript, stand: Stand, ground: Ground, path: Path) -> ScriptedExchange:
+    instrument = stand.account.env.instrument
+    return ScriptedExchange(
+        script,
+        ground.history.symbols,
+        instrument[:, c.LOT_STEP].tolist(),
+        instrument[:, c.MULTIPLIER].tolist(),
+        path,
+    )
+
+
+def _ibkr(settings: IbkrSettings, symbols: tuple[str, ...]) -> Broker:
+    from envs.live.ibkr import IbkrBroker
+
+    return IbkrBroker(settings.connection, symbols)
