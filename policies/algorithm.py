@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -205,6 +206,15 @@ class PortfolioPPO(PPO):
     def scale_learning_rate(self, factor: float) -> None:
         """Multiply the learning rate by ``factor`` from the next update on, on top of its schedule."""
         self.learner_group.foreach_learner(lambda learner: learner.scale_learning_rate(factor))
+
+    def begin_with(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Begin with these values of the parameters, names as in :meth:`policy_weights`, in learners and samplers."""
+        self.learner_group.foreach_learner(lambda learner: learner.begin_with(weights))
+        self._send_weights()
+
+    def freeze(self, prefixes: Sequence[str]) -> None:
+        """Keep the parameters whose names begin so as they are."""
+        self.learner_group.foreach_learner(lambda learner: learner.freeze(prefixes))
 
     def shards(self, fragments: list[Fragment]) -> dict[str, Any]:
         """The fragments as the learner group's `update` takes them, split by env where there are several learners."""

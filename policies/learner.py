@@ -10,7 +10,7 @@ Shapes: L fragment steps, E envs, K sequence length, N sequences, B sequences of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,7 @@ class SequencePPOLearner(PPOTorchLearner):
         self._shuffle = np.random.default_rng([self.config.seed or 0, 0x1EA24])
         self._reports: list[Tensor] = []
         self._norms: list[Tensor] = []
+        self._frozen: set[int] = set()
         self._learning_rate_factor = 1.0
         self._clip_range: float | None = None
 
@@ -170,6 +171,18 @@ class SequencePPOLearner(PPOTorchLearner):
                 factor=self._learning_rate_factor,
                 learning_rate=numbers[LEARNING_RATE],
             )
+
+    def begin_with(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Take over the values of these parameters (names as in ``policy_weights``); the others stay as drawn."""
+        values = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
+        found = self.module[DEFAULT_MODULE_ID].unwrapped().load_state_dict(values, strict=False)
+        assert not found.unexpected_keys, found.unexpected_keys
+
+    def freeze(self, prefixes: Sequence[str]) -> int:
+        """Keep the parameters whose names begin so as they are from now on; returns how many there are."""
+        named = self.module[DEFAULT_MODULE_ID].unwrapped().named_parameters()
+        self._frozen = {id(parameter) for name, parameter in named if name.startswith(tuple(prefixes))}
+        return len(self._frozen)
 
     def learning_rate_at(self, env_steps: int) -> float:
         """The scheduled learning rate after so many env steps, times what moved it besides."""
@@ -269,7 +282,10 @@ class SequencePPOLearner(PPOTorchLearner):
         return loss
 
     def postprocess_gradients(self, gradients_dict: dict[Any, Tensor]) -> dict[Any, Tensor]:
-        """Scale the gradients down to the configured global norm, in one pass."""
+        """Scale the gradients down to the configured global norm, in one pass; those of frozen parameters are zero."""
+        for parameter, gradient in gradients_dict.items() if self._frozen else ():
+            if id(parameter) in self._frozen and gradient is not None:
+                gradient.zero_()  # Adam without decay then leaves the parameter as it is, to the bit
         gradients = [gradient for gradient in gradients_dict.values() if gradient is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.config.grad_clip is not None and self.config.grad_clip < math.inf:

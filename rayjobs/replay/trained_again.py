@@ -19,7 +19,7 @@ from policies.supervised.policy import SupervisedContract
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.fitted_fold import fit_policy
-from rayjobs.study.fold import Study, fold_market, training_spec
+from rayjobs.study.fold import Study, fold_market, start_of, training_spec
 from rayjobs.training.policy_training import train_policy
 
 RETRAINING = Section(name="retraining")
@@ -65,7 +65,9 @@ def _check_fold(run: FinishedRun, study: Study, fold: Fold) -> Check:
         return _compared(name, found, recorded)
     assert isinstance(contract, PolicyContract)
     with TemporaryDirectory(prefix="rayfold_retraining_") as folder:
-        spec = training_spec(study.config, fold, ray.put(market), contract, Path(folder))
+        spec = training_spec(
+            study.config, fold, ray.put(market), contract, Path(folder), start=start_of(study, fold)
+        )
         found = TrainedPolicy.load(train_policy(spec, lambda row: None).policy).policy_hash
     return _compared(name, found, recorded)
 

@@ -185,6 +185,10 @@ class TrainConfig:
         drawn = episode.num_assets is not None
         if len(set(self.test_symbols)) != len(self.test_symbols):
             raise ValueError(f"data.test_symbols names a symbol twice: {', '.join(self.test_symbols)}")
+        if self.trainer.start_from is not None and self.supervised is not None:
+            raise ValueError(
+                "trainer.start_from hands weights of a network on, and a supervised policy is fitted anew: leave it out"
+            )
         if self.test_symbols and self.supervised is not None:
             raise ValueError(
                 "data.test_symbols holds symbols out of training, and a supervised policy is for the symbols that it "

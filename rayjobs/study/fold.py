@@ -47,6 +47,7 @@ from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fitted_fold import fit_policy, weights_note
 from rayjobs.study.least_costs import is_synthetic, least_costs
+from rayjobs.study.warm_start import ENCODER, StartPolicy, choose, start_policies
 from rayjobs.training.policy_training import TrainingSpec, train_policy
 
 ContractT = TypeVar("ContractT", bound=Contract)
@@ -64,6 +65,7 @@ class Study:
     selection : bars on which a search chose this configuration: its policies have seen them too.
     context : bars of the symbols that are read and not traded, a panel each; `panel` has them as columns.
     unseen : the same bars of the symbols that no policy is trained on (``data.test_symbols``); None without any.
+    starts : policies whose weights trainings may begin with (``trainer.start_from``).
     """
 
     config: TrainConfig
@@ -73,6 +75,7 @@ class Study:
     selection: tuple[slice, ...] = ()
     context: tuple[Panel, ...] = ()
     unseen: Study | None = None
+    starts: tuple[StartPolicy, ...] = ()
 
     @classmethod
     def of(cls, config: TrainConfig, dataset: Dataset) -> Study:
@@ -86,6 +89,7 @@ class Study:
             panel=seen.panel,
             features=compute_features(seen.panel, config.features.enabled),
             oracle_direction=seen.oracle_direction,
+            starts=() if config.script is not None else start_policies(config.trainer.start_from),
             context=dataset.context,
             unseen=None if unseen is None else cls.of(unseen_config(config, unseen.panel), unseen),
         )
@@ -152,7 +156,10 @@ def run_fold(
     if isinstance(contract, SupervisedContract):
         return _fit_fold(study, fold, market, contract, directory, tell_weights)
     assert isinstance(contract, PolicyContract)
-    spec = training_spec(config, fold, ray.put(market), contract, directory, label=f"fold {fold.index}")
+    start = start_of(study, fold)
+    spec = training_spec(
+        config, fold, ray.put(market), contract, directory, label=f"fold {fold.index}", start=start
+    )
     trained = train_policy(replace(spec, tell_weights=tell_weights), report)
     policy = TrainedPolicy.load(
         trained.policy, layout=contract.layout, feature_hash=study.features.feature_hash
@@ -199,8 +206,14 @@ def training_spec(
     directory: Path,
     *,
     label: str | None = None,
+    start: StartPolicy | None = None,
 ) -> TrainingSpec:
-    """The training of one fold, with checkpoints in ``directory``; ``label`` names it where not fold and seed do."""
+    """The training of one fold, with checkpoints in ``directory``.
+
+    Parameters
+    ----------
+    label : names it where not fold and seed do. start : whose weights it begins with.
+    """
     training, validation = windows_to_train(config, fold, ray.get(market).first_bar)
     return TrainingSpec(
         label=label or f"fold {fold.index}, seed {config.seed}",
@@ -214,6 +227,8 @@ def training_spec(
         seed=config.seed,
         directory=directory,
         fold=fold.index,
+        weights=None if start is None else start.carried(contract),
+        frozen=ENCODER if config.trainer.freeze == "encoder" else (),
     )
 
 
@@ -276,7 +291,7 @@ def score_policy(
         config.env,
         config.scoring,
         seed=config.seed,
-        parameters=fold_parameters(config),
+        parameters=_parameters(study, fold),
         policy_hash=policy_hash,
         oracle_direction=study.oracle_direction,
         least_cost_bps=least_costs(config, study.panel),
@@ -443,6 +458,7 @@ def with_origin(contract: ContractT, study: Study, fold: Fold, first_bar: int, d
     config, source = study.config, describe(study.config.data)
     training, validation = windows_to_train(config, fold, first_bar)
     bars: list[tuple[Role, slice]] = [("selection", part) for part in study.selection]
+    start = start_of(study, fold)
     bars += [("standardiser", part) for part in fold.training]
     bars += [("training", slice(window.start_bar, window.stop_bar)) for window in training]
     if validation is not None:
@@ -460,10 +476,16 @@ def with_origin(contract: ContractT, study: Study, fold: Fold, first_bar: int, d
         data_fingerprint=study.panel.fingerprint,
         symbols=study.panel.symbols,
         bar_seconds=study.panel.bar_seconds,
-        seen=tuple(seen),
+        seen=(*(() if start is None else start.seen()), *seen),
         context_symbols=tuple(panel.symbols[0] for panel in study.context),
     )
     return replace(contract, origin=origin)
+
+
+def start_of(study: Study, fold: Fold) -> StartPolicy | None:
+    """The policy of ``trainer.start_from`` whose weights a fold's training begins with."""
+    scored = study.panel.slice_bars(fold.test.start, fold.test.stop)
+    return choose(study.starts, scored, describe(study.config.data), fold.index)
 
 
 def context_read(study: Study, part: slice) -> list[Coverage]:
@@ -516,6 +538,7 @@ def unseen_config(config: TrainConfig, unseen: Panel) -> TrainConfig:
     return replace(
         config,
         test_symbols=(),
+        trainer=replace(config.trainer, start_from=None, freeze="none"),
         scoring=scoring,
         instruments=replace(config.instruments, symbols=own),
         env=replace(config.env, episode=replace(config.env.episode, num_assets=None)),
@@ -525,6 +548,15 @@ def unseen_config(config: TrainConfig, unseen: Panel) -> TrainConfig:
 def run_id_of(directory: Path) -> str:
     """The run that a directory of checkpoints belongs to, by its name; "" outside one."""
     return next((part.name for part in directory.absolute().parents if RUN_ID.fullmatch(part.name)), "")
+
+
+def _parameters(study: Study, fold: Fold) -> dict[str, Any]:
+    """`fold_parameters`, and whose weights the training began with."""
+    start = start_of(study, fold)
+    began = (
+        {} if start is None else {"start_policy": start.policy_hash, "freeze": study.config.trainer.freeze}
+    )
+    return fold_parameters(study.config) | began
 
 
 def fold_parameters(config: TrainConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +44,8 @@ from rayjobs.training.settings import TrainerConfig
 
 LOG = logging.getLogger(__name__)
 PORTFOLIO_ENV = "rayfold_portfolio"
+NETWORK = "network."
+"""How the names of a network's parameters begin in RLlib's module."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -67,6 +69,8 @@ class TrainingSpec:
     fold : index of the fold, for nudges that are meant for one.
     tell_weights : is told of every checkpoint before it appears, and of the policy at the end; returns when it is
         written down.
+    weights : parameter name -> values that the training begins with; None draws all.
+    frozen : beginnings of names of parameters that stay as they are.
     """
 
     label: str
@@ -81,6 +85,8 @@ class TrainingSpec:
     directory: Path
     fold: int | None = None
     tell_weights: Callable[[WeightsNote], None] | None = None
+    weights: Mapping[str, np.ndarray] | None = None
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +194,10 @@ class PolicyTraining:
             self._folder.restore_best(checkpoint)
         if not self.finished:
             self._algorithm = build_algorithm(spec)
+            if spec.frozen:
+                self._algorithm.freeze([f"{NETWORK}{name}" for name in spec.frozen])
+            if checkpoint is None and spec.weights is not None:
+                self._algorithm.begin_with({f"{NETWORK}{n}": value for n, value in spec.weights.items()})
             if checkpoint is not None:
                 self._algorithm.restore_from_path(checkpoint)
                 LOG.info("%s: going on after iteration %d", spec.label, len(self.rows))
@@ -356,7 +366,7 @@ def build_algorithm(spec: TrainingSpec) -> PortfolioPPO:
 
 def _export(algorithm: PortfolioPPO, spec: TrainingSpec) -> TrainedPolicy:
     weights = {
-        name.removeprefix("network."): torch.from_numpy(np.array(value))
+        name.removeprefix(NETWORK): torch.from_numpy(np.array(value))
         for name, value in algorithm.policy_weights().items()
     }
     return TrainedPolicy(spec.contract, weights)

@@ -86,6 +86,8 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
         raise ConfigError(
             "walk_forward.only_fold and fold_order are for training jobs; a sweep runs every fold"
         )
+    if train.trainer.start_from is not None:
+        raise ConfigError("trainer.start_from is for training jobs; the trials of a sweep draw their weights")
     search = build_dataclass(SearchConfig, values["search"], "search")
     search = replace(search, scheduler=_scheduler(search.scheduler, train))
     if train.supervised is not None:
