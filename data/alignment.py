@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from data.array_types import TimeArray
+from data.array_types import BoolArray, FloatArray, TimeArray
 from data.calendars import (
     ALWAYS_OPEN,
     DAY_SECONDS,
@@ -32,9 +32,9 @@ from data.checks.hygiene import (
     sorted_findings,
 )
 from data.checks.jumps import find_jumps
+from data.checks.scan import PlacedRows, Suspicions, laid_out, place_rows, scan_rows, without_rows
 from data.clock_hours import clock_grid, on_clock, on_hours
 from data.errors import DataError
-from data.membership import places_among
 from data.repair_decisions import NO_REPAIRS, Repairs
 from data.repairs import (
     Repaired,
@@ -44,7 +44,7 @@ from data.repairs import (
     without_islands,
     without_outliers,
 )
-from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel, utc_instant
+from data.schema import BAR_COLUMNS, Panel, utc_instant
 
 
 class AlignedBars(NamedTuple):
@@ -80,14 +80,19 @@ def align(
     """
     as_read = bars
     bars, findings = without_duplicates(as_read, repairs)
+    seen = {symbol: scan_rows(rows) for symbol, rows in bars.items()}
     for symbol, rows in bars.items():
-        require_usable(symbol, rows)
+        if not len(rows) or seen[symbol].order or seen[symbol].values:
+            require_usable(symbol, rows)
     start, stop = _window(bars, calendar, bar_seconds, start_utc, stop_utc)
     kept = _within_window(bars, start, stop)
     counts = tuple(
-        (s, int(((rows.index >= start) & (rows.index < stop)).sum())) for s, rows in as_read.items()
+        (s, len(kept[s]) if rows is bars[s] else int(((rows.index >= start) & (rows.index < stop)).sum()))
+        for s, rows in as_read.items()
     )
     for symbol, rows in kept.items():
+        if not seen[symbol].bounds:
+            continue
         kept[symbol], moved = clip_rounding(rows)
         findings += find_runs(symbol, "rounded", rows.index.to_numpy("datetime64[ns]"), moved)
     straddling = _on_clock(kept, calendar, bar_seconds)
@@ -95,18 +100,26 @@ def align(
         kept = {symbol: on_hours(rows, calendar, bar_seconds) for symbol, rows in kept.items()}
         start = min(start, *(rows.index[0].to_datetime64() for rows in kept.values()))
     grid = (clock_grid if straddling else bar_grid)(calendar, bar_seconds, start, stop)
+    placed = {symbol: place_rows(_labels(rows), grid.bar_utc) for symbol, rows in kept.items()}
     if len(grid.bar_utc):
-        kept, done = _repaired_rows(kept, grid, calendar, bar_seconds, repairs)
+        before = kept
+        kept, done = _repaired_rows(kept, placed, grid, calendar, bar_seconds, repairs)
         findings += done
+        for symbol, rows in kept.items():
+            if rows is not before[symbol]:  # bars that were apart are neighbours now
+                seen[symbol], placed[symbol] = scan_rows(rows), place_rows(_labels(rows), grid.bar_utc)
     if start_utc is None or stop_utc is None:
-        grid = _trim(grid, kept, start_utc is None, stop_utc is None)
+        part = _trimmed(placed, start_utc is None, stop_utc is None)
+        grid = BarGrid(bar_utc=grid.bar_utc[part], session=grid.session[part])
+        placed = {symbol: found.bars(part) for symbol, found in placed.items()}
     if not len(grid.bar_utc):
         raise DataError(
             f"Calendar {calendar!r} has no bar between {start} and {stop}; check calendar and times."
         )
     for symbol, rows in kept.items():
-        findings += _inspect(symbol, rows, grid, calendar, bar_seconds)
-    panel = _panel(kept, grid, calendar, bar_seconds)
+        findings += _inspect(symbol, rows, placed[symbol], seen[symbol], grid, calendar, bar_seconds)
+    rejected = {s: inconsistent_rows(rows) for s, rows in kept.items() if seen[s].bounds}
+    panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds)
     _require_tradable(panel, kept)
     findings += _ends(panel)
     if repairs.fill_bars:
@@ -135,16 +148,24 @@ def _within_window(
 
 
 def _repaired_rows(
-    kept: dict[str, pd.DataFrame], grid: BarGrid, calendar: str, bar_seconds: int, repairs: Repairs
+    kept: dict[str, pd.DataFrame],
+    placed: Mapping[str, PlacedRows],
+    grid: BarGrid,
+    calendar: str,
+    bar_seconds: int,
+    repairs: Repairs,
 ) -> Repaired:
     """Take out of the rows what the decisions say; refuse rows that do not fit the grid."""
     findings: list[Finding] = []
+    before = kept
     if repairs.outside_sessions == "cut":
         inside = {s: _in_session(rows.index.to_numpy("datetime64[ns]"), calendar) for s, rows in kept.items()}
         kept, done = within_sessions(kept, grid, inside)
         findings += done
     for symbol, rows in kept.items():
-        require_fit(symbol, rows.index.to_numpy("datetime64[ns]"), grid, calendar, bar_seconds)
+        whole = rows is before[symbol] and placed[symbol].on_grid == len(rows)
+        if not whole:
+            require_fit(symbol, _labels(rows), grid, calendar, bar_seconds)
     if repairs.outlier_score is not None:
         kept, done = without_outliers(kept, grid, repairs.outlier_score)
         findings += done
@@ -188,33 +209,45 @@ def _window(
     return start, stop
 
 
-def _trim(grid: BarGrid, kept: Mapping[str, pd.DataFrame], head: bool, tail: bool) -> BarGrid:
-    """Let the grid begin and end with a bar that is there, where the window was left open."""
-    matched = [
-        places_among(rows.index.to_numpy("datetime64[ns]"), grid.bar_utc).places for rows in kept.values()
-    ]
-    found = np.concatenate(matched)
-    if not len(found):
-        return BarGrid(bar_utc=grid.bar_utc[:0], session=grid.session[:0])
-    part = slice(found.min() if head else 0, found.max() + 1 if tail else None)
-    return BarGrid(bar_utc=grid.bar_utc[part], session=grid.session[part])
+def _labels(rows: pd.DataFrame) -> TimeArray:
+    labels: TimeArray = rows.index.to_numpy("datetime64[ns]")
+    return labels
+
+
+def _trimmed(placed: Mapping[str, PlacedRows], head: bool, tail: bool) -> slice:
+    """The part of the grid that begins and ends with a bar that is there, where the window was left open."""
+    there = [np.flatnonzero(found.row_of_bar >= 0)[[0, -1]] for found in placed.values() if found.on_grid]
+    if not there:
+        return slice(0, 0)
+    return slice(
+        int(min(ends[0] for ends in there)) if head else 0,
+        int(max(ends[1] for ends in there)) + 1 if tail else None,
+    )
 
 
 def _inspect(
-    symbol: str, rows: pd.DataFrame, grid: BarGrid, calendar: str, bar_seconds: int
+    symbol: str,
+    rows: pd.DataFrame,
+    placed: PlacedRows,
+    seen: Suspicions,
+    grid: BarGrid,
+    calendar: str,
+    bar_seconds: int,
 ) -> list[Finding]:
-    labels = rows.index.to_numpy("datetime64[ns]")
-    on_grid, places = places_among(labels, grid.bar_utc)
-    missing = np.ones(len(grid.bar_utc), dtype=bool)
-    missing[places] = False
-    closed = ~on_grid
-    closed[closed] = ~_in_session(labels[closed], calendar)
-    findings = find_runs(symbol, "missing", grid.bar_utc, missing)
-    findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
-    findings += find_runs(symbol, "zero_volume", labels, rows["volume"].to_numpy() == 0.0)
-    findings += find_jumps(symbol, labels, rows)
-    findings += find_runs(symbol, "outside_session", labels, closed)
-    findings += find_runs(symbol, "off_grid", labels, ~on_grid & ~closed)
+    labels = _labels(rows)
+    findings = find_runs(symbol, "missing", grid.bar_utc, placed.row_of_bar < 0)
+    if seen.bounds:
+        findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
+    if seen.silent:
+        findings += find_runs(symbol, "zero_volume", labels, rows["volume"].to_numpy() == 0.0)
+    if seen.jumps:
+        findings += find_jumps(symbol, labels, rows)
+    if placed.on_grid < len(labels):
+        beside = ~placed.row_is_on_grid(len(labels))
+        closed = beside.copy()
+        closed[beside] = ~_in_session(labels[beside], calendar)
+        findings += find_runs(symbol, "outside_session", labels, closed)
+        findings += find_runs(symbol, "off_grid", labels, beside & ~closed)
     return findings + _shifted_sessions(symbol, labels, calendar, bar_seconds)
 
 
@@ -284,31 +317,44 @@ def _shifted_sessions(symbol: str, labels: TimeArray, calendar: str, bar_seconds
     return find_runs(symbol, "shifted_session", found.open_utc, late | early)
 
 
-def _panel(kept: Mapping[str, pd.DataFrame], grid: BarGrid, calendar: str, bar_seconds: int) -> Panel:
-    names = {name: None for rows in kept.values() for name in rows.columns}
-    columns = {name: np.full((len(grid.bar_utc), len(kept)), np.nan) for name in names}
-    for a, rows in enumerate(kept.values()):
-        on_grid, places = places_among(rows.index.to_numpy("datetime64[ns]"), grid.bar_utc)
-        rejected = places[inconsistent_rows(rows)[on_grid]]
-        for name in rows.columns:
-            values = rows[name].to_numpy()
-            columns[name][places, a] = values if on_grid.all() else values[on_grid]
-        for name in PRICE_COLUMNS:
-            columns[name][rejected, a] = np.nan
-    known = np.isfinite(columns["close"])
-    volume = columns["volume"]
-    volume[~known] = 0.0
-    for values in columns.values():
-        values.flags.writeable = False  # the panel takes them as they are, and copies what may still change
-    prices = {name: columns[name] for name in PRICE_COLUMNS}
+def _panel(
+    kept: Mapping[str, pd.DataFrame],
+    placed: Mapping[str, PlacedRows],
+    rejected: Mapping[str, BoolArray],
+    grid: BarGrid,
+    calendar: str,
+    bar_seconds: int,
+) -> Panel:
+    """The panel of rows; of those that are rejected (N,) only the columns beside prices and volume are taken."""
+    row_of_bar = [found.row_of_bar for found in placed.values()]
+    sound = [
+        without_rows(found.row_of_bar, rejected[symbol]) if symbol in rejected else found.row_of_bar
+        for symbol, found in placed.items()
+    ]
+
+    def column(name: str) -> FloatArray:
+        values = [
+            np.ascontiguousarray(rows[name].to_numpy(), np.float64) if name in rows else None
+            for rows in kept.values()
+        ]
+        own = name in BAR_COLUMNS
+        made = laid_out(
+            values, sound if own else row_of_bar, len(grid.bar_utc), 0.0 if name == "volume" else np.nan
+        )
+        made.flags.writeable = False  # the panel takes it as it is, and copies what may still change
+        return made
+
+    names = list(dict.fromkeys(name for rows in kept.values() for name in rows.columns))
+    columns = {name: column(name) for name in names}
+    # Prices of a row are finite, so that a bar without volume 0 has them.
+    tradable = columns["volume"] > 0.0
     return Panel(
         symbols=tuple(kept),
         bar_utc=grid.bar_utc,
-        volume=volume,
-        tradable=known & (volume > 0.0),
+        **{name: columns[name] for name in BAR_COLUMNS},
+        tradable=tradable,
         session=grid.session,
         calendar=calendar,
         bar_seconds=bar_seconds,
         exogenous={name: values for name, values in columns.items() if name not in BAR_COLUMNS},
-        **prices,
     )

@@ -126,9 +126,13 @@ class Panel:
             raise DataError("session ids decrease; they must ascend with time.")
 
     def _check_values(self) -> None:
-        # In blocks that fit a core's cache, so that long panels cost a pass over memory and not twenty.
-        for start in range(0, self.num_bars, _CHECKED_BARS):
-            self._check_bars(slice(start, start + _CHECKED_BARS))
+        from data.checks.scan import sound_bars  # compiled on first use
+
+        flat = [getattr(self, name).reshape(-1) for name in (*BAR_COLUMNS, "tradable")]
+        # The slow way is walked only where it has something to say.
+        if not sound_bars(*flat, LEAST_PRICE, LARGEST_PRICE):
+            for start in range(0, self.num_bars, _CHECKED_BARS):
+                self._check_bars(slice(start, start + _CHECKED_BARS))
         for name, values in self.exogenous.items():
             if np.isinf(values).any():
                 raise DataError(f"The column {name!r} holds infinite values; use NaN for unknown.")
@@ -266,6 +270,25 @@ class Panel:
         exogenous = {k: v[:, columns] for k, v in self.exogenous.items()}
         return replace(self, symbols=tuple(symbols), **arrays, exogenous=exogenous).with_ends(
             self.end_bar[columns]
+        )
+
+    def beside(self, other: Panel) -> Panel:
+        """Return the panel of this one's symbols and those of another on the same bars, without exogenous columns.
+
+        Raises
+        ------
+        DataError
+            If the bars are others, or a symbol is in both.
+        """
+        if not np.array_equal(self.bar_utc, other.bar_utc) or self.bar_seconds != other.bar_seconds:
+            raise DataError("two panels can lie side by side only if they have the same bars")
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)], axis=1)
+            for name in (*BAR_COLUMNS, "tradable")
+        }
+        symbols = (*self.symbols, *other.symbols)
+        return replace(self, symbols=symbols, exogenous={}, **arrays).with_ends(
+            np.concatenate([self.end_bar, other.end_bar])
         )
 
     def bars_between(self, start_utc: Any, stop_utc: Any) -> slice:

@@ -85,16 +85,24 @@ class PlantedSignalConfig(NoiseConfig):
     ----------
     drift : expected return of a bar along the sign.
     flip_probability : probability that the sign turns, per bar.
+    without_edge : symbols (SYN0, SYN1, ...) whose sign is shown as well and predicts nothing.
     """
 
     drift: float
     flip_probability: float
+    without_edge: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_drift(self.drift, self.cost_bps)
         if not 0.0 < self.flip_probability < 1.0:
             raise ValueError(f"flip_probability is {self.flip_probability}; it must lie between 0 and 1.")
+        object.__setattr__(self, "without_edge", tuple(self.without_edge))
+        for symbol in self.without_edge:
+            if symbol not in symbol_names(self.num_assets):
+                raise ValueError(
+                    f"without_edge names {symbol!r}; the symbols are {', '.join(symbol_names(self.num_assets))}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +142,11 @@ class SyntheticMarket:
     oracle_direction: Int8Array
 
 
+def symbol_names(num_assets: int) -> tuple[str, ...]:
+    """Names of the symbols of a synthetic market."""
+    return tuple(f"SYN{i}" for i in range(num_assets))
+
+
 def check_drift(drift: float, cost_bps: float) -> None:
     """Raise ValueError unless drift > 2 * cost, below which following the sign is not always best."""
     if drift <= 2.0 * cost_bps * 1e-4:
@@ -153,7 +166,8 @@ def make_market(config: SyntheticConfig) -> SyntheticMarket:
     exogenous: dict[str, FloatArray] = {}
     if isinstance(config, PlantedSignalConfig):
         exogenous["signal"] = persistent_sign(plant, shape, config.flip_probability)
-        expected = config.drift * exogenous["signal"]
+        pays = np.array([name not in config.without_edge for name in symbol_names(config.num_assets)])
+        expected = config.drift * exogenous["signal"] * pays
     elif isinstance(config, PlantedMemoryConfig):
         exogenous["pulse"] = random_pulses(plant, shape, config.pulse_probability)
         expected = config.drift * due_pulses(exogenous["pulse"], config.delay_bars, config.pay_bars)
@@ -202,7 +216,7 @@ def _panel_of_returns(
     step = np.timedelta64(config.bar_seconds, "s").astype("timedelta64[ns]")
     bar_utc = utc_instant(config.start_utc) + np.arange(config.num_bars) * step
     return Panel(
-        symbols=tuple(f"SYN{i}" for i in range(config.num_assets)),
+        symbols=symbol_names(config.num_assets),
         bar_utc=bar_utc,
         open=opened,
         high=np.maximum(opened, close) * (1.0 + reach[0]),

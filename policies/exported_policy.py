@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,32 @@ class TrainedPolicy:
 
     def _facts(self) -> dict[str, Any]:
         return self.contract.to_json() | {"policy_hash": self.policy_hash}
+
+    def for_assets(self, num_assets: int) -> TrainedPolicy:
+        """The same weights for another number of assets, over which they are shared.
+
+        Raises
+        ------
+        ValueError
+            If it tells its assets apart (``symbol_embedding``), or has none.
+        """
+        contract = self.contract
+        if num_assets == contract.layout.num_assets:
+            return self
+        if contract.network.symbol_embedding or not contract.layout.num_assets:
+            raise ValueError(
+                f"the policy was made for {contract.layout.num_assets} assets that it tells apart and is given "
+                f"{num_assets}; train it with policy.symbol_embedding=false"
+            )
+        names = contract.layout.names
+        market = contract.layout.market_per_asset
+        asset_names = tuple(name.removesuffix("@0") for name in names[:market])
+        clock_names = names[len(names) - contract.layout.clock :]
+        layout = ObservationLayout.portfolio(num_assets, asset_names, clock_names)
+        actions = replace(contract.actions, num_assets=num_assets)
+        return TrainedPolicy(
+            replace(contract, layout=layout, actions=actions), dict(self.network.state_dict())
+        )
 
     def initial_state(self, num_envs: int) -> State:
         return self.network.initial_state(num_envs)

@@ -58,11 +58,11 @@ def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) ->
             directory = RunDirectory.resume(Path(settings.resume))
             plan = resumed_plan(directory, values)
         else:
-            candidate = find_candidate(str(settings.policy), settings.fold)
+            candidate = find_candidate(located(settings), settings.fold)
             plan = TradingPlan(
                 candidate=candidate, values=changed_values(candidate.run.values, changes), settings=settings
             )
-        require_leave(plan.candidate, plan.settings.broker)
+        require_leave(plan.candidate, plan.settings.broker, real_money=plan.settings.real_money)
         if settings.resume is None:
             directory = trading_directory(plan, values)
     latencies = Latencies()
@@ -86,6 +86,25 @@ def trade_on(
         stack.callback(report_trading, session, directory, latencies)
         session.run(latencies.add)
         return session.goes_on
+
+
+def located(settings: TradeSettings) -> str:
+    """Where the policy lies: a path as it was given, or the export of a version of the registry that may trade there.
+
+    Raises
+    ------
+    ConfigError
+        If the registry has no such version, or its stage or its files do not allow it.
+    """
+    from rayjobs.registry.registry import registry_place
+    from rayjobs.registry.resolving import resolve
+
+    policy = str(settings.policy)
+    if "@" not in policy or Path(policy).exists():
+        return policy
+    place = registry_place(settings.registry, settings.ledger)
+    found = resolve(policy, place, settings.broker, real_money=settings.real_money)
+    return str(found.export)
 
 
 def vendor_bars(settings: TradeSettings, origin: Origin) -> VendorBars:

@@ -114,11 +114,14 @@ class HygieneReport:
 
 def find_runs(symbol: str, kind: str, bar_utc: TimeArray, flagged: BoolArray) -> list[Finding]:
     """Return one finding for each run of consecutive True values in `flagged` (N,) over `bar_utc` (N,)."""
-    edges = np.diff(np.concatenate([[False], flagged, [False]]).astype(np.int8))
-    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    at = np.flatnonzero(flagged)
+    if not len(at):
+        return []
+    broken = np.flatnonzero(np.diff(at) > 1)
+    first, last = at[np.append(0, broken + 1)], at[np.append(broken, len(at) - 1)]
     return [
-        Finding(symbol=symbol, kind=kind, first_utc=bar_utc[i], last_utc=bar_utc[j - 1], bars=int(j - i))
-        for i, j in zip(starts, stops, strict=True)
+        Finding(symbol=symbol, kind=kind, first_utc=bar_utc[i], last_utc=bar_utc[j], bars=int(j - i + 1))
+        for i, j in zip(first, last, strict=True)
     ]
 
 

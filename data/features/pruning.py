@@ -45,23 +45,29 @@ class PruneConfig:
 
 
 def fit_standardiser(
-    features: FeatureSet, train: slice | Sequence[slice], *, clip: float, prune: PruneConfig | None
+    features: FeatureSet,
+    train: slice | Sequence[slice],
+    *,
+    clip: float,
+    prune: PruneConfig | None,
+    method: str = "by_symbol",
 ) -> Standardiser:
     """Return the standardiser of a training window, with the features that `prune` leaves out; None leaves out none.
 
     Parameters
     ----------
-    train : as `Standardiser.fit` takes it.
+    train, method : as `Standardiser.fit` takes them.
 
     Raises
     ------
     ValueError
         If the window is empty or outside of the bars, or no feature would be left.
     """
-    fitted = Standardiser.fit(features, train, clip=clip)
+    fitted = Standardiser.fit(features, train, clip=clip, method=method)
     if prune is None or not features.asset_names:
         return fitted
-    left_out = pruned(features, fitted, train, prune)
+    of_window = fitted if method != "own_past" else Standardiser.fit(features, train, clip=clip)
+    left_out = pruned(features, of_window, train, prune)
     if left_out.all():
         parts = stretches(train)
         raise ValueError(

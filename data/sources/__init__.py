@@ -107,7 +107,8 @@ def describe(config: SourceConfig) -> str:
         return f"{name}: {config.place}"
     if isinstance(config, StandInConfig):
         return f"{SYNTHETIC}: {name}, {config.summary}"
-    law = ", ".join(f"{key}={value}" for key, value in sorted(vars(config).items()))
+    facts = {key: value for key, value in vars(config).items() if (key, value) != ("without_edge", ())}
+    law = ", ".join(f"{key}={value}" for key, value in sorted(facts.items()))
     return f"{SYNTHETIC}: {name}, {law}"
 
 

@@ -97,7 +97,7 @@ def _comment(key: yaml.Node, value: yaml.Node, lines: list[str]) -> str:
 def page() -> str:
     """The whole page."""
     parts = [
-        "# Every setting\n\nFrom the files of `conf/`, whose comments these are. `KEY=VALUE` changes one on any command line.\n"
+        "# Every setting\n\nFrom `conf/`, whose comments these are; `KEY=VALUE` on a command line changes one.\n"
     ]
     for path in sorted(CONF.glob("*.yaml")):
         if path.stem != "hydra_setup":

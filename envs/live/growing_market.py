@@ -84,6 +84,14 @@ class WindowFeatures:
     standardiser: Standardiser
     lookback_bars: int
 
+    def __post_init__(self) -> None:
+        if self.standardiser.method == "own_past":
+            raise ValueError(
+                "the policy's features are standardised by each symbol's whole own past "
+                "(features.standardise=own_past), which a window of bars does not hold; trade policies of by_symbol or "
+                "pooled"
+            )
+
     def of_last_bar(self, panel: Panel) -> FeatureSet:
         features = compute_features(panel, self.specs)
         if not features.filtered:  # the last bar alone is needed; what a model filters needs those before it

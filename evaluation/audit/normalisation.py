@@ -25,6 +25,7 @@ def check_normalisation(
     exported: Mapping[int, Mapping[str, Any] | None],
     clip: float,
     prune: PruneConfig | None = None,
+    method: str = "by_symbol",
 ) -> list[Check]:
     """Fit each fold's statistics again and compare.
 
@@ -33,6 +34,7 @@ def check_normalisation(
     features : computed again from the bars, not standardised.
     exported : fold -> the standardiser of its policy's contract; None where the policy could not be read.
     clip : limit of the configuration, standard deviations. prune : what it leaves out, None for nothing.
+    method : by what the configuration standardises.
     """
     checks = []
     for fold in folds:
@@ -47,17 +49,27 @@ def check_normalisation(
                 NORMALISATION.fails(name, "its statistics are of other features or assets than the run's")
             )
             continue
-        checks.append(_compare(name, found, features, fold, clip, prune))
+        checks.append(_compare(name, found, features, fold, clip, prune, method))
     return checks
 
 
 def _compare(
-    name: str, found: Standardiser, features: FeatureSet, fold: Fold, clip: float, prune: PruneConfig | None
+    name: str,
+    found: Standardiser,
+    features: FeatureSet,
+    fold: Fold,
+    clip: float,
+    prune: PruneConfig | None,
+    method: str,
 ) -> Check:
     window = f"bars {', '.join(f'[{part.start}, {part.stop})' for part in fold.training)}"
     if found.clip != clip:
         return NORMALISATION.fails(name, f"values are clipped at {found.clip}, the configuration says {clip}")
-    fitted = fit_standardiser(features, fold.training, clip=clip, prune=prune)
+    if found.method != method:
+        return NORMALISATION.fails(
+            name, f"values are standardised by {found.method}, the configuration says {method}"
+        )
+    fitted = fit_standardiser(features, fold.training, clip=clip, prune=prune, method=method)
     if found.pruned != fitted.pruned:
         return NORMALISATION.fails(
             name,

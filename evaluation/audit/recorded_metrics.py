@@ -14,6 +14,7 @@ from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun
 from evaluation.files import plain
 from evaluation.gate.config import GateConfig
+from evaluation.gate.criteria import UNSEEN_SYMBOLS
 from evaluation.statistics import metrics
 from evaluation.statistics.metrics import performance
 
@@ -106,13 +107,14 @@ def _verdict(run: RecordedRun, gate: GateConfig) -> list[Check]:
     if run.verdict is None:
         return [METRICS.skips("verdict", "the gate was not asked")]
     rows = {row["name"]: row for row in run.verdict["criteria"]}
+    demanded = set(gate.enforced) | ({UNSEEN_SYMBOLS} if gate.unseen_symbols else set())
     decides = {name for name, row in rows.items() if row["enforced"]}
     checks = [
         METRICS.judges(
             "verdict, criteria",
-            decides == set(gate.enforced),
+            decides == demanded,
             f"{len(decides)} criteria decide, as configured",
-            f"{', '.join(sorted(decides ^ set(gate.enforced)))}: enforced in only one of config.yaml and verdict.json",
+            f"{', '.join(sorted(decides ^ demanded))}: enforced in only one of config.yaml and verdict.json",
         )
     ]
     expected = {

@@ -24,6 +24,7 @@ class GateConfig:
     min_cost_bps : least trading cost per unit of turnover, basis points a side; None takes that of each symbol's kind.
     max_plausible_sharpe : annual Sharpe ratio above which a record on real bars is not believed; of a short one more
         is, see `evaluation.gate.plausibility.most_plausible`.
+    unseen_symbols : demand the same of symbols that were held out of training (``data.test_symbols``).
     """
 
     enforced: tuple[str, ...]
@@ -37,6 +38,7 @@ class GateConfig:
     max_placebo_rate: float
     min_cost_bps: float | None
     max_plausible_sharpe: float
+    unseen_symbols: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "enforced", tuple(self.enforced))

@@ -23,6 +23,14 @@ from evaluation.statistics.significance import (
     sharpe_moments,
 )
 
+UNSEEN_SYMBOLS = "unseen_symbols"
+"""The criterion of symbols held out of training: shown where there are some, or where it is demanded."""
+OF_A_RECORD = (
+    "unseen", "full_costs", "plausibility", "sharpe", "max_drawdown", "deflated_sharpe", "beats_baselines",
+    "beats_baselines_stressed", "num_trades", "track_record",
+)  # fmt: skip
+"""Criteria that are asked of the record on such symbols as well, where they decide; the others are of the study."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -274,10 +282,41 @@ def _unseen(config: GateConfig, evidence: GateEvidence) -> Measured:
         evidence.paths is not None
     ):  # even of a script, which has seen nothing: paths are no record to deploy on
         return Measured(
-            value=shares.total, threshold=0.0, comparison="<=", passed=False, reason=evidence.paths.sentence
+            value=shares.total or math.nan,
+            threshold=0.0,
+            comparison="<=",
+            passed=False,
+            reason=evidence.paths.sentence,
         )
     return Measured(
         value=shares.total, threshold=0.0, comparison="<=", passed=shares.total <= 0.0, reason=shares.sentence
+    )
+
+
+def _unseen_symbols(config: GateConfig, evidence: GateEvidence) -> Measured:
+    """How many of the enforced criteria that a record alone decides fail on the symbols held out of training."""
+    other = evidence.unseen_symbols
+    if other is None:
+        return missing(0.0, "<=", "The record on symbols held out of training (data.test_symbols)")
+    names = [name for name in OF_A_RECORD if name in config.enforced or name == "unseen"]
+    found = [CRITERIA[name][1](config, other) for name in names]
+    failed = [one for one in found if not one.passed]
+    value = sharpe_ratio(other.net_return, periods_per_year=other.periods_per_year)
+    who = f"On {', '.join(other.symbols)}, held out of training,"
+    shown = (
+        "the annual Sharpe ratio is not defined"
+        if math.isnan(value)
+        else f"the annual Sharpe ratio is {value:.2f}"
+    )
+    if failed:
+        first = failed[0].reason
+        reason = (
+            f"{who} {shown} and {len(failed)} of {len(found)} criteria fail: {first[0].lower()}{first[1:]}"
+        )
+    else:
+        reason = f"{who} {shown} and all {len(found)} criteria that a record alone decides hold as well."
+    return Measured(
+        value=float(len(failed)), threshold=0.0, comparison="<=", passed=not failed, reason=reason
     )
 
 
@@ -299,3 +338,10 @@ CRITERIA: Mapping[str, tuple[str, Measure]] = {
     "unseen": ("Scored bars that the policy had seen", _unseen),
 }
 """Name of each criterion -> its label and the function that measures it."""
+
+
+def criteria_of(config: GateConfig, evidence: GateEvidence) -> Mapping[str, tuple[str, Measure]]:
+    """`CRITERIA`, and that of symbols held out of training where there are some, or the gate demands it."""
+    if evidence.unseen_symbols is None and not config.unseen_symbols:
+        return CRITERIA
+    return {**CRITERIA, UNSEEN_SYMBOLS: ("Criteria that fail on symbols held out", _unseen_symbols)}

@@ -85,6 +85,8 @@ class GateEvidence(SupportingEvidence):
     stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
     cost_factor : multiple of all costs at which `net_return` was earned; below 1 costs were left out.
     exposure : (T,) int8 what the policy had seen of each bar (`policies.origin`); None when it is not known.
+    symbols : whose bars these are.
+    unseen_symbols : the record of the same policies on symbols held out of training; None where there are none.
     paths : of combinatorial cross-validation, whose first path `net_return` is; None of a walk-forward record.
     """
 
@@ -98,6 +100,8 @@ class GateEvidence(SupportingEvidence):
     cost_factor: float | None = None
     exposure: SeenLabels | None = None
     paths: PathDistribution | None = None
+    symbols: tuple[str, ...] = ()
+    unseen_symbols: GateEvidence | None = None
 
     @classmethod
     def of(cls, result: WalkForwardResult, supporting: SupportingEvidence) -> GateEvidence:
@@ -121,6 +125,7 @@ class GateEvidence(SupportingEvidence):
             cost_factor=min(fold.cost_factor for fold in result.folds),
             exposure=result.exposure,
             paths=PathDistribution.of(result),
+            symbols=result.panel.symbols,
             **{field.name: getattr(supporting, field.name) for field in fields(SupportingEvidence)},
         )
 

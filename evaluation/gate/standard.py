@@ -18,6 +18,7 @@ STRICTER: Mapping[str, int] = {
     "max_placebo_rate": -1,
     "min_cost_bps": 1,
     "max_plausible_sharpe": -1,
+    "unseen_symbols": 1,
 }
 """Threshold -> whether a larger value (1) or a smaller one (-1) is stricter; a drawdown is negative."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from evaluation.gate.config import GateConfig
-from evaluation.gate.criteria import CRITERIA, Measured
+from evaluation.gate.criteria import CRITERIA, UNSEEN_SYMBOLS, Measured, criteria_of
 from evaluation.gate.evidence import GateEvidence
 from evaluation.ledger.looks import Looks
 from evaluation.scoring.path_distribution import PathDistribution
@@ -103,7 +103,7 @@ def judge(
     refuse_unknown(config)
     outcomes = tuple(
         _outcome(name, label, measure(config, evidence), config, evidence)
-        for name, (label, measure) in CRITERIA.items()
+        for name, (label, measure) in criteria_of(config, evidence).items()
     )
     enforced = [c for c in outcomes if c.enforced]
     failed = sorted((c for c in enforced if not c.passed), key=_order_of_failure)
@@ -137,12 +137,16 @@ def _outcome(
     return Criterion(
         name=name,
         label=label,
-        enforced=name in config.enforced or (name in ALWAYS_DECIDES and measured.passed is False),
+        enforced=_demanded(name, config) or (name in ALWAYS_DECIDES and measured.passed is False),
         first_bar_utc=f"{bars[0]}Z" if len(bars) else "",
         last_bar_utc=f"{bars[-1]}Z" if len(bars) else "",
         num_bars=len(bars),
         **asdict(measured),
     )
+
+
+def _demanded(name: str, config: GateConfig) -> bool:
+    return name in config.enforced or (name == UNSEEN_SYMBOLS and config.unseen_symbols)
 
 
 def _order_of_failure(criterion: Criterion) -> int:

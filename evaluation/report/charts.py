@@ -1,4 +1,6 @@
-"""Small inline SVG charts for the report: no script, no file beside the page, colours from the page's style sheet.
+"""Small inline SVG charts for the report: no file beside the page, colours from the page's style sheet.
+
+They stand without a script; line charts carry their values, which ``page.js`` shows under the pointer.
 
 The horizontal axis counts bars, labelled with their dates, so that nights and gaps take no room.
 """
@@ -6,6 +8,7 @@ The horizontal axis counts bars, labelled with their dates, so that nights and g
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -97,9 +100,9 @@ def date_ticks(bar_utc: NDArray[np.datetime64], count: int = 7) -> list[tuple[in
     return [(0, stamps[0].strftime("%d %b %Y"))] if len(stamps) else []
 
 
-def _frame(height: float, body: str, label: str, width: float = WIDTH) -> str:
+def _frame(height: float, body: str, label: str, width: float = WIDTH, facts: str = "") -> str:
     return (
-        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}" '
+        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}" {facts}'
         f'preserveAspectRatio="xMidYMid meet">{body}</svg>'
     )
 
@@ -151,15 +154,22 @@ def line_chart(
         for b in boundaries
     ]
     offset = size - len(bar_utc)
+    parts.append('<g class="dates">')
     parts += [
         f'<text class="tick" x="{x(i + offset):.1f}" y="{height - 6:g}" text-anchor="middle">{escape(text)}</text>'
         for i, text in date_ticks(bar_utc)
         if LEFT + 10 < x(i + offset) < WIDTH - RIGHT - 20
     ]
+    parts.append("</g>")
     if baseline is not None:
         parts.append(
             f'<line class="zero" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y(baseline):.1f}" y2="{y(baseline):.1f}"/>'
         )
+    clip = f"c{zlib.crc32(f'{label} {height} {size}'.encode()):x}"
+    parts.append(
+        f'<clipPath id="{clip}"><rect x="{LEFT:g}" y="0" width="{WIDTH - LEFT - RIGHT:g}" height="{height:g}"/>'
+        f'</clipPath><g clip-path="url(#{clip})"><g class="plot">'
+    )
     for line in series:
         index, values = drawn_points(line)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x(index), y(values)))
@@ -169,10 +179,28 @@ def line_chart(
             parts.append(f'<polygon class="area {line.style}" points="{area}"/>')
         weight = " thin" if line.filled else ""
         parts.append(
-            f'<polyline class="line {line.style}{weight}" points="{points}">'
+            f'<polyline class="line {line.style}{weight}" points="{points}" data-name="{escape(line.name)}" '
+            f'data-v="{escape(" ".join(f"{value:.5g}" for value in values))}">'
             f"<title>{escape(line.name)}</title></polyline>"
         )
-    return _frame(height, "".join(parts), label)
+    parts.append("</g></g>")
+    return _frame(height, "".join(parts), label, facts=_times(bar_utc, size, plot_height))
+
+
+def _times(bar_utc: NDArray[np.datetime64], size: int, plot_height: float) -> str:
+    """What a script needs to say where the pointer is: the plot's place, and when each of its columns begins.
+
+    Times are seconds, each but the first less the one before. With more bars than columns a column is several bars, and
+    ``data-exact`` is 0. A point before the first bar has the first bar's time.
+    """
+    columns = min(size, int(WIDTH - LEFT - RIGHT))
+    at = np.linspace(0, size - 1, columns).astype(int) - (size - len(bar_utc))
+    facts = f'data-left="{LEFT:g}" data-right="{WIDTH - RIGHT:g}" data-top="{TOP:g}" data-height="{plot_height:g}" '
+    if not len(bar_utc):
+        return ""
+    seconds = np.asarray(bar_utc, "datetime64[s]").astype(np.int64)[np.maximum(at, 0)]
+    steps = " ".join(map(str, np.diff(seconds, prepend=0)))
+    return f'{facts}data-exact="{int(columns == size)}" data-times="{steps}" '
 
 
 def histogram(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from envs.costs import COST_NAMES
+from evaluation.artefacts.symbols_compared import rows_of
 from evaluation.artefacts.tables import folds_table, history_table, trades_table
 from evaluation.files import replacing
 from evaluation.gate.seen_shares import record_title, record_warning
@@ -31,6 +32,7 @@ from evaluation.report.page_tables import (
     trade_rows,
     training_health_rows,
 )
+from evaluation.report.remedies import Remedy, remedies
 from evaluation.scoring.path_distribution import PathDistribution
 from evaluation.scoring.walk_forward import ORACLE, WalkForwardResult
 from evaluation.statistics import metrics
@@ -43,6 +45,11 @@ BASELINE_STYLES = ("s1", "s2", "s3", "s4", "s5", "s6", "s8", "s9", "s10")
 def page_style() -> str:
     """The style sheet of every page that Rayfold writes."""
     return (HERE / "report.css").read_text(encoding="utf-8")
+
+
+def page_script() -> str:
+    """What makes those pages answer the pointer: values, zoom, curves on and off, tables that sort."""
+    return (HERE / "page.js").read_text(encoding="utf-8")
 
 
 def write_report(
@@ -73,6 +80,8 @@ def write_report(
     page = environment.get_template("report.html.j2").render(
         title=title,
         css=page_style(),
+        js=page_script(),
+        remedies=[] if verdict is None else _remedies(result, summary, verdict),
         settings=settings,
         provenance=list(provenance.items()),
         notes=notes,
@@ -83,11 +92,16 @@ def write_report(
         **_gate(verdict, record_title(result.exposure)),
         **_tables(result, summary),
         **_paths(result, summary),
+        symbols_compared=rows_of(summary["unseen_symbols"]) if "unseen_symbols" in summary else [],
         **_trading(result, summary),
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
+
+
+def _remedies(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdict) -> list[Remedy]:
+    return remedies(verdict, result.net_return, result.panel.periods_per_year, summary)
 
 
 def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdict | None) -> dict[str, Any]:

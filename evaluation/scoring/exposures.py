@@ -138,6 +138,8 @@ def _recomputed(
     own = [spec for spec in specs if ":" in spec.name]
     lookback = max(int(resolve_feature(spec.name).lookback_bars(spec.params)) for spec in specs)
     start = max(bars.start - lookback - 1, 0)
+    if standardiser.method == "own_past":  # which reads every bar from the first on
+        start = 0
     part = panel.slice_bars(start, bars.stop)
     as_known = compute_features(part, own).asset
     found = {}

@@ -1,7 +1,8 @@
 """Supervised baselines: models of the next return on the same features, traded through the same simulator.
 
 Fitted on the fold's training window alone, purged: a row whose label reaches past the window is not used. Predictions
-become directions by a threshold, so that doubt means no position. Axes: T time, A asset, F feature, R rows.
+become directions by a threshold, so that doubt means no position. The models are those of `policies.supervised`.
+Axes: T time, A asset, F feature, R rows.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from data.labels import horizon_returns
 from data.schema import Panel
 from envs.market import Market
 from policies.baselines import Schedule
+from policies.supervised.boosting import fit_lightgbm
+from policies.supervised.design import design_matrix
+from policies.supervised.linear import fit_logistic, fit_ridge, logistic
+from policies.supervised.settings import LightGBMParameters
 
 FloatArray = NDArray[np.float64]
 Predict = Callable[[FloatArray], FloatArray]
@@ -70,13 +74,6 @@ class SupervisedConfig:
             raise ValueError("supervised.penalty, threshold and round_trip_cost must not be negative")
 
 
-def design_matrix(market: Market) -> FloatArray:
-    """(T, A, F) what a model may know at the close of each bar: the asset's features, the clock, and a constant."""
-    assets = market.features.astype(np.float64)
-    clock = np.repeat(market.clock[:, None, :].astype(np.float64), assets.shape[1], axis=1)
-    return np.concatenate([assets, clock, np.ones((*assets.shape[:2], 1))], axis=2)
-
-
 def training_rows(
     panel: Panel, market: Market, train: slice | Sequence[slice], horizon_bars: int
 ) -> tuple[FloatArray, FloatArray]:
@@ -104,41 +101,12 @@ def training_rows(
     return design[usable], label[usable]
 
 
-def fit_ridge(design: FloatArray, label: FloatArray, penalty: float) -> FloatArray:
-    """(F,) coefficients that minimise mean squared error plus ``penalty`` times their squares (the last one free)."""
-    ridge = penalty * len(design) * np.eye(design.shape[1])
-    ridge[-1, -1] = 0.0
-    coefficients, *_ = np.linalg.lstsq(design.T @ design + ridge, design.T @ label, rcond=None)
-    return np.asarray(coefficients, dtype=np.float64)
-
-
-def fit_logistic(design: FloatArray, rises: NDArray[np.bool_], penalty: float, steps: int = 25) -> FloatArray:
-    """(F,) coefficients of a penalised logistic regression, by Newton's method (the last coefficient is free)."""
-    coefficients = np.zeros(design.shape[1])
-    ridge = np.full(design.shape[1], penalty * len(design))
-    ridge[-1] = 0.0
-    for _ in range(steps):
-        probability = 1.0 / (1.0 + np.exp(-np.clip(design @ coefficients, -30.0, 30.0)))
-        gradient = design.T @ (probability - rises) + ridge * coefficients
-        curvature = (design * (probability * (1.0 - probability))[:, None]).T @ design + np.diag(ridge + 1e-9)
-        move = np.linalg.solve(curvature, gradient)
-        coefficients -= move
-        if np.abs(move).max() < 1e-10:
-            break
-    return coefficients
-
-
 def _boosting(design: FloatArray, rises: NDArray[np.bool_], seed: int) -> Predict:
-    import lightgbm
-
-    settings: dict[str, Any] = {
-        "objective": "binary", "num_leaves": 15, "learning_rate": 0.05, "min_data_in_leaf": 200,
-        "feature_fraction": 0.7, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 1.0, "seed": seed,
-        "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbosity": -1,
-    }  # fmt: skip
-    data = lightgbm.Dataset(design, label=rises.astype(np.float64))
-    model = lightgbm.train(settings, data, num_boost_round=100)
-    return lambda rows: np.asarray(model.predict(rows, num_threads=1)) - 0.5
+    parameters = LightGBMParameters(
+        rounds=100, learning_rate=0.05, leaves=15, min_leaf_rows=200, feature_share=0.7, row_share=0.7, l2=1.0
+    )
+    model = fit_lightgbm(design, rises, parameters, seed)
+    return lambda rows: model.predict(rows) - 0.5
 
 
 def fit_schedule(
@@ -171,7 +139,7 @@ def fit_schedule(
         rises = label > 0.0
         if model == "logistic":
             slopes = fit_logistic(design, rises, config.penalty)
-            predict = lambda rows: 1.0 / (1.0 + np.exp(-np.clip(rows @ slopes, -30.0, 30.0))) - 0.5  # noqa: E731
+            predict = lambda rows: logistic(rows @ slopes) - 0.5  # noqa: E731
         else:
             predict = _boosting(design, rises, config.seed)
         bound = float(np.quantile(np.abs(predict(design)), 1.0 - config.trade_share))

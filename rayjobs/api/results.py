@@ -221,12 +221,12 @@ class RunPolicy:
     """
 
     def __init__(self, run: FinishedRun, fold: int) -> None:
-        from policies.exported_policy import TrainedPolicy
+        from policies.exports import load_export
 
         self.run, self.fold = run, fold
         if not run.policy(fold).is_dir():
             raise ConfigError(f"{run.path} holds no exported policy of fold {fold}; a script has none")
-        self._policy = TrainedPolicy.load(run.policy(fold))
+        self._policy = load_export(run.policy(fold))
         self.contract = self._policy.contract
         self.masks_actions = self._policy.masks_actions
         self.policy_hash = self._policy.policy_hash
@@ -238,7 +238,13 @@ class RunPolicy:
         self, observation: NDArray[np.float32], state: State, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[Any], State]:
         """See `TrainedPolicy.act`."""
-        return self._policy.act(observation, state, allowed)
+        return self._act(observation, state, allowed)
+
+    def _act(
+        self, observation: NDArray[np.float32], state: State, allowed: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[Any], State]:
+        masks = {} if allowed is None else {"allowed": allowed}
+        return self._policy.act(observation, state, **masks)
 
     def predict(
         self,
@@ -263,7 +269,7 @@ class RunPolicy:
         seen = np.atleast_2d(np.asarray(observation, dtype=np.float32))
         masks = None if allowed is None else np.asarray(allowed)[None] if one else np.asarray(allowed)
         before = self.initial_state(len(seen)) if state is None else state
-        actions, after = self._policy.act(seen, before, masks)
+        actions, after = self._act(seen, before, masks)
         return (actions[0] if one else actions), after
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from data.vendors.definition import Budget
 from rayjobs.ingest.settings import PacingSettings
+from rayjobs.ingest.shared_budget import SharedBudget
 
 DAY_SECONDS = 86_400.0
 
@@ -62,6 +63,7 @@ class Pacing:
     ----------
     budget : of the vendor. settings : of rests and waits.
     clock : seconds, never going back. generator : of the jitter.
+    shared : the budget that other processes use as well; None where this one has its own.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class Pacing:
         settings: PacingSettings,
         clock: Callable[[], float],
         generator: np.random.Generator,
+        shared: SharedBudget | None = None,
     ) -> None:
         self._settings, self._clock, self._generator = settings, clock, generator
+        self._shared = shared
         self._slots = budget.at_a_time
         self._minute = None if budget.calls_per_minute is None else CallWindow(budget.calls_per_minute, 60.0)
         self._day = None if budget.calls_per_day is None else CallWindow(budget.calls_per_day, DAY_SECONDS)
@@ -88,6 +92,8 @@ class Pacing:
         if self._open >= self._slots:
             return math.inf
         wait = self.wait()
+        if wait <= 0.0 and self._shared is not None:
+            wait = self._shared.take()
         if wait <= 0.0:
             self._open += 1
             self._count(1)
@@ -109,6 +115,8 @@ class Pacing:
         self._open -= 1
         self._refusals = self._failures = 0
         self._count(max(calls - 1, 0))
+        if self._shared is not None:
+            self._shared.add(calls - 1)
 
     def refused(self) -> None:
         """Give the slot back after an answer that refused this one piece."""
@@ -152,7 +160,10 @@ class Pacing:
                 window.add(now, calls)
 
     def _rest(self, seconds: float) -> None:
-        self._rests_until = max(self._rests_until, self._clock() + self._jittered(max(seconds, 0.0)))
+        longer = self._jittered(max(seconds, 0.0))
+        self._rests_until = max(self._rests_until, self._clock() + longer)
+        if self._shared is not None:
+            self._shared.rest(longer)
 
     def _doubled(self, first: float, times: int) -> float:
         longest = max(self._settings.longest_wait_s, first)

@@ -32,6 +32,7 @@ from rayjobs.ingest.plan import (
 )
 from rayjobs.ingest.progress import IngestProgress
 from rayjobs.ingest.settings import IngestSettings
+from rayjobs.ingest.shared_budget import shared_budget
 from rayjobs.ingest.sources import budget_of, vendor_of_process
 from rayjobs.ingest.symbols import chosen_symbols
 
@@ -80,9 +81,16 @@ class Ingest:
             name: vendor_of_process(source) for name, source in settings.sources.items()
         }
         generator = np.random.default_rng()
+        budgets = {name: budget_of(vendor, settings.sources[name]) for name, vendor in self.vendors.items()}
         self._pacings = {
-            name: Pacing(budget_of(vendor, settings.sources[name]), settings.pacing, clock, generator)
-            for name, vendor in self.vendors.items()
+            name: Pacing(
+                budget,
+                settings.pacing,
+                clock,
+                generator,
+                shared_budget(settings.lake, settings.sources[name].vendor, budget),
+            )
+            for name, budget in budgets.items()
         }
         self._crew = crew or (RayCrew() if settings.execution == "ray" else ThreadCrew())
 

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import threading
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.live_rows import LIVE_FILE, read_live_rows
 from rayjobs.monitoring.trading_snapshot import SNAPSHOT_FILE
 from rayjobs.pages.secrets import without_secrets
+from rayjobs.pages.settings_cache import SettingsCache
 from rayjobs.storage.run_directory import read_status
 from rayjobs.storage.running_process import was_killed
 from rayjobs.storage.started_run import CONFIG_FILE, StartedRun
@@ -100,7 +100,7 @@ class Catalogue:
         self._lock = threading.RLock()
         self._entries: dict[str, RunEntry] = {}
         self._signatures: dict[str, tuple[Any, ...]] = {}
-        self._settings: dict[str, tuple[int, bytes]] = {}
+        self._settings = SettingsCache(self.root)
         self._columns: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def refresh(self) -> list[str]:
@@ -110,7 +110,6 @@ class Catalogue:
             changed = [name for name in self._entries if name not in found]
             for name in changed:
                 del self._entries[name], self._signatures[name]
-                self._settings.pop(name, None)
             for name, path in found.items():
                 signature = _signature(path)
                 running = name in self._entries and self._entries[name].status == "running"
@@ -144,12 +143,22 @@ class Catalogue:
         path = self.find(name).path
         stamp = _stamp(path / CONFIG_FILE)
         with self._lock:
-            known = self._settings.get(name)
-        if known is None or known[0] != stamp:
-            known = stamp, zlib.compress(json.dumps(_settings(path)).encode())
+            known = self._settings.get(name, stamp)
+        if known is None:
+            known = _settings(path)
             with self._lock:
-                self._settings[name] = known
-        return dict(json.loads(zlib.decompress(known[1])))
+                self._settings.put(name, stamp, known)
+        return known
+
+    def read_settings(self, stopped: threading.Event) -> None:
+        """Read the settings of every run that has none yet, so that the first question about one need not wait."""
+        for entry in self.entries():
+            if stopped.wait(0.002):  # others want to be answered meanwhile
+                return
+            try:
+                self.settings(entry.name)
+            except KeyError:  # it was removed
+                continue
 
     def column(self, key: str) -> dict[str, Any]:
         """Run -> value of one setting, of the runs that have it."""

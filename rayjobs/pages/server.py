@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import asdict, dataclass
@@ -97,9 +98,13 @@ def _around(warm: bool) -> Callable[[web.Application], AsyncIterator[None]]:
     async def around(application: web.Application) -> AsyncIterator[None]:
         shared = application[DASHBOARD]
         await asyncio.to_thread(shared.catalogue.refresh)
+        stopped = threading.Event()
+        reading_settings = asyncio.create_task(asyncio.to_thread(shared.catalogue.read_settings, stopped))
         if warm:
             shared.reader.start()
         yield
+        stopped.set()
+        await reading_settings
         await shared.changes.close()
         shared.reader.close()
 

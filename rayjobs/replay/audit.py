@@ -123,7 +123,7 @@ class RunAudit:
         exported = {fold.index: self._standardiser(fold.index) for fold in self.audited.folds}
         config = self.study.config.features
         return check_normalisation(
-            self.study.features, self.audited.folds, exported, config.clip, config.prune
+            self.study.features, self.audited.folds, exported, config.clip, config.prune, config.standardise
         )
 
     def contract(self) -> list[Check]:

@@ -234,7 +234,7 @@ def _judged(
     weights_of: FinishedRun,
 ) -> JudgedBars:
     return JudgedBars(
-        panel=study.panel,
+        panel=study.shown_panel,
         data=study.config.data,
         bars=bars,
         run=run_id(run.path),

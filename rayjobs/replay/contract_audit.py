@@ -8,7 +8,7 @@ from dataclasses import replace
 from data.own_objects import own_code
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
-from policies.exported_policy import TrainedPolicy
+from policies.exports import load_export
 from policies.origin import Origin
 from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.study.fold import Study, lookback_bars, with_origin
@@ -31,7 +31,7 @@ def check_contracts(run: FinishedRun, study: Study, folds: Sequence[Fold], *, se
     checks = []
     for fold in folds:
         try:
-            policy = TrainedPolicy.load(run.policy(fold.index))
+            policy = load_export(run.policy(fold.index))
         except ValueError as error:
             checks.append(CONTRACT.skips(f"fold {fold.index}", str(error)))
             continue

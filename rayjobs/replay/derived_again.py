@@ -140,7 +140,8 @@ def _outcomes(
         study=study, hygiene=audited.hygiene, folds=tuple(folds), policies=policies, same_bars=True
     )
     outcomes = sorted(rescore(plan, policies_of), key=lambda outcome: outcome.result.fold.index)
-    if scripted or policies_of.path != audited.source.path:
+    fitted = study.config.supervised is not None  # at once, without a row of a training
+    if scripted or fitted or policies_of.path != audited.source.path:
         return outcomes
     return [_with_iterations(outcome, policies_of, audited, checks) for outcome in outcomes]
 

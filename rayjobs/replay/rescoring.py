@@ -22,12 +22,12 @@ from evaluation.ledger.looks import Looks
 from evaluation.report.data_notes import tell
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
-from policies.exported_policy import TrainedPolicy
+from policies.exports import ExportedPolicy, load_export
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.whole_window import load_with_earlier, whole_window
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_windows
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, parted, run_fold, score_unseen, score_windows
 from rayjobs.study.load import notes_on
 from rayjobs.study.report import EVIDENCE_FILE
 
@@ -75,9 +75,9 @@ class Rescoring:
     study: Study
     hygiene: HygieneReport
     folds: tuple[Fold, ...]
-    policies: Mapping[int, TrainedPolicy]
+    policies: Mapping[int, ExportedPolicy]
     same_bars: bool
-    seeds: Mapping[int, Mapping[int, TrainedPolicy]] = field(default_factory=dict)
+    seeds: Mapping[int, Mapping[int, ExportedPolicy]] = field(default_factory=dict)
 
 
 def plan_rescoring(
@@ -98,7 +98,8 @@ def plan_rescoring(
     config = _under(build_train_config(values), settings)
     whole = settings.windows == "whole"
     dataset, first_bar = load_with_earlier(config.data) if whole else (load(config.data), 0)
-    asked_for = dataset.panel.slice_bars(first_bar, dataset.panel.num_bars)
+    trained_on = parted(dataset, config.test_symbols)[0].panel
+    asked_for = trained_on.slice_bars(first_bar, trained_on.num_bars)
     same = asked_for.fingerprint == run.provenance["data_fingerprint"]
     if same and whole:
         raise ConfigError(
@@ -167,7 +168,7 @@ def _folds(run: FinishedRun, study: Study, wanted: list[int], same: bool) -> lis
     return chosen
 
 
-def open_policy(run: FinishedRun, fold: int, study: Study, *, as_recorded: bool = True) -> TrainedPolicy:
+def open_policy(run: FinishedRun, fold: int, study: Study, *, as_recorded: bool = True) -> ExportedPolicy:
     """A fold's exported policy, checked against the study's observations and against what was scored.
 
     Raises
@@ -176,7 +177,7 @@ def open_policy(run: FinishedRun, fold: int, study: Study, *, as_recorded: bool 
         If it is missing or damaged, is not the one that was scored, or was trained on other symbols, in another order,
         on bars of another length, or on other observations.
     """
-    policy = TrainedPolicy.load(run.policy(fold))
+    policy = load_export(run.policy(fold))
     if policy.policy_hash != run.policy_hash(fold):
         raise ConfigError(
             f"{run.policy(fold)} does not hold the weights that were scored: folds.csv records another hash"
@@ -198,10 +199,10 @@ def open_policy(run: FinishedRun, fold: int, study: Study, *, as_recorded: bool 
     return policy
 
 
-def load_policy(run: FinishedRun, fold: int, study: Study) -> TrainedPolicy:
+def load_policy(run: FinishedRun, fold: int, study: Study) -> ExportedPolicy:
     """As `open_policy`, whatever folds.csv says."""
     assets = study.config.env.episode.num_assets or study.panel.num_assets
-    return TrainedPolicy.load(
+    return load_export(
         run.policy(fold),
         layout=ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
         feature_hash=study.features.feature_hash,
@@ -258,6 +259,7 @@ def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:
                 iterations=run.iterations(fold.index),
                 policy=run.policy(fold.index),
                 further=tuple(further),
+                unseen=score_unseen(plan.study, fold, policy, policy_hash=policy.policy_hash),
             )
         )
     return outcomes

@@ -14,9 +14,11 @@ import ray
 
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
-from policies.exported_policy import TrainedPolicy
+from policies.exported_policy import PolicyContract, TrainedPolicy
+from policies.supervised.policy import SupervisedContract
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.study.fitted_fold import fit_policy
 from rayjobs.study.fold import Study, fold_market, training_spec
 from rayjobs.training.policy_training import train_policy
 
@@ -57,10 +59,18 @@ def _check_fold(run: FinishedRun, study: Study, fold: Fold) -> Check:
     if any(row.get("nudges") for row in run.iterations(fold.index)):
         return RETRAINING.skips(name, "its training was nudged, which no training can repeat")
     market, contract = fold_market(study, fold)
+    recorded = run.policy_hash(fold.index)
+    if isinstance(contract, SupervisedContract):
+        found = fit_policy(study.panel, market, fold, contract, study.config.seed).policy_hash
+        return _compared(name, found, recorded)
+    assert isinstance(contract, PolicyContract)
     with TemporaryDirectory(prefix="rayfold_retraining_") as folder:
         spec = training_spec(study.config, fold, ray.put(market), contract, Path(folder))
         found = TrainedPolicy.load(train_policy(spec, lambda row: None).policy).policy_hash
-    recorded = run.policy_hash(fold.index)
+    return _compared(name, found, recorded)
+
+
+def _compared(name: str, found: str, recorded: str) -> Check:
     return RETRAINING.judges(
         name,
         found == recorded,

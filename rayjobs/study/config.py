@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.features import FeatureSpec
 from data.features.pruning import PruneConfig
+from data.features.standardiser import check_method
 from data.labelling import LabelConfig
 from data.sources import SourceConfig, config_class
 from envs.actions import maskable_schemes
@@ -29,6 +30,7 @@ from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import FoldPlan, WalkForward
 from policies.baselines import SCRIPTED
+from policies.supervised.settings import MODELS, PARAMETERS, SupervisedSettings, require_driven
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
 from rayjobs.monitoring.tracking import TrackingConfig
@@ -54,15 +56,19 @@ class FeaturesConfig:
     clip : limit of standardised values, standard deviations of the training window.
     prune : which features are left out on each training window; None leaves out none, as in configurations that are
         older than it.
+    standardise : by what values are standardised, `data.features.standardiser.METHODS`; each symbol by its own training
+        window in configurations that do not say.
     """
 
     specs: Mapping[str, FeatureSpec | None]
     clip: float
     prune: PruneConfig | None = None
+    standardise: str = "by_symbol"
 
     def __post_init__(self) -> None:
         if not self.clip > 0.0:
             raise ValueError(f"features.clip is {self.clip}; it must be above 0 standard deviations")
+        check_method(self.standardise)
         if not self.enabled:
             raise ValueError("features.specs switches every feature off; leave at least one on")
 
@@ -123,9 +129,11 @@ class TrainConfig:
     Parameters
     ----------
     script : ``policy.script``: a scripted policy that is scored in place of a trained one; None trains.
+    supervised : of ``policy``: a supervised model that is fitted in place of training a network; None trains one.
     only_fold, fold_order : of ``walk_forward``: which folds are run, and in which order.
     enforce_gate : ``gate.enforce``.
     ledger : file in which trials are counted.
+    test_symbols : ``data.test_symbols``: symbols that no policy is trained on; each is scored on them as well.
     """
 
     seed: int
@@ -138,6 +146,7 @@ class TrainConfig:
     context: ContextConfig
     policy: NetworkConfig
     script: str | None
+    supervised: SupervisedSettings | None
     algo: PPOSettings
     walk_forward: FoldPlan
     only_fold: int | None
@@ -148,24 +157,56 @@ class TrainConfig:
     ledger: str
     cluster: ClusterConfig
     tracking: TrackingConfig
+    test_symbols: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it must be 0 or more")
+        self._check_symbols()
         if self.script is not None and self.script not in SCRIPTED:
             hint = did_you_mean(self.script, list(SCRIPTED))
             raise ValueError(f"policy.script is {self.script!r}; there is no such script; {hint}")
+        if self.supervised is not None:
+            require_driven(self.env.action.scheme)
         if self.policy.action_masks and self.env.action.scheme not in maskable_schemes():
             raise ValueError(
                 f"policy.action_masks is true, but the actions of env.action.scheme={self.env.action.scheme} are no "
                 "choices; set policy.action_masks=false, or env.action.scheme to direction or orders"
             )
 
+    def without_symbols(self, held_out: Sequence[str]) -> TrainConfig:
+        """The configuration without the instruments of symbols that are held out of training."""
+        kept = {name: facts for name, facts in self.instruments.symbols.items() if name not in held_out}
+        return dataclasses.replace(self, instruments=dataclasses.replace(self.instruments, symbols=kept))
+
+    def _check_symbols(self) -> None:
+        """A policy that is scored on other symbols, or on more, than an episode trains on must not tell them apart."""
+        episode = self.env.episode
+        drawn = episode.num_assets is not None
+        if len(set(self.test_symbols)) != len(self.test_symbols):
+            raise ValueError(f"data.test_symbols names a symbol twice: {', '.join(self.test_symbols)}")
+        if self.test_symbols and self.supervised is not None:
+            raise ValueError(
+                "data.test_symbols holds symbols out of training, and a supervised policy is for the symbols that it "
+                "was fitted on; choose a trained policy or a script"
+            )
+        if (self.test_symbols or drawn) and self.policy.symbol_embedding:
+            raise ValueError(
+                "policy.symbol_embedding tells the symbols of the training apart, and others have no such vector: "
+                "set it to false with data.test_symbols and env.episode.num_assets"
+            )
+        if self.test_symbols and self.script is None and self.features.standardise == "by_symbol":
+            raise ValueError(
+                "data.test_symbols holds symbols out of training, so that they have no statistics of their own: "
+                "set features.standardise=pooled (those of all training symbols) or own_past (each symbol's own past)"
+            )
+
     @property
     def validates(self) -> bool:
-        """Whether a trained policy's checkpoint is chosen on bars of its own."""
+        """Whether a trained policy's checkpoint is chosen on bars of its own; a fitted model has one only."""
         named = isinstance(self.walk_forward, DatedWindows) and self.walk_forward.validation is not None
-        return self.script is None and (named or self.trainer.validation_fraction > 0.0)
+        trains = self.script is None and self.supervised is None
+        return trains and (named or self.trainer.validation_fraction > 0.0)
 
 
 ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
@@ -174,8 +215,10 @@ ENV_GROUPS = {"costs": CostConfig, "reward": RewardConfig, "risk": RiskConfig}
 TRAIN_KEYS = {f.name for f in dataclasses.fields(TrainConfig)} - {
     "enforce_gate",
     "script",
+    "supervised",
     "only_fold",
     "fold_order",
+    "test_symbols",
 } | {*ENV_GROUPS, "resume"}
 
 
@@ -197,11 +240,15 @@ def build_train_config(values: Values) -> TrainConfig:
         run=build_dataclass(RunConfig, values["run"], "run"),
         trainer=build_dataclass(TrainerConfig, values["trainer"], "trainer"),
         data=build_source(values),
+        test_symbols=convert(
+            tuple[str, ...], _group(values, "data").get("test_symbols") or (), "data.test_symbols"
+        ),
         features=build_dataclass(FeaturesConfig, values["features"], "features"),
         instruments=build_dataclass(InstrumentsConfig, values["instruments"], "instruments"),
         env=build_env(values),
         context=build_dataclass(ContextConfig, values["context"], "context"),
         script=convert(str | None, policy.pop("script", None), "policy.script"),
+        supervised=build_supervised(policy),
         policy=build_dataclass(NetworkConfig, policy, "policy"),
         algo=build_dataclass(PPOSettings, values["algo"], "algo"),
         only_fold=convert(int | None, windows.pop("only_fold", None), "walk_forward.only_fold"),
@@ -231,6 +278,24 @@ def build_screening(values: Values) -> tuple[ScreeningConfig, LabelConfig]:
     return build_dataclass(ScreeningConfig, screening, "screening"), build_dataclass(
         LabelConfig, labels, "labels"
     )
+
+
+def build_supervised(policy: dict[str, Any]) -> SupervisedSettings | None:
+    """The supervised model of the ``policy`` group, whose keys are taken out of it; None where it names none."""
+    model = convert(str | None, policy.pop("model", None), "policy.model")
+    names = [field.name for field in dataclasses.fields(SupervisedSettings) if field.name != "model"]
+    if model is None:
+        for name in set(names) & set(policy):
+            raise ConfigError(
+                f"policy.{name}: only a supervised policy has it; choose policy={'|'.join(MODELS)}"
+            )
+        return None
+    if model not in MODELS:
+        raise ConfigError(f"policy.model is {model!r}; there is no such model; {did_you_mean(model, MODELS)}")
+    given = {name: policy.pop(name) for name in names if name in policy}
+    if "parameters" in given:
+        given["parameters"] = build_dataclass(PARAMETERS[model], given["parameters"], "policy.parameters")
+    return build_dataclass(SupervisedSettings, {"model": model, **given}, "policy")
 
 
 WINDOW_KINDS: Mapping[str, tuple[type[FoldPlan], str]] = {
@@ -271,6 +336,7 @@ def build_source(values: Values) -> SourceConfig:
     split = split_context(_group(values, "data"))
     group = split.traded
     kind = convert(str, group.pop("source", None), "data.source")
+    group.pop("test_symbols", None)
     try:
         config = config_class(kind)
     except ValueError as error:

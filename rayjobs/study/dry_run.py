@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.windows.splits import Fold
+from policies.contract import Contract
 from policies.exported_policy import PolicyContract
 from rayjobs.cluster.placement import Demand, Node, Room
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.result_tables import print_table
 from rayjobs.study.fold import Study, fold_market
+from rayjobs.study.fold_tasks import demand_of
 
 MB = 1024 * 1024
 
@@ -81,12 +83,14 @@ class Plan:
         return list(dict.fromkeys(found))
 
 
-def fragment_bytes(study: Study, contract: PolicyContract) -> int:
-    """Bytes of what one env runner hands over in one iteration: see `policies.fragment.Fragment`.
+def fragment_bytes(study: Study, contract: Contract) -> int:
+    """Bytes of what one env runner hands over in one iteration: see `policies.fragment.Fragment`; 0 without any.
 
     Per env step of A assets and D observed numbers: observation 4 D, actions 8 A, scores 4 x 3 A, five float32 or bool
     columns 17; and per sequence the recurrent state of each asset.
     """
+    if not isinstance(contract, PolicyContract):
+        return 0
     algo, assets = study.config.algo, contract.layout.num_assets
     network = contract.actions.network(contract.layout, contract.network)
     states = sum(part.numel() * part.element_size() for part in network.initial_state(1).values())
@@ -101,7 +105,7 @@ def folds_plan(study: Study, folds: Sequence[Fold]) -> Plan:
     return Plan(
         what="fold",
         count=len(folds) * (1 if study.config.script else study.config.trainer.num_seeds),
-        demand=Demand.one_process() if study.config.script else Demand.of(study.config.algo),
+        demand=demand_of(study),
         shared_bytes=array_bytes(study.panel) + array_bytes(study.features),
         own_bytes=array_bytes(market) + runners * fragment_bytes(study, contract),
     )
@@ -114,7 +118,7 @@ def trials_plan(study: Study, folds: Sequence[Fold], num_trials: int) -> Plan:
     return Plan(
         what="trial",
         count=num_trials,
-        demand=Demand.of(study.config.algo),
+        demand=demand_of(study),
         shared_bytes=array_bytes(study.panel)
         + array_bytes(study.features)
         + len(folds) * array_bytes(market),

@@ -25,6 +25,14 @@ def chained(study: Study, outcomes: Sequence[FoldOutcome]) -> WalkForwardResult:
     return WalkForwardResult.of(study.panel, [one for outcome in outcomes for one in outcome.results])
 
 
+def chained_unseen(study: Study, outcomes: Sequence[FoldOutcome]) -> WalkForwardResult | None:
+    """The same on the symbols held out of training; None unless every fold was scored on them."""
+    results = [one for outcome in outcomes for one in outcome.unseen]
+    if study.unseen is None or not all(outcome.unseen for outcome in outcomes):
+        return None
+    return WalkForwardResult.of(study.unseen.panel, results)
+
+
 def trial_evidence(
     study: Study, seeds: Mapping[int, Sequence[FoldOutcome]], look: EnteredLook
 ) -> SupportingEvidence:

@@ -7,10 +7,10 @@ order, alone or side by side.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import ray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data.context_bars import closing_instants
 from data.coverage.coverage import Coverage
+from data.errors import DataError
 from data.features import FeatureSet, Standardiser, compute_features
 from data.features.pruning import fit_standardiser
 from data.known_columns import statements_of
@@ -37,12 +38,18 @@ from evaluation.windows.combinatorial_windows import scored_groups
 from evaluation.windows.splits import Fold
 from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
+from policies.contract import Contract
 from policies.exported_policy import PolicyContract, TrainedPolicy
+from policies.exports import ExportedPolicy
 from policies.origin import UNSEEN, Origin, Role, SeenBars, SeenLabels
+from policies.supervised.policy import SupervisedContract, SupervisedPolicy
 from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.study.config import TrainConfig
+from rayjobs.study.fitted_fold import fit_policy, weights_note
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.training.policy_training import TrainingSpec, train_policy
+
+ContractT = TypeVar("ContractT", bound=Contract)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +63,7 @@ class Study:
     oracle_direction : (T, A) best position decided at each close, of a synthetic market; else None.
     selection : bars on which a search chose this configuration: its policies have seen them too.
     context : bars of the symbols that are read and not traded, a panel each; `panel` has them as columns.
+    unseen : the same bars of the symbols that no policy is trained on (``data.test_symbols``); None without any.
     """
 
     config: TrainConfig
@@ -64,30 +72,42 @@ class Study:
     oracle_direction: NDArray[np.int8] | None
     selection: tuple[slice, ...] = ()
     context: tuple[Panel, ...] = ()
+    unseen: Study | None = None
 
     @classmethod
     def of(cls, config: TrainConfig, dataset: Dataset) -> Study:
-        """The study on bars that were loaded, its features computed from them."""
+        """The study on bars that were loaded, its features computed from them.
+
+        Symbols that are held out make a study of their own: no feature of the others reads a bar of theirs.
+        """
+        seen, unseen = parted(dataset, config.test_symbols)
         return cls(
-            config=config,
-            panel=dataset.panel,
-            features=compute_features(dataset.panel, config.features.enabled),
-            oracle_direction=dataset.oracle_direction,
+            config=config.without_symbols(config.test_symbols),
+            panel=seen.panel,
+            features=compute_features(seen.panel, config.features.enabled),
+            oracle_direction=seen.oracle_direction,
             context=dataset.context,
+            unseen=None if unseen is None else cls.of(unseen_config(config, unseen.panel), unseen),
         )
+
+    @property
+    def shown_panel(self) -> Panel:
+        """The bars of every symbol that a number is shown of, those held out of training included."""
+        return self.panel if self.unseen is None else self.panel.beside(self.unseen.panel)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOutcome:
     """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script; ``patched``
     what code of one's own had replaced in the process (`rayjobs.study.patched_code`); ``further`` what a split earned
-    on its other test groups."""
+    on its other test groups; ``unseen`` what was earned, window by window, on symbols held out of the training."""
 
     result: FoldResult
     iterations: tuple[dict[str, Any], ...]
     policy: Path | None
     patched: tuple[str, ...] = ()
     further: tuple[FoldResult, ...] = ()
+    unseen: tuple[FoldResult, ...] = ()
 
     @property
     def results(self) -> tuple[FoldResult, ...]:
@@ -102,7 +122,7 @@ def run_fold(
     report: Callable[[dict[str, Any]], None],
     tell_weights: Callable[[WeightsNote], None] | None = None,
 ) -> FoldOutcome:
-    """Train on ``fold.train`` and score on ``fold.test``; a scripted policy is scored without any training.
+    """Train or fit on ``fold.train`` and score on ``fold.test``; a scripted policy is scored without any training.
 
     Parameters
     ----------
@@ -121,8 +141,17 @@ def run_fold(
         schedule = SCRIPTED[config.script](study.panel)
         digest = hashlib.sha256(f"script {config.script}".encode()).hexdigest()
         result, *further = score_windows(study, fold, schedule, market, policy_hash=digest)
-        return FoldOutcome(result=result, iterations=(), policy=None, further=tuple(further))
+        return FoldOutcome(
+            result=result,
+            iterations=(),
+            policy=None,
+            further=tuple(further),
+            unseen=score_unseen(study, fold, None, policy_hash=digest),
+        )
     contract = with_origin(contract, study, fold, market.first_bar, directory)
+    if isinstance(contract, SupervisedContract):
+        return _fit_fold(study, fold, market, contract, directory, tell_weights)
+    assert isinstance(contract, PolicyContract)
     spec = training_spec(config, fold, ray.put(market), contract, directory, label=f"fold {fold.index}")
     trained = train_policy(replace(spec, tell_weights=tell_weights), report)
     policy = TrainedPolicy.load(
@@ -135,8 +164,31 @@ def run_fold(
         )
     result, *further = score_windows(study, fold, policy, market, policy_hash=policy.policy_hash)
     return FoldOutcome(
-        result=result, iterations=trained.iterations, policy=trained.policy, further=tuple(further)
+        result=result,
+        iterations=trained.iterations,
+        policy=trained.policy,
+        further=tuple(further),
+        unseen=score_unseen(study, fold, policy, policy_hash=policy.policy_hash),
     )
+
+
+def _fit_fold(
+    study: Study,
+    fold: Fold,
+    market: Market,
+    contract: SupervisedContract,
+    directory: Path,
+    tell_weights: Callable[[WeightsNote], None] | None,
+) -> FoldOutcome:
+    """Fit a supervised policy, export it, and score what the export holds."""
+    place = directory / "best"
+    fitted = fit_policy(study.panel, market, fold, contract, study.config.seed)
+    fitted.save(place)
+    if tell_weights is not None:
+        tell_weights(weights_note(fitted, fold.index, study.config.seed))
+    policy = SupervisedPolicy.load(place, layout=contract.layout, feature_hash=study.features.feature_hash)
+    result, *further = score_windows(study, fold, policy, market, policy_hash=policy.policy_hash)
+    return FoldOutcome(result=result, iterations=(), policy=place, further=tuple(further))
 
 
 def training_spec(
@@ -166,13 +218,34 @@ def training_spec(
 
 
 def score_windows(
-    study: Study, fold: Fold, policy: TrainedPolicy | Schedule, market: Market, *, policy_hash: str
+    study: Study, fold: Fold, policy: ExportedPolicy | Schedule, market: Market, *, policy_hash: str
 ) -> tuple[FoldResult, ...]:
     """`score_policy` on the test window of a fold, or on each test group of a split, in time order."""
     return tuple(
         score_policy(study, window, policy, market, policy_hash=policy_hash)
         for window in scored_windows(study.config, fold, market.first_bar)
     )
+
+
+def score_unseen(
+    study: Study, fold: Fold, policy: ExportedPolicy | None, *, policy_hash: str
+) -> tuple[FoldResult, ...]:
+    """The policy, or the study's script, on the held-out symbols, on the same windows; empty where there are none."""
+    other = study.unseen
+    if other is None:
+        return ()
+    standardiser = None
+    if policy is not None:
+        fitted = Standardiser.from_dict(policy.contract.standardiser or {})
+        standardiser = fitted.for_assets(other.panel.num_assets)
+    market, _ = fold_market(other, fold, standardiser)
+    scored: ExportedPolicy | Schedule
+    if policy is None:
+        assert other.config.script is not None
+        scored = SCRIPTED[other.config.script](other.panel)
+    else:
+        scored = policy
+    return score_windows(other, fold, scored, market, policy_hash=policy_hash)
 
 
 def scored_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Fold, ...]:
@@ -183,21 +256,21 @@ def scored_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Fol
 
 
 def score_policy(
-    study: Study, fold: Fold, policy: TrainedPolicy | Schedule, market: Market, *, policy_hash: str
+    study: Study, fold: Fold, policy: ExportedPolicy | Schedule, market: Market, *, policy_hash: str
 ) -> FoldResult:
     """Score a policy, or a script's schedule, on ``fold.test``, beside the baselines."""
     config = study.config
     bars = slice(fold.test.start - 1 - config.env.episode.warmup_bars, fold.test.stop)
 
     def find_exposures() -> tuple[Exposure, ...]:
-        assert isinstance(policy, TrainedPolicy)
+        assert not isinstance(policy, Schedule)
         standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
         stated = statements_of(config.data)
         return exposures(study.panel, config.features.enabled, standardiser, market, bars, stated=stated)
 
     scored = score_fold(
         fold,
-        policy,
+        policy.for_assets(market.num_symbols) if isinstance(policy, TrainedPolicy) else policy,
         study.panel,
         market,
         config.env,
@@ -210,7 +283,7 @@ def score_policy(
         find_exposures=None if is_synthetic(config) else find_exposures,
     )
     scored = replace(scored, exposure=scored_exposure(study, fold, policy))
-    if not isinstance(policy, TrainedPolicy):
+    if isinstance(policy, Schedule):
         return scored
     origin = policy.contract.origin
     return replace(
@@ -218,12 +291,12 @@ def score_policy(
     )
 
 
-def scored_exposure(study: Study, fold: Fold, policy: TrainedPolicy | Schedule) -> SeenLabels | None:
+def scored_exposure(study: Study, fold: Fold, policy: ExportedPolicy | Schedule) -> SeenLabels | None:
     """(N,) what the policy had seen of each bar of ``fold.test``; a script has seen nothing.
 
     None for a policy whose contract does not say what it has seen.
     """
-    if not isinstance(policy, TrainedPolicy):
+    if isinstance(policy, Schedule):
         return np.full(fold.test.stop - fold.test.start, UNSEEN, dtype=np.int8)
     origin = policy.contract.origin
     if origin is None:
@@ -234,7 +307,7 @@ def scored_exposure(study: Study, fold: Fold, policy: TrainedPolicy | Schedule) 
 
 def fold_market(
     study: Study, fold: Fold, standardiser: Standardiser | None = None
-) -> tuple[Market, PolicyContract]:
+) -> tuple[Market, Contract]:
     """The market as this fold's policy sees it, and its contract.
 
     Parameters
@@ -244,24 +317,30 @@ def fold_market(
     config = study.config
     if standardiser is None:
         standardiser = fit_standardiser(
-            study.features, fold.training, clip=config.features.clip, prune=config.features.prune
+            study.features,
+            fold.training,
+            clip=config.features.clip,
+            prune=config.features.prune,
+            method=config.features.standardise,
         )
     instruments = config.instruments.for_symbols(study.panel.symbols)
     market = Market.build(
         study.panel, standardiser.transform(study.features), instruments, study_context(study)
     )
     num_assets = config.env.episode.num_assets or market.num_symbols
-    contract = PolicyContract(
-        layout=ObservationLayout.portfolio(num_assets, market.asset_names, market.clock_names),
-        feature_hash=study.features.feature_hash,
-        standardiser=standardiser.to_dict(),
-        action_scheme=config.env.action.scheme,
-        actions=DistributionSpec.for_space(
-            action_space(config.env.action, num_assets), config.policy.weights_distribution
-        ),
-        network=config.policy,
+    known: dict[str, Any] = {
+        "layout": ObservationLayout.portfolio(num_assets, market.asset_names, market.clock_names),
+        "feature_hash": study.features.feature_hash,
+        "standardiser": standardiser.to_dict(),
+        "action_scheme": config.env.action.scheme,
+    }
+    if config.supervised is not None:
+        allow_short = config.env.action.allow_short
+        return market, SupervisedContract(**known, settings=config.supervised, allow_short=allow_short)
+    actions = DistributionSpec.for_space(
+        action_space(config.env.action, num_assets), config.policy.weights_distribution
     )
-    return market, contract
+    return market, PolicyContract(**known, actions=actions, network=config.policy)
 
 
 def study_context(study: Study) -> ContextConfig | None:
@@ -279,7 +358,8 @@ def lookback_bars(study: Study) -> int:
 def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Window, Window | None]:
     """Split the training bars into those to learn from and those to choose the best checkpoint on.
 
-    Between the two lies the same gap as before a test window. Where the fold names its validation window, that is it.
+    A supervised model is fitted on all of them. Between the two lies the same gap as before a test window. Where the
+    fold names its validation window, that is it.
 
     Parameters
     ----------
@@ -291,6 +371,8 @@ def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[W
         If the features' lookback, the validation or the gap leave too little to train on.
     """
     start, stop = max(fold.train.start, first_bar + config.env.episode.warmup_bars) + 1, fold.train.stop
+    if config.supervised is not None:
+        return Window(start_bar=start, stop_bar=stop), None
     validation = None
     validation_bars = int((fold.train.stop - fold.train.start) * config.trainer.validation_fraction)
     if fold.validation is not None:
@@ -351,9 +433,7 @@ def windows_to_train(
     return kept, validation
 
 
-def with_origin(
-    contract: PolicyContract, study: Study, fold: Fold, first_bar: int, directory: Path
-) -> PolicyContract:
+def with_origin(contract: ContractT, study: Study, fold: Fold, first_bar: int, directory: Path) -> ContractT:
     """The contract of a fold's policy with every stretch of bars that has a say in it.
 
     Parameters
@@ -399,6 +479,49 @@ def context_read(study: Study, part: slice) -> list[Coverage]:
     return read
 
 
+def parted(dataset: Dataset, test_symbols: Sequence[str]) -> tuple[Dataset, Dataset | None]:
+    """A data set as that of the symbols to train on and that of the others, None where there are none.
+
+    Raises
+    ------
+    DataError
+        If the data have no such symbol, or no other.
+    """
+    if not test_symbols:
+        return dataset, None
+    held_out = dataset.panel.select(test_symbols)
+    kept = [symbol for symbol in dataset.panel.symbols if symbol not in test_symbols]
+    if not kept:
+        raise DataError(
+            "data.test_symbols holds every symbol out of training; leave at least one to train on (data.symbols)"
+        )
+    oracle = dataset.oracle_direction
+
+    def of(panel: Panel) -> Dataset:
+        columns = [dataset.panel.symbols.index(symbol) for symbol in panel.symbols]
+        return replace(dataset, panel=panel, oracle_direction=None if oracle is None else oracle[:, columns])
+
+    return of(dataset.panel.select(kept)), of(held_out)
+
+
+def unseen_config(config: TrainConfig, unseen: Panel) -> TrainConfig:
+    """The configuration as the held-out symbols are scored under it.
+
+    No model is fitted on them, and what shows the policy on its own training window is not theirs. Facts of a symbol's
+    instrument stay with the symbol.
+    """
+    scoring = replace(config.scoring, in_sample=False, supervised=(), placebo_strategies=0)
+    facts = config.instruments.symbols
+    own = {symbol: facts[symbol] for symbol in unseen.symbols if symbol in facts}
+    return replace(
+        config,
+        test_symbols=(),
+        scoring=scoring,
+        instruments=replace(config.instruments, symbols=own),
+        env=replace(config.env, episode=replace(config.env.episode, num_assets=None)),
+    )
+
+
 def run_id_of(directory: Path) -> str:
     """The run that a directory of checkpoints belongs to, by its name; "" outside one."""
     return next((part.name for part in directory.absolute().parents if RUN_ID.fullmatch(part.name)), "")
@@ -408,6 +531,15 @@ def fold_parameters(config: TrainConfig) -> dict[str, Any]:
     """Hyperparameters that ``folds.csv`` names."""
     if config.script is not None:
         return {"script": config.script, "seed": config.seed}
+    if config.supervised is not None:
+        fitted = config.supervised
+        return {
+            "model": fitted.model,
+            "labels": str(fitted.labels),
+            "scope": fitted.scope,
+            "rule": fitted.position.rule,
+            "seed": config.seed,
+        }
     return {
         "core": config.policy.core,
         "core_units": config.policy.core_units,

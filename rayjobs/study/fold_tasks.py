@@ -131,8 +131,10 @@ def _run_through_losses(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _demand(study: Study) -> Demand:
-    return Demand.one_process() if study.config.script else Demand.of(study.config.algo)
+def demand_of(study: Study) -> Demand:
+    """What a fold asks for: one process, unless a network is trained."""
+    config = study.config
+    return Demand.one_process() if config.script or config.supervised else Demand.of(config.algo)
 
 
 def require_room(study: Study) -> Room:
@@ -144,7 +146,7 @@ def require_room(study: Study) -> Room:
         If no node that the cluster has or could start holds one.
     """
     room = Room.of_cluster(study.config.cluster.node_types)
-    room.require(_demand(study), "a fold")
+    room.require(demand_of(study), "a fold")
     return room
 
 
@@ -157,7 +159,7 @@ def run_folds(
     ----------
     note : writes down what a training tells of its weights; None where nobody asks.
     """
-    algo, demand = study.config.algo, _demand(study)
+    algo, demand = study.config.algo, demand_of(study)
     room = require_room(study)
     side_by_side = max(1, demand.fits(room.living))
     strategy = room.strategy(demand)
@@ -176,7 +178,10 @@ def run_folds(
         _log_again(tracker, fold, checkpoints / f"fold_{fold.index:02d}")
     outcomes: list[FoldOutcome] = []
     total = max(algo.batch_steps, study.config.trainer.total_env_steps // algo.batch_steps * algo.batch_steps)
-    LOG.info("training %d folds of %s env steps, %d side by side", len(folds), f"{total:,}", side_by_side)
+    if study.config.supervised is None:
+        LOG.info("training %d folds of %s env steps, %d side by side", len(folds), f"{total:,}", side_by_side)
+    else:
+        LOG.info("fitting %d folds, %d side by side", len(folds), side_by_side)
     try:
         Waiting(demand, "a fold", study.config.cluster.wait_s).until_over()
         live = LiveRows(run, total)

@@ -255,7 +255,7 @@ def standardiser_findings(study: Study, fold: Fold) -> list[LeakFinding]:
 def on_bars(study: Study, panel: Panel) -> Study:
     """The study on other bars, its features computed from them."""
     features = compute_features(panel, study.config.features.enabled)
-    return replace(study, panel=panel, features=features, oracle_direction=None)
+    return replace(study, panel=panel, features=features, oracle_direction=None, unseen=None)
 
 
 def tell_leaks(study: Study, fold: Fold) -> LeakReport:

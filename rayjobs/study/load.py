@@ -12,6 +12,7 @@ from evaluation.report.data_notes import DataNote, data_notes, tell
 from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
+from policies.supervised.settings import require_package, require_symbols
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars, scored_windows, windows_to_train
 from rayjobs.study.foreknown_inputs import warn_of_features
@@ -34,7 +35,11 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     ValueError
         If the bars cannot be used, do not hold one fold with the features' lookback, or would be scored twice.
     """
+    if config.supervised is not None:
+        require_package(config.supervised.model)
     dataset = load(config.data)
+    if config.supervised is not None:
+        require_symbols(config.supervised, dataset.panel.num_assets)
     study = Study.of(config, dataset)
     folds = ordered_folds(
         config.walk_forward.folds_in(dataset.panel),
@@ -43,15 +48,13 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     )
     if not isinstance(config.walk_forward, CombinatorialWindows):  # its groups are scored by several policies
         refuse_overlap(folds)
-    config.instruments.for_symbols(dataset.panel.symbols)
-    asked = config.env.episode.num_assets
-    if asked not in (None, dataset.panel.num_assets):
-        raise ValueError(
-            f"env.episode.num_assets is {asked} but the data have {dataset.panel.num_assets} symbols, and a policy "
-            "is scored on all of them: leave it at null, or choose symbols with data.symbols"
-        )
+    config, panel = study.config, study.panel
+    config.instruments.for_symbols(panel.symbols)
+    if study.unseen is not None:
+        study.unseen.config.instruments.for_symbols(study.unseen.panel.symbols)
+    _check_drawn(config, panel.num_assets)
     check_statements(
-        statements_of(config.data), dataset.panel, (*study.features.asset_names, *study.features.clock_names)
+        statements_of(config.data), panel, (*study.features.asset_names, *study.features.clock_names)
     )
     for fold in folds:
         windows_to_train(config, fold, lookback_bars(study))
@@ -62,9 +65,32 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     return study, dataset.hygiene, folds
 
 
+def _check_drawn(config: TrainConfig, num_symbols: int) -> None:
+    """A policy may take some of its symbols at a time if every episode draws them; it is scored on all at once."""
+    asked, randomisation = config.env.episode.num_assets, config.env.episode.randomisation
+    if asked in (None, num_symbols):
+        return
+    if asked is not None and asked > num_symbols:
+        raise ValueError(
+            f"env.episode.num_assets is {asked} but there are {num_symbols} symbols to train on; give as many at most"
+        )
+    if randomisation is None or not randomisation.tickers:
+        raise ValueError(
+            f"env.episode.num_assets is {asked} of {num_symbols} symbols, and a policy is scored on all of them: leave "
+            "it at null, choose symbols with data.symbols, or let every episode draw its own (env=randomised "
+            "env.episode.randomisation.tickers=true)"
+        )
+
+
 def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tuple[DataNote, ...]:
     """What should be known of a study's bars: see `evaluation.report.data_notes`."""
     config = study.config
     instruments = config.instruments.for_symbols(study.panel.symbols)
     told = data_notes(study.panel, hygiene, folds, config.env, instruments)
+    if study.unseen is not None:
+        names = ", ".join(study.unseen.panel.symbols)
+        told = (
+            *told,
+            DataNote(text=f"held out of training, and scored beside the others: {names}", loud=False),
+        )
     return (DataNote(text=STAND_IN[:-1], loud=True), *told) if is_stand_in(config) else told

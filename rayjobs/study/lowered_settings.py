@@ -67,7 +67,7 @@ def lowered_criteria(config: TrainConfig) -> tuple[str, ...]:
 
 def _own_code(config: TrainConfig) -> list[str]:
     """What a policy was trained with that no check can read; features of one's own are leak-checked instead."""
-    if config.script is not None:
+    if config.script is not None or config.supervised is not None:
         return []
     named = {"env.factory": config.env.factory, "reward.function": config.env.reward.function}
     return [

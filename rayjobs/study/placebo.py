@@ -54,7 +54,7 @@ def with_placebos(
     rate = placebo_pass_rate(
         study.panel,
         score,
-        study.config.gate,
+        replace(study.config.gate, unseen_symbols=False),  # a placebo market has no such symbols
         num_placebos=scoring.placebo_runs,
         block_bars=scoring.placebo_block_bars,
         seed=study.config.seed,
@@ -67,4 +67,4 @@ def placebo_study(study: Study, panel: Panel) -> Study:
     trainer = replace(study.config.trainer, total_env_steps=study.config.scoring.placebo_env_steps)
     config = replace(study.config, trainer=trainer, scoring=replace(study.config.scoring, in_sample=False))
     features = compute_features(panel, config.features.enabled)
-    return replace(study, config=config, panel=panel, features=features, oracle_direction=None)
+    return replace(study, config=config, panel=panel, features=features, oracle_direction=None, unseen=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from data.checks.hygiene import HygieneReport
 from data.known_columns import statements_of
 from evaluation.artefacts.run_files import write_artefacts
 from evaluation.artefacts.summary import summarise
+from evaluation.artefacts.symbols_compared import rows_of, side_by_side
 from evaluation.files import write_csv, write_json
+from evaluation.gate.criteria import UNSEEN_SYMBOLS
 from evaluation.gate.evidence import GateEvidence, SupportingEvidence, evidence_record
 from evaluation.gate.seen_shares import record_title, record_warning
 from evaluation.gate.verdict import Verdict, judge
@@ -26,7 +28,7 @@ from rayjobs.monitoring.result_tables import print_paths, print_table, print_ver
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.storage.started_run import StartedRun
 from rayjobs.study.config import TrainConfig
-from rayjobs.study.evidence import chained, completed
+from rayjobs.study.evidence import chained, chained_unseen, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.foreknown_inputs import foreknown_features
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
@@ -80,9 +82,21 @@ def write_run(
     own_code = started.provenance.get("own_code") or {}
     if own_code:
         lowered = (*lowered, *patched_phrase(name for outcome in outcomes for name in outcome.patched))
+    told = GateEvidence.of(result, evidence)
+    unseen = chained_unseen(study, outcomes)
+    unseen_summary: dict[str, Any] = {}
+    if study.unseen is not None and unseen is not None:
+        other = completed(study.unseen, unseen, evidence)
+        told = replace(told, unseen_symbols=GateEvidence.of(unseen, other))
+        unseen_summary = summarise(
+            unseen, num_trials=other.num_trials, trial_sharpe_variance=other.trial_sharpe_variance
+        )
+        summary[UNSEEN_SYMBOLS] = side_by_side(
+            result.panel.symbols, unseen.panel.symbols, summary, unseen_summary
+        )
     verdict = judge(
         study.config.gate,
-        GateEvidence.of(result, evidence),
+        told,
         lowered=lowered,
         remarks=_remarks(study.config, own_code),
     )
@@ -90,6 +104,8 @@ def write_run(
     write_csv(run / "progress.csv", pd.DataFrame(rows))
     write_json(run / EVIDENCE_FILE, evidence_record(evidence))
     paths = write_artefacts(run, result, summary, verdict)
+    if unseen is not None:
+        write_artefacts(run / "backtest" / UNSEEN_SYMBOLS, unseen, unseen_summary)
     report = write_report(
         run / REPORT_FILE,
         result,
@@ -173,7 +189,9 @@ def show_run(
     if warning:
         LOG.warning("%s", warning)
     paths = [*written.paths[:-1], run / "progress.csv", written.paths[-1]]
-    _print(study.config.script or "trained", record_title(exposure), summary, written.verdict, paths)
+    supervised = study.config.supervised
+    policy = study.config.script or ("trained" if supervised is None else supervised.model)
+    _print(policy, record_title(exposure), summary, written.verdict, paths)
 
 
 def _conditions(study: Study) -> dict[str, str]:
@@ -189,6 +207,12 @@ def _conditions(study: Study) -> dict[str, str]:
         rows |= {f"{suspect.kind} {suspect.column}, {suspect.symbol}": str(suspect) for suspect in suspects}
     if study.config.script is not None:
         rows["policy"] = f"scripted: {study.config.script}; nothing was trained"
+    if study.config.supervised is not None:
+        fitted = study.config.supervised
+        rows["policy"] = (
+            f"supervised: {fitted.model} fitted on each training window ({fitted.labels}), positions by "
+            f"{fitted.position.rule}"
+        )
     return rows
 
 
@@ -225,6 +249,8 @@ def _print(
     print_table(f"{title[0].upper()}{title[1:]}{of}, net of costs", rows, columns=columns)
     if "paths" in summary:
         _print_paths(summary["paths"])
+    if UNSEEN_SYMBOLS in summary:
+        print_table("Symbols trained on, and held out of training", rows_of(summary[UNSEEN_SYMBOLS]))
     if "oracle_fraction" in summary:
         print_table("", [{"oracle fraction": summary["oracle_fraction"], "trades": summary["num_trades"]}])
     print_verdict(verdict)

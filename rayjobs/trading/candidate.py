@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from data.own_objects import own_code
-from policies.exported_policy import CONTRACT_FILE, TrainedPolicy
+from policies.contract import CONTRACT_FILE
+from policies.exports import ExportedPolicy, load_export
 from policies.origin import Origin
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import FinishedRun, open_run
@@ -53,14 +54,14 @@ class Candidate:
         ConfigError
             If its contract does not say.
         """
-        origin = TrainedPolicy.load(self.run.policy(self.fold)).contract.origin
+        origin = load_export(self.run.policy(self.fold)).contract.origin
         if origin is None:
             raise ConfigError(
                 f"the policy of fold {self.fold} does not say what it was trained on; train it again"
             )
         return origin
 
-    def open(self, study: Study) -> TrainedPolicy:
+    def open(self, study: Study) -> ExportedPolicy:
         """The policy, checked against what was scored and against the bars and features that it is to act on.
 
         Raises

@@ -30,7 +30,7 @@ from envs.live.growing_market import GrowingMarket
 from envs.live.paper import Venue
 from envs.live.simulated_twin import PredictedFill, SimulatedTwin
 from envs.recording import StepOfRow
-from policies.exported_policy import TrainedPolicy
+from policies.exports import ExportedPolicy
 from rayjobs.trading.trading_record import RecordedStep, TradingRecord
 
 End = Literal["ruined", "ended", "no more bars", "stopped"]
@@ -67,7 +67,7 @@ class TradingLoop:
     def __init__(
         self,
         *,
-        policy: TrainedPolicy,
+        policy: ExportedPolicy,
         account: LiveAccount,
         market: GrowingMarket,
         feed: BarFeed,

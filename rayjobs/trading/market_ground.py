@@ -25,7 +25,7 @@ from envs.live.growing_market import GrowingMarket
 from envs.live.streamed_features import StreamedFeatures
 from envs.rules import context_in_use
 from evaluation.scoring.rollout import evaluation_config
-from policies.exported_policy import TrainedPolicy
+from policies.exports import ExportedPolicy
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study
@@ -188,7 +188,7 @@ def _usual_session(panel: Panel) -> float:
 class Stand:
     """A policy with the account and the market that it trades on."""
 
-    policy: TrainedPolicy
+    policy: ExportedPolicy
     account: LiveAccount
     market: GrowingMarket
     config: PortfolioEnvConfig

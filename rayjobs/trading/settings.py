@@ -118,6 +118,7 @@ class TradeSettings:
     Parameters
     ----------
     policy : what trades; None only with ``resume``.
+    registry, ledger : place of the registry; None is beside that ledger.
     fold : of a run. resume : directory of a trading run. directory : root of trading runs.
     broker : kind, a key of `BROKERS`. broker_settings : of that kind.
     source : the vendor's entry of ``conf/source``; None reads the run's data.
@@ -128,6 +129,8 @@ class TradeSettings:
     policy: str | None
     fold: int | None
     resume: str | None
+    registry: str | None
+    ledger: str
     directory: str | None
     env_file: str
     feed: FeedSettings
@@ -147,6 +150,12 @@ class TradeSettings:
             raise ConfigError(
                 "feed.kind is live, but broker=replay fills in recorded bars; take broker=shadow"
             )
+
+    @property
+    def real_money(self) -> bool:
+        """Whether orders may go to an account of real money."""
+        broker = self.broker_settings
+        return isinstance(broker, IbkrSettings) and broker.connection.live
 
     @property
     def feed_kind(self) -> FeedKind:

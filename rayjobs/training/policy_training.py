@@ -366,6 +366,7 @@ def _validation_sharpe(policy: TrainedPolicy, spec: TrainingSpec) -> float:
     """Per-bar Sharpe ratio of the deterministic policy on the validation window, net of full costs."""
     assert spec.validation_window is not None
     market: Market = ray.get(spec.market)
+    policy = policy.for_assets(market.num_symbols)  # of those that an episode draws from, all
     (recording,) = run_policy(policy, market, evaluation_config(spec.env), [spec.validation_window])
     sharpe = sharpe_ratio(recording.net_return)
     return sharpe if math.isfinite(sharpe) else 0.0  # a flat policy has no spread

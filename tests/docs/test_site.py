@@ -41,7 +41,8 @@ def test_every_key_of_every_file_is_a_row():
 
 
 def test_a_key_has_its_value_and_its_comment():
-    text = "# A file.\n# Run: it\na: 1_000  # one, units\nb:\n  # above\n  c: [x, 'y # z']\n  d: {e: 2, f: g}   # flow\nh:\n"
+    text = "# A file.\n# Run: it\na: 1_000  # one, units\nb:\n  # above\n"
+    text += "  c: [x, 'y # z']\n  d: {e: 2, f: g}   # flow\nh:\n"
     rows = {key.name: (key.value, key.comment) for key in keys_of(text)}
     assert rows == {
         "a": ("1_000", "one, units"),

@@ -15,7 +15,15 @@ from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.evidence import trial_evidence
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_windows, with_origin
+from rayjobs.study.fold import (
+    FoldOutcome,
+    Study,
+    fold_market,
+    run_fold,
+    score_unseen,
+    score_windows,
+    with_origin,
+)
 from rayjobs.study.load import load_study
 from rayjobs.study.looks.entered import trained_look
 from rayjobs.study.report import report_study
@@ -49,7 +57,9 @@ def make_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRIDES, sea
         directory as run,
         tracker(config.tracking, run_directory=run.path, experiment="small", values={}) as log,
     ):
-        score = untrained if config.script is None else scripted
+        score = scripted if config.script is not None else untrained
+        if config.supervised is not None:
+            score = fitted
         with trained_look(study, values, folds, run.path, ledger) as look:
             outcomes = [score(study, fold, run.path) for fold in folds]
             evidence = trial_evidence(study, {config.seed: outcomes}, look)
@@ -63,6 +73,11 @@ def scripted(study: Study, fold, run: Path) -> FoldOutcome:
     return run_fold(study, fold, run, lambda row: None)
 
 
+def fitted(study: Study, fold, run: Path) -> FoldOutcome:
+    """A supervised policy, fitted where a training leaves its policy."""
+    return run_fold(study, fold, run / "checkpoints" / f"fold_{fold.index:02d}", lambda row: None)
+
+
 def untrained(study: Study, fold, run: Path) -> FoldOutcome:
     """A policy with random weights, large enough to trade, exported where a training leaves it."""
     market, contract = fold_market(study, fold)
@@ -74,7 +89,13 @@ def untrained(study: Study, fold, run: Path) -> FoldOutcome:
     policy = TrainedPolicy(contract, weights)
     policy.save(place)
     result, *further = score_windows(study, fold, policy, market, policy_hash=policy.policy_hash)
-    return FoldOutcome(result=result, iterations=progress(study), policy=place, further=tuple(further))
+    return FoldOutcome(
+        result=result,
+        iterations=progress(study),
+        policy=place,
+        further=tuple(further),
+        unseen=score_unseen(study, fold, policy, policy_hash=policy.policy_hash),
+    )
 
 
 def progress(study: Study) -> tuple[dict[str, object], ...]:

@@ -63,3 +63,20 @@ def test_on_noise_the_policy_stays_out_and_the_gate_says_no(tmp_path, seed):
     assert summary["time_in_market"] < 0.1
     assert summary["total_return"] < 0.02
     assert not verdict["pass"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_learnt_on_some_symbols_carries_over_to_symbols_held_out(tmp_path, seed):
+    summary, verdict = results(tmp_path, "planted_symbols", f"seed={seed}", "trainer.total_env_steps=300_000")
+    assert summary["unseen_symbols"]["oracle_fraction_kept"] >= 0.9
+    assert verdict["pass"], verdict["headline"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_edge_of_the_trained_symbols_alone_is_refused_by_the_gate_that_demands_both(tmp_path, seed):
+    short = (f"seed={seed}", "trainer.total_env_steps=300_000", "data.without_edge=[SYN6,SYN7]")
+    summary, verdict = results(tmp_path, "planted_symbols", *short)
+    assert summary["oracle_fraction"] > 0.8
+    assert not verdict["pass"]
+    failed = [c["name"] for c in verdict["criteria"] if c["enforced"] and not c["pass"]]
+    assert failed == ["unseen_symbols"]

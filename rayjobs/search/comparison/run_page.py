@@ -10,7 +10,7 @@ import jinja2
 
 from evaluation.files import replacing
 from evaluation.report import charts
-from evaluation.report.page import page_style
+from evaluation.report.page import page_script, page_style
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.comparison.run_view import RunView
 
@@ -45,6 +45,7 @@ def write_run_page(
     names = list(rows[0]) if rows else []
     page = environment.get_template("run_page.html.j2").render(
         css=page_style(),
+        js=page_script(),
         title=f"{len(rows)} {kind} compared",
         curves=curves,
         subtitle=", ".join(sorted({str(run.settings.get("data.source")) for run in runs})),

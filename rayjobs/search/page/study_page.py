@@ -13,7 +13,7 @@ import pandas as pd
 
 from evaluation.files import replacing
 from evaluation.report import charts
-from evaluation.report.page import page_style
+from evaluation.report.page import page_script, page_style
 from evaluation.statistics.metrics import equity_curve
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.page.leaderboard import PARAM, USUAL_NOTE
@@ -47,6 +47,7 @@ def write_study_page(view: StudyView, path: Path) -> Path:
     )
     page = environment.get_template("study_page.html.j2").render(
         css=page_style(),
+        js=page_script(),
         title=f"{view.experiment} · sweep {view.directory.name}",
         subtitle=_subtitle(view),
         head=_head(view),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.report import charts
-from evaluation.report.page import page_style
+from evaluation.report.page import page_script, page_style
 from evaluation.statistics.metrics import equity_curve
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.page.leaderboard import FORMS
@@ -56,6 +56,7 @@ def trial_page(record: TrialRecord, bar_utc: NDArray[np.datetime64], study: str)
     columns = [name for name in rows[0] if name not in HIDDEN] if rows else []
     return _template().render(
         css=page_style(),
+        js=page_script(),
         title=f"Trial {record.number}",
         subtitle=f"sweep {study} · {record.state} · score {score} · {record.env_steps:,} env steps",
         changed=[(key, str(value)) for key, value in record.overrides.items()],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from policies.supervised.settings import SupervisedSettings, require_package
 from rayjobs.config.compose import compose
 from rayjobs.config.dotted_keys import value_or_none, with_values
 from rayjobs.config.typed_config import ConfigError, build_dataclass
@@ -87,16 +88,42 @@ def build_sweep_config(values: Mapping[str, Any]) -> SweepConfig:
         )
     search = build_dataclass(SearchConfig, values["search"], "search")
     search = replace(search, scheduler=_scheduler(search.scheduler, train))
+    if train.supervised is not None:
+        require_package(train.supervised.model)
     make_sampler(search.sampler, train.seed, 0)  # a missing package is told before anything starts
     space = Space(search.space)
     space.check(base, build_train_config)
+    if train.supervised is not None:
+        _refuse_untouched(space, train.supervised.model)
     for index, point in enumerate(search.enqueue):
         space.check_point(point, f"search.enqueue[{index}]")
     return SweepConfig(values=base, train=train, search=search, space=space)
 
 
+def _refuse_untouched(space: Space, model: str) -> None:
+    """Refuse to search what a supervised fit does not read: every trial would be the same."""
+    names = {field.name for field in fields(SupervisedSettings)}
+    for label, parameter in space.parameters.items():
+        root, _, rest = parameter.key.partition(".")
+        if root in ("algo", "trainer", "reward") or (root == "policy" and rest.split(".")[0] not in names):
+            raise ConfigError(
+                f"search.space.{label}: {parameter.key} does not change policy={model}, which is fitted and not "
+                f"trained; choose search/space={model}, or keys of policy.parameters, policy.labels and policy.position"
+            )
+
+
 def _scheduler(scheduler: SchedulerConfig, train: TrainConfig) -> SchedulerConfig:
-    """The scheduler with its rungs at different iterations of the training; none where none is left."""
+    """The scheduler with its rungs at different iterations of the training; none where none is left.
+
+    A supervised fit has no iterations.
+    """
+    if train.supervised is not None:
+        if scheduler.kind == "pbt":
+            raise ConfigError(
+                "search.scheduler.kind is pbt, whose members are trained in segments, but "
+                f"policy={train.supervised.model} is fitted at once; choose search=optuna, random or grid"
+            )
+        return replace(scheduler, kind="none", rungs=())
     iterations = max(1, train.trainer.total_env_steps // train.algo.batch_steps)
     rungs = distinct_rungs(scheduler.rungs, iterations)
     if rungs or scheduler.kind == "none":

@@ -45,6 +45,7 @@ def load_sweep(config: SweepConfig) -> SweepData:
         panel=panel,
         features=compute_features(panel, config.train.features.enabled),
         oracle_direction=None,
+        unseen=None,
     )
     for fold in windows.folds:
         training_windows(config.train, fold, lookback_bars(sealed))

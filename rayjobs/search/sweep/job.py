@@ -13,7 +13,7 @@ import optuna
 
 from evaluation.gate.verdict import Verdict
 from evaluation.ledger.ledger import Ledger
-from rayjobs.cluster.placement import Demand, Room
+from rayjobs.cluster.placement import Room
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.search.page.leaderboard import best_trial, counts
 from rayjobs.search.proposal.population import Population, lineage
@@ -39,6 +39,7 @@ from rayjobs.search.sweep.winner import judge_winner, open_for_winner
 from rayjobs.search.trial.policy_trials import PolicyTrials, share_study
 from rayjobs.search.trial.record import TrialObserver, save_bars
 from rayjobs.storage.started_run import StartedRun
+from rayjobs.study.fold_tasks import demand_of
 
 LOG = logging.getLogger(__name__)
 
@@ -66,9 +67,8 @@ def run_trials(
     shares = [(fold.index, seed) for fold in data.windows.folds for seed in config.search.seeds]
     shared = share_study(config.values, data.sealed, data.windows.folds, config.search.scoring)
     cluster = config.train.cluster
-    places = TrialPlaces(
-        Demand.of(config.train.algo), Room.of_cluster(cluster.node_types), wait_s=cluster.wait_s
-    )
+    room = Room.of_cluster(cluster.node_types)
+    places = TrialPlaces(demand_of(data.sealed), room, wait_s=cluster.wait_s)
     population = None
     if config.search.scheduler.kind == "pbt":
         population = Population(study, config.space, config.search.scheduler, config.train.seed)

@@ -23,6 +23,7 @@ from evaluation.ledger.ledger import HoldoutOpenedError, Ledger, LookEntry
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.search_windows import SearchWindows
 from evaluation.windows.splits import Fold
+from policies.exported_policy import PolicyContract
 from rayjobs.config.dotted_keys import with_values
 from rayjobs.monitoring.tracking import RunLabel, Tracker, short_id, tracker
 from rayjobs.replay.finished_run import WINNER_OF
@@ -213,6 +214,7 @@ def _train_segments(
     for values, fraction in segments:
         chosen = replace(study, config=build_train_config(values))
         market, contract = fold_market(chosen, fold)
+        assert isinstance(contract, PolicyContract)  # a supervised fit has no segments
         contract = with_origin(contract, chosen, fold, market.first_bar, directory)
         spec = training_spec(chosen.config, fold, ray.put(market), contract, directory)
         with PolicyTraining(spec) as training:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import ray
 import torch
 
@@ -20,14 +19,14 @@ from data.errors import one_line
 from data.features import FeatureSet, compute_features
 from data.schema import Panel
 from envs.market import Market
-from evaluation.scoring.fold_scoring import scored_window
-from evaluation.scoring.rollout import evaluation_config
 from evaluation.windows.splits import Fold
-from policies.exported_policy import PolicyContract, TrainedPolicy
+from policies.contract import Contract
+from policies.exported_policy import PolicyContract
+from policies.supervised.policy import SupervisedContract
 from rayjobs.config.dotted_keys import with_values
-from rayjobs.search.plan.objective import FoldScore, measure
+from rayjobs.search.plan.objective import FoldScore
 from rayjobs.search.plan.settings import TrialScoringConfig
-from rayjobs.search.trial.chunked_scoring import score_window
+from rayjobs.search.trial.fitted_trial import FoldFit, out_of_sample
 from rayjobs.search.trial.shelf import TrialShelf
 from rayjobs.search.trial.task import HopelessTrial, TrialTask
 from rayjobs.study.config import TrainConfig, build_train_config
@@ -56,7 +55,7 @@ class SharedStudy:
     panel: Panel
     features: FeatureSet
     folds: tuple[Fold, ...]
-    markets: Mapping[int, tuple[ray.ObjectRef, PolicyContract]]
+    markets: Mapping[int, tuple[ray.ObjectRef, Contract]]
     scoring: TrialScoringConfig
 
 
@@ -94,7 +93,7 @@ class PolicyTrials:
         self._folds = {fold.index: fold for fold in shared.folds}
         self._base_key = _market_key(shared.values)
         self._trial: int | None = None
-        self._running: dict[tuple[int, int], _FoldTraining] = {}
+        self._running: dict[tuple[int, int], _FoldTraining | FoldFit] = {}
         self._scratch = Path(tempfile.mkdtemp(prefix="rayfold_trials_"))
 
     def advance(self, task: TrialTask, fraction: float) -> list[FoldScore]:
@@ -122,13 +121,18 @@ class PolicyTrials:
         self._scratch.mkdir()
         self._trial = None
 
-    def _begin(self, task: TrialTask, values: Mapping[str, Any], fold_index: int, seed: int) -> _FoldTraining:
+    def _begin(
+        self, task: TrialTask, values: Mapping[str, Any], fold_index: int, seed: int
+    ) -> _FoldTraining | FoldFit:
         config = build_train_config({**values, "seed": seed})
         fold = self._folds[fold_index]
         study = self._study(config, values)
         market, contract = self._market(study, fold, values)
         training = f"fold_{fold_index:02d}_seed_{seed}"
         directory = self._scratch / training
+        if isinstance(contract, SupervisedContract):
+            return FoldFit(study, fold, ray.get(market), contract, directory, self._shared.scoring)
+        assert isinstance(contract, PolicyContract)
         for earlier in (task.trial, task.parent):
             if earlier is not None and self._shelf.take_checkpoint(earlier, training, directory) is not None:
                 break
@@ -141,12 +145,10 @@ class PolicyTrials:
             features = compute_features(self._shared.panel, config.features.enabled)
         return Study(config=config, panel=self._shared.panel, features=features, oracle_direction=None)
 
-    def _market(
-        self, study: Study, fold: Fold, values: Mapping[str, Any]
-    ) -> tuple[ray.ObjectRef, PolicyContract]:
+    def _market(self, study: Study, fold: Fold, values: Mapping[str, Any]) -> tuple[ray.ObjectRef, Contract]:
         if _market_key(values) == self._base_key:
             reference, contract = self._shared.markets[fold.index]
-            return reference, dataclasses.replace(contract, network=study.config.policy)
+            return reference, _of_trial(contract, study.config)
         market, contract = fold_market(study, fold)
         return ray.put(market), contract
 
@@ -197,7 +199,7 @@ class _FoldTraining:
         trained = time.perf_counter()
         self._seconds[0] += trained - started
         policy = self._training.policy()
-        net_return, metrics = self._score(policy)
+        net_return, metrics = out_of_sample(policy, self._study, self._fold, self._bars, self._scoring)
         self._seconds[1] += time.perf_counter() - trained
         return FoldScore(
             fold=self._fold.index,
@@ -211,21 +213,17 @@ class _FoldTraining:
             iterations=tuple(self._training.rows),
         )
 
-    def _score(self, policy: TrainedPolicy) -> tuple[np.ndarray, dict[str, float]]:
-        """Out of sample: the deterministic policy on the fold's test window, under full costs."""
-        found = score_window(
-            policy,
-            self._bars,
-            evaluation_config(self._study.config.env),
-            scored_window(self._fold),
-            rows=self._scoring.rows,
-            overlap_bars=self._scoring.overlap_bars,
-        )
-        periods = self._study.panel.periods_per_year
-        return found.net_return, measure(found.net_return, float(found.turnover.sum()), periods)
-
     def close(self) -> None:
         self._training.close()
+
+
+def _of_trial(contract: Contract, config: TrainConfig) -> Contract:
+    """The contract of a market that all trials share, with what the trial changes."""
+    if isinstance(contract, SupervisedContract):
+        assert config.supervised is not None
+        return dataclasses.replace(contract, settings=config.supervised)
+    assert isinstance(contract, PolicyContract)
+    return dataclasses.replace(contract, network=config.policy)
 
 
 def _market_key(values: Mapping[str, Any]) -> str:

@@ -179,7 +179,7 @@ def entered(
     weights_of : run directory that trained the policies, on whatever bars they are judged.
     roots : of runs, beside that of the configuration.
     """
-    panel, data = study.panel, study.config.data
+    panel, data = study.shown_panel, study.config.data
     coverage = Coverage.of(panel, shown_bars(study.config, folds), source=describe(data))
     head = ledger.head()
     entry = replace(entry, run=run_id(run), coverage=coverage)
@@ -188,7 +188,7 @@ def entered(
         run,
         kind=entry.kind,
         study=entry.study,
-        data_fingerprint=panel.fingerprint,
+        data_fingerprint=study.panel.fingerprint,
         coverage=coverage,
         head=head,
     )

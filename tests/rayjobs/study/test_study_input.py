@@ -14,7 +14,10 @@ from rayjobs.study.load import load_study
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["env.episode.num_assets=9"], "num_assets is 9 but the data have 4 symbols"),
+        (
+            ["env.episode.num_assets=9", "policy.symbol_embedding=false"],
+            "num_assets is 9 but the data have 4 symbols",
+        ),
         (["walk_forward.train_bars=100_000"], "one fold needs 119049 bars"),
         (["walk_forward.only_fold=3"], "there is no fold 3"),
         (["walk_forward.fold_order=[0,0]"], "names a fold twice"),

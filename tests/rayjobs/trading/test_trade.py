@@ -14,6 +14,7 @@ from small_run import OVERRIDES
 
 from evaluation.artefacts.manifest import write_manifest
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.deploy import main as deploy
 from rayjobs.replay.run_seal import run_identity
 from rayjobs.trade import main
 from rayjobs.trading.loop import TradingLoop
@@ -38,8 +39,13 @@ def copied(passed, tmp_path) -> Path:
 
 def traded(run: Path, root: Path, *arguments: str) -> Path:
     """The directory of a new trading run."""
+    return traded_by(str(run), root, *arguments)
+
+
+def traded_by(policy: str, root: Path, *arguments: str) -> Path:
+    """The same for whatever names a policy."""
     before = set((root / "trading").glob("*"))
-    assert main([f"policy={run}", f"directory={root}", *arguments]) is ExitCode.DONE
+    assert main([f"policy={policy}", f"directory={root}", *arguments]) is ExitCode.DONE
     (new,) = set((root / "trading").iterdir()) - before
     return new
 
@@ -136,6 +142,19 @@ def test_a_run_without_the_ledger_that_sealed_it_is_not_traded(copied, capsys):
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(passed, capsys, arguments, sentence):
     assert sentence in refused(capsys, f"policy={passed}", *arguments)
+
+
+def test_a_version_of_the_registry_trades_where_its_stage_allows(copied, tmp_path, capsys):
+    places = [f"registry={tmp_path}/registry.sqlite", f"ledger={tmp_path}/ledger.sqlite"]
+    assert deploy(["register", str(copied), "name=small", *places]) is ExitCode.DONE
+    history = ["feed.kind=history", f"directory={tmp_path}"]
+    assert "small@1 is candidate" in refused(capsys, "policy=small@1", "broker=paper", *history, *places)
+    by_name = traded_by("small@1", tmp_path, "broker=replay", *places)
+    assert_is_the_backtest(by_name, copied, 1)
+    assert "nothing@champion" in refused(capsys, "policy=nothing@champion", *places)
+    weights = copied / "checkpoints" / "fold_01" / "best" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    refused(capsys, "policy=small@1", "broker=replay", *places)
 
 
 def test_an_export_away_from_its_run_and_a_place_without_one_are_refused(passed, tmp_path, capsys):
