@@ -2,8 +2,8 @@
 
 Sources: Siddiqi, "Credit Risk Scorecards", 2006 (PSI, the sum of both relative entropies over bins); Kullback and
 Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22, 1951; Yurdakul and Naranjo,
-"Statistical properties of the population stability index", Journal of Risk Model Validation 14, 2020: without drift PSI is about
-(1/n + 1/m) times a chi-squared variable with bins - 1 degrees of freedom.
+"Statistical properties of the population stability index", Journal of Risk Model Validation 14, 2020: without drift
+PSI is about (1/n + 1/m) times a chi-squared variable with bins - 1 degrees of freedom.
 """
 
 from __future__ import annotations
@@ -64,11 +64,7 @@ def drift(reference: ArrayLike, live: ArrayLike, *, num_bins: int = 10) -> Drift
         raise ValueError(f"num_bins is {num_bins}; it must be at least 2")
     then, now = (_series(values, name) for values, name in ((reference, "reference"), (live, "live")))
     finite = then[np.isfinite(then)]
-    edges = (
-        np.unique(np.quantile(finite, np.linspace(0.0, 1.0, num_bins + 1)[1:-1]))
-        if finite.size
-        else np.zeros(0)
-    )
+    edges = _edges(finite, num_bins)
     return _drift(_counts(then, edges), _counts(now, edges), then, now)
 
 
