@@ -1,7 +1,7 @@
 """The registry of policies: register what was trained, and decide which version may trade where.
 
 Run: python -m rayjobs.deploy register runs/crypto_portfolio name=crypto
-Then: python -m rayjobs.deploy list | show NAME@N | promote NAME@N | demote NAME@N | retire NAME@N | retrain NAME@N
+Then: python -m rayjobs.deploy list, and show | promote | demote | retire | retrain | watch NAME@N
 """
 
 from __future__ import annotations
@@ -88,6 +88,34 @@ def _move(command: str, settings: DeploySettings, words: Sequence[str], changes:
     return ExitCode.DONE
 
 
+def watch_version(settings: DeploySettings, words: Sequence[str], changes: Sequence[str]) -> ExitCode:
+    """Hold a version's live record to its backtest; a champion that trips a wire goes to shadow."""
+    from rayjobs.monitoring.alerts import Alerts
+    from rayjobs.monitoring.result_tables import print_sentence, print_table
+    from rayjobs.registry.registry import Registry
+    from rayjobs.registry.tripwires import wire_rows, wires
+
+    with reading_input():
+        registry = Registry.existing(settings.place)
+        version = registry.version(_one("watch", words))
+        found = wires(version, settings.tripwires, settings.shadow_run)
+    print_table(f"Tripwires of {version.reference}", wire_rows(found))
+    tripped = [wire for wire in found if wire.tripped]
+    if not tripped:
+        print_sentence(f"{version.reference} stays {version.stage}")
+        return ExitCode.DONE
+    why = "; ".join(f"{wire.wire} {wire.what}: {wire.words}" for wire in tripped[:3])
+    if settings.tripwires.demote and version.stage == "champion":
+        version = registry.move(
+            version, "demote", "shadow", why=why, who="tripwire", evidence={"wires": wire_rows(tripped)}
+        )
+    alerts = Alerts(settings.alerts, version.reference)
+    alerts("tripwire", f"{version.reference} is {version.stage} now: {why}")
+    alerts.close()
+    print_sentence(f"{version.reference} is {version.stage} now: {len(tripped)} wires tripped")
+    return ExitCode.FAILED
+
+
 def retrain_version(settings: DeploySettings, words: Sequence[str], changes: Sequence[str]) -> ExitCode:
     """Train a version's configuration again, and register it where the gate passes it."""
     from rayjobs.monitoring.result_tables import print_sentence
@@ -113,6 +141,7 @@ COMMANDS: Mapping[str, Command] = {
     "demote": partial(_move, "demote"),
     "retire": partial(_move, "retire"),
     "retrain": retrain_version,
+    "watch": watch_version,
 }
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from envs.validation import require_non_negative, require_range
 from rayjobs.config.typed_config import build_dataclass
+from rayjobs.monitoring.alerts import AlertSettings
 from rayjobs.monitoring.tracking import TrackingConfig
 from rayjobs.registry.registry import registry_place
 from rayjobs.registry.stages import Stage
+from rayjobs.registry.tripwires import TripwireRules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,8 @@ class DeploySettings:
     shadow_run, champion_run : trading runs whose daily returns are compared; None finds them.
     ledger : that may vouch for a run, beside the one that the run names.
     registry : place of the registry; None is beside that ledger.
-    deploy : the rules. tracking : where a registered policy is stored as an artefact as well.
+    deploy : the rules. tripwires : of `watch`. alerts : who is told.
+    tracking : where a registered policy is stored as an artefact as well.
     """
 
     name: str | None
@@ -70,6 +73,8 @@ class DeploySettings:
     registry: str | None
     deploy: PromotionRules
     tracking: TrackingConfig
+    tripwires: TripwireRules
+    alerts: AlertSettings
 
     def __post_init__(self) -> None:
         if self.force and not (self.reason or "").strip():

@@ -1,7 +1,7 @@
 """What a trading run leaves in its directory, in the columns of a backtest, made of its record alone.
 
-decisions.parquet fills.parquet returns.parquet equity.csv daily_report.csv trades.csv latency.csv daily.json, and where
-a broker filled executions.csv and venue_comparison.csv.
+decisions.parquet fills.parquet returns.parquet equity.csv daily_report.csv trades.csv latency.csv feature_drift.csv
+daily.json, and where a broker filled executions.csv and venue_comparison.csv.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from evaluation.files import write_csv, write_parquet
 from evaluation.scoring.walk_forward import FoldResult, WalkForwardResult
 from evaluation.windows.splits import Fold
 from rayjobs.trading.daily_page import write_daily_page
+from rayjobs.trading.feature_drift import feature_drift_table
 from rayjobs.trading.session import Session
 from rayjobs.trading.venue_comparison import comparison_table
 
@@ -57,6 +58,9 @@ def write_trading_artefacts(session: Session, directory: Path) -> list[Path]:
         "daily_report.csv": tables.daily_table(result, trades),
         "trades.csv": trades,
         "latency.csv": session.record.latency_table(),
+        "feature_drift.csv": feature_drift_table(
+            session.stand.market.market, session.ground.start_bar, int(recording.bar[-1]) + 1
+        ),
     }
     booked, predicted = session.record.booked(), session.record.predicted()
     if booked or predicted:

@@ -297,3 +297,42 @@ def test_a_retraining_is_registered_only_where_the_gate_passes_it(root, monkeypa
     new = Registry(f"{root}/registry.sqlite").version("small@2")
     assert new.facts.parent == 1
     assert new.stage == "candidate"
+
+
+@pytest.mark.parametrize("worse", [False, True])
+def test_a_champion_that_loses_live_is_demoted_and_one_that_holds_is_left(root, capsys, worse):
+    passed, _ = runs(root)
+    ask(root, "register", str(passed), "name=small")
+    ask(root, "promote", "small@1", "stage=champion", "force=true", "reason=drill")
+    registry = Registry(f"{root}/registry.sqlite")
+    scored = pd.read_csv(passed / "backtest" / "portfolio_history.csv")
+    random = np.random.default_rng(1)
+    returns = 0.005 * random.standard_normal(250) + (-0.02 if worse else 0.01)
+    run = shadow_record(root, registry.version("small@1"), returns, "20260101T000000Z-cccccc")
+    live = scored[scored["fold"] == 1]
+    live.to_csv(run / "equity.csv", index=False)
+    capsys.readouterr()
+    code = ask(root, "watch", "small@champion")
+    told = capsys.readouterr().out
+    if not worse:
+        assert code is ExitCode.DONE, told
+        assert stage(root, "small@1") == "champion"
+        return
+    assert code is ExitCode.FAILED
+    assert "live_loss" in told
+    last = registry.version("small@1").history[-1]
+    assert (last.stage, last.who) == ("shadow", "tripwire")
+    assert "live_loss" in last.why
+
+
+def test_exposures_that_moved_trip_a_wire_and_demote_false_only_tells(root, capsys):
+    passed, _ = runs(root)
+    ask(root, "register", str(passed), "name=small")
+    ask(root, "promote", "small@1", "stage=champion", "force=true", "reason=drill")
+    registry = Registry(f"{root}/registry.sqlite")
+    run = shadow_record(root, registry.version("small@1"), np.zeros(3), "20260101T000000Z-dddddd")
+    live = pd.read_csv(passed / "backtest" / "portfolio_history.csv").query("fold == 1")
+    live.assign(gross_exposure=live["gross_exposure"] + 5.0).to_csv(run / "equity.csv", index=False)
+    assert ask(root, "watch", "small@champion", "tripwires.demote=false") is ExitCode.FAILED
+    assert "decision_drift" in capsys.readouterr().out
+    assert stage(root, "small@1") == "champion"
