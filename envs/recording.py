@@ -155,6 +155,18 @@ class StepOfRow:
         )
 
 
+def rows_of_fills(fills: Sequence[Sequence[float]], bar: int) -> FloatArray:
+    """(R, 4 + K) rows of fills at the open of a bar, each given as asset, units, price, commission."""
+    rows = np.zeros((len(fills), NUM_FILL_KEYS + c.NUM_FILL_COLUMNS))
+    for row, (asset, units, price, commission) in zip(rows, fills):
+        row[:NUM_FILL_KEYS] = 0.0, asset, c.AT_OPEN, bar
+        row[NUM_FILL_KEYS + c.FILL_UNITS] = units
+        row[NUM_FILL_KEYS + c.FILL_PRICE] = price
+        row[NUM_FILL_KEYS + c.FILL_COMMISSION] = commission
+        row[NUM_FILL_KEYS + c.FILL_REASON] = c.BY_SIGNAL
+    return rows
+
+
 class Recorder:
     """Attach to an env before `reset`; records the first episode of every row that the next `reset` starts.
 

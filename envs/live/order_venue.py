@@ -66,6 +66,7 @@ class OrderVenue:
         self._cancel_wait_s = cancel_wait_s
         self._booked: dict[str, BookedFill] = {}
         self._unwritten: list[BookedFill] = []
+        self._moves: list[VenueFill] = []
         self._agreed = False
 
     def open(self) -> None:
@@ -110,6 +111,11 @@ class OrderVenue:
         """What was booked since this was last asked, for the record."""
         booked, self._unwritten = self._unwritten, []
         return booked
+
+    def take_moves(self) -> list[VenueFill] | None:
+        """Every booking since this was last asked, those that take one back included."""
+        moves, self._moves = self._moves, []
+        return moves
 
     def restore_booked(self, booked: Iterable[BookedFill]) -> None:
         """What the account's books held when its state was saved."""
@@ -184,14 +190,11 @@ class OrderVenue:
     def _apply(self, fill: BookedFill, sign: float) -> None:
         if fill.units == 0.0:  # a correction that leaves nothing
             return
-        self._account.book(
-            VenueFill(
-                asset=fill.asset,
-                units=sign * fill.units,
-                price=fill.price,
-                commission=sign * fill.commission,
-            )
+        move = VenueFill(
+            asset=fill.asset, units=sign * fill.units, price=fill.price, commission=sign * fill.commission
         )
+        self._account.book(move)
+        self._moves.append(move)
 
     def _agree(self) -> None:
         """Once the desk is ready for the first time: the venue's positions must be the account's."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from envs.live.account import LiveAccount
+from envs.live.account import LiveAccount, VenueFill
 from envs.live.growing_market import ClosedBar
 
 
@@ -63,6 +63,9 @@ class Venue(Protocol):
     def take_booked(self) -> list[BookedFill]:
         """What was booked of a broker's executions since this was last asked, for the record."""
 
+    def take_moves(self) -> list[VenueFill] | None:
+        """Every booking since this was last asked, those that take one back included; None where the simulator logs."""
+
     def restore_booked(self, booked: Iterable[BookedFill]) -> None:
         """Take over what the account's books held when its state was saved; before `open`."""
 
@@ -92,6 +95,10 @@ class PaperVenue:
     def take_booked(self) -> list[BookedFill]:
         """The simulator books by itself."""
         return []
+
+    def take_moves(self) -> list[VenueFill] | None:
+        """The simulator logs by itself."""
+        return None
 
     def restore_booked(self, booked: Iterable[BookedFill]) -> None:
         """The account's state holds all."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ from envs.live.bar_feed import Arrival, BarFeed
 from envs.live.growing_market import GrowingMarket
 from envs.live.paper import Venue
 from envs.live.simulated_twin import PredictedFill, SimulatedTwin
-from envs.recording import StepOfRow
+from envs.recording import StepOfRow, rows_of_fills
 from policies.exports import ExportedPolicy
 from rayjobs.trading.trading_record import RecordedStep, TradingRecord
 
@@ -98,9 +98,12 @@ class TradingLoop:
         else:
             self._go_on(saved)
         self._warm_up()
+        # What was filled meanwhile is booked after the decision, which begins the account's bar anew.
+        if self.end is None:
+            self._choose()
         self.venue.open()
         if self.end is None:
-            self._decide(entries=not late)
+            self._send(entries=not late)
 
     def step(self) -> Tick | None:
         """Wait for a bar and carry the account to its close and past its decision; None where the run is over."""
@@ -142,20 +145,25 @@ class TradingLoop:
         masks = {"allowed": env.action_masks()} if policy.masks_actions else {}
         actions, self._state = policy.act(self.last_observation[None], self._state, **masks)
         self.account.decide(actions[0])
+        if self._twin is not None:
+            self._twin.note(self.account.get_state())
         return np.asarray(actions[0])
 
     def _decide(self, *, entries: bool) -> NDArray[Any]:
         action = self._choose()
-        if self._twin is not None:
-            self._twin.note(self.account.get_state())
-        self.venue.send(self.feed.now(), entries=entries)
+        self._send(entries=entries)
         return action
+
+    def _send(self, *, entries: bool) -> None:
+        self.venue.send(self.feed.now(), entries=entries)
 
     def _recorded(self, bar_utc: np.datetime64, late: bool) -> RecordedStep:
         digest = hashlib.sha256(self.last_observation.tobytes()).hexdigest()[:16]
-        return RecordedStep(
-            step=StepOfRow.last(self.account.env), bar_utc=bar_utc, late=late, observation=digest
-        )
+        step, moves = StepOfRow.last(self.account.env), self.venue.take_moves()
+        if moves is not None:  # the kernel's log holds one fill of an asset in a bar, a venue makes several
+            rows = [(move.asset, move.units, move.price, move.commission) for move in moves]
+            step = replace(step, fills=rows_of_fills(rows, step.bar))
+        return RecordedStep(step=step, bar_utc=bar_utc, late=late, observation=digest)
 
     def _save(self, recorded: RecordedStep | None, predicted: Sequence[PredictedFill] = ()) -> None:
         booked = self.venue.take_booked()

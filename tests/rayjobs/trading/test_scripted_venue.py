@@ -69,6 +69,11 @@ def test_delays_parts_and_refusals_change_fills_and_never_the_books(tmp_path):
     assert venue.assert_agrees() > 10
     statuses = {tracked.status for tracked in venue.desk.orders.all()}
     assert {"filled", "cancelled", "rejected"} <= statuses
+    # Every execution is a fill of the recording, also where a bar has several of one asset.
+    assert sorted(recording.fills.units) == sorted(fill.units for fill in venue.journal.fills())
+    closed = recording.trades.exit_reason != "open"
+    assert recording.trades.pnl.sum() == pytest.approx(recording.equity[-1] - recording.equity[0], abs=1e-6)
+    assert closed.sum() > 3
     _, backtest = traded.backtest()
     assert recording.equity[-1] != backtest.equity[-1]
 

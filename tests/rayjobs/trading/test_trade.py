@@ -224,6 +224,8 @@ def test_a_venue_is_held_to_what_the_simulator_would_have_filled_day_by_day(pass
         assert table[column].to_numpy() == pytest.approx(bps, abs=1e-6), column
     executions = pd.read_csv(trading / "executions.csv")
     assert executions["execution_id"].is_unique
+    fills = pd.read_parquet(trading / "fills.parquet")
+    assert fills["units"].tolist() == executions["units"].tolist()
     assert not (trading / "exchange.json.partial").exists()
 
 
