@@ -213,7 +213,9 @@ def _stressed(one: Criterion, record: _Record, summary: Mapping[str, Any]) -> st
         if turnover is None or math.isnan(turnover)
         else f" (equity is traded {turnover:,.0f} times a year)"
     )
-    return f"The lead under higher costs has to grow by {-one.value:.2f}: trade less{traded}, or where more is earned."
+    return (
+        f"The lead under higher costs has to grow by {-one.value:.2f}: trade less{traded}, or where it pays."
+    )
 
 
 def _trades(one: Criterion, record: _Record, summary: Mapping[str, Any]) -> str:

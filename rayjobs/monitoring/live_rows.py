@@ -27,12 +27,12 @@ class LiveRows:
     Parameters
     ----------
     run : its directory, made where it is not there.
-    total_env_steps : of each fold.
+    total_env_steps : of each fold. num_folds : that the run trains.
     """
 
-    def __init__(self, run: Path, total_env_steps: int) -> None:
+    def __init__(self, run: Path, total_env_steps: int, num_folds: int) -> None:
         self._path = run / LIVE_FILE
-        self._total = total_env_steps
+        self._whole = {"total_env_steps": total_env_steps, "num_folds": num_folds}
         self._writes = True
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -41,7 +41,7 @@ class LiveRows:
             return
         line = {
             "utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "total_env_steps": self._total,
+            **self._whole,
             **finite_numbers(row),
             **{name: str(row[name]) for name in ("health", "nudges") if row.get(name)},
         }
@@ -80,7 +80,6 @@ def _row(line: str) -> dict[str, Any] | None:
         row = json.loads(line)
     except ValueError:
         return None
-    known = isinstance(row, dict) and all(
-        isinstance(row.get(name), (int, float)) for name in ("fold", "iteration")
-    )
-    return row if known else None
+    needed = ("fold", "iteration", "env_steps", "total_env_steps")
+    known = isinstance(row, dict) and all(isinstance(row.get(name), (int, float)) for name in needed)
+    return row if known and row["total_env_steps"] > 0 else None

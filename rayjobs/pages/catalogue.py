@@ -252,22 +252,22 @@ def _read_entry(name: str, path: Path) -> RunEntry:
 
 
 def _progress(path: Path) -> dict[str, float]:
-    """How far a training is, of the folds that have begun, and its newest numbers."""
+    """How far a training is, folds that have not begun included, and its newest numbers."""
     rows = read_live_rows(path / LIVE_FILE)
     if not rows:
         return {}
     newest = {row["fold"]: row for row in rows}
-    found = {name: rows[-1][name] for name in LIVE if _finite(rows[-1].get(name))}
     latest = max(rows, key=lambda row: str(row.get("utc", "")))
-    found |= {name: latest[name] for name in LIVE if _finite(latest.get(name))}
+    found = {name: latest[name] for name in LIVE if _finite(latest.get(name))}
     shares = [min(1.0, row["env_steps"] / row["total_env_steps"]) for row in newest.values()]
     speed = sum(
         row.get("env_steps_per_second", 0.0)
         for row in newest.values()
         if row["env_steps"] < row["total_env_steps"]
     )
-    left = sum(max(0, row["total_env_steps"] - row["env_steps"]) for row in newest.values())
-    found |= {"progress": sum(shares) / len(shares), "folds_begun": float(len(newest))}
+    folds, total = max(len(newest), int(latest.get("num_folds", 0))), latest["total_env_steps"]
+    left = (folds - sum(shares)) * total
+    found |= {"progress": sum(shares) / folds, "folds_begun": float(len(newest))}
     return found | ({"seconds_left": left / speed} if speed > 0 else {})
 
 

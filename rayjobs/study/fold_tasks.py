@@ -184,7 +184,7 @@ def run_folds(
         LOG.info("fitting %d folds, %d side by side", len(folds), side_by_side)
     try:
         Waiting(demand, "a fold", study.config.cluster.wait_s).until_over()
-        live = LiveRows(run, total)
+        live = LiveRows(run, total, len(folds))
         with ProgressDisplay(len(folds), parallel_folds=side_by_side) as display:
             waiting = list(tasks)
             while waiting:

@@ -59,7 +59,9 @@ def make_run(
     return run
 
 
-def write_live(run: Path, *rows: dict[str, Any], cut: str = "") -> None:
+def write_live(run: Path, *rows: dict[str, Any], cut: str = "", num_folds: int = 1) -> None:
     """Write the live file of a run that trains; ``cut`` is a line that is not written whole."""
-    lines = "".join(json.dumps({"total_env_steps": 1000, **row}) + "\n" for row in rows)
+    lines = "".join(
+        json.dumps({"total_env_steps": 1000, "num_folds": num_folds, **row}) + "\n" for row in rows
+    )
     (run / "live.jsonl").write_text(lines + cut)

@@ -128,7 +128,7 @@ def test_no_run_at_all_is_an_empty_list(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_progress_is_the_mean_of_folds_that_have_begun_and_the_time_left_that_of_all_their_steps(tmp_path):
+def test_progress_and_the_time_left_count_folds_that_have_not_begun(tmp_path):
     run = make_run(tmp_path, "e/20260101T000000Z-0", status="running", pid=os.getpid())
     write_live(
         run,
@@ -149,18 +149,19 @@ def test_progress_is_the_mean_of_folds_that_have_begun_and_the_time_left_that_of
             "approx_kl": 0.2,
         },
         cut='{"fold": 2, "iterat',
+        num_folds=3,
     )
     catalogue = Catalogue(tmp_path)
     catalogue.refresh()
     numbers = catalogue.entries()[0].numbers
-    # (500 + 250) / 2 of 1000; 500 + 750 steps are left at 50 + 50 a second.
-    assert numbers["progress"] == pytest.approx(0.375)
-    assert numbers["seconds_left"] == pytest.approx(12.5)
+    # (500 + 250 + 0) / 3 of 1000; 500 + 750 + 1000 steps are left at 50 + 50 a second.
+    assert numbers["progress"] == pytest.approx(0.25)
+    assert numbers["seconds_left"] == pytest.approx(22.5)
     assert (numbers["folds_begun"], numbers["approx_kl"]) == (2, 0.2)
 
 
 def test_rows_of_a_training_come_back_finite_and_a_later_one_of_an_iteration_counts(tmp_path):
-    live = LiveRows(tmp_path / "run", 1000)
+    live = LiveRows(tmp_path / "run", 1000, 2)
     row = {
         "fold": 0,
         "iteration": 2,
@@ -172,6 +173,8 @@ def test_rows_of_a_training_come_back_finite_and_a_later_one_of_an_iteration_cou
     live.write({**row, "entropy": 1.0})
     live.write({**row, "iteration": 1})
     live.write({**row, "entropy": 2.0})
+    with (tmp_path / "run" / "live.jsonl").open("a") as stream:
+        stream.write('[1]\n{}\n{"fold": 0, "iteration": 9}\nnull\n{"fold": "x"\n')  # not ours, or damaged
     rows = read_live_rows(tmp_path / "run" / "live.jsonl")
     assert [(one["iteration"], one.get("entropy"), one["health"]) for one in rows] == [
         (1, None, "KL low"),
@@ -182,7 +185,7 @@ def test_rows_of_a_training_come_back_finite_and_a_later_one_of_an_iteration_cou
 
 def test_a_live_file_that_cannot_be_written_ends_no_training_and_is_told_once(tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    live = LiveRows(tmp_path / "file" / "run", 1000)
+    live = LiveRows(tmp_path / "file" / "run", 1000, 2)
     for iteration in range(3):
         live.write({"fold": 0, "iteration": iteration})
     assert len([record for record in caplog.records if "cannot be written" in record.message]) == 1

@@ -1,0 +1,126 @@
+"""The pages in a real browser: filter, sort, choose, brush, open a trial, stop in two steps; nothing hostile runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+
+import numpy as np
+import pytest
+from aiohttp.test_utils import TestServer
+from browser import CHROMIUM, browser_page
+from made_runs import make_run, write_live
+from made_study import MadeTrial, make_study
+from optuna.trial import TrialState
+
+from rayjobs.pages.guard import Guard
+from rayjobs.pages.server import make_application
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
+TOKEN = "a-token-of-the-tests"
+BRUSH = """(() => {
+  const axis = document.querySelector('#parallel rect.hit[data-axis=score]');
+  axis.setPointerCapture = () => {};
+  const box = axis.getBoundingClientRect();
+  const send = (kind, share) => axis.dispatchEvent(new PointerEvent(kind,
+    { clientX: box.left + 5, clientY: box.top + share * box.height, pointerId: 1, bubbles: true }));
+  send('pointerdown', 0.0); send('pointermove', 0.5); send('pointerup', 0.5);
+})()"""
+
+
+def clicked(root, walk):
+    """Serve a root and walk through it in a browser; no script of a page may have failed."""
+
+    async def go():
+        guard = Guard("127.0.0.1", token=TOKEN)
+        server = TestServer(make_application(root, guard, lake=str(root / "lake")))
+        async with server, browser_page() as page:
+            await walk(page, f"http://127.0.0.1:{server.port}")
+            bad = [error for error in page.errors if "Failed to load resource" not in error]
+            assert bad == []
+
+    asyncio.run(go())
+
+
+def test_runs_are_filtered_sorted_chosen_and_compared(tmp_path):
+    random = np.random.default_rng(0)
+    for number in range(3):
+        make_run(tmp_path, f"e/2026010{number + 1}T000000Z-{number}", sharpe=float(number),
+                 returns=random.normal(1e-4, 1e-3, 200))  # fmt: skip
+    make_run(tmp_path, "<img src=x onerror=document.title='broken'>/20260104T000000Z-x")
+    rows = "[...document.querySelectorAll('#table tbody tr')].map(row => row.cells[1].textContent.slice(-1))"
+
+    async def walk(page, address):
+        await page.open(f"{address}/runs#token={TOKEN}")
+        await page.until(f"{rows}.length === 4")
+        assert await page.run("document.title") == "Runs"  # the hostile name is text
+        await page.run(
+            "[...document.querySelectorAll('#table th')].find(t => t.textContent === 'sharpe').click()"
+        )
+        await page.until(f"{rows}.slice(0, 3).join('') === '2x1' || {rows}[0] === '2'")
+        await page.run("document.getElementById('filter').value = 'sharpe > 0.5 and e/'")
+        await page.run("document.getElementById('ask').requestSubmit()")
+        await page.until(f"{rows}.join('') === '21'")
+        await page.run("document.querySelectorAll('#table input').forEach(box => box.click())")
+        await page.run("document.getElementById('compare').click()")
+        await page.until("document.querySelector('#pairs tbody tr')", 120)
+        assert "200" in await page.run("document.querySelector('#pairs tbody tr').textContent")
+        await page.until("document.querySelector('#equity canvas')")
+
+    clicked(tmp_path, walk)
+
+
+def test_a_study_is_brushed_and_a_trial_opened(tmp_path):
+    random = np.random.default_rng(0)
+    trials = [
+        MadeTrial(scores=[score], returns=[random.normal(0, 1e-3, 60)] * 2) for score in random.normal(size=8)
+    ]
+    trials.append(MadeTrial(scores=[0.1], returns=[[0.0] * 60] * 2, state=TrialState.RUNNING))
+    make_study(tmp_path, "20260101T000000Z-aaaaaa", trials, "search.scheduler.kind=none")
+
+    async def walk(page, address):
+        await page.open(f"{address}/study?id=planted_signal/sweeps/20260101T000000Z-aaaaaa")
+        await page.until("document.querySelectorAll('#trials tbody tr').length === 9", 120)
+        await page.run(BRUSH)
+        kept = await page.until("document.querySelectorAll('#trials tbody tr').length")
+        assert 1 <= kept < 9
+        await page.run("document.querySelector('#trials tbody input').click()")
+        await page.until("document.querySelector('#equity canvas')")
+        await page.run("document.querySelector('#trials tbody tr td:nth-child(3)').click()")
+        await page.until("document.querySelector('#trialbody table tbody tr')")
+        assert "algo." in await page.run("document.querySelector('#trialbody').textContent")
+        await page.until("!document.getElementById('beliefcard').hidden", 120)
+
+    clicked(tmp_path, walk)
+
+
+def test_a_running_job_is_seen_to_move_and_the_kill_switch_takes_two_steps(tmp_path):
+    run = make_run(tmp_path, "e/trading/20260101T000000Z-aaaaaa", status="running", pid=os.getpid())
+    (run / "trading_snapshot.json").write_text(json.dumps({"mode": "paper", "equity": 5.0}))
+    trains = make_run(tmp_path, "e/20260101T000000Z-bbbbbb", status="running", pid=os.getpid())
+
+    async def walk(page, address):
+        await page.open(f"{address}/run?id=e/20260101T000000Z-bbbbbb")
+        await page.until("!document.getElementById('stop').disabled")
+        write_live(
+            trains,
+            *({"fold": 0, "iteration": i, "env_steps": 100 * i, "entropy": i / 3} for i in range(1, 6)),
+        )
+        await page.until("document.getElementById('tiles').textContent.includes('50.0 %')", 20)
+        await page.until("document.querySelector('#charts canvas')")
+        await page.open(f"{address}/live#token={TOKEN}")
+        button = "[...document.querySelectorAll('button')].find(one => one.textContent === '{}').click()"
+        await page.until("document.querySelector('input.confirm')")
+        await page.run(button.format("Kill switch"))
+        await page.run(button.format("Stop trading now"))
+        await page.until("document.body.textContent.includes('nothing was stopped')")
+        assert not (run / "KILL").exists()
+        await page.run(
+            "document.querySelector('input.confirm').value = 'STOP'; document.activeElement.blur()"
+        )
+        await page.run(button.format("Stop trading now"))
+        await page.until("document.body.textContent.includes('asked to stop')")
+        assert (run / "KILL").exists()
+
+    clicked(tmp_path, walk)
