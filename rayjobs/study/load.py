@@ -16,6 +16,7 @@ from rayjobs.study.fold import Study, lookback_bars, training_windows
 from rayjobs.study.foreknown_inputs import warn_of_features
 from rayjobs.study.leak_check import check_simulator
 from rayjobs.study.least_costs import is_stand_in
+from rayjobs.study.untraded_prices import untraded_notes
 
 LOG = logging.getLogger(__name__)
 STAND_IN = (
@@ -63,5 +64,5 @@ def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tup
     """What should be known of a study's bars: see `evaluation.report.data_notes`."""
     config = study.config
     instruments = config.instruments.for_symbols(study.panel.symbols)
-    told = data_notes(study.panel, hygiene, folds, config.env, instruments)
+    told = untraded_notes(study) + data_notes(study.panel, hygiene, folds, config.env, instruments)
     return (DataNote(text=STAND_IN[:-1], loud=True), *told) if is_stand_in(config) else told
