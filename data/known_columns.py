@@ -36,9 +36,12 @@ class ColumnStatement:
     Parameters
     ----------
     known_after : "0 bars", "1 bar", "2 bars", ...: bars after the close of its own bar at which a value is known.
+    traded : of the close alone: trades took place at these prices, although their returns follow their own past
+        (`checks.followed_returns`).
     """
 
     known_after: str | int
+    traded: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.known_after, str) or not KNOWN_AFTER.fullmatch(self.known_after.strip()):
@@ -51,6 +54,11 @@ class ColumnStatement:
     def bars(self) -> int:
         """Number of bars."""
         return int(str(self.known_after).split()[0])
+
+    @property
+    def words(self) -> str:
+        """What is stated, after "known after"."""
+        return f"{self.known_after}, and its prices were traded at" if self.traded else str(self.known_after)
 
 
 def delayed_columns(panel: Panel, statements: Mapping[str, ColumnStatement]) -> Panel:
@@ -100,6 +108,11 @@ def check_statements(
             raise DataError(
                 f"data.columns.{name}: there is no column or feature of this name{nearest_name(name, known)}; "
                 f"there are {', '.join(known)}."
+            )
+        if statements[name].traded and name != CLOSE:
+            raise DataError(
+                f"data.columns.{name}.traded is true, but only prices are traded at; state it of {CLOSE}, and of "
+                f"{name} when it is known."
             )
 
 

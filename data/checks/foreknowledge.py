@@ -5,7 +5,8 @@ measured in each of several parts of the bars. A t statistic beyond 10 in every 
 lying about: the input was written after the fact, or labelled a bar early. It is found and said; nothing is changed.
 The same is asked of every lead up to a fifth of a part: the change of a label of the next 48 bars ranks the return 48
 bars ahead, although the next bar's return is but a small part of it. What spreads over many bars (a regime that was
-named afterwards) is asked for in `checks.hindsight`, and what one symbol says of another in `checks.leading_symbols`.
+named afterwards) is asked for in `checks.hindsight`, what one symbol says of another in `checks.leading_symbols`,
+and what changes seldom in `checks.told_steps`.
 
 Axes: T time, A asset.
 """
@@ -24,6 +25,7 @@ from data.checks.later_returns import MAX_BARS_AHEAD, parts_of, suspected, suspe
 from data.checks.lead_correlations import RankedSeries
 from data.checks.leading_symbols import MOST_SYMBOLS, OTHERS, leading_inputs
 from data.checks.ordered_values import ORDERED, in_order_of_returns
+from data.checks.told_steps import told_steps
 from data.checks.unforeseen_returns import log_returns, unforeseen_returns
 from data.known_columns import ColumnStatement
 from data.schema import Panel
@@ -138,6 +140,7 @@ class _Asked:
             lambda: suspected_together(name, next(iter(forms.values())), panel, parts, first),
             lambda: self._told_afterwards(name, forms),
             lambda: leading_inputs(name, forms, panel) if self.in_pairs else (),
+            lambda: told_steps(name, next(iter(forms.values())), panel) if self.in_pairs else (),
         )
         return next((found for answer in answers if (found := answer())), ())
 

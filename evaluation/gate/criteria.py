@@ -258,6 +258,12 @@ def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
             f"State it in the data config, as data.columns.{first.column}.known_after: 0 bars (at the close of its own "
             f"bar), or 1 bar and more, by which a column is then delayed.{written}"
         )
+    elif evidence.untraded:
+        doubtful, others = evidence.untraded[0], len(evidence.untraded) - 1
+        reason = (
+            f"{doubtful}{f' ({others} more do)' if others else ''} If trades took place at them, state it in the data "
+            f"config, as data.columns.close: {{known_after: 0 bars, traded: true}}.{written}"
+        )
     else:
         held = f" Of it, a delay by one bar of {suspicion(losses)}, as stated." if losses else ""
         shown = "is not defined" if math.isnan(value) else f"is {value:.2f}"

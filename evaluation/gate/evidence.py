@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.checks.followed_returns import FollowedReturns
 from data.checks.foreknown import Foreknown
 from envs.checks.leaks import LeakReport
 from evaluation.gate.plausibility import DelayLoss
@@ -49,6 +50,7 @@ class SupportingEvidence:
     delay_losses : inputs whose delay by a bar takes more than half of the score (`evaluation.gate.plausibility`).
     known_after : column or feature -> when the user states that it is known.
     foreknown : inputs that rank a later return too well, not stated (`data.checks.foreknowledge`).
+    untraded : symbols whose prices look like averages, not stated to be traded at (`data.checks.followed_returns`).
     stress_cost_factor : multiple of all costs of the stressed comparison; None where it is the gate's own.
     """
 
@@ -68,6 +70,7 @@ class SupportingEvidence:
     delay_losses: Sequence[DelayLoss] | None = None
     known_after: Mapping[str, str] = field(default_factory=dict)
     foreknown: Sequence[Foreknown] = ()
+    untraded: Sequence[FollowedReturns] = ()
     stress_cost_factor: float | None = None
 
 

@@ -18,6 +18,7 @@ from rayjobs.study.foreknown_inputs import foreknown_inputs
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.study.looks.entered import EnteredLook
+from rayjobs.study.untraded_prices import untraded_prices
 
 
 def chained(study: Study, outcomes: Sequence[FoldOutcome]) -> WalkForwardResult:
@@ -75,10 +76,9 @@ def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvide
         charged=study_charges(study, result),
         synthetic=is_synthetic(study.config),
         delay_losses=delay_losses(result),
-        known_after={
-            name: str(stated.known_after) for name, stated in statements_of(study.config.data).items()
-        },
+        known_after={name: stated.words for name, stated in statements_of(study.config.data).items()},
         foreknown=foreknown_inputs(study),
+        untraded=untraded_prices(study),
         stress_cost_factor=study.config.scoring.stress_cost_factor,
     )
     if evidence.leak_check is None:

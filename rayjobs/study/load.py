@@ -18,6 +18,7 @@ from rayjobs.study.fold import Study, lookback_bars, scored_windows, windows_to_
 from rayjobs.study.foreknown_inputs import warn_of_features
 from rayjobs.study.leak_check import check_simulator
 from rayjobs.study.least_costs import is_stand_in
+from rayjobs.study.untraded_prices import untraded_notes
 
 LOG = logging.getLogger(__name__)
 STAND_IN = (
@@ -86,7 +87,7 @@ def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tup
     """What should be known of a study's bars: see `evaluation.report.data_notes`."""
     config = study.config
     instruments = config.instruments.for_symbols(study.panel.symbols)
-    told = data_notes(study.panel, hygiene, folds, config.env, instruments)
+    told = untraded_notes(study) + data_notes(study.panel, hygiene, folds, config.env, instruments)
     if study.unseen is not None:
         names = ", ".join(study.unseen.panel.symbols)
         told = (

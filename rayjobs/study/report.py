@@ -200,7 +200,7 @@ def _conditions(study: Study) -> dict[str, str]:
     if study.config.scoring.cost_factor != 1.0:
         rows["costs charged"] = f"x{study.config.scoring.cost_factor:g} of those configured"
     for name, stated in statements_of(study.config.data).items():
-        rows[f"column {name}"] = f"stated to be known after {stated.known_after}"
+        rows[f"column {name}"] = f"stated to be known after {stated.words}"
     if not is_synthetic(study.config):
         suspects = foreknown_columns(study.panel, statements_of(study.config.data))
         suspects += foreknown_features(study)

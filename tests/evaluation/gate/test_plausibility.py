@@ -9,6 +9,7 @@ import pytest
 from good_evidence import CONFIG, good_evidence
 from scoring_settings import scoring_config
 
+from data.checks.followed_returns import FollowedReturns
 from data.synthetic import NoiseConfig, PlantedSignalConfig
 from envs.episodes import Window
 from evaluation.gate.plausibility import DelayLoss, delay_losses, most_plausible
@@ -257,3 +258,16 @@ def test_several_inputs_together_need_a_statement_of_each():
     twins = (DelayLoss(names=("a", "b"), share_lost=0.9, t=5.0),)
     assert plausibility(delay_losses=twins, known_after={"a": "0 bars"}).passed is False
     assert plausibility(delay_losses=twins, known_after={"a": "0 bars", "b": "1 bar"}).passed
+
+
+def test_prices_that_look_like_averages_are_refused_until_it_is_stated_that_they_were_traded_at():
+    followed = FollowedReturns(symbol="NAV", bars=2, correlation=0.3, t=20.0)
+    evidence = replace(good_evidence(), untraded=(followed,))
+    found = next(c for c in judge(CONFIG, evidence).criteria if c.name == "plausibility")
+    assert found.passed is False
+    assert "NAV: returns follow those of the 2 bars before" in found.reason
+    assert "data.columns.close: {known_after: 0 bars, traded: true}" in found.reason
+    drawn = next(
+        c for c in judge(CONFIG, replace(evidence, synthetic=True)).criteria if c.name == "plausibility"
+    )
+    assert drawn.passed is True

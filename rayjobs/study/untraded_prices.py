@@ -1,0 +1,23 @@
+"""Which symbols of a study have prices that look as if nobody traded at them, unless the user states that they did."""
+
+from __future__ import annotations
+
+from data.checks.followed_returns import FollowedReturns, followed_returns
+from data.known_columns import CLOSE, statements_of
+from evaluation.report.data_notes import DataNote
+from rayjobs.study.fold import Study
+from rayjobs.study.least_costs import is_synthetic
+
+
+def untraded_prices(study: Study) -> tuple[FollowedReturns, ...]:
+    """Symbols whose returns follow their own past; none where ``data.columns.close.traded`` is stated, or a law says
+    all."""
+    stated = statements_of(study.config.data).get(CLOSE)
+    if is_synthetic(study.config) or (stated is not None and stated.traded):
+        return ()
+    return followed_returns(study.panel)
+
+
+def untraded_notes(study: Study) -> tuple[DataNote, ...]:
+    """A loud line for each of them."""
+    return tuple(DataNote(text=str(one).rstrip("?"), loud=True) for one in untraded_prices(study))
