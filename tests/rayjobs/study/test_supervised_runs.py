@@ -56,7 +56,7 @@ def test_a_run_of_a_fitted_policy_has_what_any_run_has(run):
     table = pd.read_csv(run.path / "walk_forward" / "folds.csv")
     assert (table["policy_hash"].str.len() == 64).all()
     assert table["policy_hash"].nunique() == len(table)
-    assert set(table["model"]) == {"logistic"}
+    assert set(table["param_model"]) == {"logistic"}
 
 
 @pytest.mark.runs
