@@ -49,14 +49,14 @@ def study(run):
 @pytest.mark.runs
 def test_a_run_of_a_fitted_policy_has_what_any_run_has(run):
     verdict = json.loads((run.path / "verdict.json").read_text())
-    assert run.summary["oracle_fraction"] > 0.9
+    assert run.summary["oracle_fraction"] > 0.8
     assert "supervised: logistic fitted on each training window" in (run.path / "report.html").read_text()
     seen = next(c for c in verdict["criteria"] if "seen" in c["name"] or "seen" in str(c))
     assert seen["value"] == 0.0
     table = pd.read_csv(run.path / "walk_forward" / "folds.csv")
     assert (table["policy_hash"].str.len() == 64).all()
     assert table["policy_hash"].nunique() == len(table)
-    assert set(table["model"]) == {"logistic"}
+    assert set(table["param_model"]) == {"logistic"}
 
 
 @pytest.mark.runs
