@@ -26,7 +26,7 @@ setup: $(STAMP)  ## make .venv and install the locked packages (again only when 
 $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Rayfold needs Python 3.11, 3.12 or 3.13; none was found on PATH. Install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(RUN) || "$(PYTHON)" -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,vendors,ibkr]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,docs,vendors,ibkr]'
 	@touch $(STAMP)
 
 quickstart: $(STAMP)  ## train on real crypto bars, score walk-forward, write a report (a few minutes on 2 cores)

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from sealed_run import make_sealed_run as make_run
 
-from policies.exported_policy import TrainedPolicy, _hash
+from policies.contract import facts_hash
+from policies.exported_policy import TrainedPolicy
 from rayjobs.audit import main
 from rayjobs.config.exit_codes import ExitCode
 
@@ -138,7 +139,7 @@ def rewritten_contract(run: Path, change) -> None:
     facts = json.loads(path.read_text())
     facts.pop("contract_hash")
     change(facts)
-    path.write_text(json.dumps(facts | {"contract_hash": _hash(facts)}))
+    path.write_text(json.dumps(facts | {"contract_hash": facts_hash(facts)}))
 
 
 def rewritten_standardiser(run: Path, change) -> None:

@@ -13,7 +13,8 @@ from small_run import make_run
 
 from data.sources import load
 from data.sources.samples import SamplesConfig
-from policies.exported_policy import TrainedPolicy, _hash
+from policies.contract import facts_hash
+from policies.exported_policy import TrainedPolicy
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
 
@@ -260,7 +261,7 @@ def tampered(finished: Path, root: Path, change) -> Path:
     facts = json.loads(path.read_text())
     facts.pop("contract_hash")
     change(facts)
-    path.write_text(json.dumps(facts | {"contract_hash": _hash(facts)}))
+    path.write_text(json.dumps(facts | {"contract_hash": facts_hash(facts)}))
     return run
 
 

@@ -28,9 +28,12 @@ def values():
 
 def test_every_space_of_the_configuration_fits_the_configuration(values):
     for name in sorted(path.stem for path in (CONF / "search" / "space").glob("*.yaml")):
-        chosen = compose("sweep", [f"search/space={name}"])["search"]["space"]
-        parameters = {label: Parameter(**_tuples(facts)) for label, facts in chosen.items()}
-        Space(parameters).check(values, build_train_config)
+        of_model = [f"policy={name}"] if (CONF / "policy" / f"{name}.yaml").is_file() else []
+        composed = compose("sweep", [f"search/space={name}", *of_model])
+        parameters = {
+            label: Parameter(**_tuples(facts)) for label, facts in composed["search"]["space"].items()
+        }
+        Space(parameters).check({**values, "policy": composed["policy"]}, build_train_config)
 
 
 def test_spaces_can_be_combined():

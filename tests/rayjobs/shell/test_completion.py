@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["tra"], {"train"}),
+        (["trai"], {"train"}),
         (["train", "+exper"], {"+experiment="}),
-        (["train", "+experiment=planted_s"], {"+experiment=planted_signal"}),
+        (["train", "+experiment=planted_si"], {"+experiment=planted_signal"}),
         (["train", "trainer.total"], {"trainer.total_env_steps="}),
         (["train", "env=dir"], {"env=direction_size"}),
         (["train", "policy.core_u"], {"policy.core_units="}),
@@ -60,8 +60,8 @@ def test_shells_have_scripts_and_others_a_sentence(capsys):
 @pytest.mark.parametrize(
     ("line", "reply"),
     [
-        ("rayfold tra", "train"),
-        ("rayfold train +experiment=planted_s", "planted_signal"),
+        ("rayfold trai", "train"),
+        ("rayfold train +experiment=planted_si", "planted_signal"),
         ("rayfold train trainer.total", "trainer.total_env_steps="),
         ("rayfold ", "audit"),
     ],

@@ -16,7 +16,7 @@ from rayjobs.study.load import load_study
     [
         (
             ["env.episode.num_assets=9", "policy.symbol_embedding=false"],
-            "num_assets is 9 but the data have 4 symbols",
+            "num_assets is 9 but there are 4 symbols to train on",
         ),
         (["walk_forward.train_bars=100_000"], "one fold needs 119049 bars"),
         (["walk_forward.only_fold=3"], "there is no fold 3"),
