@@ -167,7 +167,7 @@ def test_a_feature_can_be_switched_off_and_an_instrument_changed_on_the_command_
         (["seed==3"], "the override 'seed==3' was not understood; write key=value"),
         (["=3"], "the override '=3' was not understood; write key=value"),
         (["policy=3"], "policy is chosen by one name, not by 3; known: attention, buy_and_hold"),
-        (["+experiment=null"], "experiment is chosen by one name, not by null; known: amd_nvda, amd_nvda_trees, bybit_perps"),
+        (["+experiment=null"], "experiment is chosen by one name, not by null; known: amd_nvda, amd_nvda_trees"),
         (["seed=3", "algo={gamma:0.9}"], "algo is chosen by one name, not by {gamma:0.9}; known: a2c, ppo"),
         (["policy=[lstm,mlp]"], "policy is chosen by one name, not by [lstm,mlp]; known: attention, buy_and_hold"),
         (["~policy=4"], "policy is chosen by one name, not by 4; known: attention, buy_and_hold"),
