@@ -167,11 +167,11 @@ def test_an_export_that_is_missing_damaged_or_another_is_refused(finished, tmp_p
     shutil.copytree(first, second, dirs_exist_ok=True)
     assert main([f"run={run}"]) is ExitCode.BAD_INPUT
     assert "does not hold the weights that were scored" in capsys.readouterr().err
-    (first / "policy.json").write_text(
-        (first / "policy.json").read_text().replace('"clip": 10.0', '"clip": 11.0')
-    )
+    contract = (first / "policy.json").read_text()
+    (first / "policy.json").write_text(contract.replace('"clip": 10.0', '"clip": 11.0'))
     assert main([f"run={run}"]) is ExitCode.BAD_INPUT
     assert "is damaged" in capsys.readouterr().err
+    (first / "policy.json").write_text(contract)
     (first / "weights.safetensors").unlink()
     assert main([f"run={run}"]) is ExitCode.BAD_INPUT
     assert "holds no weights.safetensors" in capsys.readouterr().err
@@ -205,7 +205,7 @@ def test_an_evaluation_that_fails_counts(tmp_path, monkeypatch):
     def die(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rayjobs.replay.rescoring.score_policy", die)
+    monkeypatch.setattr("rayjobs.replay.rescoring.score_windows", die)
     assert main([f"run={run}", f"directory={tmp_path}", "cost_factor=2"]) is ExitCode.INTERRUPTED
     monkeypatch.undo()
     assert looks(evaluated(run, tmp_path))["kinds"] == {"training": 1, "re-scoring": 1}
