@@ -198,7 +198,8 @@ def _times(bar_utc: NDArray[np.datetime64], size: int, plot_height: float) -> st
     facts = f'data-left="{LEFT:g}" data-right="{WIDTH - RIGHT:g}" data-top="{TOP:g}" data-height="{plot_height:g}" '
     if not len(bar_utc):
         return ""
-    seconds = np.asarray(bar_utc, "datetime64[s]").astype(np.int64)[np.maximum(at, 0)]
+    naive = pd.DatetimeIndex(bar_utc).tz_localize(None)  # of files they carry the name of UTC
+    seconds = naive.to_numpy().astype("datetime64[s]").astype(np.int64)[np.maximum(at, 0)]
     steps = " ".join(map(str, np.diff(seconds, prepend=0)))
     return f'{facts}data-exact="{int(columns == size)}" data-times="{steps}" '
 
