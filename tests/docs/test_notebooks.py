@@ -20,7 +20,7 @@ STARTS_RAY = ("api.train(", "api.sweep(")
 
 def marks(path: Path) -> list[pytest.MarkDecorator]:
     ray = any(word in path.read_text() for word in STARTS_RAY)
-    return [pytest.mark.slow, pytest.mark.ray] if ray else [pytest.mark.runs]
+    return [pytest.mark.ray if ray else pytest.mark.runs]
 
 
 def said(cell) -> list[str]:
