@@ -69,22 +69,31 @@ def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) ->
     with directory as run, stopped_by_sigterm():
         bars = None if plan.settings.source is None else partial(vendor_bars, plan.settings)
         begin = partial(open_session, plan.candidate, plan.values, plan.settings, run.path, bars)
-        while trade_on(begin, run.path, latencies):
+        while trade_on(begin, run.path, plan.settings.broker, latencies):
             pass
     return ExitCode.DONE
 
 
 def trade_on(
-    begin: Callable[[], AbstractContextManager[Session]], directory: Path, latencies: Latencies
+    begin: Callable[[], AbstractContextManager[Session]], directory: Path, mode: str, latencies: Latencies
 ) -> bool:
     """Trade until the run is over, or the room that was laid out for live bars is used up: then True."""
+    from rayjobs.config.typed_config import ConfigError
+    from rayjobs.monitoring.trading_snapshot import KILL_FILE, stop_asked
+    from rayjobs.trading.snapshots import Snapshots
     from rayjobs.trading.trading_run import report_trading
 
+    if asked := stop_asked(directory):
+        raise ConfigError(
+            f"{directory} was asked to stop ({asked}); remove {directory / KILL_FILE} before it trades again"
+        )
     with ExitStack() as stack:
         with reading_input():
             session = stack.enter_context(begin())
         stack.callback(report_trading, session, directory, latencies)
-        session.run(latencies.add)
+        session.run(Snapshots(session, directory, mode, latencies).add)
+        if session.loop.end == "stopped":
+            raise KeyboardInterrupt
         return session.goes_on
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.guarding.kill import guard_folder
+from rayjobs.guarding.process import FOLDER, SETTINGS
 from rayjobs.monitoring.trading_snapshot import ask_to_stop, read_snapshot, stop_asked
 from rayjobs.pages.catalogue import Catalogue, RunEntry
 
@@ -35,7 +37,7 @@ def trading_runs(catalogue: Catalogue) -> list[dict[str, Any]]:
 
 
 def kill(entry: RunEntry, confirm: str) -> str:
-    """Ask a trading run to cancel its orders and trade no more.
+    """Throw the kill switch of a run's guard, which flattens the account; a run without a guard trades no more.
 
     Raises
     ------
@@ -46,8 +48,15 @@ def kill(entry: RunEntry, confirm: str) -> str:
         raise ConfigError(f"{entry.name} is no trading run; there is nothing to stop")
     if confirm != CONFIRM:
         raise ConfigError(f"nothing was stopped; confirm it by the word {CONFIRM}")
+    if (entry.path / FOLDER / SETTINGS).is_file():
+        guard_folder(entry.path).kill("the dashboard")
+        return (
+            f"the switch of {entry.name} is thrown: its guard cancels all orders and makes the account flat"
+        )
     path = ask_to_stop(entry.path, "dashboard")
-    return f"{path.name} was left in {entry.name}; the loop stops at once when it sees it"
+    return (
+        f"{path.name} was left in {entry.name}: no bar after the next one is traded; what is held stays held"
+    )
 
 
 def _age(written: Any) -> float | None:

@@ -125,6 +125,10 @@ class TradingLoop:
         self.record.time(self.account.bar, arrival.bar.bar_utc, 1e3 * latency_s)
         return Tick(arrival=arrival, closed=closed, action=action, latency_s=latency_s)
 
+    def stop(self) -> None:
+        """Let no further bar be traded; what is held stays held."""
+        self.end = self.end or "stopped"
+
     def _warm_up(self) -> None:
         """Carry the recurrent state over bars that are known, in which the account may not trade yet."""
         while self.end is None and self.account.bar + 1 < self.market.num_known:
@@ -170,7 +174,8 @@ class TradingLoop:
         self.record.write(recorded, self._saved(), booked, predicted, self.account.bar)
 
     def _saved(self) -> dict[str, Any]:
-        memory = {name: np.asarray(value) for name, value in self._state.items()}
+        state = self._state
+        memory = None if state is None else {name: np.asarray(value) for name, value in state.items()}
         return {
             "account": self.account.get_state(),
             "memory": memory,
@@ -181,7 +186,24 @@ class TradingLoop:
 
     def _go_on(self, saved: Mapping[str, Any]) -> None:
         self.account.set_state(saved["account"])
-        self._state = {name: torch.from_numpy(np.array(value)) for name, value in saved["memory"].items()}
+        self._state = _as_before(self.policy.initial_state(1), saved["memory"])
         self.last_observation = np.array(saved["observation"])
         self.end = saved["end"]
         self.venue.restore_booked(fill for fill, _ in self.record.booked())
+
+
+def _as_before(fresh: Any, saved: Mapping[str, Any] | None) -> Any:
+    """A policy's saved memory as it had it: arrays of torch where its own are, of NumPy elsewhere; None without any.
+
+    Parameters
+    ----------
+    fresh : the memory of an episode's start.
+    """
+    if saved is None:
+        return None
+    return {
+        name: torch.from_numpy(np.array(saved[name]))
+        if isinstance(value, torch.Tensor)
+        else np.array(saved[name], dtype=value.dtype)
+        for name, value in fresh.items()
+    }

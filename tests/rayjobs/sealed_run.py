@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from small_run import OVERRIDES, scripted, untrained
+from small_run import OVERRIDES, fitted, scripted, untrained
 
 from rayjobs.config.compose import compose
 from rayjobs.monitoring.tracking import tracker
@@ -55,6 +55,8 @@ def make_sealed_run(root: Path, *overrides: str, base: tuple[str, ...] = OVERRID
 def _fold(study: Study, fold, run: Path) -> FoldOutcome:
     if study.config.script is not None:
         return scripted(study, fold, run)
+    if study.config.supervised is not None:
+        return fitted(study, fold, run)
     outcome = untrained(study, fold, run)
     checkpoint = run / "checkpoints" / f"fold_{fold.index:02d}" / "iteration_000004"
     checkpoint.mkdir()

@@ -11,6 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from made_runs import make_run, write_live
 
+from envs.live.guard_folder import GuardFolder
 from rayjobs.dashboard import DashboardConfig
 from rayjobs.pages.guard import TOKEN_HEADER, Guard
 from rayjobs.pages.server import PAGES, make_application
@@ -224,6 +225,10 @@ def test_the_kill_switch_takes_the_token_and_the_word(root):
     assert posted(root, "/api/kill", {"id": name, "confirm": "STOP"})[0] == 200
     assert "dashboard" in (run / "KILL").read_text()
     assert posted(root, "/api/kill", {"id": RUN, "confirm": "STOP"})[0] == 400
+    (run / "guard").mkdir()  # of a run at a broker: its guard is who acts
+    (run / "guard" / "settings.json").write_text("{}")
+    assert posted(root, "/api/kill", {"id": name, "confirm": "STOP"})[0] == 200
+    assert GuardFolder(run / "guard").killed() == "the dashboard"
 
 
 def test_reading_takes_the_token_as_well_where_other_machines_may_ask(root):

@@ -45,6 +45,11 @@ def test_the_loop_is_the_backtest_to_the_bit_over_session_ends_and_a_restart(exp
     check_parity(experiment, EXPERIMENTS[experiment], tmp_path, num_bars=400)
 
 
+@pytest.mark.runs
+def test_what_a_hidden_markov_model_filters_is_traded_as_it_was_scored(tmp_path):
+    check_parity("noise", ("data.num_bars=3000", "features=regime"), tmp_path, num_bars=200)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiment", "overrides"),

@@ -15,6 +15,7 @@ from small_run import OVERRIDES
 from evaluation.artefacts.manifest import write_manifest
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.deploy import main as deploy
+from rayjobs.monitoring.trading_snapshot import ask_to_stop, read_snapshot
 from rayjobs.replay.run_seal import run_identity
 from rayjobs.trade import main
 from rayjobs.trading.loop import TradingLoop
@@ -202,6 +203,48 @@ def test_a_run_that_was_interrupted_goes_on_and_ends_as_one_that_was_not(
     mine, theirs = (pd.read_csv(place / "latency.csv") for place in (cut, whole))
     assert np.array_equal(mine["observation"], theirs["observation"])
     assert "is done; there is nothing to resume" in refused(capsys, f"resume={cut}")
+
+
+def test_a_run_that_is_asked_to_stop_trades_no_more_until_the_asking_is_taken_back(
+    passed, tmp_path, monkeypatch, capsys
+):
+    step, steps = TradingLoop.step, []
+
+    def asked_at_the_fiftieth(loop):
+        steps.append(1)
+        if len(steps) == 50:
+            (trading,) = (tmp_path / "trading").iterdir()
+            assert "the dashboard" in ask_to_stop(trading, "the dashboard").read_text()
+        return step(loop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TradingLoop, "step", asked_at_the_fiftieth)
+        assert main([f"policy={passed}", f"directory={tmp_path}", "broker=replay"]) is ExitCode.INTERRUPTED
+    (trading,) = (tmp_path / "trading").iterdir()
+    equity = pd.read_csv(trading / "equity.csv")
+    assert len(equity) == 50
+    snapshot = read_snapshot(trading)
+    assert snapshot["halted"].endswith("the dashboard")
+    assert snapshot["mode"] == "replay"
+    assert snapshot["equity"] == pytest.approx(snapshot["pnl_total"] + 100_000.0)
+    assert set(snapshot["positions"]) == {"SYN0", "SYN1"}
+    assert 0 < len(snapshot["decisions"]) <= 20
+    assert "was asked to stop" in refused(capsys, f"resume={trading}")
+    (trading / "KILL").unlink()
+    assert main([f"resume={trading}"]) is ExitCode.DONE
+    assert_is_the_backtest(trading, passed, 1)
+
+
+def test_a_fitted_policy_trades_as_it_was_scored_and_goes_on_after_a_stop(tmp_path, monkeypatch):
+    held = ("policy=logistic", "env=weights", "policy.position.hold_bars=5", "policy.position.threshold=0.5")
+    run = make_sealed_run(tmp_path / "fitted", *held, base=OVERRIDES)
+    assert_is_the_backtest(traded(run, tmp_path / "whole", "broker=replay"), run, 1)
+    with monkeypatch.context() as patch:
+        stopped_after(patch, 100)
+        assert main([f"policy={run}", f"directory={tmp_path}", "broker=replay"]) is ExitCode.INTERRUPTED
+    (cut,) = (tmp_path / "trading").iterdir()
+    assert main([f"resume={cut}"]) is ExitCode.DONE
+    assert_is_the_backtest(cut, run, 1)
 
 
 def test_a_venue_is_held_to_what_the_simulator_would_have_filled_day_by_day(passed, tmp_path):
