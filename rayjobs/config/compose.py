@@ -19,6 +19,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from rayjobs.config.arguments import is_flag, key_of, root_of
 from rayjobs.config.column_keys import with_new_columns
+from rayjobs.config.help_page import help_page
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.config.project import project_conf
 from rayjobs.config.typed_config import ConfigError, did_you_mean
@@ -38,6 +39,9 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
         raise ConfigError(
             "--multirun is not supported; use python -m rayjobs.sweep, which can prune and resume"
         )
+    if {"-h", "--help"} & set(arguments):
+        sys.stdout.write(help_page(config_name, CONF))
+        return None
     arguments = [*_own_conf(arguments), *with_new_columns(arguments)]
     try:
         refuse_unnamed_choices(CONF, arguments)
