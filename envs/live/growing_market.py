@@ -85,12 +85,7 @@ class WindowFeatures:
     lookback_bars: int
 
     def __post_init__(self) -> None:
-        if self.standardiser.method == "own_past":
-            raise ValueError(
-                "the policy's features are standardised by each symbol's whole own past "
-                "(features.standardise=own_past), which a window of bars does not hold; trade policies of by_symbol or "
-                "pooled"
-            )
+        refuse_whole_past(self.standardiser)
 
     def of_last_bar(self, panel: Panel) -> FeatureSet:
         features = compute_features(panel, self.specs)
@@ -98,6 +93,16 @@ class WindowFeatures:
             features = replace(features, asset=features.asset[-1:], clock=features.clock[-1:])
         ready = self.standardiser.transform(features)
         return replace(ready, asset=ready.asset[-1:], clock=ready.clock[-1:])
+
+
+def refuse_whole_past(standardiser: Standardiser) -> None:
+    """Raise ValueError where features are standardised by each symbol's whole past, which no live loop holds."""
+    if standardiser.method == "own_past":
+        raise ValueError(
+            "the policy's features are standardised by each symbol's whole own past "
+            "(features.standardise=own_past), which a window of bars does not hold; trade policies of by_symbol or "
+            "pooled"
+        )
 
 
 class GrowingMarket:

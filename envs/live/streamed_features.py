@@ -11,6 +11,7 @@ from data.features.compute import FeatureSet
 from data.features.standardiser import Standardiser
 from data.features.stream import ClosedBar, FeatureStream
 from data.schema import Panel
+from envs.live.growing_market import refuse_whole_past
 
 
 class StreamedFeatures:
@@ -30,12 +31,7 @@ class StreamedFeatures:
     lookback_bars = 0
 
     def __init__(self, stream: FeatureStream, form: FeatureSet, standardiser: Standardiser) -> None:
-        if standardiser.method == "own_past":
-            raise ValueError(
-                "the policy's features are standardised by each symbol's whole own past "
-                "(features.standardise=own_past), which a stream of bars does not hold; trade policies of by_symbol or "
-                "pooled"
-            )
+        refuse_whole_past(standardiser)
         self._stream, self._standardiser = stream, standardiser
         self._form = replace(form, asset=form.asset[:0], clock=form.clock[:0])
         # What a hidden Markov model filters it filters from a window of rows; others need the newest alone.

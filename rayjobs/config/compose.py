@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -21,10 +20,8 @@ from rayjobs.config.arguments import is_flag, key_of, root_of
 from rayjobs.config.column_keys import with_new_columns
 from rayjobs.config.help_page import help_page
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
-from rayjobs.config.project import project_conf
+from rayjobs.config.project import CONF, project_conf
 from rayjobs.config.typed_config import ConfigError, did_you_mean
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""A project of one's own: a folder outside this package with configurations, features and experiments.
+"""Where configurations lie: Rayfold's own, and those of a project, a folder of one's own outside this package.
 
 ``rayfold.yaml`` in the current directory marks it, and says where its configurations lie::
 
@@ -13,6 +13,8 @@ import yaml
 
 from rayjobs.config.typed_config import ConfigError
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
+"""Rayfold's own configurations."""
 MARK = "rayfold.yaml"
 
 

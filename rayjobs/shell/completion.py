@@ -14,10 +14,9 @@ from typing import Any
 import yaml
 
 from rayjobs.config.exit_codes import ExitCode
-from rayjobs.config.project import project_conf
+from rayjobs.config.project import CONF, project_conf
 from rayjobs.config.typed_config import ConfigError
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 RUN_KEYS = ("run", "resume", "study")
 """Keys whose values are runs."""
 

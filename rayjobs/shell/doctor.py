@@ -20,6 +20,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 import data.vendors
+from rayjobs.cluster.session import usable_cpus
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 
@@ -113,7 +114,7 @@ def _installed(name: str) -> bool:
 
 
 def _processor() -> Iterator[Finding]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_cpus()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     yield Finding(
         name="cores", state="warning" if load > 2 * usable else "ok",
