@@ -17,6 +17,7 @@ from data.coverage.coverage import Coverage
 from data.features import FeatureSet, Standardiser, compute_features
 from data.schema import Panel, utc_instant
 from data.sources import load
+from envs.config import PortfolioEnvConfig
 from envs.context import ContextConfig
 from envs.episodes import Window
 from envs.market import Market
@@ -145,44 +146,20 @@ def backtest(
     """
     trained = policy if isinstance(policy, RunPolicy) else None
     values = _values(overrides) if trained is None else changed_values(trained.run.values, overrides)
-    env_config = build_env(values)
-    features_config = build_dataclass(FeaturesConfig, values["features"], "features")
-    features = compute_features(panel, features_config.enabled)
-    standardiser = _standardiser(trained, features, panel, features_config.clip, standardise_on)
-    instruments = build_dataclass(InstrumentsConfig, values["instruments"], "instruments").for_symbols(
-        panel.symbols
-    )
-    context = build_dataclass(ContextConfig, values["context"], "context")
-    market = Market.build(
-        panel,
-        standardiser.transform(features),
-        instruments,
-        context_in_use(context, env_config, panel, instruments),
-    )
-    layout = ObservationLayout.portfolio(market.num_symbols, market.asset_names, market.clock_names)
-    if trained is not None:
-        trained.contract.check_fits(layout, features.feature_hash)
-    fold = Fold(
-        index=0, train=slice(0, 0), test=_scored(panel, market, env_config.episode.warmup_bars, start, stop)
-    )
+    env = build_env(values)
+    market = _market(trained, panel, values, env, standardise_on)
+    fold = Fold(index=0, train=slice(0, 0), test=_scored(panel, market, env.episode.warmup_bars, start, stop))
     if standardise_on is not None and utc_instant(standardise_on[1]) > panel.bar_utc[fold.test.start]:
         raise ConfigError(
             f"standardise_on ends at {standardise_on[1]}, inside the scored bars, which begin at "
             f"{panel.bar_utc[fold.test.start]}; what is scored must not be known beforehand"
         )
     window = Window(start_bar=fold.test.start, stop_bar=fold.test.stop)
-    scored = evaluation_config(env_config)
-    acting = as_policy(
-        policy, scored.action.scheme, decides_from(window, env_config.episode.warmup_bars), panel
-    )
-    (recording,) = rollout(acting, whole_window_env(market, scored, [window], cost_factor))
-    runs = run_schedules(
-        {name: SCRIPTED[name](panel) for name in BASELINES},
-        market,
-        env_config,
-        [window],
-        cost_factor=cost_factor,
-    )
+    first = decides_from(window, env.episode.warmup_bars)
+    acting = as_policy(policy, env.action.scheme, first, panel)
+    (recording,) = rollout(acting, whole_window_env(market, evaluation_config(env), [window], cost_factor))
+    baselines = {name: SCRIPTED[name](panel) for name in BASELINES}
+    runs = run_schedules(baselines, market, env, [window], cost_factor=cost_factor)
     shown = FoldResult(
         fold=fold,
         recording=recording,
@@ -193,7 +170,33 @@ def backtest(
     result = WalkForwardResult(panel=panel, folds=(shown,))
     ledger = open_ledger(str(values["ledger"]))
     _count(ledger, result, {**values, "backtest": {"cost_factor": cost_factor}}, recording)
-    return Backtest(result, layout.names)
+    return Backtest(result, _layout(market).names)
+
+
+def _market(
+    trained: RunPolicy | None,
+    panel: Panel,
+    values: Mapping[str, Any],
+    env: PortfolioEnvConfig,
+    standardise_on: tuple[str, str] | None,
+) -> Market:
+    """The panel with its features, instruments and context; refused where they are not those of a run's policy."""
+    settings = build_dataclass(FeaturesConfig, values["features"], "features")
+    features = compute_features(panel, settings.enabled)
+    standardiser = _standardiser(trained, features, panel, settings.clip, standardise_on)
+    kinds = build_dataclass(InstrumentsConfig, values["instruments"], "instruments")
+    instruments = kinds.for_symbols(panel.symbols)
+    context = context_in_use(
+        build_dataclass(ContextConfig, values["context"], "context"), env, panel, instruments
+    )
+    market = Market.build(panel, standardiser.transform(features), instruments, context)
+    if trained is not None:
+        trained.contract.check_fits(_layout(market), features.feature_hash)
+    return market
+
+
+def _layout(market: Market) -> ObservationLayout:
+    return ObservationLayout.portfolio(market.num_symbols, market.asset_names, market.clock_names)
 
 
 def _values(overrides: Sequence[str]) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.whole_window import load_with_earlier, whole_window
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, parted, run_fold, score_unseen, score_windows
+from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_unseen, score_windows
+from rayjobs.study.held_out import parted
 from rayjobs.study.load import notes_on
 from rayjobs.study.report import EVIDENCE_FILE
 

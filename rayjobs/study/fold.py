@@ -7,7 +7,7 @@ order, alone or side by side.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from data.context_bars import closing_instants
 from data.coverage.coverage import Coverage
-from data.errors import DataError
 from data.features import FeatureSet, Standardiser, compute_features
 from data.features.pruning import fit_standardiser
 from data.known_columns import statements_of
@@ -26,7 +25,6 @@ from data.schema import Panel
 from data.sources import Dataset, describe
 from envs.actions import action_space
 from envs.context import ContextConfig
-from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ObservationLayout
 from envs.rules import context_in_use
@@ -34,7 +32,6 @@ from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.scoring.exposures import Exposure, exposures
 from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import FoldResult
-from evaluation.windows.combinatorial_windows import scored_groups
 from evaluation.windows.splits import Fold
 from policies.action_distribution import DistributionSpec
 from policies.baselines import SCRIPTED, Schedule
@@ -46,6 +43,8 @@ from policies.supervised.policy import SupervisedContract, SupervisedPolicy
 from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fitted_fold import fit_policy, weights_note
+from rayjobs.study.fold_windows import scored_windows, windows_to_train
+from rayjobs.study.held_out import parted, unseen_config
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.study.warm_start import ENCODER, StartPolicy, choose, start_policies
 from rayjobs.training.policy_training import TrainingSpec, train_policy
@@ -263,13 +262,6 @@ def score_unseen(
     return score_windows(other, fold, scored, market, policy_hash=policy_hash)
 
 
-def scored_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Fold, ...]:
-    """The fold itself, or a split once for each of its groups; ``first_bar`` as `training_windows` takes it."""
-    if not fold.groups:
-        return (fold,)
-    return scored_groups(fold, first_bar + config.env.episode.warmup_bars + 1)
-
-
 def score_policy(
     study: Study, fold: Fold, policy: ExportedPolicy | Schedule, market: Market, *, policy_hash: str
 ) -> FoldResult:
@@ -370,84 +362,6 @@ def lookback_bars(study: Study) -> int:
     return max(study.features.lookback_bars, 0 if context is None else context.lookback_bars)
 
 
-def training_windows(config: TrainConfig, fold: Fold, first_bar: int) -> tuple[Window, Window | None]:
-    """Split the training bars into those to learn from and those to choose the best checkpoint on.
-
-    A supervised model is fitted on all of them. Between the two lies the same gap as before a test window. Where the
-    fold names its validation window, that is it.
-
-    Parameters
-    ----------
-    first_bar : first bar whose features and context are all known, `lookback_bars` of the study.
-
-    Raises
-    ------
-    ValueError
-        If the features' lookback, the validation or the gap leave too little to train on.
-    """
-    start, stop = max(fold.train.start, first_bar + config.env.episode.warmup_bars) + 1, fold.train.stop
-    if config.supervised is not None:
-        return Window(start_bar=start, stop_bar=stop), None
-    validation = None
-    validation_bars = int((fold.train.stop - fold.train.start) * config.trainer.validation_fraction)
-    if fold.validation is not None:
-        validation_bars = 0
-        validation = Window(start_bar=fold.validation.start, stop_bar=fold.validation.stop)
-    elif validation_bars:
-        validation = Window(start_bar=stop - validation_bars, stop_bar=stop)
-        stop -= validation_bars + config.walk_forward.gap_bars
-    needed = config.env.episode.bars if config.env.episode.kind == "random" else 1
-    if stop - start < needed:
-        raise ValueError(
-            f"fold {fold.index} has {max(stop - start, 0)} bars to train on after the lookback of features and "
-            f"context, {first_bar} bars, and {validation_bars} validation bars, but an episode is {needed} bars long; "
-            "lengthen the training window (walk_forward) or shorten env.episode.bars"
-        )
-    return Window(start_bar=start, stop_bar=stop), validation
-
-
-def windows_to_train(
-    config: TrainConfig, fold: Fold, first_bar: int
-) -> tuple[tuple[Window, ...], Window | None]:
-    """`training_windows` of a fold, or the several of a split.
-
-    A split's validation window is taken from the end of its longest stretch (the latest of equally long ones), as many
-    bars as `trainer.validation_fraction` of all stretches, at most half of that one. Stretches that are too short for
-    an episode after the lookback are left out.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left to train on.
-    """
-    if not fold.stretches:
-        training, validation = training_windows(config, fold, first_bar)
-        return (training,), validation
-    known = max(first_bar + config.env.episode.warmup_bars, 0)
-    parts = [(max(part.start, known) + 1, part.stop) for part in fold.training]
-    wanted = int(fold.num_training_bars * config.trainer.validation_fraction)
-    validation = None
-    if wanted:
-        at = max(range(len(parts)), key=lambda i: (parts[i][1] - parts[i][0], i))
-        start, stop = parts[at]
-        length = min(wanted, (stop - start) // 2)
-        if length > 0:
-            validation = Window(start_bar=stop - length, stop_bar=stop)
-            parts[at] = (start, stop - length - fold.gap_bars)
-    needed = config.env.episode.bars if config.env.episode.kind == "random" else 1
-    kept = tuple(
-        Window(start_bar=start, stop_bar=stop) for start, stop in parts if stop - start >= max(needed, 1)
-    )
-    if not kept or (wanted and validation is None):
-        longest = max(stop - start for start, stop in parts)
-        raise ValueError(
-            f"no stretch that split {fold.index} trains on is as long as an episode of {needed} bars: after the "
-            f"lookback of features and context, {first_bar} bars, and validation the longest has {max(longest, 0)}; "
-            "use fewer groups (walk_forward.groups) or shorten env.episode.bars"
-        )
-    return kept, validation
-
-
 def with_origin(contract: ContractT, study: Study, fold: Fold, first_bar: int, directory: Path) -> ContractT:
     """The contract of a fold's policy with every stretch of bars that has a say in it.
 
@@ -499,50 +413,6 @@ def context_read(study: Study, part: slice) -> list[Coverage]:
             source = describe(study.config.data.context_symbols[panel.symbols[0]].bars)  # type: ignore[union-attr]
             read.append(Coverage.of(panel, slice(int(first), int(stop)), source=source))
     return read
-
-
-def parted(dataset: Dataset, test_symbols: Sequence[str]) -> tuple[Dataset, Dataset | None]:
-    """A data set as that of the symbols to train on and that of the others, None where there are none.
-
-    Raises
-    ------
-    DataError
-        If the data have no such symbol, or no other.
-    """
-    if not test_symbols:
-        return dataset, None
-    held_out = dataset.panel.select(test_symbols)
-    kept = [symbol for symbol in dataset.panel.symbols if symbol not in test_symbols]
-    if not kept:
-        raise DataError(
-            "data.test_symbols holds every symbol out of training; leave at least one to train on (data.symbols)"
-        )
-    oracle = dataset.oracle_direction
-
-    def of(panel: Panel) -> Dataset:
-        columns = [dataset.panel.symbols.index(symbol) for symbol in panel.symbols]
-        return replace(dataset, panel=panel, oracle_direction=None if oracle is None else oracle[:, columns])
-
-    return of(dataset.panel.select(kept)), of(held_out)
-
-
-def unseen_config(config: TrainConfig, unseen: Panel) -> TrainConfig:
-    """The configuration as the held-out symbols are scored under it.
-
-    No model is fitted on them, and what shows the policy on its own training window is not theirs. Facts of a symbol's
-    instrument stay with the symbol.
-    """
-    scoring = replace(config.scoring, in_sample=False, supervised=(), placebo_strategies=0)
-    facts = config.instruments.symbols
-    own = {symbol: facts[symbol] for symbol in unseen.symbols if symbol in facts}
-    return replace(
-        config,
-        test_symbols=(),
-        trainer=replace(config.trainer, start_from=None, freeze="none"),
-        scoring=scoring,
-        instruments=replace(config.instruments, symbols=own),
-        env=replace(config.env, episode=replace(config.env.episode, num_assets=None)),
-    )
 
 
 def run_id_of(directory: Path) -> str:

@@ -14,7 +14,8 @@ from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
 from policies.supervised.settings import require_package, require_symbols
 from rayjobs.study.config import TrainConfig
-from rayjobs.study.fold import Study, lookback_bars, scored_windows, windows_to_train
+from rayjobs.study.fold import Study, lookback_bars
+from rayjobs.study.fold_windows import scored_windows, windows_to_train
 from rayjobs.study.foreknown_inputs import warn_of_features
 from rayjobs.study.leak_check import check_simulator
 from rayjobs.study.least_costs import is_stand_in

@@ -25,7 +25,8 @@ from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.evaluate import main as evaluate
 from rayjobs.study.config import build_train_config, build_windows
-from rayjobs.study.fold import Study, windows_to_train, with_origin
+from rayjobs.study.fold import Study, with_origin
+from rayjobs.study.fold_windows import windows_to_train
 from rayjobs.study.leak_check import on_bars
 
 pytestmark = pytest.mark.runs

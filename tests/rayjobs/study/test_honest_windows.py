@@ -18,7 +18,8 @@ from policies.exported_policy import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, TrainConfig, build_train_config
-from rayjobs.study.fold import Study, training_windows, with_origin
+from rayjobs.study.fold import Study, with_origin
+from rayjobs.study.fold_windows import training_windows
 
 pytestmark = pytest.mark.runs
 
