@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.features.compute import FeatureSet
 from data.schema import NEVER_ENDS, Panel
-from envs.context import ContextConfig, elapsed_years, write_context
+from envs.context import ContextConfig, elapsed_years, num_bar_columns, write_context
 from envs.instruments import Instrument, instrument_columns
 from envs.kernel import columns as c
 from envs.observations import FEATURE_CLIP
@@ -38,8 +38,9 @@ class Market:
     bars : (T, S, K) float64, columns open, high, low, mark, volume, tradable (1.0 or 0.0). `mark` is the last known
         close; a missing bar repeats the mark in all four prices; before the first known close they are 0. Then what is
         known before the bar opens: last mark, last tradable; when built with context also funding of the bar and
-        split, atr, volatility, adv of the bar before; NaN in the last three is unknown, all 0 is not kept. Last mark
-        and last tradable are always derived from the others.
+        split, atr, volatility, adv of the bar before; NaN in the last three is unknown, all 0 is not kept; last, where
+        the panel has the column, the dividend of the bar. Last mark and last tradable are always derived from the
+        others.
     features : (T, S, F) float32, standardised, NaN replaced by 0, clipped to +-FEATURE_CLIP.
     clock : (T, C) float32.
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.
@@ -134,6 +135,11 @@ class Market:
         """True if the market was built with context columns."""
         return self.bars.shape[2] > c.FUNDING
 
+    @property
+    def has_dividends(self) -> bool:
+        """True if bars say what is paid on a unit that is held into them."""
+        return self.bars.shape[2] > c.DIVIDEND
+
     def keeps(self, column: int) -> bool:
         """True if the market was built with this window: c.ATR, c.VOLATILITY or c.ADV."""
         return self.has_context and bool(np.isnan(self.bars[0, :, column]).all())
@@ -185,7 +191,8 @@ class Market:
     ) -> Market:
         """Assemble the market of a panel, its standardised features and one instrument per symbol.
 
-        `context` is needed by ATR and volatility sizing, ATR barriers, impact, funding and split-adjusted fees.
+        `context` is needed by ATR and volatility sizing, ATR barriers, impact, funding, dividends and split-adjusted
+        fees.
         `bars_per_session` is the panel's median where it is not given, as that of a longer panel.
         """
         if features.asset.shape[:2] != (panel.num_bars, panel.num_assets):
@@ -196,7 +203,7 @@ class Market:
         records = allocate_records(
             panel.num_bars,
             panel.num_assets,
-            c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS,
+            num_bar_columns(panel, context),
             features.asset.shape[2],
             features.clock.shape[1],
         )

@@ -1,6 +1,6 @@
 """Recording of trajectories: what each env row decided, filled, paid and held, bar by bar, and its closed trades.
 
-Axes: N steps, E recorded row, A asset slot, 6 costs in COST_NAMES order, R fills.
+Axes: N steps, E recorded row, A asset slot, 7 costs in COST_NAMES order, R fills.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from envs.portfolio import PortfolioVectorEnv
 from envs.trades import Fills, Trades, closed_trades
 
 FloatArray = NDArray[np.float64]
+FINANCING = [c.LOG_FUNDING, c.LOG_BORROW, c.LOG_DIVIDEND]
+"""Columns of the decision log that are charged for holding, in the order of COST_NAMES."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +33,7 @@ class Recording:
     bar : (N,) int64, bar marked. equity : (N + 1,), first entry initial. net_return : (N,).
     units : (N, A) held after the bar. target_units : (N, A) in force after the decision at the close of bar - 1.
     exposure : (N, A), notional over equity at the close. turnover : (N,), traded notional over equity before the bar.
-    costs : (N, 6). reward : (N,). complete : the episode ended inside the recording.
+    costs : (N, 7). reward : (N,). complete : the episode ended inside the recording.
     fills, trades : columns, see envs.trades.
     """
 
@@ -259,9 +261,7 @@ class Recorder:
         units = decisions[:, :, c.LOG_UNITS]
         notional = units * market.mark[bar][:, symbols] * point
         fills = stacked.fills_of(row, bar, decisions, int(self._latency[row]))
-        trades = closed_trades(
-            fills, decisions[:, :, [c.LOG_FUNDING, c.LOG_BORROW]], bar, market, symbols, point
-        )
+        trades = closed_trades(fills, decisions[:, :, FINANCING], bar, market, symbols, point)
         with np.errstate(divide="ignore", invalid="ignore"):
             exposure = np.where(equity[1:, None] > 0, notional / equity[1:, None], 0.0)
         return Recording(

@@ -8,10 +8,12 @@ from __future__ import annotations
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
 # From LAST_MARK on what is known before the bar opens: mark and tradable of the bar before, funding charged on what is
 # held into the bar, context of the bar before. Those from FUNDING on are absent when the market was built without.
+# DIVIDEND, known at the close of its own bar, is absent where the panel has no such column.
 OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
-LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV = range(6, 13)
+LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, DIVIDEND = range(6, 14)
 NUM_PRICE_COLUMNS = 8
-NUM_BAR_COLUMNS = 13
+NUM_CONTEXT_COLUMNS = 13
+NUM_BAR_COLUMNS = 14
 
 # calendar_TK int32: session number, bars since its first bar, bars until its last bar.
 SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
@@ -100,14 +102,15 @@ ENTRY_BAR, SYMBOL = range(2)
     IMPACT,
     FUNDING_PAID,
     BORROW_PAID,
+    DIVIDEND_PAID,
     REALISED,
     NUM_FILLS,
     BREACHES,
     NET_RETURN,
     GROSS,
     EQUITY_AFTER,
-) = range(13)
-NUM_FLOW_COLUMNS = 13
+) = range(14)
+NUM_FLOW_COLUMNS = 14
 
 # fill_log_EAPK float64, one row per place a fill can happen in a bar; units 0 = none. Recording only.
 AT_OPEN, INSIDE, AT_CLOSE = range(3)
@@ -117,8 +120,8 @@ NUM_FILL_COLUMNS = 7
 
 # decision_log_EAK float64: intent decided at the close of t (KEEP or target units) and its reason; financing of
 # the bar; units held at its close and the target decided one close earlier. Recording only.
-INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET = range(6)
-NUM_DECISION_COLUMNS = 6
+INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET, LOG_DIVIDEND = range(7)
+NUM_DECISION_COLUMNS = 7
 
 # Scratch.facts_AKL float64: what a block's rows know of an asset slot in a step. First their wish and the reason of a
 # forced exit (-1: none), then the bar that is stepped through and the instrument.

@@ -24,6 +24,8 @@ class GateConfig:
     min_cost_bps : least trading cost per unit of turnover, basis points a side; None takes that of each symbol's kind.
     max_plausible_sharpe : annual Sharpe ratio above which a record on real bars is not believed; of a short one more
         is, see `evaluation.gate.plausibility.most_plausible`.
+    assumed_dividend_yield : a year, of the price, that shorts of stocks are charged in the stressed comparison where
+        the data know no dividends; runs that are older than the key charged none.
     unseen_symbols : demand the same of symbols that were held out of training (``data.test_symbols``).
     """
 
@@ -39,6 +41,7 @@ class GateConfig:
     min_cost_bps: float | None
     max_plausible_sharpe: float
     unseen_symbols: bool = False
+    assumed_dividend_yield: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "enforced", tuple(self.enforced))
@@ -56,6 +59,11 @@ class GateConfig:
         if self.min_cost_bps is not None and not 0.0 <= self.min_cost_bps < 1e4:
             raise ValueError(
                 f"gate.min_cost_bps is {self.min_cost_bps}; give basis points from 0, or null for each kind's own"
+            )
+        if not 0.0 <= self.assumed_dividend_yield < 1.0:
+            raise ValueError(
+                f"gate.assumed_dividend_yield is {self.assumed_dividend_yield}; give a fraction of the price a year, "
+                "such as 0.02"
             )
         if not self.max_plausible_sharpe > 0.0:
             raise ValueError(f"gate.max_plausible_sharpe is {self.max_plausible_sharpe}; it must be above 0")

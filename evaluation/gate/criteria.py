@@ -16,6 +16,7 @@ from evaluation.gate.evidence import GateEvidence
 from evaluation.gate.plausibility import MAX_SHARE_LOST, in_doubt, most_plausible, suspicion
 from evaluation.gate.seen_shares import SeenShares
 from evaluation.scoring.charged_costs import ChargedCost, in_total
+from evaluation.scoring.short_dividends import ShortDividends
 from evaluation.statistics.metrics import max_drawdown, sharpe_ratio, total_return
 from evaluation.statistics.significance import (
     deflated_probability,
@@ -122,7 +123,13 @@ def _stressed(config: GateConfig, evidence: GateEvidence) -> Measured:
         return missing(0.0, ">", f"{what} (scoring.stress_cost_factor is {factor:g})")
     value, rival = _lead(evidence.stressed, evidence.stressed_baselines, evidence.periods_per_year)
     multiple = factor or config.stress_cost_factor
-    subject = f"Under costs x{multiple:g} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
+    unknown = evidence.short_dividends
+    assumed = (
+        f" and dividends of {unknown.annual_yield:.1%} a year owed by shorts of {unknown.names}"
+        if unknown
+        else ""
+    )
+    subject = f"Under costs x{multiple:g}{assumed} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
     return measured(value, 0.0, ">", subject, ".2f")
 
 
@@ -207,9 +214,20 @@ def _costs(config: GateConfig, evidence: GateEvidence) -> Measured:
         reason = f"The multiple of the configured costs charged is {factor:.2f}; at least 1.00 is required."
     elif not total.notional > 0.0:
         reason = f"Nothing was traded, so that no cost was due (all costs x{factor:g})."
+    elif evidence.short_dividends is not None and evidence.short_dividends.lives_on_rare_shorts:
+        value, reason = 0.0, _rare_shorts_sentence(evidence.short_dividends)
     else:
         reason = _charge_sentence(total, least, by_kind=config.min_cost_bps is None)
     return Measured(value=value, threshold=1.0, comparison=">=", passed=value >= 1.0, reason=reason)
+
+
+def _rare_shorts_sentence(unknown: ShortDividends) -> str:
+    return (
+        f"Shorts of {unknown.names} that were held over few nights of a quarter gained "
+        f"{unknown.rare_gain / unknown.gain:.0%} of the gain between a close and the next open, and the data do not "
+        "know the dividends that shorts owe on the morning of an ex-date: give a column dividend, or "
+        "data.prices=total_return."
+    )
 
 
 def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -> str:
@@ -256,7 +274,8 @@ def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
         reason = (
             f"An input ranks what is still to come: {first}{f' ({others} more do)' if others else ''} "
             f"State it in the data config, as data.columns.{first.column}.known_after: 0 bars (at the close of its own "
-            f"bar), or 1 bar and more, by which a column is then delayed.{written}"
+            f"bar), or 1 bar and more, by which a column is then delayed; or released_in: 45 days, where it is dated "
+            f"by the period that it tells of.{written}"
         )
     elif evidence.untraded:
         doubtful, others = evidence.untraded[0], len(evidence.untraded) - 1

@@ -19,6 +19,7 @@ STRICTER: Mapping[str, int] = {
     "min_cost_bps": 1,
     "max_plausible_sharpe": -1,
     "unseen_symbols": 1,
+    "assumed_dividend_yield": 1,
 }
 """Threshold -> whether a larger value (1) or a smaller one (-1) is stricter; a drawdown is negative."""
 

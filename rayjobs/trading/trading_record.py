@@ -192,10 +192,10 @@ class TradingRecord:
         return {
             "bar": np.array([row[0] for row in rows], dtype=np.int64),
             "reward": np.array([row[1] for row in rows], dtype=np.float64),
-            "flow": np.frombuffer(b"".join(row[2] for row in rows)).reshape(-1, c.NUM_FLOW_COLUMNS),
-            "decisions": np.frombuffer(b"".join(row[3] for row in rows)).reshape(
-                -1, num_assets, c.NUM_DECISION_COLUMNS
-            ),
+            "flow": np.stack([_flow(row[2]) for row in rows]) if rows else np.empty((0, c.NUM_FLOW_COLUMNS)),
+            "decisions": np.stack([_decisions(row[3], num_assets) for row in rows])
+            if rows
+            else np.empty((0, num_assets, c.NUM_DECISION_COLUMNS)),
             "fills": np.frombuffer(b"".join(row[4] for row in rows)).reshape(-1, width),
         }
 
@@ -222,6 +222,20 @@ class TradingRecord:
             self._db.execute("BEGIN IMMEDIATE")
             self._insert_latencies()
             self._db.execute("COMMIT")
+
+
+def _flow(content: bytes) -> NDArray[np.float64]:
+    """(K,) of one bar; a record that is older than the column of dividends paid none."""
+    flow = np.frombuffer(content)
+    return flow if len(flow) == c.NUM_FLOW_COLUMNS else np.insert(flow, c.DIVIDEND_PAID, 0.0)
+
+
+def _decisions(content: bytes, num_assets: int) -> NDArray[np.float64]:
+    """(A, K) of one bar, likewise."""
+    found = np.frombuffer(content).reshape(num_assets, -1)
+    if found.shape[1] == c.NUM_DECISION_COLUMNS:
+        return found
+    return np.insert(found, c.LOG_DIVIDEND, 0.0, axis=1)
 
 
 def packed(state: Mapping[str, Any]) -> bytes:

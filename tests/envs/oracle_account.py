@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-COSTS = ("commission", "spread", "slippage", "impact", "funding", "borrow")
+COSTS = ("commission", "spread", "slippage", "impact", "funding", "borrow", "dividend")
 
 
 @dataclass
