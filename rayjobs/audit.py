@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rayjobs.config.arguments import command_line, given_value, is_override, key_of, split
@@ -18,6 +19,7 @@ from rayjobs.config.typed_config import ConfigError, convert, did_you_mean
 from rayjobs.entry import reading_input, run_entry_point
 
 LEAK = "leak"
+KERNELS = "kernels"
 RETRAINING = "retraining"
 """Takes as long as the training did, so that it is run by name only."""
 OWN = ("checks", "leak_cuts")
@@ -34,6 +36,7 @@ RUN_CHECKS = (
     "callbacks",
     "metrics",
     "reproduction",
+    KERNELS,
     "warnings",
 )
 
@@ -101,6 +104,13 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
 
 def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
     """Derive what a finished run recorded again, compare, and write the report there (`write_audit`)."""
+    from rayjobs.replay.fresh_kernels import compiled_afresh
+
+    with compiled_afresh() if KERNELS in checks else nullcontext() as private:
+        return _audited(path, checks, cuts, private)
+
+
+def _audited(path: str, checks: Sequence[str], cuts: int, private: Path | None) -> ExitCode:
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
     from rayjobs.replay.audit import examine, write_audit
@@ -112,7 +122,7 @@ def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
         if RETRAINING in checks:
             stack.enter_context(ray_session(build_train_config(run.values).cluster))
         stack.enter_context(reading_input())
-        report = examine(run, checks, leak_cuts=cuts)
+        report = examine(run, checks, leak_cuts=cuts, private_kernels=private)
     rows = [
         {
             "section": c.section,

@@ -27,6 +27,8 @@ class GateConfig:
     assumed_dividend_yield : a year, of the price, that shorts of stocks are charged in the stressed comparison where
         the data know no dividends; runs that are older than the key charged none.
     unseen_symbols : demand the same of symbols that were held out of training (``data.test_symbols``).
+    min_lead_confidence : confidence, 0.5 to 1, that the Sharpe ratio is above that of every baseline; any lead at all
+        (0.5) in configurations that are older than it.
     """
 
     enforced: tuple[str, ...]
@@ -42,6 +44,7 @@ class GateConfig:
     max_plausible_sharpe: float
     unseen_symbols: bool = False
     assumed_dividend_yield: float = 0.0
+    min_lead_confidence: float = 0.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "enforced", tuple(self.enforced))
@@ -56,6 +59,10 @@ class GateConfig:
                 raise ValueError(f"gate.{name} is {getattr(self, name)}; it is a probability between 0 and 1")
         if not 0.5 <= self.track_record_confidence < 1.0:
             raise ValueError(f"gate.track_record_confidence is {self.track_record_confidence}; use 0.5 to 1")
+        if not 0.5 <= self.min_lead_confidence < 1.0:
+            raise ValueError(
+                f"gate.min_lead_confidence is {self.min_lead_confidence}; it must be from 0.5 (any lead) to below 1"
+            )
         if self.min_cost_bps is not None and not 0.0 <= self.min_cost_bps < 1e4:
             raise ValueError(
                 f"gate.min_cost_bps is {self.min_cost_bps}; give basis points from 0, or null for each kind's own"

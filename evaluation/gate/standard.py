@@ -13,6 +13,7 @@ STRICTER: Mapping[str, int] = {
     "min_deflated_sharpe": 1,
     "min_trades": 1,
     "track_record_confidence": 1,
+    "min_lead_confidence": 1,
     "stress_cost_factor": 1,
     "max_overfitting": -1,
     "max_placebo_rate": -1,

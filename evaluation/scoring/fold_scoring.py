@@ -31,7 +31,7 @@ from evaluation.scoring.rollout import (
 )
 from evaluation.scoring.short_dividends import short_dividends, with_assumed_dividends
 from evaluation.scoring.stress import cost_name, stress_scenarios
-from evaluation.scoring.supervised import MODELS, SupervisedConfig, fit_schedule, require_packages
+from evaluation.scoring.supervised import MODELS, SupervisedConfig, fit_schedules, require_packages
 from evaluation.scoring.walk_forward import ORACLE, FoldResult
 from evaluation.windows.splits import Fold
 from policies.baselines import Schedule, standard_baselines
@@ -56,7 +56,8 @@ class ScoringConfig:
     in_sample : score the policy on its own training window too.
     cost_factor : multiple of all costs at which policy and baselines are scored; the gate refuses less than 1.
     placebo_strategies : random strategies with the policy's turnover that pad the matrix of CSCV; 0 leaves them out.
-    supervised : models that are fitted on each training window as further baselines, see `scoring.supervised`.
+    supervised : models that are fitted on each training window as further baselines, each on the policy's features and
+        on price features that are always the same, see `scoring.supervised`.
     supervised_fit : how.
     placebo_runs : markets of shuffled bars on which the policy class is trained again, see `gate.placebo_markets`.
     placebo_block_bars : bars that stay together. placebo_env_steps : of each such training, per fold.
@@ -355,6 +356,8 @@ def _schedules(
     random = np.random.default_rng([seed % 2**63, fold.index])
     target = random_targets(recording, panel.num_bars, scored.action.scheme, random)
     schedules["random"] = Schedule(target_TA=target, scheme=scored.action.scheme)
-    for model in scoring.supervised:
-        schedules[model] = fit_schedule(model, panel, market, fold.training, scoring.supervised_fit)
-    return schedules
+    decided = slice(max(fold.test.start - 1 - scored.episode.warmup_bars, 0), fold.test.stop)
+    fitted = fit_schedules(
+        scoring.supervised, panel, market, fold.training, scoring.supervised_fit, wanted=decided
+    )
+    return schedules | fitted

@@ -10,13 +10,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
 import numpy as np
 
-from evaluation.statistics.paired_margin import Margin, common_days, paired_margin
+from evaluation.statistics.paired import PairedDifference, common_days, paired_difference
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.registry.daily_record import DailyRecord, daily_record, trading_runs
 from rayjobs.registry.registry import Registry
@@ -99,23 +99,30 @@ def margin_over(version: Version, champion: Version, settings: DeploySettings) -
     rules = settings.deploy
     margin = _margin(ours, theirs, rules)
     sources = {"ours": list(ours.sources), "theirs": list(theirs.sources)}
-    evidence = {**asdict(margin), "sources": sources}
+    evidence = {
+        "mean": margin.mean,
+        "low": margin.mean_low,
+        "high": margin.mean_high,
+        "level": margin.level,
+        "num_days": margin.num_bars,
+        "sources": sources,
+    }
     evidence = {key: (None if value != value else value) for key, value in evidence.items()}
-    if margin.num_days < rules.min_common_days:
+    if margin.num_bars < rules.min_common_days:
         return Assessment(
             objections=(
-                f"it has {margin.num_days} days of live returns in common with {champion.reference}, and "
+                f"it has {margin.num_bars} days of live returns in common with {champion.reference}, and "
                 f"{rules.min_common_days} are needed (deploy.min_common_days; trade both, with broker=shadow)",
             ),
             evidence=evidence,
         )
-    low, high, mean = (1e4 * value for value in (margin.low, margin.high, margin.mean))
+    low, high, mean = (1e4 * value for value in (margin.mean_low, margin.mean_high, margin.mean))
     if low > rules.min_margin_bps:
         return Assessment(objections=(), evidence=evidence)
     return Assessment(
         objections=(
             f"its margin over {champion.reference} is {mean:+.2f} bps a day, interval {low:+.2f} to {high:+.2f} over "
-            f"{margin.num_days} days, and its lower end is not above {rules.min_margin_bps:g} (deploy.min_margin_bps)",
+            f"{margin.num_bars} days, and its lower end is not above {rules.min_margin_bps:g} (deploy.min_margin_bps)",
         ),
         evidence=evidence,
     )
@@ -177,10 +184,10 @@ def _shadowed(version: Version) -> np.datetime64:
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "D") + np.timedelta64(1, "D")
 
 
-def _margin(ours: DailyRecord, theirs: DailyRecord, rules: PromotionRules) -> Margin:
+def _margin(ours: DailyRecord, theirs: DailyRecord, rules: PromotionRules) -> PairedDifference:
     _, one, other = common_days((ours.days, ours.net_return), (theirs.days, theirs.net_return))
     random = np.random.default_rng(rules.seed)
-    return paired_margin(one, other, random, level=rules.margin_level, num_draws=rules.num_draws)
+    return paired_difference(one, other, random, level=rules.margin_level, num_draws=rules.num_draws)
 
 
 def _reason(settings: DeploySettings, command: str) -> str:

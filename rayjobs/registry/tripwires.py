@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from envs.validation import require_positive, require_range
 from evaluation.statistics.drift import drift
-from evaluation.statistics.paired_margin import paired_margin
+from evaluation.statistics.paired import paired_difference
 from evaluation.statistics.sequential import confidence_sequence
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.registry.daily_record import daily_record, trading_runs
@@ -33,6 +33,9 @@ from rayjobs.registry.versions import Version
 FEATURE_DRIFT_FILE = "feature_drift.csv"
 LEAST_BARS = 100
 """Live bars below which drift is not judged."""
+NO_PROMISE = "the backtest has too few days to promise anything"
+PROMISE_DRAWS = 4000
+"""Of the bootstrap of the backtest's mean: its tail of alpha is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +122,9 @@ def _returns(live: Sequence[Path], backtest: Path, rules: TripwireRules) -> list
     sequence = confidence_sequence(record.net_return, low=-bound, high=bound, alpha=rules.alpha)
     scored = _table(backtest / "daily_report.csv")["net_return"].to_numpy(np.float64)
     random = np.random.default_rng(0)
-    promised = paired_margin(scored, np.zeros_like(scored), random, level=1.0 - rules.alpha).low
+    promised = paired_difference(
+        scored, np.zeros_like(scored), random, level=1.0 - rules.alpha, num_draws=PROMISE_DRAWS
+    ).mean_low
     upper = float(sequence.high[-1])
     mean = float(record.net_return.mean())
     told = f"mean of {days} days {mean:+.3%}, at most {upper:+.3%} with confidence {1 - rules.alpha:g}"
@@ -127,10 +132,10 @@ def _returns(live: Sequence[Path], backtest: Path, rules: TripwireRules) -> list
         Wire(
             wire=name,
             what="mean daily return",
-            tripped=bool(upper < threshold),
+            tripped=None if np.isnan(threshold) else bool(upper < threshold),
             value=upper,
             threshold=float(threshold),
-            words=f"{told}; {words} {threshold:+.3%}",
+            words=f"{told}; " + (NO_PROMISE if np.isnan(threshold) else f"{words} {threshold:+.3%}"),
         )
         for name, threshold, words in (
             ("live_mean", promised, "the backtest promised at least"),
