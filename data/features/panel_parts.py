@@ -83,25 +83,32 @@ def write_columns(
     block: NDArray[np.float32], count: int, places: NDArray[np.int64], filled: NDArray[np.float32], first: int
 ) -> bool:
     """Write the first `count` cells of block (K, N) into filled (T, A, F): from cell `first` on, at K places of the
-    feature axis.
-
-    Returns whether no value is infinite.
+    feature axis. Returns whether no value is infinite.
     """
+    if not _finite(block, count):
+        return False
     cells = filled.reshape(-1, filled.shape[2])
-    return bool(_write_columns(block, places, cells[first : first + count]))
+    _write_columns(block, places, cells[first : first + count])
+    return True
+
+
+@compiled
+def _finite(block, count):  # type: ignore[no-untyped-def]
+    infinite = 0
+    for k in range(len(block)):
+        row = block[k]
+        for n in range(count):
+            infinite += 1 if abs(row[n]) == np.inf else 0
+    return infinite == 0
 
 
 @compiled
 def _write_columns(block, places, cells):  # type: ignore[no-untyped-def]
     # A few cells at a time, which stay in the cache until all their features are written.
     num_places, num_cells = len(block), len(cells)
-    infinite = False
     for start in range(0, num_cells, 32):
         stop = min(start + 32, num_cells)
         for k in range(num_places):
             place = places[k]
             for n in range(start, stop):
-                value = block[k, n]
-                cells[n, place] = value
-                infinite |= abs(value) == np.inf
-    return not infinite
+                cells[n, place] = block[k, n]

@@ -8,6 +8,7 @@ Axes: T time, A asset, K output.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -44,6 +45,78 @@ class _Traced:
     of: list[tuple[int, int]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Plans:
+    """Plans by the number of bars that one of theirs is made of, and what they were asked for; without memory."""
+
+    by_factor: Mapping[int, Plan]
+    of: tuple[tuple[int, int], ...]
+    planned: tuple[int, ...]
+
+
+_MADE: dict[Any, _Plans] = {}
+_KEPT = 32
+"""Plans that are kept for the next panel of the same form."""
+
+
+def _plans(requests: Sequence[Request], form: Any, rows: int) -> _Plans:
+    own = [FEATURES.get(feature.name) is feature for feature, _ in requests]
+    asked = [
+        (feature.name, dict(params)) if built_in else None
+        for built_in, (feature, params) in zip(own, requests)
+    ]
+    key = (
+        json.dumps(asked, sort_keys=True, default=repr),
+        (tuple(form.symbols), form.calendar, form.bar_seconds, tuple(form.exogenous), rows),
+    )
+    if key not in _MADE:
+        while len(_MADE) >= _KEPT:
+            _MADE.pop(next(iter(_MADE)), None)
+        _MADE[key] = _planned(requests, form, rows)
+    return _MADE[key]
+
+
+def _planned(requests: Sequence[Request], form: Any, rows: int) -> _Plans:
+    traced: dict[int, _Traced] = {}
+    planned = []
+    for number, (feature, params) in enumerate(requests):
+        if FEATURES.get(feature.name) is feature and feature.kind == "asset":
+            try:
+                _trace(traced, form, number, feature, params)
+            except UntraceableError:
+                continue
+            planned.append(number)
+    plans = {
+        # Of longer bars up to two are complete with each short one: one that was cut off, and its own.
+        factor: Plan(part.graph, part.outputs, len(form.symbols), rows if factor == OWN_BARS else 2 * rows)
+        for factor, part in traced.items()
+    }
+    return _Plans(plans, tuple(of for part in traced.values() for of in part.of), tuple(planned))
+
+
+def _trace(
+    traced: dict[int, _Traced], form: Any, number: int, feature: Feature, params: Mapping[str, Any]
+) -> None:
+    """Note the formula of a feature among those of bars of the same length."""
+    factor, own_form = OWN_BARS, form
+    if feature.name == LONGER:
+        factor = int(params["factor"])
+        own_form = SimpleNamespace(
+            symbols=form.symbols, calendar=form.calendar, bar_seconds=factor * form.bar_seconds, exogenous={}
+        )
+        feature, params = find_feature(str(params["feature"]), FEATURES), params["params"]
+        if FEATURES.get(feature.name) is not feature or form.bar_seconds >= DAY_SECONDS:
+            raise UntraceableError("a feature of the user's own, or bars without a session")
+    if factor not in traced:
+        graph = Graph()
+        traced[factor] = _Traced(graph, TracedPanel(graph, own_form))
+    part = traced[factor]
+    found = feature.function(part.panel, **params)
+    outputs = found if isinstance(found, tuple) else (found,)
+    part.outputs += [part.graph.series(output) for output in outputs]
+    part.of += [(number, k) for k in range(len(outputs))]
+
+
 class PlannedFeatures:
     """What can be planned of some features of a panel, computed for some bars at a time.
 
@@ -59,52 +132,19 @@ class PlannedFeatures:
     """
 
     def __init__(self, requests: Sequence[Request], form: Any, rows: int) -> None:
-        self._form, self._num_assets = form, len(form.symbols)
-        traced: dict[int, _Traced] = {}
-        self.planned: list[int] = []
-        for number, (feature, params) in enumerate(requests):
-            if FEATURES.get(feature.name) is feature and feature.kind == "asset":
-                try:
-                    self._trace(traced, number, feature, params)
-                except UntraceableError:
-                    continue
-                self.planned.append(number)
-        self.of = [of for part in traced.values() for of in part.of]
+        plans = _plans(requests, form, rows)
+        self.of, self.planned, self._num_assets = plans.of, plans.planned, len(form.symbols)
         self.block = np.empty((len(self.of), rows * self._num_assets), np.float32)
         self._own: Plan | None = None
         self._longer: dict[int, _LongerPlan] = {}
         reached = 0
-        for factor, part in traced.items():
-            block = self.block[reached : reached + len(part.of)]
-            reached += len(part.of)
+        for factor, plan in plans.by_factor.items():
+            block = self.block[reached : reached + plan.num_outputs]
+            reached += plan.num_outputs
             if factor == OWN_BARS:
-                self._own = Plan(part.graph, part.outputs, self._num_assets, rows, block)
+                self._own = plan.with_memory(block)
             else:
-                self._longer[factor] = _LongerPlan(part, form, factor, rows, block)
-
-    def _trace(
-        self, traced: dict[int, _Traced], number: int, feature: Feature, params: Mapping[str, Any]
-    ) -> None:
-        factor, form = OWN_BARS, self._form
-        if feature.name == LONGER:
-            factor = int(params["factor"])
-            form = SimpleNamespace(
-                symbols=form.symbols,
-                calendar=form.calendar,
-                bar_seconds=factor * form.bar_seconds,
-                exogenous={},
-            )
-            feature, params = find_feature(str(params["feature"]), FEATURES), params["params"]
-            if FEATURES.get(feature.name) is not feature or self._form.bar_seconds >= DAY_SECONDS:
-                raise UntraceableError("a feature of the user's own, or bars without a session")
-        if factor not in traced:
-            graph = Graph()
-            traced[factor] = _Traced(graph, TracedPanel(graph, form))
-        part = traced[factor]
-        found = feature.function(part.panel, **params)
-        outputs = found if isinstance(found, tuple) else (found,)
-        part.outputs += [part.graph.series(output) for output in outputs]
-        part.of += [(number, k) for k in range(len(outputs))]
+                self._longer[factor] = _LongerPlan(plan, form, factor, block)
 
     @property
     def inputs(self) -> set[str]:
@@ -169,12 +209,12 @@ COLUMN = "column "
 class _LongerPlan:
     """Features of bars of `factor` bars each, shown at the short bars until the next one is complete."""
 
-    def __init__(self, part: _Traced, form: Any, factor: int, rows: int, block: NDArray[np.float32]) -> None:
+    def __init__(self, plan: Plan, form: Any, factor: int, block: NDArray[np.float32]) -> None:
         num_assets = len(form.symbols)
         self._new_bars: Callable[[], LongerBars] = lambda: LongerBars(num_assets, factor * form.bar_seconds)
         self.clock = MarksInTurn(form.calendar, form.bar_seconds, factor)
-        own = np.empty((len(part.outputs), 2 * rows * num_assets), np.float32)
-        self._plan = Plan(part.graph, part.outputs, num_assets, 2 * rows, own)
+        own = np.empty((plan.num_outputs, plan.rows * num_assets), np.float32)
+        self._plan = plan.with_memory(own)
         self._own, self._block, self._num_assets = own, block, num_assets
         self.begin()
 
@@ -210,4 +250,5 @@ def _show(block, own, last, newest, stride):  # type: ignore[no-untyped-def]
 
 def bars_at_once(num_bars: int, num_assets: int) -> int:
     """How many bars of a batch are computed at once."""
-    return max(1, min(num_bars, CELLS // num_assets))
+    # In steps of twice as many, so that panels of about the same length share their plan.
+    return max(1, min(1 << (num_bars - 1).bit_length(), CELLS // num_assets))

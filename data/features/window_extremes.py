@@ -120,7 +120,12 @@ def _against(values: FloatArray, reference: FloatArray, window_bars: int, mode: 
     stride, total = values.size // max(len(values), 1), np.full(values.shape, np.nan)
     early = (window_bars - 1) * stride
     if early < flat.size:
-        compared(flat, centre[early:], stride, window_bars, mode, total.reshape(-1)[early:])
+        out = total.reshape(-1)[early:]
+        if mode == _BELOW:
+            work = np.empty(flat.size + 3 * TILE)
+            counted_below(flat, centre[early:], stride, window_bars, work, out)
+        else:
+            added_deviations(flat, centre[early:], stride, window_bars, out)
     known: BoolArray = ~np.isnan(values)
     if known.all():
         return total / window_bars
@@ -185,20 +190,79 @@ def highest_ages(values, stride, window_bars, work, out):  # type: ignore[no-unt
 
 
 @inner
-def _count_below(out, centre, first, second, third, fourth):  # type: ignore[no-untyped-def]
-    for i in range(len(out)):
+def _count_four(below, at_most, centre, first, second, third, fourth):  # type: ignore[no-untyped-def]
+    for i in range(len(below)):
         c = centre[i]
-        below = (1.0 if first[i] < c else 0.0) + (1.0 if second[i] < c else 0.0)
-        below += (1.0 if third[i] < c else 0.0) + (1.0 if fourth[i] < c else 0.0)
-        equal = (1.0 if first[i] <= c else 0.0) + (1.0 if second[i] <= c else 0.0)
-        equal += (1.0 if third[i] <= c else 0.0) + (1.0 if fourth[i] <= c else 0.0)
-        out[i] += 0.5 * (below + equal)
+        less = (1 if first[i] < c else 0) + (1 if second[i] < c else 0)
+        below[i] += less + (1 if third[i] < c else 0) + (1 if fourth[i] < c else 0)
+        less = (1 if first[i] <= c else 0) + (1 if second[i] <= c else 0)
+        at_most[i] += less + (1 if third[i] <= c else 0) + (1 if fourth[i] <= c else 0)
 
 
 @inner
-def _count_one_below(out, centre, values):  # type: ignore[no-untyped-def]
+def _count_one(below, at_most, centre, values):  # type: ignore[no-untyped-def]
+    for i in range(len(below)):
+        below[i] += 1 if values[i] < centre[i] else 0
+        at_most[i] += 1 if values[i] <= centre[i] else 0
+
+
+@inner
+def _count_exactly(values, centre, stride, window_bars, at):  # type: ignore[no-untyped-def]
+    """Twice the share below, of one window that ends at `at`."""
+    count = 0
+    for lag in range(window_bars):
+        value = values[at - lag * stride]
+        count += (1 if value < centre else 0) + (1 if value <= centre else 0)
+    return count
+
+
+@inner
+def rounded(out, values):  # type: ignore[no-untyped-def]
+    """Write the values in single precision."""
     for i in range(len(out)):
-        out[i] += (0.5 if values[i] < centre[i] else 0.0) + (0.5 if values[i] <= centre[i] else 0.0)
+        out[i] = values[i]
+
+
+@compiled
+def counted_below(values, centre, stride, window_bars, work, out):  # type: ignore[no-untyped-def]
+    """Write how many values of a window are below its centre, ties half.
+
+    values, centre, out : as for `added_deviations`. work : at least (N + 3 TILE,), overwritten. Numbers are compared
+    in single precision, twice as many at once: rounding keeps their order but for those that become equal, and these
+    windows are counted again exactly.
+    """
+    size = len(values)
+    keys = work[: size // 2 + 1].view(np.float32)
+    spare = work[size // 2 + 1 :]
+    rounded(keys[:size], values)
+    first = size - len(out)
+    for start in range(0, len(out), TILE):
+        length = min(TILE, len(out) - start)
+        own = keys[first + start : first + start + length]
+        below = spare[:TILE].view(np.int32)[:length]
+        at_most = spare[TILE : 2 * TILE].view(np.int32)[:length]
+        for i in range(length):
+            below[i] = 0
+            at_most[i] = 0
+        lag = 0
+        while lag + 4 <= window_bars:
+            at = first + start - lag * stride
+            one, two = keys[at : at + length], keys[at - stride : at - stride + length]
+            three, four = keys[at - 2 * stride :][:length], keys[at - 3 * stride :][:length]
+            _count_four(below, at_most, own, one, two, three, four)
+            lag += 4
+        while lag < window_bars:
+            at = first + start - lag * stride
+            _count_one(below, at_most, own, keys[at : at + length])
+            lag += 1
+        for i in range(length):
+            c = centre[start + i]
+            if c != c:
+                out[start + i] = np.nan
+            elif at_most[i] - below[i] == 1:  # the centre itself
+                out[start + i] = 0.5 * (below[i] + at_most[i])
+            else:
+                out[start + i] = 0.5 * _count_exactly(values, c, stride, window_bars, first + start + i)
 
 
 @inner
@@ -220,8 +284,8 @@ def _add_deviation(out, centre, values):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def compared(values, centre, stride, window_bars, mode, out):  # type: ignore[no-untyped-def]
-    """Write how many values of a window are below its centre (ties half), or the sum of their absolute deviations.
+def added_deviations(values, centre, stride, window_bars, out):  # type: ignore[no-untyped-def]
+    """Write the sum of the absolute deviations of a window's values from its centre.
 
     values : (N,), of which the windows of the last len(out) ones are read; NaN is left out. centre, out : as long as
     out; where the centre is NaN, the result is.
@@ -238,17 +302,11 @@ def compared(values, centre, stride, window_bars, mode, out):  # type: ignore[no
             at = first + start - lag * stride
             one, two = values[at : at + size], values[at - stride : at - stride + size]
             three, four = values[at - 2 * stride :][:size], values[at - 3 * stride :][:size]
-            if mode == 0:
-                _count_below(total, own, one, two, three, four)
-            else:
-                _add_deviations(total, own, one, two, three, four)
+            _add_deviations(total, own, one, two, three, four)
             lag += 4
         while lag < window_bars:
             at = first + start - lag * stride
-            if mode == 0:
-                _count_one_below(total, own, values[at : at + size])
-            else:
-                _add_deviation(total, own, values[at : at + size])
+            _add_deviation(total, own, values[at : at + size])
             lag += 1
 
 

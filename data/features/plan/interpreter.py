@@ -12,7 +12,13 @@ from data.features.plan import codes
 from data.features.price_gaps import open_gaps
 from data.features.regime import filtered
 from data.features.sessions import READ, walk_opening, walk_sessions
-from data.features.window_extremes import compared, highest_ages, highest_values, newest_events
+from data.features.window_extremes import (
+    added_deviations,
+    counted_below,
+    highest_ages,
+    highest_values,
+    newest_events,
+)
 from data.features.window_moments import BANDS, COUNT, merge_windows, without_too_few
 from data.features.window_sums import copied, decayed_sums, known_sums, number_unknown, split_by_knowledge
 from data.features.windows import means_in_order
@@ -150,7 +156,10 @@ def _in_window(code, out, x, stride, bars, real, work):  # type: ignore[no-untyp
 
 @inner
 def _against_centre(code, out, x, centre, stride, bars, work):  # type: ignore[no-untyped-def]
-    compared(x, centre, stride, bars, code - codes.SHARE_BELOW, out)
+    if code == codes.SHARE_BELOW:
+        counted_below(x, centre, stride, bars, work, out)
+    else:
+        added_deviations(x, centre, stride, bars, out)
     if number_unknown(x) == 0:
         for i in range(len(out)):
             out[i] /= bars

@@ -10,6 +10,7 @@ Axes: T time, A asset, K output.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ from data.features.plan.interpreter import (
     run_steps,
 )
 from data.features.sessions import READ, state_size
+from data.features.window_extremes import TILE
 
 _ALIGNED = 8
 """Numbers of a cache line, at whose multiples slots begin."""
@@ -44,26 +46,35 @@ class _Call(NamedTuple):
 
 
 class Plan:
-    """Some series of a graph, computed for some bars at a time.
+    """Some series of a graph, computed for some bars at a time once it has memory (`with_memory`).
 
     Parameters
     ----------
     graph : what was noted. outputs : (K,) series that are asked for. num_assets : A. rows : most bars that are computed
-        at once, and between two moves of the past. block : (K, rows * A) or longer, where outputs are written, bar
-        after bar.
+        at once, and between two moves of the past.
     """
 
-    def __init__(
-        self, graph: Graph, outputs: Sequence[Series], num_assets: int, rows: int, block: NDArray[np.float32]
-    ) -> None:
-        self.num_assets, self.rows, self.block = num_assets, rows, block
+    block: NDArray[np.float32]
+    _work: FloatArray
+    _places: NDArray[np.int64]
+
+    def __init__(self, graph: Graph, outputs: Sequence[Series], num_assets: int, rows: int) -> None:
+        self.num_assets, self.rows, self.num_outputs = num_assets, rows, len(outputs)
         steps = _needed(graph, outputs)
         self.inputs = {name: value for value, name in graph.inputs.items()}
         self._history = _history(graph, steps)
         order = _order(graph, steps)
         self._lay_out(graph, order)
         self._tables(order)
-        self.begin()
+
+    def with_memory(self, block: NDArray[np.float32]) -> Plan:
+        """The plan with memory of its own; block : (K, rows * A), where outputs are written, bar after bar."""
+        own = copy(self)
+        own.block = block
+        own._work = np.empty(self._work_size)
+        own._places = np.empty(OUTPUTS + READ, np.int64)
+        own.begin()
+        return own
 
     def _lay_out(self, graph: Graph, order: list[list[Step]]) -> None:
         """Give every value that is read its place."""
@@ -130,8 +141,7 @@ class Plan:
                 rows.append(row)
             self._parts.append((np.array(rows, np.int64).reshape(-1, COLUMNS), calls))
         self._real = np.array([*real, 0.0])
-        self._places = np.empty(OUTPUTS + READ, np.int64)
-        self._work = np.empty(WORK_BANDS * (widest - 1 + self.rows) * self.num_assets)
+        self._work_size = WORK_BANDS * (widest - 1 + self.rows) * self.num_assets + 3 * TILE
 
     def begin(self) -> None:
         """Forget all bars."""

@@ -37,7 +37,7 @@ def differing(left, right, names):
 
 def test_every_built_in_feature_of_assets_can_be_planned():
     plan = PlannedFeatures(requests(ASSET_SPECS), rough_panel(0), 1)
-    assert plan.planned == list(range(len(ASSET_SPECS)))
+    assert plan.planned == tuple(range(len(ASSET_SPECS)))
 
 
 @settings(max_examples=8, deadline=None)
@@ -128,5 +128,5 @@ def test_what_a_plan_does_not_know_is_refused_and_never_guessed(function):
 def test_a_feature_of_the_users_own_is_called_and_not_planned():
     own = SimpleNamespace(**vars(FEATURES["roc"]))
     plan = PlannedFeatures([(own, {"horizon_bars": 2})], rough_panel(0), 8)
-    assert plan.planned == []
-    assert plan.of == []
+    assert plan.planned == ()
+    assert plan.of == ()
