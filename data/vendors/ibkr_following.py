@@ -48,7 +48,7 @@ class FollowedBars:
         self._connection, self._bars, self._since, self._asked = connection, bars, since, asked
         # The client overwrites its last bar by whatever comes, also by a late change of the bar before.
         self._by_date = {bar.date: bar for bar in bars}
-        self._line_up_count = connection.lines_lost
+        self._lines_lost, self._data_lost = connection.lines_lost, connection.data_lost
         if bars:
             bars.updateEvent += self._on_update
 
@@ -57,7 +57,7 @@ class FollowedBars:
 
         settled : instant before which bars are over for good.
         """
-        if connection is not self._connection or connection.lines_lost != self._line_up_count:
+        if connection is not self._connection or connection.lines_lost != self._lines_lost:
             return False
         if request.start_utc < self._since:
             return False
@@ -81,7 +81,7 @@ class FollowedBars:
             return
         self._bars.updateEvent -= self._on_update
         with suppress(ConnectionError):
-            if self._connection.is_open:
+            if self._connection.is_open and self._connection.data_lost == self._data_lost:
                 self._connection.ib.cancelHistoricalData(self._bars)
 
     def _on_update(self, bars: Any, _: bool) -> None:

@@ -91,6 +91,8 @@ def value_calibration(value: ArrayLike, returns: ArrayLike) -> ValueCalibration:
         mean_return=float(came.mean()),
         slope=slope,
         intercept=float(came.mean()) - slope * float(values.mean()),
-        correlation=joint / (math.sqrt(spread) * math.sqrt(variance)) if min(spread, variance) > 0.0 else unknown,
+        correlation=joint / (math.sqrt(spread) * math.sqrt(variance))
+        if min(spread, variance) > 0.0
+        else unknown,
         explained=1.0 - float((came - values).var()) / variance if variance > 0.0 else unknown,
     )

@@ -31,6 +31,8 @@ SETTINGS, LOG_FILE = "settings.json", "guard.log"
 ACCOUNT_VARIABLE = "RAYFOLD_GUARD_ACCOUNT"
 START_S = 30.0
 """How long the process may take to show its first sign of life."""
+LOOK_S = 5.0
+"""How long a loop waits for its guard's first look at the account, before which no order may enter."""
 END_S = 5.0
 FLAT_S = 10.0
 """How long an ending loop waits for its guard to flatten; after that the guard goes on alone."""
@@ -219,3 +221,10 @@ def _await_life(folder: GuardFolder, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None or time.monotonic() > until:
             raise ConfigError(f"the guard's process did not come up; see {folder.path / LOG_FILE}")
         time.sleep(0.05)
+    until = time.monotonic() + LOOK_S
+    while time.monotonic() < until:
+        state = folder.read(GUARD_STATE) or {}
+        if state.get("pid") == process.pid and state.get("reached"):
+            return
+        time.sleep(0.05)
+    LOG.warning("the guard has not seen the account yet; until it has, orders may only reduce")
