@@ -79,13 +79,14 @@ def trade_on(
 ) -> bool:
     """Trade until the run is over, or the room that was laid out for live bars is used up: then True."""
     from rayjobs.config.typed_config import ConfigError
-    from rayjobs.monitoring.trading_snapshot import KILL_FILE, stop_asked
+    from rayjobs.monitoring.trading_snapshot import files_to_remove, stop_asked
     from rayjobs.trading.snapshots import Snapshots
     from rayjobs.trading.trading_run import report_trading
 
     if asked := stop_asked(directory):
         raise ConfigError(
-            f"{directory} was asked to stop ({asked}); remove {directory / KILL_FILE} before it trades again"
+            f"{directory} was asked to stop: the kill switch is thrown ({asked}); when all is understood, remove "
+            f"{files_to_remove(directory)}"
         )
     with ExitStack() as stack:
         with reading_input():

@@ -43,16 +43,7 @@ def promote(registry: Registry, reference: str, settings: DeploySettings) -> Ver
         If something speaks against it, in one sentence; `force` overrules what may be overruled.
     """
     version = registry.version(reference)
-    target = settings.stage or above(version.stage)
-    if version.stage == "retired" or target is None or target == "retired":
-        raise ConfigError(
-            f"{version.reference} is {version.stage}: it cannot be promoted"
-            + ("; register the policy again" if version.stage == "retired" else "")
-        )
-    if LADDER.index(target) <= LADDER.index(version.stage):
-        raise ConfigError(
-            f"{version.reference} is {version.stage} and stage={target} is not above that; use demote"
-        )
+    target = _target(version, settings, up=True)
     verify(version, registry, needs_verdict=True)
     found = assess(registry, version, target, settings)
     if found.objections and not settings.force:
@@ -139,13 +130,7 @@ def demote(
         If there is no stage below, or no reason.
     """
     version = registry.version(reference)
-    target = settings.stage or below(version.stage)
-    if version.stage == "retired" or target is None or target == "retired":
-        raise ConfigError(f"{version.reference} is {version.stage}: there is nothing below; use retire")
-    if LADDER.index(target) >= LADDER.index(version.stage):
-        raise ConfigError(
-            f"{version.reference} is {version.stage} and stage={target} is not below that; use promote"
-        )
+    target = _target(version, settings, up=False)
     why = _reason(settings, "demote")
     return registry.move(version, "demote", target, why=why, who=who)
 
@@ -162,6 +147,27 @@ def retire(registry: Registry, reference: str, settings: DeploySettings) -> Vers
     if version.stage == "retired":
         raise ConfigError(f"{version.reference} is retired already")
     return registry.move(version, "retire", "retired", why=_reason(settings, "retire"))
+
+
+def _target(version: Version, settings: DeploySettings, *, up: bool) -> Stage:
+    """The stage that a version goes to: the next one in this direction, or a further one that `stage` names.
+
+    Raises
+    ------
+    ConfigError
+        If there is none in this direction.
+    """
+    target = settings.stage or (above if up else below)(version.stage)
+    at = f"{version.reference} is {version.stage}"
+    if version.stage == "retired" or target is None or target == "retired":
+        if not up:
+            raise ConfigError(f"{at}: there is nothing below; use retire")
+        again = "; register the policy again" if version.stage == "retired" else ""
+        raise ConfigError(f"{at}: it cannot be promoted{again}")
+    if (LADDER.index(target) > LADDER.index(version.stage)) is not up or target == version.stage:
+        where, other = ("above", "demote") if up else ("below", "promote")
+        raise ConfigError(f"{at} and stage={target} is not {where} that; use {other}")
+    return target
 
 
 def _champion(registry: Registry, version: Version) -> Version | None:

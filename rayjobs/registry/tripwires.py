@@ -6,6 +6,7 @@
 | `live_loss` | the same upper end is below zero |
 | `decision_drift` | PSI of gross or net exposure, or of a symbol's, is above `max_psi` |
 | `feature_drift` | PSI of a feature is above `max_psi` (from the loop's feature_drift.csv) |
+| `value_calibration` | never; it tells slope and correlation of returns on what the value head expected |
 
 The sequence may be looked at every day: it errs at any time with probability at most alpha. Exposures of neighbouring
 bars are alike, so for drift the size decides and not a p-value.
@@ -31,6 +32,7 @@ from rayjobs.registry.daily_record import daily_record, trading_runs
 from rayjobs.registry.versions import Version
 
 FEATURE_DRIFT_FILE = "feature_drift.csv"
+VALUE_FILE = "value_calibration.csv"
 LEAST_BARS = 100
 """Live bars below which drift is not judged."""
 NO_PROMISE = "the backtest has too few days to promise anything"
@@ -100,6 +102,7 @@ def wires(version: Version, rules: TripwireRules, given: str | None) -> list[Wir
         *_returns(live, backtest, rules),
         *_decisions(live, backtest, version.facts.fold, rules),
         *_features(live, rules),
+        *_values(live),
     ]
 
 
@@ -190,6 +193,24 @@ def _features(live: Sequence[Path], rules: TripwireRules) -> list[Wire]:
             words=f"PSI {row['psi']:.3f}, KL {row['kl']:.3f} over {int(row['num_live'])} live values",
         )
         for row in table.sort_values("psi", ascending=False).to_dict("records")
+    ]
+
+
+def _values(live: Sequence[Path]) -> list[Wire]:
+    """Of the newest run that has the table: told beside the others, for what a head may miss depends on the policy."""
+    path = next((run / VALUE_FILE for run in reversed(live) if (run / VALUE_FILE).is_file()), None)
+    if path is None:
+        return []
+    row = _table(path).iloc[0]
+    words = (
+        f"slope {row['slope']:.2f} (1 is calibrated), correlation {row['correlation']:.2f}, explained "
+        f"{row['explained']:.2f} over {int(row['num_returns'])} live bars"
+    )
+    slope = float(row["slope"])
+    return [
+        Wire(
+            wire="value_calibration", what="value head", tripped=None, value=slope, threshold=1.0, words=words
+        )
     ]
 
 
