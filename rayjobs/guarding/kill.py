@@ -12,8 +12,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from envs.live.guard_folder import FOLDER, GUARD_STATE, GuardFolder
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
@@ -32,20 +30,20 @@ def main(words: Sequence[str]) -> ExitCode:
     """The command: directories of trading runs, none for every one below `runs` whose guard lives, and `reason=...`.
 
     It composes no configuration, so that no mistake in one is in its way.
+
+    Raises
+    ------
+    ConfigError
+        For another word, and as `kill`.
     """
     given = [word.partition("=")[2] for word in words if word.startswith("reason=")]
     paths = [Path(word) for word in words if "=" not in word and not word.startswith("-")]
     odd = [word for word in words if (word.startswith("-") or "=" in word) and not word.startswith("reason=")]
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    try:
-        if odd:
-            raise ConfigError(f"kill takes directories of trading runs and reason='...'; got {odd[0]}")
-        return kill(
-            paths or guarded_runs(Path("runs")), given[-1] if given else f"the command, by {who_decides()}"
-        )
-    except ConfigError as error:
-        console.print(f"error: {error}", markup=False)
-        return ExitCode.BAD_INPUT
+    if odd:
+        raise ConfigError(f"kill takes directories of trading runs and reason='...'; got {odd[0]}")
+    return kill(
+        paths or guarded_runs(Path("runs")), given[-1] if given else f"the command, by {who_decides()}"
+    )
 
 
 def kill(directories: Sequence[Path], reason: str, *, wait_s: float = WAIT_S) -> ExitCode:
