@@ -117,7 +117,7 @@ def main(given: str, out: str) -> None:
                 pair.id,
                 Price(price, DIGITS),
                 Quantity(1e9, DIGITS),
-                AggressorSide.BUYER,
+                AggressorSide.NO_AGGRESSOR,
                 TradeId(f"{a}-{t}"),
                 (t + 1) * STEP_NS + a,
                 (t + 1) * STEP_NS + a,
