@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 from clocked_market import ClockedMarket, wait_until
-from priced_run import at_tws, make_priced_run
+from priced_run import at_tws
+from sealed_run import make_sealed_run
 from test_killed_at_tws import Parts
 from trade_process import ROOT, TradeProcess, trading_run
 from tws.faults import Fault
@@ -23,7 +24,7 @@ from envs.live.ibkr import IbkrBroker
 from envs.live.ibkr_config import IbkrBrokerConfig
 from envs.live.journal import Journal
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("leak_check_aside")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.usefixtures("leak_check_aside")]
 BARS, SPEED = 480, 60.0
 WARM_S = 60.0
 """Seconds after which what was allocated once stands."""
@@ -96,9 +97,10 @@ class Memory(threading.Thread):
 
 
 def test_eight_hours_with_faults_miss_no_bar_and_hold_no_more_memory(tmp_path):
-    policy = make_priced_run(
-        tmp_path, "data.bar_seconds=60", "data.num_bars=1400", f"walk_forward.test_bars={BARS}"
-    )
+    policy = make_sealed_run(
+        tmp_path, "gate.enforced=[num_trades]", "gate.min_trades=1", "data.bar_seconds=60", "data.num_bars=1600",
+        f"walk_forward.test_bars={BARS}",
+    )  # fmt: skip
     with ClockedMarket() as market:
         parts = Parts(market)
         place = at_tws(market.tws.port)
