@@ -15,7 +15,8 @@ from pathlib import Path
 from envs.live.guard_folder import GUARD_STATE, GuardFolder
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.guarding.process import ACCOUNT_VARIABLE, FOLDER, SETTINGS, living_guard, start_guard
+from rayjobs.guarding.place import FOLDER, SETTINGS, guard_folder
+from rayjobs.guarding.process import ACCOUNT_VARIABLE, living_guard, start_guard
 from rayjobs.monitoring.result_tables import print_sentence
 from rayjobs.registry.registry import who_decides
 
@@ -74,19 +75,6 @@ def kill(directories: Sequence[Path], reason: str, *, wait_s: float = WAIT_S) ->
         if is_flat and process is not None:
             process.terminate()
     return ExitCode.DONE if all(flat) else ExitCode.FAILED
-
-
-def guard_folder(directory: Path) -> GuardFolder:
-    """The guard's folder of a trading run.
-
-    Raises
-    ------
-    ConfigError
-        If it has none.
-    """
-    if not (directory / FOLDER / SETTINGS).is_file():
-        raise ConfigError(f"{directory} is no trading run with a guard (it has no {FOLDER}/{SETTINGS})")
-    return GuardFolder(directory / FOLDER)
 
 
 def guarded_runs(root: Path) -> list[Path]:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.guarding.kill import guard_folder
-from rayjobs.guarding.process import FOLDER, SETTINGS
+from rayjobs.guarding.place import FOLDER, SETTINGS, guard_folder
 from rayjobs.monitoring.trading_snapshot import ask_to_stop, read_snapshot, stop_asked
 from rayjobs.pages.catalogue import Catalogue, RunEntry
 
