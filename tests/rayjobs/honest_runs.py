@@ -47,6 +47,8 @@ EXPERIMENTS = (
 )  # fmt: skip
 ABOUT_THE_RUN = ("unseen", "full_costs", "plausibility", "leak_check")
 """Criteria that an honest run does not fail, whatever it earns."""
+OF_THE_CALENDAR = ("train", "validation", "test")
+"""Keys of windows that are counted in periods or given by dates."""
 SCRIPTS = ("buy_and_hold", "equal_weight", "flip", "momentum_sign")
 TRAINED = ("untrained", "fitted")
 LESS = (
@@ -176,6 +178,9 @@ def study_runs(
     for policy in policies:
         chosen = [f"policy={policy}"] if policy not in TRAINED else ["policy=mlp"]
         values = {k: v for k, v in compose("train", [*base, *chosen]).items() if k in TRAIN_KEYS}
+        if values["walk_forward"]["unit"] == "bars":  # an experiment's own windows may be counted otherwise
+            windows = values["walk_forward"].items()
+            values["walk_forward"] = {key: value for key, value in windows if key not in OF_THE_CALENDAR}
         config = build_train_config(values)
         if policy == "fitted" and (config.env.action.scheme != "direction" or config.test_symbols):
             continue  # a side is all that it was taught, of the symbols that it was fitted on
