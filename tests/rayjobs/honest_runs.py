@@ -39,9 +39,10 @@ from rayjobs.study.load import load_study
 
 STAND_INS = {
     "mes_intraday": 390, "mnq_5m": 276, "us_stocks_core": 390, "us_stocks_low_price": 78, "bybit_perps": 96,
-    "equities_cross_section": 1, "gld_execution": 390, "amd_nvda": 390, "amd_nvda_trees": 390,
+    "equities_cross_section": 1, "amd_nvda": 390,
 }  # fmt: skip
-"""Experiments on drawn bars that stand in for recorded ones -> bars of a session."""
+"""Experiments on drawn bars that stand in for recorded ones -> bars of a session. The two that set what belongs to one
+kind of policy alone, `gld_execution` and `amd_nvda_trees`, take no other policy."""
 EXPERIMENTS = (
     "crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise", *STAND_INS, "planted_symbols"
 )  # fmt: skip
