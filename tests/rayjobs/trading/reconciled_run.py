@@ -25,6 +25,12 @@ def assert_reconciles(market: ClockedMarket, run: Path) -> None:
     """A desk on the run's journal finds every fill of the venue, each once, and the venue's positions in their sum."""
     from tws.clients import clean_client_logs, event_loop
 
+    def fill_what_waits(venue) -> None:
+        venue.book.fill_sizes.clear()
+        for one in market.listings:
+            venue.book.match(one.con_id)
+
+    market.tws.do(fill_what_waits)
     settings = conf("broker/ibkr.yaml")
     rules = DeskRules(**settings.pop("desk"))
     settings.pop("kind")
