@@ -180,7 +180,9 @@ def alike(one: Any, two: Any) -> bool:
         return len(one) == len(two) and all(map(alike, one, two))
     if isinstance(one, bool | int | float | str | bytes | set | frozenset):
         return bool(one == two) or (one != one and two != two)
-    if isinstance(one, FunctionType):  # made anew by each evaluation: a lambda, or the inside of another function
+    if isinstance(
+        one, FunctionType
+    ):  # made anew by each evaluation: a lambda, or the inside of another function
         inner = "<" in one.__qualname__ and one.__qualname__ == two.__qualname__
         return inner and (_of_rayfold(one.__code__) or _of_library(one.__code__))
     if isinstance(one, partial):
