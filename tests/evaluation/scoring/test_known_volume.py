@@ -121,7 +121,9 @@ def test_a_score_by_volumes_that_rise_with_their_bar_is_named(noise_world, seed)
     own, without = owed_to_own_volume(result)
     assert own > 2.0
     assert without < 0.5 * own
-    evidence = GateEvidence.of(result, SupportingEvidence(delay_losses=losses))
+    evidence = GateEvidence.of(
+        result, SupportingEvidence(delay_losses=losses, known_after={"close": "0 bars"})
+    )
     found = CRITERIA["plausibility"][1](gate_config("plausibility", max_plausible_sharpe=1000.0), evidence)
     assert found.passed is False
     assert "how much was traded in the very bars that orders fill in" in found.reason
