@@ -45,7 +45,8 @@ from data.repairs import (
     without_islands,
     without_outliers,
 )
-from data.schema import BAR_COLUMNS, Panel, utc_instant
+from data.schema import BAR_COLUMNS, Panel, locked, utc_instant
+from data.taken_out import bars_taken_out
 
 
 class AlignedBars(NamedTuple):
@@ -125,6 +126,7 @@ def align(
     _require_tradable(panel, kept)
     findings += _ends(panel)
     panel, told = with_lost_dividends(panel, on_labels)
+    taken = bars_taken_out(panel, on_labels, kept)
     if repairs.fill_bars:
         panel, filled = with_filled_gaps(panel, repairs.fill_bars)
         findings += filled
@@ -133,6 +135,7 @@ def align(
         findings=sorted_findings(findings, list(kept)),
         remarks=(*((_straddling_remark(kept, calendar, bar_seconds),) if straddling else ()), *told),
         repairs=repairs,
+        taken_out=taken,
     )
     return AlignedBars(panel, report)
 
@@ -344,8 +347,7 @@ def _panel(
         made = laid_out(
             values, sound if own else row_of_bar, len(grid.bar_utc), 0.0 if name == "volume" else np.nan
         )
-        made.flags.writeable = False  # the panel takes it as it is, and copies what may still change
-        return made
+        return locked(made, np.float64)  # one column at a time: the panel takes it as it is
 
     names = list(dict.fromkeys(name for rows in kept.values() for name in rows.columns))
     columns = {name: column(name) for name in names}

@@ -55,12 +55,41 @@ def frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     return result
 
 
+def locked(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Return `array` as a C-contiguous array of `dtype` that nothing makes writeable again; copies unless it is one.
+
+    A read-only flag is a note: whoever is handed the array may clear it (`setflags`). Memory of `bytes`, which Python
+    never changes, lets nobody.
+    """
+    result = np.ascontiguousarray(array, dtype=dtype)
+    if not result.size or is_locked(result):
+        return frozen(result, dtype)
+    return np.frombuffer(result.tobytes(), dtype=result.dtype).reshape(result.shape)
+
+
+def is_locked(array: NDArray[Any]) -> bool:
+    """True if the memory of an array belongs to what hands it out for reading only, such as `bytes` or a shared store.
+
+    Of an array that owns its memory, or views one that does, the read-only flag can be cleared.
+    """
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return False
+        base = base.base
+    try:
+        return base is not None and memoryview(base).readonly
+    except TypeError:  # it does not say
+        return False
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:
     """Aligned OHLCV bars of A assets on one bar grid, in UTC.
 
     A bar is labelled by its opening instant and is known at its close, `bar_seconds` later. A bar that is
     missing (or was rejected by hygiene) has NaN prices, volume 0 and `tradable` False; nothing is filled.
+    Its arrays are `locked`: features and other code that is handed a panel cannot change it.
 
     Parameters
     ----------
@@ -92,12 +121,12 @@ class Panel:
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "symbols", tuple(self.symbols))
-        put(self, "bar_utc", frozen(self.bar_utc, "datetime64[ns]"))
+        put(self, "bar_utc", locked(self.bar_utc, "datetime64[ns]"))
         for name in BAR_COLUMNS:
-            put(self, name, frozen(getattr(self, name), np.float64))
-        put(self, "tradable", frozen(self.tradable, np.bool_))
-        put(self, "session", frozen(self.session, np.int32))
-        columns = {name: frozen(values, np.float64) for name, values in self.exogenous.items()}
+            put(self, name, locked(getattr(self, name), np.float64))
+        put(self, "tradable", locked(self.tradable, np.bool_))
+        put(self, "session", locked(self.session, np.int32))
+        columns = {name: locked(values, np.float64) for name, values in self.exogenous.items()}
         put(self, "exogenous", MappingProxyType(columns))
         self._check_shapes()
         self._check_time()
@@ -176,11 +205,12 @@ class Panel:
         return {**self.__dict__, "exogenous": dict(self.exogenous)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        arrays = [*state.values(), *state["exogenous"].values()]
-        for values in arrays:
-            if isinstance(values, np.ndarray):
-                values.flags.writeable = False
-        self.__dict__.update({**state, "exogenous": MappingProxyType(state["exogenous"])})
+        def kept(values: Any) -> Any:
+            return locked(values, values.dtype) if isinstance(values, np.ndarray) else values
+
+        columns = {name: kept(values) for name, values in state["exogenous"].items()}
+        own = {name: kept(values) for name, values in state.items()}
+        self.__dict__.update({**own, "exogenous": MappingProxyType(columns)})
 
     @property
     def num_bars(self) -> int:
@@ -200,6 +230,10 @@ class Panel:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over names, times and every value; equal data give equal fingerprints."""
+        return self.fingerprint_now()
+
+    def fingerprint_now(self) -> str:
+        """The fingerprint of what the arrays hold now: another one than before if something wrote into their memory."""
         digest = hashlib.sha256()
         digest.update(repr((self.symbols, self.calendar, int(self.bar_seconds), self.close.shape)).encode())
         digest.update(self.bar_utc.astype(np.int64).tobytes())

@@ -25,7 +25,7 @@ raise `DataError`. Those that real feeds have are findings, and each has one sta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,7 @@ from data.array_types import BoolArray, TimeArray
 from data.errors import DataError
 from data.repair_decisions import NO_REPAIRS, Repairs
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS
+from data.taken_out import TakenOut
 
 KINDS = (
     "missing", "inconsistent", "rounded", "zero_volume", "jump", "outside_session", "off_grid", "shifted_session",
@@ -77,6 +78,7 @@ class HygieneReport:
     remarks : sentences on the reading itself: files that were joined or not read, labels that were moved.
     repairs : what was decided to be done with defects.
     lineage : (symbol, source and digest of the deliveries that its rows come from), where a source knows them.
+    taken_out : rows on the grid that are no bars, as they were read.
     """
 
     rows: tuple[tuple[str, int], ...]
@@ -84,6 +86,7 @@ class HygieneReport:
     remarks: tuple[str, ...] = ()
     repairs: Repairs = NO_REPAIRS
     lineage: tuple[tuple[str, str], ...] = ()
+    taken_out: tuple[TakenOut, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         unknown = {f.kind for f in self.findings} - set(KINDS)

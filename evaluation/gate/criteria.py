@@ -16,6 +16,7 @@ from evaluation.gate.plausibility import MAX_SHARE_LOST, DelayLoss, in_doubt, mo
 from evaluation.gate.seen_shares import SeenShares
 from evaluation.scoring.charged_costs import ChargedCost, in_total
 from evaluation.scoring.inside_fills import REACH
+from evaluation.scoring.known_volume import OWN_VOLUME
 from evaluation.scoring.short_dividends import ShortDividends
 from evaluation.statistics.metrics import max_drawdown, sharpe_ratio, total_return
 from evaluation.statistics.sharpe_lead import sharpe_lead
@@ -258,6 +259,12 @@ def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -
 def _doubt(doubted: Sequence[DelayLoss]) -> str:
     """What a score hangs on, and what to state if it is as it should be."""
     first = doubted[0].names
+    if first == OWN_VOLUME:
+        return (
+            f"Too much hangs on how much was traded in the very bars that orders fill in, which is not known at their "
+            f"open: of the score, {suspicion(doubted)}. Trade an account whose orders earlier bars have room for "
+            "(env.initial_equity), and take a slippage that is not by volume."
+        )
     if first == REACH:
         return (
             f"Too much hangs on fills inside of bars: of the score, {suspicion(doubted)}. If trades took place at "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from evaluation.scoring.inside_fills import REACH
+from evaluation.scoring.known_volume import OWN_VOLUME
 from evaluation.scoring.walk_forward import WalkForwardResult, window_return
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.statistics.time_blocks import block_mean
@@ -38,7 +39,7 @@ class DelayLoss:
     Attributes
     ----------
     names : of the columns or features that were late together; `inside_fills.REACH`, where nothing was late and bars
-        reached no further than their open and close.
+        reached no further than their open and close; `known_volume.OWN_VOLUME`, where fills read volumes before theirs.
     share_lost : of the Sharpe ratio; above 1 a gain became a loss.
     t : of the mean paired difference of returns, over blocks of time.
     """
@@ -115,14 +116,21 @@ def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[Delay
 def suspicion(losses: Sequence[DelayLoss]) -> str:
     """The losses as a list in words: which inputs, and how much of the score goes with each."""
     late = "; ".join(
-        f"{_named(loss.names)} takes {loss.share_lost:.0%}" for loss in losses if loss.names != REACH
+        f"{_named(loss.names)} takes {loss.share_lost:.0%}"
+        for loss in losses
+        if loss.names not in (REACH, OWN_VOLUME)
     )
     inside = "".join(
         f"bars that reach no further than their open and close take {loss.share_lost:.0%}"
         for loss in losses
         if loss.names == REACH
     )
-    return "; ".join(part for part in (late and f"a delay by one bar of {late}", inside) if part)
+    volume = "".join(
+        f"the volume of the bar before in place of the bar's own takes {loss.share_lost:.0%}"
+        for loss in losses
+        if loss.names == OWN_VOLUME
+    )
+    return "; ".join(part for part in (late and f"a delay by one bar of {late}", inside, volume) if part)
 
 
 def _named(names: Sequence[str]) -> str:

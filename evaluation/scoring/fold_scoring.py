@@ -19,6 +19,7 @@ from evaluation.scoring.charged_costs import dearer
 from evaluation.scoring.delayed_inputs import delayed_tracks, promising
 from evaluation.scoring.exposures import Exposure
 from evaluation.scoring.inside_fills import REACH, fills_inside, without_reach
+from evaluation.scoring.known_volume import OWN_VOLUME, by_known_volume, reads_own_volume
 from evaluation.scoring.placebo_strategies import placebo_returns, random_targets
 from evaluation.scoring.rollout import (
     AS_CONFIGURED,
@@ -236,7 +237,8 @@ def _delayed(
     scoring: ScoringConfig,
     find_exposures: Callable[[], Sequence[Exposure]] | None,
 ) -> dict[tuple[str, ...], Track] | None:
-    """The policy with inputs a bar late, by their names, and where orders fill inside of bars without their reach.
+    """The policy with inputs a bar late, by their names; where orders fill inside of bars, without their reach; and
+    where fills read the volume of their bar, by the volume known before.
 
     Empty where its score promises nothing, None if not asked.
     """
@@ -255,6 +257,8 @@ def _delayed(
     )
     if fills_inside(config):
         tracks[REACH] = _lone_track(policy, without_reach(market), config, test, scoring)
+    if reads_own_volume(recording, market, config):
+        tracks[OWN_VOLUME] = _lone_track(policy, by_known_volume(market), config, test, scoring)
     return tracks
 
 

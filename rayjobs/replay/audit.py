@@ -19,6 +19,7 @@ from evaluation.audit.normalisation import NORMALISATION, check_normalisation
 from evaluation.audit.recorded_metrics import check_metrics
 from evaluation.audit.recorded_run import RecordedRun, headline, read_recorded
 from evaluation.audit.seal import check_seal
+from evaluation.audit.split_windows import DATA
 from evaluation.audit.trade_records import check_trades
 from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
 from evaluation.audit.windows import check_windows
@@ -37,9 +38,11 @@ from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring
 from rayjobs.replay.run_seal import existing_ledger, run_identity
 from rayjobs.replay.trained_again import RETRAINING, check_retraining
 from rayjobs.storage.run_directory import RunDirectory, read_status, write_atomically
+from rayjobs.study.changed_bars import CHANGED, bars_changed
 from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.study.leak_check import ENV_CUTS, leak_report
+from rayjobs.study.patched_code import takes_own_code
 
 LOG = logging.getLogger(__name__)
 LEAK = Section(name="leak")
@@ -105,7 +108,7 @@ class RunAudit:
         return WINNER_OF in self.run.provenance or self.audited.evaluates
 
     def data(self) -> list[Check]:
-        return check_windows(
+        windows = check_windows(
             self.recorded,
             self.study.panel,
             self.study.config.walk_forward,
@@ -113,6 +116,15 @@ class RunAudit:
             searched=self.searched,
             first_scored=lookback_bars(self.study) + self.study.config.env.episode.warmup_bars + 1,
         )
+        if not takes_own_code(self.study.config):
+            return windows
+        kept = DATA.judges(
+            "bars beside own code",
+            not bars_changed(self.study),
+            "the bars are what was loaded, after features of the user's own were computed from them",
+            CHANGED,
+        )
+        return [*windows, kept]
 
     def normalisation(self) -> list[Check]:
         if self.audited.evaluates:

@@ -37,6 +37,7 @@ from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.storage.provenance import git_commit
 from rayjobs.storage.started_run import StartedRun
 from rayjobs.storage.uri import CHECKPOINT_RECORD
+from rayjobs.study.changed_bars import CHANGED, bars_changed
 from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.leak_check import leak_report
@@ -80,6 +81,8 @@ def check_reproduction(audited: AuditedRun) -> list[Check]:
     """Score the exported policies again, write every result again, and compare each entry of each file."""
     if audited.study.panel.fingerprint != audited.run.provenance.get("data_fingerprint"):
         return [REPRODUCTION.skips("policies", "not derived: the bars are not those of the run")]
+    if bars_changed(audited.study):
+        return [REPRODUCTION.fails("policies", f"not derived: {CHANGED}")]
     checks: list[Check] = []
     try:
         outcomes = _outcomes(audited, audited.source, audited.folds, checks)

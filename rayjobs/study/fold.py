@@ -23,6 +23,7 @@ from data.features.pruning import fit_standardiser
 from data.known_columns import statements_of
 from data.schema import Panel
 from data.sources import Dataset, describe
+from data.taken_out import TakenOut
 from envs.actions import action_space
 from envs.context import ContextConfig
 from envs.market import Market
@@ -42,11 +43,13 @@ from policies.origin import UNSEEN, Origin, Role, SeenBars, SeenLabels
 from policies.supervised.policy import SupervisedContract, SupervisedPolicy
 from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.study.assumed_yields import assumed_yields
+from rayjobs.study.changed_bars import require_market_of, require_same_bars
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fitted_fold import fit_policy, weights_note
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
 from rayjobs.study.held_out import parted, unseen_config
 from rayjobs.study.least_costs import is_synthetic, least_costs
+from rayjobs.study.patched_code import takes_own_code
 from rayjobs.study.warm_start import ENCODER, StartPolicy, choose, start_policies
 from rayjobs.training.policy_training import TrainingSpec, train_policy
 
@@ -66,6 +69,7 @@ class Study:
     context : bars of the symbols that are read and not traded, a panel each; `panel` has them as columns.
     unseen : the same bars of the symbols that no policy is trained on (``data.test_symbols``); None without any.
     starts : policies whose weights trainings may begin with (``trainer.start_from``).
+    taken_out : rows of the source that are no bars for what they hold (`data.taken_out`).
     """
 
     config: TrainConfig
@@ -76,14 +80,18 @@ class Study:
     context: tuple[Panel, ...] = ()
     unseen: Study | None = None
     starts: tuple[StartPolicy, ...] = ()
+    taken_out: tuple[TakenOut, ...] = ()
 
     @classmethod
     def of(cls, config: TrainConfig, dataset: Dataset) -> Study:
         """The study on bars that were loaded, its features computed from them.
 
-        Symbols that are held out make a study of their own: no feature of the others reads a bar of theirs.
+        Symbols that are held out make a study of their own: no feature of the others reads a bar of theirs. The bars'
+        fingerprint is taken before a feature sees them, for one of the user's own may write into them
+        (`rayjobs.study.changed_bars`).
         """
         seen, unseen = parted(dataset, config.test_symbols)
+        _ = seen.panel.fingerprint
         return cls(
             config=config.without_symbols(config.test_symbols),
             panel=seen.panel,
@@ -91,6 +99,7 @@ class Study:
             oracle_direction=seen.oracle_direction,
             starts=() if config.script is not None else start_policies(config.trainer.start_from),
             context=dataset.context,
+            taken_out=seen.hygiene.taken_out,
             unseen=None if unseen is None else cls.of(unseen_config(config, unseen.panel), unseen),
         )
 
@@ -235,11 +244,21 @@ def training_spec(
 def score_windows(
     study: Study, fold: Fold, policy: ExportedPolicy | Schedule, market: Market, *, policy_hash: str
 ) -> tuple[FoldResult, ...]:
-    """`score_policy` on the test window of a fold, or on each test group of a split, in time order."""
-    return tuple(
+    """`score_policy` on the test window of a fold, or on each test group of a split, in time order.
+
+    Raises
+    ------
+    ValueError
+        If code of one's own wrote into the bars, or into the market that is made of them.
+    """
+    found = tuple(
         score_policy(study, window, policy, market, policy_hash=policy_hash)
         for window in scored_windows(study.config, fold, market.first_bar)
     )
+    if takes_own_code(study.config):
+        require_same_bars(study)
+        require_market_of(study.panel, market)
+    return found
 
 
 def score_unseen(

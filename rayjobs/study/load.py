@@ -13,6 +13,7 @@ from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
 from policies.supervised.settings import require_package, require_symbols
+from rayjobs.study.changed_bars import require_same_bars
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
@@ -35,7 +36,8 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     Raises
     ------
     ValueError
-        If the bars cannot be used, do not hold one fold with the features' lookback, or would be scored twice.
+        If the bars cannot be used, do not hold one fold with the features' lookback, or would be scored twice, or if a
+        feature of one's own wrote into them.
     """
     if config.supervised is not None:
         require_package(config.supervised.model)
@@ -43,6 +45,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     if config.supervised is not None:
         require_symbols(config.supervised, dataset.panel.num_assets)
     study = Study.of(config, dataset)
+    require_same_bars(study)
     folds = ordered_folds(
         config.walk_forward.folds_in(dataset.panel),
         only_fold=config.only_fold,

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
 
-import numpy as np
-
 from envs.costs import COST_NAMES
 from envs.instruments import CATALOGUE
 from envs.recording import Recording
@@ -18,7 +16,9 @@ from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.least_financing import lacking_financing
+from rayjobs.study.unfilled_orders import lowered_by_unfilled, told_of_repairs
 from rayjobs.study.unknown_dividends import unknown_dividends
+from rayjobs.study.volume_taken import lowered_by_volume, told_of_volume
 
 BASELINE_SETTINGS = ("momentum_bars", "hold_bars", "rebalance_sessions", "target_volatility")
 FUNDING_SHARE = 0.1
@@ -82,15 +82,25 @@ def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
     """What the scored policy was spared, or given, by the simulator's settings; only what it made use of is named."""
     if is_synthetic(study.config) and not is_stand_in(study.config):
         return ()
-    recordings = [fold.recording for fold in result.folds]
+    recordings, cap = [fold.recording for fold in result.folds], _standard().env.costs.max_participation
     return (
         *lacking_financing(study, recordings),
         *unknown_dividends(study, result),
         *_contracts(study),
-        *_participation(study, recordings),
+        *([] if cap is None else lowered_by_volume(study, result, cap)),
+        *lowered_by_unfilled(study, result),
         *_delisted_shorts(study, recordings),
         *_funding(study, recordings),
     )
+
+
+def told_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
+    """Sentences on what of this kind is too little to lower an approval; a headline ends with them."""
+    if is_synthetic(study.config) and not is_stand_in(study.config):
+        return ()
+    cap = _standard().env.costs.max_participation
+    volume = () if cap is None else told_of_volume(study, result, cap)
+    return (*volume, *told_of_repairs(study, result))
 
 
 def _contracts(study: Study) -> list[str]:
@@ -109,28 +119,6 @@ def _contracts(study: Study) -> list[str]:
                 "is no futures contract"
             )
     return found if len(found) < 4 else [*found[:3], f"and so are {len(found) - 3} more symbols"]
-
-
-def _participation(study: Study, recordings: Sequence[Recording]) -> list[str]:
-    """Fills at an open that took more of their bar's volume than the shipped cap lets them."""
-    cap, ours = _standard().env.costs.max_participation, study.config.env.costs.max_participation
-    if cap is None or (ours is not None and ours <= cap):
-        return []
-    largest, above, count = 0.0, 0, 0
-    for r in recordings:
-        at_open = r.fills.place == 0
-        volume = study.panel.volume[
-            r.fills.filled_bar[at_open], np.asarray(r.symbols)[r.fills.asset[at_open]]
-        ]
-        share = np.abs(r.fills.units[at_open]) / np.maximum(volume, 1e-12)
-        largest, count = max(largest, float(share.max(initial=0.0))), count + len(share)
-        above += int((share > cap * (1.0 + 1e-9)).sum())
-    if not above:
-        return []
-    return [
-        f"{above:,} of {count:,} fills took more than {cap:.0%} of their bar's volume, up to {largest:.0%} "
-        "(costs.max_participation)"
-    ]
 
 
 def _delisted_shorts(study: Study, recordings: Sequence[Recording]) -> list[str]:

@@ -27,13 +27,14 @@ from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.storage.started_run import StartedRun
+from rayjobs.study.changed_bars import require_same_bars
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.evidence import chained, chained_unseen, completed
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.foreknown_inputs import foreknown_features
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.load import STAND_IN, notes_on
-from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria
+from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria, told_charges
 from rayjobs.study.patched_code import patched_phrase
 
 LOG = logging.getLogger(__name__)
@@ -68,7 +69,13 @@ def write_run(
     ----------
     evidence : what the gate is told beside the folds; what the study itself can show is measured where it is missing.
     started : what the run was started with, which the report shows.
+
+    Raises
+    ------
+    ValueError
+        If the bars are not what was loaded: code of one's own wrote into them.
     """
+    require_same_bars(study)
     result = chained(study, outcomes)
     summary = summarise(
         result, num_trials=evidence.num_trials, trial_sharpe_variance=evidence.trial_sharpe_variance
@@ -98,7 +105,7 @@ def write_run(
         study.config.gate,
         told,
         lowered=lowered,
-        remarks=_remarks(study.config, own_code),
+        remarks=(*told_charges(study, result), *_remarks(study.config, own_code)),
     )
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_rows import STEP, half_hours, rows_at
 
 from data.alignment import align
 from data.calendars import bar_grid
@@ -14,26 +15,6 @@ from data.errors import DataError
 from data.repair_decisions import Repairs
 from data.sources import load
 from data.sources.recorded import RecordedBars
-
-START = np.datetime64("2024-01-01", "ns")
-STEP = np.timedelta64(1800, "s")
-
-
-def rows_at(labels, seed=1, sigma=0.002):
-    rng = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(sigma * rng.standard_normal(len(labels))))
-    opened = np.concatenate([[100.0], close[:-1]])
-    prices = {
-        "open": opened,
-        "high": np.maximum(opened, close),
-        "low": np.minimum(opened, close),
-        "close": close,
-    }
-    return pd.DataFrame({**prices, "volume": 5.0}, index=pd.DatetimeIndex(labels))
-
-
-def half_hours(count):
-    return START + np.arange(count) * STEP
 
 
 def aligned(rows, calendar="24/7", bar_seconds=1800, **decisions):
