@@ -22,6 +22,7 @@ from data.errors import DataError, nearest_name
 
 ALWAYS_OPEN = "24/7"
 DAY_SECONDS = 86_400
+YEAR_DAYS = 365.25
 _DAY = np.timedelta64(1, "D")
 # A schedule query reaches this far beyond the instants asked for: sessions may open on the eve of their date.
 _MARGIN = np.timedelta64(4, "D")
@@ -154,16 +155,21 @@ def bar_grid(calendar: str, bar_seconds: int, start_utc: Any, stop_utc: Any) -> 
 
 
 def _tile(found: Sessions, step: np.timedelta64) -> tuple[TimeArray, NDArray[np.int32]]:
+    opens, stops, ids = _stretches(found)
+    counts = -((opens - stops) // step)  # ceiling division
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(opens, counts) + within * step, np.repeat(ids, counts).astype(np.int32)
+
+
+def _stretches(found: Sessions) -> tuple[TimeArray, TimeArray, NDArray[np.int32]]:
+    """First instant, first instant after, and session of each stretch of trading, in time order: breaks part them."""
     has_break = ~np.isnat(found.break_start_utc)
     first_stop = np.where(has_break, found.break_start_utc, found.close_utc)
     opens = np.concatenate([found.open_utc, found.break_end_utc[has_break]])
     stops = np.concatenate([first_stop, found.close_utc[has_break]])
     ids = np.concatenate([found.session, found.session[has_break]])
     order = np.argsort(opens, kind="stable")
-    opens, stops, ids = opens[order], stops[order], ids[order]
-    counts = -((opens - stops) // step)  # ceiling division
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(opens, counts) + within * step, np.repeat(ids, counts).astype(np.int32)
+    return opens[order], stops[order], ids[order]
 
 
 def session_bounds(calendar: str, session: NDArray[np.int32]) -> tuple[TimeArray, TimeArray]:
@@ -192,14 +198,47 @@ def session_bounds(calendar: str, session: NDArray[np.int32]) -> tuple[TimeArray
 
 @lru_cache(maxsize=64)
 def periods_per_year(calendar: str, bar_seconds: int) -> float:
-    """Return the mean number of bars a year, counted over the leap cycle 2016 to 2019.
+    """Return the mean number of bars a year, counted over the leap cycle 2016 to 2019: what sizes are set by.
+
+    A record's numbers are annualised by the bars of its own years, `bars_a_year`.
 
     Examples: 24/7 at 1800 s gives 365.25 * 48 = 17,532; NYSE at 60 s gives 1006 sessions less its half-days.
     """
     if calendar == ALWAYS_OPEN:
         check_bar_seconds(calendar, bar_seconds)
-        return 365.25 * DAY_SECONDS / bar_seconds
+        return YEAR_DAYS * DAY_SECONDS / bar_seconds
     return len(bar_grid(calendar, bar_seconds, _COUNTED_FROM, _COUNTED_TO).bar_utc) / 4.0
+
+
+@lru_cache(maxsize=256)
+def bars_a_year(calendar: str, bar_seconds: int, first_utc: np.datetime64, last_utc: np.datetime64) -> float:
+    """Return the mean number of bars a year of a record, by the calendar of the record's own years.
+
+    Exchanges have changed their hours: EUREX_Bond had a quarter less of them in 2021 than in 2016. So bars a session
+    are those of the record's own span. How many sessions a year has is counted over whole years up to the record's
+    end, so that some weeks without a holiday are not taken for such a year.
+
+    Parameters
+    ----------
+    first_utc, last_utc : labels of the record's first and last bar.
+    """
+    nominal = periods_per_year(calendar, bar_seconds)
+    if calendar == ALWAYS_OPEN:
+        return nominal
+    found = sessions_between(calendar, first_utc, last_utc + np.timedelta64(1, "ns"))
+    if not len(found.session):  # bars at which the calendar knows no session are none of its own
+        return nominal
+    a_session = 1.0
+    if bar_seconds != DAY_SECONDS:
+        opens, stops, _ = _stretches(found)
+        step = np.timedelta64(bar_seconds, "s").astype("timedelta64[ns]")
+        a_session = float((-((opens - stops) // step)).sum()) / len(found.session)
+    end = int(found.session[-1]) + 1
+    years = max(int(np.ceil((end - int(found.session[0])) / YEAR_DAYS)), 1)
+    start = end - round(years * YEAR_DAYS)
+    days = np.array([start, end]).astype("datetime64[D]")
+    ids = sessions_between(calendar, days[0], days[1]).session
+    return a_session * float(((ids >= start) & (ids < end)).sum()) / years
 
 
 def minute(instant: np.datetime64) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray, TimeArray
-from data.calendars import check_window_covered, periods_per_year
+from data.calendars import bars_a_year, check_window_covered, periods_per_year
 from data.errors import DataError, nearest_name
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
@@ -224,8 +224,13 @@ class Panel:
 
     @property
     def periods_per_year(self) -> float:
-        """Mean number of bars in a year of this calendar, for annualising what is displayed."""
+        """Mean number of bars in a year of this calendar, by which sizes are set; the same for any bars."""
         return periods_per_year(self.calendar, self.bar_seconds)
+
+    def bars_a_year(self, bars: slice = slice(None)) -> float:
+        """Mean number of bars in a year, by the calendar in the years of these bars: it annualises what they earn."""
+        labels = self.bar_utc[bars]
+        return bars_a_year(self.calendar, int(self.bar_seconds), labels[0], labels[-1])
 
     @cached_property
     def fingerprint(self) -> str:

@@ -78,7 +78,7 @@ def followed_returns(panel: Panel) -> tuple[FollowedReturns, ...]:
 
     Of a symbol whose closes are named already its opens are not asked, which mostly follow from them.
     """
-    returns_TA, least = log_returns(panel), least_correlation(panel.periods_per_year)
+    returns_TA, least = log_returns(panel), least_correlation(panel.bars_a_year())
     found: list[FollowedReturns | None] = []
     ranks_TA = np.stack([standardised_ranks(column)[0] for column in returns_TA.T], axis=1)
     after_TA = _after_opens(panel)

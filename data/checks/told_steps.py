@@ -128,7 +128,7 @@ def _steps(
 
 def _told(name: str, form: str, steps: _Steps, panel: Panel) -> Foreknown | None:
     """The finding, if the steps tell either of what is asked."""
-    years = panel.num_bars / panel.periods_per_year
+    years = panel.num_bars / panel.bars_a_year()
     for after, least_correlation, least_t, what in (
         (steps.largest, LEAST_CORRELATION, LEAST_T, "the largest of"),
         (

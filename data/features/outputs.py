@@ -30,6 +30,11 @@ class FeatureOutputs:
     columns: bool
 
 
+def longest_lookback(specs: Sequence[FeatureSpec]) -> int:
+    """Bars before the first one that has every feature."""
+    return max(int(resolve_feature(spec.name).lookback_bars(spec.params)) for spec in specs)
+
+
 def feature_outputs(panel: Panel, specs: Sequence[FeatureSpec]) -> tuple[FeatureOutputs, ...]:
     """The outputs of each spec, places counted as `compute_features` lays them out."""
     reached = {"asset": 0, "clock": 0}

@@ -68,13 +68,13 @@ def _part(returns: FloatArray, periods: float) -> dict[str, Any]:
 
 def by_regime(result: WalkForwardResult) -> dict[str, dict[str, Any]]:
     """Regime -> bars, mean and sum of net returns, annualised Sharpe ratio."""
-    periods = result.panel.periods_per_year
+    periods = result.periods_per_year
     return {name: _part(result.net_return[mask], periods) for name, mask in regimes(result).items()}
 
 
 def by_hour(result: WalkForwardResult) -> dict[str, dict[str, Any]]:
     """Hour of day in UTC ("00" to "23", those that occur) -> the same."""
-    periods = result.panel.periods_per_year
+    periods = result.periods_per_year
     labels = result.panel.bar_utc[result.bar]
     hours = labels.astype("datetime64[h]").astype(np.int64) % 24
     return {f"{hour:02d}": _part(result.net_return[hours == hour], periods) for hour in np.unique(hours)}

@@ -36,7 +36,7 @@ def trading(result: WalkForwardResult) -> dict[str, Any]:
     costs = np.sum([np.asarray(r.costs).sum(axis=0) for r in recordings], axis=0)
     gross = np.concatenate([np.abs(r.exposure).sum(axis=1) for r in recordings])
     turnover = float(sum(np.asarray(r.turnover).sum() for r in recordings))
-    years = len(result.bar) / result.panel.periods_per_year
+    years = len(result.bar) / result.periods_per_year
     return {
         "win_rate": metrics.win_rate(pnl),
         "profit_factor": metrics.profit_factor(pnl),
@@ -80,7 +80,7 @@ def oracle_fraction(result: WalkForwardResult) -> float:
 
 def _baseline(result: WalkForwardResult, name: str) -> dict[str, float]:
     """The same metrics of a baseline, and how much it trades."""
-    periods, turnover = result.panel.periods_per_year, result.baseline_turnover(name)
+    periods, turnover = result.periods_per_year, result.baseline_turnover(name)
     return {
         **metrics.performance(result.baseline_return(name), periods),
         "turnover": turnover,
@@ -92,7 +92,7 @@ def details(result: WalkForwardResult) -> dict[str, Any]:
     """Stress, regimes, hours and capacity: what the report shows below the headline."""
     return {
         "stress": {
-            name: metrics.performance(result.stress_return(name), result.panel.periods_per_year)
+            name: metrics.performance(result.stress_return(name), result.periods_per_year)
             for name in result.stress_names
         },
         "regimes": by_regime(result),
@@ -108,7 +108,7 @@ def summarise(
 
     Of combinatorial cross-validation every number but those of `paths` is of the first path, which nobody chose.
     """
-    periods = result.panel.periods_per_year
+    periods = result.periods_per_year
     bars = result.panel.bar_utc[result.bar]
     summary: dict[str, Any] = {
         **metrics.performance(result.net_return, periods),

@@ -246,7 +246,7 @@ def folds_table(result: WalkForwardResult) -> pd.DataFrame:
     Of combinatorial cross-validation a row per split (fold) and group that it was tested on, with the path of which it
     is a part and the stretches that it was trained on, first and last bar each.
     """
-    periods = result.panel.periods_per_year
+    periods = result.periods_per_year
     number_of = {id(one): number for number, path in enumerate(result.paths) for one in path}
     rows = []
     for item in result.scored:

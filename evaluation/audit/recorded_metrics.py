@@ -25,7 +25,7 @@ HOLDS = {">=": np.greater_equal, "<=": np.less_equal, ">": np.greater, "<": np.l
 
 
 def check_metrics(run: RecordedRun, periods_per_year: float, gate: GateConfig) -> list[Check]:
-    """All checks of this section; `periods_per_year` is that of the data's calendar."""
+    """All checks of this section; `periods_per_year` is that of the data's calendar in the record's years."""
     return [
         _history(run),
         _daily(run),

@@ -85,7 +85,7 @@ class GateEvidence(SupportingEvidence):
     ----------
     net_return : (T,) per-bar returns of the folds' test windows, chained in time order.
     bar_utc : (T,) labels of those bars.
-    periods_per_year : of the data's calendar.
+    periods_per_year : of the data's calendar, in the years of the record.
     num_trades : closed trades.
     baselines : name -> (T,) returns on the same bars.
     stressed, stressed_baselines : the same with costs multiplied by `GateConfig.stress_cost_factor`.
@@ -121,7 +121,7 @@ class GateEvidence(SupportingEvidence):
         return cls(
             net_return=result.net_return,
             bar_utc=result.panel.bar_utc[result.bar],
-            periods_per_year=result.panel.periods_per_year,
+            periods_per_year=result.periods_per_year,
             num_trades=sum(int(closed_mask(fold.recording).sum()) for fold in result.folds),
             baselines={name: result.baseline_return(name) for name in rivals},
             stressed=stressed,

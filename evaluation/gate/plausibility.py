@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from evaluation.scoring.inside_fills import REACH
+from evaluation.scoring.inside_fills import REACH, REACH_COLUMNS
 from evaluation.scoring.known_volume import OWN_VOLUME
 from evaluation.scoring.walk_forward import WalkForwardResult, window_return
 from evaluation.statistics.metrics import sharpe_ratio
@@ -66,8 +66,8 @@ def most_plausible(limit: float, years: float) -> float:
 def delay_losses(result: WalkForwardResult) -> tuple[DelayLoss, ...] | None:
     """The inputs whose delay takes more than half of the score, largest loss first; None where it was not measured.
 
-    Only a score that is above zero beyond chance can be suspicious, and only a loss beyond chance counts. A fold whose
-    own score was not promising was not run again: there nothing is counted as lost.
+    Only a score that is above zero beyond chance can be suspicious, and only a loss beyond chance counts. A lone fold
+    whose score promised nothing was not run again.
     """
     if any(fold.delayed is None for fold in result.folds):
         return None
@@ -108,7 +108,11 @@ def _late_return(result: WalkForwardResult, name: tuple[str, ...]) -> FloatArray
 
 def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[DelayLoss]:
     """The losses that no statement explains; several inputs together only where none of them does alone."""
-    doubted = [loss for loss in losses if not all(name in stated for name in loss.names)]
+    doubted = [
+        loss
+        for loss in losses
+        if not all(name in stated for name in (REACH_COLUMNS if loss.names == REACH else loss.names))
+    ]
     alone = {loss.names[0] for loss in doubted if len(loss.names) == 1}
     return [loss for loss in doubted if len(loss.names) == 1 or not alone & set(loss.names)]
 

@@ -86,7 +86,7 @@ def write_report(
         provenance=list(provenance.items()),
         notes=notes,
         training=training_health_rows(training or {}),
-        periods=f"{result.panel.periods_per_year:,.0f}",
+        periods=f"{result.periods_per_year:,.0f}",
         **_head(result, summary, verdict),
         **_equity(result),
         **_gate(verdict, record_title(result.exposure)),
@@ -101,7 +101,7 @@ def write_report(
 
 
 def _remedies(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdict) -> list[Remedy]:
-    return remedies(verdict, result.net_return, result.panel.periods_per_year, summary)
+    return remedies(verdict, result.net_return, result.periods_per_year, summary)
 
 
 def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdict | None) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def write_tearsheet(path: Path, result: WalkForwardResult, *, title: str) -> Pat
     rival = None
     if BASELINE in result.baseline_names:
         rival = daily_returns(result, result.baseline_return(BASELINE), BASELINE)
-    years = len(result.bar) / result.panel.periods_per_year
+    years = len(result.bar) / result.periods_per_year
     os.environ.setdefault("MPLBACKEND", "agg")  # no window
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with warnings.catch_warnings(), replacing(path) as temporary:

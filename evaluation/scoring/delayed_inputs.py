@@ -34,9 +34,9 @@ from policies.protocol import Policy
 Names = tuple[str, ...]
 ROWS_AT_ONCE = 32
 PROMISING_T = 1.0
-"""Least t statistic of a fold's mean return; below it the fold has no score that anything could take away."""
+"""Least t statistic of a lone fold's mean return; below it there is no score that anything could take away."""
 FEW_BARS = 20
-"""Bars of a fold up to which it is asked whatever it earned: many such folds make a score that none of them shows."""
+"""Bars of a lone fold up to which it is asked whatever it earned: so few say nothing of what it promises."""
 
 
 class DelayedInputs:
@@ -82,18 +82,29 @@ class DelayedInputs:
         late = np.where(self._late_EF[:, None, :], self._market.features[before_E], market)
         for row, exposure in self._recomputed.items():
             assert exposure.recomputed is not None
-            late[row] = exposure.recomputed[
-                min(bar_E[row] - exposure.first_bar, len(exposure.recomputed) - 1)
-            ]
+            values = exposure.recomputed[min(bar_E[row] - exposure.first_bar, len(exposure.recomputed) - 1)]
+            if exposure.replaced is None:
+                late[row] = values
+                continue
+            # A feature that is late itself says all that it said a bar before, of the bars too.
+            for k, place in enumerate(exposure.replaced):
+                if not self._late_EF[row, place]:
+                    late[row, :, place] = values[:, k]
         seen[:, self._slices["market"]] = late.reshape(len(seen), -1)
         clock = seen[:, self._slices["clock"]]
         seen[:, self._slices["clock"]] = np.where(self._late_EC, self._market.clock[before_E], clock)
         return seen
 
 
-def promising(net_return: NDArray[np.float64]) -> bool:
-    """Whether a fold earned enough, for its spread, to ask what it hangs on, or is too short to tell."""
-    if len(net_return) <= FEW_BARS:
+def promising(net_return: NDArray[np.float64], *, alone: bool = True) -> bool:
+    """Whether a fold earned enough, for its spread, to ask what it hangs on, or cannot tell by itself.
+
+    Parameters
+    ----------
+    alone : the fold is all there is. Of several each is asked, whatever it earned: only chained they promise something,
+        and what the others lose must not be left out of what a delay takes.
+    """
+    if not alone or len(net_return) <= FEW_BARS:
         return True
     spread = net_return.std(ddof=1)
     return bool(spread > 0.0 and net_return.mean() / spread * np.sqrt(len(net_return)) >= PROMISING_T)

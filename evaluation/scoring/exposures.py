@@ -4,7 +4,8 @@ Built-in clock features are left out: the published calendar is known years ahea
 of the bars alone, but for those that read exogenous columns, such as the bars of a context symbol. Columns, what reads
 them and the user's own features come from outside; beside each alone those that are like each other are late together,
 because what two columns say twice is not missed when one of them is late, and all of them, because what is spread over
-several columns is not missed either.
+several columns is not missed either. So it is with the columns of the bars themselves (`scoring.late_bars`): each of
+open, high, low and volume, all of them, and these with all that comes from outside.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from data.array_types import FloatArray
-from data.features import FeatureSpec, Standardiser, compute_features, resolve_feature
-from data.features.outputs import FeatureOutputs, feature_outputs
+from data.features import FeatureSpec, Standardiser, compute_features
+from data.features.outputs import FeatureOutputs, feature_outputs, longest_lookback
 from data.schema import Panel
 from envs.market import Market, write_bounded
+from evaluation.scoring.late_bars import LateBars, late_bar_features
 
 Float32Array = NDArray[np.float32]
 MIN_CORRELATION = 0.1
@@ -39,8 +41,9 @@ class Exposure:
     ----------
     names : of the columns or features; more than one where several are late together.
     asset, clock : places on the two feature axes whose values are those of the bar before.
-    recomputed : (N, A, F) all asset features of the bars from `first_bar` on, computed from the late column; None where
-        no feature reads it.
+    recomputed : (N, A, F) asset features of the bars from `first_bar` on, computed from the late column; None where no
+        feature reads it.
+    replaced : places on the asset axis of these features; None for all of them.
     """
 
     names: tuple[str, ...]
@@ -48,6 +51,7 @@ class Exposure:
     clock: tuple[int, ...] = ()
     recomputed: Float32Array | None = None
     first_bar: int = 0
+    replaced: tuple[int, ...] | None = None
 
 
 def exposures(
@@ -96,15 +100,26 @@ def exposures(
     everything = (*outside, *clocks)
     for names in alike:
         found.append(Exposure(names=names, asset=tuple(p for name in names for p in outside[name])))
+    all_late = Exposure(
+        names=everything,
+        asset=tuple(p for places_of in outside.values() for p in places_of),
+        clock=tuple(p for places_of in clocks.values() for p in places_of),
+    )
     if len(everything) > 1 and everything not in alike:
+        found.append(all_late)
+    own_bars = late_bar_features(panel, specs, standardiser, bars, stated=stated)
+    found += [_of_bars(late, bars.start) for late in own_bars]
+    together = [late for late in own_bars if not set(late.names) & set(stated)]
+    if everything and together:
+        of_bars = _of_bars(together[-1], bars.start)
         found.append(
-            Exposure(
-                names=everything,
-                asset=tuple(p for places_of in outside.values() for p in places_of),
-                clock=tuple(p for places_of in clocks.values() for p in places_of),
-            )
+            replace(of_bars, names=(*everything, *of_bars.names), asset=all_late.asset, clock=all_late.clock)
         )
     return tuple(found)
+
+
+def _of_bars(late: LateBars, first_bar: int) -> Exposure:
+    return Exposure(names=late.names, recomputed=late.values, first_bar=first_bar, replaced=late.places)
 
 
 def _alike(places: Mapping[str, tuple[int, ...]], features: Float32Array) -> list[tuple[str, ...]]:
@@ -151,11 +166,6 @@ def column_readers(panel: Panel, specs: Sequence[FeatureSpec]) -> list[FeatureSp
         if not np.array_equal(now[..., list(group.places)], then[..., list(group.places)], equal_nan=True):
             found.append(spec)
     return found
-
-
-def longest_lookback(specs: Sequence[FeatureSpec]) -> int:
-    """Bars before the first one that has every feature."""
-    return max(int(resolve_feature(spec.name).lookback_bars(spec.params)) for spec in specs)
 
 
 def _recomputed(

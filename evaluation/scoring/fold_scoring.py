@@ -147,6 +147,7 @@ def score_fold(
     least_cost_bps: Mapping[str, float] | None = None,
     assumed_yields: Mapping[str, float] | None = None,
     find_exposures: Callable[[], Sequence[Exposure]] | None = None,
+    alone: bool = True,
 ) -> FoldResult:
     """Run everything that the fold's row and the gate need.
 
@@ -162,6 +163,7 @@ def score_fold(
     assumed_yields : symbol whose dividends are not known -> yield a year that shorts of it are charged in the stressed
         comparison, if the policy was short there.
     find_exposures : inputs to hold back by a bar, one at a time, where the score is promising; None measures no delay.
+    alone : the fold is the whole record; of several each is asked what it hangs on (`delayed_inputs.promising`).
     """
     test = scored_window(fold)
     if isinstance(policy, Schedule):
@@ -202,7 +204,7 @@ def score_fold(
         seed=seed,
         cost_factor=scoring.cost_factor,
         placebo_return=_placebos(fold, recording, market, scored, scoring, seed),
-        delayed=_delayed(policy, recording, market, config, test, scoring, find_exposures),
+        delayed=_delayed(policy, recording, market, config, test, scoring, find_exposures, alone=alone),
     )
 
 
@@ -236,6 +238,8 @@ def _delayed(
     test: Window,
     scoring: ScoringConfig,
     find_exposures: Callable[[], Sequence[Exposure]] | None,
+    *,
+    alone: bool,
 ) -> dict[tuple[str, ...], Track] | None:
     """The policy with inputs a bar late, by their names; where orders fill inside of bars, without their reach; and
     where fills read the volume of their bar, by the volume known before.
@@ -244,7 +248,7 @@ def _delayed(
     """
     if find_exposures is None:
         return None
-    if not promising(np.asarray(recording.net_return)):
+    if not promising(np.asarray(recording.net_return), alone=alone):
         return {}
     tracks = delayed_tracks(
         policy,

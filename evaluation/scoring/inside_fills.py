@@ -17,8 +17,10 @@ from envs.config import PortfolioEnvConfig
 from envs.kernel import columns as c
 from envs.market import Market
 
-REACH = (HIGH, LOW)
+REACH = ("inside fills",)
 """Name, among what a score may hang on, of the range of bars beyond their open and close."""
+REACH_COLUMNS = (HIGH, LOW)
+"""Of which it is stated that trades took place there."""
 
 
 def fills_inside(config: PortfolioEnvConfig) -> bool:

@@ -46,7 +46,7 @@ class PathDistribution:
         """The distribution over a result's paths; None where it has none."""
         if not result.paths:
             return None
-        periods, paths = result.panel.periods_per_year, result.by_path
+        periods, paths = result.periods_per_year, result.by_path
         return cls(
             num_splits=len({one.fold.index for one in result.scored}),
             num_groups=len(result.paths[0]),

@@ -167,6 +167,11 @@ class WalkForwardResult:
         return np.concatenate([np.arange(r.fold.test.start, r.fold.test.stop) for r in self.folds])
 
     @cached_property
+    def periods_per_year(self) -> float:
+        """Bars a year, by the calendar in the years of the record: every annual number is computed with it."""
+        return self.panel.bars_a_year(slice(int(self.bar[0]), int(self.bar[-1]) + 1))
+
+    @cached_property
     def fold_index(self) -> NDArray[np.int64]:
         """(N,) index of the fold that each bar belongs to."""
         return np.concatenate(

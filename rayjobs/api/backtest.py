@@ -1,6 +1,7 @@
 """A policy of any make on any panel, through the simulator that trains and judges: no job, no files, no Ray.
 
-What comes out is counted as a look in the ledger, as every other result on these bars is; it is no verdict.
+What comes out is counted as a look in the ledger before it is returned, as every other result on these bars is,
+whatever the policy is and wherever the panel comes from: bars are known again by what they hold. It is no verdict.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from rayjobs.api.results import RunPolicy, numbers_table
 from rayjobs.config.compose import compose_command_line
 from rayjobs.config.run_overrides import changed_values
 from rayjobs.config.typed_config import ConfigError, build_dataclass
+from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.study.config import FeaturesConfig, InstrumentsConfig, build_env, build_source
 
@@ -168,8 +170,12 @@ def backtest(
         exposure=_exposure(trained, panel, fold),
     )
     result = WalkForwardResult(panel=panel, folds=(shown,))
-    ledger = open_ledger(str(values["ledger"]))
-    _count(ledger, result, {**values, "backtest": {"cost_factor": cost_factor}}, recording)
+    ledgers = [open_ledger(str(values["ledger"]))]
+    if trained is not None:  # a run's policy counts where its run does, whatever is asked for
+        of_run = existing_ledger(str(trained.run.values["ledger"]), trained.run.path)
+        ledgers += [] if of_run is None or of_run.id == ledgers[0].id else [of_run]
+    for ledger in ledgers:
+        _count(ledger, result, {**values, "backtest": {"cost_factor": cost_factor}}, recording, trained)
     return Backtest(result, _layout(market).names)
 
 
@@ -257,14 +263,18 @@ def _exposure(trained: RunPolicy | None, panel: Panel, fold: Fold) -> Any:
 
 
 def _count(
-    ledger: Ledger, result: WalkForwardResult, values: Mapping[str, Any], recording: Recording
+    ledger: Ledger,
+    result: WalkForwardResult,
+    values: Mapping[str, Any],
+    recording: Recording,
+    trained: RunPolicy | None,
 ) -> None:
     """Enter the result, before it is shown: the same decisions under the same settings are the same look."""
     panel, scored = result.panel, result.folds[0].fold.test
     decided = hashlib.sha256(np.ascontiguousarray(recording.net_return).tobytes()).hexdigest()
     number = ledger.enter(
         LookEntry(
-            kind="scripted policy",
+            kind="scripted policy" if trained is None else "re-scoring",
             study="backtest",
             identity={"job": "backtest", "earned": decided, "config": dict(values)},
             seed=0,
@@ -274,5 +284,5 @@ def _count(
         )
     )
     record = Record.of(result.net_return, panel.bar_utc[result.bar], panel.bar_seconds)
-    score = sharpe_ratio(result.net_return, periods_per_year=panel.periods_per_year)
+    score = sharpe_ratio(result.net_return, periods_per_year=result.periods_per_year)
     ledger.finish(number, score=score, record=record)

@@ -21,6 +21,8 @@ from rayjobs.search.comparison.run_view import READ, SHOWN, RunView, differences
 MORE = ("annual_return", "sortino", "calmar", "mean_gross_exposure", "time_in_market", "win_rate", "num_bars")
 MAX_RUNS = 12
 DRAWS = 1000
+SAME_YEAR = 0.02
+"""Share by which the bars of a year may differ between two runs: each counts those of its own years."""
 
 
 def comparison_answer(root: str, names: tuple[str, ...]) -> bytes:
@@ -63,19 +65,19 @@ def _pair(first: RunView, other: RunView) -> dict[str, Any]:
     """What the first is ahead of another by, on the bars that both were scored on."""
     ours, theirs = _returns(first), _returns(other)
     shared = ours.index.intersection(theirs.index)
-    years = [view.summary.get("periods_per_year") for view in (first, other)]
+    years = [float(view.summary.get("periods_per_year") or 0.0) for view in (first, other)]
     found: dict[str, Any] = {"first": first.name, "other": other.name, "num_bars": len(shared)}
     if len(shared) < LEAST_BARS:
         return found | {
             "why": f"fewer than {LEAST_BARS} bars were scored in both, so nothing can be said of their difference"
         }
-    if years[0] != years[1] or not years[0]:
+    if not all(years) or abs(years[0] / years[1] - 1.0) > SAME_YEAR:
         return found | {"why": f"a year has {years[0]} bars in one and {years[1]} in the other"}
     difference = paired_difference(
         ours[shared].to_numpy(),
         theirs[shared].to_numpy(),
         np.random.default_rng(0),
-        periods_per_year=float(years[0]),
+        periods_per_year=years[0],
         num_draws=DRAWS,
     )
     return found | dataclasses.asdict(difference) | {"of_first": len(ours), "of_other": len(theirs)}

@@ -18,13 +18,23 @@ def version_rows(versions: Iterable[Version]) -> list[dict[str, Any]]:
             "version": version.reference,
             "stage": version.stage,
             "since": version.history[-1].at_utc[:16],
-            "gate": "passed" if version.facts.passed else "NOT PASSED",
+            "gate": gate_word(version),
             "policy": version.facts.policy_hash[:12],
             "data": version.facts.data_fingerprint[:12],
             "run": version.facts.run,
         }
         for version in ordered
     ]
+
+
+def gate_word(version: Version) -> str:
+    """What the gate said, in a word or two: an approval that is no leave to deploy is named as such."""
+    facts = version.facts
+    if not facts.passed:
+        return "NOT PASSED"
+    if facts.lowered:
+        return "LOWERED CRITERIA"
+    return "made market" if facts.synthetic else "passed"
 
 
 def fact_rows(version: Version, now: datetime) -> list[dict[str, Any]]:

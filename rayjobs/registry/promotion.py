@@ -3,6 +3,7 @@
 | step | needs |
 |---|---|
 | any | a passed verdict, files that the ledger's seal covers, and the next stage up |
+| beyond shadow | that verdict by the standard gate, in nothing lowered, on recorded bars |
 | from shadow on | `deploy.min_shadow_days` in shadow, and where there is a champion a margin over it on the same days |
 
 `force` with a reason goes past time, margin and order of the stages. Nothing goes past the verdict and the seal.
@@ -23,7 +24,7 @@ from rayjobs.registry.registry import Registry
 from rayjobs.registry.settings import DeploySettings, PromotionRules
 from rayjobs.registry.stages import LADDER, Stage, above, below
 from rayjobs.registry.versions import Version
-from rayjobs.registry.vouching import verify
+from rayjobs.registry.vouching import refuse_short, shortfalls, verify
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,9 @@ def promote(registry: Registry, reference: str, settings: DeploySettings) -> Ver
     version = registry.version(reference)
     target = _target(version, settings, up=True)
     verify(version, registry, needs_verdict=True)
+    if LADDER.index(target) > LADDER.index("shadow"):
+        short = shortfalls(version.facts.lowered, synthetic=version.facts.synthetic)
+        refuse_short(version.reference, short, leave="to go beyond shadow, by force or without")
     found = assess(registry, version, target, settings)
     if found.objections and not settings.force:
         raise ConfigError(

@@ -9,7 +9,7 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.registry.registry import Registry
 from rayjobs.registry.stages import ALLOWED, WITHOUT_VERDICT
 from rayjobs.registry.versions import Version
-from rayjobs.registry.vouching import refuse_short, shortfalls, verify
+from rayjobs.registry.vouching import REAL_MONEY, refuse_short, shortfalls, verify
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,5 +49,6 @@ def resolve(reference: str, place: str, broker: str, *, real_money: bool = False
     verify(version, registry, needs_verdict=broker not in WITHOUT_VERDICT)
     facts = version.facts
     if real_money:
-        refuse_short(version.reference, shortfalls(facts.lowered, synthetic=facts.synthetic))
+        short = shortfalls(facts.lowered, synthetic=facts.synthetic)
+        refuse_short(version.reference, short, leave=REAL_MONEY)
     return Resolved(version=version, export=facts.export)

@@ -86,8 +86,12 @@ def shortfalls(lowered: Iterable[str], *, synthetic: bool) -> list[str]:
     return [*map(str, lowered), *(["a made market"] if synthetic else [])]
 
 
-def refuse_short(what: str, short: Sequence[str]) -> None:
-    """Refuse real money to a policy whose gate asked for less than the standard one.
+def refuse_short(what: str, short: Sequence[str], *, leave: str) -> None:
+    """Refuse a step to a policy whose gate asked for less than the standard one.
+
+    Parameters
+    ----------
+    leave : what is refused, such as "to trade real money".
 
     Raises
     ------
@@ -97,8 +101,11 @@ def refuse_short(what: str, short: Sequence[str]) -> None:
     if short:
         raise ConfigError(
             f"{what} was approved under less than the standard gate asks for ({'; '.join(short)}), which is no leave "
-            "to trade real money"
+            f"{leave}"
         )
+
+
+REAL_MONEY = "to trade real money"
 
 
 def verify(version: Version, registry: Registry, *, needs_verdict: bool) -> FinishedRun:

@@ -11,6 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from data.calendars import bars_a_year
 from data.sources import load
 from evaluation.audit.accounts import check_costs
 from evaluation.audit.execution import check_execution
@@ -167,7 +171,10 @@ class RunAudit:
         return check_callbacks(self.recorded, self._plan())
 
     def metrics(self) -> list[Check]:
-        return check_metrics(self.headline, self.study.panel.periods_per_year, self.study.config.gate)
+        panel, labels = self.study.panel, self.headline.returns["bar_utc"]
+        first, last = (np.datetime64(pd.Timestamp(labels.iloc[at]).tz_localize(None), "ns") for at in (0, -1))
+        year = bars_a_year(panel.calendar, int(panel.bar_seconds), first, last)
+        return check_metrics(self.headline, year, self.study.config.gate)
 
     def reproduction(self) -> list[Check]:
         """Score the exported policies again and compare every entry of every result."""

@@ -309,6 +309,7 @@ def score_policy(
         least_cost_bps=least_costs(config, study.panel),
         assumed_yields=assumed_yields(config, study.panel),
         find_exposures=None if is_synthetic(config) else find_exposures,
+        alone=_is_alone(study),
     )
     scored = replace(scored, exposure=scored_exposure(study, fold, policy))
     if isinstance(policy, Schedule):
@@ -317,6 +318,14 @@ def score_policy(
     return replace(
         scored, contract_hash=policy.contract_hash, trained_on=None if origin is None else origin.trained_on
     )
+
+
+def _is_alone(study: Study) -> bool:
+    """Whether the study's windows are one fold; another data set may hold none of them."""
+    try:
+        return len(study.config.walk_forward.folds_in(study.panel)) == 1
+    except ValueError:
+        return False
 
 
 def scored_exposure(study: Study, fold: Fold, policy: ExportedPolicy | Schedule) -> SeenLabels | None:

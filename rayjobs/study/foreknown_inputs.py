@@ -13,8 +13,9 @@ from data.checks.foreknowledge import foreknown_values, foreknown_wicks
 from data.checks.foreknown import Foreknown
 from data.checks.leading_symbols import leading_symbols
 from data.features.outputs import FeatureOutputs, feature_outputs
-from data.known_columns import CLOSE, statements_of
+from data.known_columns import CLOSE, HIGH, LOW, OPEN, statements_of
 from evaluation.scoring.exposures import column_readers
+from evaluation.scoring.late_bars import ASKED, VOLUME, columns_read
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
 
@@ -40,9 +41,10 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
     handed_on = {name for group in groups if group.columns for name in group.names}
     any_reader = any_own or bool(column_readers(panel, specs))
     read = {name: values for name, values in panel.exogenous.items() if any_reader or name in handed_on}
-    if any_own or any(spec.name == "relative_volume" for spec in specs):
-        read["volume"] = panel.volume
-    reads_wicks = any_own or any(spec.name == "atr" for spec in specs)
+    of_bars = ASKED if any_own else tuple(columns_read(panel, specs))
+    if VOLUME in of_bars:
+        read[VOLUME] = panel.volume
+    reads_wicks = any(name in of_bars for name in (OPEN, HIGH, LOW))
     led = () if CLOSE in stated else leading_symbols(panel)
     return (
         *led,

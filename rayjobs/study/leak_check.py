@@ -331,14 +331,28 @@ def short_fold(study: Study, fold: Fold) -> tuple[slice, Fold]:
     stretch : bars of the study's panel. short : a fold in bars of that stretch: it trains on the last bars of the
         training window and tests on the first ones of the test window, with the same gap between. A training window
         that is hardly longer than the lookback (a policy scored on other bars) reaches into the test window here, for
-        features that are not known would hide what they read.
+        features that are not known would hide what they read. A test window of few bars reaches beyond its end, or,
+        where the bars end there, the training window ends earlier: decisions are needed that can be compared.
+
+    Raises
+    ------
+    ValueError
+        If the bars are too few for a decision after the lookback.
     """
     lead = lookback_bars(study) + study.config.env.episode.warmup_bars
     gap = fold.test.start - fold.train.stop
     train_stop = max(fold.train.stop, min(lead + FITTED_BARS, fold.test.stop - gap - NUM_STEPS))
+    if fold.test.stop - train_stop - gap <= NUM_STEPS:
+        room = study.panel.num_bars - gap - (NUM_STEPS + 1)
+        train_stop = max(min(train_stop, room), min(lead + 2, train_stop))
     start = max(train_stop - lead - FITTED_BARS, 0)
     first = train_stop + gap
-    tested = min(fold.test.stop - first, NUM_STEPS + 1)
+    tested = min(study.panel.num_bars - first, NUM_STEPS + 1)
+    if tested < 2:
+        raise ValueError(
+            f"the {study.panel.num_bars} bars leave no decision to look for leaks at: features and context need {lead} "
+            f"bars before the first one, and {gap} lie between training and test; give more bars, or shorter windows"
+        )
     stop = min(first + tested + BARS_BEYOND, study.panel.num_bars)
     return slice(start, stop), Fold(
         index=fold.index,

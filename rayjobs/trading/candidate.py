@@ -15,7 +15,7 @@ from policies.exports import ExportedPolicy, load_export
 from policies.origin import Origin
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.registry.stages import WITHOUT_VERDICT
-from rayjobs.registry.vouching import read_verdict, refuse_short, shortfalls
+from rayjobs.registry.vouching import REAL_MONEY, read_verdict, refuse_short, shortfalls
 from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.policy_of_run import run_and_fold
 from rayjobs.replay.rescoring import open_policy
@@ -107,7 +107,7 @@ def require_leave(candidate: Candidate, broker: str, *, real_money: bool = False
         raise ConfigError(f"{warning.rstrip('.')}; {other}")
     short = shortfalls(verdict.get("lowered", ()), synthetic=bool(verdict.get("synthetic")))
     if real_money:
-        refuse_short(str(run.path), short)
+        refuse_short(str(run.path), short, leave=REAL_MONEY)
     if short:
         LOG.warning(
             "%s was approved under less than the standard gate asks for: %s", run.path, "; ".join(short)

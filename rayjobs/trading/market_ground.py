@@ -51,6 +51,7 @@ class Ground:
     start_bar, stop_bar : window of bars whose return the account may earn.
     bars_per_session : as the backtest's market has it.
     feed : hands over the bars to come. late : the last bar of the history closed too long ago to enter anything on it.
+    recorded : all bars of a replay, before, in and after its window; None where live ones come.
     """
 
     history: Panel
@@ -60,6 +61,7 @@ class Ground:
     bars_per_session: float
     feed: BarFeed
     late: bool = False
+    recorded: Panel | None = None
 
 
 def recorded_ground(
@@ -83,6 +85,7 @@ def recorded_ground(
         stop_bar=stop,
         bars_per_session=_median_session(panel.session),
         feed=feed,
+        recorded=panel,
     )
 
 

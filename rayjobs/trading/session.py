@@ -43,6 +43,7 @@ from rayjobs.trading.market_ground import (
     recorded_ground,
     rereading,
 )
+from rayjobs.trading.replayed_look import ReplayedLook, enter_replay
 from rayjobs.trading.settings import IbkrSettings, ReplayBroker, SimulatedBroker, TradeSettings
 from rayjobs.trading.trading_record import RECORD_FILE, TradingRecord
 from rayjobs.trading.vendor_bars import VendorBars
@@ -86,6 +87,7 @@ class Session:
     """A loop that was started, and what it stands on.
 
     discount : of the rewards that the policy's value head expects; None where it has none that says anything.
+    look : at recorded bars, as the ledger counts it; None on live ones.
     """
 
     loop: TradingLoop
@@ -93,6 +95,7 @@ class Session:
     ground: Ground
     record: TradingRecord
     discount: float | None = None
+    look: ReplayedLook | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -131,6 +134,8 @@ def open_session(
     with ExitStack() as stack:
         ground = _ground(candidate, config, settings, begun, vendor_bars, stack)
         stand = build_stand(candidate, config, ground, warmup_bars=settings.warmup_bars)
+        digest = stand.policy.policy_hash
+        look = enter_replay(config, values, settings, ground, digest, candidate.run.path, directory)
         record = stack.enter_context(TradingRecord(path))
         record.note(FIRST_UTC, str(ground.history.bar_utc[0]))
         record.note(START_BAR, str(ground.start_bar))
@@ -148,7 +153,7 @@ def open_session(
             expects=discount is not None,
         )
         loop.start(late=ground.late)
-        yield Session(loop=loop, stand=stand, ground=ground, record=record, discount=discount)
+        yield Session(loop=loop, stand=stand, ground=ground, record=record, discount=discount, look=look)
 
 
 def _discount(config: TrainConfig, stand: Stand) -> float | None:

@@ -18,7 +18,7 @@ from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_
 from rayjobs.replay.finished_run import open_run
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
 from rayjobs.storage.uri import local_copy
-from rayjobs.trading.artefacts import recording_of, write_trading_artefacts
+from rayjobs.trading.artefacts import recording_of, result_of, write_trading_artefacts
 from rayjobs.trading.candidate import Candidate
 from rayjobs.trading.loop import Tick
 from rayjobs.trading.session import Session
@@ -26,6 +26,8 @@ from rayjobs.trading.settings import TradeSettings, build_trade_settings, withou
 
 TRADING = "trading"
 """Key of config.yaml, and folder beside the policy's run."""
+OVER = ("ended", "ruined")
+"""How a replay ends that has gone through its window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +127,10 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 def report_trading(session: Session, directory: Path, latencies: Latencies) -> None:
     """Write the files of a trading run and say how it stands."""
-    paths = write_trading_artefacts(session, directory)
     recording = recording_of(session)
+    if session.look is not None and recording is not None and session.loop.end in OVER:
+        session.look.finish(result_of(session, recording))
+    paths = write_trading_artefacts(session, directory)
     summary: dict[str, Any] = {
         "end": session.loop.end,
         "num_bars": 0 if recording is None else len(recording.bar),

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from data.calendars import bar_grid, periods_per_year, session_bounds, sessions_between, time_zone
+from data.calendars import (
+    bar_grid,
+    bars_a_year,
+    periods_per_year,
+    session_bounds,
+    sessions_between,
+    time_zone,
+)
 from data.errors import DataError
 
 
@@ -87,6 +94,32 @@ def test_bars_a_year_are_counted_over_a_leap_cycle():
     assert periods_per_year("NYSE", 86400) == 1006 / 4
     # Half-days lose 180 of 390 minutes; there were 1 + 2 + 3 + 3 of them.
     assert periods_per_year("NYSE", 60) == (1006 * 390 - 9 * 180) / 4
+
+
+def test_a_record_is_annualised_by_the_bars_of_its_own_years():
+    first, last = at("2020-01-02T14:30"), at("2021-12-31T14:30")
+    assert bars_a_year("NYSE", 86_400, first, last) == (253 + 252) / 2
+    assert bars_a_year("24/7", 1800, first, last) == 365.25 * 48
+
+
+@pytest.mark.parametrize(
+    ("calendar", "first", "years"), [("EUREX_Bond", 2021, 3), ("XKRX", 1995, 3), ("NYSE", 2013, 4)]
+)
+def test_bars_of_a_year_are_those_that_whole_years_of_the_record_hold(calendar, first, years):
+    grid = bar_grid(calendar, 1800, at(f"{first}-01-01"), at(f"{first + years}-01-01")).bar_utc
+    found = bars_a_year(calendar, 1800, grid[0], grid[-1])
+    assert found == pytest.approx(len(grid) / years, rel=0.004)
+
+
+def test_hours_that_have_changed_since_do_not_change_what_a_record_earned_a_year():
+    grid = bar_grid("EUREX_Bond", 1800, at("2021-01-01"), at("2024-01-01")).bar_utc
+    assert bars_a_year("EUREX_Bond", 1800, grid[0], grid[-1]) / periods_per_year("EUREX_Bond", 1800) < 0.8
+
+
+def test_some_weeks_without_a_holiday_are_not_taken_for_a_year_without_one():
+    grid = bar_grid("NYSE", 1800, at("2021-08-02"), at("2021-08-21")).bar_utc
+    # Every session of these weeks is whole: 13 bars; a year up to then has 252 or 253 sessions.
+    assert bars_a_year("NYSE", 1800, grid[0], grid[-1]) in (252 * 13, 253 * 13)
 
 
 def test_an_unknown_calendar_names_the_nearest():

@@ -193,7 +193,7 @@ def study_runs(
         evidence = completed(study, result, SupportingEvidence(leak_check=known))
         known = evidence.leak_check  # the same for every policy of the study
         verdict = judge(study.config.gate, GateEvidence.of(result, evidence))
-        periods = study.panel.periods_per_year
+        periods = result.periods_per_year
         yield HonestRun(
             experiment=experiment,
             overrides=tuple(overrides),

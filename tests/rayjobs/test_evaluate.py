@@ -104,6 +104,15 @@ def test_a_fold_alone_and_a_run_that_was_changed_are_never_approved_without_a_wo
     assert "are not those that the run wrote" in said
 
 
+def test_an_approval_under_lowered_criteria_ends_an_enforced_job_as_a_refusal(finished, tmp_path):
+    asked = (f"run={finished}", f"directory={tmp_path}", "gate.enforced=[num_trades]", "gate.min_trades=1")
+    assert main([*asked, "gate.enforce=true"]) is ExitCode.GATE_SAID_NO
+    (directory,) = (tmp_path / "evaluations").iterdir()
+    assert verdict(directory)["pass"] is True
+    assert verdict(directory)["headline"].startswith("Approved under lowered criteria")
+    assert main(list(asked)) is ExitCode.DONE
+
+
 def test_a_changed_key_of_the_run_counts(finished, tmp_path):
     other = evaluated(finished, tmp_path, "costs.half_spread_bps=0", "costs.fee_bps=0")
     assert summary(other)["total_cost"] == 0.0

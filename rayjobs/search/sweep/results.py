@@ -50,7 +50,9 @@ def write_results(
     numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
     _, returns_TN = load_returns(directory, numbers)
     significance = study_significance(returns_TN, max(num_counted(study), 1), looks)
-    periods = data.full.panel.periods_per_year
+    tests = [fold.test for fold in data.windows.folds]
+    validated = slice(min(test.start for test in tests), max(test.stop for test in tests))
+    periods = data.full.panel.bars_a_year(validated)
     rows = trial_rows(study, directory, config.search.objective, significance)
     write_trials(directory / "trials.csv", rows)
     best = rows[0] if rows and rows[0]["state"] == "complete" else None

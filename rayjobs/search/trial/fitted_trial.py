@@ -32,7 +32,7 @@ def out_of_sample(
         rows=scoring.rows,
         overlap_bars=scoring.overlap_bars,
     )
-    periods = study.panel.periods_per_year
+    periods = study.panel.bars_a_year(fold.test)
     return found.net_return, measure(found.net_return, float(found.turnover.sum()), periods)
 
 

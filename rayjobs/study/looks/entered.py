@@ -83,7 +83,7 @@ class EnteredLook:
             for one in outcome.results
         ]
         own = record_of(result)
-        score = sharpe_ratio(own.net_return, periods_per_year=result.panel.periods_per_year)
+        score = sharpe_ratio(own.net_return, periods_per_year=result.periods_per_year)
         self.ledger.finish(self.number, score=score, record=own, folds=folds)
         if self._entry is not None and self._entry.identity["job"] == "train":
             self._enter_other_seeds(seeds, result)
@@ -101,7 +101,7 @@ class EnteredLook:
                 result.panel, [one for outcome in outcomes for one in outcome.results]
             )
             number = self.ledger.enter(replace(self._entry, kind="other seed", seed=seed))
-            score = sharpe_ratio(shown.net_return, periods_per_year=result.panel.periods_per_year)
+            score = sharpe_ratio(shown.net_return, periods_per_year=shown.periods_per_year)
             self.ledger.finish(number, score=score, record=record_of(shown))
 
     def counted(self, own: Record) -> Counted:

@@ -26,9 +26,16 @@ from evaluation.statistics.metrics import sharpe_ratio
 from rayjobs.storage.run_directory import write_atomically
 
 LOOK_FILE, BARS_FILE = "look.json", "scored_bars.json"
-NESTED = ("sweeps", "evaluations", "screenings", "comparisons")
-"""Folders of an experiment that hold runs of their own."""
 WINNER = "winner"
+TRADING = "trading"
+"""Key of the configuration of a trading run."""
+DEEPEST = 4
+"""Levels of folders below a root of runs at which one may lie: experiment, folder of its kind, run, and one more."""
+PARTS = (
+    "backtest", "checkpoints", "placebo", "tensorboard", "trials", "walk_forward", "wandb", "__pycache__",
+)  # fmt: skip
+"""Folders of a run, or of Python, in which no other run is looked for. Every other folder is looked into, hidden ones
+and those of other names too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,22 +164,27 @@ def runs_below(roots: Iterable[Path]) -> list[RunOnDisk]:
     return sorted(found.values(), key=lambda run: run.run)
 
 
-def _run_directories(root: Path) -> Iterable[Path]:
-    for experiment in _folders(root):
-        for path in _folders(experiment):
-            nested = _folders(path) if path.name in NESTED else [path]
-            for run in nested:
-                yield run
-                if (run / WINNER).is_dir():
-                    yield run / WINNER
+def _run_directories(root: Path, levels: int = DEEPEST) -> Iterable[Path]:
+    """Every folder below a root that may be a run's, whatever it is called."""
+    for path in _folders(root):
+        yield path
+        if levels > 1:
+            yield from _run_directories(path, levels - 1)
 
 
 def _folders(path: Path) -> list[Path]:
     try:
         with os.scandir(path) as entries:
-            return sorted(Path(e.path) for e in entries if e.is_dir() and not e.name.startswith("."))
+            return sorted(
+                Path(e.path) for e in entries if e.name not in PARTS and not _is_seed(e.name) and e.is_dir()
+            )
     except OSError:
         return []
+
+
+def _is_seed(name: str) -> bool:
+    """Whether a folder holds the policies of a run's further seed."""
+    return name.startswith("seed_") and name[len("seed_") :].isdigit()
 
 
 def read_run(path: Path) -> RunOnDisk | None:
@@ -193,15 +205,15 @@ def read_run(path: Path) -> RunOnDisk | None:
 
 def _read_earlier(path: Path) -> RunOnDisk | None:
     """A run that left no ``look.json``: an earlier release's, or one whose file was taken away."""
-    has_trials = bool(_trial_files(path))
-    if not has_trials and not (path / "walk_forward" / "returns.parquet").is_file():
+    has_trials, replayed = bool(_trial_files(path)), _is_replay(path)
+    if not has_trials and not replayed and not (path / "walk_forward" / "returns.parquet").is_file():
         return None
     provenance = _provenance(path)
     head = provenance.get("ledger")
     kind: LookKind = "sweep trial" if has_trials else "training"
     if path.name == WINNER:
         kind = "holdout opening"
-    elif path.parent.name == "evaluations":
+    elif replayed or path.parent.name == "evaluations":
         kind = "re-scoring"
     return RunOnDisk(
         path=path,
@@ -211,6 +223,20 @@ def _read_earlier(path: Path) -> RunOnDisk | None:
         data_fingerprint=str(provenance.get("data_fingerprint")),
         heads=(Head.from_json(head),) if isinstance(head, Mapping) and "head" in head else (),
     )
+
+
+def _is_replay(path: Path) -> bool:
+    """Whether a trading run showed what a policy earns on recorded bars; what live bars earn is no look."""
+    if not (path / "returns.parquet").is_file():
+        return False
+    try:
+        asked = yaml.load(
+            (path / "config.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )[TRADING]
+        kind, broker = asked["feed"]["kind"], asked["broker"]["kind"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return False
+    return bool(kind == "history" or (kind is None and broker == "replay"))
 
 
 def _provenance(path: Path) -> Mapping[str, Any]:
@@ -224,8 +250,10 @@ def _provenance(path: Path) -> Mapping[str, Any]:
 
 
 def _record(path: Path) -> Record | None:
+    traded = path / "returns.parquet"
     try:
-        table = pd.read_parquet(path / "walk_forward" / "returns.parquet", columns=["bar_utc", "net_return"])
+        place = traded if traded.is_file() else path / "walk_forward" / "returns.parquet"
+        table = pd.read_parquet(place, columns=["bar_utc", "net_return"])
         labels = table["bar_utc"].dt.tz_localize(None).to_numpy()
         return Record.of(table["net_return"].to_numpy(), labels, _bar_seconds(path, labels))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -262,7 +290,9 @@ def _bar_seconds(path: Path, labels: np.ndarray) -> int:
 
 def _coverage_of_results(path: Path) -> Coverage | None:
     try:
-        decisions = pd.read_parquet(path / "walk_forward" / "decisions.parquet", columns=["symbol"])
+        decided = path / "decisions.parquet"
+        place = decided if decided.is_file() else path / "walk_forward" / "decisions.parquet"
+        decisions = pd.read_parquet(place, columns=["symbol"])
         record = _record(path)
     except (OSError, ValueError, KeyError):
         return None

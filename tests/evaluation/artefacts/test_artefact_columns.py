@@ -303,7 +303,7 @@ def few(returns, periods):
 def test_folds_csv_follows_from_the_folds_own_bars(run, again):
     directory, study, _ = run
     history, trades = again
-    periods, panel, rows = study.panel.periods_per_year, study.panel, []
+    periods, panel, rows = study.periods_per_year, study.panel, []
     for item in study.folds:
         train, test = item.fold.train, item.fold.test
         own = history[history["fold"] == item.fold.index]
@@ -363,7 +363,7 @@ def test_summary_json_follows_from_the_history_the_trades_and_the_fills(run, aga
     directory, study, _ = run
     history, trades = again
     summary = json.loads((directory / "backtest/summary.json").read_text())
-    panel, periods, r = study.panel, study.panel.periods_per_year, history["net_return"].to_numpy()
+    panel, periods, r = study.panel, study.periods_per_year, history["net_return"].to_numpy()
     pnl, gross = trades["pnl"].to_numpy(), history["gross_exposure"].to_numpy()
     names = ("commission", "spread", "slippage", "impact", "funding", "borrow", "dividend")
     costs = {n: history[n if n == "commission" else f"{n}_cost"].sum() for n in names}

@@ -74,7 +74,7 @@ def test_headline_numbers_can_be_computed_again_from_returns_parquet(run):
     assert list(returns.columns) == ["fold", "bar_utc", "net_return", "equity"]
     assert returns["bar_utc"].is_unique
     summary = read_summary(directory)
-    values, periods = returns["net_return"].to_numpy(), study.panel.periods_per_year
+    values, periods = returns["net_return"].to_numpy(), study.periods_per_year
     assert summary["total_return"] == pytest.approx(np.prod(1 + values) - 1, rel=1e-12)
     assert summary["sharpe"] == pytest.approx(
         metrics.sharpe_ratio(values, periods_per_year=periods), rel=1e-12
@@ -224,7 +224,7 @@ def test_each_baselines_turnover_is_told_in_the_summary_and_shown_in_the_report(
     directory, study = run
     summary, page = read_summary(directory), (directory / "report.html").read_text()
     assert "Turnover a year" in page
-    years = len(study.bar) / study.panel.periods_per_year
+    years = len(study.bar) / study.periods_per_year
     for name, numbers in summary["baselines"].items():
         moved = sum(fold.baselines[name].turnover.sum() for fold in study.folds)
         assert numbers["turnover"] == pytest.approx(moved)

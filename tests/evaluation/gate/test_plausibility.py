@@ -165,6 +165,21 @@ def test_where_there_is_no_score_nothing_is_run_again(noise_world):
     assert losses(noise_world, result) == ()
 
 
+def test_one_fold_of_several_is_run_again_whatever_it_earned(noise_world):
+    result = score_fold(
+        FOLD,
+        Follows(noise_world, noise_00=1.0),
+        noise_world.panel,
+        noise_world.market,
+        noise_world.config,
+        SCORING,
+        seed=0,
+        find_exposures=lambda: inputs(noise_world),
+        alone=False,
+    )
+    assert list(result.delayed) == [one.names for one in inputs(noise_world)]
+
+
 def test_a_fold_that_was_not_measured_leaves_all_of_them_unmeasured(noise_world):
     policy = SCRIPTED["flip"](noise_world.panel)
     plain = score_fold(

@@ -77,6 +77,11 @@ def test_a_fold_too_short_to_tell_is_asked_whatever_it_earned():
     assert promising(np.tile([0.02, -0.01], 20))
 
 
+def test_one_of_several_folds_is_asked_whatever_it_earned():
+    assert promising(np.full(1_000, -0.01), alone=False)
+    assert promising(np.tile([0.01, -0.01], 20), alone=False)
+
+
 def test_an_env_without_price_barriers_fills_at_opens(noise_world):
     assert not fills_inside(noise_world.config)
     timed = BarrierConfig(

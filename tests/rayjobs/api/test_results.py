@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from small_run import make_run
 
+from evaluation.ledger.ledger import Ledger
 from rayjobs import api
 
 pytestmark = pytest.mark.runs
@@ -32,6 +33,18 @@ def test_a_run_shows_what_its_files_say(run):
     assert "iframe" in run.report()._repr_html_()
 
 
+def test_its_policy_counts_in_its_runs_ledger_whatever_ledger_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = api.load(make_run(tmp_path / "runs"))
+    panel = api.load_panel(
+        "data=planted_signal", "data.num_bars=1400", "data.num_assets=2", "data.noise_features=1"
+    )
+    before = len(Ledger(tmp_path / "runs" / "ledger.sqlite").state().looks)
+    api.backtest(run.policy(), panel, "ledger=mine.sqlite", start=str(panel.bar_utc[1000]))
+    assert len(Ledger(tmp_path / "mine.sqlite").state().looks) == 1
+    assert len(Ledger(tmp_path / "runs" / "ledger.sqlite").state().looks) == before + 1
+
+
 def test_its_policy_on_its_own_bars_earns_what_was_recorded(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = ("data=planted_signal", "data.num_bars=1400", "data.num_assets=2", "data.noise_features=1")
@@ -42,6 +55,8 @@ def test_its_policy_on_its_own_bars_earns_what_was_recorded(run, tmp_path, monke
     again = api.backtest(run.policy(), panel, f"ledger={tmp_path / 'l.sqlite'}", **ends)
     assert again.returns["net_return"].equals(recorded["net_return"])
     assert not again.returns["in_sample"].any()
+    named = Ledger(tmp_path / "l.sqlite").state().looks
+    assert [look.kind for look in named] == ["re-scoring"]
     earlier = api.backtest(
         run.policy(), panel, f"ledger={tmp_path / 'l.sqlite'}", start=str(panel.bar_utc[450])
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from evaluation.artefacts.manifest import write_manifest
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.deploy import main as deploy
+from rayjobs.registry.pages import gate_word
 from rayjobs.registry.registry import Registry
 from rayjobs.registry.resolving import resolve
 from rayjobs.replay.run_seal import run_identity
@@ -38,6 +40,12 @@ def made(tmp_path_factory, leak_check_aside) -> Path:
 @pytest.fixture
 def root(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "runs"))
+
+
+@pytest.fixture
+def by_the_standard_gate(monkeypatch):
+    """Promotions take the small runs' verdicts as those of the standard gate on recorded bars."""
+    monkeypatch.setattr("rayjobs.registry.promotion.shortfalls", lambda lowered, *, synthetic: [])
 
 
 def runs(root: Path) -> tuple[Path, Path]:
@@ -99,6 +107,45 @@ def test_what_the_gate_did_not_pass_is_promoted_by_no_force(root, capsys):
     assert stage(root, "small@1") == "candidate"
 
 
+@pytest.mark.parametrize("made_market", [False, True])
+def test_an_approval_that_is_no_leave_to_deploy_goes_to_shadow_and_no_further(
+    root, capsys, monkeypatch, made_market
+):
+    passed, _ = runs(root)
+    if made_market:
+        verdict = {**json.loads((passed / "verdict.json").read_text()), "lowered": [], "synthetic": True}
+        monkeypatch.setattr("rayjobs.registry.vouching.read_verdict", lambda run: verdict)
+    ask(root, "register", str(passed), "name=small")
+    for forced in ([], ["force=true", "reason=because"]):
+        for target in ("paper", "champion"):
+            capsys.readouterr()
+            asked = ("promote", "small@1", f"stage={target}", "deploy.min_shadow_days=0", *forced)
+            assert ask(root, *asked) is ExitCode.BAD_INPUT
+            told = refusal(capsys)
+            assert "no leave to go beyond shadow" in told
+            assert ("a made market" if made_market else "is not enforced") in told
+    assert stage(root, "small@1") == "candidate"
+    assert ask(root, "promote", "small@1") is ExitCode.DONE
+    assert stage(root, "small@1") == "shadow"
+    capsys.readouterr()
+    assert ask(root, "promote", "small@1", "deploy.min_shadow_days=0") is ExitCode.BAD_INPUT
+    assert "no leave to go beyond shadow" in refusal(capsys)
+
+
+def test_the_list_tells_approvals_apart(root, capsys):
+    passed, failed = runs(root)
+    ask(root, "register", str(passed), "name=small")
+    ask(root, "register", str(failed), "name=small")
+    registry = Registry(f"{root}/registry.sqlite")
+    versions = [registry.version(f"small@{number}") for number in (1, 2)]
+    assert [gate_word(one) for one in versions] == ["LOWERED CRITERIA", "NOT PASSED"]
+    standard = replace(versions[0].facts, lowered=())
+    assert gate_word(replace(versions[0], facts=standard)) in ("passed", "made market")
+    assert gate_word(replace(versions[0], facts=replace(standard, synthetic=True))) == "made market"
+    assert gate_word(replace(versions[0], facts=replace(standard, synthetic=False))) == "passed"
+
+
+@pytest.mark.usefixtures("by_the_standard_gate")
 def test_a_version_leaves_shadow_after_four_weeks_or_by_a_reason_that_is_recorded(root, capsys):
     passed, _ = runs(root)
     ask(root, "register", str(passed), "name=small")
@@ -119,6 +166,7 @@ def test_a_version_leaves_shadow_after_four_weeks_or_by_a_reason_that_is_recorde
     assert stage(root, "small@1") == "champion"
 
 
+@pytest.mark.usefixtures("by_the_standard_gate")
 def test_a_champion_that_is_demoted_needs_a_reason_and_one_that_is_retired_trades_nowhere(root, capsys):
     passed, _ = runs(root)
     ask(root, "register", str(passed), "name=small")
@@ -133,6 +181,7 @@ def test_a_champion_that_is_demoted_needs_a_reason_and_one_that_is_retired_trade
         resolve("small@1", f"{root}/registry.sqlite", "shadow")
 
 
+@pytest.mark.usefixtures("by_the_standard_gate")
 @pytest.mark.parametrize(
     "file", ["verdict.json", "config.yaml", "checkpoints/fold_01/best/weights.safetensors", "progress.csv"]
 )
@@ -173,6 +222,7 @@ def test_a_history_that_was_rewritten_is_found(root, capsys):
     assert "changed by other hands at event 1" in refusal(capsys)
 
 
+@pytest.mark.usefixtures("by_the_standard_gate")
 def test_a_registry_that_was_cut_short_is_found_also_after_it_went_on(root, capsys):
     passed, _ = runs(root)
     ask(root, "register", str(passed), "name=small")
@@ -234,6 +284,7 @@ def shadow_record(root: Path, version, returns: np.ndarray, name: str, broker: s
     return directory
 
 
+@pytest.mark.usefixtures("by_the_standard_gate")
 @pytest.mark.parametrize(
     ("lead_bps", "broker", "told"),
     [
@@ -321,6 +372,7 @@ def test_a_retraining_is_registered_only_where_the_gate_passes_it(root, monkeypa
     assert new.stage == "candidate"
 
 
+@pytest.mark.usefixtures("by_the_standard_gate")
 @pytest.mark.parametrize("worse", [False, True])
 def test_a_champion_that_loses_live_is_demoted_and_one_that_holds_is_left(root, capsys, worse):
     passed, _ = runs(root)
@@ -347,6 +399,7 @@ def test_a_champion_that_loses_live_is_demoted_and_one_that_holds_is_left(root, 
     assert "live_loss" in last.why
 
 
+@pytest.mark.usefixtures("by_the_standard_gate")
 def test_exposures_that_moved_trip_a_wire_and_demote_false_only_tells(root, capsys):
     passed, _ = runs(root)
     ask(root, "register", str(passed), "name=small")

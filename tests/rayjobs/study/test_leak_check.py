@@ -17,7 +17,7 @@ from data.features.hidden_markov import HiddenMarkov
 from evaluation.windows.splits import Fold
 from rayjobs.study import fold as fold_job
 from rayjobs.study import leak_check as leak_audit
-from rayjobs.study.leak_check import leak_report, short_fold
+from rayjobs.study.leak_check import NUM_STEPS, leak_report, short_fold
 from rayjobs.study.load import load_study
 
 pytestmark = pytest.mark.runs
@@ -157,6 +157,22 @@ def test_every_fold_has_a_stretch_with_its_own_gap_and_enough_bars():
         assert short.test.start - short.train.stop == fold.test.start - fold.train.stop
         assert stretch.stop - stretch.start > short.test.stop
         assert leak_report(study, fold).clean
+
+
+@pytest.mark.parametrize("test_bars", [1, 2, 7])
+def test_folds_of_a_few_bars_are_checked_over_as_many_decisions_as_long_ones(test_bars):
+    study, _, folds = load_study(
+        small_config(
+            "data.num_bars=3000", *SMALL, f"walk_forward.test_bars={test_bars}", "walk_forward.step_bars=null"
+        )
+    )
+    for fold in (folds[0], folds[len(folds) // 2], folds[-1]):
+        stretch, short = short_fold(study, fold)
+        assert short.test.stop - short.test.start == NUM_STEPS + 1
+        assert stretch.start + short.test.stop <= study.panel.num_bars
+        assert short.test.start - short.train.stop == fold.test.start - fold.train.stop
+        assert stretch.start + short.train.stop <= fold.train.stop
+    assert leak_report(study, folds[-1]).clean
 
 
 def test_a_policy_scored_on_other_bars_is_checked_although_its_training_window_is_the_lookback_alone():

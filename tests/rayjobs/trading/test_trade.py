@@ -17,6 +17,8 @@ from rayjobs.config.exit_codes import ExitCode
 from rayjobs.deploy import main as deploy
 from rayjobs.monitoring.trading_snapshot import ask_to_stop, read_snapshot
 from rayjobs.replay.run_seal import run_identity
+from rayjobs.storage.ledger_place import open_ledger
+from rayjobs.study.looks.on_disk import runs_below
 from rayjobs.trade import main
 from rayjobs.trading.loop import TradingLoop
 
@@ -83,6 +85,52 @@ def test_a_replay_leaves_the_rows_of_its_folds_backtest_and_says_how_long_decisi
     assert latency["latency_ms"].notna().all()
     assert latency["observation"].nunique() > 290
     assert not latency["late"].any()
+
+
+@pytest.mark.parametrize("how", [("broker=replay",), ON_HISTORY])
+def test_a_replay_is_a_look_at_its_bars_with_what_it_earned(passed, tmp_path, how):
+    ledger = open_ledger(str(passed.parents[1] / "ledger.sqlite"))
+    scored = pd.read_parquet(passed / "walk_forward" / "returns.parquet")["bar_utc"].dt.tz_localize(None)
+    first, stop = (f"{scored.iloc[at].isoformat()}Z" for at in (-200, -100))
+    window = ("fold=1", f"feed.start_utc={first}", f"feed.stop_utc={stop}")
+    trading = traded(passed, tmp_path, *how, *window)
+    (look,) = [one for one in ledger.state().looks if trading.name in one.runs]
+    earned = pd.read_parquet(trading / "returns.parquet")["net_return"].to_numpy()
+    assert (look.kind, look.status, look.num_bars) == ("re-scoring", "finished", len(earned))
+    np.testing.assert_array_equal(ledger.returns([look.returns])[look.returns], earned)
+    coverage = ledger.coverages(look.coverages)[look.coverages[0]]
+    assert {f"{one.first_utc.astype('datetime64[s]')}Z" for one in coverage.symbols} == {first}
+    assert len(earned) == 100
+    assert json.loads((trading / "look.json").read_text())["kind"] == "re-scoring"
+    again = traded(passed, tmp_path, *how, *window)
+    (same,) = [one for one in ledger.state().looks if again.name in one.runs]
+    assert same.key == look.key, "the same replay again is the same look"
+
+
+def test_a_replay_counts_before_it_shows_anything_and_without_its_ledger(passed, tmp_path, monkeypatch):
+    ledger = open_ledger(str(passed.parents[1] / "ledger.sqlite"))
+    seen = []
+
+    def step(loop):
+        seen.extend(one for one in ledger.state().looks if one.status == "running")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TradingLoop, "step", step)
+        main([f"policy={passed}", f"directory={tmp_path}", "broker=replay", "broker.cost_factor=3"])
+    (cut,) = (tmp_path / "trading").glob("2*")
+    assert [look.runs for look in seen] == [(cut.name,)]
+    trading = traded(passed, tmp_path, "broker=replay", "broker.cost_factor=2")
+    shown = {run.run: run for run in runs_below([tmp_path])}
+    assert set(shown) == {cut.name, trading.name}
+    (record,) = shown[trading.name].records()
+    earned = pd.read_parquet(trading / "returns.parquet")["net_return"].to_numpy()
+    np.testing.assert_array_equal(record.net_return, earned)
+    (trading / "look.json").unlink()
+    (trading / "scored_bars.json").unlink()
+    left = {run.run: run for run in runs_below([tmp_path])}[trading.name]
+    assert left.kind == "re-scoring"
+    assert left.coverage() is not None
 
 
 def test_what_has_passed_trades_on_paper_by_its_experiment_its_run_or_its_export(passed, tmp_path):

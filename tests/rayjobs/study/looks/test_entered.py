@@ -23,7 +23,7 @@ from rayjobs.storage.ledger_place import hidden, open_ledger, without_password
 from rayjobs.study.config import build_train_config
 from rayjobs.study.fold import Study
 from rayjobs.study.looks.entered import code_version, identity, trained_look
-from rayjobs.study.looks.on_disk import note_look
+from rayjobs.study.looks.on_disk import note_look, runs_below
 
 pytestmark = pytest.mark.runs
 
@@ -56,7 +56,10 @@ class Setting:
 
     def result(self, net_return, start: int = START):
         bar = np.arange(start, start + len(net_return))
-        return SimpleNamespace(net_return=np.asarray(net_return), bar=bar, panel=self.panel)
+        year = self.panel.periods_per_year
+        return SimpleNamespace(
+            net_return=np.asarray(net_return), bar=bar, panel=self.panel, periods_per_year=year
+        )
 
 
 def noise(seed: int, mean: float = 0.0, size: int = STOP - START):
@@ -301,6 +304,29 @@ def test_deleting_the_ledger_does_not_reset_the_count_and_is_said(tmp_path):
     (note,) = found.notes
     assert "lacks 3 looks that runs on the disk show" in note
     assert "recorded in another one" in note
+
+
+@pytest.mark.parametrize(
+    "hidden", [".{run}", ".trash/{run}", "evals/{run}", "old/deep/{run}", "old/.deep/{run}", ".{run}/winner"]
+)
+def test_a_run_that_was_hidden_renamed_or_moved_away_counts_without_its_ledger(tmp_path, hidden):
+    enter(tmp_path, run="20300101T000000Z-000001")
+    folder = tmp_path / "runs" / "default"
+    (run,) = folder.parent.glob("*/2030*")
+    place = run.parent / hidden.format(run=run.name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    run.rename(place)
+    drop_ledger(tmp_path)
+    assert enter(tmp_path, "algo.gamma=0.9", returns=noise(9)).looks.total == 2
+
+
+@pytest.mark.parametrize("part", ["checkpoints", "wandb", "seed_1"])
+def test_the_parts_of_a_run_are_no_runs_of_their_own(tmp_path, part):
+    enter(tmp_path, run="20300101T000000Z-000001")
+    (run,) = (tmp_path / "runs").glob("*/2030*")
+    shutil.copytree(run, tmp_path / "copy")
+    shutil.copytree(tmp_path / "copy", run / part / "inside")
+    assert [one.path for one in runs_below([tmp_path / "runs"])] == [run]
 
 
 def test_another_ledger_counts_what_the_runs_show_and_copies_among_them_once(tmp_path):

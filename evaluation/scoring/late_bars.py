@@ -1,0 +1,178 @@
+"""Bars whose open, high, low or volume is a bar late, and what a policy sees that reads them.
+
+Built-in features are functions of the bars, so what one of them foreknows stands in a column of the bars. Several that
+read the same column say the same, and hide each other where they are late one at a time; all of them late at once
+would take an honest edge of a few bars as well. So it is the column that is late, and every feature that reads it is
+computed from the late one, while closes stay as they are: whoever trades on prices loses next to nothing.
+
+What is late is what the column adds to the closes, so that a bar stays a bar: the gap from the last close to the open,
+how far high and low reach beyond open and close, the volume. The first bar of a session takes what the first bar of the
+session before added, the others what the bar before them did. Axes: T time, N bars, A asset, F feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.array_types import BoolArray, FloatArray
+from data.features import FeatureSet, FeatureSpec, Standardiser, compute_features
+from data.features.outputs import feature_outputs, longest_lookback
+from data.known_columns import HIGH, LOW, OPEN
+from data.schema import Panel
+from envs.market import write_bounded
+
+Float32Array = NDArray[np.float32]
+VOLUME = "volume"
+ASKED = (OPEN, HIGH, LOW, VOLUME)
+"""Columns of the bars that may foreknow; closes are what is earned."""
+BARS_TRIED = 2_000
+"""The last bars of the data, on which it is tried which features read a column."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LateBars:
+    """What features say where columns of the bars are late. names : of these columns. places : of the features on the
+    feature axis. values : (N, A, len(places)), standardised and bounded as the policy sees them."""
+
+    names: tuple[str, ...]
+    places: tuple[int, ...]
+    values: Float32Array
+
+
+def late_bars(panel: Panel, names: Collection[str]) -> Panel:
+    """The panel with these columns (of `ASKED`) a bar late.
+
+    Rows that have no bar of their kind before them stay as they are, and so do missing bars.
+    """
+    first_T = np.append(True, np.diff(panel.session) != 0)
+    closes, opened, high, low, volume = panel.close, panel.open, panel.high, panel.low, panel.volume
+    if OPEN in names:
+        before = np.vstack([np.full((1, panel.num_assets), np.nan), panel.last_close()[:-1]])
+        gap = _late(np.log(panel.open) - np.log(before), first_T)
+        opened = np.where(np.isfinite(gap), before * np.exp(gap), opened)
+    top, bottom = np.maximum(opened, closes), np.minimum(opened, closes)
+    if HIGH in names:
+        reach = np.log(high) - np.log(np.maximum(panel.open, closes))
+        high = top * np.exp(_late(reach, first_T))
+    if LOW in names:
+        reach = np.log(np.minimum(panel.open, closes)) - np.log(low)
+        low = bottom * np.exp(-_late(reach, first_T))
+    if VOLUME in names:
+        volume = np.nan_to_num(_late(np.where(np.isfinite(closes), volume, np.nan), first_T), nan=0.0)
+    known = np.isfinite(closes)
+    return replace(
+        panel,
+        open=np.where(known, opened, np.nan),
+        high=np.where(known, np.maximum(high, top), np.nan),
+        low=np.where(known, np.minimum(low, bottom), np.nan),
+        volume=np.where(known, volume, panel.volume),
+    ).with_ends(panel.end_bar)
+
+
+def _late(values_TA: FloatArray, first_T: BoolArray) -> FloatArray:
+    """Each known value replaced by the last known one before it of the same kind: first of a session, or not."""
+    late = values_TA.copy()
+    for rows in (np.flatnonzero(first_T), np.flatnonzero(~first_T)):
+        if len(rows) < 2:
+            continue
+        part = values_TA[rows]
+        known = np.isfinite(part)
+        newest = np.maximum.accumulate(np.where(known, np.arange(len(rows))[:, None], -1), axis=0)
+        prior = np.vstack([np.full((1, part.shape[1]), -1), newest[:-1]])
+        found = np.take_along_axis(part, np.maximum(prior, 0), axis=0)
+        late[rows] = np.where(known & (prior >= 0), found, part)
+    return late
+
+
+def _longest_session(panel: Panel) -> int:
+    """Bars of the longest session."""
+    edges = np.flatnonzero(np.diff(panel.session)) + 1
+    return int(np.diff([0, *edges, panel.num_bars]).max())
+
+
+def columns_read(panel: Panel, specs: Sequence[FeatureSpec]) -> dict[str, tuple[int, ...]]:
+    """Column of `ASKED` -> numbers of the built-in features of symbols that change with it; others are left out.
+
+    It is tried on the last bars of the panel, so that it is the same for every fold. Features of the user's own are
+    held back whole, whatever they read.
+    """
+    groups = feature_outputs(panel, specs)
+    built_in = [
+        number
+        for number, group in enumerate(groups)
+        if group.kind == "asset" and not (group.own or group.columns)
+    ]
+    asked = [specs[number] for number in built_in]
+    if not asked:
+        return {}
+    part = panel.slice_bars(max(panel.num_bars - longest_lookback(asked) - BARS_TRIED, 0), panel.num_bars)
+    known, places = compute_features(part, asked).asset, [g.places for g in feature_outputs(part, asked)]
+
+    def readers(*names: str) -> tuple[int, ...]:
+        late = compute_features(late_bars(part, names), asked).asset
+        return tuple(
+            number
+            for number, at in zip(built_in, places)
+            if not np.array_equal(known[..., list(at)], late[..., list(at)], equal_nan=True)
+        )
+
+    if not readers(*ASKED):
+        return {}
+    found = {name: readers(name) for name in ASKED}
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def late_bar_features(
+    panel: Panel,
+    specs: Sequence[FeatureSpec],
+    standardiser: Standardiser,
+    bars: slice,
+    *,
+    stated: Collection[str] = (),
+) -> list[LateBars]:
+    """Each column that built-in features read late by itself, and all that are not stated together.
+
+    Parameters
+    ----------
+    bars : at whose closes the policy decides. stated : columns of which the user states when they are known.
+    """
+    readers = columns_read(panel, specs)
+    if not readers:
+        return []
+    lead = (
+        longest_lookback(specs) + _longest_session(panel) + 1
+    )  # the first bar of a session takes that of the last
+    start = 0 if standardiser.method == "own_past" else max(bars.start - lead, 0)
+    part = panel.slice_bars(start, bars.stop)
+    known = compute_features(part, specs)
+    together = tuple(name for name in readers if name not in stated)
+    asked = [(name,) for name in readers] + ([together] if len(together) > 1 else [])
+    return [
+        _computed_late(part, specs, known, names, readers, standardiser, bars.start - start)
+        for names in asked
+    ]
+
+
+def _computed_late(
+    part: Panel,
+    specs: Sequence[FeatureSpec],
+    known: FeatureSet,
+    names: tuple[str, ...],
+    readers: Mapping[str, tuple[int, ...]],
+    standardiser: Standardiser,
+    skipped: int,
+) -> LateBars:
+    """The features that read one of these columns, from the bar `skipped` of a part of the panel on."""
+    numbers = sorted({number for name in names for number in readers[name]})
+    groups = feature_outputs(part, specs)
+    places = [place for number in numbers for place in groups[number].places]
+    asset = known.asset.copy()
+    asset[..., places] = compute_features(late_bars(part, names), [specs[n] for n in numbers]).asset
+    features = standardiser.transform(replace(known, asset=asset)).asset[..., places]
+    bounded = np.empty(features.shape, dtype=np.float32)
+    write_bounded(features, bounded)
+    return LateBars(names=names, places=tuple(places), values=bounded[skipped:])
