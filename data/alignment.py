@@ -27,15 +27,17 @@ from data.checks.hygiene import (
     HygieneReport,
     clip_rounding,
     find_runs,
+    findings_of_runs,
     inconsistent_rows,
     require_usable,
     sorted_findings,
 )
 from data.checks.jumps import find_jumps
-from data.checks.scan import PlacedRows, Suspicions, laid_out, place_rows, scan_rows, without_rows
+from data.checks.scan import Suspicions, scan_rows
 from data.clock_hours import clock_grid, on_clock, on_hours
 from data.dividends import with_lost_dividends
 from data.errors import DataError
+from data.placement import PlacedRows, laid_out, place_rows
 from data.repair_decisions import NO_REPAIRS, Repairs
 from data.repairs import (
     Repaired,
@@ -80,7 +82,7 @@ def align(
         If bars cannot be used (see `data.checks.hygiene`), the window reaches outside the data, most bars lie off
         the grid, or a symbol has no bar in which an order could be filled.
     """
-    as_read = bars
+    as_read = bars = {symbol: _in_nanoseconds(rows) for symbol, rows in bars.items()}
     bars, findings = without_duplicates(as_read, repairs)
     seen = {symbol: scan_rows(rows) for symbol, rows in bars.items()}
     for symbol, rows in bars.items():
@@ -122,7 +124,8 @@ def align(
     for symbol, rows in kept.items():
         findings += _inspect(symbol, rows, placed[symbol], seen[symbol], grid, calendar, bar_seconds)
     rejected = {s: inconsistent_rows(rows) for s, rows in kept.items() if seen[s].bounds}
-    panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds)
+    screened = all(found.sound for found in seen.values())
+    panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds, screened)
     _require_tradable(panel, kept)
     findings += _ends(panel)
     panel, told = with_lost_dividends(panel, on_labels)
@@ -138,6 +141,14 @@ def align(
         taken_out=taken,
     )
     return AlignedBars(panel, report)
+
+
+def _in_nanoseconds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose labels need not be converted each time that they are looked at."""
+    index = rows.index
+    if not isinstance(index, pd.DatetimeIndex) or index.unit == "ns":
+        return rows
+    return rows.set_axis(index.as_unit("ns"), axis=0)
 
 
 def _within_window(
@@ -222,12 +233,12 @@ def _labels(rows: pd.DataFrame) -> TimeArray:
 
 def _trimmed(placed: Mapping[str, PlacedRows], head: bool, tail: bool) -> slice:
     """The part of the grid that begins and ends with a bar that is there, where the window was left open."""
-    there = [np.flatnonzero(found.row_of_bar >= 0)[[0, -1]] for found in placed.values() if found.on_grid]
+    there = [found for found in placed.values() if found.on_grid]
     if not there:
         return slice(0, 0)
     return slice(
-        int(min(ends[0] for ends in there)) if head else 0,
-        int(max(ends[1] for ends in there)) + 1 if tail else None,
+        int(min(found.first_bar[0] for found in there)) if head else 0,
+        int(max(found.first_bar[-1] + found.length[-1] for found in there)) if tail else None,
     )
 
 
@@ -241,7 +252,7 @@ def _inspect(
     bar_seconds: int,
 ) -> list[Finding]:
     labels = _labels(rows)
-    findings = find_runs(symbol, "missing", grid.bar_utc, placed.row_of_bar < 0)
+    findings = findings_of_runs(symbol, "missing", grid.bar_utc, *placed.missing())
     if seen.bounds:
         findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
     if seen.silent:
@@ -280,7 +291,7 @@ def _ends(panel: Panel) -> list[Finding]:
     """Find symbols whose last tradable bar lies before the last session of the panel."""
     found = []
     for a, symbol in enumerate(panel.symbols):
-        last = int(np.flatnonzero(panel.tradable[:, a])[-1])
+        last = panel.num_bars - 1 - int(np.argmax(panel.tradable[::-1, a]))
         if panel.session[last] < panel.session[-1]:
             found.append(
                 Finding(
@@ -330,12 +341,12 @@ def _panel(
     grid: BarGrid,
     calendar: str,
     bar_seconds: int,
+    screened: bool,
 ) -> Panel:
     """The panel of rows; of those that are rejected (N,) only the columns beside prices and volume are taken."""
-    row_of_bar = [found.row_of_bar for found in placed.values()]
+    every = list(placed.values())
     sound = [
-        without_rows(found.row_of_bar, rejected[symbol]) if symbol in rejected else found.row_of_bar
-        for symbol, found in placed.items()
+        found.without(rejected[symbol]) if symbol in rejected else found for symbol, found in placed.items()
     ]
 
     def column(name: str) -> FloatArray:
@@ -344,15 +355,14 @@ def _panel(
             for rows in kept.values()
         ]
         own = name in BAR_COLUMNS
-        made = laid_out(
-            values, sound if own else row_of_bar, len(grid.bar_utc), 0.0 if name == "volume" else np.nan
-        )
+        made = laid_out(values, sound if own else every, 0.0 if name == "volume" else np.nan)
         return locked(made, np.float64)  # one column at a time: the panel takes it as it is
 
     names = list(dict.fromkeys(name for rows in kept.values() for name in rows.columns))
     columns = {name: column(name) for name in names}
     # Prices of a row are finite, so that a bar without volume 0 has them.
     tradable = columns["volume"] > 0.0
+    tradable.flags.writeable = False
     return Panel(
         symbols=tuple(kept),
         bar_utc=grid.bar_utc,
@@ -362,4 +372,5 @@ def _panel(
         calendar=calendar,
         bar_seconds=bar_seconds,
         exogenous={name: values for name, values in columns.items() if name not in BAR_COLUMNS},
+        screened=screened,
     )

@@ -150,15 +150,19 @@ def bar_grid(calendar: str, bar_seconds: int, start_utc: Any, stop_utc: Any) -> 
         labels, ids = found.open_utc, found.session
     else:
         labels, ids = _tile(found, np.timedelta64(bar_seconds, "s").astype("timedelta64[ns]"))
-    keep = (labels >= start) & (labels < stop)
-    return BarGrid(bar_utc=labels[keep], session=ids[keep])
+    kept = slice(*np.searchsorted(labels, [start, stop]))
+    return BarGrid(bar_utc=labels[kept], session=ids[kept])
 
 
 def _tile(found: Sessions, step: np.timedelta64) -> tuple[TimeArray, NDArray[np.int32]]:
     opens, stops, ids = _stretches(found)
     counts = -((opens - stops) // step)  # ceiling division
+    whole = np.repeat(ids, counts).astype(np.int32, copy=False)
+    never_closes = (counts * step == stops - opens).all() and (opens[1:] == stops[:-1]).all()
+    if len(opens) and never_closes:
+        return np.arange(opens[0], stops[-1], step), whole
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.repeat(opens, counts) + within * step, np.repeat(ids, counts).astype(np.int32)
+    return np.repeat(opens, counts) + within * step, whole
 
 
 def _stretches(found: Sessions) -> tuple[TimeArray, TimeArray, NDArray[np.int32]]:

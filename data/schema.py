@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -103,6 +103,7 @@ class Panel:
     calendar : name of the calendar ("24/7", "NYSE", ...), see `data.calendars`.
     bar_seconds : length of a bar, seconds.
     exogenous : name -> (T, A) float64, further columns known at the bar's close; NaN = unknown.
+    screened : the bars passed `data.checks.scan` as rows, and are not looked at once more.
     """
 
     symbols: tuple[str, ...]
@@ -117,8 +118,9 @@ class Panel:
     calendar: str
     bar_seconds: int
     exogenous: Mapping[str, FloatArray] = field(default_factory=dict)
+    screened: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, screened: bool) -> None:
         put = object.__setattr__
         put(self, "symbols", tuple(self.symbols))
         put(self, "bar_utc", locked(self.bar_utc, "datetime64[ns]"))
@@ -130,7 +132,11 @@ class Panel:
         put(self, "exogenous", MappingProxyType(columns))
         self._check_shapes()
         self._check_time()
-        self._check_values()
+        if not screened:
+            self._check_values()
+        for name, values in self.exogenous.items():
+            if np.isinf(values).any():
+                raise DataError(f"The column {name!r} holds infinite values; use NaN for unknown.")
 
     def _check_shapes(self) -> None:
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
@@ -148,10 +154,12 @@ class Panel:
                 raise DataError(f"{name} has shape {values.shape}, expected (bars, assets) = {shape}.")
 
     def _check_time(self) -> None:
-        steps = np.diff(self.bar_utc)
-        if np.isnat(self.bar_utc).any() or (steps <= np.timedelta64(0, "ns")).any():
+        from data.checks.scan import ascends  # compiled on first use
+
+        # NaT is the least of all integers, so that it ascends in the first place alone.
+        if np.isnat(self.bar_utc[0]) or not ascends(self.bar_utc.view(np.int64), 1):
             raise DataError("bar_utc must be strictly increasing; sort the bars and drop the repeated times.")
-        if (np.diff(self.session) < 0).any():
+        if not ascends(self.session, 0):
             raise DataError("session ids decrease; they must ascend with time.")
 
     def _check_values(self) -> None:
@@ -162,9 +170,6 @@ class Panel:
         if not sound_bars(*flat, LEAST_PRICE, LARGEST_PRICE):
             for start in range(0, self.num_bars, _CHECKED_BARS):
                 self._check_bars(slice(start, start + _CHECKED_BARS))
-        for name, values in self.exogenous.items():
-            if np.isinf(values).any():
-                raise DataError(f"The column {name!r} holds infinite values; use NaN for unknown.")
 
     def _check_bars(self, part: slice) -> None:
         """Raise DataError if the prices or volumes of some of the bars cannot be."""

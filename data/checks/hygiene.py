@@ -122,9 +122,17 @@ def find_runs(symbol: str, kind: str, bar_utc: TimeArray, flagged: BoolArray) ->
         return []
     broken = np.flatnonzero(np.diff(at) > 1)
     first, last = at[np.append(0, broken + 1)], at[np.append(broken, len(at) - 1)]
+    return findings_of_runs(symbol, kind, bar_utc, first, last + 1)
+
+
+def findings_of_runs(
+    symbol: str, kind: str, bar_utc: TimeArray, starts: NDArray[np.int64], stops: NDArray[np.int64]
+) -> list[Finding]:
+    """Return one finding for each run [start, stop) of bars (N,)."""
+    lengths = (stops - starts).tolist()
     return [
-        Finding(symbol=symbol, kind=kind, first_utc=bar_utc[i], last_utc=bar_utc[j], bars=int(j - i + 1))
-        for i, j in zip(first, last, strict=True)
+        Finding(symbol=symbol, kind=kind, first_utc=first, last_utc=last, bars=bars)
+        for first, last, bars in zip(bar_utc[starts], bar_utc[stops - 1], lengths, strict=True)
     ]
 
 
@@ -209,9 +217,6 @@ def _require_values(symbol: str, name: str, index: pd.Index, values: NDArray[np.
 
 def sorted_findings(findings: Sequence[Finding], symbols: Sequence[str]) -> tuple[Finding, ...]:
     """Return the findings by asset order, kind and time."""
-    return tuple(
-        sorted(
-            findings,
-            key=lambda f: (symbols.index(f.symbol), KINDS.index(f.kind), f.first_utc.astype(np.int64)),
-        )
-    )
+    rank = {symbol: place for place, symbol in enumerate(symbols)}
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    return tuple(sorted(findings, key=lambda f: (rank[f.symbol], order[f.kind], f.first_utc)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from data.lake.bar_names import bar_name
 from data.lake.curation import DEFECTS, curated_files, curated_key
 from data.lake.files import LakeError
 from data.lake.lake import Lake, by_month
+from data.lake.listings import KnownListings, ListedSpan, in_listing
 from data.lake.parts import RawPart, facts_of, read_part
 from data.lake.series import Series
 from data.lake.spans import Span, inside, instant, merged, without
@@ -42,6 +44,9 @@ class Holding:
     defects : kind -> bars, see `data.lake.curation.DEFECTS`.
     raw_bytes, curated_bytes : sizes. uncurated : months whose curated file does not hold the newest deliveries yet.
     damaged : what a check of the checksums found; None where all is as written, or nothing was checked.
+    listings_of : whose listings say from when to when the symbol was listed, and as of which day; None where none do.
+    listed_on, delisted_on : its first day and its end by them, None where they do not say, or it has not ended.
+    beyond_listing : bars of sessions in which it was not listed.
     """
 
     source: str
@@ -67,18 +72,31 @@ class Holding:
     curated_bytes: int
     uncurated: int
     damaged: str | None
+    listings_of: str | None = None
+    listed_on: str | None = None
+    delisted_on: str | None = None
+    beyond_listing: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def holding(lake: Lake, series: Series, *, calendar: str | None = None, verify: bool = False) -> Holding:
+def holding(
+    lake: Lake,
+    series: Series,
+    *,
+    calendar: str | None = None,
+    verify: bool = False,
+    listings: KnownListings | None = None,
+) -> Holding:
     """Look at one series.
 
     Parameters
     ----------
     calendar : on which bars are expected; None means the one that was stated when they were stored.
     verify : read every delivery and compare its checksum.
+    listings : by which a bar is expected while its symbol was listed; None, or where they do not know it, from its
+        first bar on.
 
     Raises
     ------
@@ -96,10 +114,14 @@ def holding(lake: Lake, series: Series, *, calendar: str | None = None, verify: 
     labels = np.array([], "datetime64[ns]")
     if damage is None:
         labels = lake.read(series, only_labels=True).rows.index.to_numpy("datetime64[ns]")
-    # Before its first bar a symbol may not have been listed.
-    listed = [span for span in spans if len(labels) and span.stop > labels[0].astype(np.int64)]
-    expected = expected_bars(known, series.bar_seconds, _from(listed, labels))
+    listed = () if listings is None else listings.of(series.symbol)
+    expected = expected_bars(known, series.bar_seconds, _since_listed(spans, labels, listed))
     there = among(expected.bar_utc, labels)
+    beyond = 0
+    if listed:
+        beyond = int((there & ~in_listing(expected.session, listed, last_day=True)).sum())
+        due = there | in_listing(expected.session, listed, last_day=False)
+        expected, there = BarGrid(bar_utc=expected.bar_utc[due], session=expected.session[due]), there[due]
     empty = empty_sessions(expected, there)
     return Holding(
         source=series.source,
@@ -125,6 +147,10 @@ def holding(lake: Lake, series: Series, *, calendar: str | None = None, verify: 
         curated_bytes=curated_bytes,
         uncurated=uncurated,
         damaged=damage,
+        listings_of=f"{listings.source} as of {listings.as_of}" if listings is not None and listed else None,
+        listed_on=_iso(listed[0].listed_on) if listed else None,
+        delisted_on=_iso(listed[-1].delisted_on) if listed else None,
+        beyond_listing=beyond,
     )
 
 
@@ -194,9 +220,18 @@ def _damage(lake: Lake, parts: list[RawPart]) -> str | None:
     return None
 
 
-def _from(spans: list[Span], labels: TimeArray) -> list[Span]:
-    """The spans from the first label on."""
-    return [Span(max(span.start, int(labels[0].astype(np.int64))), span.stop) for span in spans]
+def _since_listed(spans: list[Span], labels: TimeArray, listed: Sequence[ListedSpan]) -> list[Span]:
+    """The spans in which bars may be expected; from the first label on where nobody says when a symbol was listed."""
+    if listed and listed[0].listed_on is not None:
+        return spans
+    if not len(labels):
+        return []
+    first = int(labels[0].astype(np.int64))
+    return [Span(max(span.start, first), span.stop) for span in spans if span.stop > first]
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 def _text(moment: int) -> str:

@@ -48,6 +48,24 @@ def read_reference(files: LakeFiles, source: str, kind: str, as_of: date) -> pd.
     return max(found, key=lambda kept: kept[0]["ingested_at"])[1] if found else None
 
 
+def newest_reference(files: LakeFiles, source: str, kind: str) -> tuple[date, pd.DataFrame] | None:
+    """The table of the latest date that a vendor was asked about, and that date; None where it was never asked.
+
+    Raises
+    ------
+    LakeError
+        If a file is not what was written.
+    """
+    begin = f"reference/source={source}/kind={kind}"
+    dates = [name.removeprefix("as_of=") for name in files.folders(begin) if name.startswith("as_of=")]
+    for told in sorted(dates, reverse=True):
+        as_of = date.fromisoformat(told)
+        table = read_reference(files, source, kind, as_of)
+        if table is not None:  # the writer may have been killed before there was a file
+            return as_of, table
+    return None
+
+
 def write_table(
     files: LakeFiles, folder: str, begin: str, table: pd.DataFrame, facts: Mapping[str, Any]
 ) -> str:

@@ -2,7 +2,8 @@
 
 A symbol is a raw one (ESH4) or a continuous one (ES.c.0, ES.v.0, ES.n.0: by calendar, volume, open interest); a
 continuous one is not adjusted at its rolls, and the column `instrument_id` changes there. Prices are as traded, of
-zero and below as well. Days are not offered: Databento's run from midnight to midnight UTC and cut a session of Globex
+zero and below as well. With the option `open_interest`, each bar has the contracts held that had been published before
+its close. Days are not offered: Databento's run from midnight to midnight UTC and cut a session of Globex
 in two. Every answer is charged for by its size.
 """
 
@@ -18,9 +19,20 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from data.array_types import TimeArray
 from data.vendors.clients import require_client
 from data.vendors.clock import over_by, utc_now
-from data.vendors.dbn import SCHEMAS, DbnBars, DbnFile, dbn_bars, dbn_file
+from data.vendors.dbn import (
+    KNOWN_FOR,
+    SCHEMAS,
+    STATISTICS,
+    DbnBars,
+    DbnFile,
+    OpenInterest,
+    dbn_bars,
+    dbn_file,
+    dbn_open_interest,
+)
 from data.vendors.definition import (
     AnswerRefused,
     BarRequest,
@@ -38,6 +50,8 @@ from data.vendors.tables import delivery, nothing_yet
 KEY_VARIABLE = "DATABENTO_API_KEY"
 _CONTINUOUS = re.compile(r"[A-Z0-9]+\.[cnv]\.\d+")
 _PARENT = re.compile(r".+\.(FUT|OPT|SPOT)")
+OPEN_INTEREST = "open_interest"
+"""Column of contracts held, as the rolls of dated contracts read it."""
 _SETTLED = pd.Timedelta(2, "D")
 """Older data are there for certain, and the vendor is not asked how far it has come."""
 
@@ -50,6 +64,8 @@ class Databento:
     ----------
     dataset : such as GLBX.MDP3.
     path : a DBN file, or a folder of them (*.dbn, *.dbn.zst), to read instead of asking; None asks.
+    open_interest : adds the column `open_interest`, from the schema `statistics` of the same window and the week before
+        it: one more answer a piece, charged for by its size, or files of that schema in `path`.
     base_url : of the HTTP interface.
     delay_seconds : how far the plan is behind: 86400 where the last 24 hours need a licence that it lacks.
     timeout_s : for connecting, and for each read.
@@ -60,6 +76,7 @@ class Databento:
 
     dataset: str = "GLBX.MDP3"
     path: str | None = None
+    open_interest: bool = False
     base_url: str = "https://hist.databento.com"
     delay_seconds: float = 0
     timeout_s: float = 100
@@ -104,8 +121,14 @@ class Databento:
         bars = self._bars(client, key, piece, min(piece.stop_utc, over))
         if piece.symbol in bars.unresolved:
             raise AnswerRefused(f"{self.dataset} knows no {piece.symbol} in {piece.start_utc:%Y-%m}")
+        columns = dict(bars.columns)
+        calls += 1
+        if self.open_interest:
+            held = self._held(client, key, piece, min(piece.stop_utc, over))
+            columns[OPEN_INTEREST] = held.known_at(_closes(bars.labels, piece.bar_seconds))
+            calls += 1
         return delivery(
-            piece, bars.labels, bars.columns, vendor=self.name, source_uri=uri, calls=calls + 1, over_by=over
+            piece, bars.labels, columns, vendor=self.name, source_uri=uri, calls=calls, over_by=over
         )
 
     def _require(self, request: BarRequest) -> None:
@@ -122,38 +145,38 @@ class Databento:
             )
 
     def _bars(self, client: Any, key: str, piece: BarRequest, stop: pd.Timestamp) -> DbnBars:
+        data = self._asked(client, key, piece.symbol, SCHEMAS[piece.bar_seconds], piece.start_utc, stop)
+        return ask(lambda: dbn_bars(data, piece.bar_seconds, "databento's answer"), self.name, [key])
+
+    def _held(self, client: Any, key: str, piece: BarRequest, stop: pd.Timestamp) -> OpenInterest:
+        """Open interest as published; what was known at the first bar came out before it."""
+        data = self._asked(client, key, piece.symbol, STATISTICS, piece.start_utc - KNOWN_FOR, stop)
+        return ask(lambda: dbn_open_interest(data, "databento's answer"), self.name, [key])
+
+    def _asked(
+        self, client: Any, key: str, symbol: str, schema: str, start: pd.Timestamp, stop: pd.Timestamp
+    ) -> bytes:
         def answered() -> bytes:
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # that a day is empty is an answer; what is cut is found below
+                # That a day is empty is an answer; what is cut is found when it is read.
+                warnings.simplefilter("ignore")
                 store = client.timeseries.get_range(
                     dataset=self.dataset,
-                    symbols=piece.symbol,
-                    schema=SCHEMAS[piece.bar_seconds],
-                    stype_in="continuous" if _CONTINUOUS.fullmatch(piece.symbol) else "raw_symbol",
-                    start=piece.start_utc,
+                    symbols=symbol,
+                    schema=schema,
+                    stype_in="continuous" if _CONTINUOUS.fullmatch(symbol) else "raw_symbol",
+                    start=start,
                     end=stop,
                 )
             return bytes(store.raw)
 
-        data = ask(answered, self.name, [key], _translate)
-        return ask(lambda: dbn_bars(data, piece.bar_seconds, "databento's answer"), self.name, [key])
+        return ask(answered, self.name, [key], _translate)
 
     def _available(self, client: Any, key: str, piece: BarRequest) -> pd.Timestamp:
         """Up to which instant the dataset has come."""
         found = ask(lambda: client.metadata.get_dataset_range(self.dataset), self.name, [key], _translate)
-        schemas = found.get("schema") if isinstance(found, dict) else None
-        own = schemas.get(SCHEMAS[piece.bar_seconds]) if isinstance(schemas, dict) else None
-        told = (own or found).get("end") if isinstance(found, dict) else None
-        try:
-            end = pd.Timestamp(told)
-        except (TypeError, ValueError):
-            end = pd.NaT
-        if end is pd.NaT or end is None:
-            raise MalformedAnswer(f"databento sent {quote(repr(told))} as the end of {self.dataset}")
-        end = end.tz_localize("UTC") if end.tzinfo is None else end.tz_convert("UTC")
-        return over_by(piece, end, 0.0)
+        wanted = [SCHEMAS[piece.bar_seconds], *([STATISTICS] if self.open_interest else [])]
+        return min(over_by(piece, _end_of(found, schema, self.dataset), 0.0) for schema in wanted)
 
     def _read(self, piece: BarRequest, path: Path, over: pd.Timestamp) -> Delivery:
         """Bars of one piece from the files that have them."""
@@ -173,6 +196,8 @@ class Databento:
             raise MalformedAnswer(f"{error}; fetch it again") from None  # a file does not mend by waiting
         labels = found[0].labels.append([bars.labels for bars in found[1:]])
         columns = {name: np.concatenate([bars.columns[name] for bars in found]) for name in found[0].columns}
+        if self.open_interest:
+            columns[OPEN_INTEREST] = self._held_in_files(piece).known_at(_closes(labels, piece.bar_seconds))
         return delivery(
             piece,
             labels,
@@ -187,20 +212,65 @@ class Databento:
         data = file.path.read_bytes()
         return ask(lambda: dbn_bars(data, piece.bar_seconds, file.path.name, piece.symbol), self.name)
 
-    def _files(self, request: BarRequest) -> list[DbnFile]:
-        """Headers of the files that have the symbol in bars of this length."""
+    def _held_of(self, file: DbnFile, piece: BarRequest) -> OpenInterest:
+        data = file.path.read_bytes()
+        return ask(lambda: dbn_open_interest(data, file.path.name, piece.symbol), self.name)
+
+    def _held_in_files(self, piece: BarRequest) -> OpenInterest:
+        """Open interest of the piece and the week before it, from the files of statistics that have it."""
+        first = piece.start_utc - KNOWN_FOR
+        files = [
+            file
+            for file in self._files(piece, STATISTICS)
+            if file.start < piece.stop_utc and file.end > first
+        ]
+        try:
+            read = [self._held_of(file, piece) for file in files]
+        except TemporarilyUnavailable as error:
+            raise MalformedAnswer(f"{error}; fetch it again") from None
+        if not read:
+            raise AnswerRefused(
+                f"no file of {self.path} has the {STATISTICS} of {piece.symbol} from {first} to {piece.stop_utc}; "
+                "fetch them, or set the option open_interest to false"
+            )
+        published = np.concatenate([one.published_utc for one in read])
+        order = np.argsort(published, kind="stable")
+        contracts = np.concatenate([one.contracts for one in read])
+        return OpenInterest(published_utc=published[order], contracts=contracts[order])
+
+    def _files(self, request: BarRequest, schema: str | None = None) -> list[DbnFile]:
+        """Headers of the files that have the symbol in a schema; None means that of bars of the request's length."""
         path = Path(self.path or "")
         kinds = ("*.dbn", "*.dbn.zst")
         paths = sorted(file for kind in kinds for file in path.rglob(kind)) if path.is_dir() else [path]
         if not paths or not paths[0].is_file():
             raise AnswerRefused(f"the option path is {path}, where no file *.dbn or *.dbn.zst is")
         headers = [_header_of(file) for file in paths]
-        schema = SCHEMAS[request.bar_seconds]
+        schema = schema or SCHEMAS[request.bar_seconds]
         offered = sorted({symbol for file in headers if file.schema == schema for symbol in file.symbols})
         if request.symbol not in offered:
             listed = ", ".join(offered[:8]) or f"no {schema}"
             raise AnswerRefused(f"the files of {path} hold {listed}, and no {request.symbol}")
         return [file for file in headers if file.schema == schema and request.symbol in file.symbols]
+
+
+def _end_of(found: Any, schema: str, dataset: str) -> pd.Timestamp:
+    """Where a schema ends by what was answered of the dataset."""
+    schemas = found.get("schema") if isinstance(found, dict) else None
+    own = schemas.get(schema) if isinstance(schemas, dict) else None
+    told = (own or found).get("end") if isinstance(found, dict) else None
+    try:
+        end = pd.Timestamp(told)
+    except (TypeError, ValueError):
+        end = pd.NaT
+    if end is pd.NaT or end is None:
+        raise MalformedAnswer(f"databento sent {quote(repr(told))} as the end of {dataset}")
+    return end.tz_localize("UTC") if end.tzinfo is None else end.tz_convert("UTC")
+
+
+def _closes(labels: pd.DatetimeIndex, bar_seconds: int) -> TimeArray:
+    closes: TimeArray = labels.tz_localize(None).to_numpy("datetime64[ns]") + np.timedelta64(bar_seconds, "s")
+    return closes
 
 
 def _header_of(path: Path) -> DbnFile:

@@ -1,4 +1,4 @@
-"""Bars in Databento's own encoding (DBN), from an answer or a file: complete, of one schema, of one symbol.
+"""Bars and open interest in Databento's own encoding (DBN), from an answer or a file: complete, of one symbol.
 
 A body that is cut off inside its compression still yields the records before the cut, and one cut between two records
 looks whole; so the frames are checked here before anything is read. Prices are counts of 1e-9.
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data.array_types import BoolArray, FloatArray
+from data.array_types import BoolArray, FloatArray, TimeArray
 from data.vendors.definition import MalformedAnswer, TemporarilyUnavailable
 
 SCHEMAS = {60: "ohlcv-1m", 3600: "ohlcv-1h"}
@@ -24,6 +24,14 @@ _ZSTANDARD, _DBN = b"\x28\xb5\x2f\xfd", b"DBN"
 _PRICE_UNITS = 1e9
 _NO_PRICE = np.iinfo(np.int64).max
 _COLUMNS = ("open", "high", "low", "close")
+STATISTICS = "statistics"
+"""The schema that open interest is published in, beside settlement prices and others."""
+_OPEN_INTEREST, _DELETED = 9, 2
+"""`stat_type` and `update_action` of Databento's StatMsg."""
+_NO_QUANTITY = (np.iinfo(np.int32).max, np.iinfo(np.int64).max)
+"""A quantity that is not there, in 32 bits until DBN 2 and in 64 from then on."""
+KNOWN_FOR = np.timedelta64(7, "D")
+"""Age from which on a figure counts as unknown: it comes out every business day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,27 +66,85 @@ def dbn_bars(data: bytes, bar_seconds: int, where: str, symbol: str | None = Non
     MalformedAnswer
         If they are no DBN, or bars of another length.
     """
-    from databento import DBNStore
-
-    plain = _plain(data, where)
-    _require_whole(plain, where)
-    store: Any = DBNStore.from_bytes(io.BytesIO(plain))
-    if str(store.schema) != SCHEMAS[bar_seconds]:
-        raise MalformedAnswer(f"{where} holds {store.schema}, not {SCHEMAS[bar_seconds]}")
-    records = np.atleast_1d(store.to_ndarray()).ravel()
-    if symbol is not None:
-        records = records[_of_symbol(records, store.mappings, symbol)]
-    at = records["ts_event"].astype(np.uint64)
-    if len(at) and at.max() > np.uint64(_NO_PRICE):
-        raise MalformedAnswer(f"{where} holds a bar without a time")
+    records, store = _records(data, where, SCHEMAS[bar_seconds], symbol, "ts_event")
     prices = {name: records[name].astype(np.int64) for name in _COLUMNS}
     if any((price == _NO_PRICE).any() for price in prices.values()):
         raise MalformedAnswer(f"{where} holds a bar without a price")
     columns = {name: price / _PRICE_UNITS for name, price in prices.items()}
     columns["volume"] = records["volume"].astype(np.float64)
     columns["instrument_id"] = records["instrument_id"].astype(np.float64)
-    labels = pd.DatetimeIndex(at.astype(np.int64).astype("datetime64[ns]")).tz_localize("UTC")
+    labels = pd.DatetimeIndex(records["ts_event"].astype(np.int64).astype("datetime64[ns]")).tz_localize(
+        "UTC"
+    )
     return DbnBars(labels=labels, columns=columns, unresolved=tuple(store.metadata.not_found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenInterest:
+    """What was published of one symbol, in order of when it was received.
+
+    Attributes
+    ----------
+    published_utc : (N,) datetime64[ns]. contracts : (N,) held at the end of the session that the figure is about.
+    """
+
+    published_utc: TimeArray
+    contracts: FloatArray
+
+    def known_at(self, closes_utc: TimeArray) -> FloatArray:
+        """The newest figure that had been published before each of these instants (M,); NaN where none is recent."""
+        found = np.full(len(closes_utc), np.nan)
+        if not len(self.contracts):
+            return found
+        at = np.searchsorted(self.published_utc, closes_utc, side="left") - 1
+        known = (at >= 0) & (closes_utc - self.published_utc[at] <= KNOWN_FOR)
+        found[known] = self.contracts[at[known]]
+        return found
+
+
+def dbn_open_interest(data: bytes, where: str, symbol: str | None = None) -> OpenInterest:
+    """Open interest of encoded statistics.
+
+    Parameters
+    ----------
+    data, where, symbol : as of `dbn_bars`.
+
+    Raises
+    ------
+    TemporarilyUnavailable
+        If the data end early.
+    MalformedAnswer
+        If they are no DBN, or no statistics.
+    """
+    records, _ = _records(data, where, STATISTICS, symbol, "ts_recv")
+    quantity = records["quantity"].astype(np.int64)
+    told = (records["stat_type"] == _OPEN_INTEREST) & (records["update_action"] != _DELETED)
+    told &= ~np.isin(quantity, _NO_QUANTITY)
+    if (quantity[told] < 0).any():
+        raise MalformedAnswer(f"{where} holds a negative open interest")
+    order = np.argsort(records["ts_recv"][told], kind="stable")
+    return OpenInterest(
+        published_utc=records["ts_recv"][told][order].astype(np.int64).astype("datetime64[ns]"),
+        contracts=quantity[told][order].astype(np.float64),
+    )
+
+
+def _records(data: bytes, where: str, schema: str, symbol: str | None, at: str) -> tuple[NDArray[Any], Any]:
+    """The records of a schema and a symbol, and their store; `at` is the field of their instants."""
+    from databento import DBNStore
+
+    plain = _plain(data, where)
+    _require_whole(plain, where)
+    store: Any = DBNStore.from_bytes(io.BytesIO(plain))
+    if str(store.schema) != schema:
+        raise MalformedAnswer(f"{where} holds {store.schema}, not {schema}")
+    records = np.atleast_1d(store.to_ndarray()).ravel()
+    moments = records[at].astype(np.uint64)
+    if len(moments) and moments.max() > np.uint64(_NO_PRICE):
+        raise MalformedAnswer(f"{where} holds a record without a time")
+    if symbol is not None:
+        records = records[_of_symbol(records, store.mappings, symbol, at)]
+    return records, store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +168,11 @@ def dbn_file(path: Path) -> DbnFile:
     return DbnFile(path=path, schema=str(store.schema), symbols=symbols, start=store.start, end=end)
 
 
-def _of_symbol(records: NDArray[Any], mappings: dict[str, list[dict[str, Any]]], symbol: str) -> BoolArray:
+def _of_symbol(
+    records: NDArray[Any], mappings: dict[str, list[dict[str, Any]]], symbol: str, at: str
+) -> BoolArray:
     """Records whose instrument stood for the symbol on their day; a continuous symbol changes it at a roll."""
-    days = records["ts_event"].astype(np.int64).astype("datetime64[ns]").astype("datetime64[D]")
+    days = records[at].astype(np.int64).astype("datetime64[ns]").astype("datetime64[D]")
     wanted = np.zeros(len(records), dtype=bool)
     for interval in mappings.get(symbol, []):
         first, last = (_day(interval[edge]) for edge in ("start_date", "end_date"))

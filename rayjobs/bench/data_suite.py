@@ -2,15 +2,18 @@
 
     python -m rayjobs.bench suite=data
 
-Made bars in a temporary folder, deleted after; one pinned thread. The pandas way beside ours gives the same panel and
-the same counts of what was found, which is compared before anything is timed; the two take turns, and the best of each
-counts. Time is CPU time. Curating runs in a process of its own, whose largest memory is read when it ends; its time is
+Made bars in a temporary folder, deleted after; one pinned thread. Aligning stands beside pandas twice: the same work
+(`pandas_way` gives the same panel and the same counts of what was found, which is compared before anything is timed),
+and the bare minimum, rows reindexed and put side by side with nothing looked at. All take turns, each beginning with
+frames as a reader hands them over, whose indices have built no tables of their own yet; the best of each counts. Time
+is CPU time. Curating runs in a process of its own, whose largest memory is read on the way and at the end; its time is
 wall time.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,17 +27,21 @@ import pandas as pd
 
 from data.alignment import align
 from data.calendars import bar_grid
-from data.checks.hygiene import JUMP_RATIO
 from data.lake import Lake, Series
 from data.lake.lake import by_month
-from data.schema import BAR_COLUMNS, PRICE_COLUMNS
+from data.schema import BAR_COLUMNS
 from data.sources.lake import LakeConfig
 from data.vendors.definition import BarRequest, Delivery
+from rayjobs.bench.alignment_peers import as_read, bare_way, long_table_way, pandas_way
 from rayjobs.bench.env_suite import Row, pin_thread, row
 
 GIGABYTE = 1e9
 NUM_SYMBOLS = 8
 WANTED = {"panel_ms": 100.0, "alignment": 5.0, "memory_gb": 1.0}
+ROW_BYTES = 8 * (1 + len(BAR_COLUMNS))
+"""A row in memory: its label, prices and volume."""
+DISK_SHARE = 1.2
+"""Disk that made deliveries and their curated months take, as a share of the raw rows in memory, at most."""
 
 
 def made_bars(labels: pd.DatetimeIndex, generator: np.random.Generator, gaps: int = 0) -> pd.DataFrame:
@@ -67,13 +74,21 @@ def store(lake: Lake, series: Series, rows: pd.DataFrame, calendar: str) -> None
     )
 
 
-def best_in_turn(measures: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
-    """Name -> least CPU time, s; the measures take turns, so that a busy machine is busy for all of them."""
+def best_in_turn(
+    measures: Mapping[str, Callable[[Any], object]], repetitions: int, given: Callable[[], Any] = lambda: None
+) -> dict[str, float]:
+    """Name -> least CPU time, s; the measures take turns, so that a busy machine is busy for all of them.
+
+    Parameters
+    ----------
+    given : what a measure is handed, made anew before each and not timed.
+    """
     best = dict.fromkeys(measures, np.inf)
     for _ in range(repetitions):
         for name, measure in measures.items():
+            argument = given()
             began = time.process_time()
-            measure()
+            measure(argument)
             best[name] = min(best[name], time.process_time() - began)
     return best
 
@@ -92,7 +107,7 @@ def panel_rows(folder: Path, repetitions: int) -> list[Row]:
     }  # fmt: skip
     minutes, hours = LakeConfig(bar="1m", **plain), LakeConfig(bar="30m", **plain)
     bars = minutes.read().panel.num_bars
-    times = best_in_turn({"1m": minutes.read, "30m": hours.read}, repetitions)
+    times = best_in_turn({"1m": lambda _: minutes.read(), "30m": lambda _: hours.read()}, repetitions)
     facts = {"bars": bars, "wanted_ms": WANTED["panel_ms"], "threads": 1}
     return [
         row("a symbol-year of minute bars from the lake as a panel", times["1m"] * 1e3, "ms", **facts),
@@ -100,106 +115,96 @@ def panel_rows(folder: Path, repetitions: int) -> list[Row]:
     ]
 
 
-def pandas_way(bars: Mapping[str, pd.DataFrame], step: str) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """The panel and the counts of what was found, by pandas: reindexed to a grid, checked, joined."""
-    grid = pd.date_range(
-        min(r.index[0] for r in bars.values()), max(r.index[-1] for r in bars.values()), freq=step
-    )
-    counts = dict.fromkeys(("missing", "missing_runs", "zero_volume", "inconsistent", "jump"), 0)
-    frames = {}
-    for symbol, rows in bars.items():
-        if not rows.index.is_monotonic_increasing or rows.index.has_duplicates or rows.isna().any(axis=None):
-            raise ValueError(symbol)
-        if (rows[list(PRICE_COLUMNS)] <= 0.0).any(axis=None) or (rows["volume"] < 0.0).any():
-            raise ValueError(symbol)
-        bad = (rows["high"] < rows[["open", "close"]].max(axis=1)) | (
-            rows["low"] > rows[["open", "close"]].min(axis=1)
-        )
-        before = rows["close"].shift(1).fillna(rows["open"])
-        moves = pd.concat(
-            [rows["open"] / before, rows["close"] / rows["open"],
-             rows["high"] / rows[["open", "close"]].max(axis=1), rows["low"] / rows[["open", "close"]].min(axis=1)],
-            axis=1,
-        )  # fmt: skip
-        jumps = (moves > JUMP_RATIO).any(axis=1) | (moves < 1.0 / JUMP_RATIO).any(axis=1)
-        whole = rows.mask(bad).reindex(grid)
-        absent = whole["close"].isna()
-        counts["missing"] += int(absent.sum() - bad.sum())
-        counts["missing_runs"] += int((absent & ~absent.shift(1, fill_value=False)).sum())
-        counts["zero_volume"] += int((rows["volume"] == 0.0).sum())
-        counts["inconsistent"] += int(bad.sum())
-        counts["jump"] += int(jumps.sum())
-        frames[symbol] = whole
-    wide = pd.concat(frames, axis=1)
-    panel = {name: wide.xs(name, axis=1, level=1) for name in BAR_COLUMNS}
-    panel["volume"] = panel["volume"].fillna(0.0)
-    panel["tradable"] = panel["close"].notna() & (panel["volume"] > 0.0)
-    return panel, counts
-
-
-def long_table_way(bars: Mapping[str, pd.DataFrame], step: str) -> dict[str, pd.DataFrame]:
-    """The panel from one long table, as files of several symbols and databases give it; nothing is checked."""
-    table = pd.concat(bars, names=["symbol", "opened"]).reset_index()
-    grid = pd.date_range(table["opened"].min(), table["opened"].max(), freq=step)
-    return {
-        name: table.pivot(index="opened", columns="symbol", values=name).reindex(grid) for name in BAR_COLUMNS
-    }
-
-
 def alignment_rows(num_bars: int, repetitions: int) -> list[Row]:
-    """Aligning 8 symbols of minute bars around the clock, beside the pandas way of doing the same."""
+    """Aligning 8 symbols of minute bars around the clock, beside the pandas ways of doing it."""
     generator = np.random.default_rng(2)
     labels = pd.date_range("2020-01-01", periods=num_bars, freq="min").as_unit("ns")
     bars = {f"S{number}": made_bars(labels, generator, gaps=50) for number in range(NUM_SYMBOLS)}
+    _require_same(bars)
+    measures: dict[str, Callable[[Any], object]] = {
+        "pandas": lambda rows: pandas_way(rows, "min"),
+        "bare": lambda rows: bare_way(rows, "min"),
+        "ours": lambda rows: align(rows, calendar="24/7", bar_seconds=60),
+    }
+    times = best_in_turn(measures, repetitions, lambda: as_read(bars))
+    short = {symbol: rows.iloc[: num_bars // 10] for symbol, rows in bars.items()}
+    pivoting = best_in_turn({"long": lambda rows: long_table_way(rows, "min")}, 1, lambda: as_read(short))
+    facts = {"symbols": NUM_SYMBOLS, "bars": num_bars, "threads": 1}
+    total = sum(map(len, bars.values()))
+    same = row(
+        "aligning 8 symbols by pandas, the same counts",
+        total / times["pandas"],
+        "rows/s",
+        wanted_ratio=WANTED["alignment"],
+        **facts,
+    )
+    bare = row("by pandas, nothing looked at or counted", total / times["bare"], "rows/s", same, **facts)
+    long = row(
+        "by pandas, a long table pivoted, nothing looked at",
+        sum(map(len, short.values())) / pivoting["long"],
+        "rows/s",
+        same,
+        **{**facts, "bars": num_bars // 10},
+    )
+    ours = total / times["ours"]
+    return [
+        same,
+        bare,
+        long,
+        row("by data.alignment", ours, "rows/s", same, **facts),
+        row("by data.alignment, beside pandas that looks at nothing", ours, "rows/s", bare, **facts),
+    ]
+
+
+def _require_same(bars: Mapping[str, pd.DataFrame]) -> None:
+    """Compare what is timed: the panel, and the counts of what was found in the bars."""
     ours = align(bars, calendar="24/7", bar_seconds=60)
     panel, counts = pandas_way(bars, "min")
     for name in (*BAR_COLUMNS, "tradable"):
-        np.testing.assert_array_equal(getattr(ours.panel, name), panel[name].to_numpy())
+        np.testing.assert_array_equal(getattr(ours.panel, name), panel[name])
     for kind in ("missing", "zero_volume", "inconsistent", "jump"):
         if ours.hygiene.bars(kind) != counts[kind]:
             raise AssertionError(f"{kind}: {ours.hygiene.bars(kind)} bars by ours, {counts[kind]} by pandas")
-    del ours, panel
-    times = best_in_turn(
-        {
-            "pandas": lambda: pandas_way(bars, "min"),
-            "ours": lambda: align(bars, calendar="24/7", bar_seconds=60),
-        },
-        repetitions,
-    )
-    facts = {"symbols": NUM_SYMBOLS, "bars": num_bars, "wanted_ratio": WANTED["alignment"], "threads": 1}
-    short = {symbol: rows.iloc[: num_bars // 10] for symbol, rows in bars.items()}
-    pivoting = best_in_turn({"long": lambda: long_table_way(short, "min")}, 1)["long"]
-    total = num_bars * NUM_SYMBOLS
-    wide = row("aligning 8 symbols by pandas, wide frames", total / times["pandas"], "rows/s", **facts)
-    pivoted = row(
-        "by pandas, a long table pivoted, nothing checked",
-        sum(map(len, short.values())) / pivoting,
-        "rows/s",
-        wide,
-        **{**facts, "bars": num_bars // 10},
-    )
-    return [
-        wide,
-        pivoted,
-        row("by data.alignment", total / times["ours"], "rows/s", wide, **facts),
-        row(
-            "by data.alignment, beside the long table",
-            total / times["ours"],
-            "rows/s",
-            pivoted,
-            **facts,
-        ),
-    ]
+    if ours.hygiene.runs("missing") != counts["missing_runs"]:
+        raise AssertionError(
+            f"{ours.hygiene.runs('missing')} gaps by ours, {counts['missing_runs']} by pandas"
+        )
 
 
 def curation_rows(folder: Path, gigabytes: float) -> list[Row]:
     """Curating made deliveries of this many gigabytes, half of a year delivered twice, in a process of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    needed = gigabytes * GIGABYTE * DISK_SHARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        reason = f"{needed / GIGABYTE:.1f} GB of disk are needed, and {folder} has {free / GIGABYTE:.1f}: set TMPDIR"
+        return [row(f"curating {gigabytes:.2g} GB of raw bars", None, "rows/s", reason=reason)]
     lake = Lake(str(folder))
+    delivered = _deliver(lake, gigabytes)
+    command = [sys.executable, "-m", "rayjobs.bench.data_suite", str(folder)]
+    began = time.perf_counter()
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - began
+    months, early_kb, memory_kb = (int(word) for word in answer.stdout.split())
+    on_disk = sum(fact.size for fact in lake.files.files_below("raw"))
+    facts = {
+        "rows": delivered, "raw_gb": delivered * ROW_BYTES / GIGABYTE, "raw_gb_on_disk": on_disk / GIGABYTE,
+        "symbol_months": months, "seconds": seconds, "wanted_memory_gb": WANTED["memory_gb"], "threads": 1,
+    }  # fmt: skip
+    early = row("its largest memory when a tenth was done", early_kb * 1024 / GIGABYTE, "GB", **facts)
+    return [
+        row(f"curating {facts['raw_gb']:.2g} GB of raw bars", delivered / seconds, "rows/s", **facts),
+        early,
+        row("its largest memory at the end", memory_kb * 1024 / GIGABYTE, "GB", early, **facts),
+    ]
+
+
+def _deliver(lake: Lake, gigabytes: float) -> int:
+    """Store made years of minutes, the first half of each once more with other closes; return how many rows."""
     generator = np.random.default_rng(3)
     labels = pd.date_range("2023-01-01", "2024-01-01", freq="min", inclusive="left").as_unit("ns")
-    row_bytes = 8 * (1 + len(BAR_COLUMNS))
     delivered = number = 0
-    while delivered * row_bytes < gigabytes * GIGABYTE:
+    while delivered * ROW_BYTES < gigabytes * GIGABYTE:
         rows = made_bars(labels, generator)
         series = Series(source="made", bar_seconds=60, adjustment="raw", symbol=f"S{number:04d}")
         store(lake, series, rows, "24/7")
@@ -207,20 +212,7 @@ def curation_rows(folder: Path, gigabytes: float) -> list[Row]:
         store(lake, series, half.assign(close=half["close"] + 0.001), "24/7")
         delivered += len(rows) + len(half)
         number += 1
-    command = [sys.executable, "-m", "rayjobs.bench.data_suite", str(folder)]
-    began = time.perf_counter()
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - began
-    months, memory_kb = (int(word) for word in answer.stdout.split())
-    on_disk = sum(fact.size for fact in lake.files.files_below("raw"))
-    facts = {
-        "rows": delivered, "raw_gb": delivered * row_bytes / GIGABYTE, "raw_gb_on_disk": on_disk / GIGABYTE,
-        "symbol_months": months, "wanted_memory_gb": WANTED["memory_gb"], "threads": 1,
-    }  # fmt: skip
-    return [
-        row(f"curating {facts['raw_gb']:.2g} GB of raw bars", delivered / seconds, "rows/s", **facts),
-        row("its largest memory", memory_kb * 1024 / GIGABYTE, "GB", **facts),
-    ]
+    return delivered
 
 
 def run(settings: Mapping[str, Any]) -> list[Row]:
@@ -243,13 +235,16 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
 
 
 def _curate(folder: str) -> None:
-    """Curate a lake and say how many months there were and the largest memory, kB."""
+    """Curate a lake; say how many months there were, and the largest memory after a tenth of the series and all, kB."""
     lake = Lake(folder)
-    months = 0
-    for series in lake.series():
+    every = lake.series()
+    months = early_kb = 0
+    for number, series in enumerate(every):
         lake.curate(series)
         months += len(by_month(lake.parts(series)))
-    print(months, _largest_memory_kb())
+        if number == len(every) // 10:
+            early_kb = _largest_memory_kb()
+    print(months, early_kb, _largest_memory_kb())
 
 
 def _largest_memory_kb() -> int:

@@ -72,15 +72,18 @@ def curate(settings: IngestSettings) -> ExitCode:
 
 def inventory(settings: IngestSettings, verify: bool) -> ExitCode:
     """Say what the lake holds; source, bar and symbols narrow it. Code 1 if a file is not what was written."""
-    from rayjobs.ingest.inventory import take_inventory, write_inventory
-    from rayjobs.ingest.summary import holding_row
+    from rayjobs.ingest.inventory import listing_remarks, take_inventory, write_inventory
+    from rayjobs.ingest.summary import holding_rows
 
     lake = Lake(settings.lake)
     with reading_input():
-        found, troubles = take_inventory(lake, _wanted(settings, lake), verify=verify)
-        paths = write_inventory(lake, found, troubles, Path(settings.directory).expanduser() / "inventory")
-    print_table(f"The lake {lake}", [holding_row(seen) for seen in found])
-    for trouble in troubles:
+        wanted, listings = _wanted(settings, lake), settings.listings_from
+        found, troubles = take_inventory(lake, wanted, verify=verify, listings_from=listings)
+        remarks = listing_remarks(lake, wanted, found, listings)
+        folder = Path(settings.directory).expanduser() / "inventory"
+        paths = write_inventory(lake, found, troubles, folder, remarks)
+    print_table(f"The lake {lake}", holding_rows(found))
+    for trouble in (*remarks, *troubles):
         print_sentence(trouble)
     print_paths(paths)
     return ExitCode.FAILED if troubles else ExitCode.DONE

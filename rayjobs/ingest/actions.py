@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
 
 import pandas as pd
 
 from data.errors import one_line
 from data.lake import Lake
 from data.lake.actions import read_actions, write_actions
-from data.vendors.definition import (
-    AnswerRefused,
-    MalformedAnswer,
-    RateLimited,
-    TemporarilyUnavailable,
-    Vendor,
-)
+from data.vendors.definition import AnswerRefused, MalformedAnswer, Vendor
 from data.vendors.reference import CorporateActions
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.ingest.asking import Asking, GivenUp
 from rayjobs.ingest.keys import without_keys
 from rayjobs.ingest.pacing import Pacing
 from rayjobs.ingest.settings import IngestSettings
 
 LOG = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
 
 
 @dataclass(kw_only=True)
@@ -46,10 +38,6 @@ class ActionsTally:
     splits: int = 0
     dividends: int = 0
     left: dict[str, str] = field(default_factory=dict)
-
-
-class _GivenUp(Exception):
-    """A vendor did not answer within the tries and the patience that the settings allow."""
 
 
 def bring_actions(
@@ -88,12 +76,12 @@ def bring_actions(
             continue
         tally.asked += 1
         for name, vendor in able.items():
-            asking = _Asking(settings, pacings[name], sleep)
+            asking = Asking(settings.pacing, pacings[name], sleep)
             try:
                 splits = asking.ask(lambda v=vendor, s=symbol: v.splits(s, first, today))  # type: ignore[misc]
                 dividends = asking.ask(lambda v=vendor, s=symbol: v.dividends(s, first, today))  # type: ignore[misc]
                 write_actions(lake.files, name, symbol, first, today, splits, dividends)
-            except (AnswerRefused, MalformedAnswer, _GivenUp) as error:
+            except (AnswerRefused, MalformedAnswer, GivenUp) as error:
                 tally.left[symbol] = f"{name}: {without_keys(one_line(error))}"
                 continue
             tally.left.pop(symbol, None)
@@ -106,45 +94,6 @@ def bring_actions(
 def _is_there(lake: Lake, source: str, symbol: str, first: date, today: date) -> bool:
     known = read_actions(lake.files, source, symbol)
     return known is not None and any(begin <= first and end >= today for begin, end in known.windows)
-
-
-@dataclass(frozen=True)
-class _Asking:
-    settings: IngestSettings
-    pacing: Pacing
-    sleep: Callable[[float], None]
-
-    def ask(self, call: Callable[[], Answer]) -> Answer:
-        """The answer of one call, asked for when the budget allows and again after failures that pass."""
-        why = "it was not asked"
-        for tried in range(1, self.settings.pacing.tries + 1):
-            self._wait_for_leave()
-            try:
-                answer = call()
-            except RateLimited as error:
-                self.pacing.rate_limited(error.retry_after_s)
-                why = str(error)
-                continue
-            except TemporarilyUnavailable as error:
-                self.pacing.unavailable()
-                why = str(error)
-                self.sleep(self.pacing.piece_wait(tried))
-                continue
-            except BaseException:
-                self.pacing.refused()
-                raise
-            self.pacing.succeeded(1)
-            return answer
-        raise _GivenUp(why)
-
-    def _wait_for_leave(self) -> None:
-        waited = 0.0
-        while (leave := self.pacing.ask()) > 0.0:
-            step = 0.05 if math.isinf(leave) else leave
-            if waited + step > self.settings.pacing.patience_s:
-                raise _GivenUp(f"it rests for {leave:.0f} s more; the same command goes on from here")
-            self.sleep(step)
-            waited += step
 
 
 def today_utc() -> date:

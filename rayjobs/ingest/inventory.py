@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,35 @@ from data.errors import DataError, one_line
 from data.lake import Lake, Series
 from data.lake.curation import DEFECTS
 from data.lake.holdings import Holding, holding
-from rayjobs.ingest.summary import holding_row
+from data.lake.listings import KnownListings, known_listings
+from rayjobs.config.typed_config import ConfigError
+from rayjobs.ingest.summary import holding_rows
 from rayjobs.storage.run_directory import write_atomically
 
 TEMPLATE = "inventory.html.j2"
 
 
-def take_inventory(lake: Lake, wanted: Sequence[Series], *, verify: bool) -> tuple[list[Holding], list[str]]:
+def take_inventory(
+    lake: Lake, wanted: Sequence[Series], *, verify: bool, listings_from: str | None = None
+) -> tuple[list[Holding], list[str]]:
     """Look at series; what cannot be looked at becomes a sentence.
 
     Parameters
     ----------
     verify : compare every checksum.
+    listings_from : the source whose listings say from when to when bars are due; None means that of the bars.
+
+    Raises
+    ------
+    ConfigError
+        If the source that is named has none.
     """
+    known = _listings(lake, wanted, listings_from)
     found, troubles = [], []
     for series in wanted:
         try:
-            seen = holding(lake, series, verify=verify)
+            listings = known.get(listings_from or series.source)
+            seen = holding(lake, series, verify=verify, listings=listings)
         except DataError as error:
             troubles.append(f"{series}: {one_line(error)}")
             continue
@@ -38,8 +50,50 @@ def take_inventory(lake: Lake, wanted: Sequence[Series], *, verify: bool) -> tup
     return found, troubles
 
 
+def _listings(lake: Lake, wanted: Sequence[Series], listings_from: str | None) -> dict[str, KnownListings]:
+    """Source -> its newest listings, where it has any."""
+    sources = {series.source for series in wanted} if listings_from is None else {listings_from}
+    found = {source: known_listings(lake.files, source) for source in sources}
+    if listings_from is not None and found[listings_from] is None:
+        raise ConfigError(
+            f"listings_from={listings_from}: the lake {lake} has no listings of it; bring them with "
+            f"python -m rayjobs.ingest source={listings_from} listings=true"
+        )
+    return {source: listings for source, listings in found.items() if listings is not None}
+
+
+def listing_remarks(
+    lake: Lake, wanted: Sequence[Series], found: Sequence[Holding], listings_from: str | None = None
+) -> list[str]:
+    """What listings say of what is there: bars beyond a listing, and how many names that ended have any bars at all."""
+    told = [
+        f"{seen.symbol} of {seen.source}: {seen.beyond_listing:,} bars lie outside of the days on which it was listed, "
+        f"{seen.listed_on or 'not said'} to {seen.delisted_on or 'now'} by {seen.listings_of}: another company may "
+        "have had the symbol"
+        for seen in found
+        if seen.beyond_listing
+    ]
+    for source, listings in sorted(_listings(lake, wanted, listings_from).items()):
+        of_source = [seen for seen in found if seen.first and source == (listings_from or seen.source)]
+        if not of_source:
+            continue
+        first = date.fromisoformat(min(str(seen.first) for seen in of_source)[:10])
+        ended = listings.ended(first, listings.as_of)
+        here = len(set(ended) & {seen.symbol for seen in of_source})
+        told.append(
+            f"of {len(ended):,} symbols that ended from {first} to {listings.as_of} by the listings of {source}, "
+            f"{here:,} have bars here"
+            + (": a choice among what is here is one of survivors" if not here else "")
+        )
+    return told
+
+
 def write_inventory(
-    lake: Lake, found: Sequence[Holding], troubles: Sequence[str], folder: Path
+    lake: Lake,
+    found: Sequence[Holding],
+    troubles: Sequence[str],
+    folder: Path,
+    remarks: Sequence[str] = (),
 ) -> tuple[Path, Path]:
     """Write ``inventory.json`` and ``inventory.html`` into a folder."""
     facts: dict[str, Any] = {
@@ -47,6 +101,7 @@ def write_inventory(
         "taken_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "series": [seen.to_json() for seen in found],
         "troubles": list(troubles),
+        "remarks": list(remarks),
     }
     folder.mkdir(parents=True, exist_ok=True)
     as_json, page = folder / "inventory.json", folder / "inventory.html"
@@ -66,7 +121,8 @@ def _page(facts: dict[str, Any], found: Sequence[Holding]) -> str:
         lake=facts["lake"],
         taken=facts["taken_utc"],
         troubles=facts["troubles"],
-        rows=[holding_row(seen) for seen in found],
+        remarks=facts["remarks"],
+        rows=holding_rows(found),
         details=[
             seen for seen in found if seen.open_windows or seen.empty_sessions or any(seen.defects.values())
         ],

@@ -18,6 +18,7 @@ from data.vendors.definition import Vendor
 from rayjobs.ingest.actions import ActionsTally, bring_actions, today_utc
 from rayjobs.ingest.crew import Crew, RayCrew, ThreadCrew
 from rayjobs.ingest.fetching import Fetching, Tally
+from rayjobs.ingest.listings import ListingsTally, bring_listings
 from rayjobs.ingest.pacing import Pacing
 from rayjobs.ingest.plan import (
     Piece,
@@ -46,18 +47,20 @@ class Round:
     Parameters
     ----------
     symbols : that it was about. tally : of fetching. curated : months that were made.
-    actions : of splits and dividends; None where they were not wanted.
+    actions : of splits and dividends; None where they were not wanted. listings : the same of what was listed.
     """
 
     symbols: tuple[str, ...]
     tally: Tally
     curated: int
     actions: ActionsTally | None = None
+    listings: ListingsTally | None = None
 
     @property
     def whole(self) -> bool:
         """Whether everything that was asked for is there."""
-        return not self.tally.left and not (self.actions and self.actions.left)
+        beside = (self.actions, self.listings)
+        return not self.tally.left and not any(brought and brought.left for brought in beside)
 
 
 class Ingest:
@@ -122,7 +125,13 @@ class Ingest:
             )
             tally = fetching.run(pieces)
         curated = self.curate(symbols) if self._settings.curate else 0
-        return Round(symbols=tuple(symbols), tally=tally, curated=curated, actions=self._actions(symbols))
+        return Round(
+            symbols=tuple(symbols),
+            tally=tally,
+            curated=curated,
+            actions=self._actions(symbols),
+            listings=self._listings(),
+        )
 
     def _actions(self, symbols: Sequence[str]) -> ActionsTally | None:
         if not self._settings.actions:
@@ -130,6 +139,11 @@ class Ingest:
         return bring_actions(
             self._settings, self.lake, self.vendors, self._pacings, symbols, today=today_utc()
         )
+
+    def _listings(self) -> ListingsTally | None:
+        if not self._settings.listings:
+            return None
+        return bring_listings(self._settings, self.lake, self.vendors, self._pacings, today=today_utc())
 
     def curate(self, symbols: Sequence[str]) -> int:
         """Bring the curated months of the symbols up to date."""

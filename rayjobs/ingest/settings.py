@@ -145,7 +145,8 @@ class IngestSettings:
     lake : folder or URI.
     symbols : names; or one ``@FILE``, resolved by `rayjobs.ingest.symbols`.
     start_utc, stop_utc : window [start, stop) of opening instants; a stop of None means now.
-    actions : whether splits and dividends of the symbols are brought as well.
+    actions : whether splits and dividends of the symbols are brought as well. listings : the same of what was listed.
+    listings_from : of the inventory, the source whose listings say what is due; None means that of the bars.
     """
 
     sources: Mapping[str, SourceSettings]
@@ -158,6 +159,8 @@ class IngestSettings:
     adjustment: Adjustment
     refetch: bool
     actions: bool
+    listings: bool
+    listings_from: str | None
     curate: bool
     execution: Execution
     env_file: str
@@ -216,6 +219,8 @@ def build_ingest_settings(values: Mapping[str, Any]) -> IngestSettings:
             adjustment=convert(Adjustment, values["adjustment"], "adjustment"),
             refetch=convert(bool, values["refetch"], "refetch"),
             actions=convert(bool, values["actions"], "actions"),
+            listings=convert(bool, values["listings"], "listings"),
+            listings_from=convert(str | None, values["listings_from"], "listings_from"),  # type: ignore[arg-type]
             curate=convert(bool, values["curate"], "curate"),
             execution=convert(Execution, values["execution"], "execution"),
             env_file=convert(str, values["env_file"], "env_file"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from data.errors import DataError
 from data.lake import Lake
 from data.lake.holdings import Holding, holding
+from rayjobs.ingest.listings import ListingsTally
 from rayjobs.ingest.plan import series_of
 from rayjobs.ingest.rounds import Round
 from rayjobs.ingest.settings import IngestSettings
@@ -38,12 +40,22 @@ def print_summary(settings: IngestSettings, lake: Lake, done: Round) -> None:
         )
         for symbol, why in list(done.actions.left.items())[:SHOWN_REASONS]:
             print_sentence(f"left: splits and dividends of {symbol}: {why}")
+    if done.listings is not None:
+        print_sentence(_listings_sentence(done.listings))
     for symbol in tally.revised:
         print_sentence(f"{symbol}: its adjusted prices had been revised; all of them were fetched again")
     for name, why in tally.given_up.items():
         print_sentence(f"{name} was not asked to the end: {why}; the same command goes on from here")
     for sentence in reasons(done):
         print_sentence(sentence)
+
+
+def _listings_sentence(brought: ListingsTally) -> str:
+    if brought.left:
+        return f"left: listings: {brought.left}"
+    if brought.source is None:
+        return "what was listed is known as of today"
+    return f"{brought.listed:,} listings and {brought.ended:,} that ended, as {brought.source} has them today"
 
 
 def holdings_rows(settings: IngestSettings, lake: Lake, symbols: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -56,6 +68,15 @@ def holdings_rows(settings: IngestSettings, lake: Lake, symbols: tuple[str, ...]
             except DataError:
                 continue  # nothing of it is there, which the sentences below the table tell
             rows.append(holding_row(found))
+    return rows
+
+
+def holding_rows(found: Sequence[Holding]) -> list[dict[str, Any]]:
+    """Holdings as rows of a table; where listings are known of any, with the day on which each ended."""
+    rows = [holding_row(one) for one in found]
+    if any(one.listings_of for one in found):
+        for row, one in zip(rows, found, strict=True):
+            row["delisted"] = one.delisted_on or "-"
     return rows
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from data.lake import Lake
 from data.lake.curation import DEFECTS
 from rayjobs.ingest.inventory import take_inventory
-from rayjobs.ingest.summary import holding_row
+from rayjobs.ingest.summary import holding_rows
 from rayjobs.pages.answers import as_json
 from rayjobs.pages.secrets import without_passwords
 
@@ -26,7 +26,7 @@ def lake_answer(place: str) -> bytes:
     return as_json(
         {
             "lake": without_passwords(str(lake)),
-            "rows": [holding_row(seen) for seen in found],
+            "rows": holding_rows(found),
             "gaps": [asdict(seen) for seen in found if seen.open_windows or seen.empty_sessions],
             "defects": [[kind, count, DEFECTS[kind]] for kind, count in totals.items() if count],
             "troubles": [without_passwords(trouble) for trouble in troubles],

@@ -1,4 +1,4 @@
-"""The one pass over bars suspects whatever the exact rules find, and the merge is a search in a sorted list."""
+"""The one pass over bars suspects whatever the exact rules find, and what it lets pass a panel would let pass."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from data.alignment import align
 from data.checks.hygiene import inconsistent_rows, jumping_rows, require_usable
 from data.checks.jumps import find_jumps
-from data.checks.scan import laid_out, place_rows, scan_rows
+from data.checks.scan import ascends, scan_rows, sound_bars
 from data.errors import DataError
 from data.repair_decisions import NO_REPAIRS
+from data.schema import BAR_COLUMNS, LARGEST_PRICE, LEAST_PRICE
 
-PRICES = st.sampled_from([-1.0, 0.0, np.nan, np.inf, 1.0, 1.2, 1.201, 1.5, 1.51, 2.0, 3.0, 4.0])
+PRICES = st.sampled_from([-1.0, 0.0, np.nan, np.inf, 1e-13, 1e13, 1.0, 1.2, 1.201, 1.5, 1.51, 2.0, 3.0, 4.0])
 ROW = st.tuples(PRICES, PRICES, PRICES, PRICES, st.sampled_from([-1.0, 0.0, np.nan, np.inf, 5.0]))
 STEP = st.sampled_from([-1, 0, 1, 2])
 
@@ -46,6 +47,15 @@ def test_nothing_that_the_exact_rules_find_goes_unsuspected(values, steps):
         assert seen.bounds == inconsistent_rows(rows).any()
         assert seen.silent == (rows["volume"] == 0.0).any()
         assert seen.jumps or not jumping_rows(rows).any()
+    columns = [rows[name].to_numpy() for name in BAR_COLUMNS]
+    held = sound_bars(*columns, np.ones(len(rows), dtype=bool), LEAST_PRICE, LARGEST_PRICE)
+    assert seen.sound == (held and not seen.order)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(-3, 3), max_size=8), st.integers(0, 1))
+def test_numbers_ascend_where_each_is_larger_by_the_least_step(values, least):
+    assert ascends(np.array(values, np.int64), least) == (np.diff(values) >= least).all()
 
 
 def test_a_small_gap_that_is_like_a_split_is_suspected():
@@ -55,27 +65,6 @@ def test_a_small_gap_that_is_like_a_split_is_suspected():
     rows = frame(np.stack([opened, close, close, close, np.full(count, 9.0)], axis=1), [1] * (count - 1))
     assert len(find_jumps("X", rows.index.to_numpy("datetime64[ns]"), rows)) == 1
     assert scan_rows(rows).jumps
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
-def test_merging_finds_each_label_at_its_place(labels, grid):
-    some, every = (np.array(sorted(chosen), "datetime64[ns]") for chosen in (labels, grid))
-    placed = place_rows(some, every)
-    assert placed.on_grid == len(labels & grid)
-    assert [some[row] if row >= 0 else None for row in placed.row_of_bar] == [
-        moment if moment in some else None for moment in every
-    ]
-    np.testing.assert_array_equal(placed.row_is_on_grid(len(some)), np.isin(some, every))
-
-
-def test_columns_are_laid_out_over_more_bars_than_a_block_with_gaps_and_columns_that_one_asset_lacks():
-    bars = 5000
-    row_of_bar = np.where(np.arange(bars) % 7 == 3, -1, np.arange(bars) // 2)
-    values = np.arange(bars, dtype=np.float64)
-    out = laid_out([values, None], [row_of_bar, row_of_bar], bars, np.nan)
-    np.testing.assert_array_equal(out[:, 0], np.where(row_of_bar < 0, np.nan, values[row_of_bar]))
-    assert np.isnan(out[:, 1]).all()
 
 
 def test_a_jump_between_bars_that_a_repair_made_neighbours_is_told():

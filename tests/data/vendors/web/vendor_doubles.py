@@ -107,7 +107,30 @@ def dbn_bytes(
     not_found: Sequence[str] = (),
 ) -> bytes:
     """DBN without compression."""
-    from databento_dbn import Metadata, OHLCVMsg, RType, Schema, SType
+    from databento_dbn import OHLCVMsg, RType, Schema
+
+    header = dbn_header(symbol, schema, instrument=instrument, start=start, end=end, not_found=not_found)
+    records = [
+        OHLCVMsg(
+            rtype=RType.from_schema(Schema.from_str(schema)),
+            publisher_id=1,
+            instrument_id=instrument,
+            ts_event=b.utc.value,
+            open=round(b.open * 1e9),
+            high=round(b.high * 1e9),
+            low=round(b.low * 1e9),
+            close=round(b.close * 1e9),
+            volume=int(b.volume),
+        )
+        for b in bars
+    ]
+    return header + b"".join(map(bytes, records))
+
+
+def dbn_header(
+    symbol: str, schema: str, *, instrument: int, start: str, end: str, not_found: Sequence[str] = ()
+) -> bytes:
+    from databento_dbn import Metadata, Schema, SType
 
     days = SimpleNamespace(
         start_date=dt.date.fromisoformat(start), end_date=dt.date.fromisoformat(end), symbol=str(instrument)
@@ -124,21 +147,46 @@ def dbn_bytes(
         not_found=list(not_found),
         mappings=[SimpleNamespace(raw_symbol=symbol, intervals=[days])],
     )
+    return header.encode()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A statistic as a test writes it: when it was received, how many, of which kind (9 is open interest)."""
+
+    at: str
+    quantity: int
+    kind: int = 9
+    deleted: bool = False
+
+
+def statistics_bytes(
+    figures: Sequence[Figure],
+    symbol: str = "ESM4",
+    *,
+    instrument: int = 42,
+    start: str = "2024-01-01",
+    end: str = "2024-07-01",
+) -> bytes:
+    """DBN of the schema `statistics`, without compression."""
+    from databento_dbn import StatMsg, StatType, StatUpdateAction
+
     records = [
-        OHLCVMsg(
-            rtype=RType.from_schema(Schema.from_str(schema)),
+        StatMsg(
             publisher_id=1,
             instrument_id=instrument,
-            ts_event=b.utc.value,
-            open=round(b.open * 1e9),
-            high=round(b.high * 1e9),
-            low=round(b.low * 1e9),
-            close=round(b.close * 1e9),
-            volume=int(b.volume),
+            ts_event=pd.Timestamp(one.at, tz="UTC").value,
+            ts_recv=pd.Timestamp(one.at, tz="UTC").value,
+            ts_ref=pd.Timestamp(one.at, tz="UTC").value,
+            price=2**63 - 1,
+            quantity=one.quantity,
+            stat_type=StatType.from_int(one.kind),
+            update_action=StatUpdateAction.DELETE if one.deleted else StatUpdateAction.NEW,
         )
-        for b in bars
+        for one in figures
     ]
-    return header.encode() + b"".join(map(bytes, records))
+    header = dbn_header(symbol, "statistics", instrument=instrument, start=start, end=end)
+    return header + b"".join(map(bytes, records))
 
 
 def zstd(data: bytes) -> bytes:
