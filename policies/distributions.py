@@ -63,6 +63,10 @@ class ActionDistribution(ABC):
     def deterministic(self) -> Tensor:
         """The action without exploration: the likeliest choice, or the centre of what is continuous."""
 
+    def parameters(self) -> dict[str, Tensor]:
+        """What it is made of, for a reader: name -> (..., A), choices by their number; empty where it does not say."""
+        return {}
+
     def sample(self, **_: Any) -> Tensor:
         """Draw with torch's global generator (the path of RLlib's own env runners)."""
         return self.draw(np.random.default_rng(int(torch.randint(2**62, ()))))
@@ -127,6 +131,10 @@ class PerAssetCategorical(ActionDistribution):
         """The likeliest choice of each asset; the lowest index on ties."""
         return self._shaped(self._scores.argmax(-1))
 
+    def parameters(self) -> dict[str, Tensor]:
+        """The probability of each choice."""
+        return {str(choice): share for choice, share in enumerate(self.log_probs.exp().unbind(-1))}
+
     def _shaped(self, choices: Tensor) -> Tensor:
         return choices.squeeze(-1) if self._scalar else choices
 
@@ -172,6 +180,14 @@ class DirectionSize(ActionDistribution):
     def deterministic(self) -> Tensor:
         """The likeliest direction, with the mean size."""
         return self._action(self._direction.deterministic(), self._size.mean)
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Probabilities of the directions; mean and standard deviation of the size, where it is not flat."""
+        return {
+            **self._direction.parameters(),
+            "size, mean": self._size.mean,
+            "size, deviation": self._size.stddev,
+        }
 
     @staticmethod
     def _action(direction: Tensor, size: Tensor) -> Tensor:
@@ -224,6 +240,12 @@ class SquashedGaussian(ActionDistribution):
         """The median."""
         return self._squash(self._mean)
 
+    def parameters(self) -> dict[str, Tensor]:
+        """Median and the 16th and 84th percentile: squashing keeps the order, so that they are mean and deviation."""
+        mean, spread = self._mean, self._spread
+        low, high = self._squash(mean - spread), self._squash(mean + spread)
+        return {"weight, 16 %": low, "weight, median": self._squash(mean), "weight, 84 %": high}
+
     def _squash(self, before: Tensor) -> Tensor:
         bound = 1.0 - 2.0 * MARGIN
         return self._centre + self._reach * torch.tanh(before).clamp(-bound, bound)
@@ -264,6 +286,16 @@ class CashDirichlet(ActionDistribution):
     def deterministic(self) -> Tensor:
         """The mean shares."""
         return self._shares.mean[..., :-1]
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Mean and standard deviation of each share, and the mean of what is left in cash."""
+        mean, deviation = self._shares.mean, self._shares.stddev
+        cash = mean[..., -1:].expand_as(mean[..., :-1])
+        return {
+            "weight, mean": mean[..., :-1],
+            "weight, deviation": deviation[..., :-1],
+            "cash, mean": cash,
+        }
 
 
 def _above_one(scores: Tensor) -> Tensor:

@@ -38,6 +38,7 @@ from policies.contract import (
 from policies.distributions import rule_out
 from policies.networks import NetworkConfig
 from policies.origin import Origin
+from policies.outlook import Outlook
 from policies.protocol import State
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -175,6 +176,13 @@ class TrainedPolicy:
         actions : (E, ...) as the env's action space asks: whole numbers for choices, else float32.
         state : after this decision.
         """
+        seen = self._checked(observation, allowed)
+        with torch.inference_mode():
+            scores, after = self._scores(seen, state, allowed)
+            actions = self.contract.actions.distribution(scores).deterministic()
+        return actions.numpy(), after
+
+    def _checked(self, observation: NDArray[np.float32], allowed: NDArray[np.bool_] | None) -> torch.Tensor:
         if self.masks_actions is (allowed is None):
             raise ValueError(
                 f"policy.action_masks was {str(self.masks_actions).lower()} in training but act() was "
@@ -186,11 +194,24 @@ class TrainedPolicy:
                 f"the observation is {seen.shape} but the policy was trained on (E, {self.contract.layout.size}); "
                 "give it the observations of an env with the same symbols and features"
             )
+        return torch.from_numpy(seen)
+
+    def _scores(
+        self, seen: torch.Tensor, state: State, allowed: NDArray[np.bool_] | None
+    ) -> tuple[torch.Tensor, State]:
+        scores, _, after = self._acting.step(seen, state)
+        return scores if allowed is None else rule_out(scores, torch.from_numpy(allowed)), after
+
+    def outlook(
+        self, observation: NDArray[np.float32], state: State, allowed: NDArray[np.bool_] | None = None
+    ) -> Outlook:
+        """What lies behind the decision that `act` takes of the same: the scores are the very same numbers."""
+        seen = self._checked(observation, allowed)
         with torch.inference_mode():
-            scores, _, after = self._acting.step(torch.from_numpy(seen), state)
-            scores = scores if allowed is None else rule_out(scores, torch.from_numpy(allowed))
-            actions = self.contract.actions.distribution(scores).deterministic()
-        return actions.numpy(), after
+            scores, _ = self._scores(seen, state, allowed)
+            found = self.contract.actions.distribution(scores).parameters()
+            parameters = {name: one.numpy() for name, one in found.items()}
+        return Outlook.of(parameters, self.values(observation, state), self.contract.action_scheme)
 
     def values(self, observation: NDArray[np.float32], state: State) -> NDArray[np.float32]:
         """What the value head expects from here on.

@@ -32,7 +32,7 @@ from evaluation.report.page_tables import (
     trade_rows,
     training_health_rows,
 )
-from evaluation.report.remedies import Remedy, remedies
+from evaluation.report.remedies import length_in_words, remedies
 from evaluation.scoring.path_distribution import PathDistribution
 from evaluation.scoring.walk_forward import ORACLE, WalkForwardResult
 from evaluation.statistics import metrics
@@ -81,7 +81,7 @@ def write_report(
         title=title,
         css=page_style(),
         js=page_script(),
-        remedies=[] if verdict is None else _remedies(result, summary, verdict),
+        **_why_refused(result, summary, verdict),
         settings=settings,
         provenance=list(provenance.items()),
         notes=notes,
@@ -100,8 +100,13 @@ def write_report(
     return path
 
 
-def _remedies(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdict) -> list[Remedy]:
-    return remedies(verdict, result.net_return, result.periods_per_year, summary)
+def _why_refused(
+    result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdict | None
+) -> dict[str, Any]:
+    if verdict is None:
+        return {"remedies": [], "needed_length": ""}
+    record = (verdict, result.net_return, result.periods_per_year, summary)
+    return {"remedies": remedies(*record), "needed_length": length_in_words(*record)}
 
 
 def _head(result: WalkForwardResult, summary: Mapping[str, Any], verdict: Verdict | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from evaluation.gate.criteria import UNSEEN_SYMBOLS
 from evaluation.gate.verdict import INVALID_RECORD, Criterion, Verdict
 from evaluation.statistics.significance import (
     expected_maximum_sharpe,
@@ -69,6 +70,34 @@ def remedies(
     failed.sort(key=lambda one: INVALID_RECORD.index(one.name) if one.name in INVALID_RECORD else 99)
     record = _record(verdict, net_return, periods_per_year, summary)
     return [Remedy(label=one.label, why=one.reason, change=_change(one, record, summary)) for one in failed]
+
+
+def length_in_words(
+    verdict: Verdict, net_return: FloatArray, periods_per_year: float, summary: Mapping[str, Any]
+) -> str:
+    """How many bars a true Sharpe ratio of the size that was measured needs, and one as the gate asks for.
+
+    Parameters
+    ----------
+    net_return : (T,) scored, per bar. summary : as `remedies` takes it.
+    """
+    record = _record(verdict, net_return, periods_per_year, summary)
+    wanted = _of_true_sharpe(record.min_sharpe, record, CONFIDENCE)
+    if math.isnan(record.sharpe):
+        return (
+            f"The record does not move, so that no Sharpe ratio is defined and no length shows skill.{wanted}"
+        )
+    annual = record.sharpe * math.sqrt(record.year)
+    if not record.sharpe > 0.0:
+        return (
+            f"The annual Sharpe ratio was {annual:.2f}: more bars of a record like this one only show the loss better."
+            f"{wanted}"
+        )
+    bars = minimum_track_record_length(record.sharpe, confidence=CONFIDENCE, **record.shape)
+    return (
+        f"The annual Sharpe ratio was {annual:.2f}. A true one of that size is told from none at {CONFIDENCE:.0%} "
+        f"after {bars_in_words(bars, record.bars, record.year)}.{wanted}"
+    )
 
 
 def _record(verdict: Verdict, net_return: FloatArray, year: float, summary: Mapping[str, Any]) -> _Record:
@@ -256,6 +285,8 @@ _WORDS: Mapping[str, str] = {
     "placebo": "The same training has to fail on markets without anything to find: train less, ask more of the gate.",
     "plausibility": "Find what the policy knows too early; an input that is known later than its bar is stated with "
     "data.columns.NAME.known_after, one that is dated by its period with data.columns.NAME.released_in.",
+    UNSEEN_SYMBOLS: "It has to earn as much on symbols that it was not trained on: train on more symbols or make the "
+    "policy simpler; other symbols in data.test_symbols only look elsewhere.",
     "unseen": "Score on bars that neither training nor selection has used, later than all of them.",
 }
 _MISSING: Mapping[str, str] = {
@@ -266,4 +297,8 @@ _MISSING: Mapping[str, str] = {
     "strategies (scoring.placebo_strategies above 0), and enough bars to cut.",
     "placebo": "Train on placebo markets as well, or leave the criterion out of gate.enforced.",
     "leak_check": "Let the leak check run: it is part of training and of python -m rayjobs.evaluate.",
+    UNSEEN_SYMBOLS: "Hold symbols out of training (data.test_symbols), so that there is a record of them.",
+    "unseen": "Train again with this release: its export says which bars the policy has seen.",
+    "full_costs": "Score again with python -m rayjobs.evaluate, which measures what was charged.",
+    "plausibility": "Score again with python -m rayjobs.evaluate, which measures what is lost when an input is late.",
 }

@@ -31,9 +31,10 @@ from policies.contract import (
     write_contract,
 )
 from policies.origin import Origin
+from policies.outlook import Outlook
 from policies.protocol import State
 from policies.supervised.design import designed
-from policies.supervised.fitted_models import FittedModels, models_digest, text_names
+from policies.supervised.fitted_models import SIDES, FittedModels, models_digest, text_names
 from policies.supervised.positions import held, target_positions
 from policies.supervised.settings import SupervisedSettings, require_package
 
@@ -141,12 +142,26 @@ class SupervisedPolicy:
         size = np.clip(target / self._unit, -1.0, 1.0)
         return self._encode(np.sign(target).astype(np.int64), size), state
 
+    def outlook(self, observation: NDArray[np.float32], state: State) -> Outlook:
+        """What lies behind the decision that `act` takes of the same: what the models say of each side."""
+        strength, edge = self._predicted(observation)
+        parameters = {f"{side}, strength": strength[..., place] for side, place in SIDES.items()}
+        parameters |= {f"{side}, expected return": edge[..., place] for side, place in SIDES.items()}
+        known = {name: np.where(np.isfinite(one), one, np.nan) for name, one in parameters.items()}
+        value = np.full(len(observation), np.nan)
+        return Outlook.of(known, value, self.contract.action_scheme)
+
+    def _predicted(self, observation: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(E, A, S) strength of each side, and its expected return."""
+        layout, slices, rows = self.contract.layout, self.contract.layout.slices, len(observation)
+        features = observation[:, slices["market"]].reshape(rows, layout.num_assets, -1)
+        return self.models.strength_and_edge(designed(features, observation[:, slices["clock"]]))
+
     def _targets(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """(E, A) signed notional over equity."""
         layout, slices, rows = self.contract.layout, self.contract.layout.slices, len(observation)
-        features = observation[:, slices["market"]].reshape(rows, layout.num_assets, -1)
         position = observation[:, slices["position"]].reshape(rows, layout.num_assets, -1)
-        strength, edge = self.models.strength_and_edge(designed(features, observation[:, slices["clock"]]))
+        strength, edge = self._predicted(observation)
         return target_positions(
             strength,
             edge,

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.live_rows import LIVE_FILE, read_live_rows
 from rayjobs.monitoring.trading_snapshot import SNAPSHOT_FILE
-from rayjobs.pages.secrets import without_secrets
-from rayjobs.pages.settings_cache import SettingsCache
+from rayjobs.pages.settings_index import SettingsIndex
 from rayjobs.storage.run_directory import read_status
 from rayjobs.storage.running_process import was_killed
-from rayjobs.storage.started_run import CONFIG_FILE, StartedRun
+from rayjobs.storage.started_run import CONFIG_FILE
 
 SUMMARY, VERDICT, STATUS, STUDY = "backtest/summary.json", "verdict.json", "status.json", "study.json"
 METRICS = (
@@ -32,7 +30,7 @@ METRICS = (
 """Numbers of ``summary.json`` that the list of runs can show, filter and sort by."""
 LIVE = ("approx_kl", "clip_fraction", "explained_variance", "entropy", "learning_rate", "validation_sharpe")
 """Numbers of the newest training row that it can show beside them."""
-WATCHED = (STATUS, SUMMARY, VERDICT, STUDY, "study.db", "study.db-wal", LIVE_FILE, SNAPSHOT_FILE)
+WATCHED = (STATUS, SUMMARY, VERDICT, STUDY, "study.db", "study.db-wal", LIVE_FILE, SNAPSHOT_FILE, CONFIG_FILE)
 """Files of a run whose change means that there is something new to show."""
 DEPTH = 5
 KINDS = {"sweeps": "sweep", "evaluations": "evaluation", "screenings": "screening", "trading": "trading"}
@@ -100,8 +98,7 @@ class Catalogue:
         self._lock = threading.RLock()
         self._entries: dict[str, RunEntry] = {}
         self._signatures: dict[str, tuple[Any, ...]] = {}
-        self._settings = SettingsCache(self.root)
-        self._columns: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._settings = SettingsIndex(self.root)
 
     def refresh(self) -> list[str]:
         """Look for new, changed and removed runs; returns their names."""
@@ -140,43 +137,19 @@ class Catalogue:
 
     def settings(self, name: str) -> dict[str, Any]:
         """Dotted key -> value of a run's configuration, secrets blotted out; empty where it cannot be read."""
-        path = self.find(name).path
-        stamp = _stamp(path / CONFIG_FILE)
-        with self._lock:
-            known = self._settings.get(name, stamp)
-        if known is None:
-            known = _settings(path)
-            with self._lock:
-                self._settings.put(name, stamp, known)
-        return known
+        return self._settings.of(name, self.find(name).path)
 
     def read_settings(self, stopped: threading.Event) -> None:
         """Read the settings of every run that has none yet, so that the first question about one need not wait."""
-        for entry in self.entries():
-            if stopped.wait(0.002):  # others want to be answered meanwhile
-                return
-            try:
-                self.settings(entry.name)
-            except KeyError:  # it was removed
-                continue
+        self._settings.read(self._paths(), stopped)
 
     def column(self, key: str) -> dict[str, Any]:
         """Run -> value of one setting, of the runs that have it."""
+        return self._settings.column(key, self._paths())
+
+    def _paths(self) -> dict[str, Path]:
         with self._lock:
-            known = self._columns.get(key)
-            if known is not None and known[0] == self.version:
-                return known[1]
-            version, names = self.version, list(self._entries)
-        values = {}
-        for name in names:
-            settings = self.settings(name)
-            if key in settings:
-                values[name] = settings[key]
-        with self._lock:
-            self._columns[key] = version, values
-            if len(self._columns) > 30:
-                self._columns.pop(next(iter(self._columns)))
-        return values
+            return {name: entry.path for name, entry in self._entries.items()}
 
     def keys(self) -> list[str]:
         """Every setting that some run of the newest fifty has."""
@@ -284,26 +257,6 @@ def _word(verdict: Mapping[str, Any]) -> str:
     if "pass" not in verdict:
         return ""
     return "refused" if not verdict["pass"] else ("lowered" if verdict.get("lowered") else "approved")
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        values = StartedRun.read(path).values
-    except (OSError, ValueError, ConfigError):
-        return {}
-    return without_secrets(dict(leaves(values, "")))
-
-
-def leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of a nested configuration; a list is its JSON, an empty group too."""
-    for key, value in values.items():
-        here = f"{path}.{key}" if path else str(key)
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, here)
-        elif isinstance(value, (str, int, float, bool, type(None))):
-            yield here, value
-        else:
-            yield here, json.dumps(value, default=str)
 
 
 def _json(path: Path) -> dict[str, Any]:

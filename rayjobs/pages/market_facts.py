@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from data.features.compute import FeatureSet, compute_features
 from data.schema import Panel
@@ -22,6 +23,7 @@ from rayjobs.pages.answers import as_json, epoch_seconds, rounded
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.storage.started_run import StartedRun
 from rayjobs.study.config import FeaturesConfig, build_source
+from rayjobs.study.held_out import parted
 
 MAX_BARS = 2000
 ONE_AT_A_TIME = threading.Lock()
@@ -57,7 +59,9 @@ class RunMarket:
 def _market(directory: str, stamp: int) -> RunMarket:
     path = Path(directory)
     try:
-        panel = load(build_source(RunDirectory(path).config())).panel
+        values = RunDirectory(path).config()
+        held_out = values["data"].get("test_symbols") or ()
+        panel = parted(load(build_source(values)), held_out)[0].panel
         fills = _in_utc(pd.read_parquet(path / "walk_forward" / "fills.parquet"))
         decisions = _in_utc(pd.read_parquet(path / "walk_forward" / "decisions.parquet"))
         trades = _in_utc(pd.read_csv(path / "backtest" / "trades.csv"))
@@ -94,8 +98,31 @@ def _in_utc(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def market_answer(directory: str, stamp: int, symbol: str, start: int | None, count: int) -> bytes:
-    """A window of one symbol's bars with all that happened in it.
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Bars of one symbol that are shown.
+
+    Attributes
+    ----------
+    asset : index of the symbol. bars : of the panel, as many as are shown.
+    """
+
+    market: RunMarket
+    asset: int
+    bars: slice
+
+    @property
+    def symbol(self) -> str:
+        return self.market.panel.symbols[self.asset]
+
+    @property
+    def utc(self) -> NDArray[np.datetime64]:
+        """Labels of the bars."""
+        return self.market.panel.bar_utc[self.bars]
+
+
+def stretch(directory: str, stamp: int, symbol: str, start: int | None, count: int) -> Stretch:
+    """The bars that are asked for, as far as there are any.
 
     Parameters
     ----------
@@ -109,25 +136,32 @@ def market_answer(directory: str, stamp: int, symbol: str, start: int | None, co
         start = int(np.searchsorted(panel.bar_utc, market.history["bar_utc"].to_numpy()[0]))
     count = int(np.clip(count, 20, MAX_BARS))
     start = int(np.clip(start, 0, max(0, panel.num_bars - count)))
-    window = slice(start, min(start + count, panel.num_bars))
-    first, last = panel.bar_utc[window][0], panel.bar_utc[window][-1]
+    return Stretch(market=market, asset=asset, bars=slice(start, min(start + count, panel.num_bars)))
+
+
+def market_answer(directory: str, stamp: int, symbol: str, start: int | None, count: int) -> bytes:
+    """A window of one symbol's bars with all that happened in it; parameters as `stretch` takes them."""
+    shown = stretch(directory, stamp, symbol, start, count)
+    market, panel, window = shown.market, shown.market.panel, shown.bars
+    first, last = shown.utc[0], shown.utc[-1]
     prices = {
-        name: rounded(getattr(panel, name)[window, asset], 9) for name in ("open", "high", "low", "close")
+        name: rounded(getattr(panel, name)[window, shown.asset], 9)
+        for name in ("open", "high", "low", "close")
     }
     return as_json(
         {
             "symbols": panel.symbols,
-            "symbol": panel.symbols[asset],
+            "symbol": shown.symbol,
             "num_bars": panel.num_bars,
             "bar_seconds": panel.bar_seconds,
-            "start": start,
+            "start": window.start,
             "warning": market.warning,
-            "utc": epoch_seconds(panel.bar_utc[window]),
+            "utc": epoch_seconds(shown.utc),
             **prices,
-            "volume": rounded(panel.volume[window, asset]),
-            "fills": _fills(market, panel.symbols[asset], first, last),
-            "trades": _trades_between(market, panel.symbols[asset], first, last),
-            **_account(market, panel.symbols[asset], panel.bar_utc[window]),
+            "volume": rounded(panel.volume[window, shown.asset]),
+            "fills": _fills(market, shown.symbol, first, last),
+            "trades": _trades_between(market, shown.symbol, first, last),
+            **_account(market, shown.symbol, shown.utc),
         }
     )
 

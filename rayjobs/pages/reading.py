@@ -58,6 +58,12 @@ def market(directory: str, stamp: int, symbol: str, start: int | None, count: in
         return market_answer(directory, stamp, symbol, start, count)
 
 
+def thoughts(directory: str, stamp: int, symbol: str, start: int | None, count: int) -> bytes:
+    from rayjobs.pages.policy_facts import thoughts_answer
+
+    return thoughts_answer(directory, stamp, symbol, start, count)
+
+
 def trades(directory: str, stamp: int, order: str, count: int) -> bytes:
     from rayjobs.pages.market_facts import ONE_AT_A_TIME, trades_answer
 
@@ -81,7 +87,7 @@ def lake(place: str) -> bytes:
 def defaults_answer(root: str) -> bytes:
     """Dotted key -> today's default, of the configuration that a job starts from."""
     from rayjobs.config.compose import compose
-    from rayjobs.pages.catalogue import leaves
+    from rayjobs.pages.settings_sections import leaves
 
     return json.dumps(dict(leaves(compose(root)))).encode()
 

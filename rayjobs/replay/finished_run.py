@@ -113,6 +113,12 @@ class FinishedRun:
         return tuple({str(k): v for k, v in row.items()} for row in rows.assign(**text).to_dict("records"))
 
 
+def first_path(folds_table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``folds.csv`` whose windows the run's other tables hold, in time order: of several paths the first's."""
+    table = folds_table[folds_table["path"] == 0] if "path" in folds_table else folds_table
+    return table.sort_values("test_first_utc", kind="stable", ignore_index=True)
+
+
 def open_run(given: str | Path) -> FinishedRun:
     """Read a finished run: its directory or URI, or an experiment's folder for the newest one in it.
 

@@ -1,4 +1,4 @@
-"""Completion of the `rayfold` command: commands, experiments, groups and their choices, keys, runs.
+"""Completion of the `rayfold` command: commands and their words, experiments, groups and their choices, keys, runs.
 
 The shell asks ``rayfold completion words WORD...`` for what may follow; that reads the YAML files alone and imports
 neither Hydra nor Ray, so that an answer takes a tenth of a second.
@@ -19,8 +19,30 @@ from rayjobs.config.project import CONF, project_conf
 from rayjobs.config.terminal import write_text
 from rayjobs.config.typed_config import ConfigError
 
-RUN_KEYS = ("run", "resume", "study")
-"""Keys whose values are runs."""
+RUN_KEYS = ("run", "resume", "study", "trainer.start_from")
+"""Keys whose values are runs; of `rayfold trade` and `deploy` policy is one too."""
+TRADED = ("trade", "deploy")
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "completion": ("bash", "zsh", "fish"),
+    "deploy": ("register", "list", "show", "promote", "demote", "retire", "retrain", "watch"),
+    "features": ("list", "build", "plot", "check"),
+    "ingest": ("inventory", "watch", "curate"),
+    "submit": ("status", "logs", "stop"),
+}
+"""Command -> the words that may follow it at once and say what it does."""
+TAKES_RUNS = ("compare", "deploy")
+"""Commands of which a word without ``=`` may be a run."""
+OF_A_TRAINING = ("evaluate", "submit")
+"""Commands that take a training's keys, which their own YAML does not list."""
+RUNS: Mapping[str, tuple[str, ...]] = {
+    "sweep": ("*/sweeps/*/status.json",),
+    "trade": ("*/trading/*/status.json",),
+    "compare": ("*/*/status.json", "*/sweeps/*/status.json", "*/evaluations/*/status.json"),
+}
+"""Command -> where the runs lie that it goes on with or looks at; of others a training, or what won a search."""
+OWN_WORDS = ("new", "doctor", "completion")
+"""Commands without keys."""
+TRAININGS = ("*/*/status.json", "*/sweeps/*/winner/verdict.json")
 
 SCRIPTS: Mapping[str, str] = {
     "bash": """\
@@ -44,7 +66,9 @@ complete -F _rayfold rayfold
 _rayfold() {
     local -a found
     found=("${(@f)$(rayfold completion words "${words[@]:0:$CURRENT}" 2>/dev/null)}")
-    compadd -S '' -Q -- "${found[@]}"
+    # A key waits for its value; behind anything else a space follows.
+    compadd -S '' -Q -- ${(M)found:#*=}
+    compadd -Q -- ${${found:#*=}:#}
 }
 compdef _rayfold rayfold
 """,
@@ -86,9 +110,22 @@ def following(words: Sequence[str]) -> list[str]:
     sign = typed[:1] if typed[:1] in ("+", "~") else ""
     key, equals, _ = typed.removeprefix(sign).partition("=")
     if typed.startswith("-"):
-        return [option for option in (*QUIET, JSON, NO_COLOR, "--help") if option.startswith(typed)]
-    candidates = _values(key) if equals else _keys(command)
+        return [option for option in (*QUIET, JSON, NO_COLOR, "--help", "--cfg") if option.startswith(typed)]
+    if equals:
+        candidates = set(_values(command, key))
+    elif command in OWN_WORDS:
+        candidates = set(WORDS.get(command, ()) if len(words) == 2 else ())
+    else:
+        candidates = {*_words(command, words), *_keys(command)}
     return sorted({f"{sign}{one}" for one in candidates if f"{sign}{one}".startswith(typed)})
+
+
+def _words(command: str, words: Sequence[str]) -> Iterator[str]:
+    """What may stand without ``=``: what a command is to do, if it is the first word, and runs."""
+    if len(words) == 2:
+        yield from WORDS.get(command, ())
+    if command in TAKES_RUNS:
+        yield from _runs(command, "")
 
 
 def _folders() -> list[Path]:
@@ -103,24 +140,44 @@ def _groups() -> set[str]:
 def _keys(command: str) -> Iterator[str]:
     """``group=`` of every group, and the dotted keys of a command's root and of the groups that it chooses."""
     yield from (f"{group}=" for group in _groups())
-    root = CONF / f"{command}.yaml"
+    yield from _keys_of_root(command)
+    if command in OF_A_TRAINING:
+        yield from _keys_of_root("train")
+
+
+def _keys_of_root(name: str) -> Iterator[str]:
+    root = CONF / f"{name}.yaml"
     if not root.is_file():
         return
     facts = _read(root)
     yield from _dotted({key: value for key, value in facts.items() if key != "defaults"})
     for entry in facts.get("defaults", []):
-        for group, name in entry.items() if isinstance(entry, dict) else ():
-            file = CONF / str(group).removeprefix("override ").strip("/") / f"{name}.yaml"
+        if isinstance(entry, str) and entry not in ("_self_", "hydra_setup"):
+            yield from _keys_of_root(entry)  # a sweep has all that a training has
+        for group, name_of_file in entry.items() if isinstance(entry, dict) else ():
+            file = CONF / str(group).removeprefix("override ").strip("/") / f"{name_of_file}.yaml"
             if file.is_file():
-                yield from _dotted({str(group): _read(file)})
+                yield from _dotted({str(group).replace("/", "."): _read(file)})
 
 
-def _values(key: str) -> Iterator[str]:
+def _values(command: str, key: str) -> Iterator[str]:
     """``key=value`` of every choice of a group, and of every run for keys that name one."""
-    for folder in _folders():
+    traded = command in TRADED and key == "policy"
+    for folder in () if traded else _folders():
         yield from (f"{key}={path.stem}" for path in (folder / key).glob("*.yaml"))
-    if key in RUN_KEYS:
-        yield from (f"{key}={status.parent}" for status in Path("runs").glob("*/*/status.json"))
+    if key in RUN_KEYS or traded:
+        yield from (f"{key}={run}" for run in _runs(command, key))
+    if key == "resume" and command in ("train", "sweep"):
+        yield f"{key}=latest"
+
+
+def _runs(command: str, key: str) -> Iterator[str]:
+    """Runs below ``runs`` that a command may be told of, and the experiments that they belong to."""
+    patterns = TRAININGS if key == "policy" else RUNS.get(command, TRAININGS)
+    for pattern in patterns:
+        yield from (str(status.parent) for status in Path("runs").glob(pattern))
+    if key in ("", "policy"):
+        yield from {str(status.parents[1]) for status in Path("runs").glob("*/*/status.json")}
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -134,4 +191,5 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text()) or {}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(), Loader=loader) or {}

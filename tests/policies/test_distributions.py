@@ -243,3 +243,34 @@ def test_later_scores_rule_out_what_earlier_ones_did():
     (gradient,) = torch.autograd.grad(total, later)
     assert torch.isfinite(gradient).all()
     assert gradient[0, 1] == 0.0
+
+
+def test_parameters_are_what_a_distribution_is_drawn_from():
+    _, drawn = many("categorical", 100_000)
+    told = build("categorical", scores_of("categorical")).parameters()
+    shares = torch.stack([(drawn == choice).double().mean(0) for choice in range(4)])
+    torch.testing.assert_close(torch.stack(list(told.values())), shares, atol=0.01, rtol=0.0)
+    assert list(told) == ["0", "1", "2", "3"]
+
+    _, drawn = many("squashed_gaussian", 100_000)
+    told = build("squashed_gaussian", scores_of("squashed_gaussian")).parameters()
+    # One standard deviation to each side: the 15.87th and 84.13th percentile.
+    levels = torch.quantile(drawn.double(), torch.tensor([0.1587, 0.5, 0.8413], dtype=torch.float64), dim=0)
+    torch.testing.assert_close(torch.stack(list(told.values())), levels, atol=0.02, rtol=0.0)
+
+    _, drawn = many("dirichlet", 100_000)
+    told = build("dirichlet", scores_of("dirichlet")).parameters()
+    torch.testing.assert_close(told["weight, mean"], drawn.double().mean(0), atol=0.01, rtol=0.0)
+    torch.testing.assert_close(told["weight, deviation"], drawn.double().std(0), atol=0.01, rtol=0.0)
+    torch.testing.assert_close(
+        told["cash, mean"], (1.0 - drawn.double().sum(-1)).mean().expand(A), atol=0.01, rtol=0.0
+    )
+
+    _, drawn = many("direction_size", 100_000)
+    told = build("direction_size", scores_of("direction_size")).parameters()
+    shares = torch.stack([(drawn[..., 0] == choice).double().mean(0) for choice in range(3)])
+    torch.testing.assert_close(torch.stack([told[str(one)] for one in range(3)]), shares, atol=0.01, rtol=0.0)
+    for asset in range(A):
+        sizes = drawn[drawn[:, asset, 0] != FLAT, asset, 1].double()
+        assert sizes.mean().item() == pytest.approx(told["size, mean"][asset].item(), abs=0.01)
+        assert sizes.std().item() == pytest.approx(told["size, deviation"][asset].item(), abs=0.01)

@@ -231,3 +231,39 @@ def test_a_policy_trained_with_masks_wants_them_and_decides_within_them():
         masked.act(observation, state)
     with pytest.raises(ValueError, match="action_masks was false in training but act\\(\\) was given masks"):
         plain.act(observation, state, allowed)
+
+
+@pytest.mark.parametrize("core", list(CORES))
+def test_an_outlook_holds_the_probabilities_and_the_value_of_the_network_asset_by_asset(core):
+    policy = policy_of(core)
+    seen = np.random.default_rng(2).standard_normal((3, LAYOUT.size)).astype(np.float32)
+    state = policy.initial_state(3)
+    with torch.inference_mode():
+        scores, values, _ = policy.network.step(torch.from_numpy(seen), state)
+    outlook = policy.outlook(seen, state)
+    assert outlook.names == ("short", "flat", "long")
+    expected = np.exp(scores.numpy().reshape(3, 2, 3))
+    np.testing.assert_allclose(
+        outlook.parameters, expected / expected.sum(axis=-1, keepdims=True), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(outlook.value, values.numpy(), rtol=1e-4, atol=1e-5)
+    actions, _ = policy.act(seen, state)
+    assert (outlook.parameters.argmax(axis=-1) == actions).all()  # of the very same scores
+
+
+@pytest.mark.parametrize(
+    ("scheme", "weights", "names"),
+    [
+        ("orders", "squashed_gaussian", ("hold", "buy", "sell", "close")),
+        ("direction_size", "squashed_gaussian", ("short", "flat", "long", "size, mean", "size, deviation")),
+        ("weights", "squashed_gaussian", ("weight, 16 %", "weight, median", "weight, 84 %")),
+        ("weights", "dirichlet", ("weight, mean", "weight, deviation", "cash, mean")),
+    ],
+)
+def test_an_outlook_names_what_an_action_scheme_chooses_between(scheme, weights, names):
+    policy = policy_of("lstm", scheme, weights)
+    seen = np.zeros((2, LAYOUT.size), np.float32)
+    outlook = policy.outlook(seen, policy.initial_state(2))
+    assert outlook.names == names
+    assert outlook.parameters.shape == (2, 2, len(names))
+    assert outlook.value.shape == (2,)

@@ -190,7 +190,7 @@ function lineChart(node, given) {
         if (given.cursor) given.cursor(index);
         if (index === null || index === undefined) { readout.textContent = ""; return; }
         const parts = lines.map((line, place) => [line, u.data[place + 1][index]]).filter(([line, value]) => value !== null && value !== undefined && !line.silent);
-        readout.textContent = `${at(u.data[0][index])}   ` + parts.map(([line, value]) => `${line.name} ${format(value)}`).join("   ");
+        readout.textContent = `${at(u.data[0][index])}   ` + parts.map(([line, value]) => `${line.name} ${format(value)}`).join("   ") + (given.more ? `   ${given.more(index)}` : "");
       }],
     },
   }, [x, ...lines.map((line) => line.values)], plot);

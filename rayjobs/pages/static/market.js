@@ -2,7 +2,7 @@
 "use strict";
 
 const view = { symbol: query.get("symbol") || "", start: query.get("start") === null ? null : Number(query.get("start")), count: 240 };
-let shown = null, chosen = null, charts = [];
+let shown = null, chosen = null, charts = [], thoughts = null, asking = 0;
 
 async function load() {
   const asked = { id: runId, symbol: view.symbol, count: view.count };
@@ -11,7 +11,52 @@ async function load() {
   put($("trouble"), shown.warning ? el("p", { class: "warn", role: "alert", text: shown.warning }) : null);
   view.start = shown.start; view.symbol = shown.symbol;
   history.replaceState(null, "", page("market", runId, { symbol: view.symbol, start: view.start }));
+  thoughts = null;
   draw();
+  think();
+}
+async function think() {  // the policy is run again for it: seconds, the first time that a test window is looked at
+  const asked = ++asking, of = { id: runId, symbol: shown.symbol, start: shown.start, count: shown.utc.length };
+  $("thinking").textContent = "Running the policy again, to see what it thought.";
+  try {
+    const found = await get("/api/thoughts", of);
+    if (asked !== asking) return;
+    thoughts = found;
+    const names = Object.keys(found.parameters), known = names.length || found.value.some((one) => one !== null);
+    $("thinking").textContent = !known ? "A script, or bars on which no policy was tested: there are no thoughts to show. Exits are drawn where some rested."
+      : found.exact ? "From its export, run again: each decision and return of these test windows is the recorded one, bit for bit."
+      : "From its export, run again: decisions and returns of these test windows are the recorded ones up to their last digits, as on another processor.";
+    drawThoughts(); fillThoughts();
+    if (charts[0]) charts[0].redraw(false);
+  } catch (error) { if (asked === asking) $("thinking").textContent = `What the policy thought is not shown: ${error.message}`; }
+}
+const probable = (name) => !name.includes(",");
+const thought = (name, value) => (value === null || value === undefined ? "–" : probable(name) ? `${(100 * value).toFixed(1)} %` : plain(value));
+function drawThoughts() {
+  const x = shown.utc.map((_, index) => index), label = (index) => (shown.utc[index] === undefined ? "" : when(shown.utc[index]));
+  const names = Object.keys(thoughts.parameters), stepped = uPlot.paths.stepped({ align: 1 });
+  const chart = (node, title, lines, format) => { if (lines.length) charts.push(lineChart(node, { title, x, labels: label, height: 150, sync: "market", lines, format })); else put(node); };
+  chart($("thoughts"), "What the policy thought", names.filter((name) => !name.includes("deviation")).map((name) => ({ name, values: thoughts.parameters[name], paths: stepped })), (value) => String(Number(value.toPrecision(3))));
+  chart($("values"), "Value", thoughts.value.some((one) => one !== null) ? [{ name: "value: rewards to come that the policy expects, discounted", values: thoughts.value }] : []);
+}
+function wordsAt(index) {  // for the line below the candles
+  if (!thoughts) return "";
+  const told = Object.keys(thoughts.parameters).filter((name) => thoughts.parameters[name][index] !== null).map((name) => `${name} ${thought(name, thoughts.parameters[name][index])}`);
+  if (thoughts.value[index] !== null) told.push(`value ${plain(thoughts.value[index])}`);
+  if (thoughts.stop[index] !== null) told.push(`${thoughts.trails[index] ? "trailing stop" : "stop"} ${plain(thoughts.stop[index])}`);
+  if (thoughts.profit[index] !== null) told.push(`target ${plain(thoughts.profit[index])}`);
+  return told.join("   ");
+}
+function fillThoughts() {
+  const box = $("bar").querySelector(".thoughts");
+  if (!box || !thoughts || chosen === null) return;
+  const index = chosen - shown.start, rows = [], add = (name, value) => rows.push(el("tr", { class: "thought" }, el("td", { class: "left", text: name }), el("td", { text: value })));
+  for (const [name, values] of Object.entries(thoughts.parameters)) if (values[index] !== null && values[index] !== undefined) add(probable(name) ? `${name}, probability` : name, thought(name, values[index]));
+  if (thoughts.value[index] !== null && thoughts.value[index] !== undefined) add("value, rewards to come", plain(thoughts.value[index]));
+  if (thoughts.stop[index] !== null && thoughts.stop[index] !== undefined) add(`${thoughts.trails[index] ? "trailing stop" : "stop"} rests at`, plain(thoughts.stop[index]));
+  if (thoughts.profit[index] !== null && thoughts.profit[index] !== undefined) add("target rests at", plain(thoughts.profit[index]));
+  if (thoughts.closes[index]) add("time limit, at the open of", when(thoughts.closes[index]));
+  put(box, el("h3", { text: "What the policy thought at its close" }), rows.length ? el("table", { class: "dense", "aria-label": "What the policy thought" }, el("tbody", {}, rows)) : el("p", { class: "quiet", text: "Nothing is decided at this bar." }));
 }
 function draw() {
   if ($("symbol").options.length !== shown.symbols.length) put($("symbol"), shown.symbols.map((name) => el("option", { value: name }, name)));
@@ -22,7 +67,7 @@ function draw() {
   const hidden = { paths: () => null, points: false, bare: true };
   charts.forEach((chart) => chart.destroy());
   const candles = lineChart($("candles"), {
-    title: `Candles of ${shown.symbol}`, x, labels: label, height: 380, sync: "market", cursor: () => {},
+    title: `Candles of ${shown.symbol}`, x, labels: label, height: 380, sync: "market", cursor: () => {}, more: wordsAt,
     lines: [{ name: "high", values: shown.high, ...hidden }, { name: "low", values: shown.low, ...hidden }, { name: "open", values: shown.open, ...hidden }, { name: "close", values: shown.close, ...hidden }],
     hooks: { draw: [paint] },
   });
@@ -30,6 +75,7 @@ function draw() {
   const exposure = lineChart($("position"), { title: "Position", x, labels: label, height: 150, sync: "market", lines: [{ name: `exposure to ${shown.symbol}, of equity`, values: shown.exposure.length ? shown.exposure : x.map(() => null), paths: uPlot.paths.stepped({ align: 1 }) }] });
   const equity = lineChart($("equity"), { title: "Equity", x, labels: label, height: 150, sync: "market", lines: [{ name: "equity of the whole portfolio", values: shown.equity }] });
   charts = [candles, exposure, equity];
+  put($("thoughts")); put($("values"));
 }
 const barAt = (second) => { let low = 0, high = shown.utc.length - 1; while (low < high) { const middle = (low + high + 1) >> 1; if (shown.utc[middle] <= second) low = middle; else high = middle - 1; } return low; };
 function paint(u) {
@@ -55,6 +101,14 @@ function paint(u) {
     pen.beginPath(); pen.moveTo(px(barAt(trade.entry_time)), py(trade.entry_price)); pen.lineTo(px(barAt(trade.exit_time)), py(trade.exit_price)); pen.stroke();
   }
   pen.setLineDash([]);
+  for (const [levels, shade] of thoughts ? [[thoughts.stop, down], [thoughts.profit, up]] : []) {
+    pen.strokeStyle = shade; pen.lineWidth = 2 * ratio;
+    for (let index = Math.max(1, Math.floor(from)); index <= Math.min(shown.utc.length - 1, Math.ceil(to)); index++) {
+      if (levels[index - 1] === null) continue;  // what stood at the close of a bar rests in the next one
+      const y = py(levels[index - 1]);
+      pen.beginPath(); pen.moveTo(px(index - 0.5), y); pen.lineTo(px(index + 0.5), y); pen.stroke();
+    }
+  }
   const size = 6 * ratio;
   for (const fill of shown.fills) {
     const x = px(barAt(fill.utc)), y = py(fill.price), turn = fill.units > 0 ? 1 : -1;
@@ -77,10 +131,12 @@ async function choose(index) {
   put($("bar"),
     el("p", { text: `${when(second)}, bar ${chosen}` }),
     el("table", { class: "dense" }, el("tbody", {}, ["open", "high", "low", "close", "volume"].map((name) => fact(name, show(shown[name][index]))), fact("equity", show(shown.equity[index])), fact("exposure", show((shown.exposure || [])[index])), fact("units wanted, decided at its close", show(shown.target[index])))),
+    el("div", { class: "thoughts" }, thoughts ? null : el("p", { class: "quiet", text: "Waiting for what the policy thought." })),
     here.length ? el("h3", { text: "Filled in it" }) : null,
     here.map((fill) => el("p", { class: "quiet", text: `${fill.units > 0 ? "bought" : "sold"} ${plain(Math.abs(fill.units))} at ${plain(fill.price)} (${words(fill.reason)}, decided ${when(fill.decided)}); ${Object.entries(fill.costs).map(([name, cost]) => `${words(name)} ${plain(cost)}`).join(", ") || "no costs"}` })),
     trades.map((trade) => el("p", { class: "quiet", text: `${trade.direction} trade since ${when(trade.entry_time)}, to ${when(trade.exit_time)} (${words(trade.exit_reason)}): ${show(trade.pnl)}; at best ${show(trade.mfe)}, at worst ${show(trade.mae)}` })),
     el("h3", { text: "Features at its close, not standardised" }), features);
+  fillThoughts();
   try {
     const found = await get("/api/bar", { id: runId, symbol: view.symbol, bar: chosen });
     const rows = Object.entries({ ...found.features, ...found.clock }).map(([name, value]) => ({ name, value }));

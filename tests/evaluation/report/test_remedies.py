@@ -10,18 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.gate.criteria import CRITERIA
+from evaluation.gate.criteria import CRITERIA, UNSEEN_SYMBOLS
 from evaluation.gate.verdict import Criterion, Verdict
-from evaluation.report.remedies import _MEASURED, _WORDS, bars_for_deflation, bars_in_words, remedies
+from evaluation.report.remedies import (
+    _MEASURED,
+    _WORDS,
+    bars_for_deflation,
+    bars_in_words,
+    length_in_words,
+    remedies,
+)
 from evaluation.statistics.significance import deflated_sharpe_ratio
 
 YEAR = 252.0
+LABELS = {name: label for name, (label, _) in CRITERIA.items()} | {
+    UNSEEN_SYMBOLS: "Criteria that fail on others"
+}
 SUMMARY = {"num_trials": 1.0, "trial_sharpe_variance": None, "annual_turnover": 900.0}
 
 
 def criterion(name, value, threshold, *, passed=False, enforced=True):
     return Criterion(
-        name=name, label=CRITERIA[name][0], value=value, threshold=threshold, comparison=">=", passed=passed,
+        name=name, label=LABELS[name], value=value, threshold=threshold, comparison=">=", passed=passed,
         enforced=enforced, first_bar_utc="", last_bar_utc="", num_bars=100, reason="Because.",
     )  # fmt: skip
 
@@ -58,8 +68,8 @@ def test_what_has_passed_or_does_not_decide_needs_no_remedy_and_what_voids_the_r
 
 
 def test_every_criterion_has_words_for_what_would_have_to_change():
-    assert set(CRITERIA) == {*_MEASURED, *_WORDS}
-    for name in CRITERIA:
+    assert set(LABELS) == {*_MEASURED, *_WORDS}
+    for name in LABELS:
         for value in (math.nan, -0.4, 0.0):
             for passed in (False, None):
                 for returns in (np.zeros(100), two_valued(-1e-3, 1e-2), two_valued(1e-3, 1e-2)):
@@ -125,3 +135,30 @@ def test_at_the_bars_that_are_named_the_deflated_probability_is_what_is_asked(
 
 def test_lengths_are_said_in_bars_years_and_what_is_missing():
     assert bars_in_words(503.2, 252, 252.0) == "about 504 bars (2.0 years), 252 more than were scored"
+
+
+@pytest.mark.parametrize("mean", [1e-4, 1e-3])
+def test_the_page_says_how_many_bars_a_true_sharpe_ratio_of_the_measured_size_needs(mean):
+    # Two values, half each: skewness 0, kurtosis 1, so n = 1 + (1.6448536 / SR)^2 (Bailey and Lopez de Prado 2012).
+    returns = two_valued(mean, 1e-2)
+    sharpe = mean / 1e-2
+    bars = math.ceil(1 + (1.6448536 / sharpe) ** 2)
+    text = length_in_words(verdict(criterion("sharpe", 0.2, 1.0)), returns, YEAR, SUMMARY)
+    assert text.startswith(f"The annual Sharpe ratio was {sharpe * math.sqrt(YEAR):.2f}.")
+    assert (
+        f"A true one of that size is told from none at 95% after {bars_in_words(bars, 1000, YEAR)}." in text
+    )
+    assert "A true Sharpe ratio of 1.00 a year is told from none at 95% after" in text
+
+
+@pytest.mark.parametrize(
+    ("returns", "words"),
+    [(np.zeros(100), "does not move"), (two_valued(-1e-3, 1e-2), "only show the loss better")],
+)
+def test_a_record_that_loses_or_does_not_move_is_told_so_and_what_the_gate_asks_for_would_need(
+    returns, words
+):
+    text = length_in_words(verdict(criterion("sharpe", math.nan, 1.0)), returns, YEAR, SUMMARY)
+    assert words in text
+    assert "A true Sharpe ratio of 1.00 a year" in text
+    assert not re.search(r"\bnan\b|\binf\b", text)

@@ -16,14 +16,21 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from aiohttp.test_utils import TestServer
 from browser import CHROMIUM, browser_page
 from made_runs import make_run, write_live
 from made_study import MadeTrial, make_study
+from optuna.trial import TrialState
 
+from data.lake import Lake, Series
+from data.vendors.definition import BarRequest, Delivery
+from rayjobs.ingest.inventory import take_inventory, write_inventory
 from rayjobs.pages.guard import Guard
 from rayjobs.pages.server import make_application
+from rayjobs.search.page.study_page import write_study_page
+from rayjobs.search.page.study_view import view_study
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from sealed_run import make_sealed_run
@@ -65,8 +72,33 @@ def root(tmp_path_factory):
     trials = [
         MadeTrial(scores=[score], returns=[random.normal(0, 1e-3, 60)] * 2) for score in random.normal(size=8)
     ]
-    make_study(folder, STUDY.rpartition("/")[2], trials, "search.scheduler.kind=none")
+    trials.append(MadeTrial(scores=[0.1], returns=[[0.001] * 60] * 2, state=TrialState.PRUNED))
+    failed = {"error": "ValueError: the loss is not finite"}
+    trials.append(MadeTrial(scores=[], returns=[[0.0] * 60] * 2, state=TrialState.FAIL, attributes=failed))
+    study = make_study(folder, STUDY.rpartition("/")[2], trials, "search.scheduler.kind=none")
+    write_study_page(view_study(study), study / "report.html")
+    fill_lake(folder / "lake")
     return folder
+
+
+def fill_lake(folder: Path) -> None:
+    """Hourly bars of two symbols, with all that the data page tells of: a hole, a session without bars, defects."""
+    lake, now = Lake(str(folder)), pd.Timestamp("2024-06-01", tz="UTC")
+    for symbol in ("ABC", "A <b>long</b> name & more"):
+        series = Series(source="made", bar_seconds=3600, adjustment="raw", symbol=symbol)
+        for first, stop in (("2024-01-20", "2024-01-24"), ("2024-01-26", "2024-02-10")):
+            start_utc, stop_utc = pd.Timestamp(first, tz="UTC"), pd.Timestamp(stop, tz="UTC")
+            piece = BarRequest(symbol=symbol, bar_seconds=3600, start_utc=start_utc, stop_utc=stop_utc)
+            labels = pd.date_range(first, stop, freq="h", tz="UTC", inclusive="left")
+            labels = labels[labels.strftime("%Y-%m-%d") != "2024-01-29"]
+            rows = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), 100.0), index=labels)
+            rows["volume"] = 5.0
+            rows.iloc[3, 1] = 90.0  # the high does not bound the others
+            rows.iloc[5, 4] = 0.0
+            delivery = Delivery(rows=rows, source_uri="made:/bars", calls=1, complete_to_utc=None)
+            lake.store(series, piece, delivery, now_utc=now, settle_seconds=0.0, calendar="24/7")
+        lake.curate(series)
+    write_inventory(lake, *take_inventory(lake, lake.series(), verify=True), folder.parent)
 
 
 def scored(root: Path) -> str:
@@ -81,13 +113,22 @@ def walked(root: Path) -> dict[str, tuple[str, str]]:
         "run": (f"/run?id={run}", "document.querySelector('#tiles').textContent.length > 10"),
         "run_that_trains": (f"/run?id={TRAINS}", "document.querySelector('#charts canvas')"),
         "run_that_failed": (f"/run?id={FAILED}", "document.body.textContent.includes('failed')"),
-        "study": (f"/study?id={STUDY}", "document.querySelectorAll('#trials tbody tr').length === 8"),
-        "market": (f"/market?id={run}", "document.querySelector('#trades tbody tr')"),
+        "study": (f"/study?id={STUDY}", "document.querySelectorAll('#trials tbody tr').length === 10"),
+        "market": (
+            f"/market?id={run}",
+            "document.querySelector('#trades tbody tr') && (chosen !== null || void choose(5)) "
+            "&& document.querySelector('#bar .thought')",
+        ),
         "compare": ("/compare?ids=e/20260110T000000Z-0,e/20260111T000000Z-1", "document.querySelector('#pairs tr')"),
-        "data": ("/data", "document.readyState === 'complete'"),
+        "data": (
+            "/data",
+            "document.querySelectorAll('#series tbody tr').length === 2 && document.querySelector('#defects td') "
+            "&& document.querySelector('#gaps b')",
+        ),
         "live": ("/live", "document.querySelector('input.confirm')"),
         "report": (f"/file?id={run}&name=report.html", "document.readyState === 'complete'"),
-        "study_report": (f"/file?id={STUDY}&name=report.html", "document.readyState === 'complete'"),
+        "study_report": (f"/file?id={STUDY}&name=report.html", "document.querySelectorAll('table').length > 2"),
+        "inventory": ((root / "inventory.html").as_uri(), "document.querySelectorAll('table').length === 2"),
     }  # fmt: skip
 
 
@@ -107,9 +148,8 @@ def test_no_page_has_a_serious_fault(root, way):
             )
             await page.call("Page.setBypassCSP", enabled=True)
             for name, (address, there) in walked(root).items():
-                if name == "study_report" and not (root / STUDY / "report.html").is_file():
-                    continue
-                await page.open(f"http://127.0.0.1:{server.port}{address}")
+                there_at = f"http://127.0.0.1:{server.port}" if address.startswith("/") else ""
+                await page.open(f"{there_at}{address}")
                 await page.until(there, 60)
                 await asyncio.sleep(0.5)  # charts are drawn
                 await page.run(f"{AXE}; true")

@@ -17,7 +17,6 @@ from rayjobs.pages.catalogue import Catalogue
 from rayjobs.pages.listing import BadQuestion, Question, listed
 from rayjobs.pages.notes import Note, Notes
 from rayjobs.pages.secrets import without_passwords
-from rayjobs.pages.settings_cache import SettingsCache
 from rayjobs.pages.training_curves import MAX_POINTS, curves_of, training_curves
 
 
@@ -209,15 +208,3 @@ def test_passwords_in_addresses_are_blotted_out_and_the_rest_stays():
         without_passwords(text)
         == "postgresql://me:(hidden)@host:5432/db and s3://b/x?access_key=(hidden)&region=eu"
     )
-
-
-def test_settings_are_kept_between_starts_until_their_file_changes_and_damage_is_left_out(tmp_path):
-    root = tmp_path / "runs"
-    SettingsCache(root, tmp_path).put("a", 5, {"algo.gamma": 0.9})
-    (file,) = tmp_path.glob("*.jsonl")
-    file.write_text(file.read_text() + "[1]\nnull\n{\n" + '["b", 6, {"x"')
-    again = SettingsCache(root, tmp_path)
-    assert again.get("a", 5) == {"algo.gamma": 0.9}
-    assert again.get("a", 6) is None
-    assert again.get("b", 6) is None
-    assert SettingsCache(tmp_path / "other", tmp_path).get("a", 5) is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,9 @@ from optuna.trial import TrialState
 
 from rayjobs.pages.guard import Guard
 from rayjobs.pages.server import make_application
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from small_run import make_run as make_scored_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 TOKEN = "a-token-of-the-tests"
@@ -122,5 +127,50 @@ def test_a_running_job_is_seen_to_move_and_the_kill_switch_takes_two_steps(tmp_p
         await page.run(button.format("Stop trading now"))
         await page.until("document.body.textContent.includes('asked to stop')")
         assert (run / "KILL").exists()
+
+    clicked(tmp_path, walk)
+
+
+HOVER = """(() => {
+  const over = document.querySelector('#candles .u-over'), box = over.getBoundingClientRect();
+  const place = { clientX: box.left + box.width / 2, clientY: box.top + 50, bubbles: true };
+  over.dispatchEvent(new MouseEvent('mousemove', place));
+})()"""
+
+
+def test_the_market_shows_what_the_policy_thought_under_the_pointer_and_in_the_panel_of_a_bar(tmp_path):
+    run = make_scored_run(tmp_path, "env=triple_barrier", "env.barriers.stop_loss=0.3")
+    name = run.relative_to(tmp_path).as_posix()
+
+    async def walk(page, address):
+        await page.open(f"{address}/market?id={name}")
+        told = "document.getElementById('thinking').textContent"
+        await page.until(f"{told}.includes('bit for bit')", 120)
+        await page.run("document.querySelector('#candles').scrollIntoView()")
+        await page.run(HOVER)
+        readout = await page.until(
+            "(text => text.includes('short ') && text)(document.querySelector('#candles .readout').textContent)"
+        )
+        assert "flat " in readout
+        assert "long " in readout
+        assert "value " in readout
+        await page.run("choose(thoughts.stop.findIndex(one => one !== null))")
+        await page.until("document.querySelectorAll('#bar tr.thought').length >= 6")
+        panel = await page.run("document.querySelector('#bar .thoughts').textContent")
+        for word in (
+            "long, probability",
+            "value, rewards to come",
+            "stop rests at",
+            "target rests at",
+            "time limit",
+        ):
+            assert word in panel
+        assert await page.run("document.querySelectorAll('#thoughts canvas, #values canvas').length") == 2
+        (run / "checkpoints").rename(run / "elsewhere")
+        os.utime(run / "status.json")  # as another run of that name
+        await page.run("load()")
+        await page.until(f"{told}.includes('not shown')", 120)
+        assert "is not an exported policy" in await page.run(told)
+        assert await page.run("document.querySelectorAll('#bar tr.thought').length") <= 6
 
     clicked(tmp_path, walk)

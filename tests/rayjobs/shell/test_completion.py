@@ -12,7 +12,7 @@ import pytest
 
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.shell.commands import main
-from rayjobs.shell.completion import SCRIPTS, following
+from rayjobs.shell.completion import SCRIPTS, WORDS, following
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,6 +28,15 @@ ROOT = Path(__file__).parents[3]
         (["train", "policy.core_u"], {"policy.core_units="}),
         (["sweep", "search.num_tr"], {"search.num_trials="}),
         (["train", "nothing.li"], set()),
+        (["sweep", "trainer.total"], {"trainer.total_env_steps="}),  # a sweep has a training's keys
+        (["evaluate", "costs.fee_b"], {"costs.fee_bps="}),
+        (["deploy", "prom"], {"promote"}),
+        (["deploy", "promote", "prom"], set()),  # it is said once
+        (["ingest", "inv"], {"inventory"}),
+        (["completion", "z"], {"zsh"}),
+        (["doctor", ""], set()),
+        (["train", "--c"], {"--cfg"}),
+        (["train", "resume=l"], {"resume=latest"}),
     ],
 )
 def test_what_may_follow(words, expected, tmp_path, monkeypatch):
@@ -43,6 +52,21 @@ def test_runs_and_a_projects_own_files_are_known(tmp_path, monkeypatch):
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "own_one.yaml").write_text("")
     assert following(["evaluate", "run=runs/m"]) == [f"run={run.relative_to(tmp_path)}"]
+    assert following(["compare", "runs/m"]) == ["runs/mine", str(run.relative_to(tmp_path))]
+    sweep = tmp_path / "runs" / "mine" / "sweeps" / "20260102T000000Z-abcdef"
+    (sweep / "winner").mkdir(parents=True)
+    (sweep / "status.json").write_text(json.dumps({"status": "interrupted"}))
+    (sweep / "winner" / "verdict.json").write_text("{}")
+    assert following(["sweep", "resume=runs"]) == [f"resume={sweep.relative_to(tmp_path)}"]
+    assert following(["train", "resume=runs"])[0] == f"resume={run.relative_to(tmp_path)}"
+    winner = f"policy={(sweep / 'winner').relative_to(tmp_path)}"
+    assert set(following(["trade", "policy="])) >= {
+        winner,
+        f"policy={run.relative_to(tmp_path)}",
+        "policy=runs/mine",
+    }
+    assert "policy=lstm" not in following(["trade", "policy="])
+    assert following(["train", "policy=ls"]) == ["policy=lstm"]
     assert following(["train", "+experiment=own"]) == []
     (tmp_path / "rayfold.yaml").write_text("conf: conf\n")
     assert following(["train", "+experiment=own"]) == ["+experiment=own_one"]
@@ -80,3 +104,14 @@ def test_bash_completes(line, reply):
     """
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert reply in done.stdout.splitlines(), done.stderr
+
+
+def test_the_words_of_commands_are_those_that_the_commands_know():
+    from rayjobs import deploy, features, submit
+    from rayjobs.ingest import __main__ as ingest
+
+    known = {"deploy": deploy.COMMANDS, "features": features.COMMANDS, "submit": submit.COMMANDS}
+    known |= {"ingest": ("inventory", *ingest.COMMANDS), "completion": SCRIPTS}
+    assert {command: set(words) for command, words in WORDS.items()} == {
+        command: set(words) for command, words in known.items()
+    }
