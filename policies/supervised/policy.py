@@ -34,7 +34,8 @@ from policies.origin import Origin
 from policies.protocol import State
 from policies.supervised.design import designed
 from policies.supervised.fitted_models import FittedModels, models_digest, text_names
-from policies.supervised.positions import held, target_positions
+from policies.supervised.positions import held, on_side, target_positions
+from policies.supervised.primary_rule import PrimaryRule
 from policies.supervised.settings import SupervisedSettings, require_package
 
 KIND = "supervised"
@@ -53,6 +54,19 @@ class SupervisedContract(Contract):
 
     settings: SupervisedSettings
     allow_short: bool
+
+    @property
+    def primary(self) -> PrimaryRule | None:
+        """The rule whose sides were learnt of, where the labels name one.
+
+        Raises
+        ------
+        ValueError
+            If its side cannot be told from what is observed.
+        """
+        layout = self.layout
+        names = [name.rpartition("@")[0] for name in layout.names[: layout.market_per_asset]]
+        return PrimaryRule.of(self.settings.labels, names, self.standardiser, layout.num_assets)
 
     def to_json(self) -> dict[str, Any]:
         """The contract as JSON."""
@@ -90,6 +104,7 @@ class SupervisedPolicy:
     def __init__(self, contract: SupervisedContract, models: FittedModels) -> None:
         self.contract, self.models = contract, models
         self._encode = ACTION_SCHEMES[contract.action_scheme].encode
+        self._primary = contract.primary
         position = contract.settings.position
         self._holds = position.hold_bars > 1
         largest = position.max_fraction if position.rule == "edge" else position.fraction
@@ -147,6 +162,9 @@ class SupervisedPolicy:
         features = observation[:, slices["market"]].reshape(rows, layout.num_assets, -1)
         position = observation[:, slices["position"]].reshape(rows, layout.num_assets, -1)
         strength, edge = self.models.strength_and_edge(designed(features, observation[:, slices["clock"]]))
+        if self._primary is not None:
+            side = self._primary.side(features)
+            strength, edge = on_side(strength, side), on_side(edge, side)
         return target_positions(
             strength,
             edge,
@@ -154,6 +172,7 @@ class SupervisedPolicy:
             self.contract.settings.position,
             bound=self.models.bound,
             allow_short=self.contract.allow_short,
+            net=self.contract.settings.net_labels,
         )
 
     def save(self, directory: Path) -> None:
