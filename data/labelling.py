@@ -10,6 +10,7 @@ Axes: T time, A asset, N bars of a window.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,15 +77,24 @@ class LabelConfig:
             )
 
     def __str__(self) -> str:
-        """In words, for reports."""
+        """In words, for reports, of labels net of costs."""
+        return self.in_words("net return")
+
+    def in_words(self, earned: str) -> str:
+        """In words, for reports.
+
+        Parameters
+        ----------
+        earned : what of a position is told, "net return" or "return before costs".
+        """
         bars = f"{self.horizon_bars} bar{'s' if self.horizon_bars > 1 else ''} from the next open"
-        text = f"net return over {bars}"
+        text = f"{earned} over {bars}"
         if self.kind == "triple_barrier":
             barriers = {"target": self.profit_target, "stop": self.stop_loss}
             told = [
                 f"a {name} of {distance:g}" for name, distance in barriers.items() if distance is not None
             ]
-            text = f"net return until {' or '.join(told)} volatilities of {self.volatility_bars} bars, at most {bars}"
+            text = f"{earned} until {' or '.join(told)} volatilities of {self.volatility_bars} bars, at most {bars}"
         if self.primary is None:
             return text
         return f"{text}, of the {'opposite' if self.oppose else 'sign'} of {self.primary}"
@@ -136,6 +146,12 @@ class Labels:
         value = np.nan_to_num(self.net_return)
         classes = np.sign(value) if self.primary is None else value > 0.0
         return np.where(self.known, classes, UNKNOWN).astype(np.int8)
+
+    def of_side(self, side: str) -> BoolArray:
+        """(T, A) True where this side, long or short, has a label; with a primary rule, only where it is taken."""
+        if self.primary is None:
+            return self.known
+        return self.known & (self.primary == (1.0 if side == "long" else -1.0))
 
     def sample_weights(self, bars: slice) -> FloatArray:
         """Return (N, A) weights of the labels of a window for a fit; 0 where there is none.
@@ -224,14 +240,31 @@ def primary_side(config: LabelConfig, features: FeatureSet | None) -> FloatArray
     """
     if config.primary is None:
         return None
-    names = () if features is None else features.asset_names
-    if features is None or config.primary not in names:
+    place = primary_place(config.primary, () if features is None else features.asset_names)
+    assert features is not None
+    if config.primary in features.filtered:
         raise ValueError(
-            f"labels.primary is {config.primary!r}, which no feature of assets in features.specs gives"
-            f"{nearest_name(config.primary, list(names))}; name one of {', '.join(names) or 'them'}"
+            f"labels.primary is {config.primary}, a probability that a model gives, which is never below 0; name a "
+            "feature whose sign is a side"
         )
-    values = features.asset[:, :, names.index(config.primary)].astype(np.float64)
+    values = features.asset[:, :, place].astype(np.float64)
     return -np.sign(values) if config.oppose else np.sign(values)
+
+
+def primary_place(primary: str, names: Sequence[str]) -> int:
+    """Return where a primary rule's output stands among those of asset features.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message names the nearest one.
+    """
+    if primary not in names:
+        raise ValueError(
+            f"labels.primary is {primary!r}, which no feature of assets in features.specs gives"
+            f"{nearest_name(primary, list(names))}; name one of {', '.join(names) or 'them'}"
+        )
+    return list(names).index(primary)
 
 
 def _one_side(

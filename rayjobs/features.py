@@ -56,10 +56,12 @@ def build_features(values: dict[str, Any], words: Sequence[str]) -> ExitCode:
 
 
 def plot_feature(values: dict[str, Any], words: Sequence[str]) -> ExitCode:
-    """Write a page that shows one feature beside the price."""
+    """Write a page that shows one feature beside the price, and a PNG where that can be drawn."""
     from data.sources import load
+    from evaluation.report.feature_image import WITHOUT, can_draw, write_feature_image
     from evaluation.report.feature_page import write_feature_page
-    from rayjobs.monitoring.result_tables import print_paths
+    from evaluation.report.feature_view import feature_view
+    from rayjobs.monitoring.result_tables import print_paths, print_sentence
     from rayjobs.study.config import build_train_config
     from rayjobs.study.feature_library import asked_feature
 
@@ -74,8 +76,14 @@ def plot_feature(values: dict[str, Any], words: Sequence[str]) -> ExitCode:
         symbol = convert(str | None, values["symbol"], "symbol") or panel.symbols[0]
         panel.select([symbol])  # says which symbol is meant
         bars = convert(int, values["bars"], "bars")
-        page = write_feature_page(_folder(values), panel, spec, symbol=symbol, bars=bars)
-    print_paths([page])
+        view = feature_view(panel, spec, symbol=symbol, bars=bars)
+    folder = _folder(values)
+    paths = [write_feature_page(folder, view)]
+    if can_draw():
+        paths.append(write_feature_image(folder, view))
+    else:
+        print_sentence(WITHOUT)
+    print_paths(paths)
     return ExitCode.DONE
 
 

@@ -14,6 +14,7 @@ from data.features.definition import Feature
 from data.features.higher_time_frame import higher_time_frame_of
 from data.features.intermarket import INTERMARKET_FEATURES
 from data.features.microstructure import MICROSTRUCTURE_FEATURES
+from data.features.money_flow import MONEY_FLOW_FEATURES
 from data.features.price_structure import STRUCTURE_FEATURES
 from data.features.prices import ASSET_FEATURES
 from data.features.regime import REGIME_FEATURES
@@ -77,6 +78,7 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
         for feature in (
             *ASSET_FEATURES,
             *TECHNICAL_FEATURES,
+            *MONEY_FLOW_FEATURES,
             *MICROSTRUCTURE_FEATURES,
             *VOLUME_PRICE_FEATURES,
             *STRUCTURE_FEATURES,

@@ -8,7 +8,7 @@ Axes: T time, A asset, F asset feature.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +51,14 @@ def fit_standardiser(
     clip: float,
     prune: PruneConfig | None,
     method: str = "by_symbol",
+    doubts: Callable[[BoolArray], BoolArray] | None = None,
 ) -> Standardiser:
     """Return the standardiser of a training window, with the features that `prune` leaves out; None leaves out none.
 
     Parameters
     ----------
     train, method : as `Standardiser.fit` takes them.
+    doubts : of the features (F,) that `prune` keeps, which are left out for another reason; None leaves out no more.
 
     Raises
     ------
@@ -68,6 +70,8 @@ def fit_standardiser(
         return fitted
     of_window = fitted if method != "own_past" else Standardiser.fit(features, train, clip=clip)
     left_out = pruned(features, of_window, train, prune)
+    if doubts is not None and not left_out.all():
+        left_out |= doubts(~left_out)
     if left_out.all():
         parts = stretches(train)
         raise ValueError(

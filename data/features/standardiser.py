@@ -173,15 +173,27 @@ class Standardiser:
         self._check_windows(features)
         if self.method == "own_past":
             return self._by_own_past(features)
-        scale = np.divide(1.0, self.std, out=np.zeros_like(self.std), where=self.std > 0.0)
         standardised = np.empty_like(features.asset, subok=False)
         for f in range(self.mean.shape[1]):
             known = _values(features, f, slice(0, len(features.asset)), self.models)
-            values = (known - self.mean[:, f]) * scale[:, f]
-            np.clip(values, -self.clip, self.clip, out=values)
-            standardised[:, :, f] = np.where(np.isfinite(values), values, 0.0)
+            standardised[:, :, f] = self.observed(known, f)
         standardised.flags.writeable = False
         return replace(features, asset=standardised, filtered={})
+
+    def observed(self, values: NDArray[np.float32], feature: int) -> NDArray[np.float32]:
+        """Return (..., A) values of one feature as they are observed by the statistics of the training window.
+
+        0 where not known, and where `std` is 0. Never falls where a value rises, so that order is kept.
+
+        Parameters
+        ----------
+        values : (..., A), not standardised. feature : its place.
+        """
+        std = self.std[:, feature]
+        scale = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0.0)
+        scaled = (values - self.mean[:, feature]) * scale
+        np.clip(scaled, -self.clip, self.clip, out=scaled)
+        return np.where(np.isfinite(scaled), scaled, 0.0).astype(np.float32)
 
     def _check_windows(self, features: FeatureSet) -> None:
         if set(features.filtered) != set(self.models):

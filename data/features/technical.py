@@ -41,15 +41,12 @@ from data.features.series import (
     log_low,
     log_open,
     losses,
-    money,
     quotient,
     typical_price,
-    volume_known,
 )
-from data.features.sessions import session_path
 from data.features.window_extremes import highest, highest_age, lowest, mean_deviation
 from data.features.window_moments import trailing_moments
-from data.features.window_sums import ema_bars, trailing_ema, trailing_sum, wilder_span, window_mean
+from data.features.window_sums import ema_bars, trailing_ema, wilder_span, window_mean
 from data.schema import Panel
 
 
@@ -143,23 +140,6 @@ def keltner(panel: Panel, *, span_bars: int, atr_bars: int, width: float) -> Flo
     return np.clip(quotient(panel.close - trailing_ema(panel.close, span_bars), reach), -100.0, 100.0)
 
 
-def obv(panel: Panel, *, window_bars: int) -> FloatArray:
-    """(T, A) on-balance volume of the window over its volume: sum of sign(change) * volume / sum of volume; 0
-    without.
-    """
-    flow = np.sign(difference(panel.close)) * panel.volume
-    traded = np.where(np.isnan(flow), np.nan, panel.volume)
-    return quotient(trailing_sum(flow, window_bars), trailing_sum(traded, window_bars))
-
-
-def mfi(panel: Panel, *, window_bars: int) -> FloatArray:
-    """(T, A) money flow index, MFI / 50 - 1: typical price times volume, of rising less of falling bars; 0
-    without flow.
-    """
-    moved = np.sign(difference(typical_price(panel))) * money(panel)
-    return quotient(trailing_sum(moved, window_bars), trailing_sum(np.abs(moved), window_bars))
-
-
 def cci(panel: Panel, *, window_bars: int) -> FloatArray:
     """(T, A) commodity channel index / 100: typical price less its mean over 1.5 mean deviations; 0 if nothing
     moved.
@@ -172,31 +152,6 @@ def cci(panel: Panel, *, window_bars: int) -> FloatArray:
 def roc(panel: Panel, *, horizon_bars: int) -> FloatArray:
     """(T, A) rate of change: close[t] / close[t - horizon_bars] - 1, nights included."""
     return np.expm1(change(panel, horizon_bars))
-
-
-def chaikin_money_flow(panel: Panel, *, window_bars: int) -> FloatArray:
-    """(T, A) volume weighted place of the close in its bar's range, -1 at lows to 1 at highs; 0 without volume."""
-    place = quotient(2.0 * panel.close - panel.high - panel.low, bar_range(panel))
-    return quotient(
-        trailing_sum(place * panel.volume, window_bars), trailing_sum(volume_known(panel), window_bars)
-    )
-
-
-def session_vwap_distance(panel: Panel, *, session_bars: int) -> FloatArray:
-    """(T, A) log(close / volume weighted average of typical prices since the session opened), VWAP; 0 before
-    any volume.
-    """
-    path = session_path(panel, session_bars)
-    average = np.where(path.volume > 0.0, path.value / path.volume, panel.close)
-    return np.where(np.isnan(path.volume), np.nan, np.log(panel.close / average))
-
-
-def vwap_distance(panel: Panel, *, window_bars: int) -> FloatArray:
-    """(T, A) log(close / volume weighted average of typical prices over the window), VWAP; 0 without volume."""
-    volume = trailing_sum(volume_known(panel), window_bars)
-    value = trailing_sum(money(panel), window_bars)
-    average = np.where(volume > 0.0, value / volume, panel.close)
-    return np.where(np.isnan(volume), np.nan, np.log(panel.close / average))
 
 
 def candle(panel: Panel) -> FloatArray:
@@ -332,24 +287,6 @@ TECHNICAL_FEATURES = (
         source="Keltner 1960; Raschke's form",
     ),
     _technical(
-        name="obv",
-        function=obv,
-        lookback_bars=partial(WINDOW_BARS, 0),
-        unit="share of the volume",
-        bounds=SIGNED_SHARE,
-        unknown=WINDOW,
-        source="Granville 1963, over a window",
-    ),
-    _technical(
-        name="mfi",
-        function=mfi,
-        lookback_bars=partial(WINDOW_BARS, 0),
-        unit="MFI / 50 - 1",
-        bounds=SIGNED_SHARE,
-        unknown=WINDOW,
-        source="Quong and Soudack 1989",
-    ),
-    _technical(
         name="cci",
         function=cci,
         lookback_bars=partial(WINDOW_BARS, -1),
@@ -365,31 +302,6 @@ TECHNICAL_FEATURES = (
         bounds=(-1.0, np.inf),
         unknown="where one of the two bars is missing",
         source="rate of change",
-    ),
-    _technical(
-        name="chaikin_money_flow",
-        function=chaikin_money_flow,
-        lookback_bars=partial(WINDOW_BARS, -1),
-        unit="share of the volume",
-        bounds=SIGNED_SHARE,
-        unknown=WINDOW,
-        source="Chaikin",
-    ),
-    _technical(
-        name="session_vwap_distance",
-        function=session_vwap_distance,
-        lookback_bars=partial(bars_of, "session_bars", 0),
-        unit="log ratio",
-        unknown=f"{MISSING}, and in a session longer than session_bars",
-        source="volume weighted average price",
-    ),
-    _technical(
-        name="vwap_distance",
-        function=vwap_distance,
-        lookback_bars=partial(WINDOW_BARS, -1),
-        unit="log ratio",
-        unknown=BAR_AND_WINDOW,
-        source="volume weighted average price",
     ),
     _technical(
         name="candle",

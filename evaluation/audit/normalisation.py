@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from data.array_types import BoolArray
 from data.features import FeatureSet, Standardiser
 from data.features.pruning import PruneConfig, fit_standardiser
 from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
 
+Doubts = Callable[[BoolArray], BoolArray]
+"""Of the features that are kept (F,), which are left out for another reason."""
 NORMALISATION = Section(name="normalisation")
 TOLERANCE = 1e-9
 """Of means and deviations, in standard deviations; another processor may sum in another order."""
@@ -26,6 +29,7 @@ def check_normalisation(
     clip: float,
     prune: PruneConfig | None = None,
     method: str = "by_symbol",
+    doubts_of: Callable[[Fold], Doubts | None] | None = None,
 ) -> list[Check]:
     """Fit each fold's statistics again and compare.
 
@@ -35,6 +39,7 @@ def check_normalisation(
     exported : fold -> the standardiser of its policy's contract; None where the policy could not be read.
     clip : limit of the configuration, standard deviations. prune : what it leaves out, None for nothing.
     method : by what the configuration standardises.
+    doubts_of : fold -> what leaves out features beside `prune` (`data.features.pruning.fit_standardiser`).
     """
     checks = []
     for fold in folds:
@@ -49,7 +54,7 @@ def check_normalisation(
                 NORMALISATION.fails(name, "its statistics are of other features or assets than the run's")
             )
             continue
-        checks.append(_compare(name, found, features, fold, clip, prune, method))
+        checks.append(_compare(name, found, features, fold, clip, prune, method, doubts_of))
     return checks
 
 
@@ -61,6 +66,7 @@ def _compare(
     clip: float,
     prune: PruneConfig | None,
     method: str,
+    doubts_of: Callable[[Fold], Doubts | None] | None,
 ) -> Check:
     window = f"bars {', '.join(f'[{part.start}, {part.stop})' for part in fold.training)}"
     if found.clip != clip:
@@ -69,7 +75,8 @@ def _compare(
         return NORMALISATION.fails(
             name, f"values are standardised by {found.method}, the configuration says {method}"
         )
-    fitted = fit_standardiser(features, fold.training, clip=clip, prune=prune, method=method)
+    doubts = None if doubts_of is None else doubts_of(fold)
+    fitted = fit_standardiser(features, fold.training, clip=clip, prune=prune, method=method, doubts=doubts)
     if found.pruned != fitted.pruned:
         return NORMALISATION.fails(
             name,

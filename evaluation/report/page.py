@@ -22,6 +22,7 @@ from evaluation.report.data_notes import DataNote
 from evaluation.report.page_tables import (
     amount,
     comparison_table,
+    feature_rows,
     folds_rows,
     gate_row,
     month_rows,
@@ -63,6 +64,7 @@ def write_report(
     settings: str = "",
     training: Mapping[int, Sequence[Mapping[str, Any]]] | None = None,
     notes: Sequence[DataNote] = (),
+    features: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write the report and return its path.
 
@@ -74,6 +76,7 @@ def write_report(
     settings : the resolved configuration as text.
     training : fold -> its rows of progress.csv; None or no rows where nothing was trained.
     notes : what should be known of the bars, shown below the verdict.
+    features : a row for each feature that the policy read: feature, known, nan, clipped, constant, left_out, of_folds.
     """
     loader = jinja2.FileSystemLoader(HERE)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
@@ -86,6 +89,7 @@ def write_report(
         provenance=list(provenance.items()),
         notes=notes,
         training=training_health_rows(training or {}),
+        features=feature_rows(features),
         periods=f"{result.periods_per_year:,.0f}",
         **_head(result, summary, verdict),
         **_equity(result),

@@ -219,6 +219,25 @@ def trade_rows(trades: pd.DataFrame, count: int = 5) -> tuple[tuple[str, ...], l
     ), rows
 
 
+def feature_rows(features: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Of each feature: how much of it was known on the test windows, and whether a policy could learn from it."""
+    return [
+        {
+            "name": row["feature"],
+            "known": percent(row["known"]),
+            "nan": percent(row["nan"]),
+            "clipped": DASH if row["clipped"] is None else f"{100.0 * row['clipped']:.2f} %",
+            "constant": _folds_of(row["constant"], row["of_folds"]),
+            "left_out": _folds_of(row["left_out"], row["of_folds"]),
+        }
+        for row in features
+    ]
+
+
+def _folds_of(count: int, total: int) -> str:
+    return "no" if count == 0 else ("yes" if count == total else f"in {count} of {total} folds")
+
+
 def gate_row(criterion: Criterion) -> dict[str, str]:
     """A row of the first table: one criterion of the gate."""
 

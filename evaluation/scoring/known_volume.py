@@ -92,7 +92,7 @@ def owed_to_own_volume(result: WalkForwardResult) -> tuple[float, float] | None:
     The loss of return is tested over blocks of time, and so is that of the Sharpe ratio: smaller fills alone earn less
     and lose nothing of it.
     """
-    known, year = known_volume_return(result), result.panel.periods_per_year
+    known, year = known_volume_return(result), result.periods_per_year
     if known is None:
         return None
     own = sharpe_ratio(result.net_return, periods_per_year=year)

@@ -81,7 +81,7 @@ class TrainingRows:
 
 
 def training_rows(market: Market, labels: Labels, stretches: Sequence[slice], side: str) -> TrainingRows:
-    """The rows of the training stretches that have a label inside of their stretch.
+    """The rows of the training stretches that have a label of this side inside of their stretch.
 
     Parameters
     ----------
@@ -103,7 +103,8 @@ def training_rows(market: Market, labels: Labels, stretches: Sequence[slice], si
             if len(stretches) == 1:
                 raise
             continue
-        weight = labels.sample_weights(slice(start, stretch.stop))
+        bars = slice(start, stretch.stop)
+        weight = np.where(labels.of_side(side)[bars], labels.sample_weights(bars), 0.0)
         row, asset = np.nonzero(weight > 0.0)
         bar = row + start
         parts.append((design[bar, asset], earned[bar, asset], weight[row, asset], bar, asset))

@@ -88,7 +88,6 @@ class FittedModels:
         """
         strength = np.full((*design.shape[:2], 2), -np.inf)
         edge = np.full(strength.shape, -np.inf)
-        mirrored = "short" not in self.settings.fitted_sides and self.settings.labels.kind == "horizon"
         for fitted in self.models:
             assets = slice(None) if fitted.asset is None else slice(fitted.asset, fitted.asset + 1)
             rows = design[:, assets]
@@ -102,7 +101,7 @@ class FittedModels:
                 expected = np.full(score.shape, np.nan) if self.settings.model == "lightgbm_rank" else score
                 other = -score
             strength[:, assets, place], edge[:, assets, place] = score, expected
-            if mirrored:
+            if self.settings.mirrored:
                 strength[:, assets, SHORT], edge[:, assets, SHORT] = other, -expected
         return strength, edge
 

@@ -35,7 +35,8 @@ from policies.outlook import Outlook
 from policies.protocol import State
 from policies.supervised.design import designed
 from policies.supervised.fitted_models import SIDES, FittedModels, models_digest, text_names
-from policies.supervised.positions import held, target_positions
+from policies.supervised.positions import held, on_side, target_positions
+from policies.supervised.primary_rule import PrimaryRule
 from policies.supervised.settings import SupervisedSettings, require_package
 
 KIND = "supervised"
@@ -54,6 +55,19 @@ class SupervisedContract(Contract):
 
     settings: SupervisedSettings
     allow_short: bool
+
+    @property
+    def primary(self) -> PrimaryRule | None:
+        """The rule whose sides were learnt of, where the labels name one.
+
+        Raises
+        ------
+        ValueError
+            If its side cannot be told from what is observed.
+        """
+        layout = self.layout
+        names = [name.rpartition("@")[0] for name in layout.names[: layout.market_per_asset]]
+        return PrimaryRule.of(self.settings.labels, names, self.standardiser, layout.num_assets)
 
     def to_json(self) -> dict[str, Any]:
         """The contract as JSON."""
@@ -91,6 +105,7 @@ class SupervisedPolicy:
     def __init__(self, contract: SupervisedContract, models: FittedModels) -> None:
         self.contract, self.models = contract, models
         self._encode = ACTION_SCHEMES[contract.action_scheme].encode
+        self._primary = contract.primary
         position = contract.settings.position
         self._holds = position.hold_bars > 1
         largest = position.max_fraction if position.rule == "edge" else position.fraction
@@ -152,10 +167,14 @@ class SupervisedPolicy:
         return Outlook.of(known, value, self.contract.action_scheme)
 
     def _predicted(self, observation: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(E, A, S) strength of each side, and its expected return."""
+        """(E, A, S) strength of each side, and its expected return; with a primary rule, of the side that it takes."""
         layout, slices, rows = self.contract.layout, self.contract.layout.slices, len(observation)
         features = observation[:, slices["market"]].reshape(rows, layout.num_assets, -1)
-        return self.models.strength_and_edge(designed(features, observation[:, slices["clock"]]))
+        strength, edge = self.models.strength_and_edge(designed(features, observation[:, slices["clock"]]))
+        if self._primary is not None:
+            side = self._primary.side(features)
+            strength, edge = on_side(strength, side), on_side(edge, side)
+        return strength, edge
 
     def _targets(self, observation: NDArray[np.float32]) -> NDArray[np.float64]:
         """(E, A) signed notional over equity."""
@@ -169,6 +188,7 @@ class SupervisedPolicy:
             self.contract.settings.position,
             bound=self.models.bound,
             allow_short=self.contract.allow_short,
+            net=self.contract.settings.net_labels,
         )
 
     def save(self, directory: Path) -> None:

@@ -22,16 +22,18 @@ def target_positions(
     *,
     bound: float,
     allow_short: bool,
+    net: bool = False,
 ) -> FloatArray:
     """(N, A) target notional over equity, signed.
 
     Parameters
     ----------
-    strength : (N, A, S) what sides are compared by: probabilities, expected returns or scores.
+    strength : (N, A, S) what sides are compared by: probabilities, expected returns or scores; -inf for a side that
+        may not be taken.
     edge : (N, A, S) expected return of each side, fraction of notional; read by rule edge alone.
     tradable : (N, A); a symbol that cannot be traded takes no part in a ranking.
     bound : least strength of rules threshold and share.
-    allow_short : False takes no short side.
+    allow_short : False takes no short side. net : `edge` is what is left after the costs of a round trip.
     """
     sides = "long" if not allow_short else config.sides
     if not allow_short and config.sides == "short":
@@ -42,12 +44,13 @@ def target_positions(
     for place, name in ((SHORT, "long"), (LONG, "short")):
         if sides == name:
             compared[..., place] = -np.inf
-    side = np.sign(compared[..., LONG] - compared[..., SHORT])
+    long, short = compared[..., LONG], compared[..., SHORT]
+    side = np.where(long > short, 1.0, np.where(short > long, -1.0, 0.0))
     best = compared.max(axis=2)
     if config.rule != "edge":
         return np.where(best >= bound, side, 0.0) * config.fraction
     # At two round trips of expected return a position is `fraction`; at one, where it earns nothing, none.
-    size = config.fraction * (best / config.round_trip_cost - 1.0)
+    size = config.fraction * (best / config.round_trip_cost - (0.0 if net else 1.0))
     return side * np.clip(size, 0.0, config.max_fraction)
 
 
@@ -81,3 +84,14 @@ def held(
     kept = turned & (before != 0.0) & (age < hold_bars)
     position = np.where(kept, before, wanted)
     return position, np.where(turned & ~kept, 1, age + 1)
+
+
+def on_side(compared: FloatArray, side: FloatArray) -> FloatArray:
+    """(N, A, S) with -inf where a primary rule does not take that side.
+
+    Parameters
+    ----------
+    compared : (N, A, S). side : (N, A) -1, 0 or 1.
+    """
+    taken = np.stack([side > 0.0, side < 0.0], axis=2)
+    return np.where(taken, compared, -np.inf)

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
-from data.labelling import LabelConfig
+from data.features.compute import FeatureSet
+from data.labelling import LabelConfig, primary_side
+from policies.supervised.primary_rule import require_sign
 
 Model = Literal["ridge", "logistic", "lightgbm", "xgboost", "lightgbm_rank"]
 MODELS: tuple[str, ...] = get_args(Model)
@@ -172,10 +174,14 @@ class SupervisedSettings:
     Parameters
     ----------
     model : of `MODELS`.
-    labels : what a row's side goes on to earn, before costs.
+    labels : what a row's side goes on to earn. With a primary rule a model for each of its sides learns whether that
+        side pays, and no other is taken (meta-labels; Lopez de Prado 2018, Advances in Financial Machine Learning,
+        section 3.6).
     scope : "pooled" fits one model on the rows of all symbols, "symbol" one for each symbol.
     parameters : of the model, see `PARAMETERS`.
     position : from predictions to positions.
+    net_labels : labels are net of the costs of entering and leaving at the experiment's rates, so that each side has a
+        model of its own; False in contracts that do not say.
     """
 
     model: Model
@@ -183,16 +189,22 @@ class SupervisedSettings:
     scope: Literal["pooled", "symbol"]
     parameters: Parameters
     position: PositionConfig
+    net_labels: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.parameters, PARAMETERS[self.model]):
             raise ValueError(
                 f"{self.model} has no {type(self.parameters).__name__}; give it {PARAMETERS[self.model].__name__}"
             )
-        if self.labels.primary is not None:
+        if self.position.rule == "rank" and self.labels.primary is not None:
             raise ValueError(
-                f"labels.primary is {self.labels.primary!r}; meta-labels are for rayjobs.screen, a policy chooses its "
-                "side itself; set policy.labels.primary=null"
+                f"labels.primary is {self.labels.primary!r}, which takes a side for each symbol by itself, and "
+                "policy.position.rule=rank takes sides by comparing symbols; use rule threshold, share or edge"
+            )
+        if self.position.rule == "rank" and self.net_labels:
+            raise ValueError(
+                "policy.net_labels is true, but policy.position.rule=rank orders the symbols of a bar by what a long "
+                "position earns, and a short one pays its costs too; set it to false"
             )
         rule = self.position.rule
         if self.model == "lightgbm_rank" and (rule != "rank" or self.scope != "pooled"):
@@ -216,15 +228,28 @@ class SupervisedSettings:
         """Sides that a model of their own is fitted for.
 
         Over a fixed horizon and before costs one side earns what the other loses, so that one model tells both. Of
-        barriers the target of one side is not the stop of the other.
+        barriers the target of one side is not the stop of the other; net of costs both may lose; and a primary rule
+        takes its sides at different bars.
         """
-        if self.labels.kind == "horizon" or self.model == "lightgbm_rank":
+        ranked_short = self.position.rule == "rank" and self.position.sides == "short"
+        if self.mirrored or self.model == "lightgbm_rank" or ranked_short:  # ranks read the long side
             return ("long",)
         return ("long", "short") if self.position.sides == "both" else (self.position.sides,)
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the model of the long side tells the short side as well."""
+        return self.labels.kind == "horizon" and self.labels.primary is None and not self.net_labels
+
+    @property
+    def labels_in_words(self) -> str:
+        """What a model learns to predict, for reports."""
+        return self.labels.in_words("net return" if self.net_labels else "return before costs")
+
     def to_json(self) -> dict[str, Any]:
-        """As a contract holds it."""
-        return asdict(self)
+        """As a contract holds it. What older contracts do not say is said only where it is not as it was then."""
+        facts = asdict(self)
+        return facts if self.net_labels else {k: v for k, v in facts.items() if k != "net_labels"}
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> SupervisedSettings:
@@ -235,6 +260,7 @@ class SupervisedSettings:
             scope=facts["scope"],
             parameters=PARAMETERS[facts["model"]](**facts["parameters"]),
             position=PositionConfig(**facts["position"]),
+            net_labels=facts.get("net_labels", False),
         )
 
 
@@ -245,6 +271,18 @@ def require_package(model: str) -> None:
         raise ValueError(
             f"policy={model} needs the package {package}: pip install {install}, or choose another policy"
         )
+
+
+def require_primary(settings: SupervisedSettings, features: FeatureSet, standardise: str) -> None:
+    """Raise ValueError where a primary rule's side could not be told, before anything is fitted.
+
+    Parameters
+    ----------
+    standardise : how features are standardised.
+    """
+    primary_side(settings.labels, features)
+    if settings.labels.primary is not None:
+        require_sign(settings.labels.primary, {"method": standardise})
 
 
 def require_symbols(settings: SupervisedSettings, count: int) -> None:

@@ -19,6 +19,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from rayjobs.config.arguments import is_flag, key_of, root_of
 from rayjobs.config.column_keys import with_new_columns
+from rayjobs.config.dates_file import know_dates_in
 from rayjobs.config.help_page import help_page
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.config.project import CONF, project_conf
@@ -119,16 +120,28 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        A mandatory value (``???``) that was not given, or an interpolation that leads nowhere.
+        A mandatory value (``???``) that was not given, an interpolation that leads nowhere, or a file of dates that
+        cannot be read.
     """
+    know_dates_in()
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key}: missing; give it as {error.full_key}=VALUE") from error
     except InterpolationResolutionError as error:
+        told = _config_error_behind(error)
+        if told is not None:
+            raise ConfigError(f"{error.full_key}: {told}") from error
         raise ConfigError(f"{error.full_key} refers to something that does not exist") from error
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
+
+
+def _config_error_behind(error: BaseException | None) -> ConfigError | None:
+    """What a resolver of ours raised, which OmegaConf hands on as an error of its own."""
+    while error is not None and not isinstance(error, ConfigError):
+        error = error.__context__
+    return error
 
 
 def _refuse_unknown_additions(config_name: str, overrides: Sequence[str]) -> None:

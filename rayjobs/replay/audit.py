@@ -44,6 +44,7 @@ from rayjobs.replay.trained_again import RETRAINING, check_retraining
 from rayjobs.storage.run_directory import RunDirectory, read_status, write_atomically
 from rayjobs.study.changed_bars import CHANGED, bars_changed
 from rayjobs.study.config import build_train_config
+from rayjobs.study.feature_pruning import doubts_of
 from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.study.leak_check import ENV_CUTS, leak_report
 from rayjobs.study.patched_code import takes_own_code
@@ -140,7 +141,13 @@ class RunAudit:
         exported = {fold.index: self._standardiser(fold.index) for fold in self.audited.folds}
         config = self.study.config.features
         return check_normalisation(
-            self.study.features, self.audited.folds, exported, config.clip, config.prune, config.standardise
+            self.study.features,
+            self.audited.folds,
+            exported,
+            config.clip,
+            config.prune,
+            config.standardise,
+            lambda fold: doubts_of(self.study.config, self.study.panel, self.study.features, fold),
         )
 
     def contract(self) -> list[Check]:

@@ -261,6 +261,7 @@ def rescore(plan: Rescoring, run: FinishedRun) -> list[FoldOutcome]:
                 policy=run.policy(fold.index),
                 further=tuple(further),
                 unseen=score_unseen(plan.study, fold, policy, policy_hash=policy.policy_hash),
+                standardiser=policy.contract.standardiser,
             )
         )
     return outcomes

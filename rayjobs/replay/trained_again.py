@@ -61,7 +61,7 @@ def _check_fold(run: FinishedRun, study: Study, fold: Fold) -> Check:
     market, contract = fold_market(study, fold)
     recorded = run.policy_hash(fold.index)
     if isinstance(contract, SupervisedContract):
-        found = fit_policy(study.panel, market, fold, contract, study.config.seed).policy_hash
+        found = fit_policy(study.config, study.panel, market, fold, contract).policy_hash
         return _compared(name, found, recorded)
     assert isinstance(contract, PolicyContract)
     with TemporaryDirectory(prefix="rayfold_retraining_") as folder:

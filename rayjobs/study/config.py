@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data.features import FeatureSpec
-from data.features.pruning import PruneConfig
 from data.features.standardiser import check_method
 from data.labelling import LabelConfig
 from data.sources import SourceConfig, config_class
@@ -26,6 +25,7 @@ from envs.risk import RiskConfig
 from evaluation.gate.config import GateConfig
 from evaluation.gate.verdict import refuse_unknown
 from evaluation.scoring.fold_scoring import ScoringConfig
+from evaluation.screening.consensus_pruning import FeaturePruning
 from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import FoldPlan, WalkForward
@@ -62,7 +62,7 @@ class FeaturesConfig:
 
     specs: Mapping[str, FeatureSpec | None]
     clip: float
-    prune: PruneConfig | None = None
+    prune: FeaturePruning | None = None
     standardise: str = "by_symbol"
 
     def __post_init__(self) -> None:

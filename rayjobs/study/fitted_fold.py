@@ -14,10 +14,12 @@ from evaluation.windows.splits import Fold
 from policies.supervised.fitting import fit_models
 from policies.supervised.policy import SupervisedContract, SupervisedPolicy
 from policies.supervised.settings import PACKAGES
+from rayjobs.study.config import TrainConfig
+from rayjobs.study.feature_pruning import costs_per_side
 
 
 def fit_policy(
-    panel: Panel, market: Market, fold: Fold, contract: SupervisedContract, seed: int
+    config: TrainConfig, panel: Panel, market: Market, fold: Fold, contract: SupervisedContract
 ) -> SupervisedPolicy:
     """Fit on the fold's training bars alone.
 
@@ -30,7 +32,15 @@ def fit_policy(
     ValueError
         See `policies.supervised.fitting.fit_models`.
     """
-    models = fit_models(panel, market, fold.training, contract.settings, seed)
+    models = fit_models(
+        panel,
+        market,
+        fold.training,
+        contract.settings,
+        config.seed,
+        cost_bps=1e4 * costs_per_side(config, panel) if contract.settings.net_labels else 0.0,
+        primary=contract.primary,
+    )
     return SupervisedPolicy(contract, models)
 
 

@@ -7,7 +7,7 @@ order, alone or side by side.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,6 +45,7 @@ from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.study.assumed_yields import assumed_yields
 from rayjobs.study.changed_bars import require_market_of, require_same_bars
 from rayjobs.study.config import TrainConfig
+from rayjobs.study.feature_pruning import doubts_of
 from rayjobs.study.fitted_fold import fit_policy, weights_note
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
 from rayjobs.study.held_out import parted, unseen_config
@@ -113,7 +114,8 @@ class Study:
 class FoldOutcome:
     """``iterations`` are the rows of ``progress.csv``; ``policy`` the exported policy, None for a script; ``patched``
     what code of one's own had replaced in the process (`rayjobs.study.patched_code`); ``further`` what a split earned
-    on its other test groups; ``unseen`` what was earned, window by window, on symbols held out of the training."""
+    on its other test groups; ``unseen`` what was earned, window by window, on symbols held out of the training;
+    ``standardiser`` that of the policy's contract, None for a script."""
 
     result: FoldResult
     iterations: tuple[dict[str, Any], ...]
@@ -121,6 +123,7 @@ class FoldOutcome:
     patched: tuple[str, ...] = ()
     further: tuple[FoldResult, ...] = ()
     unseen: tuple[FoldResult, ...] = ()
+    standardiser: Mapping[str, Any] | None = None
 
     @property
     def results(self) -> tuple[FoldResult, ...]:
@@ -185,6 +188,7 @@ def run_fold(
         policy=trained.policy,
         further=tuple(further),
         unseen=score_unseen(study, fold, policy, policy_hash=policy.policy_hash),
+        standardiser=contract.standardiser,
     )
 
 
@@ -198,13 +202,19 @@ def _fit_fold(
 ) -> FoldOutcome:
     """Fit a supervised policy, export it, and score what the export holds."""
     place = directory / "best"
-    fitted = fit_policy(study.panel, market, fold, contract, study.config.seed)
+    fitted = fit_policy(study.config, study.panel, market, fold, contract)
     fitted.save(place)
     if tell_weights is not None:
         tell_weights(weights_note(fitted, fold.index, study.config.seed))
     policy = SupervisedPolicy.load(place, layout=contract.layout, feature_hash=study.features.feature_hash)
     result, *further = score_windows(study, fold, policy, market, policy_hash=policy.policy_hash)
-    return FoldOutcome(result=result, iterations=(), policy=place, further=tuple(further))
+    return FoldOutcome(
+        result=result,
+        iterations=(),
+        policy=place,
+        further=tuple(further),
+        standardiser=contract.standardiser,
+    )
 
 
 def training_spec(
@@ -359,6 +369,7 @@ def fold_market(
             clip=config.features.clip,
             prune=config.features.prune,
             method=config.features.standardise,
+            doubts=doubts_of(config, study.panel, study.features, fold),
         )
     instruments = config.instruments.for_symbols(study.panel.symbols)
     market = Market.build(
@@ -467,7 +478,7 @@ def fold_parameters(config: TrainConfig) -> dict[str, Any]:
         fitted = config.supervised
         return {
             "model": fitted.model,
-            "labels": str(fitted.labels),
+            "labels": fitted.labels_in_words,
             "scope": fitted.scope,
             "rule": fitted.position.rule,
             "seed": config.seed,

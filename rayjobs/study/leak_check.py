@@ -31,6 +31,7 @@ from envs.rules import check_ticks
 from evaluation.scoring.fold_scoring import scored_window
 from evaluation.scoring.rollout import evaluation_config, whole_window_env
 from evaluation.windows.splits import Fold
+from rayjobs.study.feature_pruning import without_consensus
 from rayjobs.study.fold import Study, fold_market, lookback_bars, study_context
 from rayjobs.training.policy_training import market_of_windows, training_env_of
 
@@ -253,9 +254,10 @@ def standardiser_findings(study: Study, fold: Fold) -> list[LeakFinding]:
 
 
 def on_bars(study: Study, panel: Panel) -> Study:
-    """The study on other bars, its features computed from them."""
+    """The study on other bars, its features computed from them, and none of them screened: these are a few bars."""
     features = compute_features(panel, study.config.features.enabled)
-    return replace(study, panel=panel, features=features, oracle_direction=None, unseen=None)
+    config = without_consensus(study.config)
+    return replace(study, config=config, panel=panel, features=features, oracle_direction=None, unseen=None)
 
 
 def tell_leaks(study: Study, fold: Fold) -> LeakReport:

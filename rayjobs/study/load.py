@@ -12,9 +12,10 @@ from evaluation.report.data_notes import DataNote, data_notes, tell
 from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
-from policies.supervised.settings import require_package, require_symbols
+from policies.supervised.settings import require_package, require_primary, require_symbols
 from rayjobs.study.changed_bars import require_same_bars
 from rayjobs.study.config import TrainConfig
+from rayjobs.study.feature_pruning import check_consensus
 from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
 from rayjobs.study.foreknown_inputs import warn_of_features
@@ -46,6 +47,8 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         require_symbols(config.supervised, dataset.panel.num_assets)
     study = Study.of(config, dataset)
     require_same_bars(study)
+    if config.supervised is not None:
+        require_primary(config.supervised, study.features, config.features.standardise)
     folds = ordered_folds(
         config.walk_forward.folds_in(dataset.panel),
         only_fold=config.only_fold,
@@ -62,6 +65,8 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         statements_of(config.data), panel, (*study.features.asset_names, *study.features.clock_names)
     )
     for fold in folds:
+        if config.script is None:
+            check_consensus(config, study.features, fold)
         windows_to_train(config, fold, lookback_bars(study))
         scored_windows(config, fold, lookback_bars(study))
     tell(notes_on(study, dataset.hygiene, folds), LOG)

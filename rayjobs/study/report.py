@@ -30,6 +30,7 @@ from rayjobs.storage.started_run import StartedRun
 from rayjobs.study.changed_bars import require_same_bars
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.evidence import chained, chained_unseen, completed
+from rayjobs.study.feature_coverage import coverage_rows
 from rayjobs.study.fold import FoldOutcome, Study
 from rayjobs.study.foreknown_inputs import foreknown_features
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
@@ -123,6 +124,7 @@ def write_run(
         provenance=provenance_rows(started.provenance, hygiene) | _conditions(study),
         notes=notes_on(study, hygiene, [outcome.result.fold for outcome in outcomes]),
         settings=started.settings_text(),
+        features=coverage_rows(study, outcomes),
     )
     return WrittenRun(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
 
@@ -217,7 +219,7 @@ def _conditions(study: Study) -> dict[str, str]:
     if study.config.supervised is not None:
         fitted = study.config.supervised
         rows["policy"] = (
-            f"supervised: {fitted.model} fitted on each training window ({fitted.labels}), positions by "
+            f"supervised: {fitted.model} fitted on each training window ({fitted.labels_in_words}), positions by "
             f"{fitted.position.rule}"
         )
     return rows

@@ -95,6 +95,7 @@ def untrained(study: Study, fold, run: Path) -> FoldOutcome:
         policy=place,
         further=tuple(further),
         unseen=score_unseen(study, fold, policy, policy_hash=policy.policy_hash),
+        standardiser=contract.standardiser,
     )
 
 

@@ -62,7 +62,7 @@ def taught(study: Study, fold, run: Path, weights: dict[str, float]) -> FoldOutc
     policy = TrainedPolicy(contract, network.state_dict())
     policy.save(place_of)
     result = score_policy(study, fold, policy, market, policy_hash=policy.policy_hash)
-    return FoldOutcome(result=result, iterations=(), policy=place_of)
+    return FoldOutcome(result=result, iterations=(), policy=place_of, standardiser=contract.standardiser)
 
 
 def taught_study(*overrides: str) -> tuple[dict, Study, HygieneReport, list]:

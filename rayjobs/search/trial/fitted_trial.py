@@ -60,7 +60,7 @@ class FoldFit:
 
     def _fit_and_score(self) -> FoldScore:
         started, seed = time.perf_counter(), self._study.config.seed
-        policy = fit_policy(self._study.panel, self._market, self._fold, self._contract, seed)
+        policy = fit_policy(self._study.config, self._study.panel, self._market, self._fold, self._contract)
         fitted = time.perf_counter()
         net_return, metrics = out_of_sample(policy, self._study, self._fold, self._market, self._scoring)
         return FoldScore(

@@ -55,7 +55,11 @@ def positions(**changes: Any) -> PositionConfig:
 
 
 def settings(
-    model: str, labels: LabelConfig = HORIZON, scope: str = "pooled", **position: Any
+    model: str,
+    labels: LabelConfig = HORIZON,
+    scope: str = "pooled",
+    net_labels: bool = False,
+    **position: Any,
 ) -> SupervisedSettings:
     position.setdefault("rule", RULES.get(model, "threshold"))
     return SupervisedSettings(
@@ -64,6 +68,7 @@ def settings(
         scope=scope,
         parameters=PARAMETERS[model],
         position=positions(**position),
+        net_labels=net_labels,
     )
 
 
@@ -99,20 +104,19 @@ def world_of(panel: Panel) -> World:
 
 
 def fitted(
-    of: World, chosen: SupervisedSettings, scheme: str = "weights", seed: int = 0, **contract: Any
+    of: World,
+    chosen: SupervisedSettings,
+    scheme: str = "weights",
+    seed: int = 0,
+    cost_bps: float = 0.0,
+    **contract: Any,
 ) -> SupervisedPolicy:
-    models = fit_models(of.panel, of.market, (TRAIN,), chosen, seed)
-    return SupervisedPolicy(
-        SupervisedContract(
-            layout=of.layout,
-            feature_hash="test",
-            standardiser=None,
-            action_scheme=scheme,
-            settings=chosen,
-            **{"allow_short": True} | contract,
-        ),
-        models,
+    known: dict[str, Any] = {"allow_short": True, "standardiser": None}
+    made = SupervisedContract(
+        layout=of.layout, feature_hash="test", action_scheme=scheme, settings=chosen, **known | contract
     )
+    models = fit_models(of.panel, of.market, (TRAIN,), chosen, seed, cost_bps=cost_bps, primary=made.primary)
+    return SupervisedPolicy(made, models)
 
 
 def observations(of: World, bars: slice) -> np.ndarray:

@@ -42,6 +42,24 @@ def test_size_grows_with_the_edge_over_the_cost_up_to_its_cap():
     assert found == pytest.approx([0.0, 0.25, 0.125, 0.5, -0.25])
 
 
+def test_an_edge_that_is_net_of_its_cost_has_paid_it_already():
+    # 4 bps of cost, 4, 2, 40 and -1 bps left over: one fraction, half of one, the cap, none.
+    edge = np.array([[[4e-4, -1.0], [-1.0, 2e-4], [4e-3, -1.0], [-1e-4, -1.0]]])
+    found = target_positions(
+        edge, edge, np.ones((1, 4), dtype=bool), positions(rule="edge"), bound=0.0, allow_short=True, net=True
+    )  # fmt: skip
+    assert found[0].tolist() == pytest.approx([0.25, -0.125, 0.5, 0.0])
+
+
+def test_where_no_side_may_be_taken_there_is_no_position():
+    nothing = np.full((1, 3, 2), -np.inf)
+    for rule in ("threshold", "share", "edge"):
+        found = target_positions(
+            nothing, nothing, np.ones((1, 3), dtype=bool), positions(rule=rule), bound=0.5, allow_short=True
+        )  # fmt: skip
+        assert found[0].tolist() == [0.0, 0.0, 0.0]
+
+
 def test_the_best_and_the_worst_share_of_the_tradable_symbols_are_held():
     score = np.array([5.0, 1.0, 9.0, 2.0, 3.0, 4.0])
     zero = np.zeros(6)

@@ -101,7 +101,14 @@ def test_its_exports_scored_again_earn_the_recorded_returns_to_the_bit(run):
         (["policy=lstm", "+policy.scope=symbol"], "policy.scope: only a supervised policy has it"),
         (["policy=logistic", "policy.model=logistics"], "there is no such model; did you mean logistic"),
         (["policy=logistic", "+policy.parameters.penalti=1"], "policy.parameters.penalti: unknown key"),
-        (["policy=logistic", "policy.labels.primary=rsi"], "meta-labels are for rayjobs.screen"),
+        (
+            ["policy=lightgbm_rank", "policy.labels.primary=rsi"],
+            "labels.primary is 'rsi', which takes a side for each symbol by itself",
+        ),
+        (
+            ["policy=ridge", "positions@policy.position=rank", "policy.net_labels=true"],
+            "net_labels is true, but policy.position.rule=rank orders the symbols",
+        ),
     ],
 )
 def test_settings_that_cannot_be_fitted_are_refused_before_anything_starts(overrides, sentence):
