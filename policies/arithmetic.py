@@ -32,6 +32,43 @@ class CoreInputs(NamedTuple):
     common: Tensor | None
 
 
+class HeadInputs(NamedTuple):
+    """What the heads take in.
+
+    Attributes
+    ----------
+    core : (..., A, H), outputs of the core.
+    asset : (..., A, M), embedded assets.
+    context : (..., C), embedded account; C = 0 for none.
+    """
+
+    core: Tensor
+    asset: Tensor
+    context: Tensor
+
+    def pooled(self) -> list[Tensor]:
+        """What is seen of the portfolio as a whole: means over assets, and the context."""
+        means = [pooled(self.core), pooled(self.asset)]
+        return [*means, self.context] if self.context.shape[-1] else means
+
+
+class HeadLayers(NamedTuple):
+    """Layers of the heads: scores of each asset from its core and itself, a value from the portfolio as a whole."""
+
+    score_from_core: nn.Linear
+    score_from_asset: nn.Linear
+    value_hidden: nn.Linear
+    value: nn.Linear
+
+
+def pooled(asset: Tensor) -> Tensor:
+    """Mean over assets (..., A, M) -> (..., M), with no more passes over memory than it needs.
+
+    That of one asset is the asset; and the gradient of torch's ``mean`` would be divided where it is A times as large.
+    """
+    return asset.squeeze(-2) if asset.shape[-2] == 1 else asset.sum(dim=-2) / asset.shape[-2]
+
+
 class TorchArithmetic:
     """Plain torch."""
 
@@ -66,6 +103,13 @@ class TorchArithmetic:
     def tanh_(self, values: Tensor) -> Tensor:
         """Hyperbolic tangent, perhaps in place: ``values`` must not be needed again."""
         return torch.tanh(values)
+
+    def heads(self, inputs: HeadInputs, layers: HeadLayers) -> tuple[Tensor, Tensor]:
+        """Scores (..., A * S) and values (...)."""
+        weights = [layers.score_from_core.weight, layers.score_from_asset.weight]
+        scores = self.dense([inputs.core, inputs.asset], weights, layers.score_from_core.bias).flatten(-2)
+        hidden = self.layer(inputs.pooled(), layers.value_hidden, tanh=True)
+        return scores, self.layer([hidden], layers.value).squeeze(-1)
 
     def core_inputs(self, inputs: CoreInputs) -> Tensor:
         """What a core takes in over a sequence, multiplied: (L, R, input_units)."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from data.errors import nearest_name
 from envs.observations import ObservationLayout
-from policies.arithmetic import CoreInputs, TorchArithmetic
+from policies.arithmetic import CoreInputs, HeadInputs, HeadLayers, TorchArithmetic, pooled
 from policies.compiled.arithmetic import CompiledArithmetic
 from policies.cores import CORES
 from policies.memory_cores import State
@@ -149,10 +149,10 @@ class PortfolioNetwork(nn.Module):
         self.memory = memory
         self.score_from_core = nn.Linear(core, scores_per_asset)
         self.score_from_asset = nn.Linear(encoder, scores_per_asset, bias=False)
-        pooled = core + (2 if structured else 1) * encoder
-        self.value_hidden = nn.Linear(pooled, config.value_units)
+        portfolio = core + (2 if structured else 1) * encoder
+        self.value_hidden = nn.Linear(portfolio, config.value_units)
         self.value = nn.Linear(config.value_units, 1)
-        self.score_from_pool = nn.Linear(pooled, pooled_scores) if pooled_scores else None
+        self.score_from_pool = nn.Linear(portfolio, pooled_scores) if pooled_scores else None
         self._initialise()
 
     def _initialise(self) -> None:
@@ -220,7 +220,7 @@ class PortfolioNetwork(nn.Module):
         if self.encode_context is None:
             return asset, observation[..., :0]
         context = self._arithmetic.layer(
-            [_pooled(asset), observation[..., self.context_slice]], self.encode_context, tanh=True
+            [pooled(asset), observation[..., self.context_slice]], self.encode_context, tanh=True
         )
         return asset, context
 
@@ -231,21 +231,11 @@ class PortfolioNetwork(nn.Module):
         return CoreInputs(asset, self.core_from_asset, common)
 
     def _heads(self, asset: Tensor, context: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
-        arithmetic = self._arithmetic
-        weights = [self.score_from_core.weight, self.score_from_asset.weight]
-        scores = arithmetic.dense([core, asset], weights, self.score_from_core.bias).flatten(-2)
-        pooled = [_pooled(core), _pooled(asset), *([] if self.encode_context is None else [context])]
+        inputs = HeadInputs(core, asset, context)
+        layers = HeadLayers(self.score_from_core, self.score_from_asset, self.value_hidden, self.value)
+        scores, values = self._arithmetic.heads(inputs, layers)
         if self.score_from_pool is not None:
-            scores = torch.cat([scores, arithmetic.layer(pooled, self.score_from_pool)], dim=-1)
-        values = arithmetic.layer(
-            [arithmetic.layer(pooled, self.value_hidden, tanh=True)], self.value
-        ).squeeze(-1)
+            scores = torch.cat(
+                [scores, self._arithmetic.layer(inputs.pooled(), self.score_from_pool)], dim=-1
+            )
         return scores, values
-
-
-def _pooled(asset: Tensor) -> Tensor:
-    """Mean over assets (..., A, M) -> (..., M), with no more passes over memory than it needs.
-
-    That of one asset is the asset; and the gradient of torch's ``mean`` would be divided where it is A times as large.
-    """
-    return asset.squeeze(-2) if asset.shape[-2] == 1 else asset.sum(dim=-2) / asset.shape[-2]

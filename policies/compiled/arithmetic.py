@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from policies.arithmetic import CoreInputs, TorchArithmetic
+from policies.arithmetic import CoreInputs, HeadInputs, HeadLayers, TorchArithmetic
 from policies.compiled.activations import has_kernels, tanh_
 from policies.compiled.dense import compiled_dense
+from policies.compiled.heads import compiled_heads
 from policies.compiled.pointwise_kernels import lstm_advance
 from policies.compiled.sequence import compiled_lstm
 from policies.compiled.small_products import COLUMNS
@@ -31,6 +32,25 @@ class CompiledArithmetic(TorchArithmetic):
             if has_kernels(*parts, bias):
                 return compiled_dense(parts, weights, bias, tanh=tanh)
         return super().dense(parts, weights, bias, tanh=tanh)
+
+    def heads(self, inputs: HeadInputs, layers: HeadLayers) -> tuple[Tensor, Tensor]:
+        core, asset, context = (part.contiguous() for part in inputs)
+        whole = all(part.shape[-1] % COLUMNS == 0 for part in inputs)
+        weights = (
+            layers.score_from_core.weight,
+            layers.score_from_asset.weight,
+            layers.score_from_core.bias,
+            layers.value_hidden.weight,
+            layers.value_hidden.bias,
+            layers.value.weight,
+            layers.value.bias,
+        )
+        if not (torch.is_grad_enabled() and whole and has_kernels(core, asset, context, *weights)):
+            return super().heads(inputs, layers)
+        rows = (part.flatten(0, -2) for part in (core, asset, context))
+        scores, values = compiled_heads(*rows, *weights)
+        before = core.shape[:-2]
+        return scores.view(*before, -1), values.view(before)
 
     def tanh_(self, values: Tensor) -> Tensor:
         return tanh_(values) if has_kernels(values) else super().tanh_(values)

@@ -16,7 +16,17 @@ import torch
 from torch import Tensor
 
 from policies.compiled.pointwise_kernels import add_row, copy_row, tanh_inplace, tanh_slope
-from policies.compiled.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
+from policies.compiled.small_products import (
+    BLOCK_ROWS,
+    COLUMNS,
+    DEPTH,
+    add_product,
+    add_turned_product,
+    compiled,
+    on_a_line,
+    pack_row,
+    panels,
+)
 
 
 @compiled
@@ -48,6 +58,31 @@ def _sum_rows(rows, out):  # type: ignore[no-untyped-def]
     """Add to out (A, N) the rows (R, N) that take each of them in turn."""
     for r in range(rows.shape[0]):
         add_row(rows[r], out[r % out.shape[0]])
+
+
+@compiled
+def _sum_outer(grad, inputs, room, out):  # type: ignore[no-untyped-def]
+    """Add to out (N, 16 P) the product of the transpose of grad (R, N) and inputs (R, K), filled up with zeros.
+
+    room (DEPTH * 16 P,) is where inputs are packed.
+    """
+    width = out.shape[1]
+    for first in range(0, grad.shape[0], DEPTH):
+        depth = min(DEPTH, grad.shape[0] - first)
+        packed = room[: depth * width].reshape(width // COLUMNS, depth, COLUMNS)
+        for k in range(depth):
+            pack_row(inputs[first + k], np.float32(1.0), k, packed)
+        add_turned_product(grad[first : first + depth], packed, out)
+
+
+def _weight_gradient(grad: Tensor, inputs: Tensor) -> Tensor:
+    """(N, K) of a weight that took inputs (..., K) to what has the gradient grad (R, N)."""
+    num_inputs = inputs.shape[-1]
+    width = -(-num_inputs // COLUMNS) * COLUMNS
+    out = grad.new_zeros(grad.shape[1], width)
+    rows = inputs.detach().flatten(0, -2).numpy()
+    _sum_outer(grad.numpy(), rows, on_a_line(DEPTH * width), out.numpy())
+    return out[:, :num_inputs].contiguous()
 
 
 def _multiply(inputs: Tensor, weights: Tensor, bias: Tensor, out: Tensor, with_tanh: bool = False) -> None:
@@ -89,8 +124,7 @@ class _CompiledDense(torch.autograd.Function):
             if ctx.needs_input_grad[2 + index]:
                 grad_parts[index] = grad_part = torch.empty_like(part)
                 _multiply(grad, weight, weight.new_zeros(1, weight.shape[1]), grad_part)
-        # BLAS is faster with the longer side last.
-        grad_weights = [(part.flatten(0, -2).t() @ grad).t() for part in parts]
+        grad_weights = [_weight_gradient(grad, part) for part in parts]
         return grad_bias, None, *grad_parts, *grad_weights
 
 

@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from policies.compiled.pointwise_kernels import (
-    add_row,
     copy_row,
     fill_rows,
     gru_advance,
-    inner,
     lstm_advance,
+    mean_of_rows,
     tanh_inplace,
 )
 from policies.compiled.small_products import BLOCK_ROWS, COLUMNS, add_product, compiled, panels
@@ -35,22 +34,6 @@ Float32Array = NDArray[np.float32]
 
 LSTM, GRU, NO_MEMORY = range(3)
 _CORES: dict[type[nn.Module], int] = {LstmMemory: LSTM, GruMemory: GRU, NoMemory: NO_MEMORY}
-
-
-@inner
-def _scale(out, factor):  # type: ignore[no-untyped-def]
-    for n in range(out.shape[0]):
-        out[n] *= factor
-
-
-@inner
-def _write_mean(rows, out):  # type: ignore[no-untyped-def]
-    """Write to out (N,) the mean over the rows (A, N)."""
-    copy_row(rows[0], out)
-    for a in range(1, rows.shape[0]):
-        add_row(rows[a], out)
-    if rows.shape[0] > 1:
-        _scale(out, np.float32(1.0) / np.float32(rows.shape[0]))
 
 
 @compiled
@@ -83,7 +66,7 @@ def _step(
         add_product(room.inputs[:many], weights.encoder, asset)
         tanh_inplace(asset.reshape(-1))
         for r in range(rows):
-            _write_mean(asset[r * assets : (r + 1) * assets], pooled[r])
+            mean_of_rows(asset[r * assets : (r + 1) * assets], pooled[r])
 
         if with_context:
             common = room.common[:rows]
@@ -122,7 +105,7 @@ def _step(
         if values.shape[0] == 0:
             continue
         for r in range(rows):
-            _write_mean(core[r * assets : (r + 1) * assets], room.core[r])
+            mean_of_rows(core[r * assets : (r + 1) * assets], room.core[r])
         value_hidden = room.value_hidden[:rows]
         fill_rows(weights.value_hidden_bias, value_hidden)
         add_product(room.core[:rows], weights.value_from_core, value_hidden)

@@ -44,6 +44,47 @@ def fill_rows(row, out):  # type: ignore[no-untyped-def]
 
 
 @inner
+def scale_row(values, factor, out):  # type: ignore[no-untyped-def]
+    """Write values (N,) times the factor to out (N,)."""
+    for n in range(out.shape[0]):
+        out[n] = values[n] * factor
+
+
+@inner
+def scale_inplace(row, factor):  # type: ignore[no-untyped-def]
+    """Multiply row (N,) by the factor."""
+    for n in range(row.shape[0]):
+        row[n] *= factor
+
+
+@inner
+def clear_rows(rows):  # type: ignore[no-untyped-def]
+    """Write zeros to rows (R, N)."""
+    for r in range(rows.shape[0]):
+        row = rows[r]
+        for n in range(row.shape[0]):
+            row[n] = _F(0.0)
+
+
+@inner
+def mean_of_rows(rows, out):  # type: ignore[no-untyped-def]
+    """Write to out (N,) the mean over the rows (A, N)."""
+    copy_row(rows[0], out)
+    for a in range(1, rows.shape[0]):
+        add_row(rows[a], out)
+    if rows.shape[0] > 1:
+        scale_inplace(out, _F(1.0) / _F(rows.shape[0]))
+
+
+@inner
+def mean_of_groups(rows, out):  # type: ignore[no-untyped-def]
+    """Write to out (R, N) the means over the rows (R A, N) of each."""
+    size = rows.shape[0] // out.shape[0]
+    for r in range(out.shape[0]):
+        mean_of_rows(rows[r * size : (r + 1) * size], out[r])
+
+
+@inner
 def _tanh(x):  # type: ignore[no-untyped-def]
     """Rational function of degree 13 over 6 on [-7.9, 7.9], beyond which tanh is 1 in float32 (as in Eigen)."""
     x = _F(7.90531110763549805) if x > _F(7.90531110763549805) else x
@@ -92,33 +133,35 @@ def _activate(gates):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _advance_row(i, f, o, g, cell, cell_after, cell_tanh, output):  # type: ignore[no-untyped-def]
+def _advance_row(i, f, o, g, cell, kept, cell_after, output):  # type: ignore[no-untyped-def]
     # Short loops: the compiler vectorises none that needs many checks for overlap.
     for u in range(i.shape[0]):
-        cell_after[u] = f[u] * cell[u] + i[u] * g[u]
+        cell_after[u] = f[u] * (cell[u] * kept) + i[u] * g[u]
     for u in range(i.shape[0]):
-        cell_tanh[u] = _tanh(cell_after[u])
-    for u in range(i.shape[0]):
-        output[u] = o[u] * cell_tanh[u]
+        output[u] = o[u] * _tanh(cell_after[u])
+
+
+@inner
+def _advance(gates, cell, kept, cell_after, output):  # type: ignore[no-untyped-def]
+    units = cell.shape[0]
+    _activate(gates)
+    _advance_row(
+        gates[:units],
+        gates[units : 2 * units],
+        gates[2 * units : 3 * units],
+        gates[3 * units :],
+        cell,
+        kept,
+        cell_after,
+        output,
+    )
 
 
 @entry
 def lstm_advance(gates: FloatArray, cell: FloatArray, cell_after: FloatArray, output: FloatArray) -> None:
     """One step, for acting: gates (R, 4H) are activated in place; cell_after and output (R, H) are written."""
-    units = cell.shape[1]
     for r in range(cell.shape[0]):
-        row = gates[r]
-        _activate(row)
-        _advance_row(
-            row[:units],
-            row[units : 2 * units],
-            row[2 * units : 3 * units],
-            row[3 * units :],
-            cell[r],
-            cell_after[r],
-            output[r],
-            output[r],
-        )
+        _advance(gates[r], cell[r], _F(1.0), cell_after[r], output[r])
 
 
 @inner
@@ -155,98 +198,64 @@ def gru_advance(gates: FloatArray, recurrent: FloatArray, hidden: FloatArray, ou
 
 
 @inner
-def _scaled(values, factor, out):  # type: ignore[no-untyped-def]
-    for u in range(values.shape[0]):
-        out[u] = values[u] * factor
+def lstm_forward(gates, cell, keep, cell_after, outputs):  # type: ignore[no-untyped-def]
+    """One step of sequences: activate gates (R, 4H) in place, write cell_after and outputs (R, H).
 
-
-@inner
-def lstm_forward(  # type: ignore[no-untyped-def]
-    t: int,
-    gates: FloatArray,
-    keep: FloatArray,
-    seen: FloatArray,
-    cell_before: FloatArray,
-    cell_tanh: FloatArray,
-    outputs: FloatArray,
-) -> None:
-    """Step t of sequences: activate gates (L, R, 4H), write what the backward pass and step t + 1 need.
-
-    The last H columns of seen (L + 1, R, any + H) and cell_before (L + 1, R, H) hold the state before each step,
-    cleared where keep (L, R) is 0.0, and in their last entry the state after the last. cell_tanh, outputs (L, R, H).
+    cell (R, H) is that after the step before, which rows forget where keep (R,) is 0.0.
     """
-    length, rows, units = outputs.shape
-    for r in range(rows):
-        row = gates[t, r]
-        _activate(row)
-        after = cell_before[t + 1, r]
-        _advance_row(
-            row[:units],
-            row[units : 2 * units],
-            row[2 * units : 3 * units],
-            row[3 * units :],
-            cell_before[t, r],
-            after,
-            cell_tanh[t, r],
-            outputs[t, r],
-        )
-        kept = keep[t + 1, r] if t + 1 < length else _F(1.0)
-        _scaled(outputs[t, r], kept, seen[t + 1, r, seen.shape[2] - units :])
-        _scaled(after, kept, after)
+    for r in range(gates.shape[0]):
+        _advance(gates[r], cell[r], keep[r], cell_after[r], outputs[r])
 
 
 @inner
-def _slopes_row(i, f, o, g, cell, cell_tanh, grad_output, hidden, through, kept_after, kept):  # type: ignore[no-untyped-def]
-    """Gates (H,) are replaced by their gradients, ``hidden`` and ``through`` are those of output and cell."""
+def _slopes_row(i, f, o, g, cell, kept, squashed, grad_output, hidden, through):  # type: ignore[no-untyped-def]
+    """Gates (H,) are replaced by their gradients, ``hidden`` and ``through`` are those of output and cell.
+
+    cell is that before the step, squashed the tanh of that after it; hidden is added to grad_output.
+    """
     one = _F(1.0)
     for u in range(i.shape[0]):
-        hidden[u] = grad_output[u] + hidden[u] * kept_after
+        hidden[u] += grad_output[u]
     for u in range(i.shape[0]):
-        through[u] += hidden[u] * o[u] * (one - cell_tanh[u] * cell_tanh[u])
+        through[u] += hidden[u] * o[u] * (one - squashed[u] * squashed[u])
     for u in range(i.shape[0]):
-        o[u] = hidden[u] * cell_tanh[u] * (o[u] * (one - o[u]))
+        o[u] = hidden[u] * squashed[u] * (o[u] * (one - o[u]))
     for u in range(i.shape[0]):
         gate, candidate = i[u], g[u]
         i[u] = through[u] * candidate * (gate * (one - gate))
         g[u] = through[u] * gate * (one - candidate * candidate)
     for u in range(i.shape[0]):
         gate, grad = f[u], through[u]
-        f[u] = grad * cell[u] * (gate * (one - gate))
+        f[u] = grad * (cell[u] * kept) * (gate * (one - gate))
         through[u] = grad * gate * kept
 
 
 @inner
 def lstm_backward(  # type: ignore[no-untyped-def]
-    t: int,
-    gates: FloatArray,
-    keep: FloatArray,
-    cell_before: FloatArray,
-    cell_tanh: FloatArray,
-    grad_outputs: FloatArray,
-    grad_hidden: FloatArray,
-    grad_cell: FloatArray,
+    gates, cell, keep, cell_after, grad_outputs, grad_hidden, grad_cell, squashed
 ) -> None:
-    """Step t of the backward pass, from the last step to the first; replaces gates[t] (R, 4H) by their gradient.
+    """One step of the backward pass, from the last step to the first; replaces gates (R, 4H) by their gradient.
 
-    grad_hidden (R, H) comes from step t + 1 (gradient of its gates @ weight), not yet cleared where keep[t + 1] is
-    0.0; it is used up. grad_cell (R, H) comes cleared and is replaced by that of step t - 1.
+    cell, keep, cell_after are those of `lstm_forward`. grad_outputs (R, H) and grad_hidden (R, H), which comes from the
+    next step, add up; grad_cell (R, H) is replaced by that of the step before, cleared. squashed (H,) is room: the tanh
+    of a cell is taken again, which costs less than to keep it.
     """
-    length, rows, four_units = gates.shape
-    units = four_units // 4
-    for r in range(rows):
-        row = gates[t, r]
+    units = cell.shape[1]
+    for r in range(gates.shape[0]):
+        row = gates[r]
+        for u in range(units):
+            squashed[u] = _tanh(cell_after[r, u])
         _slopes_row(
             row[:units],
             row[units : 2 * units],
             row[2 * units : 3 * units],
             row[3 * units :],
-            cell_before[t, r],
-            cell_tanh[t, r],
-            grad_outputs[t, r],
+            cell[r],
+            keep[r],
+            squashed,
+            grad_outputs[r],
             grad_hidden[r],
             grad_cell[r],
-            keep[t + 1, r] if t + 1 < length else _F(1.0),
-            keep[t, r],
         )
 
 

@@ -2,8 +2,7 @@
 
 The gates of a step are computed and used while they are in the cache; torch would write the inputs of all gates to
 memory, the largest array of the network, and read them back twice. Going back, the gradient of a step's gates takes the
-place of the gates and meets both weights while it is in the cache; only the gradients of the weights, sums over all
-steps, are left to BLAS.
+place of the gates, and meets both weights and what went in while it is in the cache.
 
 Shapes: L time, B sequences, A assets, R rows (B x A), M inputs, H hidden units; gates lie in the order i, f, o, g.
 """
@@ -16,8 +15,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.compiled.pointwise_kernels import add_row, copy_row, inner, lstm_backward, lstm_forward
-from policies.compiled.small_products import add_product, compiled, panels
+from policies.compiled.pointwise_kernels import (
+    add_row,
+    clear_rows,
+    copy_row,
+    inner,
+    lstm_backward,
+    lstm_forward,
+    scale_inplace,
+    scale_row,
+)
+from policies.compiled.small_products import (
+    BLOCK_ROWS,
+    COLUMNS,
+    DEPTH,
+    add_product,
+    add_turned_product,
+    compiled,
+    on_a_line,
+    pack_row,
+    panels,
+)
 
 
 @inner
@@ -26,56 +44,83 @@ def _sum_of(first, second, out):  # type: ignore[no-untyped-def]
         out[n] = first[n] + second[n]
 
 
-@inner
-def _clear(rows):  # type: ignore[no-untyped-def]
-    for r in range(rows.shape[0]):
-        row = rows[r]
-        for n in range(row.shape[0]):
-            row[n] = np.float32(0.0)
-
-
 @compiled
-def _forward(inputs, common, bias, weights, keep, gates, seen, cell_before, cell_tanh, outputs):  # type: ignore[no-untyped-def]
-    """Write gates (L, R, 4H) and the rest as `lstm_forward` does; common (L, B, 4H), with B = 0 where there is none.
+def _forward(
+    inputs, common, bias, hidden, cell, keep, from_inputs, from_hidden, before, gates, cells, outputs
+):  # type: ignore[no-untyped-def]
+    """Write the activated gates (L, R, 4H), the cells and outputs (L, R, H) after each step.
 
-    seen (L + 1, R, M + H): inputs and state before each step, side by side for one product.
+    common (L, B, 4H), with B = 0 where there is none; before (block, H) is room for the state that a step begins with.
     """
-    length, rows, num_inputs = inputs.shape
+    length, rows, _ = inputs.shape
     assets = rows // common.shape[1] if common.shape[1] else 0
     for t in range(length):
-        for r in range(rows):
-            copy_row(inputs[t, r], seen[t, r, :num_inputs])
-            if assets:
-                _sum_of(bias, common[t, r // assets], gates[t, r])
-            else:
-                copy_row(bias, gates[t, r])
-        add_product(seen[t], weights, gates[t])
-        lstm_forward(t, gates, keep, seen, cell_before, cell_tanh, outputs)
+        hidden_t, cell_t = (outputs[t - 1], cells[t - 1]) if t else (hidden, cell)
+        for first in range(0, rows, before.shape[0]):
+            last = min(first + before.shape[0], rows)
+            for r in range(first, last):
+                if assets:
+                    _sum_of(bias, common[t, r // assets], gates[t, r])
+                else:
+                    copy_row(bias, gates[t, r])
+                scale_row(hidden_t[r], keep[t, r], before[r - first])
+            some = gates[t, first:last]
+            add_product(inputs[t, first:last], from_inputs, some)
+            add_product(before[: last - first], from_hidden, some)
+            lstm_forward(
+                some, cell_t[first:last], keep[t, first:last], cells[t, first:last], outputs[t, first:last]
+            )
 
 
 @compiled
 def _backward(
+    inputs,
+    hidden,
+    cell,
+    keep,
     to_inputs,
     to_hidden,
-    keep,
     gates,
-    cell_before,
-    cell_tanh,
+    cells,
+    outputs,
     grad_outputs,
     grad_hidden,
     grad_cell,
     grad_inputs,
     grad_common,
     grad_bias,
+    grad_input_weight,
+    grad_weight,
+    squashed,
+    room,
 ):  # type: ignore[no-untyped-def]
-    """Replace gates by their gradients, and write those of what went in; grad_hidden and grad_cell are used up."""
-    length, rows = keep.shape
+    """Replace gates by their gradients, and write those of what went in.
+
+    grad_hidden and grad_cell come as those of the state after the last step and become those of the state before the
+    first; grad_bias, grad_input_weight and grad_weight are added to. squashed (H,) and room (DEPTH * max(M, H),) are
+    for what lies between.
+    """
+    length, rows, num_inputs = inputs.shape
+    units = hidden.shape[1]
     assets = rows // grad_common.shape[1] if grad_common.shape[1] else 0
+    steps = max(1, DEPTH // rows)  # that the gradients of the weights are summed over at once
+    all_gates, all_inputs = gates.reshape(-1, 4 * units), inputs.reshape(-1, num_inputs)
     for t in range(length - 1, -1, -1):
-        lstm_backward(t, gates, keep, cell_before, cell_tanh, grad_outputs, grad_hidden, grad_cell)
-        _clear(grad_hidden)
+        lstm_backward(
+            gates[t],
+            cells[t - 1] if t else cell,
+            keep[t],
+            cells[t],
+            grad_outputs[t],
+            grad_hidden,
+            grad_cell,
+            squashed,
+        )
+        clear_rows(grad_hidden)
         add_product(gates[t], to_hidden, grad_hidden)
-        _clear(grad_inputs[t])
+        for r in range(rows):
+            scale_inplace(grad_hidden[r], keep[t, r])
+        clear_rows(grad_inputs[t])
         add_product(gates[t], to_inputs, grad_inputs[t])
         for r in range(rows):
             add_row(gates[t, r], grad_bias)
@@ -83,6 +128,20 @@ def _backward(
                 copy_row(gates[t, r], grad_common[t, r // assets])
             elif assets:
                 add_row(gates[t, r], grad_common[t, r // assets])
+        if t % steps:
+            continue
+        end = min(t + steps, length) * rows
+        for first in range(t * rows, end, DEPTH):
+            depth = min(DEPTH, end - first)
+            packed = room[: depth * num_inputs].reshape(num_inputs // COLUMNS, depth, COLUMNS)
+            for k in range(depth):
+                pack_row(all_inputs[first + k], np.float32(1.0), k, packed)
+            add_turned_product(all_gates[first : first + depth], packed, grad_input_weight)
+            packed = room[: depth * units].reshape(units // COLUMNS, depth, COLUMNS)
+            for k in range(depth):
+                step, r = divmod(first + k, rows)
+                pack_row(outputs[step - 1, r] if step else hidden[r], keep[step, r], k, packed)
+            add_turned_product(all_gates[first : first + depth], packed, grad_weight)
 
 
 class _CompiledLstm(torch.autograd.Function):
@@ -98,21 +157,19 @@ class _CompiledLstm(torch.autograd.Function):
         cell: Tensor,
         keep: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        length, rows, num_inputs = inputs.shape
+        length, rows, _ = inputs.shape
         units = weight.shape[1]
         gates = inputs.new_empty(length, rows, 4 * units)
-        seen = inputs.new_empty(length + 1, rows, num_inputs + units)
-        cell_before = inputs.new_empty(length + 1, rows, units)
-        torch.mul(hidden, keep[0].unsqueeze(1), out=seen[0, :, num_inputs:])
-        torch.mul(cell, keep[0].unsqueeze(1), out=cell_before[0])
-        cell_tanh = torch.empty_like(cell_before[:-1])
-        outputs = torch.empty_like(cell_tanh)
-        weights = panels(input_weight.detach().numpy().T, weight.detach().numpy().T)
-        state = _arrays(keep, gates, seen, cell_before, cell_tanh, outputs)
-        _forward(*_arrays(inputs, common, bias), weights, *state)
-        ctx.save_for_backward(common, input_weight, weight, keep, gates, seen, cell_before, cell_tanh)
+        cells, outputs = (inputs.new_empty(length, rows, units) for _ in range(2))
+        _forward(
+            *_arrays(inputs, common, bias, hidden, cell, keep),
+            *(panels(part.detach().numpy().T) for part in (input_weight, weight)),
+            on_a_line(BLOCK_ROWS, units),
+            *_arrays(gates, cells, outputs),
+        )
+        ctx.save_for_backward(inputs, common, input_weight, weight, hidden, cell, keep, gates, cells, outputs)
         ctx.spent = False
-        return outputs, seen[-1, :, num_inputs:].clone(), cell_before[-1].clone()
+        return outputs, outputs[-1].clone(), cells[-1].clone()
 
     @staticmethod
     def backward(  # type: ignore[override]
@@ -123,23 +180,22 @@ class _CompiledLstm(torch.autograd.Function):
                 "the gates were overwritten by the first backward pass; run the sequence again"
             )
         ctx.spent = True
-        common, input_weight, weight, keep, gates, seen, cell_before, cell_tanh = ctx.saved_tensors
-        (length, rows, units), num_inputs = cell_tanh.shape, input_weight.shape[1]
+        inputs, common, input_weight, weight, hidden, cell, keep, gates, cells, outputs = ctx.saved_tensors
+        units, num_inputs = weight.shape[1], input_weight.shape[1]
         grad_hidden, grad_cell = (
             part.clone(memory_format=torch.contiguous_format) for part in (grad_hidden, grad_cell)
         )
-        grad_inputs, grad_common = gates.new_empty(length, rows, num_inputs), torch.empty_like(common)
+        grad_inputs, grad_common = torch.empty_like(inputs), torch.empty_like(common)
         grad_bias = gates.new_zeros(4 * units)
+        grad_input_weight, grad_weight = (gates.new_zeros(part.shape) for part in (input_weight, weight))
         _backward(
-            panels(input_weight.detach().numpy()),
-            panels(weight.detach().numpy()),
-            *_arrays(keep, gates, cell_before, cell_tanh, grad_outputs.contiguous()),
-            *_arrays(grad_hidden, grad_cell, grad_inputs, grad_common, grad_bias),
+            *_arrays(inputs, hidden, cell, keep),
+            *(panels(part.detach().numpy()) for part in (input_weight, weight)),
+            *_arrays(gates, cells, outputs, grad_outputs.contiguous(), grad_hidden, grad_cell),
+            *_arrays(grad_inputs, grad_common, grad_bias, grad_input_weight, grad_weight),
+            on_a_line(units),
+            on_a_line(DEPTH * max(num_inputs, units)),
         )
-        grad_hidden.mul_(keep[0].unsqueeze(1))
-        # BLAS is faster with the longer side last.
-        grad_weights = (seen[:-1].flatten(0, 1).t() @ gates.flatten(0, 1)).t()
-        grad_input_weight, grad_weight = grad_weights.split([num_inputs, units], dim=1)
         return (
             grad_inputs,
             grad_common,
