@@ -5,7 +5,7 @@ Axes: T time on the grid, A asset, N rows of one symbol as read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +62,7 @@ def align(
     start_utc: str | None = None,
     stop_utc: str | None = None,
     repairs: Repairs = NO_REPAIRS,
+    nonpositive: Collection[str] = (),
 ) -> AlignedBars:
     """Put the bars of each symbol on the calendar's grid, and report every defect.
 
@@ -71,6 +72,7 @@ def align(
         high, low, close, volume and any further ones, which become exogenous.
     start_utc, stop_utc : window [start, stop) of labels to keep; None means from the first, to the last bar.
     repairs : what is done with defects beyond reporting them.
+    nonpositive : symbols whose prices may be zero and below.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def align(
     seen = {symbol: scan_rows(rows) for symbol, rows in bars.items()}
     for symbol, rows in bars.items():
         if not len(rows) or seen[symbol].order or seen[symbol].values:
-            require_usable(symbol, rows)
+            require_usable(symbol, rows, nonpositive=symbol in nonpositive)
     start, stop = _window(bars, calendar, bar_seconds, start_utc, stop_utc)
     kept = _within_window(bars, start, stop)
     counts = tuple(
@@ -119,7 +121,7 @@ def align(
     for symbol, rows in kept.items():
         findings += _inspect(symbol, rows, placed[symbol], seen[symbol], grid, calendar, bar_seconds)
     rejected = {s: inconsistent_rows(rows) for s, rows in kept.items() if seen[s].bounds}
-    panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds)
+    panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds, nonpositive)
     _require_tradable(panel, kept)
     findings += _ends(panel)
     if repairs.fill_bars:
@@ -324,6 +326,7 @@ def _panel(
     grid: BarGrid,
     calendar: str,
     bar_seconds: int,
+    nonpositive: Collection[str],
 ) -> Panel:
     """The panel of rows; of those that are rejected (N,) only the columns beside prices and volume are taken."""
     row_of_bar = [found.row_of_bar for found in placed.values()]
@@ -357,4 +360,5 @@ def _panel(
         calendar=calendar,
         bar_seconds=bar_seconds,
         exogenous={name: values for name, values in columns.items() if name not in BAR_COLUMNS},
+        nonpositive=tuple(nonpositive),
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from data.features.prices import true_range
 from data.schema import Panel
+from data.traded_prices import ROLL, is_adjusted, terms
 from envs.instruments import Instrument
 from envs.kernel import columns as c
 from envs.validation import require_choice, require_range
@@ -101,17 +102,37 @@ def traded_bars(panel: Panel) -> BoolArray:
     return known & ~repeated
 
 
-def true_ranges(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
-    """True ranges of successive bars (K, ...); 0 for the first, which has no close before it."""
+def true_ranges(high: FloatArray, low: FloatArray, close: FloatArray, *contract: FloatArray) -> FloatArray:
+    """True ranges of successive bars (K, ...); 0 for the first, which has no close before it.
+
+    contract : scale and offset (K, ...) of each bar's contract, where prices are adjusted; ranges are then as traded.
+    """
     ranges = np.zeros_like(close)
-    ranges[1:] = true_range(high[1:], low[1:], close[:-1])
+    if contract:
+        scale, offset = (values[1:] for values in contract)
+        before = close[:-1] * scale + offset
+        ranges[1:] = true_range(high[1:] * scale + offset, low[1:] * scale + offset, before)
+    else:
+        ranges[1:] = true_range(high[1:], low[1:], close[:-1])
     return ranges
 
 
-def log_returns(close: FloatArray) -> FloatArray:
-    """Log change from the close before (K, ...); 0 for the first."""
+def log_returns(close: FloatArray, *contract: FloatArray) -> FloatArray:
+    """Log change from the close before (K, ...); 0 for the first, NaN where one of the two is zero or below.
+
+    contract : scale and offset (K, ...) of each bar's contract, where prices are adjusted: the close before is then
+        what it would have been in the contract of the bar.
+    """
     returns = np.zeros_like(close)
-    np.divide(close[1:], close[:-1], out=returns[1:])
+    now, before = close[1:], close[:-1]
+    if contract:
+        scale, offset = (values[1:] for values in contract)
+        now, before = now * scale + offset, before * scale + offset
+    if contract or not (close > 0.0).all():
+        positive = (now > 0.0) & (before > 0.0)
+        returns[1:] = np.log(np.divide(now, before, out=np.full_like(now, np.nan), where=positive))
+        return returns
+    np.divide(now, before, out=returns[1:])
     np.log(returns[1:], out=returns[1:])
     return returns
 
@@ -133,15 +154,15 @@ def mean_of_changes(changes: FloatArray, bars: int, *, whole: bool) -> FloatArra
 
 
 def average_true_range(
-    high: FloatArray, low: FloatArray, close: FloatArray, bars: int, *, whole: bool
+    high: FloatArray, low: FloatArray, close: FloatArray, *contract: FloatArray, bars: int, whole: bool
 ) -> FloatArray:
     """Plain mean of the last `bars` true ranges of successive bars, (K, S), price units; NaN where unknown."""
-    return mean_of_changes(true_ranges(high, low, close), bars, whole=whole)
+    return mean_of_changes(true_ranges(high, low, close, *contract), bars, whole=whole)
 
 
-def volatility(close: FloatArray, bars: int, *, whole: bool) -> FloatArray:
+def volatility(close: FloatArray, *contract: FloatArray, bars: int, whole: bool) -> FloatArray:
     """Standard deviation (ddof 0) of the last `bars` log returns of successive bars, (K, S), per bar; NaN unknown."""
-    returns = log_returns(close)
+    returns = log_returns(close, *contract)
     mean = mean_of_changes(returns, bars, whole=whole)
     square = mean_of_changes(returns**2, bars, whole=whole)
     sigma = np.sqrt(np.maximum(square - mean**2, 0.0))
@@ -202,9 +223,11 @@ def bar_by_bar(
 ) -> FloatArray:
     """A measure of each symbol's own successive bars, as known at the close of every row (T, S); NaN before.
 
-    names : of the panel's prices. measure : those prices of K bars, each (K, S'), to (K, S').
+    names : of the panel's prices. measure : those prices of K bars, each (K, S'), and scale and offset of their
+        contracts where there are any, to (K, S').
     """
     prices = [getattr(panel, name) for name in names]
+    prices += terms(panel) if is_adjusted(panel) else ()
     if has_bar.all():
         return measure(*prices)
     result = np.full(has_bar.shape, np.nan)
@@ -212,7 +235,8 @@ def bar_by_bar(
         rows = np.flatnonzero(has_bar[:, s])
         if len(rows):
             result[rows, s] = measure(*(price[rows, s : s + 1] for price in prices))[:, 0]
-    return carried_on(result)
+    last = np.maximum.accumulate(np.where(has_bar, np.arange(len(has_bar))[:, None], 0), axis=0)
+    return np.take_along_axis(result, last, axis=0)
 
 
 def write_context(
@@ -243,5 +267,7 @@ def write_context(
     bars[..., c.FUNDING] = funding_rates(panel, instruments)
     split = panel.exogenous.get("split_factor")
     bars[..., c.SPLIT] = 1.0
+    left_at = panel.exogenous.get(ROLL)
+    bars[..., c.ROLL] = c.NO_ROLL if left_at is None else np.where(np.isfinite(left_at), left_at, c.NO_ROLL)
     if split is not None:
         bars[1:, :, c.SPLIT] = np.where(np.isfinite(split) & (split > 0), split, 1.0)[:-1]

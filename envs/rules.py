@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from data.traded_prices import ROLL, traded_prices
 from envs.actions import ACTION_SCHEMES
 from envs.barriers import BARRIER_UNITS, BarrierConfig
 from envs.config import PortfolioEnvConfig
@@ -196,7 +197,7 @@ def context_in_use(
     """
     funded = config.costs.funding and any(instruments[s].funding_hours > 0.0 for s in panel.symbols)
     read = windows_read(config)
-    if not (read or funded or "split_factor" in panel.exogenous):
+    if not (read or funded or "split_factor" in panel.exogenous or ROLL in panel.exogenous):
         return None
     return replace(
         context,
@@ -214,10 +215,11 @@ def check_ticks(panel: Panel, config: PortfolioEnvConfig, instruments: Mapping[s
     """
     if not _has_levels(config.barriers):
         return
+    close = traded_prices(panel)["close"]
     for s, symbol in enumerate(panel.symbols):
-        known = panel.close[np.isfinite(panel.close[:, s]), s]
+        known = close[np.isfinite(close[:, s]), s]
         tick = instruments[symbol].tick_size
-        if len(known) and tick > COARSE_TICK * (price := float(np.median(known))):
+        if len(known) and tick > COARSE_TICK * (price := float(np.median(np.abs(known)))):
             raise ValueError(
                 f"the tick size of {symbol} is {tick:g}, {tick / price:.1%} of its median price {price:g}, and "
                 f"barriers fill on ticks; set instruments.symbols.{symbol}.tick_size to the price step of its venue"

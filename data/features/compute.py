@@ -100,6 +100,7 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
     ValueError
         If two features give outputs of the same name, or a function returns a wrong shape.
     """
+    panel = panel.positive()
     features = [resolve_feature(spec.name) for spec in specs]
     lookbacks = [int(f.lookback_bars(s.params)) for f, s in zip(features, specs, strict=True)]
     lookback = max(lookbacks, default=0)

@@ -128,7 +128,7 @@ def load(config: SourceConfig) -> Dataset:
         panel, hygiene, context = found.panel, found.hygiene, found.context
     if isinstance(config, RecordedBars):
         panel = delayed_columns(panel, config.columns)
-        warn_of_foreknowledge(panel, config.columns)
+        warn_of_foreknowledge(panel.positive(), config.columns)
     return Dataset(panel=panel, hygiene=hygiene, oracle_direction=oracle_direction, context=context)
 
 

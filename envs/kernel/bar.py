@@ -27,9 +27,11 @@ from envs.kernel.columns import (
     LOG_FUNDING,
     LOT_STEP,
     MULTIPLIER,
+    NO_ROLL,
     NUM_DECISION_COLUMNS,
     OPEN,
     PARTICIPATION,
+    ROLL,
     TAKER_BPS,
     TARGET,
     TRADABLE,
@@ -39,12 +41,20 @@ from envs.kernel.columns import (
     VOLUME,
 )
 from envs.kernel.exits import recover_asset
-from envs.kernel.fills import book_fill
+from envs.kernel.fills import book_fill, book_roll
 from envs.kernel.jit import hot
 from envs.kernel.lane_arrays import block, rows_at
 from envs.kernel.lane_entries import lane_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
-from envs.kernel.parts import bar_of, cost_multiple, decisions, has_funding, instrument_of, is_logged
+from envs.kernel.parts import (
+    bar_of,
+    cost_multiple,
+    decisions,
+    has_context,
+    has_funding,
+    instrument_of,
+    is_logged,
+)
 from envs.kernel.sizes import round_to_lot
 
 
@@ -64,7 +74,7 @@ def charge_financing(rule, market, state, scratch, live):
         borrow = funding = everywhere(0.0)
         if borrows:
             years = rows_at(market.years, scratch.places[HERE])[0]
-            borrow = where(units < 0.0, -notional * instrument[BORROW_RATE] * years * scale, 0.0)
+            borrow = where(units < 0.0, abs(notional) * instrument[BORROW_RATE] * years * scale, 0.0)
         if funds:
             funding = notional * bar_of(scratch, a)[FUNDING] * scale
         cash -= borrow + funding
@@ -116,6 +126,15 @@ def fill_at_open(rule, market, state, scratch, live, a):
 
 
 @hot
+def roll_over(rule, market, state, scratch, live, a):
+    """Move what is held of an asset into its next contract, where bar t + 1 is the first of that."""
+    position, left_at = block(state.position[a], live), bar_of(scratch, a)[ROLL]
+    who = live & (position[UNITS] != 0.0) & (left_at != NO_ROLL)
+    if lane_bits(who) != 0:
+        book_roll(rule, market, state, scratch, who, a, left_at)
+
+
+@hot
 def trade(rule, market, state, scratch, live):
     """Everything that can trade inside bar t + 1 before its close, all assets of the live rows."""
     after = lane_numbers(scratch.places[HERE])
@@ -125,6 +144,8 @@ def trade(rule, market, state, scratch, live):
             recover_asset(rule, market, state, scratch, delisted, a)
         trades = live & ~delisted & (bar_of(scratch, a)[TRADABLE] > 0.0)
         if lane_bits(trades) != 0:
+            if has_context(market):
+                roll_over(rule, market, state, scratch, trades, a)
             fill_at_open(rule, market, state, scratch, trades, a)
             if rule[BARRIERS_ON] > 0.0:
                 check_barriers(rule, market, state, scratch, trades, a, after)

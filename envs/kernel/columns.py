@@ -8,10 +8,11 @@ from __future__ import annotations
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
 # From LAST_MARK on what is known before the bar opens: mark and tradable of the bar before, funding charged on what is
 # held into the bar, context of the bar before. Those from FUNDING on are absent when the market was built without.
+# ROLL is the open of the contract that is left where the bar is the first of another one, else NO_ROLL.
 OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
-LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV = range(6, 13)
+LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, ROLL = range(6, 14)
 NUM_PRICE_COLUMNS = 8
-NUM_BAR_COLUMNS = 13
+NUM_BAR_COLUMNS = 14
 
 # calendar_TK int32: session number, bars since its first bar, bars until its last bar.
 SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
@@ -109,9 +110,11 @@ ENTRY_BAR, SYMBOL = range(2)
 ) = range(13)
 NUM_FLOW_COLUMNS = 13
 
-# fill_log_EAPK float64, one row per place a fill can happen in a bar; units 0 = none. Recording only.
-AT_OPEN, INSIDE, AT_CLOSE = range(3)
-NUM_PLACES = 3
+# fill_log_EAPK float64, one row per place a fill can happen in a bar; units 0 = none. Recording only. A roll's two come
+# before that at the open (PLACE_ORDER), in whose places old records stand.
+AT_OPEN, INSIDE, AT_CLOSE, OLD_CONTRACT, NEW_CONTRACT = range(5)
+NUM_PLACES = 5
+PLACE_ORDER = (2, 3, 4, 0, 1)
 FILL_UNITS, FILL_PRICE, FILL_COMMISSION, FILL_SPREAD, FILL_SLIPPAGE, FILL_IMPACT, FILL_REASON = range(7)
 NUM_FILL_COLUMNS = 7
 
@@ -148,6 +151,7 @@ WINDOW_START, WINDOW_STOP, WINDOW_STARTS = range(3)
 
 # An intent that leaves the working target as it is (queue and decision log). Not a NaN: NaN never enters the state.
 KEEP = 1e300
+NO_ROLL = 1e300
 
 # Orders and remainders below this share of the position are rounding noise: not sent, not kept.
 DUST = 1e-9
@@ -166,7 +170,8 @@ DUST = 1e-9
     BY_DELISTING,
     BY_WINDOW_END,
     BY_RUIN,
-) = range(12)
+    BY_ROLL,
+) = range(13)
 REASON_NAMES = (
     "signal",
     "stop_loss",
@@ -180,6 +185,7 @@ REASON_NAMES = (
     "delisting",
     "window_end",
     "ruin",
+    "roll",
 )
 
 # rule_K float64: the whole config as numbers (envs.rules). Off is written as -1.

@@ -13,6 +13,7 @@ from envs.kernel.columns import (
     ATR,
     BAR,
     BARRIERS_ON,
+    BY_ROLL,
     BY_VOLUME,
     CASH,
     COMMISSION,
@@ -40,15 +41,19 @@ from envs.kernel.columns import (
     LOSS_SUM,
     LOSSES,
     MULTIPLIER,
+    NEW_CONTRACT,
     NUM_FILL_COLUMNS,
     NUM_FILLS,
     NUM_PLACES,
+    OLD_CONTRACT,
+    OPEN,
     REALISED,
     SLIPPAGE,
     SLIPPAGE_KIND,
     SLIPPAGE_VALUE,
     SPLIT,
     SPREAD,
+    TAKER_BPS,
     TICK_SIZE,
     TRADE_NOTIONAL,
     TRADE_PNL,
@@ -73,7 +78,7 @@ def fill_costs(rule, terms, bar, quantity, price, fee_bps, scale, context):
     """Commission, spread, slippage and impact of a fill in bar t + 1, decided with what is known at close t."""
     size = abs(quantity)
     point = terms[MULTIPLIER]
-    notional = size * price * point
+    notional = size * abs(price) * point
     shares = size / bar[SPLIT] if context else size
     tick = shares * point * terms[TICK_SIZE]
     commission = shares * terms[COMMISSION_PER_UNIT] + notional * fee_bps * 1e-4
@@ -125,7 +130,7 @@ def book_trade(
     result, base = where(ends, 0.0, result), where(ends, 0.0, base)
     position[pnl] = where(starts & (held != 0.0), -paid * entry_share, result)
     position[entered] = where(
-        starts, abs(left) * price * point, where(adds, base + abs(quantity) * price * point, base)
+        starts, abs(left) * abs(price) * point, where(adds, base + abs(quantity) * abs(price) * point, base)
     )
 
 
@@ -226,7 +231,7 @@ def book_at_costs(
     if rule[BARRIERS_ON] > 0.0:
         start_levels(rule, market, scratch, a, position, num_columns, price, starts)
     account[CASH] = account[CASH] - (quantity * price * point + paid)
-    flow[TURNOVER] = flow[TURNOVER] + abs(quantity) * price * point
+    flow[TURNOVER] = flow[TURNOVER] + abs(quantity * price) * point
     flow[COMMISSION] = flow[COMMISSION] + commission
     flow[SPREAD] = flow[SPREAD] + spread
     flow[SLIPPAGE] = flow[SLIPPAGE] + slippage
@@ -234,12 +239,59 @@ def book_at_costs(
     flow[REALISED] = flow[REALISED] + realised
     flow[NUM_FILLS] = flow[NUM_FILLS] + 1.0
     if is_logged(state):
-        log = neighbours(state.fill_log, state.first, who, scratch.waste)
-        k = (a * NUM_PLACES + place) * NUM_FILL_COLUMNS
-        log[k + FILL_UNITS] = quantity
-        log[k + FILL_PRICE] = price
-        log[k + FILL_COMMISSION] = commission
-        log[k + FILL_SPREAD] = spread
-        log[k + FILL_SLIPPAGE] = slippage
-        log[k + FILL_IMPACT] = impact
-        log[k + FILL_REASON] = reason
+        log_fill(state, scratch, who, a, quantity, price, commission, spread, slippage, impact, place, reason)
+
+
+@hot
+def log_fill(state, scratch, who, a, quantity, price, commission, spread, slippage, impact, place, reason):
+    """Write a fill of asset slot a into the log of the rows `who`."""
+    log = neighbours(state.fill_log, state.first, who, scratch.waste)
+    k = (a * NUM_PLACES + place) * NUM_FILL_COLUMNS
+    log[k + FILL_UNITS] = quantity
+    log[k + FILL_PRICE] = price
+    log[k + FILL_COMMISSION] = commission
+    log[k + FILL_SPREAD] = spread
+    log[k + FILL_SLIPPAGE] = slippage
+    log[k + FILL_IMPACT] = impact
+    log[k + FILL_REASON] = reason
+
+
+@hot
+def book_side(rule, market, state, scratch, who, a, quantity, price, place):
+    """Book one of the two fills of a roll, all but the position. Returns what it costs."""
+    account, flow = block(state.account, who), block(state.flow, who)
+    terms, scale = instrument_of(scratch, a), cost_multiple(account)
+    commission, spread, slippage, impact = fill_costs(
+        rule, terms, bar_of(scratch, a), quantity, price, terms[TAKER_BPS], scale, has_context(market)
+    )
+    paid = commission + spread + slippage + impact
+    account[CASH] = account[CASH] - (quantity * price * terms[MULTIPLIER] + paid)
+    flow[TURNOVER] = flow[TURNOVER] + abs(quantity * price) * terms[MULTIPLIER]
+    flow[COMMISSION] = flow[COMMISSION] + commission
+    flow[SPREAD] = flow[SPREAD] + spread
+    flow[SLIPPAGE] = flow[SLIPPAGE] + slippage
+    flow[IMPACT] = flow[IMPACT] + impact
+    flow[NUM_FILLS] = flow[NUM_FILLS] + 1.0
+    if is_logged(state):
+        reason = everywhere(BY_ROLL)
+        log_fill(state, scratch, who, a, quantity, price, commission, spread, slippage, impact, place, reason)
+    return paid
+
+
+@inner
+def book_roll(rule, market, state, scratch, who, a, left_at):
+    """Close what the rows `who` hold of an asset at the open of the contract that is left, and open it in the next.
+
+    Two fills with the costs of any fill. The position goes on: its entry price and the extreme since entry move by the
+    step between the two opens, so that the step is neither gain nor loss, and nothing is realised. Rare, and so a call.
+    """
+    position, begun_at = block(state.position[a], who), bar_of(scratch, a)[OPEN]
+    units, step = position[UNITS], begun_at - left_at
+    paid = book_side(rule, market, state, scratch, who, a, -units, left_at, OLD_CONTRACT)
+    paid += book_side(rule, market, state, scratch, who, a, units, begun_at, NEW_CONTRACT)
+    position[ENTRY_PRICE] = position[ENTRY_PRICE] + step
+    if rule[BARRIERS_ON] > 0.0:
+        position[EXTREME] = position[EXTREME] + step
+    if rule[TRADE_STATS] > 0.0:
+        pnl = state.position.shape[1] + TRADE_PNL
+        position[pnl] = position[pnl] - paid

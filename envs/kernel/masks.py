@@ -15,6 +15,7 @@ from envs.kernel.columns import (
     HALT,
     HALTED_SESSION,
     LATENCY,
+    MARK,
     MAX_ENTRIES,
     MIN_HOLDING,
     NOT_HALTED,
@@ -77,12 +78,16 @@ def mask_rows(bars, calendar, rule, counters, positions, slots, below, out):
             position, slot = positions[b, a, :, i], slots[b, a, :, i]
             listens = bars[t, s, TRADABLE] > 0.0 and t + 1 >= counter[START]
             forced = forced_exit(position, slot, row_reason, aged) >= 0
-            shut = closed or (
-                bars.shape[2] > FUNDING
-                and (
-                    (rule[READS_ATR] > 0.0 and np.isnan(bars[t + 1, s, ATR]))
-                    or (rule[READS_VOLATILITY] > 0.0 and np.isnan(bars[t + 1, s, VOLATILITY]))
-                    or (rule[READS_ADV] > 0.0 and np.isnan(bars[t + 1, s, ADV]))
+            shut = (
+                closed
+                or bars[t, s, MARK] <= 0.0
+                or (
+                    bars.shape[2] > FUNDING
+                    and (
+                        (rule[READS_ATR] > 0.0 and np.isnan(bars[t + 1, s, ATR]))
+                        or (rule[READS_VOLATILITY] > 0.0 and np.isnan(bars[t + 1, s, VOLATILITY]))
+                        or (rule[READS_ADV] > 0.0 and np.isnan(bars[t + 1, s, ADV]))
+                    )
                 )
             )
             bits = allowed_sides(rule, position, slot, queued, fill_bar, forced, listens, shut, spent)

@@ -99,13 +99,13 @@ def observe(out, wanted, rule, market, state, scratch):
         units = position[UNITS]
         mark = bar[MARK]
         per_unit = mark * instrument_of(scratch, a)[MULTIPLIER] * per_cap
-        gross += abs(units) * per_unit
+        gross += abs(units * per_unit)
         net += units * per_unit
         side = sign(units)
         # soft(side * (mark / entry - 1) / scale) and bars / (bars + scale), with one division for both
         move = side * (mark - position[ENTRY_PRICE])
         reach = max(
-            abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-100
+            abs(move) + rule[RETURN_SCALE] * abs(position[ENTRY_PRICE]), 1e-100
         )  # not 0 without a position
         bars = abs(side) * (t + 1.0 - block(state.slot[a], wanted)[ENTRY_BAR])
         span = bars + rule[HOLDING_SCALE]

@@ -154,15 +154,20 @@ def wished_side(rule, first, second, held_side):
 
 @hot
 def wished_units(rule, market, scratch, a, account, counter, mark, instrument, first, second, decided):
-    """Target units that the action alone asks for, or KEEP. Nothing is opened that reads an unknown context."""
+    """Target units that the action alone asks for, or KEEP. Nothing is opened that reads an unknown context.
+
+    At a mark of zero or below there is no notional to size by: a position may be closed, and none opened.
+    """
     point = instrument[MULTIPLIER]
     unit_notional = mark * point
-    heard = is_finite(first) & (unit_notional > 0.0)
+    heard, priced = is_finite(first), unit_notional > 0.0
     equity = account[EQUITY]
     if rule[SCHEME] == WEIGHTS:
         weight = min(max(first, where(rule[ALLOW_SHORT] > 0.0, -1.0, 0.0)), 1.0)
         wish = weight * equity / unit_notional
-        inside = abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity
+        wish = where(priced, wish, where(weight * decided > 0.0, decided, 0.0))
+        inside = abs(wish - decided) * abs(unit_notional) < rule[REBALANCE_BAND] * equity
+        inside = (priced & inside) | (~priced & (wish == decided))
         if has_context(market):
             wish = where(is_unknown(rule, bar_of(scratch, a)), reduce_only(wish, decided), wish)
         wish = where(equity <= 0.0, 0.0, where(inside, KEEP, wish))
@@ -176,7 +181,7 @@ def wished_units(rule, market, scratch, a, account, counter, mark, instrument, f
             atr = bar[ATR] if context else everywhere(0.0)
             volatility = bar[VOLATILITY] if context else everywhere(0.0)
             units = entry_units(rule, account, counter, equity, unit_notional, point, atr, volatility)
-            known = ~is_unknown(rule, bar) if context else enters
+            known = priced & ~is_unknown(rule, bar) if context else priced
             wish = where(enters, where(known, side * size * units, 0.0), wish)
     return where(heard, wish, KEEP)
 
@@ -221,7 +226,7 @@ def exposure_factor(rule, state, scratch, live, queued):
         wish = facts_of(scratch, a)[WISH]
         new = wish != KEEP
         units = abs(where(new, wish, decided_target(block(state.position[a], live), queued)))
-        notional = units * bar_of(scratch, a)[LAST_MARK] * instrument[MULTIPLIER]
+        notional = units * abs(bar_of(scratch, a)[LAST_MARK]) * instrument[MULTIPLIER]
         margin = units * instrument[INITIAL_PER_UNIT] + notional * instrument[INITIAL_FRACTION]
         wished += where(new, notional, 0.0)
         wished_margin += where(new, margin, 0.0)
@@ -243,7 +248,7 @@ def limited_wish(rule, account, mark, instrument, position, slot, fill_bar, deci
     too_young = (position[UNITS] != 0.0) & shrinks & (fill_bar - slot[ENTRY_BAR] < rule[MIN_HOLDING])
     limited = where(closed, reduce_only(wish, decided), wish)
     if rule[MAX_POSITION] > 0.0:
-        unit_notional = mark * instrument[MULTIPLIER]
+        unit_notional = abs(mark) * instrument[MULTIPLIER]
         room = rule[MAX_POSITION] * max(account[EQUITY], 0.0)
         over = (wish != KEEP) & (abs(limited) * unit_notional > room)
         if lane_bits(over) != 0:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from data.schema import Panel
+from data.traded_prices import ROLL
 from envs.config import PortfolioEnvConfig
 from envs.live.account import LiveAccount, VenueFill
 from envs.live.broker import BrokerError, BrokerUnavailable, Fill, Order, client_order_id
@@ -26,6 +28,21 @@ from envs.live.scripted_exchange import ScriptedExchange
 _log = logging.getLogger(__name__)
 INTENT = "target"
 """Last part of the names of orders that bring a position to its target."""
+
+
+def refuse_rolls(panel: Panel) -> None:
+    """Refuse series of joined contracts: no order of this loop moves a position from one contract to the next.
+
+    Raises
+    ------
+    BrokerError
+        With the key.
+    """
+    if ROLL in panel.exogenous:
+        raise BrokerError(
+            "the bars are contracts that data.futures.roll joins, and no order of this loop closes one and opens the "
+            "next at a venue; trade them with broker=paper or broker=replay"
+        )
 
 
 def refuse_unsendable(config: PortfolioEnvConfig) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from data.traded_prices import as_traded
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument
 from evaluation.artefacts.tables import COST_COLUMNS
@@ -35,6 +36,7 @@ def check_costs(
     cost_factor: float,
 ) -> list[Check]:
     """All checks of this section; `config` is the run's env, `cost_factor` the multiple of costs that was scored."""
+    panel = as_traded(panel)
     point = np.array([instruments[symbol].multiplier for symbol in panel.symbols])
     return [
         _equity(run, panel, point, config),
@@ -127,7 +129,7 @@ def _charged(
     facts = pd.DataFrame([instruments[str(s)].__dict__ for s in fills["symbol"]], index=fills.index)
     if facts.empty:
         return COSTS.skips("configured costs", "nothing was filled")
-    notional = size * fills["price"].to_numpy() * facts["multiplier"].to_numpy()
+    notional = size * fills["price"].abs().to_numpy() * facts["multiplier"].to_numpy()
     if costs.fee_bps is None:
         fee = (
             size * facts["commission_per_unit"].to_numpy()

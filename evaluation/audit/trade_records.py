@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from data.traded_prices import as_traded
 from envs.instruments import Instrument
 from evaluation.audit.accounts import TRADING
 from evaluation.audit.execution import INSIDE
@@ -61,6 +62,7 @@ def check_trades(run: RecordedRun, panel: Panel, instruments: Mapping[str, Instr
     """Derive each fold's and symbol's trades from its fills, and compare every column."""
     if "split" in panel.exogenous:
         return [TRADES.skips("rows", "not derived: units change with splits")]
+    panel = as_traded(panel)
     problems: list[str] = []
     for (fold, symbol), own in _groups(run).items():
         fills, trades = own
@@ -105,6 +107,7 @@ def _orders(fills: pd.DataFrame, panel: Panel, symbol: str) -> Iterator[NDArray[
     place = np.where(
         (fills["reason"] == "signal").to_numpy(), 0, np.where(inside, 1, np.where(at_open, 0, 2))
     )
+    place = np.where((fills["reason"] == "roll").to_numpy(), -1, place)  # before an order at the same open
     yield np.lexsort((place, bar))
     yield np.argsort(bar, kind="stable")
 
@@ -199,7 +202,7 @@ def _consequences(
     financing = sum(float(old[name]) for name in FINANCING)
     costs = sum(float(new[name]) for name in TRADING) + financing
     pnl = new["gain"] - costs
-    notional = new["units"] * new["entry_price"] * point
+    notional = new["units"] * abs(new["entry_price"]) * point
     held = labels[new["exit_bar"]] - labels[new["entry_bar"]]
     window = folds.iloc[0] if len(folds) else {}
     return {

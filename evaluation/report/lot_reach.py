@@ -8,6 +8,7 @@ import numpy as np
 
 from data.array_types import FloatArray
 from data.schema import Panel
+from data.traded_prices import traded_prices
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument
 
@@ -81,7 +82,8 @@ def lot_fact(panel: Panel, a: int, env: PortfolioEnvConfig, instrument: Instrume
     """Return what to tell if orders for symbol `a` are below one lot at some tradable bars; None if none is."""
     if instrument.lot_step <= 0.0:
         return None
-    close = panel.close[panel.tradable[:, a], a]
+    close = traded_prices(panel)["close"][panel.tradable[:, a], a]
+    close = close[close > 0.0]  # at zero and below nothing is opened
     units = largest_units(close, env, instrument.multiplier)
     below = units / instrument.lot_step + 1e-9 < 1.0
     if not below.any():

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from data.features import FeatureSpec
 from data.features.pruning import PruneConfig
 from data.features.standardiser import check_method
+from data.futures.chains import EVERY
 from data.labelling import LabelConfig
-from data.sources import SourceConfig, config_class
+from data.sources import RecordedBars, SourceConfig, config_class
 from envs.actions import maskable_schemes
 from envs.config import PortfolioEnvConfig
 from envs.context import ContextConfig
@@ -113,6 +114,12 @@ class InstrumentsConfig:
     def kind_of(self, symbol: str) -> str:
         """Catalogue entry that the symbol's facts start from."""
         return str(self.symbols.get(symbol, {}).get("kind", self.kind))
+
+    @property
+    def allowing_nonpositive_prices(self) -> tuple[str, ...]:
+        """Named symbols whose instrument allows prices of zero and below; "*" where that of all others does."""
+        named = tuple(symbol for symbol in self.symbols if self._of(symbol).allow_nonpositive_prices)
+        return (*named, EVERY) if instrument_of_kind(self.kind).allow_nonpositive_prices else named
 
     def _of(self, symbol: str) -> Instrument:
         facts = {key: value for key, value in self.symbols.get(symbol, {}).items() if key != "kind"}
@@ -346,7 +353,18 @@ def build_source(values: Values) -> SourceConfig:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     built = build_dataclass(config, group, "data")
+    if isinstance(built, RecordedBars):
+        allowed = (*built.allow_nonpositive_prices, *_nonpositive(values))
+        built = dataclasses.replace(built, allow_nonpositive_prices=tuple(dict.fromkeys(allowed)))
     return dataclasses.replace(built, context_symbols=split.context) if split.context else built  # type: ignore[arg-type]
+
+
+def _nonpositive(values: Values) -> tuple[str, ...]:
+    """Symbols whose instrument allows prices of zero and below; all, where that of unnamed symbols does."""
+    if "instruments" not in values:
+        return ()
+    instruments = build_dataclass(InstrumentsConfig, values["instruments"], "instruments")
+    return instruments.allowing_nonpositive_prices
 
 
 def build_env(values: Values) -> PortfolioEnvConfig:

@@ -19,7 +19,7 @@ from envs.live.guard_check import OrderCheck
 from envs.live.guard_folder import GuardFolder
 from envs.live.guard_view import LoopView
 from envs.live.journal import Journal
-from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_unsendable
+from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_rolls, refuse_unsendable
 from envs.live.paper import PaperVenue, Venue
 from envs.live.scripted_exchange import ExchangeScript, ScriptedExchange
 from envs.live.simulated_twin import SimulatedTwin
@@ -195,6 +195,7 @@ def _venue(
         yield PaperVenue(stand.account)
         return
     refuse_unsendable(stand.config)
+    refuse_rolls(ground.history)
     symbols, name = ground.history.symbols, f"{directory.name}"
     with Journal(directory / JOURNAL_FILE, f"{settings.broker}/{name}") as journal:
         if script is not None:

@@ -36,6 +36,7 @@ class Oracle(Limits, Exits, Rewards):
             if delisted is not None and self.panel.bar_utc[t + 1] >= np.datetime64(delisted):
                 self.remove(a, t)
             elif self.panel.tradable[t + 1, a]:
+                self.roll(a, t)
                 self.fill_order(a, t, reasons)
                 self.check_barriers(a, t)
         if risk.margin:

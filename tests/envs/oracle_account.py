@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,10 +38,21 @@ class Holding:
         self.target = self.units
 
 
+def _at_traded_prices(panel):
+    """The panel at the prices of the contracts that were held."""
+    scale, offset = panel.exogenous.get("price_scale", 1.0), panel.exogenous.get("price_offset", 0.0)
+    names = ("open", "high", "low", "close")
+    return replace(panel, **{name: getattr(panel, name) * scale + offset for name in names}).with_ends(
+        panel.end_bar
+    )
+
+
 class Account:
     """State of one env row over bars [start, stop) of a panel, all symbols traded."""
 
     def __init__(self, panel, instruments, config, context, *, start, stop, cost_factor=1.0, latency=None):
+        self.left_at = panel.exogenous.get("roll_close")
+        panel = _at_traded_prices(panel)
         self.panel, self.config, self.context = panel, config, context
         self.instruments = [instruments[s] for s in panel.symbols]
         self.mark = np.nan_to_num(panel.last_close())

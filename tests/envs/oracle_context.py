@@ -19,12 +19,23 @@ class Context:
         short = config.until_full == "shorter_window"
         for a in range(A):
             close, ranges, returns, volumes, bars, adv = None, [], [], [], 0, float("nan")
+            scale, offset = (
+                panel.exogenous[name][:, a] if name in panel.exogenous else [default] * T
+                for name, default in (("price_scale", 1.0), ("price_offset", 0.0))
+            )
             for t in range(T):
                 if self._is_bar(panel, t, a, close):
                     bars += 1
-                    if close is not None:
-                        ranges.append(max(panel.high[t, a], close) - min(panel.low[t, a], close))
-                        returns.append(math.log(panel.close[t, a] / close))
+                    if close is not None:  # in prices of the contract of bar t
+
+                        def traded(price, t=t, scale=scale, offset=offset):
+                            return price * scale[t] + offset[t]
+
+                        before, now = traded(close), traded(panel.close[t, a])
+                        highest, lowest = traded(panel.high[t, a]), traded(panel.low[t, a])
+                        ranges.append(max(highest, before) - min(lowest, before))
+                        known = before > 0 and now > 0
+                        returns.append(math.log(now / before) if known else float("nan"))
                     close = panel.close[t, a]
                 if close is not None:
                     volumes.append(panel.volume[t, a])

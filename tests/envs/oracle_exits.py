@@ -82,9 +82,11 @@ class Exits(Fills):
             for a, (h, price) in enumerate(zip(self.assets, prices(x), strict=True)):
                 i = self.instruments[a]
                 equity += h.units * price * i.multiplier
-                need += abs(h.units) * (
-                    i.maintenance_margin + price * i.multiplier * i.maintenance_margin_fraction
-                )
+                ends = [
+                    abs(end[a]) * i.multiplier * i.maintenance_margin_fraction
+                    for end in (prices(0.0), prices(1.0))
+                ]
+                need += abs(h.units) * (i.maintenance_margin + ends[0] + x * (ends[1] - ends[0]))
             return equity - need, need
 
         if spare(0.0)[1] <= 0 or spare(1.0)[0] > 0:

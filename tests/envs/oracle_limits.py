@@ -85,7 +85,8 @@ class Limits(Sizing):
             elif abs(wish) > abs(decided):
                 wish = decided
         if risk.max_position_exposure is not None:
-            cap = risk.max_position_exposure * max(self.equity, 0.0) / self.unit_value(a, t)
+            worth = abs(self.unit_value(a, t))
+            cap = risk.max_position_exposure * max(self.equity, 0.0) / worth if worth else math.inf
             wish = min(max(wish, -cap), cap)
         return wish
 
@@ -95,10 +96,10 @@ class Limits(Sizing):
 
         def margin(a, units):
             i = self.instruments[a]
-            return abs(units) * (i.initial_margin + self.unit_value(a, t) * i.initial_margin_fraction)
+            return abs(units) * (i.initial_margin + abs(self.unit_value(a, t)) * i.initial_margin_fraction)
 
         def gross(a, units):
-            return abs(units) * self.unit_value(a, t)
+            return abs(units * self.unit_value(a, t))
 
         rules = [(gross, self.config.risk.max_gross_exposure * equity)]
         if self.config.risk.margin:

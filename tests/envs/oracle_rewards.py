@@ -52,7 +52,7 @@ class Rewards(Account):
 
         position, gross, net = [], 0.0, 0.0
         for a, h in enumerate(self.assets):
-            gain = h.side * (self.mark[t, a] / h.average - 1) if h.units else 0.0
+            gain = h.side * (self.mark[t, a] - h.average) / abs(h.average) if h.units else 0.0
             age = t + 1 - h.entry_bar if h.units else 0
             share, working = exposure(h.units, a), exposure(h.target - h.units, a)
             gross, net = gross + abs(share), net + share

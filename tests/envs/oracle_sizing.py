@@ -50,12 +50,12 @@ class Sizing(Account):
         scheme, decided = self.config.action.scheme, self.assets[a].decided
         value = self.unit_value(a, t)
         shorts = self.config.action.allow_short
-        if value <= 0:
-            return None
         if scheme == "weights":
             if self.equity <= 0:
                 return 0.0
             weight = min(max(float(action), -1.0 if shorts else 0.0), 1.0)
+            if value <= 0:  # nothing to size by: what is held stays or goes
+                return None if weight * decided > 0 else 0.0
             target = weight * self.equity / value
             small = abs(target - decided) * value < self.config.action.rebalance_band * self.equity
             return None if small else target
@@ -71,4 +71,4 @@ class Sizing(Account):
             side = 0
         if side == held:
             return None
-        return side * share * self.size(a, t) if side else 0.0
+        return side * share * self.size(a, t) if side and value > 0 else 0.0

@@ -141,7 +141,8 @@ def plain_trades(
     rows: list[tuple] = []
     for asset in range(len(symbols)):
         order = np.flatnonzero(fills.asset == asset)
-        order = order[np.lexsort((fills.place[order], fills.filled_bar[order]))]
+        turn = (fills.place[order] + 2) % 5  # the two of a roll, 3 and 4, come first
+        order = order[np.lexsort((turn, fills.filled_bar[order]))]
         if len(order):
             rows += _asset_trades(
                 fills,

@@ -93,6 +93,30 @@ def with_life(
     return replace(panel, **changed)
 
 
+def with_rolls(panel: Panel, asset: int, seed: int, *, ratio: bool) -> Panel:
+    """`panel` with one asset as a series of contracts, its prices adjusted by difference, or by ratio."""
+    rng = np.random.default_rng(seed)
+    traded = np.flatnonzero(panel.tradable[1:, asset]) + 1
+    at = np.sort(rng.choice(traded, size=min(6, len(traded)), replace=False))
+    shape = panel.close.shape
+    terms, left_at = np.full(shape, 1.0 if ratio else 0.0), np.full(shape, np.nan)
+    for bar in at:
+        before, opened = terms[bar, asset], panel.open[bar, asset]
+        left_at[bar, asset] = opened * before if ratio else opened + before
+        terms[bar:, asset] = before * rng.uniform(0.97, 1.03) if ratio else before + rng.uniform(-3.0, 3.0)
+    columns = {"price_scale" if ratio else "price_offset": terms, "roll_close": left_at}
+    return replace(panel, exogenous={**panel.exogenous, **columns}).with_ends(panel.end_bar)
+
+
+def around_zero(panel: Panel, asset: int) -> Panel:
+    """`panel` with the prices of one asset so low that they cross zero."""
+    middle = float(np.nanmedian(panel.close[:, asset]))
+    lowered = {name: getattr(panel, name).copy() for name in ("open", "high", "low", "close")}
+    for prices in lowered.values():
+        prices[:, asset] -= middle
+    return replace(panel, **lowered, nonpositive=(panel.symbols[asset],)).with_ends(panel.end_bar)
+
+
 def random_features(panel: Panel, seed: int = 0, num_features: int = 3) -> FeatureSet:
     """Features that are noise: enough where a test is about money."""
     rng = np.random.default_rng(seed)

@@ -22,11 +22,13 @@ from random_markets import (
     CONTEXT,
     NO_REWARD,
     PLAIN,
+    around_zero,
     mixed_instruments,
     random_features,
     random_panel,
     with_life,
     with_parts,
+    with_rolls,
 )
 
 from envs.barriers import BarrierConfig
@@ -134,6 +136,10 @@ def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
         panel = with_life(panel, 0, listed=seed // 3 % 50, halts=seed % 2 == 0)
     if seed % 4 == 1:
         panel = with_life(panel, 1, ended=20 + seed // 4 % 60, halts=seed % 8 == 1)
+    if seed % 6 == 2:
+        panel = around_zero(panel, seed % 2)
+    if seed % 3 == 1:
+        panel = with_rolls(panel, seed % 2, seed, ratio=seed % 9 == 1)
     instruments = mixed_instruments(panel)
     if leveraged:
         instruments = {
