@@ -10,7 +10,7 @@ they are compared at thousands (`envs.checks.prefixes`), so that a peek on few b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -133,17 +133,11 @@ def _hint(moved: NDArray[np.int64], first_compared: int, cut: int, panel_bars: i
 
 
 def _array_findings(
-    kind: str,
-    names: Sequence[str],
-    before: NDArray,
-    after: NDArray,
-    cut: int,
-    first: int,
-    columns: Sequence[int] | None = None,
+    kind: str, names: Iterable[str], before: NDArray, after: NDArray, cut: int, first: int
 ) -> list[LeakFinding]:
-    """Compare (T, S, K) arrays up to and including bar `cut`, name by name of the last axis, or of `columns` of it."""
+    """Compare (T, S, K) arrays up to and including bar `cut`, name by name of the last axis."""
     findings = []
-    for column, name in zip(range(len(names)) if columns is None else columns, names):
+    for column, name in enumerate(names):
         a, b = before[first : cut + 1, ..., column], after[first : cut + 1, ..., column]
         differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
         moved = first + np.flatnonzero(differs.reshape(len(a), -1).any(axis=1))
@@ -161,38 +155,35 @@ def _array_findings(
     return findings
 
 
-CONTEXT_NAMES = ("last mark", "last tradable", "funding", "split", "atr", "volatility", "adv")
+CONTEXT_NAMES = (
+    "last mark",
+    "last tradable",
+    "funding",
+    "split",
+    "atr",
+    "volatility",
+    "adv",
+    "contract left",
+)
+"""Columns of a bar after `BAR_NAMES`; those from `c.ROLL` on are known with their own bar, others before it opens."""
 BAR_NAMES = ("open", "high", "low", "mark", "volume", "tradable")
-ROLL_NAME = "open of the contract that is left"
-
-
-def _own_columns(bars: NDArray[np.float64]) -> list[int]:
-    """Columns of bars (T, S, K) that are known with their bar: prices, and the roll where there is one."""
-    return [*range(c.LAST_MARK), *([c.ROLL] if bars.shape[2] > c.ROLL else [])]
-
-
-def _columns_before(bars: NDArray[np.float64]) -> list[int]:
-    """Columns of bars (T, S, K) that are known before their bar opens."""
-    return [column for column in range(c.LAST_MARK, bars.shape[2]) if column != c.ROLL]
 
 
 def market_arrays(market: Market) -> NDArray[np.float64]:
     """(T, S, K) all that is known of a market at the close of each bar: bars, features, clock, context."""
     bars = market.bars
-    before = _columns_before(bars)
-    known = np.full((*bars.shape[:2], len(before)), np.nan)
-    known[:-1] = bars[1:, :, before]  # of bar t + 1, known before it opens
+    known = np.full((*bars.shape[:2], bars.shape[2] - c.LAST_MARK), np.nan)
+    known[:-1] = bars[1:, :, c.LAST_MARK :]  # of bar t + 1, known before it opens
+    known[..., c.ROLL - c.LAST_MARK :] = bars[..., c.ROLL :]
+    known[known == c.NO_ROLL] = np.nan
     clock = np.broadcast_to(market.clock[:, None], (*bars.shape[:2], market.clock.shape[1]))
-    own = bars[..., _own_columns(bars)]
-    own[own == c.NO_ROLL] = np.nan
-    return np.concatenate([market.features, clock, own, known], axis=2)
+    return np.concatenate([market.features, clock, bars[..., : c.LAST_MARK], known], axis=2)
 
 
 def market_columns(market: Market) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Kind and name of each column of `market_arrays`."""
-    context = CONTEXT_NAMES[: len(_columns_before(market.bars))]
-    own = (*BAR_NAMES, ROLL_NAME)[: len(_own_columns(market.bars))]
-    groups = {"feature": (*market.asset_names, *market.clock_names), "bars": own, "context": context}
+    context = CONTEXT_NAMES[: market.bars.shape[2] - c.LAST_MARK]
+    groups = {"feature": (*market.asset_names, *market.clock_names), "bars": BAR_NAMES, "context": context}
     pairs = [(kind, name) for kind, names in groups.items() for name in names]
     return tuple(kind for kind, _ in pairs), tuple(name for _, name in pairs)
 
@@ -220,10 +211,13 @@ def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
     a, b = env.market, poisoned.market
     findings = _array_findings("feature", a.asset_names, a.features, b.features, cut, a.first_bar)
     findings += _array_findings("feature", a.clock_names, a.clock, b.clock, cut, a.first_bar)
-    own, known = _own_columns(a.bars), _columns_before(a.bars)
-    findings += _array_findings("bars", (*BAR_NAMES, ROLL_NAME), a.bars, b.bars, cut, 0, own)
-    # Row t of these: before bar t + 1 opens.
-    findings += _array_findings("context", CONTEXT_NAMES, a.bars[1:], b.bars[1:], cut, 0, known)
+    findings += _array_findings("bars", BAR_NAMES, a.bars, b.bars, cut, 0)
+    before = CONTEXT_NAMES[: min(a.bars.shape[2], c.ROLL) - c.LAST_MARK]
+    known = (bars[1:, :, c.LAST_MARK : c.ROLL] for bars in (a.bars, b.bars))  # row t: before bar t + 1 opens
+    findings += _array_findings("context", before, *known, cut, 0)
+    with_bar = CONTEXT_NAMES[len(before) :][: max(a.bars.shape[2] - c.ROLL, 0)]
+    own = (bars[..., c.ROLL :] for bars in (a.bars, b.bars))
+    findings += _array_findings("context", with_bar, *own, cut, 0)
     return findings
 
 
