@@ -22,11 +22,12 @@ from data.array_types import FloatArray
 from data.errors import DataError, nearest_name
 from data.schema import BAR_COLUMNS, Panel
 from data.traded_prices import COLUMNS as ROLL_COLUMNS
+from data.universe import MEMBER
 
 KNOWN_AFTER = re.compile(r"(\d{1,6}) bars?")
 CLOSE = "close"
 """Name under which a scripted policy's own input, the bars, is stated."""
-CHARGED_BY = ("funding_rate", "split_factor", *ROLL_COLUMNS)
+CHARGED_BY = ("funding_rate", "split_factor", *ROLL_COLUMNS, MEMBER)
 """Columns that the simulator charges and adjusts by, at the bar they stand in."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -325,9 +325,13 @@ class Panel:
         below = self.low <= 0.0
         if not below.any():
             return self
-        prices: dict[str, Any] = {n: np.where(below, np.nan, getattr(self, n)) for n in PRICE_COLUMNS}
-        volume, tradable = np.where(below, 0.0, self.volume), self.tradable & ~below
-        return replace(self, **prices, volume=volume, tradable=tradable).with_ends(self.end_bar)
+        changed: dict[str, Any] = {n: np.where(below, np.nan, getattr(self, n)) for n in PRICE_COLUMNS}
+        changed |= {"volume": np.where(below, 0.0, self.volume), "tradable": self.tradable & ~below}
+        for values in changed.values():
+            values.flags.writeable = False
+        panel = object.__new__(Panel)  # its other values are right already, or a check's own
+        panel.__dict__.update({f.name: getattr(self, f.name) for f in fields(self)} | changed)
+        return panel.with_ends(self.end_bar)
 
     def last_close(self) -> FloatArray:
         """Return (T, A) the last known close at or before each bar; NaN only before an asset's first bar."""

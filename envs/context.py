@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from data.features.prices import true_range
 from data.schema import Panel
 from data.traded_prices import ROLL, is_adjusted, terms
+from data.universe import MEMBER
 from envs.instruments import Instrument
 from envs.kernel import columns as c
 from envs.validation import require_choice, require_range
@@ -267,6 +268,10 @@ def write_context(
     bars[..., c.FUNDING] = funding_rates(panel, instruments)
     split = panel.exogenous.get("split_factor")
     bars[..., c.SPLIT] = 1.0
+    member = panel.exogenous.get(MEMBER)
+    bars[..., c.MEMBER] = 1.0
+    if member is not None:
+        bars[1:, :, c.MEMBER] = np.where(member < 0.5, 0.0, 1.0)[:-1]
     left_at = panel.exogenous.get(ROLL)
     bars[..., c.ROLL] = c.NO_ROLL if left_at is None else np.where(np.isfinite(left_at), left_at, c.NO_ROLL)
     if split is not None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data.schema import Panel
 from data.traded_prices import ROLL, traded_prices
+from data.universe import MEMBER
 from envs.actions import ACTION_SCHEMES
 from envs.barriers import BARRIER_UNITS, BarrierConfig
 from envs.config import PortfolioEnvConfig
@@ -197,7 +198,7 @@ def context_in_use(
     """
     funded = config.costs.funding and any(instruments[s].funding_hours > 0.0 for s in panel.symbols)
     read = windows_read(config)
-    if not (read or funded or "split_factor" in panel.exogenous or ROLL in panel.exogenous):
+    if not (read or funded or {"split_factor", ROLL, MEMBER} & set(panel.exogenous)):
         return None
     return replace(
         context,

@@ -279,7 +279,7 @@ class SingleFeature:
 
     def values(self, panel: Panel) -> Float32Array:
         """Return (T, A, K), or (T, K) of a clock feature, as `compute_features` does, but infinite values pass."""
-        feature = resolve_feature(self.spec.name)
+        feature, panel = resolve_feature(self.spec.name), panel.positive()
         part = rows_of(panel, 0, panel.num_bars) if feature.by_blocks else panel
         values = _values(feature, self.spec, part).astype(np.float32)
         if self.kind == "asset":

@@ -28,6 +28,7 @@ class RecordedBars(ABC):
     context_symbols : name -> symbol that is read beside the traded ones; older runs have none.
     allow_nonpositive_prices : symbols whose prices may be zero and below, "*" for all; older runs have none. A job adds
         those whose instrument allows it.
+    universe : file of symbol, from, to: when each may be held, see `data.universe`; None for all, always.
     """
 
     symbols: tuple[str, ...]
@@ -37,6 +38,7 @@ class RecordedBars(ABC):
     repair: Repairs = NO_REPAIRS
     context_symbols: Mapping[str, ContextSymbol] = field(default_factory=dict)
     allow_nonpositive_prices: tuple[str, ...] = ()
+    universe: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))

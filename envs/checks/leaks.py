@@ -163,6 +163,7 @@ CONTEXT_NAMES = (
     "atr",
     "volatility",
     "adv",
+    "in universe",
     "contract left",
 )
 """Columns of a bar after `BAR_NAMES`; those from `c.ROLL` on are known with their own bar, others before it opens."""

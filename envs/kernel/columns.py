@@ -7,12 +7,13 @@ from __future__ import annotations
 
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
 # From LAST_MARK on what is known before the bar opens: mark and tradable of the bar before, funding charged on what is
-# held into the bar, context of the bar before. Those from FUNDING on are absent when the market was built without.
+# held into the bar, context of the bar before, 1 where the symbol is in the universe (MEMBER). Those from FUNDING on
+# are absent when the market was built without.
 # ROLL is the open of the contract that is left where the bar is the first of another one, else NO_ROLL.
 OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
-LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, ROLL = range(6, 14)
+LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, MEMBER, ROLL = range(6, 15)
 NUM_PRICE_COLUMNS = 8
-NUM_BAR_COLUMNS = 14
+NUM_BAR_COLUMNS = 15
 
 # calendar_TK int32: session number, bars since its first bar, bars until its last bar.
 SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
@@ -171,7 +172,8 @@ DUST = 1e-9
     BY_WINDOW_END,
     BY_RUIN,
     BY_ROLL,
-) = range(13)
+    BY_UNIVERSE,
+) = range(14)
 REASON_NAMES = (
     "signal",
     "stop_loss",
@@ -186,6 +188,7 @@ REASON_NAMES = (
     "window_end",
     "ruin",
     "roll",
+    "universe",
 )
 
 # rule_K float64: the whole config as numbers (envs.rules). Off is written as -1.

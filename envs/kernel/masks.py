@@ -17,6 +17,7 @@ from envs.kernel.columns import (
     LATENCY,
     MARK,
     MAX_ENTRIES,
+    MEMBER,
     MIN_HOLDING,
     NOT_HALTED,
     ORDERS,
@@ -78,6 +79,7 @@ def mask_rows(bars, calendar, rule, counters, positions, slots, below, out):
             position, slot = positions[b, a, :, i], slots[b, a, :, i]
             listens = bars[t, s, TRADABLE] > 0.0 and t + 1 >= counter[START]
             forced = forced_exit(position, slot, row_reason, aged) >= 0
+            forced = forced or (bars.shape[2] > FUNDING and bars[t + 1, s, MEMBER] <= 0.0)
             shut = (
                 closed
                 or bars[t, s, MARK] <= 0.0

@@ -22,6 +22,7 @@ from envs.kernel.columns import (
     BY_SESSION_END,
     BY_SIGNAL,
     BY_TIME,
+    BY_UNIVERSE,
     DIRECTION_SIZE,
     DUST,
     ENTRIES,
@@ -47,6 +48,7 @@ from envs.kernel.columns import (
     MAX_ENTRIES,
     MAX_GROSS,
     MAX_POSITION,
+    MEMBER,
     MIN_HOLDING,
     MULTIPLIER,
     NO_TRADE_CLOSE,
@@ -281,6 +283,8 @@ def collect_wishes(rule, market, state, scratch, live, actions, var_breached, qu
         wish = limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed)
         wish = where(listens & (bar[LAST_TRADABLE] > 0.0), wish, KEEP)
         reason = forced_exit(position, slot, row_reason, aged)
+        if has_context(market):
+            reason = where((reason < 0.0) & (bar[MEMBER] <= 0.0), BY_UNIVERSE, reason)
         wish = where(reason >= 0.0, 0.0, wish)
         facts[WISH], facts[WISH_REASON] = wish, reason
         any_new = any_new | (wish != KEEP)

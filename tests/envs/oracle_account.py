@@ -52,6 +52,7 @@ class Account:
 
     def __init__(self, panel, instruments, config, context, *, start, stop, cost_factor=1.0, latency=None):
         self.left_at = panel.exogenous.get("roll_close")
+        self.member = panel.exogenous.get("in_universe", np.ones(panel.close.shape))
         panel = _at_traded_prices(panel)
         self.panel, self.config, self.context = panel, config, context
         self.instruments = [instruments[s] for s in panel.symbols]

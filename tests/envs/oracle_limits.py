@@ -69,7 +69,7 @@ class Limits(Sizing):
         limit = barriers.time_limit_bars if barriers else None
         if limit and holding.units and fill_bar - holding.entry_bar >= limit:
             return "time_limit"
-        return None
+        return None if self.member[self.bar, a] else "universe"  # of the next bar, published ahead
 
     def limited(self, a, t, wish, fill_bar, reduce):
         risk, holding = self.config.risk, self.assets[a]

@@ -108,6 +108,14 @@ def with_rolls(panel: Panel, asset: int, seed: int, *, ratio: bool) -> Panel:
     return replace(panel, exogenous={**panel.exogenous, **columns}).with_ends(panel.end_bar)
 
 
+def with_universe(panel: Panel, seed: int) -> Panel:
+    """`panel` of which each asset leaves the universe and comes back, some bars at a time."""
+    rng = np.random.default_rng(seed)
+    spans = rng.random((panel.num_bars // 8 + 1, panel.num_assets)) < 0.7
+    member = np.repeat(spans, 8, axis=0)[: panel.num_bars].astype(float)
+    return replace(panel, exogenous={**panel.exogenous, "in_universe": member}).with_ends(panel.end_bar)
+
+
 def around_zero(panel: Panel, asset: int) -> Panel:
     """`panel` with the prices of one asset so low that they cross zero."""
     middle = float(np.nanmedian(panel.close[:, asset]))

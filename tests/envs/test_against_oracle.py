@@ -29,6 +29,7 @@ from random_markets import (
     with_life,
     with_parts,
     with_rolls,
+    with_universe,
 )
 
 from envs.barriers import BarrierConfig
@@ -140,6 +141,8 @@ def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
         panel = around_zero(panel, seed % 2)
     if seed % 3 == 1:
         panel = with_rolls(panel, seed % 2, seed, ratio=seed % 9 == 1)
+    if seed % 8 == 3:
+        panel = with_universe(panel, seed)
     instruments = mixed_instruments(panel)
     if leveraged:
         instruments = {
