@@ -34,6 +34,7 @@ from data.checks.hygiene import (
 from data.checks.jumps import find_jumps
 from data.checks.scan import PlacedRows, Suspicions, laid_out, place_rows, scan_rows, without_rows
 from data.clock_hours import clock_grid, on_clock, on_hours
+from data.dividends import with_lost_dividends
 from data.errors import DataError
 from data.repair_decisions import NO_REPAIRS, Repairs
 from data.repairs import (
@@ -101,6 +102,7 @@ def align(
     if straddling:
         kept = {symbol: on_hours(rows, calendar, bar_seconds) for symbol, rows in kept.items()}
         start = min(start, *(rows.index[0].to_datetime64() for rows in kept.values()))
+    on_labels = dict(kept)
     grid = (clock_grid if straddling else bar_grid)(calendar, bar_seconds, start, stop)
     placed = {symbol: place_rows(_labels(rows), grid.bar_utc) for symbol, rows in kept.items()}
     if len(grid.bar_utc):
@@ -124,13 +126,14 @@ def align(
     panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds, nonpositive)
     _require_tradable(panel, kept)
     findings += _ends(panel)
+    panel, told = with_lost_dividends(panel, on_labels)
     if repairs.fill_bars:
         panel, filled = with_filled_gaps(panel, repairs.fill_bars)
         findings += filled
     report = HygieneReport(
         rows=counts,
         findings=sorted_findings(findings, list(kept)),
-        remarks=(_straddling_remark(kept, calendar, bar_seconds),) if straddling else (),
+        remarks=(*((_straddling_remark(kept, calendar, bar_seconds),) if straddling else ()), *told),
         repairs=repairs,
     )
     return AlignedBars(panel, report)

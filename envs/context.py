@@ -1,4 +1,4 @@
-"""Causal market context that sizing, barriers and costs read: ATR, volatility, average daily volume, funding, splits.
+"""Causal market context that sizing, barriers and costs read: ATR, volatility, volume, funding, splits, dividends.
 
 Axes: T time, S symbol.
 """
@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.dividends import DIVIDEND, dividends_of
 from data.features.prices import true_range
 from data.schema import Panel
 from data.traded_prices import ROLL, is_adjusted, terms
@@ -213,6 +214,13 @@ def funding_rates(panel: Panel, instruments: Mapping[str, Instrument]) -> FloatA
     return rates
 
 
+def num_bar_columns(panel: Panel, context: ContextConfig | None) -> int:
+    """Columns of the kernel's bars: prices, with context what is charged and measured, and dividends where known."""
+    if context is None:
+        return c.NUM_PRICE_COLUMNS
+    return c.NUM_BAR_COLUMNS if DIVIDEND in panel.exogenous else c.NUM_CONTEXT_COLUMNS
+
+
 def elapsed_years(panel: Panel) -> FloatArray:
     """Years from label t - 1 to label t, 0 for the first bar. (T,)."""
     seconds = panel.bar_utc.astype("datetime64[s]").astype(np.int64).astype(np.float64)
@@ -276,3 +284,5 @@ def write_context(
     bars[..., c.ROLL] = c.NO_ROLL if left_at is None else np.where(np.isfinite(left_at), left_at, c.NO_ROLL)
     if split is not None:
         bars[1:, :, c.SPLIT] = np.where(np.isfinite(split) & (split > 0), split, 1.0)[:-1]
+    if bars.shape[2] > c.DIVIDEND:
+        bars[..., c.DIVIDEND] = dividends_of(panel)

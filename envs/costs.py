@@ -10,9 +10,11 @@ Formulas (q units signed, P reference price, m point value, all in account curre
     impact      |q| * P * m * impact_coefficient * sigma_day * sqrt(|q| / ADV)         (square-root law)
     funding     q * mark * m * rate, at each funding instant crossed while the position is held
     borrow      max(-q, 0) * mark * m * borrow_rate * elapsed years, for shorts
+    dividend    -q * D * m on the bar whose open is the first without it, D per unit of the price: below 0 where longs
+                are paid, owed by shorts; a multiple of all costs leaves it as it is
 
 Fills happen at the reference price (an open, a barrier, a close) and the costs are taken from cash, so that
-equity change = price PnL - the sum of the six parts, exactly.
+equity change = price PnL - the sum of the seven parts, exactly.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Literal
 
 from envs.validation import require_choice, require_non_negative, require_range
 
-COST_NAMES: tuple[str, ...] = ("commission", "spread", "slippage", "impact", "funding", "borrow")
+COST_NAMES: tuple[str, ...] = ("commission", "spread", "slippage", "impact", "funding", "borrow", "dividend")
 SLIPPAGE_KINDS: tuple[str, ...] = ("none", "fixed_bps", "fixed_ticks", "volume")
 
 

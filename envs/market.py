@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from data.features.compute import FeatureSet
 from data.schema import NEVER_ENDS, Panel
 from data.traded_prices import carried, traded_prices
-from envs.context import ContextConfig, elapsed_years, write_context
+from envs.context import ContextConfig, elapsed_years, num_bar_columns, write_context
 from envs.instruments import Instrument, instrument_columns
 from envs.kernel import columns as c
 from envs.observations import FEATURE_CLIP
@@ -40,8 +40,9 @@ class Market:
         close; a missing bar repeats the mark in all four prices; before the first known close they are 0. All are as
         traded (`data.traded_prices`). Then what is known before the bar opens: last mark, last tradable; when built
         with context also funding of the bar and split, atr, volatility, adv of the bar before; NaN in the last three
-        is unknown, all 0 is not kept; and the open of a contract that is left in the bar (`c.ROLL`). Last mark
-        and last tradable are always derived from the others.
+        is unknown, all 0 is not kept; whether it is in the universe; then of the bar itself the open of a contract that
+        is left (`c.ROLL`) and, where the panel has the column, its dividend. Last mark and last tradable are always
+        derived from the others.
     features : (T, S, F) float32, standardised, NaN replaced by 0, clipped to +-FEATURE_CLIP.
     clock : (T, C) float32.
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.
@@ -136,6 +137,11 @@ class Market:
         """True if the market was built with context columns."""
         return self.bars.shape[2] > c.FUNDING
 
+    @property
+    def has_dividends(self) -> bool:
+        """True if bars say what is paid on a unit that is held into them."""
+        return self.bars.shape[2] > c.DIVIDEND
+
     def keeps(self, column: int) -> bool:
         """True if the market was built with this window: c.ATR, c.VOLATILITY or c.ADV."""
         return self.has_context and bool(np.isnan(self.bars[0, :, column]).all())
@@ -187,7 +193,8 @@ class Market:
     ) -> Market:
         """Assemble the market of a panel, its standardised features and one instrument per symbol.
 
-        `context` is needed by ATR and volatility sizing, ATR barriers, impact, funding and split-adjusted fees.
+        `context` is needed by ATR and volatility sizing, ATR barriers, impact, funding, dividends and split-adjusted
+        fees.
         `bars_per_session` is the panel's median where it is not given, as that of a longer panel.
         """
         if features.asset.shape[:2] != (panel.num_bars, panel.num_assets):
@@ -198,7 +205,7 @@ class Market:
         records = allocate_records(
             panel.num_bars,
             panel.num_assets,
-            c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS,
+            num_bar_columns(panel, context),
             features.asset.shape[2],
             features.clock.shape[1],
         )

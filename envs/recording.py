@@ -1,6 +1,6 @@
 """Recording of trajectories: what each env row decided, filled, paid and held, bar by bar, and its closed trades.
 
-Axes: N steps, E recorded row, A asset slot, 6 costs in COST_NAMES order, R fills.
+Axes: N steps, E recorded row, A asset slot, 7 costs in COST_NAMES order, R fills.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from envs.portfolio import PortfolioVectorEnv
 from envs.trades import Fills, Trades, closed_trades
 
 FloatArray = NDArray[np.float64]
+FINANCING = [c.LOG_FUNDING, c.LOG_BORROW, c.LOG_DIVIDEND]
+"""Columns of the decision log that are charged for holding, in the order of COST_NAMES."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +33,7 @@ class Recording:
     bar : (N,) int64, bar marked. equity : (N + 1,), first entry initial. net_return : (N,).
     units : (N, A) held after the bar. target_units : (N, A) in force after the decision at the close of bar - 1.
     exposure : (N, A), notional over equity at the close. turnover : (N,), traded notional over equity before the bar.
-    costs : (N, 6). reward : (N,). complete : the episode ended inside the recording.
+    costs : (N, 7). reward : (N,). complete : the episode ended inside the recording.
     fills, trades : columns, see envs.trades.
     """
 
@@ -156,14 +158,17 @@ class StepOfRow:
 
 
 def rows_of_fills(fills: Sequence[Sequence[float]], bar: int) -> FloatArray:
-    """(R, 4 + K) rows of fills at the open of a bar, each given as asset, units, price, commission."""
+    """(R, 4 + K) rows of fills of a bar, each given as asset, units, price, commission, reason.
+
+    Those that follow a signal stand at the bar's open, others inside of it.
+    """
     rows = np.zeros((len(fills), NUM_FILL_KEYS + c.NUM_FILL_COLUMNS))
-    for row, (asset, units, price, commission) in zip(rows, fills):
-        row[:NUM_FILL_KEYS] = 0.0, asset, c.AT_OPEN, bar
+    for row, (asset, units, price, commission, reason) in zip(rows, fills):
+        row[:NUM_FILL_KEYS] = 0.0, asset, c.AT_OPEN if reason == c.BY_SIGNAL else c.INSIDE, bar
         row[NUM_FILL_KEYS + c.FILL_UNITS] = units
         row[NUM_FILL_KEYS + c.FILL_PRICE] = price
         row[NUM_FILL_KEYS + c.FILL_COMMISSION] = commission
-        row[NUM_FILL_KEYS + c.FILL_REASON] = c.BY_SIGNAL
+        row[NUM_FILL_KEYS + c.FILL_REASON] = reason
     return rows
 
 
@@ -259,9 +264,7 @@ class Recorder:
         units = decisions[:, :, c.LOG_UNITS]
         notional = units * market.mark[bar][:, symbols] * point
         fills = stacked.fills_of(row, bar, decisions, int(self._latency[row]))
-        trades = closed_trades(
-            fills, decisions[:, :, [c.LOG_FUNDING, c.LOG_BORROW]], bar, market, symbols, point
-        )
+        trades = closed_trades(fills, decisions[:, :, FINANCING], bar, market, symbols, point)
         with np.errstate(divide="ignore", invalid="ignore"):
             exposure = np.where(equity[1:, None] > 0, notional / equity[1:, None], 0.0)
         return Recording(

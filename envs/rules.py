@@ -198,7 +198,7 @@ def context_in_use(
     """
     funded = config.costs.funding and any(instruments[s].funding_hours > 0.0 for s in panel.symbols)
     read = windows_read(config)
-    if not (read or funded or {"split_factor", ROLL, MEMBER} & set(panel.exogenous)):
+    if not (read or funded or {"split_factor", "dividend", ROLL, MEMBER} & set(panel.exogenous)):
         return None
     return replace(
         context,

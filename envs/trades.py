@@ -28,7 +28,7 @@ class Fills:
     Attributes
     ----------
     decided_bar, filled_bar : (R,) int64. asset : (R,) slot. units : (R,) signed. price : (R,) reference price.
-    costs : (R, 6), financing columns zero. reason : (R,) str. place : (R,) 0 open, 1 inside, 2 close of the bar; 3
+    costs : (R, 7), financing columns zero. reason : (R,) str. place : (R,) 0 open, 1 inside, 2 close of the bar; 3
         and 4 the two of a roll, at its open and before the others.
     """
 
@@ -53,8 +53,8 @@ class Trades:
     ----------
     asset : (K,) slot. direction : (K,) +1 or -1. entry_bar, exit_bar : (K,) int64.
     entry_price, exit_price : (K,) average reference prices. units : (K,) total units entered, >= 0.
-    pnl : (K,) net of all six costs. mfe, mae : (K,) best and worst unrealised price PnL, account currency, mfe >= 0
-        >= mae. costs : (K, 6). exit_reason : (K,) str.
+    pnl : (K,) net of all seven costs. mfe, mae : (K,) best and worst unrealised price PnL, account currency, mfe >= 0
+        >= mae. costs : (K, 7). exit_reason : (K,) str.
     """
 
     asset: IntArray
@@ -81,7 +81,7 @@ def closed_trades(
 
     Parameters
     ----------
-    financing : (N, A, 2), funding and borrow charged in each bar. bar : (N,) bars marked.
+    financing : (N, A, 3), funding, borrow and dividends charged in each bar. bar : (N,) bars marked.
     symbols, point : (A,) market index and point value of each slot.
     """
     found, assets, closing = (

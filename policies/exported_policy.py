@@ -105,6 +105,7 @@ class TrainedPolicy:
             raise ValueError(f"the weights do not fit the network of their contract: {error}") from error
         self.network.eval()
         self._acting = acting_form(self.network, with_values=False)
+        self._valuing: Any = None
 
     @property
     def policy_hash(self) -> str:
@@ -190,6 +191,23 @@ class TrainedPolicy:
             scores = scores if allowed is None else rule_out(scores, torch.from_numpy(allowed))
             actions = self.contract.actions.distribution(scores).deterministic()
         return actions.numpy(), after
+
+    def values(self, observation: NDArray[np.float32], state: State) -> NDArray[np.float32]:
+        """What the value head expects from here on.
+
+        Parameters
+        ----------
+        observation, state : as `act` takes them.
+
+        Returns
+        -------
+        (E,) discounted sum of the rewards to come, in units of the training's reward.
+        """
+        if self._valuing is None:
+            self._valuing = acting_form(self.network, with_values=True)
+        seen = torch.from_numpy(np.ascontiguousarray(observation, dtype=np.float32))
+        with torch.inference_mode():
+            return np.asarray(self._valuing.step(seen, state).values.numpy())
 
     def save(self, directory: Path) -> None:
         """Write the contract and the weights into ``directory``, which is made if need be."""

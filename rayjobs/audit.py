@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rayjobs.config.arguments import command_line, given_value, is_override, key_of, split
-from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.exit_codes import ExitCode, JobOutcome
 from rayjobs.config.typed_config import ConfigError, convert, did_you_mean
 from rayjobs.entry import reading_input, run_entry_point
 
 LEAK = "leak"
+KERNELS = "kernels"
 RETRAINING = "retraining"
 """Takes as long as the training did, so that it is run by name only."""
 OWN = ("checks", "leak_cuts")
@@ -34,11 +36,12 @@ RUN_CHECKS = (
     "callbacks",
     "metrics",
     "reproduction",
+    KERNELS,
     "warnings",
 )
 
 
-def audit(values: dict[str, Any], run: str | None, others: Sequence[str] = ()) -> ExitCode:
+def audit(values: dict[str, Any], run: str | None, others: Sequence[str] = ()) -> JobOutcome:
     """Read, check, report.
 
     Parameters
@@ -83,7 +86,7 @@ def wanted_checks(given: Any, *, of_run: bool) -> tuple[str, ...]:
     return tuple(names)
 
 
-def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
+def audit_experiment(values: dict[str, Any], cuts: int) -> JobOutcome:
     """Change the future of an experiment's bars, and see whether anything before it moves."""
     from rayjobs.study.config import build_train_config
 
@@ -96,11 +99,18 @@ def audit_experiment(values: dict[str, Any], cuts: int) -> ExitCode:
         study, _, _ = load_study(config)
     report = leak_report(study, num_cuts=cuts)
     print_sentence(f"{config.run.experiment}: {report}")
-    return ExitCode.DONE if report.clean and report.sufficient else ExitCode.FAILED
+    return JobOutcome(code=ExitCode.DONE if report.clean and report.sufficient else ExitCode.FAILED)
 
 
-def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
+def audit_run(path: str, checks: Sequence[str], cuts: int) -> JobOutcome:
     """Derive what a finished run recorded again, compare, and write the report there (`write_audit`)."""
+    from rayjobs.replay.fresh_kernels import compiled_afresh
+
+    with compiled_afresh() if KERNELS in checks else nullcontext() as private:
+        return _audited(path, checks, cuts, private)
+
+
+def _audited(path: str, checks: Sequence[str], cuts: int, private: Path | None) -> ExitCode:
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
     from rayjobs.replay.audit import examine, write_audit
@@ -112,7 +122,7 @@ def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
         if RETRAINING in checks:
             stack.enter_context(ray_session(build_train_config(run.values).cluster))
         stack.enter_context(reading_input())
-        report = examine(run, checks, leak_cuts=cuts)
+        report = examine(run, checks, leak_cuts=cuts, private_kernels=private)
     rows = [
         {
             "section": c.section,
@@ -125,7 +135,7 @@ def audit_run(path: str, checks: Sequence[str], cuts: int) -> ExitCode:
     print_table(f"Audit of {report.subject}", rows)
     print_sentence(report.headline)
     print_paths(write_audit(report, run.path))
-    return ExitCode.DONE if report.passed else ExitCode.FAILED
+    return JobOutcome(code=ExitCode.DONE if report.passed else ExitCode.FAILED, directory=run.path)
 
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.terminal import speech
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.entry import run_entry_point
 
@@ -60,9 +61,13 @@ def dashboard(values: dict[str, Any]) -> ExitCode:
     from rayjobs.pages.guard import Guard
     from rayjobs.pages.listening import listening_socket
     from rayjobs.pages.server import make_application
-    from rayjobs.storage.uri import local_directory
+    from rayjobs.storage.uri import is_uri, local_directory
 
     root = local_directory(config.runs)
+    if is_uri(
+        config.runs
+    ):  # a folder of our own making, empty until a job of this machine mirrors a run there
+        root.mkdir(parents=True, exist_ok=True)
     if not Path(root).is_dir():
         raise ConfigError(
             f"runs={config.runs}: there is no such folder; train something, or name another one"
@@ -73,6 +78,8 @@ def dashboard(values: dict[str, Any]) -> ExitCode:
         "the dashboard of %s is at %s (with the token: %s/#token=%s)", root, address, address, guard.token
     )
     LOG.info("stop and nudge buttons, tags and the kill switch take the token: %s", guard.token)
+    speech().facts |= {"address": address, "token": guard.token}
+    speech().tell()
     application = make_application(root, guard, lake=config.lake)
     web.run_app(application, sock=sock, print=None, access_log=None, handle_signals=True)
     return ExitCode.DONE

@@ -1,13 +1,15 @@
 """What every entry point has in common: a Hydra application with plain words and agreed exit codes.
 
-An entry point is a function from the composed configuration, a plain nested dict, to an exit code::
+An entry point is a function from the composed configuration, a plain nested dict, to an exit code, or to a
+`JobOutcome` where it leaves a run directory::
 
-    def train(config: dict[str, Any]) -> ExitCode: ...
+    def run_training(config: dict[str, Any]) -> JobOutcome: ...
 
     if __name__ == "__main__":
-        sys.exit(run_entry_point(train, "train"))
+        sys.exit(run_entry_point(run_training, "train"))
 
-Inside a job, wrap what reads the user's input in `reading_input`.
+Inside a job, wrap what reads the user's input in `reading_input`. How a command speaks, in words, not at all or in one
+JSON object, is `rayjobs.config.terminal`'s.
 """
 
 from __future__ import annotations
@@ -23,15 +25,18 @@ from rich.logging import RichHandler
 
 from data.errors import DataError, one_line
 from rayjobs.config.arguments import command_line
-from rayjobs.config.compose import compose_command_line
-from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.exit_codes import ExitCode, JobOutcome
+from rayjobs.config.terminal import HOW_TO_SPEAK, Speech, error_console, speaking, write_text
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.storage.left_results import left_results
 from rayjobs.storage.run_directory import JobFailed, original
 
 RESUME = "resume"
 """Key of jobs that can go on in a directory of theirs."""
 
-Job = Callable[[dict[str, Any]], "ExitCode | None"]
+Ended = ExitCode | JobOutcome | None
+"""How a job ended that did not raise; None counts as done."""
+Job = Callable[[dict[str, Any]], Ended]
 
 
 @contextmanager
@@ -62,64 +67,104 @@ def run_entry_point(job: Job, config_name: str, argv: Sequence[str] | None = Non
     The exit code. Never raises for a failed job: bad input is one sentence on stderr (2), any other exception is
     a traceback in the run directory and a sentence that names it (1).
     """
-    console = _console()
-    arguments = command_line(argv)
-    resumes = False
+    with speaking(config_name, command_line(argv)) as speech:
+        console = _console(speech)
+        resumes = False
 
-    def run() -> ExitCode | None:
-        nonlocal resumes
-        config = compose_command_line(config_name, arguments)
-        if config is None:  # --help, --cfg and the like have printed what was asked for
+        def run() -> Ended:
+            nonlocal resumes
+            from rayjobs.config.compose import (
+                compose_command_line,
+            )  # Hydra: not for commands that have words alone
+
+            config = compose_command_line(config_name, speech.words)
+            if config is None:  # --help, --cfg and the like have printed what was asked for
+                return ExitCode.DONE
+            resumes = RESUME in config
+            return job(config)
+
+        try:
+            return _told(console, speech, run)
+        except JobFailed as error:
+            where = "" if error.log is None else f"; traceback in {error.log}"
+            _fail(console, speech, f"the job failed: {one_line(error)}{where}", ExitCode.FAILED)
+            speech.directory = error.directory
+            if resumes:
+                hint = f"python -m rayjobs.{config_name} {RESUME}={error.directory}"
+                console.print(
+                    f"what was done so far is kept; once the cause is mended, go on with: {hint}",
+                    markup=False,
+                )
+            return ExitCode.FAILED
+
+
+def run_words(
+    command: Callable[[Sequence[str]], ExitCode],
+    name: str,
+    words: Sequence[str],
+    *,
+    help_text: str | None = None,
+) -> ExitCode:
+    """Run a command that has words and no configuration; it ends as `run_entry_point` does.
+
+    Parameters
+    ----------
+    help_text : what ``--help`` prints; None leaves that word to the command.
+    """
+
+    def run() -> ExitCode:
+        if help_text is not None and {"-h", "--help"} & {*speech.words}:
+            write_text(f"{help_text.strip()}\n{HOW_TO_SPEAK}\n")
             return ExitCode.DONE
-        resumes = RESUME in config
-        return job(config)
+        return command(speech.words)
 
-    try:
-        return _told(console, run)
-    except JobFailed as error:
-        where = "" if error.log is None else f"; traceback in {error.log}"
-        console.print(f"error: the job failed: {one_line(error)}{where}", markup=False)
-        if resumes:
-            hint = f"python -m rayjobs.{config_name} {RESUME}={error.directory}"
-            console.print(
-                f"what was done so far is kept; once the cause is mended, go on with: {hint}", markup=False
-            )
-        return ExitCode.FAILED
+    with speaking(name, words) as speech:
+        return _told(_console(speech), speech, run)
 
 
-def run_words(command: Callable[[Sequence[str]], ExitCode], words: Sequence[str]) -> ExitCode:
-    """Run a command that has words and no configuration; it ends as `run_entry_point` does."""
-    return _told(_console(), lambda: command(words))
-
-
-def _told(console: Console, run: Callable[[], ExitCode | None]) -> ExitCode:
+def _told(console: Console, speech: Speech, run: Callable[[], Ended]) -> ExitCode:
     """Run, and turn what it raises into a sentence and an exit code; a job that has a directory tells of it itself."""
     try:
-        code = run()
-        return ExitCode.DONE if code is None else code
+        return _ended(speech, run())
     except KeyboardInterrupt:
-        console.print("interrupted; what the run directory holds so far stays there", markup=False)
+        sentence = "interrupted; what the run directory holds so far stays there"
+        console.print(sentence, markup=False)
+        speech.error, speech.code = sentence, ExitCode.INTERRUPTED
         return ExitCode.INTERRUPTED
     except (ConfigError, DataError) as error:
-        console.print(f"error: {one_line(original(error))}", markup=False)
-        return ExitCode.BAD_INPUT
+        return _fail(console, speech, one_line(original(error)), ExitCode.BAD_INPUT)
     except JobFailed:
         raise
     except Exception as error:
         console.print(traceback.format_exc(), markup=False)
-        console.print(f"error: the job failed before it had a run directory: {one_line(error)}", markup=False)
-        return ExitCode.FAILED
+        sentence = f"the job failed before it had a run directory: {one_line(error)}"
+        return _fail(console, speech, sentence, ExitCode.FAILED)
 
 
-def _console() -> Console:
+def _ended(speech: Speech, ended: Ended) -> ExitCode:
+    """Note how a job ended, and for an object what its directory holds."""
+    outcome = ended if isinstance(ended, JobOutcome) else JobOutcome(code=ended or ExitCode.DONE)
+    speech.code, speech.directory = outcome.code, outcome.directory
+    if speech.as_json and outcome.directory is not None:
+        speech.verdict, speech.numbers = left_results(outcome.directory)
+    return outcome.code
+
+
+def _fail(console: Console, speech: Speech, sentence: str, code: ExitCode) -> ExitCode:
+    console.print(f"error: {sentence}", markup=False)
+    speech.error, speech.code = sentence, code
+    return code
+
+
+def _console(speech: Speech) -> Console:
     """Where sentences and log lines go, with logging set up for it."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    _set_up_logging(console)
+    console = error_console()
+    _set_up_logging(console, quiet=speech.quiet)
     return console
 
 
-def _set_up_logging(console: Console) -> None:
-    """Our packages' log lines from INFO, everyone else's from WARNING, on stderr."""
+def _set_up_logging(console: Console, *, quiet: bool) -> None:
+    """Our packages' log lines from INFO, everyone else's from WARNING, on stderr; of both only errors where quiet."""
     if console.is_terminal:
         handler: logging.Handler = RichHandler(console=console, show_path=False, log_time_format="[%X]")
     else:
@@ -129,6 +174,6 @@ def _set_up_logging(console: Console) -> None:
     root.handlers[:] = [h for h in root.handlers if type(h) not in (logging.StreamHandler, RichHandler)] + [
         handler
     ]
-    root.setLevel(logging.WARNING)
+    root.setLevel(logging.ERROR if quiet else logging.WARNING)
     for package in ("data", "envs", "policies", "evaluation", "rayjobs"):
-        logging.getLogger(package).setLevel(logging.INFO)
+        logging.getLogger(package).setLevel(logging.ERROR if quiet else logging.INFO)

@@ -54,7 +54,7 @@ def run_evaluation(values: dict[str, Any], changes: Sequence[str]) -> JobOutcome
 def main(argv: Sequence[str] | None = None) -> ExitCode:
     """The entry point."""
     changes, own = split_overrides(command_line(argv))
-    return run_entry_point(partial(evaluate, changes=changes), "evaluate", own)
+    return run_entry_point(partial(run_evaluation, changes=changes), "evaluate", own)
 
 
 if __name__ == "__main__":

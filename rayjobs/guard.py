@@ -12,29 +12,31 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from rayjobs.config.arguments import command_line
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.entry import run_words
 
 
 def main(argv: Sequence[str] | None = None) -> ExitCode:
     """The entry point: one word, the directory of a trading run; settings were left there by the loop."""
+    return run_words(guard, "guard", command_line(argv), help_text=__doc__)
+
+
+def guard(words: Sequence[str]) -> ExitCode:
+    """Watch until the loop is over and the account is flat.
+
+    Raises
+    ------
+    ConfigError
+        Unless one directory is named, and it is a trading run's.
+    """
     from rayjobs.guarding.process import ACCOUNT_VARIABLE, watch_account
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    words = command_line(argv)
     if len(words) != 1 or words[0].startswith("-"):
-        console.print((__doc__ or "").strip(), markup=False)
-        return ExitCode.DONE if words in (["--help"], ["-h"]) else ExitCode.BAD_INPUT
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        raise ConfigError("guard takes one word, the directory of a trading run: rayjobs.guard RUN_DIRECTORY")
     logging.getLogger("ib_insync").setLevel(logging.ERROR)  # it writes the account's number
-    try:
-        watch_account(Path(words[0]), os.environ.get(ACCOUNT_VARIABLE, ""))
-    except ConfigError as error:
-        console.print(f"error: {error}", markup=False)
-        return ExitCode.BAD_INPUT
+    watch_account(Path(words[0]), os.environ.get(ACCOUNT_VARIABLE, ""))
     return ExitCode.DONE
 
 

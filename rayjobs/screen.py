@@ -8,11 +8,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.exit_codes import ExitCode, JobOutcome
 from rayjobs.entry import reading_input, run_entry_point
 
 
 def screen(values: dict[str, Any]) -> ExitCode:
+    """`run_screening_job` as a command: its exit code."""
+    return run_screening_job(values).code
+
+
+def run_screening_job(values: dict[str, Any]) -> JobOutcome:
     """Compose, build, run, report; ``values`` is the resolved ``conf/screen.yaml``."""
     from rayjobs.study.config import build_screening, build_train_config
 
@@ -39,8 +44,8 @@ def screen(values: dict[str, Any]) -> ExitCode:
     with directory as run:
         enter_screening(ledger, config, settings, data, values, run)
         report_screening(run_screening(config, settings, data), data, settings, run.path)
-    return ExitCode.DONE
+    return JobOutcome(code=ExitCode.DONE, directory=run.path)
 
 
 if __name__ == "__main__":
-    sys.exit(run_entry_point(screen, "screen"))
+    sys.exit(run_entry_point(run_screening_job, "screen"))

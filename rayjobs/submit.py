@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rayjobs.config.arguments import split
+from rayjobs.config.arguments import command_line, is_output_option, split
 from rayjobs.config.compose import compose_command_line
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError, build_dataclass, did_you_mean
@@ -113,15 +113,18 @@ def _refuse(command: str) -> ExitCode:
     )
 
 
-def main(argv: Sequence[str]) -> ExitCode:
+def main(given: Sequence[str] | None = None) -> ExitCode:
     """Tell the commands apart."""
+    argv = command_line(given)
     if argv and argv[0] in COMMANDS:
-        return run_entry_point(lambda _: look_after(argv[0], argv[1:]), "submit", ["job=train"])
+        speech, words = split(argv[1:], is_output_option)
+        return run_entry_point(lambda _: look_after(argv[0], words), "submit", ["job=train", *speech])
     if argv and "=" not in argv[0] and not argv[0].startswith(("-", "+")):
-        return run_entry_point(lambda _: _refuse(argv[0]), "submit", ["job=train"])
+        speech, _ = split(argv, is_output_option)
+        return run_entry_point(lambda _: _refuse(argv[0]), "submit", ["job=train", *speech])
     ours, theirs = split_for_job(argv)
     return run_entry_point(lambda values: submit(values, theirs), "submit", ours)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

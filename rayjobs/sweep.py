@@ -82,4 +82,4 @@ def run_search(values: dict[str, Any]) -> JobOutcome:
 
 
 if __name__ == "__main__":
-    sys.exit(run_entry_point(sweep, "sweep"))
+    sys.exit(run_entry_point(run_search, "sweep"))

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayjobs.config.arguments import command_line, given_value, is_override, root_of, split
-from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.exit_codes import ExitCode, JobOutcome
 from rayjobs.config.run_overrides import changed_values
-from rayjobs.entry import reading_input, run_entry_point
+from rayjobs.entry import reading_input, run_entry_point, run_words
 
 if TYPE_CHECKING:
     from policies.origin import Origin
@@ -33,7 +33,7 @@ KILL = "kill"
 """First word of the command that throws the kill switch."""
 
 
-def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) -> ExitCode:
+def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) -> JobOutcome:
     """Find the policy, ask whether it may trade, and trade; ``values`` is ``conf/trade.yaml``."""
     from rayjobs.config.typed_config import ConfigError
     from rayjobs.storage.run_directory import RunDirectory
@@ -71,7 +71,7 @@ def trade(values: dict[str, Any], changes: Sequence[str], policy: str | None) ->
         begin = partial(open_session, plan.candidate, plan.values, plan.settings, run.path, bars)
         while trade_on(begin, run.path, plan.settings.broker, latencies):
             pass
-    return ExitCode.DONE
+    return JobOutcome(code=ExitCode.DONE, directory=run.path)
 
 
 def trade_on(
@@ -79,13 +79,14 @@ def trade_on(
 ) -> bool:
     """Trade until the run is over, or the room that was laid out for live bars is used up: then True."""
     from rayjobs.config.typed_config import ConfigError
-    from rayjobs.monitoring.trading_snapshot import KILL_FILE, stop_asked
+    from rayjobs.monitoring.trading_snapshot import files_to_remove, stop_asked
     from rayjobs.trading.snapshots import Snapshots
     from rayjobs.trading.trading_run import report_trading
 
     if asked := stop_asked(directory):
         raise ConfigError(
-            f"{directory} was asked to stop ({asked}); remove {directory / KILL_FILE} before it trades again"
+            f"{directory} was asked to stop: the kill switch is thrown ({asked}); when all is understood, remove "
+            f"{files_to_remove(directory)}"
         )
     with ExitStack() as stack:
         with reading_input():
@@ -146,9 +147,9 @@ def vendor_bars(settings: TradeSettings, origin: Origin) -> VendorBars:
 def main(argv: Sequence[str] | None = None) -> ExitCode:
     """The entry point."""
     if KILL in command_line(argv)[:1]:
-        from rayjobs.guarding.kill import main as kill
+        from rayjobs.guarding import kill
 
-        return kill(command_line(argv)[1:])
+        return run_words(kill.main, "trade", command_line(argv)[1:], help_text=kill.__doc__)
     changes, own = split(command_line(argv), lambda a: is_override(a) and root_of(a) in CHANGEABLE)
     # To Hydra `policy` is the group of networks; here it names what trades.
     named, own = split(own, lambda a: a.startswith("policy="))

@@ -87,4 +87,4 @@ def run_training(values: dict[str, Any]) -> JobOutcome:
 
 
 if __name__ == "__main__":
-    sys.exit(run_entry_point(train, "train"))
+    sys.exit(run_entry_point(run_training, "train"))

@@ -187,7 +187,8 @@ def warn_of_foreknowledge(panel: Panel, statements: Mapping[str, ColumnStatement
         LOG.warning("%s", suspect)
     if found:
         LOG.warning(
-            "state when it is known in the data config, such as data.columns.%s.known_after: 1 bar",
+            "state when it is known in the data config, such as data.columns.%s.known_after: 1 bar (or released_in: 45 "
+            "days, where it is dated by the period that it tells of)",
             found[0].column,
         )
 

@@ -146,7 +146,8 @@ def _told(name: str, form: str, steps: _Steps, panel: Panel) -> Foreknown | None
         if min(parts) >= LEAST_T_OF_A_PART:
             how = (
                 f"with a correlation of {correlation:.2f} of each new value and {what} the returns until the next "
-                f"(|t| of {abs(t):.0f} over {len(products)} steps), as a figure that came out later than it is dated"
+                f"(|t| of {abs(t):.0f} over {len(products)} steps), as a figure that came out later than it is dated, "
+                f"which data.columns.{name}.released_in moves to when it was known"
             )
             return Foreknown(
                 column=name,

@@ -108,13 +108,19 @@ DATE_FEATURES = (
     _date(
         name="month_of_year",
         function=month_of_year,
+        by_session=True,
         outputs=named_outputs("sin", "cos"),
         unit="sine, cosine",
         bounds=SIGNED_SHARE,
     ),
-    _date(name="expiry_week", function=expiry_week, unit="flag", bounds=SHARE),
+    _date(name="expiry_week", function=expiry_week, by_session=True, unit="flag", bounds=SHARE),
     _date(
-        name="holiday", function=holiday, outputs=named_outputs("before", "after"), unit="flag", bounds=SHARE
+        name="holiday",
+        function=holiday,
+        by_session=True,
+        outputs=named_outputs("before", "after"),
+        unit="flag",
+        bounds=SHARE,
     ),
     _date(
         name="time_to_event",

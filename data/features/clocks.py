@@ -8,15 +8,18 @@ Axes: T time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from data.calendars import DAY_SECONDS, session_bounds, time_zone
+from data.calendars import DAY_SECONDS, time_zone
 from data.features.definition import SHARE, SIGNED_SHARE, Feature
+from data.features.panel_parts import session_limits
+from data.features.series import shared
 from data.schema import Panel
 
 FloatArray = NDArray[np.float64]
@@ -24,11 +27,32 @@ FloatArray = NDArray[np.float64]
 
 def time_of_day(panel: Panel) -> FloatArray:
     """Return (T, 2) sine and cosine of the bar's close on the 24-hour clock of the calendar's time zone."""
-    closes = pd.DatetimeIndex(panel.bar_utc, tz="UTC") + pd.Timedelta(seconds=panel.bar_seconds)
-    local = closes.tz_convert(time_zone(panel.calendar)).tz_localize(None).to_numpy("datetime64[s]")
-    seconds = (local - local.astype("datetime64[D]")).astype(np.float64)
-    angle = 2.0 * np.pi * seconds / DAY_SECONDS
+    closes = panel.bar_utc.astype("datetime64[s]").astype(np.int64) + panel.bar_seconds
+    seconds = (closes + _utc_offsets(time_zone(panel.calendar), closes)) % DAY_SECONDS
+    angle = 2.0 * np.pi * seconds.astype(np.float64) / DAY_SECONDS
     return np.stack([np.sin(angle), np.cos(angle)], axis=1)
+
+
+_QUARTER = 900
+"""Seconds: time zones change their offset at full quarters of an hour."""
+
+
+def _utc_offsets(zone: str, instants: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(T,) local time less UTC, seconds; instants : seconds since 1970."""
+    if zone == "UTC":
+        return np.zeros(len(instants), dtype=np.int64)
+    quarters = instants // _QUARTER
+    first = np.flatnonzero(np.diff(quarters, prepend=quarters[0] - 1))
+    offsets = np.array([_utc_offset(zone, int(quarter)) for quarter in quarters[first]], dtype=np.int64)
+    return np.repeat(offsets, np.diff(first, append=len(instants)))
+
+
+@lru_cache(maxsize=65_536)
+def _utc_offset(zone: str, quarter: int) -> int:
+    local = datetime.fromtimestamp(quarter * _QUARTER, tz=ZoneInfo(zone))
+    offset = local.utcoffset()
+    assert offset is not None
+    return round(offset.total_seconds())
 
 
 def day_of_week(panel: Panel) -> FloatArray:
@@ -51,9 +75,10 @@ def bars_to_close(panel: Panel) -> FloatArray:
     return to_close / (since_open + to_close)
 
 
+@shared
 def session_seconds(panel: Panel) -> tuple[FloatArray, FloatArray]:
     """Return (T,) seconds from the session's open to the bar's close, and (T,) from there to its close."""
-    opened, closed = session_bounds(panel.calendar, panel.session)
+    opened, closed = session_limits(panel)
     second = np.timedelta64(1, "s")
     length = (closed - opened) / second
     # The last bar may be cut short by the close.
@@ -82,6 +107,7 @@ CLOCK_FEATURES = (
     _clock(
         name="day_of_week",
         function=day_of_week,
+        by_session=True,
         outputs=_sine_cosine,
         unit="sine, cosine",
         bounds=SIGNED_SHARE,

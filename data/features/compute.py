@@ -18,6 +18,7 @@ from data.errors import DataError
 from data.features.definition import Feature
 from data.features.library import FEATURES, check_params, find_feature
 from data.features.panel_parts import rows_of, write_columns
+from data.features.planned import PlannedFeatures, bars_at_once
 from data.schema import Panel, frozen
 
 Float32Array = NDArray[np.float32]
@@ -126,7 +127,8 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
         start = reached[feature.kind]
         reached[feature.kind] += len(_output_names(feature, spec, panel))
         columns.append(_Columns(feature, spec, slice(start, reached[feature.kind])))
-    _fill_by_blocks(panel, [c for c in columns if c.feature.by_blocks], filled["asset"])
+    rest = _fill_by_plan(panel, columns, filled["asset"])
+    _fill_by_blocks(panel, [c for c in rest if c.feature.by_blocks], filled["asset"])
     for column in columns:
         if not column.feature.by_blocks:
             values = _evaluate(column.feature, column.spec, panel)
@@ -179,6 +181,26 @@ LOOKBACK_STEPS = (64, 512, 2048)
 """Features with lookbacks up to the same step share their blocks, and the series that they are made of."""
 
 
+def _fill_by_plan(panel: Panel, columns: Sequence[_Columns], filled: Float32Array) -> list[_Columns]:
+    """Write the features that can be planned into filled (T, A, F); returns the others."""
+    rows = bars_at_once(panel.num_bars, panel.num_assets)
+    plan = PlannedFeatures([(c.feature, c.spec.params) for c in columns], panel, rows)
+    places = np.array([columns[number].place.start + k for number, k in plan.of], dtype=np.int64)
+    unknown = [columns[number].feature.unknown_bars(columns[number].spec.params) for number, _ in plan.of]
+    with np.errstate(all="ignore"):
+        for start, stop in plan.parts_of(panel, rows):
+            for k, bars in enumerate(unknown):
+                if bars > start:
+                    plan.block[k, : (bars - start) * panel.num_assets] = np.nan
+            count = (stop - start) * panel.num_assets
+            if not write_columns(plan.block, count, places, filled, start * panel.num_assets):
+                infinite = np.flatnonzero(np.isinf(plan.block[:, :count]).any(axis=1))
+                name = columns[plan.of[infinite[0]][0]].spec.name
+                raise ValueError(f"Feature {name!r} {NOT_FINITE}")
+    planned = set(plan.planned)
+    return [column for number, column in enumerate(columns) if number not in planned]
+
+
 def _fill_by_blocks(panel: Panel, columns: Sequence[_Columns], filled: Float32Array) -> None:
     """Write the features of `columns` into filled (T, A, F), block after block with the lookback before it.
 
@@ -200,7 +222,8 @@ def _fill_by_blocks(panel: Panel, columns: Sequence[_Columns], filled: Float32Ar
             stop = min(start + rows, panel.num_bars)
             block = held if stop - start == held.shape[1] else held[:, : stop - start].copy()
             _compute_block(panel, alike, start, stop, block)
-            if not write_columns(block.reshape(len(places), -1), places, filled, start * panel.num_assets):
+            flat = block.reshape(len(places), -1)
+            if not write_columns(flat, flat.shape[1], places, filled, start * panel.num_assets):
                 _refuse_infinite(alike, block)
 
 

@@ -87,6 +87,7 @@ class Feature:
         keeps arrays in the cache and memory small. Only for a function whose row t is the same to the bit on every
         part.
     across_assets : the value of an asset reads other assets too.
+    by_session : a clock feature that is the same at all bars of a session; a stream asks for it once a session.
     stem : (name, params) -> what the names of outputs begin with.
     check : params -> nothing, or a ValueError that says what is wrong with them; numbers of bars are checked before.
     filter_bars : params -> bars over which a hidden Markov model is filtered, where the function gives what it
@@ -105,6 +106,7 @@ class Feature:
     version: int = 1
     by_blocks: bool = False
     across_assets: bool = False
+    by_session: bool = False
     stem: Callable[[str, Mapping[str, Any]], str] = default_stem
     check: Callable[[Mapping[str, Any]], None] = no_check
     filter_bars: Callable[[Mapping[str, Any]], int] | None = None

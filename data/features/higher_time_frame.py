@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import FloatArray
-from data.calendars import DAY_SECONDS
 from data.features.definition import Feature
-from data.features.panel_parts import session_limits, unchecked_panel
-from data.features.series import known, shared
-from data.schema import Panel
+from data.features.longer_bars import LongerBars, marks
+from data.features.panel_parts import unchecked_panel
+from data.features.series import shared
+from data.schema import BAR_COLUMNS, Panel
 
 Resolve = Callable[[str], Feature]
 
@@ -34,49 +34,23 @@ def coarse_bars(panel: Panel, factor: int) -> tuple[Panel, NDArray[np.int64]]:
     ValueError
         If the panel's bars are a day or longer: they have no session to be counted from.
     """
-    if panel.bar_seconds >= DAY_SECONDS:
-        raise ValueError(
-            "higher_time_frame counts bars within a session; the data have bars of a day or longer."
-        )
-    opened, closed = session_limits(panel)
-    second = np.timedelta64(1, "s")
-    since = ((panel.bar_utc - opened) / second).astype(np.int64)
+    at = marks(panel, factor)
     width = factor * panel.bar_seconds
-    bucket = since // width
-    begins = np.ones(panel.num_bars, dtype=bool)
-    begins[1:] = (bucket[1:] != bucket[:-1]) | (panel.session[1:] != panel.session[:-1])
-    at_end = (since + panel.bar_seconds) >= (bucket + 1) * width
-    at_end |= panel.bar_utc + panel.bar_seconds * second >= closed
-    # What has been complete stays as it was, whatever session a later bar is said to be of.
-    begins[1:] |= at_end[:-1]
-    first = np.flatnonzero(begins)
-    newest = np.cumsum(begins) - 1
-    return _joined(panel, first, bucket[first] * width, opened[first], width), newest - ~at_end
-
-
-def _joined(
-    panel: Panel, first: NDArray[np.int64], since: NDArray[np.int64], opened: NDArray[Any], width: int
-) -> Panel:
-    rows = np.arange(panel.num_bars)[:, None]
-    there = known(panel)
-    far = panel.num_bars
-    head = np.minimum.reduceat(np.where(there, rows, far), first, axis=0)
-    tail = np.maximum.reduceat(np.where(there, rows, -1), first, axis=0)
-    missing = tail < 0
-    take = np.take_along_axis
-    return unchecked_panel(
+    made = LongerBars(panel.num_assets, width)
+    rows = np.stack([getattr(panel, name) for name in (*BAR_COLUMNS, "tradable")]).astype(np.float64)
+    complete, opened, newest = made.add(rows, panel.session, at)
+    begun, opened_last = made.begun()
+    bars = {name: np.concatenate([complete[name], begun[name]]) for name in complete}
+    coarse = unchecked_panel(
         symbols=panel.symbols,
-        bar_utc=opened + since.astype("timedelta64[s]"),
-        open=np.where(missing, np.nan, take(panel.open, np.minimum(head, far - 1), axis=0)),
-        high=np.fmax.reduceat(panel.high, first, axis=0),
-        low=np.fmin.reduceat(panel.low, first, axis=0),
-        close=np.where(missing, np.nan, take(panel.close, np.maximum(tail, 0), axis=0)),
-        volume=np.add.reduceat(panel.volume, first, axis=0),
-        tradable=np.logical_or.reduceat(panel.tradable, first, axis=0),
-        session=panel.session[first],
+        bar_utc=np.concatenate([opened, opened_last]).astype("datetime64[ns]"),
+        **{name: bars[name] for name in BAR_COLUMNS},
+        tradable=bars["tradable"] > 0.0,
+        session=bars["session"][:, 0].astype(np.int32),
         calendar=panel.calendar,
         bar_seconds=width,
     )
+    return coarse, newest
 
 
 def higher_time_frame_of(

@@ -18,10 +18,15 @@ from data.features.definition import (
     Feature,
     bars_of,
 )
+from data.features.plan import codes
+from data.features.plan.graph import Series
 from data.features.references import reference_close
-from data.features.series import change, difference, log_close, quotient, shared
+from data.features.series import change, difference, log_close, quotient, row_sum, shared
 from data.features.window_moments import CoMoments, trailing_comoments
 from data.schema import Panel
+
+FEW_ASSETS = 32
+"""Up to here their comparisons in pairs are quicker than a sort for each bar."""
 
 
 @shared
@@ -90,8 +95,7 @@ def cross_rank(panel: Panel, *, horizon_bars: int) -> FloatArray:
     """(T, A) rank of the asset's log return among the bar's tradable assets, -1 lowest to 1 highest; 0 if alone."""
     returns = _tradable_change(panel, horizon_bars)
     known = ~np.isnan(returns)
-    count = known.sum(axis=1, keepdims=True)
-    # The assets of a bar are few: their comparisons in pairs are quicker than a sort for each bar.
+    count = row_sum(known)
     rank = _ranks(np.where(known, returns, np.inf))
     place = quotient(2.0 * (rank - 1.0), np.broadcast_to(count - 1.0, rank.shape), still=1.0) - 1.0
     return np.where(known, place, np.nan)
@@ -99,7 +103,9 @@ def cross_rank(panel: Panel, *, horizon_bars: int) -> FloatArray:
 
 def _ranks(values: FloatArray) -> FloatArray:
     """(T, A) mean rank of each value in its row, from 1."""
-    if values.shape[1] > 32:
+    if isinstance(values, Series):
+        return values.step(codes.RANK, whole=(0,))
+    if values.shape[1] > FEW_ASSETS:
         return np.asarray(rankdata(values, axis=1), dtype=np.float64)
     rank = np.full(values.shape, 0.5)
     for a in range(values.shape[1]):
@@ -116,24 +122,15 @@ def cross_demeaned(panel: Panel, *, horizon_bars: int) -> FloatArray:
 def _demeaned(returns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(T, A) values less their row's mean, known ones only; (T, A) of zeros for unknown ones; (T, 1) how many."""
     known = ~np.isnan(returns)
-    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    # Column after column, so that a row is added up in the same order wherever it stands.
-    total = _row_sum(np.where(known, returns, 0.0))
-    rest = returns - total / count
+    count = np.maximum(row_sum(known), 1.0)
+    rest = returns - row_sum(np.where(known, returns, 0.0)) / count
     return rest, np.where(known, rest, 0.0), count
-
-
-def _row_sum(values: FloatArray) -> FloatArray:
-    total = values[:, :1].copy()
-    for a in range(1, values.shape[1]):
-        total += values[:, a : a + 1]
-    return total
 
 
 def cross_zscore(panel: Panel, *, horizon_bars: int) -> FloatArray:
     """(T, A) `cross_demeaned` over the standard deviation among the bar's tradable assets; 0 if all moved alike."""
     rest, filled, count = _demeaned(_tradable_change(panel, horizon_bars))
-    std = np.sqrt(_row_sum(filled * filled) / count)
+    std = np.sqrt(row_sum(filled * filled) / count)
     # Of equal returns only the rounding of their mean is left.
     alike = std <= 1e-12
     return quotient(rest, np.broadcast_to(np.where(alike, 0.0, std), rest.shape))
@@ -144,10 +141,9 @@ def breadth(panel: Panel, *, horizon_bars: int) -> FloatArray:
     for all.
     """
     returns = _tradable_change(panel, horizon_bars)
-    known = ~np.isnan(returns)
-    count = known.sum(axis=1, keepdims=True)
-    rose = ((returns > 0.0) + 0.5 * (returns == 0.0)).sum(axis=1, keepdims=True)
-    share = np.where(count > 0, rose / np.maximum(count, 1), np.nan)
+    count = row_sum(~np.isnan(returns))
+    rose = row_sum((returns > 0.0) + 0.5 * (returns == 0.0))
+    share = np.where(count > 0.0, rose / np.maximum(count, 1.0), np.nan)
     return np.broadcast_to(share, panel.close.shape)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import TimeArray
 from data.calendars import session_bounds, sessions_between
+from data.features.kernels import compiled
 from data.features.series import SHARED
 from data.schema import BAR_COLUMNS, Panel
 
@@ -80,27 +80,35 @@ def session_limits(panel: Panel) -> tuple[TimeArray, TimeArray]:
 
 
 def write_columns(
-    block: NDArray[np.float32], places: NDArray[np.int64], filled: NDArray[np.float32], first: int
+    block: NDArray[np.float32], count: int, places: NDArray[np.int64], filled: NDArray[np.float32], first: int
 ) -> bool:
-    """Write block (K, N) into filled (T, A, F): its N cells from cell `first` on, at K places of the feature axis.
-
-    Returns whether no value is infinite.
+    """Write the first `count` cells of block (K, N) into filled (T, A, F): from cell `first` on, at K places of the
+    feature axis. Returns whether no value is infinite.
     """
+    if not _finite(block, count):
+        return False
     cells = filled.reshape(-1, filled.shape[2])
-    return bool(_write_columns(block, places, cells[first : first + block.shape[1]]))
+    _write_columns(block, places, cells[first : first + count])
+    return True
 
 
-@numba.njit(cache=True)
+@compiled
+def _finite(block, count):  # type: ignore[no-untyped-def]
+    infinite = 0
+    for k in range(len(block)):
+        row = block[k]
+        for n in range(count):
+            infinite += 1 if abs(row[n]) == np.inf else 0
+    return infinite == 0
+
+
+@compiled
 def _write_columns(block, places, cells):  # type: ignore[no-untyped-def]
     # A few cells at a time, which stay in the cache until all their features are written.
-    num_places, num_cells = block.shape
-    infinite = False
+    num_places, num_cells = len(block), len(cells)
     for start in range(0, num_cells, 32):
         stop = min(start + 32, num_cells)
         for k in range(num_places):
             place = places[k]
             for n in range(start, stop):
-                value = block[k, n]
-                cells[n, place] = value
-                infinite |= abs(value) == np.inf
-    return not infinite
+                cells[n, place] = block[k, n]

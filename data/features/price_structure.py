@@ -38,8 +38,8 @@ def prior_session(panel: Panel, *, session_bars: int) -> FloatArray:
     """(T, A, 4) log(close / level) of the prior session's high, low, equilibrium (their middle) and close."""
     path = session_path(panel, session_bars)
     high, low = path.before_high, path.before_low
-    levels = np.stack([high, low, (high + low) / 2.0, path.before_close], axis=2)
-    return np.log(panel.close[..., None] / levels)
+    levels = (high, low, (high + low) / 2.0, path.before_close)
+    return np.stack([np.log(panel.close / level) for level in levels], axis=2)
 
 
 def session_position(panel: Panel, *, session_bars: int) -> FloatArray:
@@ -56,7 +56,7 @@ def opening_range(panel: Panel, *, session_bars: int, opening_bars: int) -> Floa
     have closed.
     """
     high, low = range_of_opening(panel, session_bars, opening_bars)
-    return np.log(panel.close[..., None] / np.stack([high, low], axis=2))
+    return np.stack([np.log(panel.close / level) for level in (high, low)], axis=2)
 
 
 @shared
@@ -144,7 +144,7 @@ def equal_levels(panel: Panel, *, strength_bars: int, window_bars: int) -> Float
     usual = window_mean(full_range(panel), window_bars)
     high, low = swings(panel, strength_bars, window_bars)
     apart = [quotient(np.abs(e.last - e.previous), usual, still=0.0) for e in (high, low)]
-    return np.minimum(np.stack(apart, axis=2), 100.0)
+    return np.stack([np.minimum(part, 100.0) for part in apart], axis=2)
 
 
 def order_block(panel: Panel, *, window_bars: int, multiple: float) -> FloatArray:
@@ -157,7 +157,7 @@ def order_block(panel: Panel, *, window_bars: int, multiple: float) -> FloatArra
         last_events(np.where((flag == way) & (before(side) == -way), middle, np.nan), window_bars).last
         for way in (1.0, -1.0)
     ]
-    return np.log(panel.close[..., None] / np.stack(found, axis=2))
+    return np.stack([np.log(panel.close / level) for level in found], axis=2)
 
 
 def _of_swings(params: Mapping[str, Any]) -> int:

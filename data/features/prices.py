@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.array_types import BoolArray
 from data.calendars import DAY_SECONDS
 from data.errors import DataError, nearest_name
 from data.features.definition import (
@@ -27,6 +28,8 @@ from data.features.definition import (
     Feature,
     bars_of,
 )
+from data.features.plan.graph import Series
+from data.features.series import before, change, gains, losses, volume_known
 from data.features.windows import trailing_mean
 from data.schema import Panel
 
@@ -35,10 +38,10 @@ FloatArray = NDArray[np.float64]
 
 def log_return(panel: Panel, *, horizon_bars: int) -> FloatArray:
     """Return (T, A) log(close[t] / close[t - horizon_bars]), gaps between sessions included."""
-    out = np.full(panel.close.shape, np.nan)
-    if horizon_bars < panel.num_bars:
-        out[horizon_bars:] = np.log(panel.close[horizon_bars:]) - np.log(panel.close[:-horizon_bars])
-    return out
+    moved = change(panel, horizon_bars)
+    if isinstance(moved, Series):
+        return moved
+    return np.where(np.arange(panel.num_bars)[:, None] < horizon_bars, np.nan, moved)
 
 
 def realised_volatility(panel: Panel, *, window_bars: int) -> FloatArray:
@@ -65,13 +68,10 @@ def rsi(panel: Panel, *, window_bars: int) -> FloatArray:
 
     It is (gains - losses) / (gains + losses), which is RSI / 50 - 1 of the usual [0, 100] scale.
     """
-    change = np.full(panel.close.shape, np.nan)
-    change[1:] = np.diff(panel.close, axis=0)
-    gains = trailing_mean(np.maximum(change, 0.0), window_bars)
-    losses = trailing_mean(np.maximum(-change, 0.0), window_bars)
-    total = gains + losses
+    up, down = trailing_mean(gains(panel), window_bars), trailing_mean(losses(panel), window_bars)
+    total = up + down
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(total == 0.0, 0.0, (gains - losses) / total)
+        return np.where(total == 0.0, 0.0, (up - down) / total)
 
 
 def relative_volume(panel: Panel, *, window_bars: int) -> FloatArray:
@@ -79,9 +79,8 @@ def relative_volume(panel: Panel, *, window_bars: int) -> FloatArray:
 
     NaN at a missing bar, or where the window held no volume.
     """
-    volume = np.where(np.isfinite(panel.close), panel.volume, np.nan)
-    usual = np.full(volume.shape, np.nan)
-    usual[1:] = trailing_mean(volume, window_bars)[:-1]
+    volume = volume_known(panel)
+    usual = before(trailing_mean(volume, window_bars))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(usual > 0.0, np.log((1.0 + volume / usual) / 2.0), np.nan)
 
@@ -106,10 +105,7 @@ def matching_columns(panel: Panel, params: Mapping[str, Any]) -> tuple[str, ...]
 
 def one_bar_log_return(panel: Panel) -> FloatArray:
     """Return (T, A) log(close[t] / close[t - 1]), NaN across a closed market."""
-    out = np.full(panel.close.shape, np.nan)
-    out[1:] = np.diff(np.log(panel.close), axis=0)
-    out[after_closed_market(panel)] = np.nan
-    return out
+    return np.where(_first_after(panel), np.nan, change(panel, 1))
 
 
 def true_range(high: FloatArray, low: FloatArray, before: FloatArray) -> FloatArray:
@@ -122,10 +118,14 @@ def true_range(high: FloatArray, low: FloatArray, before: FloatArray) -> FloatAr
 
 def _close_before(panel: Panel) -> FloatArray:
     """(T, A) close of the bar before, NaN after a closed market or a missing bar."""
-    before = np.full(panel.close.shape, np.nan)
-    before[1:] = panel.close[:-1]
-    before[after_closed_market(panel)] = np.nan
-    return before
+    return np.where(_first_after(panel), np.nan, before(panel.close))
+
+
+def _first_after(panel: Panel) -> BoolArray:
+    """(T, 1) True at the first bar after a closed market."""
+    if isinstance(panel.close, Series):
+        return panel.after_closed_market
+    return after_closed_market(panel)[:, None]
 
 
 def after_closed_market(panel: Panel) -> NDArray[np.bool_]:

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 
 from data.array_types import FloatArray
 from data.features.definition import SHARE, SIGNED_SHARE, WINDOW, Feature, bars_of, named_outputs, positive
+from data.features.kernels import compiled, inner
+from data.features.plan import codes
+from data.features.plan.graph import Series
 from data.features.series import (
     before,
     change,
@@ -26,7 +28,7 @@ from data.features.series import (
 )
 from data.features.window_extremes import share_below
 from data.features.window_moments import trailing_trend
-from data.features.window_sums import trailing_sum, window_mean
+from data.features.window_sums import copied, trailing_sum, window_mean
 from data.schema import Panel
 
 
@@ -81,29 +83,59 @@ def hidden_volatility_state(
     weight = 0.5 * (calm**-2 - wild**-2)
     evidence = np.log(calm / wild) + np.minimum(weight * squares, 50.0)
     likelihood = np.exp(evidence)
-    flat = np.ascontiguousarray(np.where(np.isnan(likelihood), 1.0, likelihood)).reshape(-1)
-    found = _filtered(flat, panel.num_assets, window_bars, stay).reshape(panel.close.shape)
+    found = _probability(np.where(np.isnan(likelihood), 1.0, likelihood), window_bars, stay)
     return np.where(np.isnan(window_mean(squares, window_bars)), np.nan, found)
 
 
-@numba.njit(cache=True)
-def _filtered(likelihood, stride, window_bars, stay):  # type: ignore[no-untyped-def]
-    """(N,) probability of the second state after window_bars likelihood ratios (second over first), begun at
-    one half.
+def _probability(likelihood: FloatArray, window_bars: int, stay: float) -> FloatArray:
+    """(T, A) probability of the second state after window_bars likelihood ratios (second over first), begun at one
+    half; NaN before the first whole window.
     """
-    size = likelihood.size
-    odds = np.full(size, np.nan)
-    block, leave = 1024, 1.0 - stay
-    for start in range(min((window_bars - 1) * stride, size), size, block):
-        stop = min(start + block, size)
-        odds[start:stop] = 0.5
+    if isinstance(likelihood, Series):
+        return likelihood.step(codes.FILTERED, whole=(window_bars,), real=(stay,))
+    found = np.full(likelihood.shape, np.nan)
+    if len(likelihood) >= window_bars:
+        stride = likelihood.shape[1]
+        out = found.reshape(-1)[(window_bars - 1) * stride :]
+        filtered(likelihood.reshape(-1), stride, window_bars, stay, np.empty(2 * likelihood.size), out)
+    return found
+
+
+@compiled
+def filtered(likelihood, stride, window_bars, stay, work, out):  # type: ignore[no-untyped-def]
+    """Write the probability of the second state after the windows that end at the last len(out) ratios of (N,).
+
+    work : at least (2 len(out),). The states carry weights whose sum is brought back to 1 once in a few bars: a ratio
+    is at most exp(50), so that none of them overflows in between.
+    """
+    leave, block = 1.0 - stay, 1024
+    for start in range(0, len(out), block):
+        size = min(block, len(out) - start)
+        first, second = work[:size], work[size : 2 * size]
+        for i in range(size):
+            first[i], second[i] = 0.5, 0.5
         for lag in range(window_bars - 1, -1, -1):
-            back = lag * stride
-            for i in range(start, stop):
-                prior = odds[i] * stay + (1.0 - odds[i]) * leave
-                second = prior * likelihood[i - back]
-                odds[i] = second / (second + (1.0 - prior))
-    return odds
+            at = len(likelihood) - len(out) + start - lag * stride
+            _pass_on(first, second, likelihood[at : at + size], stay, leave)
+            if lag % 8 == 0:
+                _normalise(first, second)
+        copied(out[start : start + size], second)
+
+
+@inner
+def _pass_on(first, second, likelihood, stay, leave):  # type: ignore[no-untyped-def]
+    for i in range(len(first)):
+        one, two = first[i], second[i]
+        first[i] = one * stay + two * leave
+        second[i] = (two * stay + one * leave) * likelihood[i]
+
+
+@inner
+def _normalise(first, second):  # type: ignore[no-untyped-def]
+    for i in range(len(first)):
+        total = first[i] + second[i]
+        first[i] /= total
+        second[i] /= total
 
 
 def gaussian_hmm(panel: Panel, *, window_bars: int) -> FloatArray:

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from data.array_types import BoolArray, FloatArray
+from data.features.plan import codes
+from data.features.plan.graph import Series
 from data.features.window_moments import CoMoments, trailing_comoments
 from data.features.window_sums import window_mean
 from data.schema import Panel
@@ -42,6 +44,8 @@ def before(values: FloatArray, bars: int = 1) -> FloatArray:
 
     They lie before a feature's lookback, where nothing is shown: a known value there lets windows take their quick way.
     """
+    if isinstance(values, Series):
+        return values.before(bars)
     out = np.empty(values.shape)
     out[:bars] = values[0]
     out[bars:] = values[:-bars]
@@ -52,6 +56,8 @@ def difference(values: FloatArray, bars: int = 1) -> FloatArray:
     """Return values[t] - values[t - bars]; the first rows are 0, or NaN where their value is not known (see
     `before`).
     """
+    if isinstance(values, Series):
+        return values - values.before(bars)
     out = np.empty(values.shape)
     out[:bars] = values[:bars] - values[:bars]
     np.subtract(values[bars:], values[:-bars], out=out[bars:])
@@ -60,6 +66,9 @@ def difference(values: FloatArray, bars: int = 1) -> FloatArray:
 
 def quotient(numerator: FloatArray, denominator: FloatArray, still: float = 0.0) -> FloatArray:
     """Return numerator / denominator, `still` where the denominator is 0; NaN where one of them is not known."""
+    if isinstance(numerator, Series) or isinstance(denominator, Series):
+        series = numerator if isinstance(numerator, Series) else denominator
+        return series.graph.step(codes.QUOTIENT, numerator, denominator, real=(still,))[0]
     flat = denominator == 0.0
     if not flat.any():
         return numerator / denominator
@@ -180,3 +189,15 @@ def lagged_moments(panel: Panel, window_bars: int, lag_bars: int) -> CoMoments:
     """Moments of one-bar log returns (y) and of those `lag_bars` earlier (x) over the window."""
     returns = change(panel, 1)
     return trailing_comoments(before(returns, lag_bars), returns, window_bars)
+
+
+def row_sum(values: FloatArray) -> FloatArray:
+    """Return (T, 1) the sum over the assets of each bar, one column after another, so that a row is added up in the
+    same order wherever it stands.
+    """
+    if isinstance(values, Series):
+        return values.step(codes.ROW_SUM, whole=(0,))
+    total = np.array(values[:, :1], dtype=np.float64)
+    for a in range(1, values.shape[1]):
+        total += values[:, a : a + 1]
+    return total

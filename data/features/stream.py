@@ -1,8 +1,9 @@
 """Features one bar at a time: what a live loop computes at the close of a bar, to the bit what training saw there.
 
-A stream keeps the last bars that some feature still reads and evaluates every feature's own function on them. There is
-no second implementation that could drift away from the first: row t of a feature is a function of bars t - lookback to
-t, whoever hands them over.
+A stream keeps the last bars that some feature still reads. Built-in features are computed by the plan that computes
+them in a batch (`data.features.planned`), one bar at a time; of others the function is called on the bars kept. There
+is no second implementation that could drift away from the first: row t of a feature is a function of bars t - lookback
+to t, whoever hands them over, and what a plan remembers is made anew from the bars kept.
 
 Axes: A asset, F asset feature, C clock feature.
 """
@@ -17,14 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray
+from data.calendars import DAY_SECONDS
 from data.errors import DataError
 from data.features.compute import FeatureSpec, resolve_feature
 from data.features.definition import Feature
 from data.features.panel_parts import ROWS, rows_of, unchecked_panel
+from data.features.planned import COLUMN, PlannedFeatures
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel
 
 STEPS = (0, 32, 128, 512, 2048)
 """Features with lookbacks up to the same step are evaluated on the same bars, and share the series they are made of."""
+PLANNED_BARS = 64
+"""Bars after which a plan moves its past."""
 SLACK = 4
 """The buffer holds this many lookbacks, so that its bars are moved to its beginning only once in a while."""
 
@@ -89,32 +94,33 @@ class FeatureStream:
     def __init__(self, specs: Sequence[FeatureSpec], like: Panel) -> None:
         self.specs = tuple(specs)
         self._form = {name: getattr(like, name) for name in ("symbols", "calendar", "bar_seconds")}
+        self._within_a_day = like.bar_seconds < DAY_SECONDS
         self._columns = tuple(like.exogenous)
         self._below = np.isin(like.symbols, like.nonpositive)
         self.num_bars = 0
         self._slots: dict[str, dict[int, list[_Slot]]] = {"asset": {}, "clock": {}}
         self._width = {"asset": 0, "clock": 0}
-        for spec in self.specs:
-            self._add(spec, like)
-        self.lookback_bars = max(self._reach, default=0)
+        self._of_session: dict[int, tuple[int, FloatArray]] = {}
+        slots = [self._slot(spec, like) for spec in self.specs]
+        self._plan = PlannedFeatures([(s.feature, s.params) for s in slots], like, PLANNED_BARS)
+        self._places = np.array([slots[n].place.start + k for n, k in self._plan.of], dtype=np.int64)
+        self._unknown = np.array([slots[n].unknown_bars for n, _ in self._plan.of], dtype=np.int64)
+        for number in sorted(set(range(len(slots))) - set(self._plan.planned)):
+            slot = slots[number]
+            step = int(np.searchsorted(STEPS, slot.lookback_bars))
+            self._slots[slot.feature.kind].setdefault(step, []).append(slot)
+        self.lookback_bars = max((slot.lookback_bars for slot in slots), default=0)
         self._capacity = SLACK * (self.lookback_bars + 1)
         self._end = 0
         self._rows = self._empty()
 
-    def _add(self, spec: FeatureSpec, like: Panel) -> None:
+    def _slot(self, spec: FeatureSpec, like: Panel) -> _Slot:
         feature = resolve_feature(spec.name)
-        lookback = int(feature.lookback_bars(spec.params))
         start = self._width[feature.kind]
         self._width[feature.kind] += len(feature.outputs(like, spec.params))
         place = slice(start, self._width[feature.kind])
-        slot = _Slot(feature, spec.params, lookback, feature.unknown_bars(spec.params), place)
-        step = int(np.searchsorted(STEPS, lookback))
-        self._slots[feature.kind].setdefault(step, []).append(slot)
-
-    @property
-    def _reach(self) -> list[int]:
-        groups = (group for kind in self._slots.values() for group in kind.values())
-        return [slot.lookback_bars for group in groups for slot in group]
+        lookback = int(feature.lookback_bars(spec.params))
+        return _Slot(feature, spec.params, lookback, feature.unknown_bars(spec.params), place)
 
     def _empty(self) -> dict[str, NDArray[Any]]:
         shape = (self._capacity, len(self._form["symbols"]))
@@ -135,7 +141,16 @@ class FeatureStream:
         for name in stream._columns:
             stream._rows[_key(name)][:kept] = panel.exogenous[name][-kept:]
         stream._end, stream.num_bars = kept, panel.num_bars
+        stream._plan_again()
         return stream
+
+    def _plan_again(self) -> None:
+        """Let the plan go through the bars that are kept."""
+        self._plan.begin()
+        if self._end:
+            with np.errstate(all="ignore"):
+                for _ in self._plan.parts_of(rows_of(self._panel(), 0, self._end), PLANNED_BARS):
+                    pass
 
     def push(self, bar: ClosedBar) -> StreamedFeatures:
         """Take a bar, and return the features at its close.
@@ -159,7 +174,7 @@ class FeatureStream:
         self._forget_below(at)
         self._end += 1
         self.num_bars += 1
-        return self._evaluate()
+        return self._evaluate(bar)
 
     def _forget_below(self, at: int) -> None:
         """Take a bar with a price of zero or below for a missing one, as `Panel.positive` does."""
@@ -168,11 +183,12 @@ class FeatureStream:
             for name in (*PRICE_COLUMNS, "volume", "tradable"):
                 self._rows[name][at, below] = {"volume": 0.0, "tradable": False}.get(name, np.nan)
 
-    def _evaluate(self) -> StreamedFeatures:
+    def _evaluate(self, bar: ClosedBar) -> StreamedFeatures:
         asset = np.full((len(self._form["symbols"]), self._width["asset"]), np.nan, dtype=np.float32)
         clock = np.zeros(self._width["clock"], dtype=np.float32)
         held = self._panel()
         with np.errstate(all="ignore"):
+            self._follow_plan(bar, asset)
             for group in self._slots["asset"].values():
                 part = self._part(held, group)
                 for slot in group:
@@ -182,13 +198,44 @@ class FeatureStream:
             for group in self._slots["clock"].values():
                 part = self._part(held, group)
                 for slot in group:
-                    clock[slot.place] = np.asarray(slot.feature.function(part, **slot.params))[-1]
+                    clock[slot.place] = self._clock_values(slot, part, bar.session)
         bar_utc = self._rows["bar_utc"][self._end - 1]
         if np.isinf(asset).any() or not np.isfinite(clock).all():
             raise ValueError(
                 f"A feature is not finite at the bar {bar_utc}; only asset features may be NaN, for not known."
             )
         return StreamedFeatures(asset=asset, clock=clock)
+
+    def _clock_values(self, slot: _Slot, part: Panel, session: int) -> FloatArray:
+        """Of the last bar of a part."""
+        if slot.feature.by_session:
+            known = self._of_session.get(slot.place.start)
+            if known is None or known[0] != session:
+                known = session, np.asarray(slot.feature.function(part, **slot.params))[-1]
+                self._of_session[slot.place.start] = known
+            return known[1]
+        return np.asarray(slot.feature.function(part, **slot.params))[-1]
+
+    def _follow_plan(self, bar: ClosedBar, asset: NDArray[np.float32]) -> None:
+        """Write what is planned into asset (A, F)."""
+        if not len(self._places):
+            return
+        at, step = self._end - 1, np.timedelta64(self._form["bar_seconds"], "s")
+        bars: dict[str, Any] = {}
+        for name in self._plan.inputs:
+            if name == "session":
+                bars[name] = bar.session
+            elif name == "after_closed_market":
+                utc = self._rows["bar_utc"]
+                bars[name] = self._within_a_day and at > 0 and utc[at] - utc[at - 1] != step
+            elif name.startswith(COLUMN):
+                bars[name] = bar.exogenous[name.removeprefix(COLUMN)]
+            else:
+                bars[name] = getattr(bar, name)
+        self._plan.next_bar(bars, bar.bar_utc, bar.session)
+        asset[:, self._places] = self._plan.block[:, : len(asset)].T
+        if self.num_bars <= self.lookback_bars:
+            asset[:, self._places[self._unknown >= self.num_bars]] = np.nan
 
     def _panel(self) -> Panel:
         rows = {name: self._rows[name] for name in ROWS}
@@ -247,6 +294,7 @@ class FeatureStream:
         for name, values in self._rows.items():
             values[:wanted] = state[name]
         self.num_bars = int(state["num_bars"])
+        self._plan_again()
 
 
 def _key(column: str) -> str:

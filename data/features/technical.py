@@ -69,7 +69,7 @@ def macd(panel: Panel, *, fast_bars: int, slow_bars: int, signal_bars: int) -> F
     """
     line = trailing_ema(panel.close, fast_bars) - trailing_ema(panel.close, slow_bars)
     signal = trailing_ema(line, signal_bars)
-    return np.stack([line, signal, line - signal], axis=2) / panel.close[..., None]
+    return np.stack([part / panel.close for part in (line, signal, line - signal)], axis=2)
 
 
 def wilder_rsi(panel: Panel, *, window_bars: int) -> FloatArray:
@@ -102,7 +102,7 @@ def aroon(panel: Panel, *, window_bars: int) -> FloatArray:
     window.
     """
     up, down = (highest_age(values, window_bars + 1) for values in (panel.high, -panel.low))
-    return 1.0 - np.stack([up, down], axis=2) / window_bars
+    return np.stack([1.0 - up / window_bars, 1.0 - down / window_bars], axis=2)
 
 
 def directional_movement(panel: Panel) -> tuple[FloatArray, FloatArray]:

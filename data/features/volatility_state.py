@@ -113,7 +113,7 @@ def volatility_index(panel: Panel, *, reference: str, window_bars: int) -> Float
     level = before(np.log(reference_close(panel, reference)))
     moments = trailing_moments(level, window_bars)
     zscore = quotient(level - moments.mean, moments.std)
-    return _of_all(panel, np.stack([level, zscore, difference(level)], axis=2))
+    return np.stack([_of_all(panel, part) for part in (level, zscore, difference(level))], axis=2)
 
 
 def term_structure(panel: Panel, *, near: str, far: str) -> FloatArray:
@@ -123,8 +123,8 @@ def term_structure(panel: Panel, *, near: str, far: str) -> FloatArray:
 
 
 def _of_all(panel: Panel, values: FloatArray) -> FloatArray:
-    """A column of all assets' own: (T, 1, ...) to (T, A, ...)."""
-    return np.broadcast_to(values, (panel.num_bars, panel.num_assets, *values.shape[2:]))
+    """(T, A) of a column that all assets share, (T, 1)."""
+    return np.broadcast_to(values, panel.close.shape)
 
 
 _volatility = partial(Feature, kind="asset", subject="volatility_state", by_blocks=True)

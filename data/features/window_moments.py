@@ -11,14 +11,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from data.array_types import FloatArray
-from data.features.window_sums import by_knowledge
+from data.features.kernels import compiled, inner
+from data.features.plan import codes
+from data.features.plan.graph import Series
+from data.features.window_sums import by_knowledge, copied
 
 BLOCK = 4096
-"""Numbers that are merged at once."""
+"""Numbers whose windows are merged at once."""
+TILE = 512
+"""Numbers that go through all sums of a merge while they are in the first cache."""
+BANDS = 26
+"""Rows of work that `merge_windows` needs, each as long as its values."""
 
 
 class Moments(NamedTuple):
@@ -67,6 +73,8 @@ def trailing_moments(values: FloatArray, window_bars: int) -> Moments:
 
     NaN where the window is not complete, or fewer than half of its values are known.
     """
+    if isinstance(values, Series):
+        return Moments(*values.steps(codes.MOMENTS, 3, whole=(window_bars,)))
     return Moments(*by_knowledge(_moments_of_known, _moments_of_some, values, window_bars))
 
 
@@ -81,6 +89,8 @@ def trailing_trend(values: FloatArray, window_bars: int) -> CoMoments:
 
 
 def _comoments(x: FloatArray, y: FloatArray, window_bars: int, step: float) -> CoMoments:
+    if isinstance(x, Series):
+        return CoMoments(*x.steps(codes.COMOMENTS, 6, y, whole=(window_bars,), real=(step,)))
     x, y = np.broadcast_arrays(x, y)
     pairs = np.concatenate(
         [x, y], axis=1, dtype=np.float64
@@ -89,7 +99,7 @@ def _comoments(x: FloatArray, y: FloatArray, window_bars: int, step: float) -> C
 
 
 def _moments_of_known(values: FloatArray, window_bars: int) -> FloatArray:
-    return _moments(values, values[:0], np.ones(1), window_bars, 0.0)
+    return _moments(values, values[:0], values[:0], window_bars, 0.0)
 
 
 def _moments_of_some(values: FloatArray, window_bars: int) -> FloatArray:
@@ -100,7 +110,7 @@ def _moments_of_some(values: FloatArray, window_bars: int) -> FloatArray:
 
 def _comoments_of_known(pairs: FloatArray, window_bars: int, step: float) -> FloatArray:
     x, y = np.split(pairs, 2, axis=1)
-    return _moments(x, y, np.ones(1), window_bars, step)
+    return _moments(x, y, x[:0], window_bars, step)
 
 
 def _comoments_of_some(pairs: FloatArray, window_bars: int, step: float) -> FloatArray:
@@ -111,145 +121,224 @@ def _comoments_of_some(pairs: FloatArray, window_bars: int, step: float) -> Floa
     )
 
 
-def _moments(x: FloatArray, y: FloatArray, count: FloatArray, window_bars: int, step: float) -> FloatArray:
+def _moments(x: FloatArray, y: FloatArray, known: FloatArray, window_bars: int, step: float) -> FloatArray:
     """(3, T, A) count, mean and squares of x; with y (6, T, A) count, both means, both squares, products.
 
-    count : (T, A) 1 where known and 0 where not, or (1,) where all are.
+    y, known : (T, A), or empty without a second variable, and where all values are known.
     """
-    flat = [np.ascontiguousarray(part).reshape(-1) for part in (x, y, count)]
-    found = _merged_by_blocks(*flat, x.shape[1], window_bars, step)
+    flat = [np.ascontiguousarray(part).reshape(-1) for part in (x, y, known)]
+    found = np.full((6 if len(y) else 3, x.size), np.nan)
+    if len(x) >= window_bars:
+        overlap = (window_bars - 1) * x.shape[1]
+        block = max(BLOCK, 4 * overlap)
+        bands = np.empty((BANDS, min(x.size, block + overlap)))
+        _merge_by_blocks(*flat, x.shape[1], window_bars, step, bands, block, found)
     return found.reshape(len(found), *x.shape)
 
 
-@numba.njit(cache=True)
-def _merged_by_blocks(x, y, known, stride, window_bars, step):  # type: ignore[no-untyped-def]
-    """As `_merged`, in parts whose dozens of arrays stay in the cache."""
-    size, overlap = x.size, (window_bars - 1) * stride
-    block = max(BLOCK, 4 * overlap)
-    if size <= block + overlap:
-        return _merged(x, y, known, stride, window_bars, step)
-    rows = 6 if y.size else 3
-    found = np.empty((rows, size))
-    for start in range(0, size, block):
-        first, stop = max(start - overlap, 0), min(start + block, size)
-        own_y = y[first:stop] if y.size else y
-        own_known = known[first:stop] if known.size > 1 else known
-        part = _merged(x[first:stop], own_y, own_known, stride, window_bars, step)
-        for row in range(rows):
-            _copy(found[row, start:stop], part[row, start - first :])
-    return found
+@compiled
+def _merge_by_blocks(x, y, known, stride, window_bars, step, bands, block, found):  # type: ignore[no-untyped-def]
+    overlap = (window_bars - 1) * stride
+    for start in range(overlap, x.size, block):
+        stop = min(start + block, x.size)
+        part = slice(start - overlap, stop)
+        own_y, own_known = y[part] if y.size else y, known[part] if known.size else known
+        at, number = merge_windows(x[part], own_y, own_known, stride, window_bars, step, bands, stop - start)
+        count = bands[COUNT + at // 5 % 2][: stop - start]
+        for row in range(1, len(found)):
+            # Without a second variable: mean and squares of the first.
+            place = row - 1 if y.size else 2 * (row - 1)
+            copied(found[row][start:stop], bands[at + place])
+            if known.size:
+                without_too_few(found[row][start:stop], count, window_bars)
+        for i in range(start, stop):
+            found[0, i] = count[i - start] if known.size else number
+        if known.size:
+            without_too_few(found[0][start:stop], count, window_bars)
 
 
-@numba.njit(cache=True)
-def _merge_counts(first, second, out, share, weight):  # type: ignore[no-untyped-def]
+@inner
+def without_too_few(values, count, window_bars):  # type: ignore[no-untyped-def]
+    """Make those values NaN of whose window fewer than half of the bars, or none, are known."""
+    for i in range(len(values)):
+        enough = 2.0 * count[i] >= window_bars and count[i] > 0.0
+        values[i] = values[i] if enough else np.nan
+
+
+# Rows of work: means of x and y, squares of x and y, products, each of a level and of the next one, and of the windows
+# taken so far and those together with a level; then the counts of these four, and two factors.
+LEVEL, TOTAL, LEVEL_COUNT, COUNT, SHARE, WEIGHT = 0, 10, 20, 22, 24, 25
+
+
+@inner
+def _merge_counts(newer, older, out, share, weight):  # type: ignore[no-untyped-def]
     for i in range(len(out)):
-        out[i] = first[i] + second[i]
-        share[i] = second[i] / max(out[i], 1.0)
-        weight[i] = first[i] * share[i]
+        out[i] = newer[i] + older[i]
+        share[i] = older[i] / max(out[i], 1.0)
+        weight[i] = newer[i] * share[i]
 
 
-@numba.njit(cache=True)
-def _merge_means(delta, out, newer, older, share, step):  # type: ignore[no-untyped-def]
-    if len(share) == 1:
-        one = share[0]
+@inner
+def _merge_means(out, newer, older, step, share, each):  # type: ignore[no-untyped-def]
+    if len(each):
         for i in range(len(out)):
-            delta[i] = (older[i] - step) - newer[i]
-            out[i] = newer[i] + delta[i] * one
+            out[i] = newer[i] + ((older[i] - step) - newer[i]) * each[i]
     else:
         for i in range(len(out)):
-            delta[i] = (older[i] - step) - newer[i]
-            out[i] = newer[i] + delta[i] * share[i]
+            out[i] = newer[i] + ((older[i] - step) - newer[i]) * share
 
 
-@numba.njit(cache=True)
-def _add_products(out, first, second, dx, dy, weight):  # type: ignore[no-untyped-def]
-    if len(weight) == 1:
-        one = weight[0]
+@inner
+def _merge_squares(out, newer, older, mean, older_mean, step, weight, each):  # type: ignore[no-untyped-def]
+    if len(each):
         for i in range(len(out)):
-            out[i] = first[i] + second[i] + dx[i] * dy[i] * one
+            delta = (older_mean[i] - step) - mean[i]
+            out[i] = newer[i] + older[i] + delta * delta * each[i]
     else:
         for i in range(len(out)):
-            out[i] = first[i] + second[i] + dx[i] * dy[i] * weight[i]
+            delta = (older_mean[i] - step) - mean[i]
+            out[i] = newer[i] + older[i] + delta * delta * weight
 
 
-@numba.njit(cache=True)
-def _merge(newer, older, out, counts, shift, step, dx, dy, share, weight):  # type: ignore[no-untyped-def]
-    """Moments of newer at i and of older at i - shift together, into out; the older time lies `step` further back.
+@inner
+def _merge_products(out, newer, older, x, older_x, y, older_y, step, weight, each):  # type: ignore[no-untyped-def]
+    if len(each):
+        for i in range(len(out)):
+            dx, dy = (older_x[i] - step) - x[i], older_y[i] - y[i]
+            out[i] = newer[i] + older[i] + dx * dy * each[i]
+    else:
+        for i in range(len(out)):
+            dx, dy = (older_x[i] - step) - x[i], older_y[i] - y[i]
+            out[i] = newer[i] + older[i] + dx * dy * weight
 
-    newer, older, out : (5, N) means of x and y, squares of x and y, products; of x alone (2, N).
-    counts : (3, N) or (3, 1) of newer, older and out.
+
+@inner
+def _merge(bands, newer, newer_at, older, older_at, out, out_at, size, pair, step, share, weight, each):  # type: ignore[no-untyped-def]
+    """Moments of newer and of older windows together; the time of the older ones lies `step` further back.
+
+    newer, older, out : the first of their five rows. each : whether shares and weights are those of each window.
     """
-    size = out.shape[1]
-    keep = size - shift
-    if counts.shape[1] == 1:
-        _merge_counts(counts[0], counts[1], counts[2], share, weight)
-    else:
-        _merge_counts(counts[0, shift:], counts[1, :keep], counts[2, shift:], share[:keep], weight[:keep])
-        share, weight = share[:keep], weight[:keep]
-    dx, dy = dx[:keep], dy[:keep]
-    _merge_means(dx, out[0, shift:], newer[0, shift:], older[0, :keep], share, step)
-    if len(out) == 2:
-        _add_products(out[1, shift:], newer[1, shift:], older[1, :keep], dx, dx, weight)
-        return
-    _merge_means(dy, out[1, shift:], newer[1, shift:], older[1, :keep], share, 0.0)
-    _add_products(out[2, shift:], newer[2, shift:], older[2, :keep], dx, dx, weight)
-    _add_products(out[3, shift:], newer[3, shift:], older[3, :keep], dy, dy, weight)
-    _add_products(out[4, shift:], newer[4, shift:], older[4, :keep], dx, dy, weight)
+    for start in range(0, size, TILE):
+        n, o, w = newer_at + start, older_at + start, out_at + start
+        length = min(TILE, size - start)
+        x, older_x = bands[newer][n : n + length], bands[older][o : o + length]
+        y, older_y = bands[newer + 1][n : n + length], bands[older + 1][o : o + length]
+        shares = bands[SHARE][start : start + (length if each else 0)]
+        weights = bands[WEIGHT][start : start + (length if each else 0)]
+        _merge_means(bands[out][w : w + length], x, older_x, step, share, shares)
+        _merge_squares(
+            bands[out + 2][w : w + length],
+            bands[newer + 2][n:],
+            bands[older + 2][o:],
+            x,
+            older_x,
+            step,
+            weight,
+            weights,
+        )
+        if pair:
+            _merge_means(bands[out + 1][w : w + length], y, older_y, 0.0, share, shares)
+            _merge_squares(
+                bands[out + 3][w : w + length], bands[newer + 3][n:], bands[older + 3][o:], y, older_y, 0.0, weight,
+                weights,
+            )  # fmt: skip
+            _merge_products(
+                bands[out + 4][w : w + length], bands[newer + 4][n:], bands[older + 4][o:], x, older_x, y, older_y,
+                step, weight, weights,
+            )  # fmt: skip
 
 
-@numba.njit(cache=True)
-def _copy(out, values):  # type: ignore[no-untyped-def]
-    # Written out: an assignment of arrays brings a check of shapes that takes seconds to compile.
-    for i in range(len(out)):
-        out[i] = values[i]
+@inner
+def merge_windows(x, y, known, stride, window_bars, step, bands, size):  # type: ignore[no-untyped-def]
+    """Moments of the windows that end at the last `size` values; see `_moments`.
 
+    x, y : (N,), without NaN; y empty for one variable. known : (N,) 1 or 0, empty where all are known. bands : work,
+    (BANDS, N) or longer.
 
-@numba.njit(cache=True)
-def _merged(x, y, known, stride, window_bars, step):  # type: ignore[no-untyped-def]
-    """(3, N) count, mean and squares of x, or (6, N) with y; see `_moments`."""
-    size, counted = x.size, known.size
-    rows = 5 if y.size else 2
-    level, spare = np.zeros((rows, size)), np.zeros((rows, size))
-    total, joined = np.zeros((rows, size)), np.zeros((rows, size))
-    _copy(level[0], x)
-    _copy(level[1, : y.size], y)
-    dx, dy, share, weight = np.empty(size), np.empty(size), np.empty(counted), np.empty(counted)
-    # Of the windows taken so far, of a level, and of both together.
-    taken_counts, level_counts = np.zeros((3, counted)), np.zeros((3, counted))
-    _copy(level_counts[0], known)
-    taken_bars, level_bars, left = 0, 1, window_bars
+    Returns
+    -------
+    at : the first of five rows of bands: means of x and y, squares of x and y, products, (size,) each; without y rows 0
+        and 2 of them. Their counts stand in row COUNT + at // 5 % 2, if not all are known.
+    number : of values of every window, where all are known.
+    """
+    pair, each = len(y) > 0, len(known) > 0
+    first = len(x) - size
+    copied(bands[0][: len(x)], x)
+    for row in range(2, 5):
+        for i in range(len(x)):
+            bands[row, i] = 0.0
+    if pair:
+        copied(bands[1][: len(x)], y)
+    if each:
+        copied(bands[LEVEL_COUNT][: len(x)], known)
+    level, spare, total, joined = LEVEL, LEVEL + 5, TOTAL, TOTAL + 5
+    number, level_number = 0.0, 1.0
+    taken_bars, level_bars, left, ready = 0, 1, window_bars, 0
+    share, weight = 0.0, 0.0
     while left:
         if left & 1:
+            begin = first - taken_bars * stride
             if taken_bars == 0:
-                for row in range(rows):
-                    _copy(total[row], level[row])
-                _copy(taken_counts[0], level_counts[0])
+                for row in range(5):
+                    if pair or row == 0 or row == 2:
+                        copied(bands[total + row][:size], bands[level + row][begin:])
+                if each:
+                    copied(bands[COUNT][:size], bands[LEVEL_COUNT + level // 5][begin:])
+                number = level_number
             else:
-                _copy(taken_counts[1], level_counts[0])
-                shift = min(taken_bars * stride, size)
-                _merge(total, level, joined, taken_counts, shift, step * taken_bars, dx, dy, share, weight)
+                if each:
+                    _merge_counts(
+                        bands[COUNT + total // 5 % 2], bands[LEVEL_COUNT + level // 5][begin:],
+                        bands[COUNT + joined // 5 % 2][:size], bands[SHARE], bands[WEIGHT],
+                    )  # fmt: skip
+                share = level_number / (number + level_number)
+                weight = number * share
+                _merge(
+                    bands,
+                    total,
+                    0,
+                    level,
+                    begin,
+                    joined,
+                    0,
+                    size,
+                    pair,
+                    step * taken_bars,
+                    share,
+                    weight,
+                    each,
+                )
                 total, joined = joined, total
-                _copy(taken_counts[0], taken_counts[2])
+                number += level_number
             taken_bars += level_bars
         left >>= 1
         if left:
-            _copy(level_counts[1], level_counts[0])
-            shift = min(level_bars * stride, size)
-            _merge(level, level, spare, level_counts, shift, step * level_bars, dx, dy, share, weight)
+            after, length = ready + level_bars * stride, len(x) - ready - level_bars * stride
+            if each:
+                own = bands[LEVEL_COUNT + level // 5]
+                _merge_counts(
+                    own[after:], own[ready:], bands[LEVEL_COUNT + spare // 5][after:][:length], bands[SHARE],
+                    bands[WEIGHT],
+                )  # fmt: skip
+            share = level_number / (level_number + level_number)
+            weight = level_number * share
+            _merge(
+                bands,
+                level,
+                after,
+                level,
+                ready,
+                spare,
+                after,
+                length,
+                pair,
+                step * level_bars,
+                share,
+                weight,
+                each,
+            )
             level, spare = spare, level
-            _copy(level_counts[0], level_counts[2])
+            level_number += level_number
             level_bars *= 2
-    found = np.empty((rows + 1, size))
-    found[0, :] = taken_counts[0, 0]
-    if counted > 1:
-        _copy(found[0], taken_counts[0])
-    for row in range(rows):
-        _copy(found[row + 1], total[row])
-        found[row + 1, : min((window_bars - 1) * stride, size)] = np.nan
-    found[0, : min((window_bars - 1) * stride, size)] = np.nan
-    if counted > 1:
-        for i in range(size):
-            if not (2.0 * found[0, i] >= window_bars and found[0, i] > 0.0):
-                for row in range(rows + 1):
-                    found[row, i] = np.nan
-    return found
+            ready = after
+    return total, number

@@ -17,10 +17,12 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 
-import numba
 import numpy as np
 
 from data.array_types import BoolArray, FloatArray
+from data.features.kernels import compiled, inner
+from data.features.plan import codes
+from data.features.plan.graph import Series
 
 REACH = 6
 """Spans after which an exponential mean is cut off: exp(-2 * 6) = 6.1e-6 of its weight is left, and less of
@@ -45,6 +47,8 @@ def trailing_sum(values: FloatArray, window_bars: int) -> FloatArray:
 
     NaN where the window is not complete, or fewer than half of its values are known.
     """
+    if isinstance(values, Series):
+        return values.step(codes.SUM, whole=(window_bars,), real=(1.0, weight_of_known(window_bars, 1.0)))
     return by_knowledge(_sum_of_known, _sum_of_some, values, window_bars)
 
 
@@ -53,7 +57,7 @@ def window_mean(values: FloatArray, window_bars: int) -> FloatArray:
 
     `data.features.windows.trailing_mean` adds up in another order, and is kept for the features that began with it.
     """
-    return by_knowledge(_mean_of_known, _mean_of_some, values, window_bars, 1.0)
+    return _weighted_mean(values, window_bars, 1.0)
 
 
 def trailing_ema(values: FloatArray, span_bars: float) -> FloatArray:
@@ -62,9 +66,15 @@ def trailing_ema(values: FloatArray, span_bars: float) -> FloatArray:
     NaN where the window is not complete, or the known values carry less than half of its weight.
     """
     if span_bars <= 1.0:
-        return np.array(values)
-    decay = 1.0 - 2.0 / (span_bars + 1.0)
-    return by_knowledge(_mean_of_known, _mean_of_some, values, ema_bars(span_bars), decay)
+        return values if isinstance(values, Series) else np.array(values)
+    return _weighted_mean(values, ema_bars(span_bars), 1.0 - 2.0 / (span_bars + 1.0))
+
+
+def _weighted_mean(values: FloatArray, window_bars: int, decay: float) -> FloatArray:
+    if isinstance(values, Series):
+        weight = weight_of_known(window_bars, decay)
+        return values.step(codes.MEAN, whole=(window_bars,), real=(decay, weight))
+    return by_knowledge(_mean_of_known, _mean_of_some, values, window_bars, decay)
 
 
 Windowed = Callable[..., FloatArray]
@@ -98,8 +108,11 @@ def by_knowledge(
 
 
 def _tree(values: FloatArray, window_bars: int, decay: float) -> FloatArray:
-    stride = values.shape[1]
-    return _decayed_sum(values.reshape(-1), stride, window_bars, decay).reshape(values.shape)
+    found = np.full(values.shape, np.nan)
+    if len(values) >= window_bars:
+        out = found.reshape(-1)[(window_bars - 1) * values.shape[1] :]
+        decayed_sums(values.reshape(-1), values.shape[1], window_bars, decay, np.empty(2 * values.size), out)
+    return found
 
 
 def _sum_of_known(values: FloatArray, window_bars: int) -> FloatArray:
@@ -107,7 +120,7 @@ def _sum_of_known(values: FloatArray, window_bars: int) -> FloatArray:
 
 
 def _mean_of_known(values: FloatArray, window_bars: int, decay: float) -> FloatArray:
-    return _tree(values, window_bars, decay) / _weight_of_known(window_bars, decay)
+    return _tree(values, window_bars, decay) / weight_of_known(window_bars, decay)
 
 
 def _of_some(values: FloatArray, window_bars: int, decay: float) -> tuple[FloatArray, FloatArray]:
@@ -115,7 +128,7 @@ def _of_some(values: FloatArray, window_bars: int, decay: float) -> tuple[FloatA
     known = ~np.isnan(values)
     total = _tree(np.where(known, values, 0.0), window_bars, decay)
     weight = _tree(known.astype(np.float64), window_bars, decay)
-    weight[~(2.0 * weight >= _weight_of_known(window_bars, decay))] = np.nan
+    weight[~(2.0 * weight >= weight_of_known(window_bars, decay))] = np.nan
     return total, weight
 
 
@@ -142,8 +155,8 @@ def known_enough(known: BoolArray, window_bars: int) -> BoolArray:
 
 
 @lru_cache(maxsize=1024)
-def _weight_of_known(window_bars: int, decay: float) -> float:
-    """What `_decayed_sum` gives for a window of ones, by the same additions."""
+def weight_of_known(window_bars: int, decay: float) -> float:
+    """What `decayed_sums` gives for a window of ones, by the same additions."""
     total, taken, level, power, left = 0.0, 1.0, 1.0, decay, window_bars
     while left:
         if left & 1:
@@ -155,34 +168,100 @@ def _weight_of_known(window_bars: int, decay: float) -> float:
     return total
 
 
-@numba.njit(cache=True)
+@inner
+def copied(out, values):  # type: ignore[no-untyped-def]
+    """Write values into out, element by element."""
+    # Written out: an assignment of arrays brings a check of shapes that takes seconds to compile.
+    for i in range(len(out)):
+        out[i] = values[i]
+
+
+@inner
+def number_unknown(values):  # type: ignore[no-untyped-def]
+    """How many values are NaN."""
+    count = 0
+    for i in range(len(values)):
+        count += 1 if values[i] != values[i] else 0
+    return count
+
+
+@inner
+def split_by_knowledge(values, filled, known):  # type: ignore[no-untyped-def]
+    """Write the values with 0 for NaN, and 1 where they are known, else 0."""
+    for i in range(len(values)):
+        filled[i] = values[i] if values[i] == values[i] else 0.0
+        known[i] = 1.0 if values[i] == values[i] else 0.0
+
+
+@inner
 def _add_scaled(out, first, second, scale):  # type: ignore[no-untyped-def]
     for i in range(len(out)):
         out[i] = first[i] + scale * second[i]
 
 
-@numba.njit(cache=True)
-def _decayed_sum(values, stride, window_bars, decay):  # type: ignore[no-untyped-def]
-    """(N,) sum over lags 0 to window_bars - 1 of decay^lag * values[i - lag * stride]; NaN where a lag lies
-    before 0.
+@inner
+def _add_to(out, values, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(out)):
+        out[i] += scale * values[i]
+
+
+@compiled
+def decayed_sums(values, stride, window_bars, decay, work, out):  # type: ignore[no-untyped-def]
+    """Write the sums over lags 0 to window_bars - 1 of decay^lag * values[i - lag * stride] for the last values i.
+
+    values : (N,) the values, and (window_bars - 1) * stride values before them. work : at least (2 N,), overwritten.
+    out : (N - (window_bars - 1) * stride,). No value may be NaN.
     """
     # Parts of arrays, counted from their own beginning: the compiler then adds several numbers at once.
-    size = values.size
-    total, level, spare, other = np.zeros(size), values, np.zeros(size), np.zeros(size)
+    size = len(values)
+    first = size - len(out)
+    level, spare, other = values, work[:size], work[size : 2 * size]
     taken, power = 1.0, decay  # decay^(bars taken), decay^(bars of a level)
-    taken_bars, level_bars, left = 0, 1, window_bars
+    taken_bars, level_bars, left, ready = 0, 1, window_bars, 0
     while left:
         if left & 1:
-            shift = min(taken_bars * stride, size)
-            _add_scaled(total[shift:], total[shift:], level[: size - shift], taken)
+            begin = first - taken_bars * stride
+            part = level[begin : begin + len(out)]
+            if taken_bars:
+                _add_to(out, part, taken)
+            else:
+                copied(out, part)
             taken_bars += level_bars
             taken *= power
         left >>= 1
         if left:
-            shift = min(level_bars * stride, size)
-            _add_scaled(spare[shift:], level[shift:], level[: size - shift], power)
+            shift = level_bars * stride
+            _add_scaled(
+                spare[ready + shift :][: size - ready - shift],
+                level[ready + shift :],
+                level[ready : size - shift],
+                power,
+            )
+            ready += shift
             level, spare, other = spare, other, spare
             level_bars *= 2
             power *= power
-    total[: min((window_bars - 1) * stride, size)] = np.nan
-    return total
+
+
+@inner
+def known_sums(values, stride, window_bars, decay, full_weight, as_mean, work, out):  # type: ignore[no-untyped-def]
+    """Write sums, or means, over known values as `decayed_sums` does; NaN where they carry less than half the weight.
+
+    work : at least (5 N,). full_weight : of a window that is known throughout.
+    """
+    if number_unknown(values) == 0:
+        decayed_sums(values, stride, window_bars, decay, work, out)
+        if as_mean:
+            for i in range(len(out)):
+                out[i] /= full_weight
+        return
+    size = len(values)
+    filled, known, weight = work[:size], work[size : 2 * size], work[2 * size : 2 * size + len(out)]
+    split_by_knowledge(values, filled, known)
+    decayed_sums(filled, stride, window_bars, decay, work[3 * size :], out)
+    decayed_sums(known, stride, window_bars, decay, work[3 * size :], weight)
+    for i in range(len(out)):
+        if not 2.0 * weight[i] >= full_weight:
+            out[i] = np.nan
+        elif as_mean:
+            out[i] /= weight[i]

@@ -20,6 +20,7 @@ from data.checks.foreknowledge import warn_of_foreknowledge
 from data.checks.hygiene import HygieneReport
 from data.context_symbols import join
 from data.coverage.coverage import SYNTHETIC
+from data.dividends import require_dividends
 from data.errors import DataError, nearest_name
 from data.known_columns import delayed_columns
 from data.own_objects import import_named
@@ -128,6 +129,7 @@ def load(config: SourceConfig) -> Dataset:
         found = join(panel, hygiene, wanted, lambda source: _bars(source)[:2])
         panel, hygiene, context = found.panel, found.hygiene, found.context
     if isinstance(config, RecordedBars):
+        require_dividends(panel)
         panel = delayed_columns(panel, config.columns)
         warn_of_foreknowledge(panel.positive(), config.columns)
     return Dataset(panel=panel, hygiene=hygiene, oracle_direction=oracle_direction, context=context)

@@ -24,7 +24,7 @@ from data.lake.spans import Span, within
 from data.schema import PRICE_COLUMNS
 
 SUMMED = frozenset(
-    {"volume", "trades", "num_trades", "trade_count", "turnover", "quote_volume", "funding_rate"}
+    {"volume", "trades", "num_trades", "trade_count", "turnover", "quote_volume", "funding_rate", "dividend"}
 )
 """Columns of which a coarser bar has the sum: quantities, and payments at a rate of the notional."""
 MULTIPLIED = frozenset({"split_factor"})

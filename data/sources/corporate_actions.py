@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from data.bar_sessions import sessions_of
 from data.errors import DataError
@@ -110,8 +111,7 @@ def with_total_return(
             f"{symbol} has a column {SPLIT!r} of its own; with data.prices=total_return it must not."
         )
     session, inside = sessions_of(rows, calendar, bar_seconds)
-    first, last = (_date(session[at]) for at in (0, -1))
-    _require_covered(symbol, actions, first, last)
+    require_covered(symbol, actions, session)
     grown, told = np.ones(len(rows)), []
     for day, effect in sorted(effects(actions, currency).items()):
         at = int(np.searchsorted(session, _number(day)))
@@ -133,19 +133,16 @@ def with_total_return(
 def unbooked_remark(
     symbol: str, rows: pd.DataFrame, actions: KnownActions, *, calendar: str, bar_seconds: int
 ) -> list[str]:
-    """What prices as written leave out of what is known of a symbol; nothing where nothing fell into its bars."""
+    """What prices as written leave out of what is known of a symbol; nothing where no split fell into its bars."""
     session, _ = sessions_of(rows, calendar, bar_seconds)
     first, last = (_date(session[at]) for at in (0, -1))
-    counts = {
-        name: sum(first < action.ex_date <= last for action in having)
-        for name, having in (("splits", actions.splits), ("dividends", actions.dividends))
-    }
-    if not any(counts.values()):
+    count = sum(first < split.ex_date <= last for split in actions.splits)
+    if not count:
         return []
     return [
-        f"{symbol}: {counts['splits']} splits and {counts['dividends']} dividends of {actions.source} lie between its "
-        "first and last bar, and data.prices=as_written books none of them: a position held over a split is marked as "
-        "if it were a loss; set data.prices=total_return"
+        f"{symbol}: {count} split{'' if count == 1 else 's'} of {actions.source} between its first and last bar, and "
+        "data.prices=as_written books none of them: a position held over a split is marked as if it were a loss; set "
+        "data.prices=total_return, or cash_dividends"
     ]
 
 
@@ -162,7 +159,9 @@ def known_ahead(panel: Panel) -> Panel:
     return replace(panel, exogenous={**panel.exogenous, SPLIT: ahead})
 
 
-def _require_covered(symbol: str, actions: KnownActions, first: date, last: date) -> None:
+def require_covered(symbol: str, actions: KnownActions, session: NDArray[np.int64]) -> None:
+    """Raise DataError unless the actions of all sessions (N,), in order of time, were asked for."""
+    first, last = (_date(session[at]) for at in (0, -1))
     if actions.covers(first, last):
         return
     windows: Mapping[date, date] = dict(actions.windows)

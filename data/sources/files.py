@@ -22,6 +22,7 @@ from data.sources.adjusted_close import PRICES, carried_on, require_one_basis, w
 from data.sources.bar_folders import BarFiles, files_of
 from data.sources.bar_length import check_bar_length
 from data.sources.date_orders import DATE_ORDERS
+from data.sources.dividend_column import with_dividends
 from data.sources.file_remarks import contradictions, hint, taken_for, unread
 from data.sources.file_times import Written
 from data.sources.joined_contracts import aligned_bars, refuse_total_return
@@ -160,7 +161,9 @@ def rows_of_files(config: FilesConfig) -> tuple[BarTables, list[str]]:
             timezone=config.timezone or "UTC",
             where=f"{path.name}: {symbol}",
         )
-        bars[symbol] = with_total_return(symbol, rows, config.prices).set_axis(opened, axis=0)
+        rows, said = with_dividends(symbol, with_total_return(symbol, rows, config.prices), config.prices)
+        remarks += said
+        bars[symbol] = rows.set_axis(opened, axis=0)
     return bars, remarks
 
 

@@ -75,7 +75,7 @@ def aligned_bars(
 
 def refuse_total_return(prices: str, futures: FuturesConfig | None) -> None:
     """Raise DataError where stocks' total returns and joined contracts are asked for at once."""
-    if prices == "total_return" and futures is not None and futures.joins:
+    if prices != "as_written" and futures is not None and futures.joins:
         raise DataError(
             "data.prices=total_return grows stocks by their dividends, and data.futures.roll.rule joins contracts, "
             "which pay none; read them as two sources, or set one of the two to as_written or null."

@@ -12,15 +12,16 @@ import pandas as pd
 
 from data.alignment import AlignedBars
 from data.calendars import check_bar_seconds, check_calendar
+from data.dividends import DIVIDEND
 from data.errors import DataError, nearest_name
 from data.futures.chains import chains_of
 from data.futures.roll_decisions import FuturesConfig
 from data.lake import Lake, Series, Span, bar_name, bar_seconds_of
-from data.lake.actions import read_actions
+from data.lake.actions import KnownActions, read_actions
 from data.lake.parts import facts_of
 from data.lake.spans import SECOND, inside, instant, merged, without
 from data.schema import utc_instant
-from data.sources.adjusted_close import PRICES
+from data.sources.cash_dividends import with_cash_dividends
 from data.sources.coarser_bars import coarser
 from data.sources.corporate_actions import known_ahead, unbooked_remark, with_total_return
 from data.sources.joined_contracts import aligned_bars, refuse_total_return
@@ -28,6 +29,12 @@ from data.sources.left_out import left_out_remark
 from data.sources.recorded import RecordedBars
 from data.vendors.definition import Adjustment
 
+PRICES: Mapping[str, str] = {
+    "as_written": "",
+    "total_return": ", grown to total return",
+    "cash_dividends": ", grown by splits, dividends in cash",
+}
+"""What `data.prices` may say -> how the place of the bars tells it."""
 _FIRST, _LAST = np.iinfo(np.int64).min // 2, np.iinfo(np.int64).max // 2
 
 
@@ -45,8 +52,9 @@ class LakeConfig(RecordedBars):
     adjustment : of the prices, as they were ingested.
     calendar : "24/7" or a name of pandas_market_calendars; None means the one that was stated when they were ingested.
     as_of : instant; only what was in the lake then is read. None means now.
-    prices : "as_written", or "total_return" from the splits and dividends of the lake, see
-        `data.sources.corporate_actions`.
+    prices : "as_written"; "total_return" from the splits and dividends of the lake, see
+        `data.sources.corporate_actions`; or "cash_dividends", grown by splits alone. With the first and the last,
+        dividends that the lake knows are paid in cash, see `data.sources.cash_dividends`.
     actions_from : the source whose splits and dividends count; None means the first of `source_name` that has any.
     currency : of the prices; a dividend in another is refused.
     futures : how dated contracts are joined; None joins none.
@@ -86,9 +94,9 @@ class LakeConfig(RecordedBars):
         if self.prices not in PRICES:
             raise DataError(f"data.prices is {self.prices!r}; it must be one of {', '.join(PRICES)}.")
         refuse_total_return(self.prices, self.futures)
-        if self.prices == "total_return" and self.adjustment != "raw":
+        if self.prices != "as_written" and self.adjustment != "raw":
             raise DataError(
-                f"data.prices=total_return grows prices as traded, and data.adjustment is {self.adjustment}: splits "
+                f"data.prices={self.prices} grows prices as traded, and data.adjustment is {self.adjustment}: splits "
                 "would be counted twice; ingest them with adjustment=raw and set data.adjustment=raw."
             )
 
@@ -115,7 +123,7 @@ class LakeConfig(RecordedBars):
         finer = f" made of {self.made_from}" if self.made_from and self.made_from != self.bar else ""
         then = f" as of {self.as_of}" if self.as_of else ""
         shown = Lake(self.lake).files.shown
-        grown = ", grown to total return" if self.prices == "total_return" else ""
+        grown = PRICES[self.prices]
         return (
             f"{'+'.join(self.sources)} {self.bar}{finer}, prices {self.adjustment}{grown},{then} of {shown}"
         )
@@ -178,8 +186,10 @@ def read_lake(config: LakeConfig) -> AlignedBars:
             )
         bars[symbol], said = _priced(lake, config, symbol, rows, calendar)
         remarks += said
+    bars, said = _paid_by_all(bars)
+    remarks += said
     aligned = aligned_bars(bars, config, config.futures, calendar=calendar, bar_seconds=seconds)
-    if config.prices == "total_return":
+    if config.prices != "as_written":
         aligned = aligned._replace(panel=known_ahead(aligned.panel))
     remarks += _left_out(lake, config, finer, symbols, held, bars)
     told = (*aligned.hygiene.remarks, *remarks)
@@ -197,21 +207,64 @@ def _priced(
     answers = (read_actions(lake.files, source, symbol, as_of) for source in asked)
     actions = next((answer for answer in answers if answer is not None), None)
     seconds = bar_seconds_of(config.bar)
-    if config.prices == "total_return":
+    held = config.prices == "total_return" or config.adjustment == "all"
+    said: list[str] = []
+    if held and DIVIDEND in rows:
+        rows = rows.drop(columns=DIVIDEND)
+        said = [f"{symbol}: its column {DIVIDEND!r} is left out, for its prices hold dividends"]
+    if config.prices != "as_written":
         if actions is None:
             raise DataError(
-                f"data.prices=total_return needs splits and dividends, and the lake {lake} has none of {symbol} from "
-                f"{' or '.join(asked)}; bring them: python -m rayjobs.ingest source={asked[0]} 'symbols=[{symbol}]' "
-                f"start={rows.index[0]:%Y-%m-%d} actions=true (data.actions_from names another source)."
+                f"data.prices={config.prices} needs splits and dividends, and the lake {lake} has none of {symbol} "
+                f"from {' or '.join(asked)}; bring them: python -m rayjobs.ingest source={asked[0]} "
+                f"'symbols=[{symbol}]' start={rows.index[0]:%Y-%m-%d} actions=true (data.actions_from names "
+                "another source)."
             )
-        return with_total_return(
+        if config.prices == "cash_dividends":
+            return _in_cash(config, symbol, rows, actions, calendar)
+        grown, told = with_total_return(
             symbol, rows, actions, calendar=calendar, bar_seconds=seconds, currency=config.currency
         )
-    if actions is None or config.adjustment == "all":
-        return rows, []
-    if config.adjustment == "splits":
-        actions = replace(actions, splits=())
-    return rows, unbooked_remark(symbol, rows, actions, calendar=calendar, bar_seconds=seconds)
+        return grown, [*said, *told]
+    if actions is None or held:
+        return rows, said
+    if config.adjustment == "raw":
+        said = unbooked_remark(symbol, rows, actions, calendar=calendar, bar_seconds=seconds)
+    if DIVIDEND in rows:
+        return rows, said
+    try:
+        rows, told = _in_cash(config, symbol, rows, actions, calendar)
+    except DataError as cause:
+        told = [f"{symbol}: its dividends are not paid, for {cause}"]
+    return rows, [*said, *told]
+
+
+def _in_cash(
+    config: LakeConfig, symbol: str, rows: pd.DataFrame, actions: KnownActions, calendar: str
+) -> tuple[pd.DataFrame, list[str]]:
+    """Rows with the column `dividend`, see `data.sources.cash_dividends`."""
+    return with_cash_dividends(
+        symbol,
+        rows,
+        actions,
+        calendar=calendar,
+        bar_seconds=bar_seconds_of(config.bar),
+        currency=config.currency,
+        adjusted_for_splits=config.adjustment == "splits",
+        grow=config.prices == "cash_dividends",
+    )
+
+
+def _paid_by_all(bars: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The rows of all symbols with dividends, or of all without: unknown ones cannot be paid."""
+    without = [symbol for symbol, rows in bars.items() if DIVIDEND not in rows]
+    if not without or len(without) == len(bars):
+        return dict(bars), []
+    kept = {symbol: rows.drop(columns=DIVIDEND, errors="ignore") for symbol, rows in bars.items()}
+    return kept, [
+        f"no dividend is paid, for those of {', '.join(without[:5])}{' and more' if len(without) > 5 else ''} are not "
+        "known; bring them (python -m rayjobs.ingest actions=true)"
+    ]
 
 
 def _window(config: LakeConfig, bar_seconds: int) -> Span:

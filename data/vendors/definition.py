@@ -141,3 +141,20 @@ class Vendor(Protocol):
         VendorError
             One of its kinds.
         """
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A vendor that keeps bars up to date by itself, so that a live loop need not ask for each."""
+
+    def follow(self, request: BarRequest) -> pd.DataFrame:
+        """The bars of a request that runs up to now which are over, as rows of a `Delivery`.
+
+        Called again and again with a later start. What an outage left out is there too, for a bar that is missing is
+        asked for before it is left out.
+
+        Raises
+        ------
+        VendorError
+            One of its kinds; call again.
+        """

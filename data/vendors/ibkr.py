@@ -25,9 +25,11 @@ from data.vendors.definition import (
     Budget,
     Delivery,
     RateLimited,
+    TemporarilyUnavailable,
     VendorError,
 )
 from data.vendors.ibkr_contracts import ContractTerms, TwsSettings, terms_of
+from data.vendors.ibkr_following import FOLLOW_MARGIN, FOLLOW_WAIT_S, FollowedBars, can_be_followed
 from data.vendors.ibkr_rows import complete_to, no_rows, rows_of
 from data.vendors.ibkr_rules import (
     BAR_NAMES,
@@ -83,6 +85,7 @@ class Ibkr:
         self._pacing = HistoryPacing(clock)
         self._connection: TwsConnection | None = None
         self._contracts: dict[str, Any] = {}
+        self._followed: dict[tuple[str, int], FollowedBars] = {}
 
     @classmethod
     def of(cls, **options: Any) -> Ibkr:
@@ -122,32 +125,83 @@ class Ibkr:
         if piece.start_utc > now:
             return self._delivery(no_rows(), piece, "not asked: it lies ahead", now, terms, calls=0)
         asked = self._query(piece, terms, now)
-        what = f"{piece.symbol} {BAR_NAMES[piece.bar_seconds]} to {asked['endDateTime'] or 'now'}"
-        self._wait_for_pacing(contract, asked, piece.bar_seconds)
-        try:
-            bars = connection.ask(
-                # The library's own time limit would answer with an empty list, as if there were no bars.
-                lambda ib: ib.reqHistoricalDataAsync(contract, **asked, formatDate=2, timeout=0),
-                self.config.answer_timeout_s,
-            )
-        except connection.request_error as error:
-            known = _known_error(error, what)
-            if known is not None:
-                raise known from error
-            bars = []
+        bars = self._asked_for(connection, contract, piece, asked, self.config.answer_timeout_s)
         source = "&".join(f"{name}={value}" for name, value in asked.items())
         rows = rows_of(bars, piece, terms)
         return self._delivery(rows, piece, f"conId={contract.conId}&{source}", now, terms, calls=1)
 
+    def follow(self, request: BarRequest) -> pd.DataFrame:
+        """Bars of a request that runs up to now, kept up to date by TWS; see `data.vendors.definition.Following`."""
+        terms = self._terms(request)
+        if not can_be_followed(request, terms):
+            return self.fetch(request).rows
+        connection = self._connected()
+        # What TWS sent before this answer has been taken in when it is there.
+        now = self._server_time(connection, FOLLOW_WAIT_S)
+        settled = now - pd.Timedelta(seconds=SETTLES_S)
+        reach = now - pd.Timedelta(seconds=piece_length_s(request.bar_seconds)) + FOLLOW_MARGIN
+        if request.start_utc < reach:  # an outage that was longer than one answer
+            earlier = self.pieces(replace(request, stop_utc=reach))
+            return pd.concat(
+                [
+                    *(self.fetch(piece).rows for piece in earlier),
+                    self.follow(replace(request, start_utc=reach)),
+                ]
+            )
+        key = (request.symbol, request.bar_seconds)
+        followed = self._followed.get(key)
+        if followed is None or not followed.serves(connection, request, settled):
+            followed = self._followed[key] = self._begin_to_follow(connection, request, terms, reach)
+        return followed.rows(request, terms, settled)
+
+    def _begin_to_follow(
+        self, connection: TwsConnection, request: BarRequest, terms: ContractTerms, since: pd.Timestamp
+    ) -> FollowedBars:
+        """Subscribe, from as far back as one answer reaches: of a short while there may be no bars at all."""
+        if not connection.line_up:
+            raise TemporarilyUnavailable("TWS has no line to IB (1100); bars come when it is back")
+        contract = self._contract(connection, request.symbol, terms)
+        now = self._server_time(connection, FOLLOW_WAIT_S)
+        asked = {**self._query(replace(request, start_utc=since), terms, now), "endDateTime": ""}
+        bars = self._asked_for(connection, contract, request, {**asked, "keepUpToDate": True}, FOLLOW_WAIT_S)
+        before = self._followed.pop((request.symbol, request.bar_seconds), None)
+        if before is not None:
+            before.end()
+        return FollowedBars(connection, bars, since, now)
+
+    def _asked_for(
+        self,
+        connection: TwsConnection,
+        contract: Any,
+        piece: BarRequest,
+        asked: Mapping[str, Any],
+        wait_s: float,
+    ) -> Any:
+        """The client's bars; none where TWS says that there are none."""
+        self._wait_for_pacing(contract, asked, piece.bar_seconds)
+        try:
+            return connection.ask(
+                # The library's own time limit would answer with an empty list, as if there were no bars.
+                lambda ib: ib.reqHistoricalDataAsync(contract, **asked, formatDate=2, timeout=0),
+                min(wait_s, self.config.answer_timeout_s),
+            )
+        except connection.request_error as error:
+            what = f"{piece.symbol} {BAR_NAMES[piece.bar_seconds]} to {asked['endDateTime'] or 'now'}"
+            known = _known_error(error, what)
+            if known is not None:
+                raise known from error
+            return []
+
     def close(self) -> None:
         """Close the connection; the next request opens one again."""
+        self._followed.clear()
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A connection does not travel; the receiving process opens its own."""
-        return {**self.__dict__, "_connection": None, "_contracts": {}}
+        return {**self.__dict__, "_connection": None, "_contracts": {}, "_followed": {}}
 
     def _terms(self, request: BarRequest) -> ContractTerms:
         if request.bar_seconds not in BAR_NAMES:
@@ -218,11 +272,13 @@ class Ibkr:
     def _connected(self) -> TwsConnection:
         if self._connection is None or not self._connection.is_open:
             self._contracts.clear()
+            self._followed.clear()
             self._connection = TwsConnection(self.config.address())
         return self._connection
 
-    def _server_time(self, connection: TwsConnection) -> pd.Timestamp:
-        now = connection.ask(lambda ib: ib.reqCurrentTimeAsync(), self.config.answer_timeout_s)
+    def _server_time(self, connection: TwsConnection, wait_s: float | None = None) -> pd.Timestamp:
+        limit_s = self.config.answer_timeout_s
+        now = connection.ask(lambda ib: ib.reqCurrentTimeAsync(), min(wait_s or limit_s, limit_s))
         return pd.Timestamp(now).tz_convert("UTC")
 
     def _contract(self, connection: TwsConnection, symbol: str, terms: ContractTerms) -> Any:

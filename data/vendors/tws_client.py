@@ -100,9 +100,12 @@ class TwsConnection:
     Attributes
     ----------
     ib : the library's `IB` object, connected.
+    line_up : whether TWS has its line to IB. lines_lost : how often it has lost it. data_lost : how often what was
+        subscribed ended with it.
     """
 
     def __init__(self, address: TwsAddress) -> None:
+        self.line_up, self.lines_lost, self.data_lost = True, 0, 0
         self.address = address
         self._thread = threading.get_ident()
         self._notices: list[str] = []
@@ -117,6 +120,12 @@ class TwsConnection:
         self._connect()
 
     def _on_error(self, _req_id: int, code: int, text: str, *_: Any) -> None:
+        if code == 1100:
+            self.line_up = False
+            self.lines_lost += 1
+        elif code in (1101, 1102):
+            self.line_up = True
+            self.data_lost += code == 1101
         if code in (326, 502, 504, 507, 1100):
             self._notices.append(f"{code}: {text}")
 

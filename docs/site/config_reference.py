@@ -6,13 +6,13 @@ Run: python docs/site/config_reference.py > page.md
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from rayjobs.schemas.yaml_comments import head_of, keys_of  # noqa: E402
+
 CONF = ROOT / "conf"
 READ_IN = {
     "data": "the source's dataclass in data/sources, data/synthetic.py or data/stand_in",
@@ -32,66 +32,6 @@ READ_IN = {
     "tracking": "TrackingConfig, rayjobs/monitoring/tracking.py",
 }
 """Group -> what its keys become; a group that is not named here is read by the command of its name."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Key:
-    """One line of a file: dotted key, value as it is written, and what the comment says."""
-
-    name: str
-    value: str
-    comment: str
-
-
-def head_of(text: str) -> str:
-    """The comment that a file begins with, as sentences; commands in it stay on lines of their own."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        words = line.lstrip("# ").rstrip()
-        if words and not words.startswith("@package"):
-            lines.append(words.replace("<", "&lt;"))
-    return "  \n".join(lines)
-
-
-def keys_of(text: str) -> Iterator[Key]:
-    """Every leaf of a YAML text with its comment: of the same line, or of the lines just above it."""
-    lines = text.splitlines()
-    root = yaml.compose(text)
-    if isinstance(root, yaml.MappingNode):
-        yield from _leaves(root, lines, "")
-
-
-def _leaves(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[Key]:
-    for key, value in node.value:
-        name = f"{prefix}{key.value}"
-        if name.split(".")[0] in ("defaults", "hydra"):
-            continue
-        if isinstance(value, yaml.MappingNode) and value.value and not value.flow_style:
-            yield from _leaves(value, lines, f"{name}.")
-            continue
-        yield Key(name=name, value=_written(value, lines), comment=_comment(key, value, lines))
-
-
-def _written(value: yaml.Node, lines: list[str]) -> str:
-    first, last = value.start_mark, value.end_mark
-    if first.line == last.line:
-        return lines[first.line][first.column : last.column].strip() or "null"
-    return " ".join(line.split("#")[0].strip() for line in lines[first.line : last.line + 1]).strip()
-
-
-def _comment(key: yaml.Node, value: yaml.Node, lines: list[str]) -> str:
-    behind = key.end_mark if value.start_mark.line > key.end_mark.line else value.end_mark
-    rest = lines[behind.line][behind.column :] if behind.line < len(lines) else ""
-    if "#" in rest:
-        return rest.split("#", 1)[1].strip()
-    above = []
-    for line in reversed(lines[: key.start_mark.line]):
-        if not line.strip().startswith("#"):
-            break
-        above.append(line.strip().lstrip("# "))
-    return " ".join(reversed(above))
 
 
 def page() -> str:

@@ -157,7 +157,7 @@ def check_accounts(env: Any, actions: list[NDArray[Any]]) -> None:
             gain += np.sum(
                 log[..., c.FILL_UNITS] * (mark[:, None] - log[..., c.FILL_PRICE]) * point[s][:, None]
             )
-            expected = before[e] + gain - flow[e, c.COMMISSION : c.BORROW_PAID + 1].sum()
+            expected = before[e] + gain - flow[e, c.COMMISSION : c.DIVIDEND_PAID + 1].sum()
             error = abs(flow[e, c.EQUITY_AFTER] - expected)
             _require(
                 error <= 1e-9 * max(abs(before[e]), initial),

@@ -165,6 +165,7 @@ CONTEXT_NAMES = (
     "adv",
     "in universe",
     "contract left",
+    "dividend",
 )
 """Columns of a bar after `BAR_NAMES`; those from `c.ROLL` on are known with their own bar, others before it opens."""
 BAR_NAMES = ("open", "high", "low", "mark", "volume", "tradable")

@@ -18,12 +18,15 @@ from envs.kernel.columns import (
     CARRY,
     CASH,
     DELIST_BAR,
+    DIVIDEND,
+    DIVIDEND_PAID,
     DUST,
     FUNDING,
     FUNDING_PAID,
     HERE,
     LAST_MARK,
     LOG_BORROW,
+    LOG_DIVIDEND,
     LOG_FUNDING,
     LOT_STEP,
     MULTIPLIER,
@@ -51,6 +54,7 @@ from envs.kernel.parts import (
     cost_multiple,
     decisions,
     has_context,
+    has_dividends,
     has_funding,
     instrument_of,
     is_logged,
@@ -89,6 +93,30 @@ def charge_financing(rule, market, state, scratch, live):
             log[k + LOG_FUNDING] = funding
     account[CASH] = cash
     flow[BORROW_PAID], flow[FUNDING_PAID] = borrow_paid, funding_paid
+
+
+@hot
+def pay_dividends(rule, market, state, scratch, live):
+    """Pay what a unit that was held from close t into bar t + 1 is due, and charge it to shorts.
+
+    It is no cost that a venue sets: a multiple of all costs leaves it as it is.
+    """
+    if not has_dividends(market):
+        return
+    account, flow = block(state.account, live), block(state.flow, live)
+    cash, paid = account[CASH], flow[DIVIDEND_PAID]
+    for a in range(state.position.shape[0]):
+        position = block(state.position[a], live)
+        dividend = -position[UNITS] * bar_of(scratch, a)[DIVIDEND] * instrument_of(scratch, a)[MULTIPLIER]
+        cash -= dividend
+        paid += dividend
+        if rule[TRADE_STATS] > 0.0:
+            last = state.position.shape[1] + TRADE_PNL
+            position[last] = position[last] - dividend
+        if is_logged(state):
+            decisions(state, scratch, live)[NUM_DECISION_COLUMNS * a + LOG_DIVIDEND] = dividend
+    account[CASH] = cash
+    flow[DIVIDEND_PAID] = paid
 
 
 @hot

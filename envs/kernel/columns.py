@@ -9,11 +9,13 @@ from __future__ import annotations
 # From LAST_MARK on what is known before the bar opens: mark and tradable of the bar before, funding charged on what is
 # held into the bar, context of the bar before, 1 where the symbol is in the universe (MEMBER). Those from FUNDING on
 # are absent when the market was built without.
-# ROLL is the open of the contract that is left where the bar is the first of another one, else NO_ROLL.
+# ROLL is the open of the contract that is left where the bar is the first of another one, else NO_ROLL. DIVIDEND, known
+# at the close of its own bar, is absent where the panel has no such column.
 OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
-LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, MEMBER, ROLL = range(6, 15)
+LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, MEMBER, ROLL, DIVIDEND = range(6, 16)
 NUM_PRICE_COLUMNS = 8
-NUM_BAR_COLUMNS = 15
+NUM_CONTEXT_COLUMNS = 15
+NUM_BAR_COLUMNS = 16
 
 # calendar_TK int32: session number, bars since its first bar, bars until its last bar.
 SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
@@ -102,14 +104,15 @@ ENTRY_BAR, SYMBOL = range(2)
     IMPACT,
     FUNDING_PAID,
     BORROW_PAID,
+    DIVIDEND_PAID,
     REALISED,
     NUM_FILLS,
     BREACHES,
     NET_RETURN,
     GROSS,
     EQUITY_AFTER,
-) = range(13)
-NUM_FLOW_COLUMNS = 13
+) = range(14)
+NUM_FLOW_COLUMNS = 14
 
 # fill_log_EAPK float64, one row per place a fill can happen in a bar; units 0 = none. Recording only. A roll's two come
 # before that at the open (PLACE_ORDER), in whose places old records stand.
@@ -121,8 +124,8 @@ NUM_FILL_COLUMNS = 7
 
 # decision_log_EAK float64: intent decided at the close of t (KEEP or target units) and its reason; financing of
 # the bar; units held at its close and the target decided one close earlier. Recording only.
-INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET = range(6)
-NUM_DECISION_COLUMNS = 6
+INTENT, INTENT_REASON, LOG_FUNDING, LOG_BORROW, LOG_UNITS, LOG_TARGET, LOG_DIVIDEND = range(7)
+NUM_DECISION_COLUMNS = 7
 
 # Scratch.facts_AKL float64: what a block's rows know of an asset slot in a step. First their wish and the reason of a
 # forced exit (-1: none), then the bar that is stepped through and the instrument.

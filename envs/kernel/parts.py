@@ -13,6 +13,7 @@ from envs.kernel.columns import (
     ATR,
     COST_DRAW,
     COST_SCALE,
+    DIVIDEND,
     FUNDING,
     FUNDING_ON,
     INSTRUMENT,
@@ -175,6 +176,12 @@ def is_logged(state):
 def has_funding(rule, market):
     """True if bars have funding rates that are to be charged."""
     return rule[FUNDING_ON] > 0.0 and has_context(market)
+
+
+@hot
+def has_dividends(market):
+    """True if bars say what is paid on a unit that is held into them."""
+    return market.bars.shape[2] > DIVIDEND
 
 
 @hot

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.kernel.bar import charge_financing, trade
+from envs.kernel.bar import charge_financing, pay_dividends, trade
 from envs.kernel.columns import (
     BAR,
     BAR_IN_SESSION,
@@ -159,6 +159,7 @@ def advance(rule, market, state, scratch, live, actions, reward, ahead):
     flow[BREACHES] = where(var_breached, 1.0, 0.0)
     decide(rule, market, state, scratch, live, actions, var_breached)
     charge_financing(rule, market, state, scratch, live)
+    pay_dividends(rule, market, state, scratch, live)
     prefetch_quarter(market, ahead, 1)
     trade(rule, market, state, scratch, live)
     if rule[MARGIN_ON] > 0.0:

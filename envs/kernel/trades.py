@@ -8,8 +8,8 @@ from __future__ import annotations
 from envs.kernel.columns import AT_CLOSE, HIGH, INSIDE, LOW, MARK
 from envs.kernel.jit import compiled, inner
 
-NUM_COSTS = 6
-FUNDING_COST, BORROW_COST = 4, 5
+NUM_COSTS = 7
+FUNDING_COST, BORROW_COST, DIVIDEND_COST = 4, 5, 6
 
 # trade_KK float64: what stands in the columns of `Trades`, then its costs, then what is only needed while it is open.
 (
@@ -121,8 +121,8 @@ def apply_fill(trades, k, is_open, units, price, costs, place, i, high, low, bar
 def trades_of_asset(filled_bar, units, price, costs, place, financing, bar, bars, symbol, point, trades):
     """Write the trades of one asset; returns how many.
 
-    filled_bar, units, price, place (R,) and costs (R, 6) in the order of bar and place; financing (N, 2), funding and
-    borrow of each bar; bar (N,); bars (T, S, 6); trades (R + 1, K) receives them.
+    filled_bar, units, price, place (R,) and costs (R, 7) in the order of bar and place; financing (N, 3), funding,
+    borrow and dividends of each bar; bar (N,); bars (T, S, 6); trades (R + 1, K) receives them.
     """
     k = 0
     is_open = False
@@ -132,6 +132,7 @@ def trades_of_asset(filled_bar, units, price, costs, place, financing, bar, bars
         if is_open:
             trades[k, FIRST_COST + FUNDING_COST] += financing[step, 0]
             trades[k, FIRST_COST + BORROW_COST] += financing[step, 1]
+            trades[k, FIRST_COST + DIVIDEND_COST] += financing[step, 2]
         high = bars[now, symbol, HIGH]
         low = bars[now, symbol, LOW]
         while at < filled_bar.shape[0] and filled_bar[at] == now:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from envs.kernel.columns import (
     BELOW_VAR,
-    BORROW_PAID,
     BREACHES,
     CASH,
     COMMISSION,
     DEEPEST,
+    DIVIDEND_PAID,
     EQUITY,
     FILL,
     GROSS,
@@ -51,9 +51,9 @@ def mark(state, scratch, live):
 
 @hot
 def booked_costs(flow):
-    """Sum of the six cost parts of the bar."""
+    """Sum of the seven cost parts of the bar."""
     total = flow[COMMISSION]
-    for column in range(COMMISSION + 1, BORROW_PAID + 1):
+    for column in range(COMMISSION + 1, DIVIDEND_PAID + 1):
         total += flow[column]
     return total
 

@@ -38,6 +38,7 @@ class VenueFill:
     asset : place on the asset axis. units : signed, a purchase is positive. price : per unit, quote currency.
     commission, spread, slippage, impact : account currency, positive is paid and comes off cash; what a venue charges
         is its commission, for its price holds the rest.
+    reason : why it was made, of `envs.kernel.columns`: a signal, or one of the barriers.
     """
 
     asset: int
@@ -47,6 +48,7 @@ class VenueFill:
     spread: float = 0.0
     slippage: float = 0.0
     impact: float = 0.0
+    reason: int = c.BY_SIGNAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +126,14 @@ class LiveAccount:
         scale = np.maximum(np.abs(position[:, c.TARGET]), np.abs(position[:, c.UNITS]))
         return np.where(np.abs(quantity) <= c.DUST * scale, 0.0, quantity)
 
+    def retarget(self, asset: int, units: float) -> None:
+        """Have other units than were decided in the next bar, signed: what a guard takes back or closes."""
+        self._expect("decided", "retarget")
+        self._set_target(asset, units)
+
+    def _set_target(self, asset: int, units: float) -> None:
+        self.env.rows.position_BAKL[0, asset, c.TARGET, 0] = units
+
     @property
     def units(self) -> FloatArray:
         """(A,) units held."""
@@ -164,10 +174,16 @@ class LiveAccount:
             raise ValueError(
                 f"the market has no room after bar {self._bar}, in which the fill would be booked"
             )
-        reason = float(c.BY_SIGNAL)
+        signal = fill.reason == c.BY_SIGNAL
         book_rows(
-            *self.env.kernel_arguments(), 0, (float(fill.asset), *map(float, numbers)), c.AT_OPEN, reason
+            *self.env.kernel_arguments(),
+            0,
+            (float(fill.asset), *map(float, numbers)),
+            c.AT_OPEN if signal else c.INSIDE,
+            float(fill.reason),
         )
+        if not signal:  # what has left at a barrier is not bought back by an order of before
+            self._set_target(fill.asset, float(self.units[fill.asset]))
 
     def close(self) -> Closed:
         """Mark the account at the close of the bar that was appended last."""
@@ -177,6 +193,8 @@ class LiveAccount:
             )
         self._needs_next_bar("close")
         simulated = self._phase == "simulated"
+        if not simulated:
+            self._follow_extremes()
         close_rows(*self.env.kernel_arguments(), self.env.outputs, self._before, 1, simulated)
         self._phase = "closed"
         terminated, truncated = self.env.step_buffers()[2][:, 0]
@@ -187,6 +205,19 @@ class LiveAccount:
             ruined=bool(terminated),
             ended=bool(truncated),
         )
+
+    def _follow_extremes(self) -> None:
+        """Move what trailing stops trail, as the simulator does where it looks at the barriers itself."""
+        barriers = self.env.config.barriers
+        if barriers is None or barriers.trailing_stop is None:
+            return
+        panel = self._growing.panel(self._bar + 1)
+        position_AK = self.env.rows.position_BAKL[0, :, :, 0]
+        for a in range(self.env.num_assets):
+            best = panel.high[0, a] if position_AK[a, c.UNITS] > 0.0 else panel.low[0, a]
+            if position_AK[a, c.UNITS] != 0.0 and np.isfinite(best):
+                further = max if position_AK[a, c.UNITS] > 0.0 else min
+                position_AK[a, c.EXTREME] = further(position_AK[a, c.EXTREME], best)
 
     def get_state(self) -> dict[str, Any]:
         """Complete state of the account, without its market: going on after `set_state` gives the same bits."""

@@ -2,7 +2,7 @@
 
 | file | written by | means |
 |---|---|---|
-| `KILL` | anybody, `touch` is enough | flatten now, and send nothing until a person removes it |
+| `KILL`, also in the run's directory | anybody (`touch` is enough) | flatten now, send nothing until it is removed |
 | `halt.json` | the guard | orders may only reduce, until a person removes it |
 | `loop.beat` | the loop | its time of change: the loop lives |
 | `guard.beat` | the guard | its time of change: the guard lives |
@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+FOLDER = "guard"
+"""Name of the folder, inside the directory of its trading run."""
 KILL, HALT, LOOP_BEAT, GUARD_BEAT = "KILL", "halt.json", "loop.beat", "guard.beat"
 GUARD_STATE, MARKET = "guard.json", "market.json"
 
@@ -35,7 +37,7 @@ class GuardFolder:
 
     def killed(self) -> str | None:
         """Why everything is to be flat; None where it is not."""
-        return self._reason(KILL)
+        return switch_thrown(self.path.parent)
 
     def kill(self, reason: str) -> None:
         """Throw the switch; the first reason stays."""
@@ -84,7 +86,31 @@ class GuardFolder:
         return content if isinstance(content, dict) else None
 
     def _reason(self, name: str) -> str | None:
-        if not (self.path / name).exists():
-            return None
-        content = self.read(name) or {}
-        return str(content.get("reason") or f"somebody made the file {name}")
+        return reason_in(self.path / name)
+
+
+def reason_in(path: Path) -> str | None:
+    """What a file that stops something says: its `reason`, or its words as they are; None where it is not there."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:  # it is there, whatever it holds
+        return f"the file {path.name} cannot be read ({error.strerror})"
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return text or f"somebody made the file {path.name}"
+    reason = content.get("reason") if isinstance(content, dict) else text
+    return str(reason or f"somebody made the file {path.name}")
+
+
+def switches(run: Path) -> tuple[Path, Path]:
+    """Where the kill switch of a trading run may be thrown: in its directory, or in its guard's folder."""
+    return run / KILL, run / FOLDER / KILL
+
+
+def switch_thrown(run: Path) -> str | None:
+    """Why the kill switch of a trading run is thrown; None where it is not."""
+    reasons = (reason_in(path) for path in switches(run))
+    return next((reason for reason in reasons if reason is not None), None)

@@ -202,6 +202,8 @@ def collar_breaches(order: Order, view: AccountView, limits: GuardLimits) -> lis
     """Prices of an order that would pay far more than the last price; the exits of a bracket are left out."""
     if limits.price_collar_bps is None or order.kind == "market" or order.entry is not None:
         return []
+    if order.kind == "stop" and order.group is not None and is_reducing(order, view):
+        return []  # the stop of a position that was gapped through: it sells as a market order would, and must
     price = view.prices.get(order.symbol, math.nan)
     if not price > 0.0:
         return [

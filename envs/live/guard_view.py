@@ -6,8 +6,9 @@ saw last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,22 @@ from envs.live.account import LiveAccount
 from envs.live.equity_marks import EquityMarks
 from envs.live.guard_folder import GUARD_STATE, GuardFolder
 from envs.live.guarded_account import AccountView
-from envs.live.orders import Orders
+from envs.live.orders import TrackedOrder
 
 FloatArray = NDArray[np.float64]
 
 LOOP_MARKS = "loop.json"
 """File of the loop's own marks of equity."""
+
+
+class Holdings(Protocol):
+    """What the loop knows of an account at its venue: `envs.live.orders.Orders` is one."""
+
+    def open(self) -> tuple[TrackedOrder, ...]:
+        """Orders that are not done."""
+
+    def units(self) -> Mapping[str, float]:
+        """Signed units held, by symbol."""
 
 
 class LoopView:
@@ -37,7 +48,7 @@ class LoopView:
     def __init__(
         self,
         account: LiveAccount,
-        orders: Callable[[], Orders],
+        orders: Callable[[], Holdings],
         symbols: Sequence[str],
         folder: GuardFolder,
         *,
@@ -56,10 +67,7 @@ class LoopView:
             self._folder.write(LOOP_MARKS, self._marks.state)
         close_TA = self._closes()
         orders, seen = self._orders(), self._folder.read(GUARD_STATE) or {}
-        open_units: dict[str, list[float]] = {}
-        for tracked in orders.open():
-            if tracked.order.entry is None:
-                open_units.setdefault(tracked.order.symbol, []).append(tracked.open_units)
+        open_units = _open_units(orders.open())
         held = orders.units()
         power = seen.get("buying_power")
         multiplier_A = self._account.env.instrument[:, c.MULTIPLIER]
@@ -87,3 +95,17 @@ class LoopView:
             for a, symbol in enumerate(self._symbols)
             if len(close_TA) > 1 and np.isfinite(close_TA[:, a]).all() and (close_TA[:, a] > 0.0).all()
         }
+
+
+def _open_units(orders: Sequence[TrackedOrder]) -> dict[str, list[float]]:
+    """Signed units by symbol of orders that wait for no other; of a group, which cancel each other, the largest."""
+    largest: dict[tuple[str, str], float] = {}
+    for tracked in orders:
+        order = tracked.order
+        if order.entry is None:
+            key = (order.symbol, order.group or f"alone {order.client_order_id}")
+            largest[key] = max(largest.get(key, 0.0), tracked.open_units, key=abs)
+    open_units: dict[str, list[float]] = {}
+    for (symbol, _), units in largest.items():
+        open_units.setdefault(symbol, []).append(units)
+    return open_units

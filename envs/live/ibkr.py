@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from data.vendors.definition import TemporarilyUnavailable, VendorError
-from data.vendors.ibkr_contracts import terms_of
-from data.vendors.tws_client import TwsConnection, client_library
+from data.vendors.tws_client import client_library
 from envs.live.broker import (
     BrokerError,
     BrokerUnavailable,
@@ -32,10 +30,9 @@ from envs.live.broker import (
     Snapshot,
 )
 from envs.live.ibkr_config import IbkrBrokerConfig
+from envs.live.ibkr_line import IbkrLine
 from envs.live.ibkr_reports import TwsReports
 
-PAPER = "D"
-"""Beginning of the numbers of paper accounts (DU, DF, ...); those of real money begin otherwise."""
 _KINDS = {"market": "MKT", "limit": "LMT", "stop": "STP", "stop_limit": "STP LMT"}
 _VALUES = (
     "NetLiquidation",
@@ -55,54 +52,33 @@ class IbkrBroker:
 
     def __init__(self, config: IbkrBrokerConfig, symbols: Sequence[str]) -> None:
         self.config, self._symbols = config, tuple(symbols)
-        self._table = config.table()
-        self._connection: TwsConnection | None = None
-        self._contracts: dict[str, Any] = {}
+        self._line = IbkrLine(config)
         self._reports = TwsReports()
         self._sent_here: set[str] = set()
-        self._first_number = 0
-        self._heard_s = 0.0
-        self._pinged_s: float | None = None
 
     # The session
 
     def connect(self) -> None:
         """Open a session and find every contract; see `Broker.connect`."""
-        if self._connection is not None and self._connection.is_open:
+        if self._line.is_open:
             return
         self.close()
-        try:
-            self._connection = TwsConnection(self.config.address())
-            self._reports.begin()
-            self._sent_here = set()
-            self._on_heard()
-            ib = self._connection.ib
-            # Times without a zone are TWS's, not this machine's.
-            ib.TimezoneTWS = self.config.zone
-            ib.updateEvent += self._on_heard
-            ib.orderStatusEvent += self._reports.on_status
-            ib.openOrderEvent += self._reports.on_status
-            ib.errorEvent += self._reports.on_error
-            ib.disconnectedEvent += self._reports.on_disconnected
-            self._first_number = self._next_number()
-            self._account()
-            for symbol in self._symbols:
-                self._contract(symbol)
-            self._ask(lambda ib: ib.reqAccountUpdatesAsync(self._account()))
-        except VendorError as error:
-            self.close()
-            kind = BrokerUnavailable if isinstance(error, TemporarilyUnavailable) else BrokerError
-            raise kind(str(error)) from error
-        except BrokerError:
-            self.close()
-            raise
+        self._line.open(self._symbols, self._listen)
+        for symbol in self._symbols:
+            self._contract(symbol)
+
+    def _listen(self, ib: Any) -> None:
+        self._reports.begin()
+        self._sent_here = set()
+        ib.orderStatusEvent += self._reports.on_status
+        ib.openOrderEvent += self._reports.on_status
+        ib.errorEvent += self._reports.on_error
+        ib.disconnectedEvent += self._reports.on_disconnected
 
     def close(self) -> None:
         """End the session; see `Broker.close`."""
-        connection, self._connection = self._connection, None
         self._reports.numbered = False
-        if connection is not None:
-            connection.close()
+        self._line.close()
 
     # Orders
 
@@ -113,7 +89,7 @@ class IbkrBroker:
         self._contract(order.symbol)
         if not self._reports.numbered:
             raise BrokerUnavailable("order ids are not known before a snapshot has been taken")
-        return str(self._next_number())
+        return str(self._line.next_number())
 
     def submit(self, orders: Sequence[KnownOrder]) -> None:
         """Send orders; the last of a bracket releases it. See `Broker.submit`."""
@@ -131,7 +107,7 @@ class IbkrBroker:
         trade = self._trade(order)
         ours = trade.order if trade is not None else self._ib_order(order, transmit=True)
         ours.orderId, ours.clientId = int(order.venue_order_id), self.config.client_id
-        self._sending(lambda ib: ib.cancelOrder(ours))
+        self._line.send(lambda ib: ib.cancelOrder(ours))
 
     def replace(self, order: KnownOrder) -> None:
         """Send an order again under its number, with other terms; see `Broker.replace`."""
@@ -148,7 +124,7 @@ class IbkrBroker:
         """A what-if order; see `Broker.margin`."""
         known = KnownOrder(order=order, venue_order_id="0", permanent_id=None, sent_utc=datetime.now(UTC))
         contract, asked = self._contract(order.symbol), self._ib_order(known, transmit=True)
-        state = self._ask(lambda ib: ib.whatIfOrderAsync(contract, asked))
+        state = self._line.ask(lambda ib: ib.whatIfOrderAsync(contract, asked))
         unset = 1e300
         numbers = [float(v) for v in (state.initMarginAfter, state.maintMarginAfter, state.commission)]
         if any(abs(number) > unset for number in numbers):
@@ -171,7 +147,7 @@ class IbkrBroker:
             auxPrice=unset if order.stop_price is None else order.stop_price,
             tif=order.time_in_force.upper(),
             orderRef=order.client_order_id,
-            account=self._account(),
+            account=self._line.account(),
             transmit=transmit,
             parentId=int(entry.venue_order_id) if entry else 0,
             ocaGroup=order.group or "",
@@ -184,16 +160,10 @@ class IbkrBroker:
             raise BrokerError("broker.read_only is set; nothing is sent")
         if not self._reports.line_up:
             raise BrokerUnavailable("TWS has no line to IB")
-        self._sending(lambda ib: ib.placeOrder(contract, order))
-
-    def _sending(self, send: Callable[[Any], Any]) -> None:
-        try:
-            send(self._open_ib())
-        except ConnectionError as error:
-            raise BrokerUnavailable(f"the line to TWS broke while an order was sent: {error}") from error
+        self._line.send(lambda ib: ib.placeOrder(contract, order))
 
     def _trade(self, known: KnownOrder) -> Any:
-        for trade in self._open_ib().trades():
+        for trade in self._line.ib.trades():
             if (
                 trade.order.orderId == int(known.venue_order_id)
                 and self._reports.name_of(trade.order) is not None
@@ -207,20 +177,20 @@ class IbkrBroker:
         """Ask for every open order of the account to be cancelled, whoever sent it. Raises BrokerUnavailable."""
         if self.config.read_only:
             raise BrokerError("broker.read_only is set; nothing is sent")
-        self._sending(lambda ib: ib.reqGlobalCancel())
+        self._line.send(lambda ib: ib.reqGlobalCancel())
 
     def prices(self) -> dict[str, float]:
         """Last price by symbol of what is held, as the account's window has it. Raises BrokerUnavailable."""
-        account = self._account()
+        account = self._line.account()
         return {
             self._reports.symbol_of(item.contract): float(item.marketPrice)
-            for item in self._open_ib().portfolio()
+            for item in self._line.ib.portfolio()
             if item.account == account and item.marketPrice > 0.0
         }
 
     def multipliers(self) -> dict[str, float]:
         """Account currency per unit and point, by symbol of what is traded."""
-        return {symbol: float(found.multiplier or 1.0) for symbol, found in self._contracts.items()}
+        return {symbol: float(found.multiplier or 1.0) for symbol, found in self._line.contracts.items()}
 
     # Reports
 
@@ -228,7 +198,7 @@ class IbkrBroker:
         """Reports since the last call; see `Broker.poll`."""
         end = time.monotonic() + timeout_s
         while True:
-            connection = self._connection
+            connection = self._line.connection
             left = end - time.monotonic()
             if connection is None or not connection.is_open:
                 if not self._reports.queue and left > 0:
@@ -240,45 +210,32 @@ class IbkrBroker:
                 if not self._reports.queue and left > 0 and connection.is_open:
                     connection.ib.waitOnUpdate(timeout=max(left, 1e-3))
             self._reports.scan_fills(connection.ib)
-            self._beat(connection)
+            silence = self._line.silence()
+            if silence:
+                self.close()
+                self._reports.queue.append(LinkReport(up=False, reason=silence))
             if self._reports.queue or left <= 0:
                 break
         reports, self._reports.queue = self._reports.queue, []
         return reports
-
-    def _on_heard(self) -> None:
-        self._heard_s, self._pinged_s = time.monotonic(), None
-
-    def _beat(self, connection: TwsConnection) -> None:
-        """Ask TWS for its time where it has been silent, and take the line for broken where it stays so."""
-        now = time.monotonic()
-        if self._pinged_s is None and now - self._heard_s > self.config.heartbeat_s and connection.is_open:
-            self._pinged_s = now
-            with suppress(ConnectionError):
-                connection.ib.client.reqCurrentTime()
-        elif self._pinged_s is not None and now - self._pinged_s > self.config.answer_timeout_s:
-            self._pinged_s = None
-            self.close()
-            silent = f"TWS has said nothing for {now - self._heard_s:.0f} s and does not answer"
-            self._reports.queue.append(LinkReport(up=False, reason=silent))
 
     # The venue's state
 
     def snapshot(self, known: Sequence[KnownOrder]) -> Snapshot:
         """Ask for every part, one after the other; see `Broker.snapshot`."""
         self._reports.learn(known)
-        ib = self._open_ib()
+        ib = self._line.ib
         if not self._reports.line_up:
             raise BrokerUnavailable(
                 "TWS has no line to IB (1100); what it tells now is not the venue's state"
             )
         highest = max((int(order.venue_order_id) for order in known), default=0)
         ib.client.updateReqId(highest + 1)
-        opened = self._ask(lambda ib: ib.reqAllOpenOrdersAsync())
-        finished = self._ask(lambda ib: ib.reqCompletedOrdersAsync(False))
-        self._ask(lambda ib: ib.reqExecutionsAsync())
-        positions = self._ask(lambda ib: ib.reqPositionsAsync())
-        now = self._ask(lambda ib: ib.reqCurrentTimeAsync())
+        opened = self._line.ask(lambda ib: ib.reqAllOpenOrdersAsync())
+        finished = self._line.ask(lambda ib: ib.reqCompletedOrdersAsync(False))
+        self._line.ask(lambda ib: ib.reqExecutionsAsync())
+        positions = self._line.ask(lambda ib: ib.reqPositionsAsync())
+        now = self._line.ask(lambda ib: ib.reqCurrentTimeAsync())
         midnight = now.astimezone(ZoneInfo(self.config.zone)).replace(
             hour=0, minute=0, second=0, microsecond=0
         )
@@ -315,11 +272,11 @@ class IbkrBroker:
             and order.permanent_id is None
             and order.sent_utc >= found.covers_from_utc
             and order.order.client_order_id not in self._sent_here
-            and int(order.venue_order_id) >= self._first_number
+            and int(order.venue_order_id) >= self._line.first_number
         )
 
     def _positions(self, told: Sequence[Any]) -> list[Position]:
-        account = self._account()
+        account = self._line.account()
         return [
             Position(
                 symbol=self._reports.symbol_of(position.contract),
@@ -331,7 +288,7 @@ class IbkrBroker:
         ]
 
     def _account_values(self, ib: Any) -> dict[str, float]:
-        told = {value.tag: value for value in ib.accountValues(self._account()) if value.tag in _VALUES}
+        told = {value.tag: value for value in ib.accountValues(self._line.account()) if value.tag in _VALUES}
         return {
             tag: float(value.value)
             for tag, value in told.items()
@@ -340,63 +297,7 @@ class IbkrBroker:
 
     # Inside
 
-    def _open_ib(self) -> Any:
-        if self._connection is None or not self._connection.is_open:
-            raise BrokerUnavailable("there is no connection to TWS")
-        return self._connection.ib
-
-    def _ask(self, request: Callable[[Any], Awaitable[Any]]) -> Any:
-        self._open_ib()
-        connection = self._connection
-        assert connection is not None
-        try:
-            return connection.ask(request, self.config.answer_timeout_s)
-        except TemporarilyUnavailable as error:
-            raise BrokerUnavailable(str(error)) from error
-        except connection.request_error as error:
-            raise BrokerError(f"TWS refused a request: {error}") from error
-
-    def _next_number(self) -> int:
-        try:
-            return int(self._open_ib().client.getReqId())
-        except ConnectionError as error:
-            raise BrokerUnavailable("the connection to TWS broke") from error
-
-    def _account(self) -> str:
-        try:
-            accounts = self._open_ib().client.getAccounts()
-        except ConnectionError as error:
-            raise BrokerUnavailable("the connection to TWS broke") from error
-        if self.config.account and self.config.account not in accounts:
-            raise BrokerError("broker.account is not one of the accounts of this login")
-        if not self.config.account and len(accounts) != 1:
-            raise BrokerError(f"this login has {len(accounts)} accounts; say which one in broker.account")
-        account = self.config.account or accounts[0]
-        if not (self.config.live or self.config.read_only or account.startswith(PAPER)):
-            raise BrokerError(
-                "this login is of real money, and broker.live is not true; log in to the paper account, or give "
-                "broker.live=true and broker.account"
-            )
-        return str(account)
-
     def _contract(self, symbol: str) -> Any:
-        if symbol not in self._contracts:
-            try:
-                terms = terms_of(symbol, self._table, self.config.stock())
-            except VendorError as error:
-                raise BrokerError(str(error)) from error
-            if terms.sec_type in ("CONTFUT", "IND"):
-                raise BrokerError(
-                    f"{symbol} is a {terms.sec_type} and cannot be traded; name a dated contract"
-                )
-            asked = client_library().Contract(**{**terms.fields(), "includeExpired": False})
-            details = self._ask(lambda ib: ib.reqContractDetailsAsync(asked))
-            if len(details) != 1:
-                raise BrokerError(
-                    f"{symbol} names {len(details)} contracts at IB; tell them apart in contracts.{symbol}"
-                )
-            contract = details[0].contract
-            contract.lastTradeDateOrContractMonth = contract.lastTradeDateOrContractMonth.split(" ")[0]
-            self._contracts[symbol] = contract
-            self._reports.symbols[contract.conId] = symbol
-        return self._contracts[symbol]
+        contract = self._line.contract(symbol)
+        self._reports.symbols[contract.conId] = symbol
+        return contract

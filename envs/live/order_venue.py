@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from data.schema import Panel
 from data.traded_prices import ROLL
 from envs.config import PortfolioEnvConfig
+from envs.kernel import columns as c
 from envs.live.account import LiveAccount, VenueFill
 from envs.live.broker import BrokerError, BrokerUnavailable, Fill, Order, client_order_id
 from envs.live.desk import OrderDesk
+from envs.live.exit_orders import ExitOrders, exit_reason
 from envs.live.growing_market import ClosedBar
 from envs.live.orders import DUST, TrackedOrder
 from envs.live.paper import BookedFill
@@ -45,8 +47,10 @@ def refuse_rolls(panel: Panel) -> None:
         )
 
 
-def refuse_unsendable(config: PortfolioEnvConfig) -> None:
+def refuse_unsendable(config: PortfolioEnvConfig, *, resting: bool) -> None:
     """Refuse a configuration whose exits the simulator makes inside of a bar and no order stands for.
+
+    resting : the venue takes stops and limits, so that barriers can rest there.
 
     Raises
     ------
@@ -54,7 +58,7 @@ def refuse_unsendable(config: PortfolioEnvConfig) -> None:
         With the key.
     """
     inside = {
-        "env.barriers": config.barriers is not None,
+        "env.barriers": config.barriers is not None and config.barriers.has_levels and not resting,
         "risk.flat_at_session_end=last_close": config.risk.flat_at_session_end == "last_close",
         "risk.margin": config.risk.margin,
     }
@@ -74,6 +78,8 @@ class OrderVenue:
     desk : not opened yet. account : whose targets are traded. symbols : of its asset axis.
     run : part of the orders' names: letters, digits and ._- alone.
     cancel_wait_s : how long a cancel may take before its symbol is left alone for a bar.
+
+    Where the account's configuration has barriers, their orders rest at the venue (`envs.live.exit_orders`).
     """
 
     def __init__(
@@ -81,6 +87,10 @@ class OrderVenue:
     ) -> None:
         self.desk, self._account, self._symbols, self._run = desk, account, tuple(symbols), run
         self._cancel_wait_s = cancel_wait_s
+        barriers = account.env.config.barriers
+        has_levels = barriers is not None and barriers.has_levels
+        self._exits = ExitOrders(desk, account, symbols, run, barriers) if barriers and has_levels else None
+        self._decided_utc: datetime | None = None
         self._booked: dict[str, BookedFill] = {}
         self._unwritten: list[BookedFill] = []
         self._moves: list[VenueFill] = []
@@ -103,20 +113,23 @@ class OrderVenue:
 
     def send(self, decided_utc: datetime, *, entries: bool) -> None:
         """Cancel orders that no longer lead to what is wanted, and send what is."""
+        self._decided_utc = decided_utc
         self._clear_the_way(entries)
         self._agree()
-        if not self.desk.is_ready:
+        if self.desk.is_ready:
+            busy = self._busy()
+            for a, units in enumerate(self._wanted(entries)):
+                if units != 0.0 and self._symbols[a] not in busy:
+                    self._submit(a, units, decided_utc)
+        else:
             _log.warning("nothing is sent at %s: %s", decided_utc, self.desk.trouble)
-            return
-        busy = {tracked.order.symbol for tracked in self.desk.orders.open()}
-        for a, units in enumerate(self._wanted(entries)):
-            if units != 0.0 and self._symbols[a] not in busy:
-                self._submit(a, units, decided_utc)
+        self._keep_exits(release=True)
 
     def attend(self, timeout_s: float) -> None:
         """Take in reports for at most so long, and book what was filled."""
         self.desk.advance(timeout_s)
         self._book_news()
+        self._keep_exits()
 
     def settle(self, bar: ClosedBar) -> None:
         """Take in everything that has been reported of the bar that closed."""
@@ -140,6 +153,25 @@ class OrderVenue:
         self._unwritten = []
 
     # Inside
+
+    def _keep_exits(self, *, release: bool = False) -> None:
+        if self._exits is None or self._decided_utc is None or not self._agreed:
+            return
+        if release:
+            self._exits.release()
+        self._exits.keep(self._decided_utc)
+
+    def _busy(self) -> set[str]:
+        """Symbols for which nothing new is sent: an order is open, or an exit that a closing trade must not meet."""
+        held = dict(zip(self._symbols, self._account.units.tolist()))
+        wished = dict(zip(self._symbols, self._account.to_trade.tolist()))
+        busy = set()
+        for tracked in self.desk.orders.open():
+            symbol = tracked.order.symbol
+            rests = exit_reason(tracked.order.client_order_id) is not None
+            if not rests or wished.get(symbol, 0.0) * held.get(symbol, 0.0) < 0.0:
+                busy.add(symbol)
+        return busy
 
     def _submit(self, a: int, units: float, decided_utc: datetime) -> None:
         order = Order(
@@ -165,7 +197,9 @@ class OrderVenue:
         leaving = [
             tracked
             for tracked in self.desk.orders.open()
-            if tracked.order.symbol in wanted and not _leads_to(tracked, wanted[tracked.order.symbol])
+            if tracked.order.symbol in wanted
+            and exit_reason(tracked.order.client_order_id) is None
+            and not _leads_to(tracked, wanted[tracked.order.symbol])
         ]
         for tracked in leaving:
             try:
@@ -173,10 +207,24 @@ class OrderVenue:
             except BrokerUnavailable as error:
                 _log.warning("%s cannot be cancelled now: %s", tracked.order.client_order_id, error)
         names = [tracked.order.client_order_id for tracked in leaving]
+        names += self._withdrawn_exits(wanted)
         until = time.monotonic() + self._cancel_wait_s
         self.attend(0.0)
         while any(not self.desk.orders[name].is_done for name in names) and time.monotonic() < until:
             self.attend(0.05)
+
+    def _withdrawn_exits(self, wanted: Mapping[str, float]) -> list[str]:
+        """Names of the resting exits of positions that are to shrink now, which are asked to go."""
+        if self._exits is None:
+            return []
+        names: list[str] = []
+        for symbol, held in zip(self._symbols, self._account.units.tolist()):
+            if wanted[symbol] * held < 0.0:
+                try:
+                    names += self._exits.withdraw(symbol)
+                except BrokerUnavailable as error:
+                    _log.warning("the exits of %s cannot be withdrawn now: %s", symbol, error)
+        return names
 
     def _book_news(self) -> None:
         for fill in self.desk.orders.news():
@@ -207,8 +255,13 @@ class OrderVenue:
     def _apply(self, fill: BookedFill, sign: float) -> None:
         if fill.units == 0.0:  # a correction that leaves nothing
             return
+        reason = exit_reason(fill.client_order_id)
         move = VenueFill(
-            asset=fill.asset, units=sign * fill.units, price=fill.price, commission=sign * fill.commission
+            asset=fill.asset,
+            units=sign * fill.units,
+            price=fill.price,
+            commission=sign * fill.commission,
+            reason=c.BY_SIGNAL if reason is None else reason,
         )
         self._account.book(move)
         self._moves.append(move)
@@ -240,6 +293,11 @@ class ScriptedVenue(OrderVenue):
     ) -> None:
         super().__init__(desk, account, symbols, run, cancel_wait_s=0.0)
         self._exchange = exchange
+
+    def attend(self, timeout_s: float) -> None:
+        """The exchange reports at once or not at all; the time passes."""
+        super().attend(0.0)
+        time.sleep(timeout_s)
 
     def settle(self, bar: ClosedBar) -> None:
         """Let the exchange trade in the bar, and take in what it reports."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Protocol
 
 from envs.live.account import LiveAccount, VenueFill
 from envs.live.growing_market import ClosedBar
+from envs.live.paper_guard import PaperGuard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class Venue(Protocol):
         """
 
     def attend(self, timeout_s: float) -> None:
-        """Take in what the venue reports, for at most so long."""
+        """Let so much time pass, and take in what the venue reports; it may come back early where there is a report."""
 
     def settle(self, bar: ClosedBar) -> None:
         """Bring the fills of the bar that has just closed into the account."""
@@ -71,19 +73,25 @@ class Venue(Protocol):
 
 
 class PaperVenue:
-    """Fills by the simulator's kernel: nothing leaves the process."""
+    """Fills by the simulator's kernel: nothing leaves the process.
 
-    def __init__(self, account: LiveAccount) -> None:
-        self._account = account
+    guard : holds what is filled to the limits of a broker's account; None fills all that is decided.
+    """
+
+    def __init__(self, account: LiveAccount, guard: PaperGuard | None = None) -> None:
+        self._account, self._guard = account, guard
 
     def open(self) -> None:
         """Nothing is to be opened."""
 
     def send(self, decided_utc: datetime, *, entries: bool) -> None:
         """The account's own targets are what works; they are filled as in a backtest, whenever they were decided."""
+        if self._guard is not None:
+            self._guard.review(decided_utc)
 
     def attend(self, timeout_s: float) -> None:
-        """Nothing is reported."""
+        """Nothing is reported; the time passes."""
+        time.sleep(timeout_s)
 
     def settle(self, bar: ClosedBar) -> None:
         """Fill what works in the bar, as the simulator does."""

@@ -19,14 +19,22 @@ from policies.origin import EARLIER, SEEN
 COST_COLUMNS = dict(
     zip(
         COST_NAMES,
-        ("commission", "spread_cost", "slippage_cost", "impact_cost", "funding_cost", "borrow_cost"),
+        (
+            "commission",
+            "spread_cost",
+            "slippage_cost",
+            "impact_cost",
+            "funding_cost",
+            "borrow_cost",
+            "dividend_cost",
+        ),
     )
 )
 TRADE_COLUMNS = (
     "ticker", "direction", "entry_time", "exit_time", "entry_price", "exit_price", "units", "duration_bars",
     "duration_minutes", "pnl", "mfe", "mae", "commission", "spread_cost", "slippage_cost", "impact_cost",
     "total_cost_est", "return_pct", "exit_reason", "trade_id", "run_seed", "window_start", "window_end",
-    "fold", "funding_cost", "borrow_cost",
+    "fold", "funding_cost", "borrow_cost", "dividend_cost",
 )  # fmt: skip
 
 

@@ -6,11 +6,13 @@ Axes: N scored bars of a fold, A asset.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.dividends import DIVIDEND, dividends_of
 from data.schema import Panel
 from data.traded_prices import as_traded
 from envs.config import PortfolioEnvConfig
@@ -41,6 +43,7 @@ def check_costs(
     return [
         _equity(run, panel, point, config),
         _booked(run),
+        _dividends(run, panel, point),
         _charged(run, panel, instruments, config, cost_factor),
         _trades(run, config.initial_equity),
     ]
@@ -70,6 +73,56 @@ def _equity(run: RecordedRun, panel: Panel, point: NDArray[np.float64], config: 
     )
 
 
+def _dividends(run: RecordedRun, panel: Panel, point: NDArray[np.float64]) -> Check:
+    """The dividends of every bar, from the units that the fills leave and the column of the data."""
+    paid = dividends_of(panel) if DIVIDEND in panel.exogenous else np.zeros(panel.close.shape)
+    worst, where = 0.0, 0
+    for fold in run.history["fold"].unique():
+        rows = np.flatnonzero(run.history["fold"] == fold)
+        bars = bars_of(run.history["bar_utc"].iloc[rows], panel.bar_utc)
+        own = _Traded.of(run.fills[run.fills["fold"] == fold], panel, bars)
+        due = -(own.held * paid[bars] * point).sum(axis=1)
+        booked = run.history["dividend_cost"].to_numpy()[rows]
+        error = np.abs(booked - due) / np.maximum(np.abs(due), 1.0)
+        if error.max() > worst:
+            worst, where = float(error.max()), int(rows[error.argmax()])
+    return COSTS.judges(
+        "dividends",
+        worst <= MONEY_TOLERANCE,
+        f"the dividends of all bars are those of the data on what was held, {run.history['dividend_cost'].sum():,.2f}",
+        f"dividend_cost of {run.history['bar_utc'].iloc[where]} is recorded as "
+        f"{run.history['dividend_cost'].iloc[where]:,.6f}, which is not what the data pay on what was held then",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Traded:
+    """What the fills of one fold say of its N bars.
+
+    Attributes
+    ----------
+    step, asset, units, price : (R,) of each fill inside. held : (N, A) units before the fills of each bar.
+    """
+
+    step: NDArray[np.int64]
+    asset: NDArray[np.int64]
+    units: NDArray[np.float64]
+    price: NDArray[np.float64]
+    held: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, fills: pd.DataFrame, panel: Panel, bars: NDArray[np.int64]) -> _Traded:
+        step = bars_of(fills["filled_utc"], panel.bar_utc) - int(bars[0])
+        names = {name: column for column, name in enumerate(panel.symbols)}
+        asset = np.array([names[str(symbol)] for symbol in fills["symbol"]], dtype=np.int64)
+        inside = (step >= 0) & (step < len(bars))
+        units, price = (fills[name].to_numpy()[inside] for name in ("units", "price"))
+        bought = np.zeros((len(bars), panel.num_assets))
+        np.add.at(bought, (step[inside], asset[inside]), units)
+        held = np.vstack([np.zeros(panel.num_assets), np.cumsum(bought, axis=0)[:-1]])
+        return cls(step=step[inside], asset=asset[inside], units=units, price=price, held=held)
+
+
 def _fold_returns(
     fills: pd.DataFrame,
     panel: Panel,
@@ -81,17 +134,10 @@ def _fold_returns(
     """(N,) returns of one fold: price gain of what is held and of what was filled, less costs, over equity."""
     first, size = int(bars[0]), len(bars)
     mark = np.nan_to_num(panel.last_close()[first - 1 : first + size])
-    step = bars_of(fills["filled_utc"], panel.bar_utc) - first
-    names = {name: column for column, name in enumerate(panel.symbols)}
-    asset = np.array([names[str(symbol)] for symbol in fills["symbol"]], dtype=np.int64)
-    inside = (step >= 0) & (step < size)
-    step, asset = step[inside], asset[inside]
-    units, price = fills["units"].to_numpy()[inside], fills["price"].to_numpy()[inside]
-    bought = np.zeros((size, panel.num_assets))
-    np.add.at(bought, (step, asset), units)
-    held = np.vstack([np.zeros(panel.num_assets), np.cumsum(bought, axis=0)[:-1]])
-    gain = (held * np.diff(mark, axis=0) * point).sum(axis=1)
-    np.add.at(gain, step, units * (mark[step + 1, asset] - price) * point[asset])
+    own = _Traded.of(fills, panel, bars)
+    gain = (own.held * np.diff(mark, axis=0) * point).sum(axis=1)
+    earned = own.units * (mark[own.step + 1, own.asset] - own.price) * point[own.asset]
+    np.add.at(gain, own.step, earned)
     equity = config.initial_equity + np.concatenate([[0.0], np.cumsum(gain - costs)])
     ruined = np.flatnonzero(equity[1:] <= config.risk.ruin_equity * config.initial_equity)
     returns = np.diff(equity) / equity[:-1]

@@ -22,6 +22,9 @@ FILES = {
     "progress": "progress.csv",
 }
 
+PAID = ("fills", "history", "daily", "trades")
+"""Tables with a column for each cost."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
@@ -48,12 +51,24 @@ def read_recorded(directory: Path) -> RecordedRun:
         If one is missing or cannot be read; verdict.json may be missing.
     """
     tables = {name: _table(directory / file) for name, file in FILES.items()}
+    for name in PAID:
+        tables[name] = with_dividends(tables[name])
     verdict = directory / "verdict.json"
     return RecordedRun(
         **tables,
-        summary=_json(directory / "backtest" / "summary.json"),
+        summary=_with_dividends_summed(_json(directory / "backtest" / "summary.json")),
         verdict=_json(verdict) if verdict.is_file() else None,
     )
+
+
+def with_dividends(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of costs with a column of dividends; runs that are older than the column paid none."""
+    return table if table.empty or "dividend_cost" in table else table.assign(dividend_cost=0.0)
+
+
+def _with_dividends_summed(summary: dict[str, Any]) -> dict[str, Any]:
+    costs = summary.get("costs")
+    return summary | {"costs": {**costs, "dividend": costs.get("dividend", 0.0)}} if costs else summary
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -29,7 +29,7 @@ SHOWN = 3
 """Entries that a finding names."""
 FLAT = 1e-9
 """Share of what was entered below which nothing is held."""
-FINANCING = ("funding_cost", "borrow_cost")
+FINANCING = ("funding_cost", "borrow_cost", "dividend_cost")
 """Costs that are booked bar by bar; only trades.csv tells whose they were, so their sum is checked."""
 
 

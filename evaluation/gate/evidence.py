@@ -16,6 +16,7 @@ from evaluation.gate.plausibility import DelayLoss
 from evaluation.ledger.looks import Looks
 from evaluation.scoring.charged_costs import ChargedCost
 from evaluation.scoring.path_distribution import PathDistribution
+from evaluation.scoring.short_dividends import ShortDividends
 from evaluation.scoring.walk_forward import ORACLE, WalkForwardResult, closed_mask
 from evaluation.statistics.metrics import as_returns, total_return
 from policies.origin import SeenLabels
@@ -52,6 +53,7 @@ class SupportingEvidence:
     foreknown : inputs that rank a later return too well, not stated (`data.checks.foreknowledge`).
     untraded : symbols whose prices look like averages, not stated to be traded at (`data.checks.followed_returns`).
     stress_cost_factor : multiple of all costs of the stressed comparison; None where it is the gate's own.
+    short_dividends : what is not known of the dividends that shorts owe; None where they are known, or none was short.
     """
 
     looks: Looks | None = None
@@ -72,6 +74,7 @@ class SupportingEvidence:
     foreknown: Sequence[Foreknown] = ()
     untraded: Sequence[FollowedReturns] = ()
     stress_cost_factor: float | None = None
+    short_dividends: ShortDividends | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from data.dividends import DIVIDEND
 from data.schema import Panel
 from data.traded_prices import without_rolls
 from evaluation.gate.config import GateConfig
@@ -53,6 +54,8 @@ def placebo_panel(panel: Panel, block_bars: int, random: np.random.Generator) ->
     prices["high"] = np.fmax(prices["high"], np.fmax(prices["open"], prices["close"]))
     prices["low"] = np.fmin(prices["low"], np.fmin(prices["open"], prices["close"]))
     moved = {name: values[order] for name, values in panel.exogenous.items()}
+    if DIVIDEND in moved:  # cash in proportion to the price beside it
+        moved[DIVIDEND] = np.nan_to_num(panel.exogenous[DIVIDEND] / base)[order] * np.nan_to_num(reference)
     return replace(
         panel, **prices, volume=panel.volume[order], tradable=panel.tradable[order], exogenous=moved
     )

@@ -15,6 +15,7 @@ from scipy import stats
 
 from evaluation.scoring.walk_forward import WalkForwardResult, window_return
 from evaluation.statistics.metrics import sharpe_ratio
+from evaluation.statistics.time_blocks import block_mean
 
 FloatArray = NDArray[np.float64]
 MAX_SHARE_LOST = 0.5
@@ -76,9 +77,9 @@ def delay_losses(result: WalkForwardResult) -> tuple[DelayLoss, ...] | None:
         late = _late_return(result, name)
         sharpe = sharpe_ratio(late)
         share = 1.0 - (0.0 if math.isnan(sharpe) else sharpe) / score
-        t, blocks = _block_t(result.net_return - late)
-        beyond_chance = t > stats.t.ppf(1.0 - SIGNIFICANCE / len(names), blocks - 1)
-        measured[name] = DelayLoss(names=name, share_lost=share, t=t if beyond_chance else 0.0)
+        lost = block_mean(result.net_return - late, NUM_BLOCKS)
+        beyond_chance = lost.t > stats.t.ppf(1.0 - SIGNIFICANCE / len(names), lost.num_blocks - 1)
+        measured[name] = DelayLoss(names=name, share_lost=share, t=lost.t if beyond_chance else 0.0)
     found = [
         replace(loss, names=_parties(name, measured))
         for name, loss in measured.items()
@@ -100,16 +101,6 @@ def _late_return(result: WalkForwardResult, name: tuple[str, ...]) -> FloatArray
         track = (fold.delayed or {}).get(name)
         parts.append(window_return(fold.recording if track is None else track, fold.fold.test))
     return np.concatenate(parts)
-
-
-def _block_t(difference: FloatArray) -> tuple[float, int]:
-    """The t statistic of the mean over blocks of time, and the number of blocks."""
-    blocks = max(min(NUM_BLOCKS, len(difference) // 2), 2)
-    means = np.array([block.mean() for block in np.array_split(difference, blocks)])
-    spread = means.std(ddof=1)
-    if not spread > 0.0:
-        return 0.0, blocks
-    return float(means.mean() / spread * math.sqrt(blocks)), blocks
 
 
 def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[DelayLoss]:

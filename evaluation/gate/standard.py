@@ -13,12 +13,14 @@ STRICTER: Mapping[str, int] = {
     "min_deflated_sharpe": 1,
     "min_trades": 1,
     "track_record_confidence": 1,
+    "min_lead_confidence": 1,
     "stress_cost_factor": 1,
     "max_overfitting": -1,
     "max_placebo_rate": -1,
     "min_cost_bps": 1,
     "max_plausible_sharpe": -1,
     "unseen_symbols": 1,
+    "assumed_dividend_yield": 1,
 }
 """Threshold -> whether a larger value (1) or a smaller one (-1) is stricter; a drawdown is negative."""
 

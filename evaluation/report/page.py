@@ -13,7 +13,7 @@ import pandas as pd
 
 from envs.costs import COST_NAMES
 from evaluation.artefacts.symbols_compared import rows_of
-from evaluation.artefacts.tables import folds_table, history_table, trades_table
+from evaluation.artefacts.tables import COST_COLUMNS, folds_table, history_table, trades_table
 from evaluation.files import replacing
 from evaluation.gate.seen_shares import record_title, record_warning
 from evaluation.gate.verdict import Verdict
@@ -300,10 +300,7 @@ def _trading(result: WalkForwardResult, summary: Mapping[str, Any]) -> dict[str,
     costs = {name: value for name, value in summary["costs"].items() if value != 0.0}
     by_asset = trades.groupby("ticker")["pnl"].sum() if len(trades) else pd.Series(dtype=float)
     by_asset = by_asset.reindex(result.panel.symbols, fill_value=0.0)
-    spent = history[
-        ["commission", "spread_cost", "slippage_cost", "impact_cost", "funding_cost", "borrow_cost"]
-    ]
-    drag = spent.sum(axis=1).to_numpy()
+    drag = history[list(COST_COLUMNS.values())].sum(axis=1).to_numpy()
     return {
         "exposure_note": f"Notional over equity at each close; the mean gross exposure is "
         f"{number(summary['mean_gross_exposure'])}.",

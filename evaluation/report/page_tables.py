@@ -182,7 +182,7 @@ def month_rows(net_return: NDArray[np.float64], bar_utc: NDArray[np.datetime64])
 def _month_cell(value: float | None, scale: float) -> Cell:
     if value is None:
         return {"text": "", "shade": ""}
-    strength = round(10 + 45 * min(abs(value) / scale, 1.0))
+    strength = round(10 + 35 * min(abs(value) / scale, 1.0))
     colour = "var(--pass)" if value >= 0 else "var(--fail)"
     shade = f"background: color-mix(in srgb, {colour} {strength}%, transparent)"
     return {"text": f"{100 * value:.1f}".replace("-", "−"), "shade": shade}

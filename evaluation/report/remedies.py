@@ -199,11 +199,11 @@ def _track_record(one: Criterion, record: _Record, summary: Mapping[str, Any]) -
 
 
 def _lead(one: Criterion, record: _Record, summary: Mapping[str, Any]) -> str:
-    ours = record.sharpe * math.sqrt(record.year)
-    return (
-        f"The annual Sharpe ratio has to be above {ours - one.value:.2f} in place of {ours:.2f}: what is simpler did "
-        "better on the same bars."
-    )
+    sure, asked = float(ndtri(one.value)), float(ndtri(one.threshold))
+    if not sure > 0.0:
+        return "The Sharpe ratio has to be above that of the baseline: what is simpler did as well on the same bars."
+    bars = record.bars * (asked / sure) ** 2  # the error of a lead falls with the root of the bars
+    return f"A true lead of this size would need {bars_in_words(bars, record.bars, record.year)}."
 
 
 def _stressed(one: Criterion, record: _Record, summary: Mapping[str, Any]) -> str:

@@ -29,8 +29,9 @@ from evaluation.scoring.rollout import (
     run_schedules,
     scenario_env,
 )
+from evaluation.scoring.short_dividends import short_dividends, with_assumed_dividends
 from evaluation.scoring.stress import cost_name, stress_scenarios
-from evaluation.scoring.supervised import MODELS, SupervisedConfig, fit_schedule, require_packages
+from evaluation.scoring.supervised import MODELS, SupervisedConfig, fit_schedules, require_packages
 from evaluation.scoring.walk_forward import ORACLE, FoldResult
 from evaluation.windows.splits import Fold
 from policies.baselines import Schedule, standard_baselines
@@ -55,7 +56,8 @@ class ScoringConfig:
     in_sample : score the policy on its own training window too.
     cost_factor : multiple of all costs at which policy and baselines are scored; the gate refuses less than 1.
     placebo_strategies : random strategies with the policy's turnover that pad the matrix of CSCV; 0 leaves them out.
-    supervised : models that are fitted on each training window as further baselines, see `scoring.supervised`.
+    supervised : models that are fitted on each training window as further baselines, each on the policy's features and
+        on price features that are always the same, see `scoring.supervised`.
     supervised_fit : how.
     placebo_runs : markets of shuffled bars on which the policy class is trained again, see `gate.placebo_markets`.
     placebo_block_bars : bars that stay together. placebo_env_steps : of each such training, per fold.
@@ -141,6 +143,7 @@ def score_fold(
     oracle_direction: NDArray[np.int8] | None = None,
     more_baselines: Mapping[str, Schedule] | None = None,
     least_cost_bps: Mapping[str, float] | None = None,
+    assumed_yields: Mapping[str, float] | None = None,
     find_exposures: Callable[[], Sequence[Exposure]] | None = None,
 ) -> FoldResult:
     """Run everything that the fold's row and the gate need.
@@ -154,6 +157,8 @@ def score_fold(
     oracle_direction : (T, A) best direction of a synthetic market; adds the reference `oracle`.
     more_baselines : further schedules to be beaten.
     least_cost_bps : symbol -> least trading cost per unit of turnover that the stressed comparison multiplies.
+    assumed_yields : symbol whose dividends are not known -> yield a year that shorts of it are charged in the stressed
+        comparison, if the policy was short there.
     find_exposures : inputs to hold back by a bar, one at a time, where the score is promising; None measures no delay.
     """
     test = scored_window(fold)
@@ -172,9 +177,13 @@ def score_fold(
     if scoring.stress_cost_factor > 1.0:
         raised = dearer(market, scored, recording, least_cost_bps or {}, cost_factor=scoring.cost_factor)
         charged = (market, config) if raised is None else (raised[0], replace(config, costs=raised[1].costs))
+        factor = scoring.cost_factor * scoring.stress_cost_factor
+        owing = bool(assumed_yields) and short_dividends([recording], panel, assumed_yields or {}) is not None
+        if owing and factor > 0.0:
+            charged = with_assumed_dividends(*charged, assumed_yields or {}, cost_factor=factor)
         stressed = (
             stress[cost_name(scoring.stress_cost_factor)]
-            if raised is None
+            if charged[0] is market
             else _stressed_track(policy, *charged, test, scoring)
         )
         stressed_runs = _schedule_tracks(schedules, *charged, test, scoring, scoring.stress_cost_factor)
@@ -347,6 +356,8 @@ def _schedules(
     random = np.random.default_rng([seed % 2**63, fold.index])
     target = random_targets(recording, panel.num_bars, scored.action.scheme, random)
     schedules["random"] = Schedule(target_TA=target, scheme=scored.action.scheme)
-    for model in scoring.supervised:
-        schedules[model] = fit_schedule(model, panel, market, fold.training, scoring.supervised_fit)
-    return schedules
+    decided = slice(max(fold.test.start - 1 - scored.episode.warmup_bars, 0), fold.test.stop)
+    fitted = fit_schedules(
+        scoring.supervised, panel, market, fold.training, scoring.supervised_fit, wanted=decided
+    )
+    return schedules | fitted

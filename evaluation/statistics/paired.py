@@ -1,7 +1,7 @@
 """What two records on the same bars differ by, with an interval that keeps both serial and mutual dependence.
 
 Both records are drawn with the same blocks of bars (stationary bootstrap, see `bootstrap`), so that what moves them
-together cancels, as it does in the difference of their returns.
+together cancels, as it does in the difference of their returns. A bar may be a day as well.
 Axes: T bars, B draws.
 """
 
@@ -17,6 +17,8 @@ from evaluation.statistics.bootstrap import MAX_CELLS, optimal_block_bars, stati
 from evaluation.statistics.metrics import as_returns, sharpe_ratio
 
 FloatArray = NDArray[np.float64]
+LEAST_BARS = 8
+"""Common bars below which no interval exists: fewer say nothing of how they hang together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +27,9 @@ class PairedDifference:
 
     Attributes
     ----------
-    sharpe, mean : difference of the Sharpe ratios, and of the mean returns a year; ``_low`` and ``_high`` their
-        percentile intervals.
+    sharpe, mean : difference of the Sharpe ratios, and of the mean returns a year; ``_low`` and ``_high`` the ends of
+        their percentile intervals, nan below `LEAST_BARS`.
+    level : of the two-sided intervals.
     num_bars : that both cover. mean_block_bars : of the bootstrap.
     """
 
@@ -36,6 +39,7 @@ class PairedDifference:
     mean: float
     mean_low: float
     mean_high: float
+    level: float
     num_bars: int
     mean_block_bars: float
 
@@ -48,6 +52,7 @@ def paired_difference(
     periods_per_year: float = 1.0,
     level: float = 0.95,
     num_draws: int = 1000,
+    mean_block_bars: float | None = None,
 ) -> PairedDifference:
     """Difference of two records on the same bars and its bootstrap interval.
 
@@ -55,6 +60,7 @@ def paired_difference(
     ----------
     first, second : (T,) per-bar returns of the same bars, in the same order.
     level : of the two-sided percentile interval.
+    mean_block_bars : None takes `optimal_block_bars` of the differences.
 
     Notes
     -----
@@ -64,21 +70,21 @@ def paired_difference(
     Raises
     ------
     ValueError
-        If the two differ in length, or ``level`` is no probability.
+        If the two differ in length, a return is not finite, or ``level`` is no probability.
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it must lie between 0 and 1")
-    ours, theirs = as_returns(first), as_returns(second)
+    ours, theirs = as_returns(first, name="the first record"), as_returns(second, name="the second record")
     if ours.shape != theirs.shape:
         raise ValueError(
             f"the records have {ours.size} and {theirs.size} bars; give returns of the same bars"
         )
     year = periods_per_year
-    block = optimal_block_bars(ours - theirs)
+    block = optimal_block_bars(ours - theirs) if mean_block_bars is None else mean_block_bars
     sharpe = sharpe_ratio(ours, periods_per_year=year) - sharpe_ratio(theirs, periods_per_year=year)
     mean = float((ours - theirs).mean()) * year if ours.size else math.nan
     ends = (math.nan,) * 4
-    if ours.size >= 8:
+    if ours.size >= LEAST_BARS:
         draws = _draws(np.stack([ours, theirs]), block, num_draws, random)
         tails = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
         by_sharpe = draws[0][np.isfinite(draws[0])] * math.sqrt(year)
@@ -91,6 +97,7 @@ def paired_difference(
         mean=mean,
         mean_low=ends[2],
         mean_high=ends[3],
+        level=level,
         num_bars=int(ours.size),
         mean_block_bars=block,
     )
@@ -119,3 +126,25 @@ def _draws(
         sharpes.append(ratio[0] - ratio[1])
         means.append(drawn[0] - drawn[1])
     return np.concatenate(sharpes), np.concatenate(means)
+
+
+def common_days(
+    ours: tuple[NDArray[np.datetime64], FloatArray],
+    theirs: tuple[NDArray[np.datetime64], FloatArray],
+) -> tuple[NDArray[np.datetime64], FloatArray, FloatArray]:
+    """The days that both records have, and each one's returns there.
+
+    Parameters
+    ----------
+    ours, theirs : (N,) days, each once, and (N,) returns.
+
+    Raises
+    ------
+    ValueError
+        If a record has a day twice.
+    """
+    for days, _ in (ours, theirs):
+        if len(np.unique(days)) != len(days):
+            raise ValueError("a record has a day twice; give one return a day")
+    days, at_ours, at_theirs = np.intersect1d(ours[0], theirs[0], return_indices=True)
+    return days, np.asarray(ours[1])[at_ours], np.asarray(theirs[1])[at_theirs]

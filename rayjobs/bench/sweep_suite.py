@@ -56,6 +56,7 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
     rows: list[Row] = []
     with ray_session(ClusterConfig.here(num_cpus=2, num_gpus=0, object_store_mb=200)):
         rows += bookkeeping_rows(settings["trivial_trials"])
+        rows += crowd_rows(settings["trivial_trials"], settings["side_by_side"])
         works = []
         for assets in settings["assets"]:
             sizes = [f"data.num_assets={assets}", f"trainer.total_env_steps={settings['env_steps']}"]
@@ -70,7 +71,35 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
 
 
 def bookkeeping_rows(num_trials: int) -> list[Row]:
-    """Trials that do nothing: what asking, sending, storing and telling costs, and whether memory grows."""
+    """Trials that do nothing: what asking, sending, storing and telling costs."""
+    seconds, grown = _practice(num_trials, workers=2, pause_s=0.0)
+    facts = {"trials": num_trials, "workers": 2}
+    return [
+        row("bookkeeping per trial", 1000 * seconds / num_trials, "ms", **facts),
+        row("driver's memory over the last 80 % of them", grown, "MB grown", **facts),
+    ]
+
+
+def crowd_rows(num_trials: int, workers: int) -> list[Row]:
+    """Many trials side by side that wait for what the driver takes to serve them: whether its memory grows."""
+    pause_s = 0.2 * workers
+    seconds, grown = _practice(num_trials, workers, pause_s)
+    facts = {"trials": num_trials, "workers": workers, "pause_s": pause_s}
+    return [
+        row(f"trials an hour, {workers} side by side", 3600 * num_trials / seconds, "trials/hour", **facts),
+        row(
+            f"driver's memory over the last 80 % of them, {workers} side by side", grown, "MB grown", **facts
+        ),
+    ]
+
+
+def _practice(num_trials: int, workers: int, pause_s: float) -> tuple[float, float]:
+    """Seconds after the first trial, and MB by which the driver grew over the last 80 % of the trials.
+
+    Parameters
+    ----------
+    workers : trials side by side, each with an equal share of the two CPUs. pause_s : that each trial waits.
+    """
     space = Space({"x": Parameter(key="x", kind="uniform", low=0.0, high=1.0)})
     search = _search(compose("sweep")["search"], num_trials, "random")
     memory: list[float] = []
@@ -79,13 +108,10 @@ def bookkeeping_rows(num_trials: int) -> list[Row]:
         if len(memory) < 2 and len(run.ended) >= (num_trials // 5, num_trials)[len(memory)]:
             memory.append(_memory_mb())
 
-    seconds, _ = _timed(search, space, PracticeTrials, PracticeStudy(num_bars=2000), [(0, 0)], 2, watch)
-    each = 1000 * seconds / num_trials
-    facts = {"trials": num_trials, "workers": 2}
-    return [
-        row("bookkeeping per trial", each, "ms", **facts),
-        row("driver's memory, last 80 % of the trials", memory[-1] - memory[0], "MB grown", **facts),
-    ]
+    with tempfile.TemporaryDirectory() as meeting:
+        practice = PracticeStudy(num_bars=2000, seconds=pause_s, meeting=Path(meeting), processes=workers)
+        seconds, _ = _timed(search, space, PracticeTrials, practice, [(0, 0)], workers, watch)
+    return seconds, memory[-1] - memory[0]
 
 
 def policy_rows(config: SweepConfig, data: SweepData, num_trials: int, assets: int) -> list[Row]:

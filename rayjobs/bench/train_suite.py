@@ -3,16 +3,18 @@
     python -m rayjobs.bench suite=train
 
 Every trainer does the same work (`train_workload`) on one pinned thread; they take turns, one batch each, so that
-other load on the machine meets all of them. The rate is that of the median batch in CPU time of this process, which is
+other load on the machine meets all of them. The rate is that of the median batch in CPU time of its process, which is
 the wall clock's on an idle machine; only the rows with several processes are in wall time.
 """
 
 from __future__ import annotations
 
 import logging
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,11 +28,15 @@ from rayjobs.bench.matrix_products import MatrixProducts
 from rayjobs.bench.plain_loop import PlainLoop
 from rayjobs.bench.train_appo import StockAPPO
 from rayjobs.bench.train_peers import RecurrentSB3, StockRLlib
+from rayjobs.bench.train_pufferlib import NAME as PUFFERLIB
+from rayjobs.bench.train_pufferlib import PufferLib
 from rayjobs.bench.train_workload import TrainWorkload, bench_env
 from rayjobs.cluster.session import usable_cpus
 
 LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
+Batch = Callable[[], tuple[float, float] | None]
+"""Does one batch; a trainer in a process of its own says what CPU and wall seconds that took."""
 OURS, SB3, PLAIN = "rayfold", "sb3-contrib RecurrentPPO", "plain PyTorch loop"
 STOCK, TUNED_STOCK = "stock RLlib PPO", "tuned stock RLlib PPO"
 LIMIT = "arithmetic limit (matrix products alone)"
@@ -97,15 +103,15 @@ def rayfold_config(workload: TrainWorkload, num_env_runners: int) -> PortfolioPP
 def run(settings: Mapping[str, Any]) -> list[Row]:
     """Run the suite.
 
-    settings : units (of encoder and LSTM), rounds (turns of each trainer), peers (bool: stock RLlib and SB3 too),
-        workers (bool: two env runners too).
+    settings : units (of encoder and LSTM), rounds (turns of each trainer), peers (bool: other projects' trainers too),
+        cache_dir (where PufferLib is put), workers (bool: two env runners too).
     """
     torch.set_num_threads(1)
     workload = TrainWorkload(units=int(settings["units"]))
     rounds = int(settings["rounds"])
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        rates = _measure(_contenders(workload, bool(settings["peers"])), workload, rounds)
+        rates = _measure(_contenders(workload, _peers(workload, settings)), workload, rounds)
         rows = _rows(rates, workload)
         if settings["workers"]:
             rows += _worker_rows(workload, rounds)
@@ -115,36 +121,57 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def _contenders(workload: TrainWorkload, peers: bool) -> dict[str, tuple[Callable[[], None], dict[str, Any]]]:
+def _contenders(
+    workload: TrainWorkload, peers: Mapping[str, tuple[Batch, dict[str, Any]]]
+) -> dict[str, tuple[Batch, dict[str, Any]]]:
     """Name -> what does one batch, and its settings."""
     ours, plain = Rayfold(workload), PlainLoop(workload)
     limit = MatrixProducts(workload, plain.env.layout.size)
-    found: dict[str, tuple[Callable[[], None], dict[str, Any]]] = {
+    return {
         OURS: (ours.iterate, {"envs": workload.num_envs}),
         f"{OURS}{SAMPLING}": (ours.sample_only, {"envs": workload.num_envs}),
         PLAIN: (plain.iterate, {"envs": workload.num_envs}),
-        f"{PLAIN}{SAMPLING}": (plain.sample, {"envs": workload.num_envs}),
+        f"{PLAIN}{SAMPLING}": (lambda: _only(plain.sample()), {"envs": workload.num_envs}),
         LIMIT: (limit.iterate, {"operations": limit.operations}),
         f"{LIMIT}{SAMPLING}": (limit.sample, {}),
+        **peers,
     }
-    if peers:
-        for num_envs in (16, 64, 256):
-            for name in (STOCK, TUNED_STOCK):
-                stock = StockRLlib(workload, num_envs, tuned=name == TUNED_STOCK)
-                found[f"{name}, {num_envs} envs"] = (stock.iterate, {"envs": num_envs})
-                found[f"{name}, {num_envs} envs{SAMPLING}"] = (stock.sample_only, {"envs": num_envs})
-        for num_envs in (16, 64):
-            try:
-                sb3 = RecurrentSB3(workload, num_envs)
-            except ImportError:
-                LOG.warning("sb3-contrib is not installed (extra `bench`); its rows are left out")
-                break
-            found[f"{SB3}, {num_envs} envs"] = (sb3.iterate, {"envs": num_envs})
+
+
+def _only(_: object) -> None:
+    """What a call returns is not for the measurement."""
+
+
+def _peers(workload: TrainWorkload, settings: Mapping[str, Any]) -> dict[str, tuple[Batch, dict[str, Any]]]:
+    """Trainers of other projects, each with the numbers of envs that could be its best."""
+    found: dict[str, tuple[Batch, dict[str, Any]]] = {}
+    if not settings["peers"]:
+        return found
+    for num_envs in (16, 64, 256):
+        for name in (STOCK, TUNED_STOCK):
+            stock = StockRLlib(workload, num_envs, tuned=name == TUNED_STOCK)
+            found[f"{name}, {num_envs} envs"] = (stock.iterate, {"envs": num_envs})
+            found[f"{name}, {num_envs} envs{SAMPLING}"] = (stock.sample_only, {"envs": num_envs})
+    for num_envs in (16, 64):
+        try:
+            sb3 = RecurrentSB3(workload, num_envs)
+        except ImportError:
+            LOG.warning("sb3-contrib is not installed (extra `bench`); its rows are left out")
+            break
+        found[f"{SB3}, {num_envs} envs"] = (sb3.iterate, {"envs": num_envs})
+    try:
+        puffer = PufferLib(workload, Path(settings["cache_dir"]) / "pufferlib")
+        puffer.iterate()
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        LOG.warning("PufferLib cannot be had here: %s; its rows are left out", error)
+        return found
+    found[PUFFERLIB] = (puffer.iterate, {"envs": workload.num_envs})
+    found[f"{PUFFERLIB}{SAMPLING}"] = (puffer.sample_only, {"envs": workload.num_envs})
     return found
 
 
 def _measure(
-    contenders: Mapping[str, tuple[Callable[[], None], dict[str, Any]]], workload: TrainWorkload, rounds: int
+    contenders: Mapping[str, tuple[Batch, dict[str, Any]]], workload: TrainWorkload, rounds: int
 ) -> dict[str, Row]:
     """Let the contenders take turns; the first turn warms up and does not count."""
     cpu: dict[str, list[float]] = {name: [] for name in contenders}
@@ -154,10 +181,10 @@ def _measure(
             # RLlib turns it on where there is a seed; stock RLlib as it comes turns it on again.
             torch.utils.deterministic.fill_uninitialized_memory = False
             began, clock = time.process_time(), time.perf_counter()
-            iterate()
+            spent = iterate() or (time.process_time() - began, time.perf_counter() - clock)
             if turn:
-                cpu[name].append(time.process_time() - began)
-                wall[name].append(time.perf_counter() - clock)
+                cpu[name].append(spent[0])
+                wall[name].append(spent[1])
         LOG.info("round %d of %d", turn, rounds)
     steps = workload.batch_steps
     return {
@@ -180,7 +207,7 @@ def _rows(rates: dict[str, Row], workload: TrainWorkload) -> list[Row]:
         own["settings"] |= {"threads": torch.get_num_threads(), **vars(workload)}
         own["ratio_to"] = _ratio(own, rates[f"{LIMIT}{suffix}"])
         rows.append(own)
-        for peer in (PLAIN, STOCK, TUNED_STOCK, SB3, LIMIT):
+        for peer in (PLAIN, STOCK, TUNED_STOCK, SB3, PUFFERLIB, LIMIT):
             found = [
                 row
                 for key, row in rates.items()

@@ -5,10 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
+QUIET = ("--quiet", "-q")
+JSON = "--json"
+NO_COLOR = "--no-color"
+"""How a command speaks (`rayjobs.config.terminal`): options of every command, none of which takes a value."""
+
 
 def command_line(given: Sequence[str] | None) -> list[str]:
-    """The words after the program's name: those given, or those of this process when None."""
-    return list(sys.argv[1:] if given is None else given)
+    """The words after the program's name, those given or those of this process when None; how to speak comes last."""
+    speech, words = split(sys.argv[1:] if given is None else given, is_output_option)
+    return [*words, *speech]
+
+
+def is_output_option(argument: str) -> bool:
+    """Whether it says how the command speaks, rather than what it does."""
+    return argument in (*QUIET, JSON, NO_COLOR)
 
 
 def is_flag(argument: str) -> bool:

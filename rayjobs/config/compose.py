@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import hydra
@@ -21,6 +22,7 @@ from rayjobs.config.column_keys import with_new_columns
 from rayjobs.config.help_page import help_page
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.config.project import CONF, project_conf
+from rayjobs.config.terminal import speech, write_text
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 
 
@@ -37,7 +39,7 @@ def compose_command_line(config_name: str, arguments: Sequence[str]) -> dict[str
             "--multirun is not supported; use python -m rayjobs.sweep, which can prune and resume"
         )
     if {"-h", "--help"} & set(arguments):
-        sys.stdout.write(help_page(config_name, CONF))
+        write_text(help_page(config_name, CONF))
         return None
     arguments = [*_own_conf(arguments), *with_new_columns(arguments)]
     try:
@@ -75,13 +77,23 @@ def _composed_by_application(
     def keep(config: DictConfig) -> None:
         composed.append((config, _job_overrides(HydraConfig.get())))
 
-    with _hydra_arguments(config_name, arguments):
+    printed = io.StringIO()
+    with _hydra_arguments(config_name, arguments), redirect_stdout(printed):
         try:
             hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(keep)()
         except SystemExit as end:  # argparse prints its own usage line
             if end.code not in (0, None):
                 raise ConfigError(f"the command line was not understood: {' '.join(arguments)}") from None
+    _tell(printed.getvalue(), arguments)
     return composed[0] if composed else None
+
+
+def _tell(printed: str, arguments: Sequence[str]) -> None:
+    """Hand on what Hydra printed; in an object a configuration is one, not a text."""
+    if speech().as_json and {"--cfg", "-c"} & set(arguments):
+        speech().facts["config"] = yaml.safe_load(printed)
+    elif printed:
+        write_text(printed)
 
 
 def _job_overrides(hydra_config: Any) -> list[str]:

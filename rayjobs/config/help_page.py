@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from rayjobs.config.terminal import HOW_TO_SPEAK
+
 _EXAMPLE = re.compile(r"python -m rayjobs\.\S+(?: \S+)*")
 NUM_EXAMPLES = 3
 LEAST_WIDTH = 60
@@ -42,6 +44,7 @@ def help_page(config_name: str, conf: Path) -> str:
     lines += [
         "",
         "--cfg job shows every setting and runs nothing; docs/ says what each does.",
+        *_wrapped("", HOW_TO_SPEAK, width),
         "",
     ]
     return "\n".join(lines)

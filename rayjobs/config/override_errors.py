@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rayjobs.config.arguments import is_flag, is_override, key_of
 from rayjobs.config.typed_config import ConfigError, did_you_mean, nearest
 
-SEVERAL = ("source",)
+SEVERAL = ("source", "search/space")
 """Groups of which several may be chosen at once: each file has a key of its own, and nothing is merged."""
 _NO_SUCH_KEY = re.compile(r"Could not (?:override|delete from config)[ .:]*'?([^'\s]+)'?")
 

@@ -12,15 +12,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from envs.live.guard_folder import GUARD_STATE, GuardFolder
+from envs.live.guard_folder import FOLDER, GUARD_STATE, GuardFolder
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.guarding.process import ACCOUNT_VARIABLE, FOLDER, SETTINGS, living_guard, start_guard
+from rayjobs.guarding.process import ACCOUNT_VARIABLE, SETTINGS, living_guard, start_guard
 from rayjobs.monitoring.result_tables import print_sentence
+from rayjobs.monitoring.trading_snapshot import SNAPSHOT_FILE, ask_to_stop, files_to_remove
 from rayjobs.registry.registry import who_decides
 
+RECORD = "trading.sqlite"
+"""The record of a trading run (`rayjobs.trading`, which lies above this room)."""
 WAIT_S = 60.0
 """How long the command waits for flat; the guard goes on after that."""
 
@@ -29,20 +30,20 @@ def main(words: Sequence[str]) -> ExitCode:
     """The command: directories of trading runs, none for every one below `runs` whose guard lives, and `reason=...`.
 
     It composes no configuration, so that no mistake in one is in its way.
+
+    Raises
+    ------
+    ConfigError
+        For another word, and as `kill`.
     """
     given = [word.partition("=")[2] for word in words if word.startswith("reason=")]
     paths = [Path(word) for word in words if "=" not in word and not word.startswith("-")]
     odd = [word for word in words if (word.startswith("-") or "=" in word) and not word.startswith("reason=")]
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    try:
-        if odd:
-            raise ConfigError(f"kill takes directories of trading runs and reason='...'; got {odd[0]}")
-        return kill(
-            paths or guarded_runs(Path("runs")), given[-1] if given else f"the command, by {who_decides()}"
-        )
-    except ConfigError as error:
-        console.print(f"error: {error}", markup=False)
-        return ExitCode.BAD_INPUT
+    if odd:
+        raise ConfigError(f"kill takes directories of trading runs and reason='...'; got {odd[0]}")
+    return kill(
+        paths or guarded_runs(Path("runs")), given[-1] if given else f"the command, by {who_decides()}"
+    )
 
 
 def kill(directories: Sequence[Path], reason: str, *, wait_s: float = WAIT_S) -> ExitCode:
@@ -53,7 +54,16 @@ def kill(directories: Sequence[Path], reason: str, *, wait_s: float = WAIT_S) ->
     ConfigError
         If there is no run to kill.
     """
-    folders = [guard_folder(directory) for directory in directories]
+    simulated = [directory for directory in directories if trades_without_guard(directory)]
+    folders = [guard_folder(directory) for directory in directories if directory not in simulated]
+    for directory in simulated:
+        path = ask_to_stop(directory, reason)
+        print_sentence(
+            f"{directory} has no guard, for its fills are simulated: no bar after the next one is traded; remove "
+            f"{path} before it may trade again"
+        )
+    if simulated and not folders:
+        return ExitCode.DONE
     if not folders:
         raise ConfigError(
             "no trading run with a guard was found; name its directory: rayjobs.trade kill RUN_DIRECTORY"
@@ -68,7 +78,7 @@ def kill(directories: Sequence[Path], reason: str, *, wait_s: float = WAIT_S) ->
         state = folder.read(GUARD_STATE) or {}
         held = ", ".join(f"{symbol} {units:+g}" for symbol, units in (state.get("held") or {}).items())
         print_sentence(
-            f"{run} is flat; remove {folder.path}/KILL before it may trade again"
+            f"{run} is flat; remove {files_to_remove(run)} before it may trade again"
             if is_flat
             else f"{run} is NOT flat yet ({held or 'the venue has not answered'}); its guard goes on, see "
             f"{folder.path}/guard.log"
@@ -76,6 +86,12 @@ def kill(directories: Sequence[Path], reason: str, *, wait_s: float = WAIT_S) ->
         if is_flat and process is not None:
             process.terminate()
     return ExitCode.DONE if all(flat) else ExitCode.FAILED
+
+
+def trades_without_guard(directory: Path) -> bool:
+    """Whether it is a trading run whose fills are simulated: it tells how it stands, and has no guard."""
+    has_guard = (directory / FOLDER / SETTINGS).is_file()
+    return not has_guard and ((directory / SNAPSHOT_FILE).is_file() or (directory / RECORD).is_file())
 
 
 def guard_folder(directory: Path) -> GuardFolder:

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from envs.live.guard_folder import GUARD_BEAT, GUARD_STATE, GuardFolder
+from envs.live.guard_folder import FOLDER, GUARD_BEAT, GUARD_STATE, GuardFolder
 from envs.live.guard_limits import GuardLimits
 from envs.live.guard_watch import GuardWatch, listen_for_signals
 from envs.live.ibkr_config import IbkrBrokerConfig
@@ -27,11 +27,15 @@ from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.monitoring.alerts import Alerts, AlertSettings
 
 LOG = logging.getLogger(__name__)
-FOLDER, SETTINGS, LOG_FILE = "guard", "settings.json", "guard.log"
+SETTINGS, LOG_FILE = "settings.json", "guard.log"
 ACCOUNT_VARIABLE = "RAYFOLD_GUARD_ACCOUNT"
 START_S = 30.0
 """How long the process may take to show its first sign of life."""
+LOOK_S = 5.0
+"""How long a loop waits for its guard's first look at the account, before which no order may enter."""
 END_S = 5.0
+FLAT_S = 10.0
+"""How long an ending loop waits for its guard to flatten; after that the guard goes on alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +115,8 @@ def guard_beside(directory: Path, settings: GuardSettings) -> Iterator[GuardFold
     killed = folder.killed()
     if killed is not None:
         raise ConfigError(
-            f"the kill switch of {directory} is thrown ({killed}); when all is understood, remove {folder.path}/KILL"
+            f"the kill switch of {directory} is thrown ({killed}); when all is understood, remove KILL there or in "
+            f"{folder.path}"
         )
     halted = folder.halted()
     if halted is not None:
@@ -123,11 +128,26 @@ def guard_beside(directory: Path, settings: GuardSettings) -> Iterator[GuardFold
         _await_life(folder, process)
         yield folder
     finally:
-        process.terminate()
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        if folder.killed() is None or _flat_within(folder, FLAT_S):
+            process.terminate()
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        else:
+            LOG.error(
+                "the account is NOT flat yet; the guard goes on by itself, see %s/%s", folder.path, LOG_FILE
+            )
+
+
+def _flat_within(folder: GuardFolder, seconds: float) -> bool:
+    """Whether a guard says within so long that its account is flat."""
+    until = time.monotonic() + seconds
+    while (folder.read(GUARD_STATE) or {}).get("flat") is not True:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def start_guard(folder: GuardFolder, account: str) -> subprocess.Popen[bytes]:
@@ -201,3 +221,10 @@ def _await_life(folder: GuardFolder, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None or time.monotonic() > until:
             raise ConfigError(f"the guard's process did not come up; see {folder.path / LOG_FILE}")
         time.sleep(0.05)
+    until = time.monotonic() + LOOK_S
+    while time.monotonic() < until:
+        state = folder.read(GUARD_STATE) or {}
+        if state.get("pid") == process.pid and state.get("reached"):
+            return
+        time.sleep(0.05)
+    LOG.warning("the guard has not seen the account yet; until it has, orders may only reduce")

@@ -8,6 +8,8 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from rayjobs.config.terminal import progress_console
+
 
 class LiveDisplay:
     """A context manager that redraws in place on a terminal, and draws nothing elsewhere.
@@ -18,7 +20,7 @@ class LiveDisplay:
     """
 
     def __init__(self, console: Console | None, *, keep_last: bool) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or progress_console()
         self._keep_last = keep_last
         self._live: Live | None = None
 

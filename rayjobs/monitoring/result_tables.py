@@ -1,4 +1,8 @@
-"""The tables and paths that a job ends with, on standard output."""
+"""The tables, sentences and paths that a job ends with, on standard output or in the object of ``--json``.
+
+No table is wider than the terminal: see `rayjobs.monitoring.fitted_table`. Where an object is asked for, it takes the
+rows as they are, numbers unformatted and undefined ones null.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from evaluation.gate.verdict import Verdict
+from rayjobs.config.terminal import output_console, speech
+from rayjobs.monitoring.fitted_table import Column, fitted_tables
 
 
 def print_table(
@@ -23,18 +28,27 @@ def print_table(
 
     Parameters
     ----------
+    console : to print on, whatever way of speaking was asked for.
     columns : key -> format of a number (``.2f``, ``+.1%``), in the order shown; None takes all keys of the first
         row as they are. Undefined numbers print as a dash.
     """
     if columns is None:
         columns = dict.fromkeys(rows[0], "") if rows else {}
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for position, key in enumerate(columns):
-        is_text = bool(rows) and isinstance(rows[0].get(key), str) and columns[key] == ""
-        table.add_column(key.replace("_", " "), justify="left" if position == 0 or is_text else "right")
-    for row in rows:
-        table.add_row(*(_cell(row.get(key), form) for key, form in columns.items()))
-    _output(console).print(table)
+    if console is None and speech().as_json:
+        entry = {"title": title, "rows": [{key: row.get(key) for key in columns} for row in rows]}
+        speech().tables.append(entry)
+        return
+    shown = [
+        Column(
+            heading=key.replace("_", " "),
+            cells=tuple(_cell(row.get(key), form) for row in rows),
+            is_text=form == "" and any(isinstance(row.get(key), str) for row in rows),
+        )
+        for key, form in columns.items()
+    ]
+    out = output_console() if console is None else console
+    for table in fitted_tables(title, shown, out.width):
+        out.print(table)
 
 
 def _cell(value: Any, form: str) -> str:
@@ -64,22 +78,21 @@ def print_verdict(verdict: Verdict, *, console: Console | None = None) -> None:
 
 def print_sentence(text: str, *, console: Console | None = None) -> None:
     """Print one line as it is."""
-    _output(console).print(text, markup=False, highlight=False, soft_wrap=True)
+    _print_line(text, speech().sentences, console)
 
 
 def print_paths(paths: Sequence[Path], *, console: Console | None = None) -> None:
     """Print what was written, one path a line, the last as it would be opened."""
-    out = _output(console)
     for path in paths:
-        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+        _print_line(str(path), speech().paths, console)
 
 
-def _output(console: Console | None) -> Console:
-    """Standard output; 140 columns when it is a file, so that tables are not broken."""
-    if console is not None:
-        return console
-    out = Console()
-    return out if out.is_terminal else Console(width=140)
+def _print_line(line: str, told: list[str], console: Console | None) -> None:
+    if console is None and speech().as_json:
+        told.append(line)
+        return
+    out = output_console() if console is None else console
+    out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def number(value: Any, form: str) -> str:

@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-SNAPSHOT_FILE, KILL_FILE = "trading_snapshot.json", "KILL"
+from envs.live.guard_folder import switch_thrown, switches
+
+SNAPSHOT_FILE = "trading_snapshot.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +67,20 @@ def read_snapshot(directory: Path) -> dict[str, Any] | None:
 
 
 def ask_to_stop(directory: Path, by: str) -> Path:
-    """Leave the file that tells the loop to cancel its orders and trade no more; in it stands who asked, and when."""
-    path = directory / KILL_FILE
+    """Throw the kill switch of a trading run: its guard, where it has one, flattens; its loop trades no more.
+
+    by : who asks; stands in the file, with the time.
+    """
+    path = switches(directory)[0]
     path.write_text(f"{datetime.now(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')} {by}\n", encoding="utf-8")
     return path
 
 
 def stop_asked(directory: Path) -> str:
-    """What stands in the file that asks the loop to stop; empty where nobody asked."""
-    try:
-        return (directory / KILL_FILE).read_text(encoding="utf-8").strip() or "asked to stop"
-    except OSError:
-        return ""
+    """Why the kill switch is thrown; empty where it is not."""
+    return switch_thrown(directory) or ""
+
+
+def files_to_remove(directory: Path) -> str:
+    """The files that hold the switch down, in words."""
+    return " and ".join(str(path) for path in switches(directory) if path.exists())

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evaluation.statistics.metrics import equity_curve
-from evaluation.statistics.paired import paired_difference
+from evaluation.statistics.paired import LEAST_BARS, paired_difference
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.pages.answers import as_json, epoch_seconds, rounded, shared_index
 from rayjobs.pages.secrets import without_secrets
@@ -65,9 +65,9 @@ def _pair(first: RunView, other: RunView) -> dict[str, Any]:
     shared = ours.index.intersection(theirs.index)
     years = [view.summary.get("periods_per_year") for view in (first, other)]
     found: dict[str, Any] = {"first": first.name, "other": other.name, "num_bars": len(shared)}
-    if len(shared) < 8:
+    if len(shared) < LEAST_BARS:
         return found | {
-            "why": "fewer than 8 bars were scored in both, so nothing can be said of their difference"
+            "why": f"fewer than {LEAST_BARS} bars were scored in both, so nothing can be said of their difference"
         }
     if years[0] != years[1] or not years[0]:
         return found | {"why": f"a year has {years[0]} bars in one and {years[1]} in the other"}

@@ -55,7 +55,7 @@ class Guard:
                 entry = request.query.get("token")
                 if entry is not None and self._matches(entry) and request.method == "GET":
                     return self._let_in(request)
-                if not self.may_change(request) and not self._matches(request.cookies.get(TOKEN_COOKIE, "")):
+                if not (self.may_change(request) or self._may_read(request)):
                     raise web.HTTPUnauthorized(
                         text="Open the address with the token that was printed at the start."
                     )
@@ -94,6 +94,12 @@ class Guard:
     def may_change(self, request: web.Request) -> bool:
         """Whether the request carries the token in its header."""
         return self._matches(request.headers.get(TOKEN_HEADER, ""))
+
+    def _may_read(self, request: web.Request) -> bool:
+        """Whether it carries the token as a browser that was let in does, or as a program such as Prometheus."""
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        bearer = scheme.lower() == "bearer" and self._matches(given.strip())
+        return bearer or self._matches(request.cookies.get(TOKEN_COOKIE, ""))
 
     def _matches(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self.token.encode())

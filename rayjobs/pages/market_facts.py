@@ -26,7 +26,9 @@ from rayjobs.study.config import FeaturesConfig, build_source
 MAX_BARS = 2000
 ONE_AT_A_TIME = threading.Lock()
 """Bars and features are kept once, and Numba's kernels are not to be entered by two threads."""
-COSTS = ("commission", "spread_cost", "slippage_cost", "impact_cost", "funding_cost", "borrow_cost")
+COSTS = (
+    "commission", "spread_cost", "slippage_cost", "impact_cost", "funding_cost", "borrow_cost", "dividend_cost",
+)  # fmt: skip
 TRADES = (
     "ticker", "direction", "entry_time", "exit_time", "entry_price", "exit_price", "units", "duration_bars", "pnl",
     "return_pct", "mfe", "mae", "total_cost_est", "exit_reason", "fold",

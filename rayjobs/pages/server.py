@@ -87,6 +87,7 @@ def make_application(root: Path, guard: Guard, *, lake: str = "lake", warm: bool
             web.static("/static", HERE / "static", follow_symlinks=False),
             web.get("/file", _file),
             web.get("/events", _events),
+            web.get("/metrics", _metrics),
             *(web.get(f"/api/{name}", answer) for name, answer in ANSWERS.items()),
             *(web.post(f"/api/{name}", change) for name, change in CHANGES.items()),
         ]
@@ -179,6 +180,14 @@ async def _file(request: web.Request) -> web.StreamResponse:
     kind = TYPES[path.suffix]
     headers = {"Content-Type": f"{kind}; charset=utf-8", "Content-Security-Policy": REPORT_POLICY}
     return web.Response(body=await asyncio.to_thread(path.read_bytes), headers=headers)
+
+
+async def _metrics(request: web.Request) -> web.StreamResponse:
+    """For Prometheus; the library is imported when it first asks."""
+    from rayjobs.pages.metrics import CONTENT_TYPE, metrics_page
+
+    page = await asyncio.to_thread(metrics_page, _shared(request).catalogue)
+    return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

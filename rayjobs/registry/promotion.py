@@ -10,13 +10,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
 import numpy as np
 
-from evaluation.statistics.paired_margin import Margin, common_days, paired_margin
+from evaluation.statistics.paired import PairedDifference, common_days, paired_difference
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.registry.daily_record import DailyRecord, daily_record, trading_runs
 from rayjobs.registry.registry import Registry
@@ -43,16 +43,7 @@ def promote(registry: Registry, reference: str, settings: DeploySettings) -> Ver
         If something speaks against it, in one sentence; `force` overrules what may be overruled.
     """
     version = registry.version(reference)
-    target = settings.stage or above(version.stage)
-    if version.stage == "retired" or target is None or target == "retired":
-        raise ConfigError(
-            f"{version.reference} is {version.stage}: it cannot be promoted"
-            + ("; register the policy again" if version.stage == "retired" else "")
-        )
-    if LADDER.index(target) <= LADDER.index(version.stage):
-        raise ConfigError(
-            f"{version.reference} is {version.stage} and stage={target} is not above that; use demote"
-        )
+    target = _target(version, settings, up=True)
     verify(version, registry, needs_verdict=True)
     found = assess(registry, version, target, settings)
     if found.objections and not settings.force:
@@ -99,23 +90,30 @@ def margin_over(version: Version, champion: Version, settings: DeploySettings) -
     rules = settings.deploy
     margin = _margin(ours, theirs, rules)
     sources = {"ours": list(ours.sources), "theirs": list(theirs.sources)}
-    evidence = {**asdict(margin), "sources": sources}
+    evidence = {
+        "mean": margin.mean,
+        "low": margin.mean_low,
+        "high": margin.mean_high,
+        "level": margin.level,
+        "num_days": margin.num_bars,
+        "sources": sources,
+    }
     evidence = {key: (None if value != value else value) for key, value in evidence.items()}
-    if margin.num_days < rules.min_common_days:
+    if margin.num_bars < rules.min_common_days:
         return Assessment(
             objections=(
-                f"it has {margin.num_days} days of live returns in common with {champion.reference}, and "
+                f"it has {margin.num_bars} days of live returns in common with {champion.reference}, and "
                 f"{rules.min_common_days} are needed (deploy.min_common_days; trade both, with broker=shadow)",
             ),
             evidence=evidence,
         )
-    low, high, mean = (1e4 * value for value in (margin.low, margin.high, margin.mean))
+    low, high, mean = (1e4 * value for value in (margin.mean_low, margin.mean_high, margin.mean))
     if low > rules.min_margin_bps:
         return Assessment(objections=(), evidence=evidence)
     return Assessment(
         objections=(
             f"its margin over {champion.reference} is {mean:+.2f} bps a day, interval {low:+.2f} to {high:+.2f} over "
-            f"{margin.num_days} days, and its lower end is not above {rules.min_margin_bps:g} (deploy.min_margin_bps)",
+            f"{margin.num_bars} days, and its lower end is not above {rules.min_margin_bps:g} (deploy.min_margin_bps)",
         ),
         evidence=evidence,
     )
@@ -132,13 +130,7 @@ def demote(
         If there is no stage below, or no reason.
     """
     version = registry.version(reference)
-    target = settings.stage or below(version.stage)
-    if version.stage == "retired" or target is None or target == "retired":
-        raise ConfigError(f"{version.reference} is {version.stage}: there is nothing below; use retire")
-    if LADDER.index(target) >= LADDER.index(version.stage):
-        raise ConfigError(
-            f"{version.reference} is {version.stage} and stage={target} is not below that; use promote"
-        )
+    target = _target(version, settings, up=False)
     why = _reason(settings, "demote")
     return registry.move(version, "demote", target, why=why, who=who)
 
@@ -155,6 +147,27 @@ def retire(registry: Registry, reference: str, settings: DeploySettings) -> Vers
     if version.stage == "retired":
         raise ConfigError(f"{version.reference} is retired already")
     return registry.move(version, "retire", "retired", why=_reason(settings, "retire"))
+
+
+def _target(version: Version, settings: DeploySettings, *, up: bool) -> Stage:
+    """The stage that a version goes to: the next one in this direction, or a further one that `stage` names.
+
+    Raises
+    ------
+    ConfigError
+        If there is none in this direction.
+    """
+    target = settings.stage or (above if up else below)(version.stage)
+    at = f"{version.reference} is {version.stage}"
+    if version.stage == "retired" or target is None or target == "retired":
+        if not up:
+            raise ConfigError(f"{at}: there is nothing below; use retire")
+        again = "; register the policy again" if version.stage == "retired" else ""
+        raise ConfigError(f"{at}: it cannot be promoted{again}")
+    if (LADDER.index(target) > LADDER.index(version.stage)) is not up or target == version.stage:
+        where, other = ("above", "demote") if up else ("below", "promote")
+        raise ConfigError(f"{at} and stage={target} is not {where} that; use {other}")
+    return target
 
 
 def _champion(registry: Registry, version: Version) -> Version | None:
@@ -177,10 +190,10 @@ def _shadowed(version: Version) -> np.datetime64:
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "D") + np.timedelta64(1, "D")
 
 
-def _margin(ours: DailyRecord, theirs: DailyRecord, rules: PromotionRules) -> Margin:
+def _margin(ours: DailyRecord, theirs: DailyRecord, rules: PromotionRules) -> PairedDifference:
     _, one, other = common_days((ours.days, ours.net_return), (theirs.days, theirs.net_return))
     random = np.random.default_rng(rules.seed)
-    return paired_margin(one, other, random, level=rules.margin_level, num_draws=rules.num_draws)
+    return paired_difference(one, other, random, level=rules.margin_level, num_draws=rules.num_draws)
 
 
 def _reason(settings: DeploySettings, command: str) -> str:

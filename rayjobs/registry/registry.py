@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 from evaluation.artefacts.manifest import SealedFile
 from evaluation.ledger.store import LedgerUnusable, Store, is_server, shown
 from rayjobs.config.typed_config import ConfigError, did_you_mean
+from rayjobs.registry.anchoring import note_head, refuse_cut
 from rayjobs.registry.stages import STAGES, Stage
 from rayjobs.registry.versions import PolicyFacts, Version, versions_of
 from rayjobs.storage.uri import is_uri
@@ -167,6 +168,7 @@ class Registry:
             self._add(
                 connection, "register", name, number, "candidate", why=why, extra={"policy": asdict(facts)}
             )
+        note_head(self._store.head(), facts)
         return self.version(f"{name}@{number}")
 
     def move(
@@ -212,7 +214,12 @@ class Registry:
                 evidence=evidence,
                 who=who,
             )
+        note_head(self._store.head(), version.facts)
         return self.version(version.reference)
+
+    def refuse_cut(self, version: Version) -> None:
+        """Refuse to go on where the ledger knows of decisions that are not here. Raises ConfigError."""
+        refuse_cut(self._store.chain(), version.facts, self.place)
 
     # Inside
 

@@ -7,12 +7,9 @@ from pathlib import Path
 
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.registry.registry import Registry
-from rayjobs.registry.stages import ALLOWED
+from rayjobs.registry.stages import ALLOWED, WITHOUT_VERDICT
 from rayjobs.registry.versions import Version
-from rayjobs.registry.vouching import verify
-
-WITHOUT_VERDICT = ("replay", "shadow")
-"""Brokers at which a policy that no gate has passed may act: nothing of it is traded."""
+from rayjobs.registry.vouching import refuse_short, shortfalls, verify
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +48,6 @@ def resolve(reference: str, place: str, broker: str, *, real_money: bool = False
         )
     verify(version, registry, needs_verdict=broker not in WITHOUT_VERDICT)
     facts = version.facts
-    short = [*facts.lowered, *(["a made market"] if facts.synthetic else [])]
-    if real_money and short:
-        raise ConfigError(
-            f"{version.reference} was approved under less than the standard gate asks for ({'; '.join(short)}), which "
-            "is no leave to trade real money"
-        )
+    if real_money:
+        refuse_short(version.reference, shortfalls(facts.lowered, synthetic=facts.synthetic))
     return Resolved(version=version, export=facts.export)

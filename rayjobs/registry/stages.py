@@ -18,6 +18,10 @@ ALLOWED: dict[str, tuple[Stage, ...]] = {
 """Broker -> stages that may act at it; with real money the champion alone."""
 
 
+WITHOUT_VERDICT = ("replay", "shadow")
+"""Brokers at which a policy that no gate has passed may act: nothing of it is traded."""
+
+
 def above(stage: Stage) -> Stage | None:
     """The next stage up; None of the champion and of what is retired."""
     place = LADDER.index(stage) + 1 if stage in LADDER else len(LADDER)

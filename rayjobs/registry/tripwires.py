@@ -6,6 +6,7 @@
 | `live_loss` | the same upper end is below zero |
 | `decision_drift` | PSI of gross or net exposure, or of a symbol's, is above `max_psi` |
 | `feature_drift` | PSI of a feature is above `max_psi` (from the loop's feature_drift.csv) |
+| `value_calibration` | never; it tells slope and correlation of returns on what the value head expected |
 
 The sequence may be looked at every day: it errs at any time with probability at most alpha. Exposures of neighbouring
 bars are alike, so for drift the size decides and not a p-value.
@@ -24,15 +25,19 @@ from numpy.typing import NDArray
 
 from envs.validation import require_positive, require_range
 from evaluation.statistics.drift import drift
-from evaluation.statistics.paired_margin import paired_margin
+from evaluation.statistics.paired import paired_difference
 from evaluation.statistics.sequential import confidence_sequence
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.registry.daily_record import daily_record, trading_runs
 from rayjobs.registry.versions import Version
 
 FEATURE_DRIFT_FILE = "feature_drift.csv"
+VALUE_FILE = "value_calibration.csv"
 LEAST_BARS = 100
 """Live bars below which drift is not judged."""
+NO_PROMISE = "the backtest has too few days to promise anything"
+PROMISE_DRAWS = 4000
+"""Of the bootstrap of the backtest's mean: its tail of alpha is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +102,7 @@ def wires(version: Version, rules: TripwireRules, given: str | None) -> list[Wir
         *_returns(live, backtest, rules),
         *_decisions(live, backtest, version.facts.fold, rules),
         *_features(live, rules),
+        *_values(live),
     ]
 
 
@@ -119,7 +125,9 @@ def _returns(live: Sequence[Path], backtest: Path, rules: TripwireRules) -> list
     sequence = confidence_sequence(record.net_return, low=-bound, high=bound, alpha=rules.alpha)
     scored = _table(backtest / "daily_report.csv")["net_return"].to_numpy(np.float64)
     random = np.random.default_rng(0)
-    promised = paired_margin(scored, np.zeros_like(scored), random, level=1.0 - rules.alpha).low
+    promised = paired_difference(
+        scored, np.zeros_like(scored), random, level=1.0 - rules.alpha, num_draws=PROMISE_DRAWS
+    ).mean_low
     upper = float(sequence.high[-1])
     mean = float(record.net_return.mean())
     told = f"mean of {days} days {mean:+.3%}, at most {upper:+.3%} with confidence {1 - rules.alpha:g}"
@@ -127,10 +135,10 @@ def _returns(live: Sequence[Path], backtest: Path, rules: TripwireRules) -> list
         Wire(
             wire=name,
             what="mean daily return",
-            tripped=bool(upper < threshold),
+            tripped=None if np.isnan(threshold) else bool(upper < threshold),
             value=upper,
             threshold=float(threshold),
-            words=f"{told}; {words} {threshold:+.3%}",
+            words=f"{told}; " + (NO_PROMISE if np.isnan(threshold) else f"{words} {threshold:+.3%}"),
         )
         for name, threshold, words in (
             ("live_mean", promised, "the backtest promised at least"),
@@ -185,6 +193,24 @@ def _features(live: Sequence[Path], rules: TripwireRules) -> list[Wire]:
             words=f"PSI {row['psi']:.3f}, KL {row['kl']:.3f} over {int(row['num_live'])} live values",
         )
         for row in table.sort_values("psi", ascending=False).to_dict("records")
+    ]
+
+
+def _values(live: Sequence[Path]) -> list[Wire]:
+    """Of the newest run that has the table: told beside the others, for what a head may miss depends on the policy."""
+    path = next((run / VALUE_FILE for run in reversed(live) if (run / VALUE_FILE).is_file()), None)
+    if path is None:
+        return []
+    row = _table(path).iloc[0]
+    words = (
+        f"slope {row['slope']:.2f} (1 is calibrated), correlation {row['correlation']:.2f}, explained "
+        f"{row['explained']:.2f} over {int(row['num_returns'])} live bars"
+    )
+    slope = float(row["slope"])
+    return [
+        Wire(
+            wire="value_calibration", what="value head", tripped=None, value=slope, threshold=1.0, words=words
+        )
     ]
 
 

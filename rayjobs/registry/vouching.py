@@ -7,7 +7,7 @@ alone is not believed: whoever edits verdict, weights, configuration or manifest
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,26 @@ def read_verdict(run: Path) -> Mapping[str, Any]:
     return verdict if isinstance(verdict, dict) else {}
 
 
+def shortfalls(lowered: Iterable[str], *, synthetic: bool) -> list[str]:
+    """What a passed verdict lacks of the standard gate on recorded bars, in words."""
+    return [*map(str, lowered), *(["a made market"] if synthetic else [])]
+
+
+def refuse_short(what: str, short: Sequence[str]) -> None:
+    """Refuse real money to a policy whose gate asked for less than the standard one.
+
+    Raises
+    ------
+    ConfigError
+        With what it lacks.
+    """
+    if short:
+        raise ConfigError(
+            f"{what} was approved under less than the standard gate asks for ({'; '.join(short)}), which is no leave "
+            "to trade real money"
+        )
+
+
 def verify(version: Version, registry: Registry, *, needs_verdict: bool) -> FinishedRun:
     """Hold a version to what was registered and to the ledger, and return its run.
 
@@ -98,6 +118,7 @@ def verify(version: Version, registry: Registry, *, needs_verdict: bool) -> Fini
         raise ConfigError(
             f"{version.reference}: its run {path} is gone; put it back there, or register it anew where it is"
         )
+    registry.refuse_cut(version)
     differing = changed_files(path, registry.files(version), facts.run_id)
     if differing:
         raise ConfigError(

@@ -32,6 +32,7 @@ from rayjobs.config.typed_config import build_dataclass
 from rayjobs.replay.contract_audit import CONTRACT, check_contracts, check_own_code
 from rayjobs.replay.derived_again import AuditedRun, check_reproduction
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun, open_run
+from rayjobs.replay.fresh_kernels import check_kernels
 from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring
 from rayjobs.replay.run_seal import existing_ledger, run_identity
 from rayjobs.replay.trained_again import RETRAINING, check_retraining
@@ -249,8 +250,18 @@ def configured_folds(run: FinishedRun, study: Study) -> list[Fold]:
     return list(search_windows_in(config.walk_forward, study.panel, holdout).holdout_folds)
 
 
-def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUTS) -> AuditReport:
+def examine(
+    run: FinishedRun,
+    checks: Sequence[str],
+    *,
+    leak_cuts: int = ENV_CUTS,
+    private_kernels: Path | None = None,
+) -> AuditReport:
     """Run the named checks, in the order of the report.
+
+    Parameters
+    ----------
+    private_kernels : where this audit's own compiled code lies (`fresh_kernels.compiled_afresh`).
 
     Raises
     ------
@@ -276,6 +287,7 @@ def examine(run: FinishedRun, checks: Sequence[str], *, leak_cuts: int = ENV_CUT
         "retraining": audit.retraining,
         "ppo": audit.ppo,
         "callbacks": audit.callbacks,
+        "kernels": lambda: check_kernels(private_kernels),
         "warnings": audit.warnings,
     }
     found: list[Check] = []

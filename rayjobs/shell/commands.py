@@ -14,8 +14,9 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rayjobs.config.arguments import command_line
+from rayjobs.config.arguments import command_line, is_output_option
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.config.terminal import HOW_TO_SPEAK, write_text
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -81,12 +82,12 @@ def usage() -> str:
     return (
         "usage: rayfold COMMAND [key=value ...]   (= python -m rayjobs.COMMAND)\n\n"
         + "\n".join(lines)
-        + f"\n\nexamples:\n{EXAMPLES}\n\nrayfold COMMAND --help shows its settings.\n"
+        + f"\n\nexamples:\n{EXAMPLES}\n\nrayfold COMMAND --help shows its settings.\n{HOW_TO_SPEAK}\n"
     )
 
 
 def run(words: Sequence[str]) -> ExitCode:
-    """Run a command's own words; the modules end the process themselves.
+    """Run a command that is a module, which ends the process itself.
 
     Raises
     ------
@@ -94,8 +95,6 @@ def run(words: Sequence[str]) -> ExitCode:
         If there is no such command.
     """
     name, *rest = words
-    if name in OWN:
-        return OWN[name][1](rest)
     if name not in module_commands():
         raise ConfigError(f"there is no command {name!r}; {did_you_mean(name, list(all_commands()))}")
     sys.argv = [f"rayjobs.{name}", *rest]
@@ -109,12 +108,21 @@ def run(words: Sequence[str]) -> ExitCode:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point."""
-    words = command_line(argv)
-    if not words or words[0] in ("-h", "--help", "help"):
-        sys.stdout.write(usage())
-        return ExitCode.DONE if words else ExitCode.BAD_INPUT
-    if words[:2] == ["completion", "words"]:  # at each press of a key: without the imports of a job
-        return _completion(words[1:])
+    typed = list(sys.argv[1:] if argv is None else argv)
+    if typed[:2] == ["completion", "words"]:  # at each press of a key: without the imports of a job
+        return _completion(typed[1:])
+    words = command_line(typed)
+    name = words[0] if words and not is_output_option(words[0]) else ""
+    if name in module_commands():
+        return run(words)
     from rayjobs.entry import run_words
 
-    return run_words(run, words)
+    if name in OWN:
+        line, command = OWN[name]
+        return run_words(command, name, words[1:], help_text=line)
+    return run_words(_usage if name in ("", "-h", "--help", "help") else run, name, words)
+
+
+def _usage(words: Sequence[str]) -> ExitCode:
+    write_text(usage())
+    return ExitCode.DONE if words else ExitCode.BAD_INPUT

@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 
+from rayjobs.config.arguments import JSON, NO_COLOR, QUIET
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.project import CONF, project_conf
+from rayjobs.config.terminal import write_text
 from rayjobs.config.typed_config import ConfigError
 
 RUN_KEYS = ("run", "resume", "study")
@@ -65,7 +67,7 @@ def completion(words: Sequence[str]) -> ExitCode:
         return ExitCode.DONE
     if len(words) != 1 or words[0] not in SCRIPTS:
         raise ConfigError(f"completion is for {', '.join(SCRIPTS)}; write: rayfold completion bash")
-    sys.stdout.write(SCRIPTS[words[0]])
+    write_text(SCRIPTS[words[0]])
     return ExitCode.DONE
 
 
@@ -83,6 +85,8 @@ def following(words: Sequence[str]) -> list[str]:
     command, typed = words[0], words[-1]
     sign = typed[:1] if typed[:1] in ("+", "~") else ""
     key, equals, _ = typed.removeprefix(sign).partition("=")
+    if typed.startswith("-"):
+        return [option for option in (*QUIET, JSON, NO_COLOR, "--help") if option.startswith(typed)]
     candidates = _values(key) if equals else _keys(command)
     return sorted({f"{sign}{one}" for one in candidates if f"{sign}{one}".startswith(typed)})
 

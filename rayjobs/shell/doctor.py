@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import json
 import os
 import pkgutil
 import shutil
@@ -49,17 +48,14 @@ def doctor(words: Sequence[str]) -> ExitCode:
     Raises
     ------
     ConfigError
-        For a word that is not ``--json``.
+        For any word.
     """
-    if [word for word in words if word != "--json"]:
-        raise ConfigError("doctor takes no words but --json")
-    findings = [finding for look in LOOKS for finding in look()]
     if words:
-        sys.stdout.write(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
-    else:
-        from rayjobs.monitoring.result_tables import print_table
+        raise ConfigError(f"doctor takes no words; got {words[0]}")
+    from rayjobs.monitoring.result_tables import print_table
 
-        print_table("This machine", [asdict(finding) for finding in findings])
+    findings = [finding for look in LOOKS for finding in look()]
+    print_table("This machine", [asdict(finding) for finding in findings])
     return ExitCode.FAILED if any(finding.state == "fault" for finding in findings) else ExitCode.DONE
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.project import MARK
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.monitoring.result_tables import print_sentence
 
 TAKEN = ("conf", "data", "envs", "evaluation", "policies", "rayjobs", "tests", "rayfold")
 """Names that a package of this one, or a folder of the project, has already."""
@@ -132,6 +133,6 @@ def new_project(words: Sequence[str]) -> ExitCode:
         path = folder / file.replace("NAME", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content.replace("NAME", name))
-    sys.stdout.write(f"{folder} is written; go on with:\n\n    cd {folder}\n    python -m pytest\n")
-    sys.stdout.write(f"    rayfold train +experiment={name} +debug=smoke\n")
+    print_sentence(f"{folder} is written; go on with:\n\n    cd {folder}\n    python -m pytest")
+    print_sentence(f"    rayfold train +experiment={name} +debug=smoke")
     return ExitCode.DONE

@@ -18,6 +18,7 @@ from rayjobs.study.foreknown_inputs import foreknown_inputs
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.study.looks.entered import EnteredLook
+from rayjobs.study.unknown_dividends import study_dividends
 from rayjobs.study.untraded_prices import untraded_prices
 
 
@@ -80,6 +81,7 @@ def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvide
         foreknown=foreknown_inputs(study),
         untraded=untraded_prices(study),
         stress_cost_factor=study.config.scoring.stress_cost_factor,
+        short_dividends=study_dividends(study, result),
     )
     if evidence.leak_check is None:
         evidence = replace(evidence, leak_check=leak_report(study, result.folds[0].fold))

@@ -41,6 +41,7 @@ from policies.exports import ExportedPolicy
 from policies.origin import UNSEEN, Origin, Role, SeenBars, SeenLabels
 from policies.supervised.policy import SupervisedContract, SupervisedPolicy
 from rayjobs.storage.run_directory import RUN_ID
+from rayjobs.study.assumed_yields import assumed_yields
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fitted_fold import fit_policy, weights_note
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
@@ -287,6 +288,7 @@ def score_policy(
         policy_hash=policy_hash,
         oracle_direction=study.oracle_direction,
         least_cost_bps=least_costs(config, study.panel),
+        assumed_yields=assumed_yields(config, study.panel),
         find_exposures=None if is_synthetic(config) else find_exposures,
     )
     scored = replace(scored, exposure=scored_exposure(study, fold, policy))

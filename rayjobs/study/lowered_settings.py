@@ -18,6 +18,7 @@ from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.least_financing import lacking_financing
+from rayjobs.study.unknown_dividends import unknown_dividends
 
 BASELINE_SETTINGS = ("momentum_bars", "hold_bars", "rebalance_sessions", "target_volatility")
 FUNDING_SHARE = 0.1
@@ -84,6 +85,7 @@ def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
     recordings = [fold.recording for fold in result.folds]
     return (
         *lacking_financing(study, recordings),
+        *unknown_dividends(study, result),
         *_contracts(study),
         *_participation(study, recordings),
         *_delisted_shorts(study, recordings),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ray.job_submission import JobSubmissionClient
-from rich.console import Console
-from rich.table import Table
 
+from rayjobs.monitoring.result_tables import print_sentence, print_table
 from rayjobs.submission.job_command import typed_command
 
 _FOLD = re.compile(r"fold (\d+): ([\d,]+) \((\d+)%\) env steps, ([\d,]+) steps/s")
@@ -61,41 +59,37 @@ def print_job(client: JobSubmissionClient, job_id: str) -> None:
     """One job, on standard output."""
     job = client.get_job_info(job_id)
     spent = spending(client.get_job_logs(job_id))
-    speed = "-" if spent.env_steps_per_second is None else f"{spent.env_steps_per_second:,.0f}"
-    rows = {
+    facts = {
         "job": job_id,
         "status": job.status.value,
         "command": typed_command(job.entrypoint),
         "started": _moment(job.start_time),
         "ended": _moment(job.end_time),
-        "env steps": f"{spent.env_steps:,}",
-        "steps/s": speed,
-        "folds reported": str(spent.folds),
-        "trials ended": str(spent.trials),
+        "env_steps": spent.env_steps,
+        "steps_per_s": spent.env_steps_per_second,
+        "folds_reported": spent.folds,
+        "trials_ended": spent.trials,
         "message": " ".join((job.message or "").split())[:200],
     }
-    table = Table(box=None, show_header=False)
-    for name, value in rows.items():
-        table.add_row(name, value)
-    _console().print(table)
+    print_table("", [facts], columns=dict.fromkeys(facts, "") | {"env_steps": ",d", "steps_per_s": ",.0f"})
 
 
 def print_jobs(client: JobSubmissionClient) -> None:
     """All jobs that were submitted, newest first, on standard output."""
-    table = Table(box=None, header_style="dim")
-    for name in ("job", "status", "started", "ended"):
-        table.add_column(name, no_wrap=True)
     jobs: list[Any] = [job for job in client.list_jobs() if job.submission_id]
-    for job in sorted(jobs, key=lambda job: job.start_time or 0, reverse=True):
-        table.add_row(job.submission_id, job.status.value, _moment(job.start_time), _moment(job.end_time))
-    _console().print(table if jobs else "no jobs yet")
-
-
-def _console() -> Console:
-    console = Console(file=sys.stdout, highlight=False, markup=False)
-    return (
-        console if console.is_terminal else Console(file=sys.stdout, highlight=False, markup=False, width=160)
-    )
+    rows = [
+        {
+            "job": job.submission_id,
+            "status": job.status.value,
+            "started": _moment(job.start_time),
+            "ended": _moment(job.end_time),
+        }
+        for job in sorted(jobs, key=lambda job: job.start_time or 0, reverse=True)
+    ]
+    if rows:
+        print_table("", rows)
+    else:
+        print_sentence("no jobs yet")
 
 
 def _moment(milliseconds: int | None) -> str:

@@ -1,7 +1,8 @@
 """What a trading run leaves in its directory, in the columns of a backtest, made of its record alone.
 
 decisions.parquet fills.parquet returns.parquet equity.csv daily_report.csv trades.csv latency.csv feature_drift.csv
-daily.json, and where a broker filled executions.csv and venue_comparison.csv.
+daily.json, of a policy with a value head value_calibration.csv, and where a broker filled executions.csv and
+venue_comparison.csv.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from evaluation.windows.splits import Fold
 from rayjobs.trading.daily_page import write_daily_page
 from rayjobs.trading.feature_drift import feature_drift_table
 from rayjobs.trading.session import Session
+from rayjobs.trading.value_calibration import calibration_table
 from rayjobs.trading.venue_comparison import comparison_table
 
 
@@ -62,6 +64,8 @@ def write_trading_artefacts(session: Session, directory: Path) -> list[Path]:
             session.stand.market.market, session.ground.start_bar, int(recording.bar[-1]) + 1
         ),
     }
+    if session.discount is not None:
+        frames["value_calibration.csv"] = calibration_table(session.record.expectations(), session.discount)
     booked, predicted = session.record.booked(), session.record.predicted()
     if booked or predicted:
         frames["executions.csv"] = executions_table([fill for fill, _ in booked], result.panel.symbols)

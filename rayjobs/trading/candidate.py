@@ -7,23 +7,20 @@ breaks one of the three.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from data.own_objects import own_code
 from policies.exports import ExportedPolicy, load_export
 from policies.origin import Origin
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.registry.stages import WITHOUT_VERDICT
+from rayjobs.registry.vouching import read_verdict, refuse_short, shortfalls
 from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.policy_of_run import run_and_fold
 from rayjobs.replay.rescoring import open_policy
 from rayjobs.replay.run_seal import unvouched
 from rayjobs.study.fold import Study
-from rayjobs.trading.settings import WITHOUT_VERDICT
 
 LOG = logging.getLogger(__name__)
 
@@ -99,7 +96,7 @@ def require_leave(candidate: Candidate, broker: str, *, real_money: bool = False
     if broker in WITHOUT_VERDICT:
         return
     run = candidate.run
-    verdict = _verdict(run.path)
+    verdict = read_verdict(run.path)
     other = f"broker={broker} trades only what the gate has passed; watch it with broker=shadow"
     if verdict.get("pass") is not True:
         raise ConfigError(
@@ -108,26 +105,13 @@ def require_leave(candidate: Candidate, broker: str, *, real_money: bool = False
     warning = unvouched(run.path, (str(run.values["ledger"]),))
     if warning is not None:
         raise ConfigError(f"{warning.rstrip('.')}; {other}")
-    short = [*verdict.get("lowered", ()), *(["a made market"] if verdict.get("synthetic") else [])]
-    if short and real_money:
-        raise ConfigError(
-            f"{run.path} was approved under less than the standard gate asks for ({'; '.join(short)}), which is no "
-            "leave to trade real money"
-        )
+    short = shortfalls(verdict.get("lowered", ()), synthetic=bool(verdict.get("synthetic")))
+    if real_money:
+        refuse_short(str(run.path), short)
     if short:
         LOG.warning(
             "%s was approved under less than the standard gate asks for: %s", run.path, "; ".join(short)
         )
-
-
-def _verdict(path: Path) -> Mapping[str, Any]:
-    try:
-        verdict = json.loads((path / "verdict.json").read_text())
-    except OSError:
-        return {}
-    except ValueError as error:
-        raise ConfigError(f"{path / 'verdict.json'} cannot be read: {error}") from error
-    return verdict if isinstance(verdict, dict) else {}
 
 
 def refuse_changed_code(run: FinishedRun) -> None:

@@ -18,18 +18,21 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data.calendars import BarGrid
 from envs.live.account import Closed, LiveAccount
-from envs.live.bar_feed import Arrival, BarFeed
+from envs.live.bar_feed import Arrival, BarFeed, aware, close_instants
 from envs.live.growing_market import GrowingMarket
 from envs.live.paper import Venue
 from envs.live.simulated_twin import PredictedFill, SimulatedTwin
 from envs.recording import StepOfRow, rows_of_fills
+from policies.exported_policy import TrainedPolicy
 from policies.exports import ExportedPolicy
 from rayjobs.trading.trading_record import RecordedStep, TradingRecord
 
@@ -62,6 +65,7 @@ class TradingLoop:
     record : written at every close.
     cost_scale : multiple of all simulated costs.
     twin : predicts what the simulator would fill of orders that go to a broker; None where the simulator fills itself.
+    expects : the policy's value head was trained, and what it says is written down.
     """
 
     def __init__(
@@ -75,7 +79,9 @@ class TradingLoop:
         record: TradingRecord,
         cost_scale: float,
         twin: SimulatedTwin | None = None,
+        expects: bool = False,
     ) -> None:
+        self._expects = expects and isinstance(policy, TrainedPolicy)
         self.policy, self.account, self.market = policy, account, market
         self.feed, self.venue, self.record = feed, venue, record
         self._twin = twin
@@ -103,7 +109,7 @@ class TradingLoop:
             self._choose()
         self.venue.open()
         if self.end is None:
-            self._send(entries=not late)
+            self.venue.send(self._closed_utc(), entries=not late)
 
     def step(self) -> Tick | None:
         """Wait for a bar and carry the account to its close and past its decision; None where the run is over."""
@@ -120,7 +126,11 @@ class TradingLoop:
         closed = self.account.close()
         self._take(closed)
         self._save(self._recorded(arrival.bar.bar_utc, arrival.late), predicted)
-        action = None if self.end is not None else self._decide(entries=not arrival.late)
+        action = None
+        if self.end is None:
+            action = self._choose()
+            # Orders are named by the close that they were decided at, also by a process that decides it again.
+            self.venue.send(arrival.closed_utc, entries=not arrival.late)
         latency_s = time.perf_counter() - began
         self.record.time(self.account.bar, arrival.bar.bar_utc, 1e3 * latency_s)
         return Tick(arrival=arrival, closed=closed, action=action, latency_s=latency_s)
@@ -147,25 +157,27 @@ class TradingLoop:
         """Let the policy act on the last observation, and make targets of it."""
         env, policy = self.account.env, self.policy
         masks = {"allowed": env.action_masks()} if policy.masks_actions else {}
+        if self._expects:
+            assert isinstance(policy, TrainedPolicy)
+            value = policy.values(self.last_observation[None], self._state)
+            self.record.expect(self.account.bar, float(value[0]))
         actions, self._state = policy.act(self.last_observation[None], self._state, **masks)
         self.account.decide(actions[0])
         if self._twin is not None:
             self._twin.note(self.account.get_state())
         return np.asarray(actions[0])
 
-    def _decide(self, *, entries: bool) -> NDArray[Any]:
-        action = self._choose()
-        self._send(entries=entries)
-        return action
-
-    def _send(self, *, entries: bool) -> None:
-        self.venue.send(self.feed.now(), entries=entries)
+    def _closed_utc(self) -> datetime:
+        """When the bar closed that the account stands at."""
+        last = self.market.panel(self.account.bar)
+        grid = BarGrid(bar_utc=last.bar_utc[:1], session=last.session[:1])
+        return aware(close_instants(grid, last.calendar, last.bar_seconds)[0])
 
     def _recorded(self, bar_utc: np.datetime64, late: bool) -> RecordedStep:
         digest = hashlib.sha256(self.last_observation.tobytes()).hexdigest()[:16]
         step, moves = StepOfRow.last(self.account.env), self.venue.take_moves()
         if moves is not None:  # the kernel's log holds one fill of an asset in a bar, a venue makes several
-            rows = [(move.asset, move.units, move.price, move.commission) for move in moves]
+            rows = [(move.asset, move.units, move.price, move.commission, move.reason) for move in moves]
             step = replace(step, fills=rows_of_fills(rows, step.bar))
         return RecordedStep(step=step, bar_utc=bar_utc, late=late, observation=digest)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from data.schema import Panel
 from data.sources import load
@@ -16,13 +19,15 @@ from envs.live.bar_feed import LiveFeed
 from envs.live.broker import Broker
 from envs.live.desk import DeskRules, OrderDesk
 from envs.live.guard_check import OrderCheck
-from envs.live.guard_folder import GuardFolder
+from envs.live.guard_folder import FOLDER, GuardFolder
 from envs.live.guard_view import LoopView
 from envs.live.journal import Journal
 from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_rolls, refuse_unsendable
 from envs.live.paper import PaperVenue, Venue
+from envs.live.paper_guard import PaperGuard
 from envs.live.scripted_exchange import ExchangeScript, ScriptedExchange
 from envs.live.simulated_twin import SimulatedTwin
+from policies.exported_policy import TrainedPolicy
 from policies.origin import Origin
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.guarding.process import guard_beside, guard_settings
@@ -78,12 +83,16 @@ class Begun:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A loop that was started, and what it stands on."""
+    """A loop that was started, and what it stands on.
+
+    discount : of the rewards that the policy's value head expects; None where it has none that says anything.
+    """
 
     loop: TradingLoop
     stand: Stand
     ground: Ground
     record: TradingRecord
+    discount: float | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -119,24 +128,34 @@ def open_session(
     config = build_train_config(values)
     path = directory / RECORD_FILE
     begun = Begun.read(path) if path.exists() else Begun()
-    ground = _ground(candidate, config, settings, begun, vendor_bars)
-    stand = build_stand(candidate, config, ground, warmup_bars=settings.warmup_bars)
-    with TradingRecord(path) as record:
+    with ExitStack() as stack:
+        ground = _ground(candidate, config, settings, begun, vendor_bars, stack)
+        stand = build_stand(candidate, config, ground, warmup_bars=settings.warmup_bars)
+        record = stack.enter_context(TradingRecord(path))
         record.note(FIRST_UTC, str(ground.history.bar_utc[0]))
         record.note(START_BAR, str(ground.start_bar))
-        with _venue(candidate, config, settings, directory, ground, stand) as venue:
-            loop = TradingLoop(
-                policy=stand.policy,
-                account=stand.account,
-                market=stand.market,
-                feed=ground.feed,
-                venue=venue,
-                record=record,
-                cost_scale=_cost_scale(config, settings),
-                twin=None if isinstance(venue, PaperVenue) else SimulatedTwin(stand.second_account(ground)),
-            )
-            loop.start(late=ground.late)
-            yield Session(loop=loop, stand=stand, ground=ground, record=record)
+        venue = stack.enter_context(_venue(settings, directory, ground, stand))
+        discount = _discount(config, stand)
+        loop = TradingLoop(
+            policy=stand.policy,
+            account=stand.account,
+            market=stand.market,
+            feed=ground.feed,
+            venue=venue,
+            record=record,
+            cost_scale=_cost_scale(config, settings),
+            twin=None if isinstance(venue, PaperVenue) else SimulatedTwin(stand.second_account(ground)),
+            expects=discount is not None,
+        )
+        loop.start(late=ground.late)
+        yield Session(loop=loop, stand=stand, ground=ground, record=record, discount=discount)
+
+
+def _discount(config: TrainConfig, stand: Stand) -> float | None:
+    """Of a network whose value head was trained on the very rewards that the account counts."""
+    algo = config.algo
+    trained = isinstance(stand.policy, TrainedPolicy) and algo.value_coefficient is not None
+    return algo.gamma if trained and not algo.scale_rewards else None
 
 
 def _cost_scale(config: TrainConfig, settings: TradeSettings) -> float:
@@ -151,11 +170,12 @@ def _ground(
     settings: TradeSettings,
     begun: Begun,
     vendor_bars: Callable[[Origin], VendorBars] | None,
+    stack: ExitStack,
 ) -> Ground:
     if settings.feed_kind == "history":
         ground = recorded_ground(candidate, config, settings.feed, begun.known)
     else:
-        like, read = _live_bars(candidate, config, vendor_bars, begun.first_utc)
+        like, read = _live_bars(candidate, config, vendor_bars, begun.first_utc, stack)
         ground = live_ground(like, read, settings.feed, start_bar=begun.start_bar, known=begun.known)
     first = str(ground.history.bar_utc[0])
     if begun.first_utc not in (None, first):
@@ -171,19 +191,19 @@ def _live_bars(
     config: TrainConfig,
     vendor_bars: Callable[[Origin], VendorBars] | None,
     first_utc: str | None,
+    stack: ExitStack,
 ) -> tuple[Panel, Read]:
     """The bars that are there, and what asks for later ones."""
     if vendor_bars is None:
         read = rereading(config)
         return load(config.data).panel, read
     bars = vendor_bars(candidate.policy_origin())
+    stack.callback(bars.close)
     return bars.history(first_utc), bars.since
 
 
 @contextmanager
 def _venue(
-    candidate: Candidate,
-    config: TrainConfig,
     settings: TradeSettings,
     directory: Path,
     ground: Ground,
@@ -192,9 +212,10 @@ def _venue(
     broker = settings.broker_settings
     script = broker.script if isinstance(broker, ReplayBroker) else None
     if isinstance(broker, SimulatedBroker) or (isinstance(broker, ReplayBroker) and script is None):
-        yield PaperVenue(stand.account)
+        guard = _paper_guard(settings, directory, ground, stand) if settings.guards_simulation else None
+        yield PaperVenue(stand.account, guard)
         return
-    refuse_unsendable(stand.config)
+    refuse_unsendable(stand.config, resting=script is None)
     refuse_rolls(ground.history)
     symbols, name = ground.history.symbols, f"{directory.name}"
     with Journal(directory / JOURNAL_FILE, f"{settings.broker}/{name}") as journal:
@@ -204,14 +225,32 @@ def _venue(
             yield ScriptedVenue(exchange, desk, stand.account, symbols, name)
             return
         assert isinstance(broker, IbkrSettings)
-        guard = guard_settings(broker.connection, settings.guard, settings.alerts, symbols, name)
-        with guard_beside(directory, guard) as folder:
+        told = guard_settings(broker.connection, settings.guard, settings.alerts, symbols, name)
+        with guard_beside(directory, told) as folder:
             line = _ibkr(broker, symbols)
             try:
                 desk = _guarded_desk(line, journal, broker, settings, ground, stand, folder)
                 yield OrderVenue(desk, stand.account, symbols, name, cancel_wait_s=CANCEL_WAIT_S)
             finally:
                 line.close()
+
+
+def _paper_guard(settings: TradeSettings, directory: Path, ground: Ground, stand: Stand) -> PaperGuard:
+    """The guard's limits for simulated fills; a day is a session of the bars."""
+    sessions = np.concatenate([ground.history.session, ground.to_come.session])
+
+    def today() -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=int(sessions[stand.account.bar]))
+
+    return PaperGuard(
+        settings.guard,
+        stand.account,
+        ground.history.symbols,
+        GuardFolder(directory / FOLDER),
+        directory.name,
+        today=today,
+        now=ground.feed.now,
+    )
 
 
 def _guarded_desk(
@@ -234,7 +273,8 @@ def _guarded_desk(
         now=ground.feed.now,
     )
     check = OrderCheck(settings.guard, view, folder, needs_guard=True)
-    desk = OrderDesk(line, journal, broker.desk, ground.feed.now, check)
+    # A venue lives in the present, also where recorded bars are traded at it.
+    desk = OrderDesk(line, journal, broker.desk, lambda: datetime.now(UTC), check)
     return desk
 
 

@@ -107,8 +107,6 @@ BROKERS: Mapping[str, type] = {
     "ibkr": IbkrSettings,
 }
 BrokerSettings = ReplayBroker | SimulatedBroker | IbkrSettings
-WITHOUT_VERDICT = ("replay", "shadow")
-"""Brokers at which a policy that no gate has passed may act: nothing of it is traded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +121,8 @@ class TradeSettings:
     broker : kind, a key of `BROKERS`. broker_settings : of that kind.
     source : the vendor's entry of ``conf/source``; None reads the run's data.
     warmup_bars : None means as in the policy's run.
-    guard, alerts : limits of an account at a broker, and who is told.
+    guard, alerts : limits of an account, and who is told.
+    guard_recorded : the limits hold for simulated fills in recorded bars too.
     """
 
     policy: str | None
@@ -139,6 +138,7 @@ class TradeSettings:
     broker_settings: BrokerSettings
     source: Mapping[str, Any] | None
     guard: GuardLimits
+    guard_recorded: bool
     alerts: AlertSettings
 
     def __post_init__(self) -> None:
@@ -150,12 +150,22 @@ class TradeSettings:
             raise ConfigError(
                 "feed.kind is live, but broker=replay fills in recorded bars; take broker=shadow"
             )
+        if self.real_money and self.feed_kind == "history":
+            raise ConfigError(
+                "feed.kind is history, and broker.live is true: orders of real money follow live bars alone"
+            )
 
     @property
     def real_money(self) -> bool:
         """Whether orders may go to an account of real money."""
         broker = self.broker_settings
         return isinstance(broker, IbkrSettings) and broker.connection.live
+
+    @property
+    def guards_simulation(self) -> bool:
+        """Whether simulated fills are held to the guard's limits: those of broker=paper and broker=shadow."""
+        simulated = isinstance(self.broker_settings, SimulatedBroker)
+        return simulated and (self.feed_kind == "live" or self.guard_recorded)
 
     @property
     def feed_kind(self) -> FeedKind:

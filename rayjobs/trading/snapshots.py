@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from datetime import UTC, date, datetime
@@ -17,6 +18,7 @@ from rayjobs.trading.loop import Tick
 from rayjobs.trading.session import Session
 from rayjobs.trading.trading_run import Latencies
 
+LOG = logging.getLogger(__name__)
 LEAST_SECONDS = 0.5
 """Between two snapshots of a replay that runs faster than anybody reads."""
 DECISIONS = 20
@@ -52,6 +54,7 @@ class Snapshots:
             )
         asked = stop_asked(self._directory)
         if asked:
+            LOG.warning("nothing more is traded: the kill switch is thrown (%s)", asked)
             session.loop.stop()
         now = time.monotonic()
         if asked or now - self._written >= LEAST_SECONDS or session.loop.end is not None:

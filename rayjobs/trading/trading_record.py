@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS booked (
 CREATE TABLE IF NOT EXISTS predicted (
     bar INTEGER NOT NULL, asset INTEGER NOT NULL, units REAL NOT NULL, price REAL NOT NULL, commission REAL NOT NULL,
     spread REAL NOT NULL, slippage REAL NOT NULL, impact REAL NOT NULL, PRIMARY KEY (bar, asset));
+CREATE TABLE IF NOT EXISTS expected (bar INTEGER PRIMARY KEY, value REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS state (number INTEGER PRIMARY KEY CHECK (number = 0), content BLOB NOT NULL);
 """
 
@@ -88,6 +89,7 @@ class TradingRecord:
                 f"{path} cannot be opened ({error}); does another process trade in it?"
             ) from error
         self._latencies: list[tuple[int, str, float]] = []
+        self._expected: list[tuple[int, float]] = []
 
     def close(self) -> None:
         """Write what is left, and close the file."""
@@ -155,6 +157,10 @@ class TradingRecord:
         """Keep how long a decision took; written with the next bar."""
         self._latencies.append((bar, str(bar_utc), latency_ms))
 
+    def expect(self, bar: int, value: float) -> None:
+        """Keep what the policy's value head expected at the close of a bar; written with the next one."""
+        self._expected.append((bar, value))
+
     def state(self) -> dict[str, Any] | None:
         """The state after the last bar that was written; None where there is none."""
         row = self._db.execute("SELECT content FROM state").fetchone()
@@ -192,10 +198,10 @@ class TradingRecord:
         return {
             "bar": np.array([row[0] for row in rows], dtype=np.int64),
             "reward": np.array([row[1] for row in rows], dtype=np.float64),
-            "flow": np.frombuffer(b"".join(row[2] for row in rows)).reshape(-1, c.NUM_FLOW_COLUMNS),
-            "decisions": np.frombuffer(b"".join(row[3] for row in rows)).reshape(
-                -1, num_assets, c.NUM_DECISION_COLUMNS
-            ),
+            "flow": np.stack([_flow(row[2]) for row in rows]) if rows else np.empty((0, c.NUM_FLOW_COLUMNS)),
+            "decisions": np.stack([_decisions(row[3], num_assets) for row in rows])
+            if rows
+            else np.empty((0, num_assets, c.NUM_DECISION_COLUMNS)),
             "fills": np.frombuffer(b"".join(row[4] for row in rows)).reshape(-1, width),
         }
 
@@ -213,15 +219,43 @@ class TradingRecord:
             late=table["late"].astype(bool),
         )
 
+    def expectations(self) -> pd.DataFrame:
+        """bar_utc, value, reward: what was expected at the close before each bar, and the reward of the bar."""
+        rows = self._db.execute(
+            "SELECT s.bar_utc, e.value, s.reward FROM steps s LEFT JOIN expected e ON e.bar = s.bar - 1 ORDER BY s.bar"
+        ).fetchall()
+        table = pd.DataFrame(rows, columns=["bar_utc", "value", "reward"])
+        return table.assign(
+            bar_utc=table["bar_utc"].to_numpy("datetime64[s]"),
+            value=table["value"].astype(float),
+            reward=table["reward"].astype(float),
+        )
+
     def _insert_latencies(self) -> None:
         self._db.executemany("INSERT OR REPLACE INTO latency VALUES (?, ?, ?)", self._latencies)
+        self._db.executemany("INSERT OR REPLACE INTO expected VALUES (?, ?)", self._expected)
         self._latencies.clear()
+        self._expected.clear()
 
     def _write_latencies(self) -> None:
         if self._latencies:
             self._db.execute("BEGIN IMMEDIATE")
             self._insert_latencies()
             self._db.execute("COMMIT")
+
+
+def _flow(content: bytes) -> NDArray[np.float64]:
+    """(K,) of one bar; a record that is older than the column of dividends paid none."""
+    flow = np.frombuffer(content)
+    return flow if len(flow) == c.NUM_FLOW_COLUMNS else np.insert(flow, c.DIVIDEND_PAID, 0.0)
+
+
+def _decisions(content: bytes, num_assets: int) -> NDArray[np.float64]:
+    """(A, K) of one bar, likewise."""
+    found = np.frombuffer(content).reshape(num_assets, -1)
+    if found.shape[1] == c.NUM_DECISION_COLUMNS:
+        return found
+    return np.insert(found, c.LOG_DIVIDEND, 0.0, axis=1)
 
 
 def packed(state: Mapping[str, Any]) -> bytes:

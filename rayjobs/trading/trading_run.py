@@ -72,7 +72,10 @@ def resumed_plan(directory: RunDirectory, given: Mapping[str, Any]) -> TradingPl
     broker = given.get("broker")
     if isinstance(broker, Mapping) and "account" in broker and "account" in asked["broker"]:
         asked["broker"] = {**asked["broker"], "account": broker["account"]}
-    settings = build_trade_settings({**asked, "resume": None})
+    later = {
+        key: value for key, value in given.items() if key not in asked
+    }  # keys that the run was begun without
+    settings = build_trade_settings({**later, **asked, "resume": None})
     run = open_run(local_copy(str(asked["policy"])).parents[2])
     for key in set(values) - set(run.values):
         values.pop(key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-COSTS = ("commission", "spread", "slippage", "impact", "funding", "borrow")
+COSTS = ("commission", "spread", "slippage", "impact", "funding", "borrow", "dividend")
 
 
 @dataclass
@@ -39,12 +39,12 @@ class Holding:
 
 
 def _at_traded_prices(panel):
-    """The panel at the prices of the contracts that were held."""
+    """The panel at the prices of the contracts that were held, which are quoted with nine decimals at most."""
     scale, offset = panel.exogenous.get("price_scale", 1.0), panel.exogenous.get("price_offset", 0.0)
-    names = ("open", "high", "low", "close")
-    return replace(panel, **{name: getattr(panel, name) * scale + offset for name in names}).with_ends(
-        panel.end_bar
-    )
+    moved = (scale != np.ones(panel.close.shape)) | (offset != np.zeros(panel.close.shape))
+    prices = {name: getattr(panel, name) for name in ("open", "high", "low", "close")}
+    traded = {name: np.where(moved, np.round(p * scale + offset, 9), p) for name, p in prices.items()}
+    return replace(panel, **traded).with_ends(panel.end_bar)
 
 
 class Account:

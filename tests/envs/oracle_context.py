@@ -16,6 +16,7 @@ class Context:
         T, A = panel.close.shape
         self.atr, self.sigma, self.adv = np.zeros((T, A)), np.zeros((T, A)), np.zeros((T, A))
         self.funding, self.split = np.zeros((T, A)), np.ones((T, A))
+        self.dividend = np.nan_to_num(panel.exogenous.get("dividend", np.zeros((T, A))))
         short = config.until_full == "shorter_window"
         for a in range(A):
             close, ranges, returns, volumes, bars, adv = None, [], [], [], 0, float("nan")

@@ -93,6 +93,6 @@ def drawn(config) -> Counter:
 def happened(env, recorded_reasons) -> Counter:
     """What one bar of the kernel did: fills by reason, costs by part."""
     seen: Counter = Counter(f"filled by {reason}" for reason in recorded_reasons)
-    paid = np.abs(env.rows.flow[0, c.COMMISSION : c.BORROW_PAID + 1])
+    paid = np.abs(env.rows.flow[0, c.COMMISSION : c.DIVIDEND_PAID + 1])
     seen.update(f"paid {name}" for name, amount in zip(COST_NAMES, paid, strict=True) if amount > 0.0)
     return seen

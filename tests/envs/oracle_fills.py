@@ -9,7 +9,7 @@ from oracle_account import COSTS, Account
 
 
 class Fills(Account):
-    """Orders at the open, the six costs, average prices and trades."""
+    """Orders at the open, the seven costs, average prices and trades."""
 
     def charges(self, a, t, quantity, price, fee_bps):
         i, costs, size = self.instruments[a], self.config.costs, abs(quantity)
@@ -109,8 +109,11 @@ class Fills(Account):
                 )
             if costs.funding:
                 funding = notional * self.context.funding[t + 1, a] * self.factor
-            self.cash -= borrow + funding
-            holding.trade_pnl -= borrow + funding
+            # Whoever held into the bar is paid, and whoever was short pays, whatever costs are multiplied by.
+            dividend = -holding.units * self.context.dividend[t + 1, a] * self.instruments[a].multiplier
+            self.cash -= borrow + funding + dividend
+            holding.trade_pnl -= borrow + funding + dividend
+            self.bar_costs["dividend"] += dividend
             self.bar_costs["borrow"] += borrow
             self.bar_costs["funding"] += funding
 

@@ -20,7 +20,7 @@ class _OpenTrade:
         self.side, self.entry_bar = side, bar
         self.held = self.entered = self.average = self.exited = self.exit_value = 0.0
         self.pnl = self.mfe = self.mae = 0.0
-        self.costs = np.zeros(6)
+        self.costs = np.zeros(7)
 
     def enter(self, size: float, price: float, costs: FloatArray) -> None:
         """Add `size` units at `price`."""
@@ -72,7 +72,7 @@ def _asset_trades(
     symbol: int,
     point: float,
 ) -> list[tuple]:
-    """Trades of one asset. order: indices of its fills; financing: (N, 2) funding and borrow of its bars."""
+    """Trades of one asset. order: indices of its fills; financing: (N, 3) funding, borrow and dividends of its bars."""
     rows: list[tuple] = []
     trade: _OpenTrade | None = None
     busy = set(fills.filled_bar[order].tolist())
@@ -83,6 +83,7 @@ def _asset_trades(
         if trade is not None:
             trade.costs[4] += financing[step, 0]
             trade.costs[5] += financing[step, 1]
+            trade.costs[6] += financing[step, 2]
         while at < len(order) and fills.filled_bar[order[at]] == now:
             i = order[at]
             at += 1
@@ -92,7 +93,7 @@ def _asset_trades(
             trade.excursion(market.high[now, symbol], market.low[now, symbol], point)
     if trade is not None and trade.held > 0:
         last = int(bar[-1])
-        trade.leave(trade.held, market.mark[last, symbol], np.zeros(6), point)
+        trade.leave(trade.held, market.mark[last, symbol], np.zeros(7), point)
         rows.append(trade.row(asset, last, OPEN_REASON))
     return rows
 
@@ -135,7 +136,7 @@ def plain_trades(
 
     Parameters
     ----------
-    financing : (N, A, 2), funding and borrow charged in each bar. bar : (N,) bars marked.
+    financing : (N, A, 3), funding, borrow and dividends charged in each bar. bar : (N,) bars marked.
     symbols, point : (A,) market index and point value of each slot.
     """
     rows: list[tuple] = []

@@ -58,6 +58,8 @@ def random_panel(
         columns["split_factor"] = np.where(np.arange(num_bars)[:, None] < num_bars // 2, 0.5, 1.0) * np.ones(
             shape
         )
+        paid = np.where(rng.uniform(size=shape) < 0.1, rng.uniform(0.1, 3.0, shape), 0.0)
+        columns["dividend"] = np.where(missing & (rng.uniform(size=shape) < 0.5), np.nan, paid)
     return Panel(
         symbols=tuple(f"S{a}" for a in range(num_assets)),
         bar_utc=start + minutes.astype("timedelta64[m]").astype("timedelta64[ns]"),
@@ -90,7 +92,10 @@ def with_life(
     gone = (bar < listed) | (bar >= (panel.num_bars if ended is None else ended))
     for name, values in changed.items():
         values[gone, asset] = {"volume": 0.0, "tradable": False}.get(name, np.nan)
-    return replace(panel, **changed)
+    columns = dict(panel.exogenous)
+    if halts and "dividend" in columns:  # prices are known in bars that were missing
+        columns["dividend"] = np.nan_to_num(columns["dividend"])
+    return replace(panel, **changed, exogenous=columns)
 
 
 def with_rolls(panel: Panel, asset: int, seed: int, *, ratio: bool) -> Panel:

@@ -191,7 +191,7 @@ def compare_bar(env, oracle, reward, expected):
     money = [oracle.equity, oracle.turnover, oracle.realised]
     assert_close("money", [flow[c.EQUITY_AFTER], flow[c.TURNOVER], flow[c.REALISED]], money, 1e-9 * scale)
     booked = [float(oracle.bar_costs[name]) for name in COSTS]
-    assert_close("costs", flow[c.COMMISSION : c.BORROW_PAID + 1], booked, 1e-10 * scale)
+    assert_close("costs", flow[c.COMMISSION : c.DIVIDEND_PAID + 1], booked, 1e-10 * scale)
     assert flow[c.BREACHES] == oracle.breaches
     held = [float(holding.units) for holding in oracle.assets]
     assert_close("units", env.decision_log[0, :, c.LOG_UNITS].tolist(), held, 1e-9)

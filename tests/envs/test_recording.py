@@ -61,7 +61,7 @@ def test_compiled_trades_have_the_same_bits_as_plain_ones(
     for row, recording in enumerate(recordings):
         fills, trades = recording.fills, recording.trades
         log = env.recorder._recorded.recorded("decisions")[: len(recording.bar), row]
-        financing = log[:, :, [c.LOG_FUNDING, c.LOG_BORROW]]
+        financing = log[:, :, [c.LOG_FUNDING, c.LOG_BORROW, c.LOG_DIVIDEND]]
         want = plain_trades(
             fills, financing, recording.bar, market, recording.symbols, env.instrument[:, c.MULTIPLIER]
         )

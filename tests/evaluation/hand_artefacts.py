@@ -8,7 +8,9 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-COSTS = ("commission", "spread_cost", "slippage_cost", "impact_cost", "funding_cost", "borrow_cost")
+COSTS = (
+    "commission", "spread_cost", "slippage_cost", "impact_cost", "funding_cost", "borrow_cost", "dividend_cost",
+)  # fmt: skip
 YEAR_SECONDS = 365.25 * 86_400.0
 CLOSES = ("window_end", "ruin", "delisting")
 INSIDE = ("stop_loss", "profit_target", "trailing_stop", "liquidation")
@@ -50,9 +52,9 @@ def fill_costs(panel, terms, env, context, fill) -> dict[str, float]:
 
 
 def financing(panel, terms, units, t) -> dict[str, list[float]]:
-    """Funding and borrow of each asset on the units held from the close of bar t into bar t + 1."""
+    """Funding, borrow and dividends of each asset on the units held from the close of bar t into bar t + 1."""
     seconds = panel.bar_utc[t : t + 2].astype("datetime64[s]").astype(np.int64)
-    paid: dict[str, list[float]] = {"funding_cost": [], "borrow_cost": []}
+    paid: dict[str, list[float]] = {name: [] for name in COSTS[4:]}
     for a, symbol in enumerate(panel.symbols):
         term = terms[symbol]
         notional = units[a] * panel.close[t, a] * term.multiplier
@@ -60,18 +62,19 @@ def financing(panel, terms, units, t) -> dict[str, list[float]]:
         paid["funding_cost"].append(notional * term.funding_rate if crosses else 0.0)
         years = (seconds[1] - seconds[0]) / YEAR_SECONDS
         paid["borrow_cost"].append(max(-notional, 0.0) * term.borrow_rate * years)
+        paid["dividend_cost"].append(-units[a] * panel.exogenous["dividend"][t + 1, a] * term.multiplier)
     return paid
 
 
 def history_again(panel, terms, fills, window, equity) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A row per bar of a fold; and (bars, 2 x assets) what financing charged each asset."""
+    """A row per bar of a fold; and (bars, 3 x assets) what financing charged each asset."""
     count, m = len(panel.symbols), np.array([terms[s].multiplier for s in panel.symbols])
     cash, units, wealth, rows, charged = equity, np.zeros(count), equity, [], []
     made = by_bar(panel, fills)
     for bar in range(window.start, window.stop):
         own = made.get(bar, [])
         paid = financing(panel, terms, units, bar - 1)
-        charged.append(np.concatenate([paid["funding_cost"], paid["borrow_cost"]]))
+        charged.append(np.concatenate([paid[name] for name in COSTS[4:]]))
         a = np.array([panel.symbols.index(fill.symbol) for fill in own], dtype=int)
         notional = np.array([fill.units * fill.price for fill in own]) * m[a]
         booked = {name: sum(getattr(fill, name) for fill in own) for name in COSTS[:4]}
@@ -108,8 +111,8 @@ def trades_again(panel, terms, fills, charged, window) -> list[dict]:
         for bar in range(window.start, window.stop):
             if open_trade:
                 row = charged.iloc[bar - window.start]
-                open_trade["funding_cost"] += row.iloc[a]
-                open_trade["borrow_cost"] += row.iloc[len(panel.symbols) + a]
+                for number, name in enumerate(COSTS[4:]):
+                    open_trade[name] += row.iloc[number * len(panel.symbols) + a]
             for fill in made.get(bar, []):
                 left = fill.units
                 if open_trade and open_trade["held"] * left < 0:

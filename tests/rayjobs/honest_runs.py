@@ -3,16 +3,27 @@
 A study is an experiment with bars, windows, costs and env that a seed draws. Its policies are scripts, networks with
 random weights, and networks that were taught the sign of a forecast: a ridge regression of the next bar's return,
 fitted on the fold's training window. None of them knows anything that it should not, so that a criterion which asks
-about the run rather than its success (what was seen, charged, leaked, or too good) must hold.
+about the run rather than its success (what was seen, charged, leaked, or too good) must hold. Stand-in markets, which
+are exempt from plausibility, may be judged `as_recorded`: their bars are drawn from facts of recorded ones.
+
+False alarms, but for the leak check's: PYTHONPATH=. python tests/rayjobs/honest_runs.py [STUDIES] [EXPERIMENT ...]
 """
 
 from __future__ import annotations
 
+import sys
+import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 from small_run import scripted, untrained
 from taught_run import taught
 
@@ -26,7 +37,14 @@ from rayjobs.study.evidence import chained, completed
 from rayjobs.study.fold import FoldOutcome, Study, fold_market
 from rayjobs.study.load import load_study
 
-EXPERIMENTS = ("crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise")
+STAND_INS = {
+    "mes_intraday": 390, "mnq_5m": 276, "us_stocks_core": 390, "us_stocks_low_price": 78, "bybit_perps": 96,
+    "equities_cross_section": 1, "gld_execution": 390, "amd_nvda": 390, "amd_nvda_trees": 390,
+}  # fmt: skip
+"""Experiments on drawn bars that stand in for recorded ones -> bars of a session."""
+EXPERIMENTS = (
+    "crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise", *STAND_INS, "planted_symbols"
+)  # fmt: skip
 ABOUT_THE_RUN = ("unseen", "full_costs", "plausibility", "leak_check")
 """Criteria that an honest run does not fail, whatever it earns."""
 SCRIPTS = ("buy_and_hold", "equal_weight", "flip", "momentum_sign")
@@ -64,9 +82,27 @@ class HonestRun:
         return {name: self.criteria[name].reason for name in ABOUT_THE_RUN if not self.criteria[name].passed}
 
 
+@contextmanager
+def as_recorded() -> Iterator[None]:
+    """Judge stand-in markets as if their bars were recorded: nothing is exempt."""
+    with ExitStack() as stack:
+        for module in (
+            "evidence",
+            "fold",
+            "foreknown_inputs",
+            "untraded_prices",
+            "least_costs",
+            "lowered_settings",
+        ):
+            stack.enter_context(patch(f"rayjobs.study.{module}.is_synthetic", lambda config: False))
+        yield
+
+
 def drawn(experiment: str, seed: int) -> tuple[str, ...]:
     """Overrides of a study: bars, windows, costs and env."""
     random = np.random.default_rng([EXPERIMENTS.index(experiment), seed])
+    if experiment in STAND_INS:
+        return _drawn_stand_in(experiment, seed, random)
 
     def one_of(options: Sequence) -> tuple[str, ...]:
         return tuple(options[random.integers(len(options))])
@@ -102,6 +138,17 @@ def drawn(experiment: str, seed: int) -> tuple[str, ...]:
     return (f"data.seed={seed + 10}", f"data.num_bars={needed}", *windows, *one_of(FLAT_COSTS), *env)
 
 
+def _drawn_stand_in(experiment: str, seed: int, random: np.random.Generator) -> tuple[str, ...]:
+    session = STAND_INS[experiment]
+    train = max(1500, 5 * session) if session > 1 else 750
+    test = session * int(random.choice([4, 6, 10]) if session > 1 else random.choice([63, 126, 252]))
+    latency = f"costs.latency_bars={int(random.integers(2))}"
+    return (
+        f"data.seed={seed + 10}", f"data.num_bars={train + 2 * test + 900}", "walk_forward=rolling",
+        f"walk_forward.train_bars={train}", f"walk_forward.test_bars={test}", "env.episode.bars=48", latency,
+    )  # fmt: skip
+
+
 def fitted(study: Study, fold, run: Path) -> FoldOutcome:
     """A network that holds the sign of a forecast, fitted on the training window."""
     market, _ = fold_market(study, fold)
@@ -125,13 +172,16 @@ def study_runs(
     """
     base = [f"+experiment={experiment}", *LESS, *overrides]
     known = None if leaks else LeakReport(cut_bars=(), bars_compared=0, findings=())
+    loaded = None  # the same for every policy, but for symbols held out, whose study has a configuration of its own
     for policy in policies:
         chosen = [f"policy={policy}"] if policy not in TRAINED else ["policy=mlp"]
         values = {k: v for k, v in compose("train", [*base, *chosen]).items() if k in TRAIN_KEYS}
         config = build_train_config(values)
-        if policy == "fitted" and config.env.action.scheme != "direction":
-            continue  # a side is all that it was taught
-        study, _, folds = load_study(config)
+        if policy == "fitted" and (config.env.action.scheme != "direction" or config.test_symbols):
+            continue  # a side is all that it was taught, of the symbols that it was fitted on
+        if loaded is None or config.test_symbols:
+            loaded = load_study(config)
+        study, folds = replace(loaded[0], config=config), loaded[2]
         score = {"untrained": untrained, "fitted": fitted}.get(policy, scripted)
         result = chained(study, [score(study, fold, root) for fold in folds])
         evidence = completed(study, result, SupportingEvidence(leak_check=known))
@@ -146,3 +196,44 @@ def study_runs(
             years=len(result.net_return) / periods,
             criteria={c.name: c for c in verdict.criteria},
         )
+
+
+def false_alarms(experiment: str, studies: int, root: Path, *, leaks: int = 0) -> tuple[int, Counter[str]]:
+    """Honest runs of an experiment, and how many of them each criterion about the run accuses; says each as it comes.
+
+    Parameters
+    ----------
+    studies : drawn, with up to six policies each. leaks : of these, how many have a real leak check.
+    """
+    count, alarms = 0, Counter[str]()
+    with as_recorded() if experiment in STAND_INS else ExitStack():
+        for seed in range(studies):
+            overrides = drawn(experiment, seed)
+            policies = [*SCRIPTS, *TRAINED]
+            for run in study_runs(experiment, overrides, policies, root / f"{seed}", leaks=seed < leaks):
+                count += 1
+                alarms.update(run.alarms)
+                for name, reason in run.alarms.items():
+                    CONSOLE.print(f"{experiment} {seed} {run.policy} {name}: {reason}", markup=False)
+    return count, alarms
+
+
+CONSOLE = Console(width=200)
+
+
+def main(words: Sequence[str]) -> None:
+    """Print the numbers of all experiments, or of those named; the leak check, which takes longest, is left out."""
+    studies, names = int(words[0]) if words else 7, [name for name in ABOUT_THE_RUN if name != "leak_check"]
+    table = Table("experiment", "runs", *names, "seconds")
+    for experiment in words[1:] or EXPERIMENTS:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="rayfold-honest-") as root:
+            count, alarms = false_alarms(experiment, studies, Path(root))
+        row = [experiment, f"{count}", *(f"{alarms[name]}" for name in names)]
+        CONSOLE.print(*row, f"{time.monotonic() - started:.0f} s")
+        table.add_row(*row, f"{time.monotonic() - started:.0f}")
+    CONSOLE.print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

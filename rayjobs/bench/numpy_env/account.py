@@ -105,7 +105,7 @@ class Accounts:
         np.maximum(self.peak, equity, out=self.peak)
         drawdown = 1.0 - equity / self.peak
         self._halt(drawdown, flow)
-        costs = flow[c.COMMISSION : c.BORROW_PAID + 1].sum(axis=0)
+        costs = flow[c.COMMISSION : c.DIVIDEND_PAID + 1].sum(axis=0)
         turnover = flow[c.TURNOVER] / before
         np.maximum(self._deepest, drawdown, out=self._deepest)
         self._turnover += turnover

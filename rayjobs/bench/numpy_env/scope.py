@@ -76,6 +76,7 @@ def _instruments(market: Market, config: PortfolioEnvConfig) -> dict[str, bool]:
         "episodes of all symbols": config.episode.num_assets in (None, market.num_symbols),
         "instruments of any size that charge by notional": not table[:, per_unit].any(),
         "multipliers of 1": bool((table[:, c.MULTIPLIER] == 1.0).all()),
+        "prices without dividends": not market.has_dividends,
         "prices without splits": bool((market.bars[..., c.SPLIT] == 1.0).all()),
         "instruments that stay listed": bool(np.isinf(table[:, c.DELIST_BAR]).all()),
     }

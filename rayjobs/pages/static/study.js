@@ -165,7 +165,7 @@ function heat() {
     const value = row.values[index];
     if (value === null || value === undefined) return "–";
     const good = value > 0 === study.maximize;
-    return el("span", { style: `display:block;padding:2px 6px;border-radius:5px;text-align:center;background:color-mix(in srgb, var(${good ? "--pass" : "--fail"}) ${Math.round((55 * Math.abs(value)) / reach)}%, transparent)`, text: plain(value) });
+    return el("span", { style: `display:block;padding:2px 6px;border-radius:5px;text-align:center;background:color-mix(in srgb, var(${good ? "--pass" : "--fail"}) ${Math.round((45 * Math.abs(value)) / reach)}%, transparent)`, text: plain(value) });
   } }))], table_, { label: "Fold by fold", pick: (row) => open(row.trial) });
 }
 async function equity() {

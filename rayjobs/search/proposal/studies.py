@@ -39,7 +39,7 @@ def open_study(config: SearchConfig, directory: Path, seed: int) -> optuna.Study
     directory : of the study; its name is the study's.
     seed : of the sampler.
     """
-    url = config.storage or f"sqlite:///{directory.absolute() / 'study.db'}"
+    url = study_url(directory, config.storage)
     # SQLite waits for another reader (a dashboard, rayjobs.compare) instead of failing at once.
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     storage = optuna.storages.RDBStorage(url, engine_kwargs=options)
@@ -63,8 +63,19 @@ def open_study(config: SearchConfig, directory: Path, seed: int) -> optuna.Study
 
 def read_study(directory: Path, storage: str | None) -> optuna.Study:
     """Open an existing study to read it."""
-    url = storage or f"sqlite:///{directory.absolute() / 'study.db'}"
-    return optuna.load_study(study_name=directory.name, storage=url)
+    return optuna.load_study(study_name=directory.name, storage=study_url(directory, storage))
+
+
+def study_url(directory: Path, storage: str | None) -> str:
+    """Where Optuna keeps the study of a directory: `search.storage`, or a file in the directory.
+
+    A PostgreSQL server without a driver's name is reached through psycopg, which the extra `postgres` brings for the
+    ledger too.
+    """
+    if storage is None:
+        return f"sqlite:///{directory.absolute() / 'study.db'}"
+    scheme, mark, rest = storage.partition("://")
+    return f"postgresql+psycopg{mark}{rest}" if scheme in ("postgresql", "postgres") else storage
 
 
 def enqueue_first(study: optuna.Study, points: Sequence[Mapping[str, Any]]) -> None:

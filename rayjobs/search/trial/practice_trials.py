@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -26,11 +27,17 @@ class PracticeStudy:
     num_bars : length of each test window, bars.
     seconds : time that a whole training pretends to take.
     env_steps : that it pretends to train on.
+    meeting, processes : a folder that all processes see: no trial ends before so many have begun one, and they end out
+        of step. Tune gives a trial whose process is still starting the process of one that ended and kills what was
+        starting; of trials that end at once it keeps one process. So trials shorter than the start of a process would
+        never stand side by side.
     """
 
     num_bars: int = 256
     seconds: float = 0.0
     env_steps: int = 1_000
+    meeting: Path | None = None
+    processes: int = 1
 
 
 class PracticeTrials:
@@ -43,6 +50,7 @@ class PracticeTrials:
     def __init__(self, shared: PracticeStudy, shelf: TrialShelf) -> None:
         self._shared = shared
         self._done = 0.0
+        self._met = shared.meeting is None
 
     def advance(self, task: TrialTask, fraction: float) -> Sequence[FoldScore]:
         fault = task.overrides.get("fault", "none")
@@ -54,10 +62,21 @@ class PracticeTrials:
             raise HopelessTrial("TrainingDiverged: practice: this trial diverges")
         if fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        return [self._score(task, fold, seed, fraction, fault) for fold, seed in task.shares]
+        scores = [self._score(task, fold, seed, fraction, fault) for fold, seed in task.shares]
+        self._meet()
+        return scores
 
     def drop(self) -> None:
         self._done = 0.0
+
+    def _meet(self) -> None:
+        if self._met or self._shared.meeting is None:
+            return
+        (self._shared.meeting / str(os.getpid())).touch()
+        while len(os.listdir(self._shared.meeting)) < self._shared.processes:
+            time.sleep(0.1)
+        time.sleep(self._shared.seconds * np.random.default_rng(os.getpid()).random())
+        self._met = True
 
     def _score(self, task: TrialTask, fold: int, seed: int, fraction: float, fault: str) -> FoldScore:
         skill = 0.1 - abs(float(task.overrides.get("x", 0.3)) - 0.3)

@@ -40,6 +40,7 @@ def test_a_figure_dated_by_the_end_of_its_quarter_is_named(seed):
     (found,) = told_steps("surprise", column, market(returns))
     assert (found.column, found.symbol) == ("surprise", "all symbols")
     assert "came out later than it is dated" in str(found)
+    assert "data.columns.surprise.released_in" in str(found)
 
 
 def test_it_is_asked_with_all_columns_until_it_is_stated():

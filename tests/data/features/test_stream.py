@@ -48,6 +48,19 @@ def test_a_stream_goes_on_through_a_full_buffer_and_through_a_restart():
     assert stream.num_bars == 200
 
 
+@pytest.mark.parametrize(("cut", "missing"), [(1, 0.0), (50, 0.1), (97, 0.3)])
+def test_every_feature_goes_on_after_a_panel_and_after_a_restart(cut, missing):
+    panel = rough_panel(9, 180, missing=missing)
+    batch = compute_features(panel, SPECS)
+    stream = FeatureStream.after(SPECS, panel.slice_bars(0, cut))
+    for row in range(cut, 180):
+        if row == 130:
+            kept = stream.state()
+            stream = FeatureStream(SPECS, panel)
+            stream.restore(kept)
+        assert_same(stream.push(ClosedBar.of(panel, row)), batch, row)
+
+
 def test_a_restored_stream_that_is_still_cold_says_nothing_before_its_lookback():
     specs = [FeatureSpec(name="roc", params={"horizon_bars": 5})]
     panel = rough_panel(5, 20, missing=0.0)

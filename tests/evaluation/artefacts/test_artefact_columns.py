@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hand_account import FRACTION, empty_features, random_panel, venue_env
 from hand_artefacts import (
+    COSTS,
     bar_of,
     capacity_again,
     fill_costs,
@@ -46,7 +47,7 @@ FOLDS = WalkForward(300, 200, embargo_bars=5).folds(705)
 
 
 def env_of(scheme):
-    """Entries and exits at barriers, flips, shorts, funding, borrow, slippage in ticks and impact."""
+    """Entries and exits at barriers, flips, shorts, funding, borrow, dividends, slippage in ticks and impact."""
     env = replace(venue_env(scheme), initial_equity=EQUITY)
     costs = replace(
         env.costs, slippage="fixed_ticks", slippage_value=0.3, impact_coefficient=0.5, borrow=True
@@ -72,6 +73,8 @@ def run(request, tmp_path_factory):
     panel = replace(
         panel, volume=volume, **{n: getattr(panel, n) * level for n in ("open", "high", "low", "close")}
     )
+    paid = np.where(random.random(panel.close.shape) < 0.03, 0.002 * panel.close, 0.0)
+    panel = replace(panel, exogenous={"dividend": paid})
     sides = random.choice([-1.0, 0.0, 1.0], size=(1_200, 3))
     kept = np.maximum.accumulate(
         np.where(random.random((1_200, 3)) < 0.15, np.arange(1_200)[:, None], 0), axis=0
@@ -169,7 +172,7 @@ def test_the_run_has_what_the_columns_are_about(run):
     assert {"long", "short"} == set(trades["direction"])
     assert set(trades["ticker"]) == set(TERMS)
     assert len(trades) > 60
-    for cost in ("commission", "spread_cost", "slippage_cost", "impact_cost", "funding_cost", "borrow_cost"):
+    for cost in COSTS:
         assert (trades[cost] != 0.0).any(), cost
     if "direction" in directory.name:
         assert {"signal", "profit_target", "stop_loss", "window_end"} <= set(fills["reason"])
@@ -189,12 +192,13 @@ def test_fills_have_the_prices_of_raw_bars_whole_lots_and_their_due_costs(run):
         "reason",
         "funding_cost",
         "borrow_cost",
+        "dividend_cost",
         *costs,
     }
     expected = pd.DataFrame([fill_costs(panel, TERMS, env, CONTEXT, fill) for fill in fills.itertuples()])
     for cost in costs:
         np.testing.assert_allclose(fills[cost], expected[cost], rtol=1e-9, err_msg=cost)
-    assert (fills[["funding_cost", "borrow_cost"]] == 0.0).all(
+    assert (fills[["funding_cost", "borrow_cost", "dividend_cost"]] == 0.0).all(
         axis=None
     )  # booked bar by bar, see the history
     entry: dict[tuple[int, str], float] = {}
@@ -269,7 +273,7 @@ def test_trades_follow_from_the_fills(run, again):
 def test_the_daily_report_follows_from_the_history_and_the_trades(run, again):
     directory, _, _ = run
     history, trades = again
-    costs = ["commission", "spread_cost", "slippage_cost", "impact_cost", "funding_cost", "borrow_cost"]
+    costs = list(COSTS)
     rows = []
     for date, own in history.groupby(history["bar_utc"].dt.floor("D")):
         closed = trades[trades["exit_time"].dt.floor("D") == date]
@@ -361,7 +365,7 @@ def test_summary_json_follows_from_the_history_the_trades_and_the_fills(run, aga
     summary = json.loads((directory / "backtest/summary.json").read_text())
     panel, periods, r = study.panel, study.panel.periods_per_year, history["net_return"].to_numpy()
     pnl, gross = trades["pnl"].to_numpy(), history["gross_exposure"].to_numpy()
-    names = ("commission", "spread", "slippage", "impact", "funding", "borrow")
+    names = ("commission", "spread", "slippage", "impact", "funding", "borrow", "dividend")
     costs = {n: history[n if n == "commission" else f"{n}_cost"].sum() for n in names}
     years, fills = len(r) / periods, table(directory, "walk_forward/fills.parquet")
     baselines, ratios = {}, {}

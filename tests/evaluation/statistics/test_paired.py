@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation.statistics.metrics import sharpe_ratio
-from evaluation.statistics.paired import paired_difference
+from evaluation.statistics.paired import LEAST_BARS, common_days, paired_difference
 
 
 def test_the_difference_is_that_of_the_two_numbers_by_hand():
@@ -67,3 +67,58 @@ def test_records_of_other_lengths_and_levels_that_are_none_are_refused():
         paired_difference(np.zeros(9), np.zeros(8), np.random.default_rng(0))
     with pytest.raises(ValueError, match="level"):
         paired_difference(np.zeros(9), np.zeros(9), np.random.default_rng(0), level=1.0)
+
+
+def test_a_constant_lead_is_known_exactly_however_the_market_moves():
+    market = 0.05 * np.random.default_rng(6).standard_normal(100)
+    found = paired_difference(market + 1e-4, market, np.random.default_rng(1), level=0.9)
+    np.testing.assert_allclose([found.mean, found.mean_low, found.mean_high], 1e-4, rtol=1e-9)
+    assert found.level == 0.9
+
+
+def test_the_interval_of_the_mean_covers_the_true_difference_about_as_often_as_it_says():
+    random, covered = np.random.default_rng(2), 0
+    for _ in range(200):
+        ours = 0.001 + 0.01 * random.standard_normal(60)
+        found = paired_difference(ours, np.zeros(60), random, level=0.9, num_draws=300, mean_block_bars=1.0)
+        covered += found.mean_low <= 0.001 <= found.mean_high
+    assert 0.82 <= covered / 200 <= 0.96
+
+
+def test_longer_blocks_of_what_hangs_together_give_wider_intervals():
+    shocks = np.random.default_rng(7).standard_normal(300)
+    ours = np.convolve(shocks, np.ones(10), "valid") / 100  # moving sums of ten: neighbours are alike
+    wide, narrow = (
+        paired_difference(ours, np.zeros_like(ours), np.random.default_rng(0), mean_block_bars=block)
+        for block in (20.0, 1.0)
+    )
+    assert wide.mean_high - wide.mean_low > 1.5 * (narrow.mean_high - narrow.mean_low)
+
+
+@pytest.mark.parametrize("size", [0, 1, LEAST_BARS - 1])
+def test_too_few_bars_have_no_interval(size):
+    found = paired_difference(np.ones(size), np.zeros(size), np.random.default_rng(0))
+    assert found.num_bars == size
+    assert math.isnan(found.mean_low)
+    assert math.isnan(found.sharpe_high)
+
+
+def test_a_return_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        paired_difference([0.0, np.nan], [0.0, 0.0], np.random.default_rng(0))
+
+
+def test_only_common_days_are_compared():
+    days = np.arange("2026-01-05", "2026-01-09", dtype="datetime64[D]")
+    common, ours, theirs = common_days(
+        (days[:3], np.array([1.0, 2.0, 3.0])), (days[1:], np.array([5.0, 6.0, 7.0]))
+    )
+    assert list(common) == list(days[1:3])
+    assert list(ours) == [2.0, 3.0]
+    assert list(theirs) == [5.0, 6.0]
+
+
+def test_a_record_with_a_day_twice_is_refused():
+    day = np.array(["2026-01-05", "2026-01-05"], dtype="datetime64[D]")
+    with pytest.raises(ValueError, match="twice"):
+        common_days((day, np.zeros(2)), (day[:1], np.zeros(1)))

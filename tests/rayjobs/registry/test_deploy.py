@@ -172,6 +172,27 @@ def test_a_history_that_was_rewritten_is_found(root, capsys):
     assert "changed by other hands at event 1" in refusal(capsys)
 
 
+def test_a_registry_that_was_cut_short_is_found_also_after_it_went_on(root, capsys):
+    passed, _ = runs(root)
+    ask(root, "register", str(passed), "name=small")
+    ask(root, "promote", "small@1", "stage=champion", "force=true", "reason=drill")
+    shutil.copy(root / "registry.sqlite", root / "older.sqlite")
+    ask(root, "demote", "small@champion", "stage=candidate", "reason='it loses'")
+    for name in ("registry.sqlite-wal", "registry.sqlite-shm"):
+        (root / name).unlink(missing_ok=True)
+    shutil.copy(root / "older.sqlite", root / "registry.sqlite")
+    place = f"{root}/registry.sqlite"
+    for broker in ("paper", "replay"):
+        with pytest.raises(ConfigError, match="does not hold its event 3 as the ledger .* saw it"):
+            resolve("small@1", place, broker)
+    assert ask(root, "demote", "small@1", "stage=paper", "reason=drill") is ExitCode.DONE
+    with pytest.raises(ConfigError, match="does not hold its event 3"):
+        resolve("small@1", place, "paper")
+    capsys.readouterr()
+    assert ask(root, "promote", "small@1", "force=true", "reason=drill") is ExitCode.BAD_INPUT
+    assert "cut short or put back from a copy" in refusal(capsys)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -15,7 +15,7 @@ from rayjobs.shell.commands import main
 
 def findings(capsys) -> dict[str, dict]:
     main(["doctor", "--json"])
-    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    return {row["name"]: row for row in json.loads(capsys.readouterr().out)["tables"][0]["rows"]}
 
 
 def test_all_that_is_looked_at_has_a_line_and_what_is_wrong_a_cure(capsys):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from made_vendor import law
 
 from data.calendars import bar_grid
 from data.features import compute_features
+from data.lake import Lake, Series
 from data.sources import describe, load
 from data.stand_in import PREFIX
+from data.vendors.definition import BarRequest, Delivery
 from envs.checks.poison import poison_after
 from evaluation.windows.splits import Fold
 from policies.origin import SEEN, Origin
@@ -81,6 +84,49 @@ def test_a_context_symbol_may_come_from_another_kind_of_source():
     panel = load(source(*PAIR, "data.start_utc=2017-10-02", mixed)).panel
     assert panel.symbols == ("SYN_AMD", "SYN_NVDA")
     assert (panel.exogenous["BTC.close"] > 0.0).any()
+
+
+def put_in_lake(place, symbol, seconds, rows):
+    """Bars of 24/7 as an ingest leaves them in a lake."""
+    start, stop = rows.index[0], rows.index[-1] + pd.Timedelta(seconds=seconds)
+    piece = BarRequest(symbol=symbol, bar_seconds=seconds, start_utc=start, stop_utc=stop)
+    series = Series(source="made", bar_seconds=seconds, adjustment="raw", symbol=symbol)
+    lake, now = Lake(str(place)), pd.Timestamp("2024-06-01", tz="UTC")
+    delivery = Delivery(rows=rows, source_uri=f"made:/{symbol}", calls=1)
+    lake.store(series, piece, delivery, now_utc=now, settle_seconds=0, calendar="24/7")
+    lake.curate(series)
+
+
+def test_symbols_of_a_lake_are_read_beside_the_traded_one_of_it(tmp_path):
+    first, last = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2024-01-08", tz="UTC")
+    rows = {name: law(name, first, last, 3600) for name in ("AMD", "SPY", "QQQ")}
+    for name, own in rows.items():
+        put_in_lake(tmp_path, name, 3600, own)
+    put_in_lake(tmp_path, "SPY", 14_400, law("SPY", first, last, 14_400))
+    place = (
+        "data=lake", f"data.lake={tmp_path}", "data.source_name=made", "data.bar=1h", "data.calendar=24/7",
+        "data.symbols=[AMD]",
+    )  # fmt: skip
+    study = study_of(
+        *place,
+        "data.context_symbols=[SPY,QQQ]",
+        "features=clock",
+        "+features.specs.gap={name: reference_divergence, params: {reference: SPY, horizon_bars: 3}}",
+        "+features.specs.pair={name: pair_spread, params: {first: SPY, second: QQQ, horizon_bars: 2}}",
+    )
+    assert study.panel.symbols == ("AMD",)
+    close = {name: np.log(own["close"].to_numpy(dtype=float)) for name, own in rows.items()}
+    gap = (close["AMD"][3:] - close["AMD"][:-3]) - (close["SPY"][3:] - close["SPY"][:-3])
+    np.testing.assert_allclose(study.features.asset[3:, 0, 0], gap, rtol=0, atol=1e-6)
+    spread = (close["SPY"][2:] - close["SPY"][:-2]) - (close["QQQ"][2:] - close["QQQ"][:-2])
+    np.testing.assert_allclose(study.features.asset[2:, 0, 1], spread, rtol=0, atol=1e-6)
+    # Four-hour bars of the same lake count from their own close on: at 04:00 the first one, not before.
+    slow = "data.context_symbols={SPY4: {symbol: SPY, bar: 4h, made_from: 4h}}"
+    column = load(source(*place, slow)).panel.exogenous["SPY4.close"][:, 0]
+    assert np.isnan(column[:3]).all()
+    np.testing.assert_array_equal(
+        column[3:], np.repeat(law("SPY", first, last, 14_400)["close"], 4)[: len(column) - 3]
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from honest_runs import ABOUT_THE_RUN, EXPERIMENTS, SCRIPTS, TRAINED, drawn, study_runs
+from honest_runs import ABOUT_THE_RUN, EXPERIMENTS, drawn, false_alarms, study_runs
 
 NUM_STUDIES = 7
 """Of each experiment, with up to six policies each: about 40 runs."""
@@ -27,12 +27,6 @@ def test_a_short_honest_run_is_measured_in_everything_that_it_could_be_accused_o
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_of_about_40_honest_runs_of_a_bundled_experiment_none_is_accused(experiment, tmp_path):
-    accused, count = {}, 0
-    for seed in range(NUM_STUDIES):
-        overrides, leaks = drawn(experiment, seed), seed < LEAKS_EACH
-        for run in study_runs(experiment, overrides, [*SCRIPTS, *TRAINED], tmp_path / f"{seed}", leaks=leaks):
-            count += 1
-            if run.alarms:
-                accused[seed, run.policy] = (run.alarms, overrides)
+    count, alarms = false_alarms(experiment, NUM_STUDIES, tmp_path, leaks=LEAKS_EACH)
     assert count >= 5 * NUM_STUDIES
-    assert not accused
+    assert not alarms

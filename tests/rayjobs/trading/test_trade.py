@@ -235,6 +235,30 @@ def test_a_run_that_is_asked_to_stop_trades_no_more_until_the_asking_is_taken_ba
     assert_is_the_backtest(trading, passed, 1)
 
 
+def test_the_kill_command_stops_a_run_whose_fills_are_simulated(passed, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stopped_after(patch, 20)
+        main([f"policy={passed}", f"directory={tmp_path}", "broker=replay"])
+    (trading,) = (tmp_path / "trading").iterdir()
+    assert main(["kill", str(trading), "reason=drill"]) is ExitCode.DONE
+    assert "has no guard" in " ".join(capsys.readouterr().out.split())
+    assert "drill" in refused(capsys, f"resume={trading}")
+    (trading / "KILL").unlink()
+    (trading / "guard").mkdir()
+    (trading / "guard" / "KILL").touch()  # where runs with a guard have it: it counts here as well
+    assert f"remove {trading}/guard/KILL" in refused(capsys, f"resume={trading}")
+    (trading / "guard" / "KILL").unlink()
+    assert main([f"resume={trading}"]) is ExitCode.DONE
+
+
+def test_on_paper_the_guards_limits_hold_where_they_are_asked_for(passed, tmp_path):
+    tight = [*ON_HISTORY, "feed.stop_utc=2020-01-24", "guard.max_order_exposure=1e-6"]
+    free = traded(passed, tmp_path, *tight)
+    assert len(pd.read_parquet(free / "fills.parquet")) > 0
+    held = traded(passed, tmp_path, *tight, "guard_recorded=true")
+    assert len(pd.read_parquet(held / "fills.parquet")) == 0
+
+
 def test_a_fitted_policy_trades_as_it_was_scored_and_goes_on_after_a_stop(tmp_path, monkeypatch):
     held = ("policy=logistic", "env=weights", "policy.position.hold_bars=5", "policy.position.threshold=0.5")
     run = make_sealed_run(tmp_path / "fitted", *held, base=OVERRIDES)
