@@ -30,6 +30,10 @@ KNOWN_AFTER = re.compile(r"(\d{1,6}) bars?")
 RELEASED_IN = re.compile(r"(\d{1,5}) days?")
 CLOSE = "close"
 """Name under which a scripted policy's own input, the bars, is stated."""
+OPEN, HIGH, LOW = "open", "high", "low"
+"""Names under which the prices are stated that orders fill at."""
+PRICES = (CLOSE, OPEN, HIGH, LOW)
+"""Of which it can be stated that trades took place at them."""
 CHARGED_BY = ("funding_rate", "split_factor", "dividend", *ROLL_COLUMNS, MEMBER)
 """Columns that the simulator charges and adjusts by, at the bar they stand in."""
 
@@ -43,8 +47,10 @@ class ColumnStatement:
     known_after : "0 bars", "1 bar", "2 bars", ...: bars after the close of its own bar at which a value is known.
     released_in : "1 day", "45 days", ...: days after the bar in which a value stands (the end of the period that it
         tells of) at which it is published; instead of `known_after`.
-    traded : of the close alone: trades took place at these prices, although their returns follow their own past
-        (`checks.followed_returns`).
+    traded : of the close: trades took place at these prices, although their returns follow their own past
+        (`checks.followed_returns`). Of high and low: they did where orders of a policy fill inside of bars, although a
+        score hangs on it (`evaluation.scoring.inside_fills`). Of the open: they did, although what follows it does
+        follow the past.
     """
 
     known_after: str | int | None = None
@@ -158,10 +164,10 @@ def check_statements(
                 f"data.columns.{name}: there is no column or feature of this name{nearest_name(name, known)}; "
                 f"there are {', '.join(known)}."
             )
-        if statements[name].traded and name != CLOSE:
+        if statements[name].traded and name not in PRICES:
             raise DataError(
-                f"data.columns.{name}.traded is true, but only prices are traded at; state it of {CLOSE}, and of "
-                f"{name} when it is known."
+                f"data.columns.{name}.traded is true, but only prices are traded at; state it of {', '.join(PRICES)}, "
+                f"and of {name} when it is known."
             )
 
 

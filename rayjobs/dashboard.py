@@ -79,9 +79,11 @@ def dashboard(values: dict[str, Any]) -> ExitCode:
     )
     LOG.info("stop and nudge buttons, tags and the kill switch take the token: %s", guard.token)
     speech().facts |= {"address": address, "token": guard.token}
-    speech().tell()
     application = make_application(root, guard, lake=config.lake)
-    web.run_app(application, sock=sock, print=None, access_log=None, handle_signals=True)
+    # aiohttp prints once it listens: then an object is told, where one was asked for.
+    web.run_app(
+        application, sock=sock, print=lambda *_: speech().tell(), access_log=None, handle_signals=True
+    )
     return ExitCode.DONE
 
 

@@ -35,6 +35,7 @@ def run_training(values: dict[str, Any]) -> JobOutcome:
     from rayjobs.monitoring.compilation import tell_compilation
     from rayjobs.monitoring.tracking import tracker
     from rayjobs.replay.run_seal import refuse_sealed, seal_run
+    from rayjobs.replay.start_seal import start_doubts
     from rayjobs.storage.run_directory import RunDirectory
     from rayjobs.study.dry_run import folds_plan, print_plan
     from rayjobs.study.evidence import trial_evidence
@@ -79,6 +80,8 @@ def run_training(values: dict[str, Any]) -> JobOutcome:
             leaks = tell_leaks(study, folds[0])
             seeds = run_seeds(study, folds, run.path, log, look.note_weights)
             evidence = replace(trial_evidence(study, seeds, look), leak_check=leaks)
+            doubts = (*evidence.doubted_weights, *start_doubts(config))
+            evidence = replace(evidence, doubted_weights=doubts)
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
         verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence, run.started)
         seal_run(run.path, config)

@@ -125,6 +125,7 @@ DATE_FEATURES = (
     _date(
         name="time_to_event",
         function=time_to_event,
+        users_facts=True,
         outputs=named_outputs("next", "last"),
         stem=_event_stem,
         check=_dates_and_hours,

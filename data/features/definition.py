@@ -88,6 +88,8 @@ class Feature:
         part.
     across_assets : the value of an asset reads other assets too.
     by_session : a clock feature that is the same at all bars of a session; a stream asks for it once a session.
+    users_facts : its parameters hold facts of the user's, such as dates, of which nobody knows when they were known; it
+        is judged as a feature of the user's own.
     stem : (name, params) -> what the names of outputs begin with.
     check : params -> nothing, or a ValueError that says what is wrong with them; numbers of bars are checked before.
     filter_bars : params -> bars over which a hidden Markov model is filtered, where the function gives what it
@@ -107,6 +109,7 @@ class Feature:
     by_blocks: bool = False
     across_assets: bool = False
     by_session: bool = False
+    users_facts: bool = False
     stem: Callable[[str, Mapping[str, Any]], str] = default_stem
     check: Callable[[Mapping[str, Any]], None] = no_check
     filter_bars: Callable[[Mapping[str, Any]], int] | None = None

@@ -11,7 +11,8 @@ import numba
 
 from data.kernel_cache import cached
 
-inner = partial(numba.njit, nogil=True, error_model="numpy", _nrt=False)
+_njit = partial(numba.njit, nogil=True, error_model="numpy", _nrt=False)
+inner = partial(_njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For functions that others of this package call: arrays in, arrays out, none made."""
 _MARKS = (b"@inner\n", b"@compiled\n", b"COPY, NEGATIVE")
 """What stands in a file that compiled code is made of: a kernel, or the codes of steps."""
@@ -19,7 +20,7 @@ _MARKS = (b"@inner\n", b"@compiled\n", b"COPY, NEGATIVE")
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile what Python calls, cached on disk as long as no file of kernels changes."""
-    return cached(function, inner, _sources())
+    return cached(function, _njit, _sources())
 
 
 @lru_cache(maxsize=1)

@@ -204,3 +204,14 @@ def _join(rows, session, begins, ends, opened, bar, now, step, out, facts, newes
             made = _push(bar, now, step, out, facts, made)
         newest[t] = made - 1
     return made
+
+
+@compiled
+def show_newest(block, own, last, newest, stride):  # type: ignore[no-untyped-def]
+    """Write what the newest complete longer bar says at each short one; `last` : what the one before said."""
+    for k in range(len(block)):
+        for t in range(len(newest)):
+            for a in range(stride):
+                if newest[t] >= 0:
+                    last[k, a] = own[k, newest[t] * stride + a]
+                block[k, t * stride + a] = last[k, a]

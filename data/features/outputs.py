@@ -18,7 +18,8 @@ class FeatureOutputs:
     ----------
     name : what its outputs' names begin with, such as `log_return_48`; of its only output it is the name.
     kind : of the axis that they stand in. places : their places on it. names : of each output.
-    own : a feature of the user's, `package.module:NAME`. columns : it hands on exogenous columns as they are.
+    own : a feature of the user's, `package.module:NAME`, or one whose parameters are facts of the user's.
+    columns : it hands on exogenous columns as they are.
     """
 
     name: str
@@ -45,7 +46,7 @@ def feature_outputs(panel: Panel, specs: Sequence[FeatureSpec]) -> tuple[Feature
                 kind=feature.kind,
                 places=tuple(range(start, start + len(names))),
                 names=names,
-                own=":" in spec.name,
+                own=":" in spec.name or feature.users_facts,
                 columns=spec.name == "column",
             )
         )

@@ -9,7 +9,7 @@ Axes: T time, A asset, K output.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from data.calendars import DAY_SECONDS
 from data.features.definition import Feature
-from data.features.kernels import compiled
 from data.features.library import FEATURES, find_feature
-from data.features.longer_bars import LongerBars, Marks, MarksInTurn, marks
+from data.features.longer_bars import LongerBars, Marks, MarksInTurn, marks, show_newest
 from data.features.plan.graph import Graph, Series, TracedPanel, UntraceableError
 from data.features.plan.program import Plan
 from data.features.prices import after_closed_market
@@ -211,7 +210,7 @@ class _LongerPlan:
 
     def __init__(self, plan: Plan, form: Any, factor: int, block: NDArray[np.float32]) -> None:
         num_assets = len(form.symbols)
-        self._new_bars: Callable[[], LongerBars] = lambda: LongerBars(num_assets, factor * form.bar_seconds)
+        self._width = factor * form.bar_seconds
         self.clock = MarksInTurn(form.calendar, form.bar_seconds, factor)
         own = np.empty((plan.num_outputs, plan.rows * num_assets), np.float32)
         self._plan = plan.with_memory(own)
@@ -221,7 +220,7 @@ class _LongerPlan:
     def begin(self) -> None:
         """Forget all bars."""
         self._plan.begin()
-        self._bars = self._new_bars()
+        self._bars = LongerBars(self._num_assets, self._width)
         self.clock.begin()
         self._last = np.full((len(self._block), self._num_assets), np.nan, np.float32)
 
@@ -234,18 +233,7 @@ class _LongerPlan:
         count = len(made["close"])
         if count:
             self._plan.run(made, count)
-        _show(self._block, self._own, self._last, newest, self._num_assets)
-
-
-@compiled
-def _show(block, own, last, newest, stride):  # type: ignore[no-untyped-def]
-    """Write what the newest complete longer bar says at each short one; `last` : what the one before said."""
-    for k in range(len(block)):
-        for t in range(len(newest)):
-            for a in range(stride):
-                if newest[t] >= 0:
-                    last[k, a] = own[k, newest[t] * stride + a]
-                block[k, t * stride + a] = last[k, a]
+        show_newest(self._block, self._own, self._last, newest, self._num_assets)
 
 
 def bars_at_once(num_bars: int, num_assets: int) -> int:

@@ -45,7 +45,7 @@ from envs.kernel.columns import (
 )
 from envs.kernel.exits import recover_asset
 from envs.kernel.fills import book_fill, book_roll
-from envs.kernel.jit import hot
+from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import block, rows_at
 from envs.kernel.lane_entries import lane_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
@@ -95,14 +95,12 @@ def charge_financing(rule, market, state, scratch, live):
     flow[BORROW_PAID], flow[FUNDING_PAID] = borrow_paid, funding_paid
 
 
-@hot
+@inner
 def pay_dividends(rule, market, state, scratch, live):
     """Pay what a unit that was held from close t into bar t + 1 is due, and charge it to shorts.
 
     It is no cost that a venue sets: a multiple of all costs leaves it as it is.
     """
-    if not has_dividends(market):
-        return
     account, flow = block(state.account, live), block(state.flow, live)
     cash, paid = account[CASH], flow[DIVIDEND_PAID]
     for a in range(state.position.shape[0]):
@@ -117,6 +115,14 @@ def pay_dividends(rule, market, state, scratch, live):
             decisions(state, scratch, live)[NUM_DECISION_COLUMNS * a + LOG_DIVIDEND] = dividend
     account[CASH] = cash
     flow[DIVIDEND_PAID] = paid
+
+
+@hot
+def charge_holding(rule, market, state, scratch, live):
+    """Charge and pay what is due on what was held from close t into bar t + 1."""
+    charge_financing(rule, market, state, scratch, live)
+    if has_dividends(market):
+        pay_dividends(rule, market, state, scratch, live)
 
 
 @hot

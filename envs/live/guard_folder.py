@@ -40,8 +40,8 @@ class GuardFolder:
         return switch_thrown(self.path.parent)
 
     def kill(self, reason: str) -> None:
-        """Throw the switch; the first reason stays."""
-        if self.killed() is None:
+        """Throw the switch; the first reason that was given here stays."""
+        if self._reason(KILL) is None:
             self.write(KILL, {"reason": reason})
 
     def halted(self) -> str | None:
@@ -112,5 +112,5 @@ def switches(run: Path) -> tuple[Path, Path]:
 
 def switch_thrown(run: Path) -> str | None:
     """Why the kill switch of a trading run is thrown; None where it is not."""
-    reasons = (reason_in(path) for path in switches(run))
+    reasons = (reason_in(path) for path in reversed(switches(run)))
     return next((reason for reason in reasons if reason is not None), None)

@@ -6,15 +6,16 @@ The table is `CRITERIA`, at the end. Which of them decide stands in conf/gate/de
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from envs.checks.sampling import REQUIRED_RATE
 from evaluation.gate.config import GateConfig
 from evaluation.gate.evidence import GateEvidence
-from evaluation.gate.plausibility import MAX_SHARE_LOST, in_doubt, most_plausible, suspicion
+from evaluation.gate.plausibility import MAX_SHARE_LOST, DelayLoss, in_doubt, most_plausible, suspicion
 from evaluation.gate.seen_shares import SeenShares
 from evaluation.scoring.charged_costs import ChargedCost, in_total
+from evaluation.scoring.inside_fills import REACH
 from evaluation.scoring.short_dividends import ShortDividends
 from evaluation.statistics.metrics import max_drawdown, sharpe_ratio, total_return
 from evaluation.statistics.sharpe_lead import sharpe_lead
@@ -254,6 +255,22 @@ def _charge_sentence(total: ChargedCost, least: ChargedCost, *, by_kind: bool) -
     return reason + (": charge fee, spread and slippage of a market order there." if short else ".")
 
 
+def _doubt(doubted: Sequence[DelayLoss]) -> str:
+    """What a score hangs on, and what to state if it is as it should be."""
+    first = doubted[0].names
+    if first == REACH:
+        return (
+            f"Too much hangs on fills inside of bars: of the score, {suspicion(doubted)}. If trades took place at "
+            "those highs and lows, state it in the data config, as data.columns: {high: {known_after: 0 bars, traded: "
+            "true}, low: {known_after: 0 bars, traded: true}}."
+        )
+    return (
+        f"Too much hangs on one bar: of the score, {suspicion(doubted)}. When is it known? State it in the data "
+        f"config, as data.columns.{first[0]}.known_after: 0 bars (at the close of its own bar), or 1 bar and more, by "
+        "which a column is then delayed."
+    )
+
+
 def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
     value, most = sharpe_ratio(evidence.net_return, periods_per_year=evidence.periods_per_year), math.nan
     losses, stated, short = evidence.delay_losses, evidence.known_after, ""
@@ -269,16 +286,12 @@ def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
         return missing(most, "<=", "What is lost when one input is a bar late")
     doubted = in_doubt(losses, stated)
     if value > most:
-        hangs = f" Of it, a delay by one bar of {suspicion(losses)}." if losses else ""
+        hangs = f" Of it, {suspicion(losses)}." if losses else ""
         reason = f"The annual Sharpe ratio of {value:.2f} is too good for real bars; "
         reason += f"at most {most:.2f} is believed{short}.{hangs}{written}"
     elif doubted:
         value, most = max(loss.share_lost for loss in doubted), MAX_SHARE_LOST
-        reason = (
-            f"Too much hangs on one bar: of the score, a delay by one bar of {suspicion(doubted)}. When is it known? "
-            f"State it in the data config, as data.columns.{doubted[0].names[0]}.known_after: 0 bars (at the close of "
-            f"its own bar), or 1 bar and more, by which a column is then delayed.{written}"
-        )
+        reason = _doubt(doubted) + written
     elif evidence.foreknown:
         first, others = evidence.foreknown[0], len(evidence.foreknown) - 1
         reason = (
@@ -291,10 +304,10 @@ def _plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
         doubtful, others = evidence.untraded[0], len(evidence.untraded) - 1
         reason = (
             f"{doubtful}{f' ({others} more do)' if others else ''} If trades took place at them, state it in the data "
-            f"config, as data.columns.close: {{known_after: 0 bars, traded: true}}.{written}"
+            f"config, as data.columns.{doubtful.price}: {{known_after: 0 bars, traded: true}}.{written}"
         )
     else:
-        held = f" Of it, a delay by one bar of {suspicion(losses)}, as stated." if losses else ""
+        held = f" Of it, {suspicion(losses)}, as stated." if losses else ""
         shown = "is not defined" if math.isnan(value) else f"is {value:.2f}"
         reason = f"The annual Sharpe ratio {shown}; at most {most:.2f} is believed{short}.{held}{written}"
         return Measured(value=value, threshold=most, comparison="<=", passed=True, reason=reason)

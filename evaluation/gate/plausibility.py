@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from evaluation.scoring.inside_fills import REACH
 from evaluation.scoring.walk_forward import WalkForwardResult, window_return
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.statistics.time_blocks import block_mean
@@ -36,7 +37,8 @@ class DelayLoss:
 
     Attributes
     ----------
-    names : of the columns or features that were late together.
+    names : of the columns or features that were late together; `inside_fills.REACH`, where nothing was late and bars
+        reached no further than their open and close.
     share_lost : of the Sharpe ratio; above 1 a gain became a loss.
     t : of the mean paired difference of returns, over blocks of time.
     """
@@ -112,7 +114,15 @@ def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[Delay
 
 def suspicion(losses: Sequence[DelayLoss]) -> str:
     """The losses as a list in words: which inputs, and how much of the score goes with each."""
-    return "; ".join(f"{_named(loss.names)} takes {loss.share_lost:.0%}" for loss in losses)
+    late = "; ".join(
+        f"{_named(loss.names)} takes {loss.share_lost:.0%}" for loss in losses if loss.names != REACH
+    )
+    inside = "".join(
+        f"bars that reach no further than their open and close take {loss.share_lost:.0%}"
+        for loss in losses
+        if loss.names == REACH
+    )
+    return "; ".join(part for part in (late and f"a delay by one bar of {late}", inside) if part)
 
 
 def _named(names: Sequence[str]) -> str:

@@ -20,9 +20,10 @@ from evaluation.statistics.trial_count import (
     MIN_COMMON,
     FloatArray,
     IntArray,
+    comparable,
     leader_clusters,
     needed_correlation,
-    standardised,
+    similarity,
 )
 
 MANY = 1000
@@ -132,7 +133,7 @@ def _similar(one: _Group, other: _Group) -> list[tuple[int, int, float]]:
         return []
     lengths = np.isfinite(sums[0]).sum() * np.isfinite(other_sums[0]).sum()
     shared = float(common.sum() / np.sqrt(float(lengths)))
-    r = shared * (standardised(ours[:, common]) @ standardised(theirs[:, common]).T)
+    r = shared * similarity(comparable(ours[:, common]), comparable(theirs[:, common]))
     best = r.argmax(axis=1)
     least = needed_correlation(int(common.sum()))
     return [

@@ -250,11 +250,12 @@ _WORDS: Mapping[str, str] = {
     "overfitting": "What is best in one half of the bars has to gain in the other as well: search fewer and simpler "
     "settings, or score on more bars.",
     "leak_check": "Mend the input that moved when only later bars were changed; until then no other number counts.",
-    "full_costs": "Charge what a market order pays (costs.fee_bps, costs.half_spread_bps, costs.slippage) and score "
-    "again with python -m rayjobs.evaluate.",
+    "full_costs": "Charge what a market order pays (costs.fee_bps, costs.half_spread_bps, costs.slippage), or give the "
+    "dividends that shorts owe (a column dividend, data.prices=total_return), and score again with python -m "
+    "rayjobs.evaluate.",
     "placebo": "The same training has to fail on markets without anything to find: train less, ask more of the gate.",
     "plausibility": "Find what the policy knows too early; an input that is known later than its bar is stated with "
-    "data.columns.NAME.known_after.",
+    "data.columns.NAME.known_after, one that is dated by its period with data.columns.NAME.released_in.",
     "unseen": "Score on bars that neither training nor selection has used, later than all of them.",
 }
 _MISSING: Mapping[str, str] = {

@@ -1,9 +1,10 @@
 """What a trained policy looks at, one input at a time: the columns and features that can be held back by a bar.
 
 Built-in clock features are left out: the published calendar is known years ahead. Built-in asset features are functions
-of the bars alone. Exogenous columns and the user's own features come from outside; beside each alone those that are
-like each other are late together, because what two columns say twice is not missed when one of them is late, and all
-of them, because what is spread over several columns is not missed either.
+of the bars alone, but for those that read exogenous columns, such as the bars of a context symbol. Columns, what reads
+them and the user's own features come from outside; beside each alone those that are like each other are late together,
+because what two columns say twice is not missed when one of them is late, and all of them, because what is spread over
+several columns is not missed either.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from envs.market import Market, write_bounded
 Float32Array = NDArray[np.float32]
 MIN_CORRELATION = 0.1
 """Of two inputs that may say the same; noisy copies of one thing have one, too."""
+BARS_TRIED = 2_000
+"""The last bars of the data, on which it is tried which features read exogenous columns."""
 CHANCE_SPREADS = 4.0
 """Standard deviations of the correlation of independent numbers, above which a link is no chance in short windows."""
 
@@ -37,7 +40,7 @@ class Exposure:
     names : of the columns or features; more than one where several are late together.
     asset, clock : places on the two feature axes whose values are those of the bar before.
     recomputed : (N, A, F) all asset features of the bars from `first_bar` on, computed from the late column; None where
-        no feature of the user's reads it.
+        no feature reads it.
     """
 
     names: tuple[str, ...]
@@ -68,7 +71,8 @@ def exposures(
     groups = feature_outputs(panel, specs)
     handed_on = {name: place for g in groups if g.columns for name, place in zip(g.names, g.places)}
     own = [group for group in groups if group.own]
-    late = _recomputed(panel, specs, standardiser, bars) if own else {}
+    readers = column_readers(panel, specs)
+    late = _recomputed(panel, specs, readers, standardiser, bars) if readers else {}
     found = [
         Exposure(
             names=(name,),
@@ -83,7 +87,9 @@ def exposures(
         _of_group(group) for group in groups if not group.columns and (group.own or group.kind == "asset")
     ]
     places: dict[str, tuple[int, ...]] = {name: (place,) for name, place in handed_on.items()}
-    places |= {group.name: group.places for group in own if group.kind == "asset"}
+    reading = {group.name for spec, group in zip(specs, groups) if spec in readers}
+    from_outside = [group for group in groups if group.own or group.name in reading]
+    places |= {group.name: group.places for group in from_outside if group.kind == "asset"}
     outside = {name: at for name, at in places.items() if name not in stated}
     alike = _alike(outside, market.features[bars])
     clocks = {g.name: g.places for g in own if g.kind == "clock" and g.name not in stated}
@@ -131,21 +137,44 @@ def _of_group(group: FeatureOutputs) -> Exposure:
     return Exposure(names=(group.name,), clock=group.places)
 
 
+def column_readers(panel: Panel, specs: Sequence[FeatureSpec]) -> list[FeatureSpec]:
+    """The features, but for those that hand columns on, that read exogenous columns: those that change with them."""
+    asked = [spec for spec in specs if spec.name != "column"]
+    if not panel.exogenous or not asked:
+        return []
+    part = panel.slice_bars(max(panel.num_bars - longest_lookback(asked) - BARS_TRIED, 0), panel.num_bars)
+    late = replace(part, exogenous={name: _one_late(values) for name, values in part.exogenous.items()})
+    as_known, as_late = compute_features(part, asked), compute_features(late, asked)
+    found = []
+    for spec, group in zip(asked, feature_outputs(part, asked)):
+        now, then = getattr(as_known, group.kind), getattr(as_late, group.kind)
+        if not np.array_equal(now[..., list(group.places)], then[..., list(group.places)], equal_nan=True):
+            found.append(spec)
+    return found
+
+
+def longest_lookback(specs: Sequence[FeatureSpec]) -> int:
+    """Bars before the first one that has every feature."""
+    return max(int(resolve_feature(spec.name).lookback_bars(spec.params)) for spec in specs)
+
+
 def _recomputed(
-    panel: Panel, specs: Sequence[FeatureSpec], standardiser: Standardiser, bars: slice
+    panel: Panel,
+    specs: Sequence[FeatureSpec],
+    readers: Sequence[FeatureSpec],
+    standardiser: Standardiser,
+    bars: slice,
 ) -> dict[str, Float32Array]:
-    """Column -> features computed from it a bar late, for the columns that the user's own features read."""
-    own = [spec for spec in specs if ":" in spec.name]
-    lookback = max(int(resolve_feature(spec.name).lookback_bars(spec.params)) for spec in specs)
-    start = max(bars.start - lookback - 1, 0)
+    """Column -> features computed from it a bar late, for the columns that these features read."""
+    start = max(bars.start - longest_lookback(specs) - 1, 0)
     if standardiser.method == "own_past":  # which reads every bar from the first on
         start = 0
     part = panel.slice_bars(start, bars.stop)
-    as_known = compute_features(part, own).asset
+    as_known = compute_features(part, readers).asset
     found = {}
     for name, values in part.exogenous.items():
         moved = replace(part, exogenous={**part.exogenous, name: _one_late(values)})
-        if np.array_equal(compute_features(moved, own).asset, as_known, equal_nan=True):
+        if np.array_equal(compute_features(moved, readers).asset, as_known, equal_nan=True):
             continue
         features = standardiser.transform(compute_features(moved, specs)).asset
         bounded = np.empty(features.shape, dtype=np.float32)

@@ -18,6 +18,7 @@ from evaluation.scoring.allocations import plan_window
 from evaluation.scoring.charged_costs import dearer
 from evaluation.scoring.delayed_inputs import delayed_tracks, promising
 from evaluation.scoring.exposures import Exposure
+from evaluation.scoring.inside_fills import REACH, fills_inside, without_reach
 from evaluation.scoring.placebo_strategies import placebo_returns, random_targets
 from evaluation.scoring.rollout import (
     AS_CONFIGURED,
@@ -184,7 +185,7 @@ def score_fold(
         stressed = (
             stress[cost_name(scoring.stress_cost_factor)]
             if charged[0] is market
-            else _stressed_track(policy, *charged, test, scoring)
+            else _lone_track(policy, *charged, test, scoring, scoring.stress_cost_factor)
         )
         stressed_runs = _schedule_tracks(schedules, *charged, test, scoring, scoring.stress_cost_factor)
     return FoldResult(
@@ -235,12 +236,15 @@ def _delayed(
     scoring: ScoringConfig,
     find_exposures: Callable[[], Sequence[Exposure]] | None,
 ) -> dict[tuple[str, ...], Track] | None:
-    """The policy with inputs a bar late, by their names; empty where its score promises nothing, None if not asked."""
+    """The policy with inputs a bar late, by their names, and where orders fill inside of bars without their reach.
+
+    Empty where its score promises nothing, None if not asked.
+    """
     if find_exposures is None:
         return None
     if not promising(np.asarray(recording.net_return)):
         return {}
-    return delayed_tracks(
+    tracks = delayed_tracks(
         policy,
         market,
         config,
@@ -249,6 +253,9 @@ def _delayed(
         cost_factor=scoring.cost_factor,
         rebalance_sessions=scoring.rebalance_sessions,
     )
+    if fills_inside(config):
+        tracks[REACH] = _lone_track(policy, without_reach(market), config, test, scoring)
+    return tracks
 
 
 def _schedule_tracks(
@@ -313,18 +320,18 @@ def _run_script(
     return scored, recording, stress, in_sample["script"]
 
 
-def _stressed_track(
+def _lone_track(
     policy: Policy | Schedule,
     market: Market,
     config: PortfolioEnvConfig,
     test: Window,
     scoring: ScoringConfig,
+    stress_factor: float = 1.0,
 ) -> Track:
-    """The policy on the test window at the gate's multiple of the costs of `market` and `config`."""
-    factor = scoring.cost_factor * scoring.stress_cost_factor
+    """The policy on the test window of a market, at a multiple of the costs that are scored."""
     if isinstance(policy, Schedule):
-        runs = _schedule_tracks({"script": policy}, market, config, test, scoring, scoring.stress_cost_factor)
-        return runs["script"][0]
+        return _schedule_tracks({"script": policy}, market, config, test, scoring, stress_factor)["script"][0]
+    factor = scoring.cost_factor * stress_factor
     scenario = [Scenario(name=cost_name(factor), cost_factor=factor)]
     env = scenario_env(market, evaluation_config(config), [test], scenario)
     return record_rows(policy, env, (), scenario)[1][0]

@@ -43,7 +43,8 @@ class ShortDividends:
 
     Attributes
     ----------
-    symbols : that were short and whose dividends are not known. annual_yield : assumed, fraction of the price.
+    symbols : that were short over the start of a session and whose dividends are not known.
+    annual_yield : assumed, fraction of the price.
     owed : at that yield, account currency. gain : of the account, over all folds.
     rare_gain : of shorts that were rarely held, from the close before a session to its open, account currency.
     """
@@ -69,7 +70,7 @@ class ShortDividends:
 def short_dividends(
     recordings: Sequence[Recording], panel: Panel, yields: Mapping[str, float]
 ) -> ShortDividends | None:
-    """What the recorded shorts would owe; None where no such symbol was short.
+    """What the recorded shorts would owe; None where no such symbol was short over the start of a session.
 
     Parameters
     ----------
@@ -82,8 +83,9 @@ def short_dividends(
         for a, s in enumerate(np.asarray(one.symbols).tolist()):
             if s not in asked or not (one.units[:, a] < 0.0).any():
                 continue
-            short.add(s)
             largest, gained = _by_quarter(one, panel, a, s)
+            if largest.any():
+                short.add(s)
             owed += float(largest.sum()) * yields[panel.symbols[s]] / PAYMENTS
             rare += gained
     if not short:

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
 from evaluation.statistics.significance import expected_maximum_sharpe
 
@@ -52,19 +53,21 @@ def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
         _, first, inverse = np.unique(rows[moving], axis=0, return_index=True, return_inverse=True)
         leader[moving] = moving[first[inverse.ravel()]]
         return leader, correlation
-    inside, correlation[moving] = _led(standardised(rows[moving]), needed_correlation(rows.shape[1]))
+    inside, correlation[moving] = _led(rows[moving], needed_correlation(rows.shape[1]))
     leader[moving] = moving[inside]
     return leader, correlation
 
 
-def _led(units_ND: NDArray[np.float32], least: float) -> tuple[IntArray, FloatArray]:
-    """Leader of each row and correlation with it; rows of `standardised`, `least` what it takes to join."""
-    leader, correlation = np.arange(len(units_ND)), np.ones(len(units_ND))
-    lead, places, old = np.empty_like(units_ND), np.empty(len(units_ND), dtype=np.int64), 0  # rows that lead
-    for start in range(0, len(units_ND), CHUNK):
-        part = units_ND[start : start + CHUNK]
-        among, size = part @ part.T, len(part)
-        known = part @ lead[:old].T if old else np.full((size, 1), -np.inf, dtype=np.float32)
+def _led(rows_ND: FloatArray, least: float) -> tuple[IntArray, FloatArray]:
+    """Leader of each row and correlation with it; `least` what it takes to join."""
+    size_N = len(rows_ND)
+    leader, correlation = np.arange(size_N), np.ones(size_N)
+    lead = np.empty((2, *rows_ND.shape), dtype=np.float32)  # rows that lead, as `comparable`
+    places, old = np.empty(size_N, dtype=np.int64), 0
+    for start in range(0, size_N, CHUNK):
+        part = comparable(rows_ND[start : start + CHUNK])
+        among, size = similarity(part, part), part.shape[1]
+        known = similarity(part, lead[:, :old]) if old else np.full((size, 1), -np.inf, dtype=np.float32)
         best, closest = known.argmax(axis=1), known.max(axis=1)
         fresh: list[int] = []
         for row in range(size):
@@ -79,7 +82,7 @@ def _led(units_ND: NDArray[np.float32], least: float) -> tuple[IntArray, FloatAr
             else:
                 fresh.append(row)
         new = slice(old, old + len(fresh))
-        lead[new], places[new], old = part[fresh], start + np.array(fresh, dtype=np.int64), new.stop
+        lead[:, new], places[new], old = part[:, fresh], start + np.array(fresh, dtype=np.int64), new.stop
     return leader, correlation
 
 
@@ -91,6 +94,21 @@ def needed_correlation(num_common: int) -> float:
     num_common : times at which both have returns, at least `MIN_COMMON`.
     """
     return math.tanh(math.atanh(MIN_CORRELATION) + 1.0 / math.sqrt(num_common - 3))
+
+
+def comparable(rows_ND: FloatArray) -> NDArray[np.float32]:
+    """(2, N, D) rows as they are and their ranks, each `standardised`, for `similarity`."""
+    return np.stack([standardised(rows_ND), standardised(rankdata(rows_ND, axis=1))])
+
+
+def similarity(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, M) correlation of `comparable` rows, or that of their ranks where it is less.
+
+    One bar on which all looks hold the same (a crash, a split that was not adjusted) can have more variance than all
+    others together, so that looks that differ everywhere else correlate by nearly 1; their ranks do not.
+    """
+    products: NDArray[np.float32] = (ours @ theirs.swapaxes(1, 2)).min(axis=0)
+    return products
 
 
 def standardised(rows_ND: FloatArray) -> NDArray[np.float32]:

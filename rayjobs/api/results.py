@@ -6,6 +6,7 @@ Files are read when they are asked for, from the directory alone.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from html import escape
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.finished_run import FinishedRun, open_run
+from rayjobs.replay.run_seal import unvouched
 from rayjobs.storage.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ class Run:
     path : its directory. name : of the directory.
     config : the resolved configuration, nested.
     summary : content of ``backtest/summary.json``. verdict : of ``verdict.json``.
-    approved : whether the gate passed it.
+    doubt : why these files may not be what the job wrote, in a sentence; None where the ledger vouches for them.
+    approved : whether the gate passed it, and nothing is in doubt.
     returns : ``walk_forward/returns.parquet``: fold, net return and equity of each scored bar, by its UTC label.
     trades, decisions, fills, folds, history : tables of the same names.
 
@@ -71,6 +74,12 @@ class Run:
     def __init__(self, path: str | Path) -> None:
         self._finished: FinishedRun = open_run(path)
         self.path = self._finished.path
+        if self.doubt is not None:
+            warnings.warn(self.doubt, stacklevel=2)
+
+    @cached_property
+    def doubt(self) -> str | None:
+        return unvouched(self.path, (str(self.config["ledger"]),))
 
     @property
     def name(self) -> str:
@@ -91,7 +100,7 @@ class Run:
 
     @property
     def approved(self) -> bool:
-        return bool(self.verdict and self.verdict["pass"])
+        return bool(self.verdict and self.verdict["pass"]) and self.doubt is None
 
     @cached_property
     def returns(self) -> pd.DataFrame:
@@ -147,10 +156,12 @@ class Run:
 
     def __repr__(self) -> str:
         judged = "not judged" if self.verdict is None else "approved" if self.approved else "refused"
-        return f"Run({str(self.path)!r}, {judged})"
+        return f"Run({str(self.path)!r}, {judged}{', in doubt' if self.doubt else ''})"
 
     def _repr_html_(self) -> str:
         sentence = "" if self.verdict is None else str(self.verdict["headline"])
+        if self.doubt is not None:
+            sentence = f"In doubt: {self.doubt}. {sentence}"
         return numbers_table(f"{self.name}", self.summary, sentence)
 
 

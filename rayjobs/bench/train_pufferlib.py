@@ -1,7 +1,7 @@
-"""PufferLib's recurrent PPO beside ours: its sources and what they need in a folder of their own, in a process of their own.
+"""PufferLib's recurrent PPO beside ours: its sources and what they need in a folder and a process of their own.
 
-PyPI has it as sources alone, whose build fetches game libraries and compiles its games. Only its trainer is taken out of
-them, with the advantage function in C++ that it cannot do without.
+PyPI has it as sources alone, whose build fetches game libraries and compiles its games. Only its trainer is taken out
+of them, with the advantage function in C++ that it cannot do without.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ SOURCES = (
 )
 SHA256 = "7df3a3e3f5f894d78d2a1f5374097890aec01473183e748abefe4f3faa10eaa9"
 NEEDED = (
-    "pyro-ppl==1.9.1", "pyro-api==0.1.2", "opt_einsum==3.4.0", "rich-argparse==1.7.1", "gym==0.23.0", "gym-notices==0.0.8",
+    "pyro-ppl==1.9.1", "pyro-api==0.1.2", "opt_einsum==3.4.0", "rich-argparse==1.7.1",
+    "gym==0.23.0", "gym-notices==0.0.8",
 )  # fmt: skip
 """What its trainer imports and we have not; pyro for its hyperparameter search."""
 DOWNLOAD_SECONDS, BUILD_SECONDS = 300, 900

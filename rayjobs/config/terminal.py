@@ -68,7 +68,7 @@ class Speech:
 
     def to_json(self) -> str:
         """The object: how the command ended, and all that it said; what is not a finite number is null."""
-        from evaluation.files import plain  # pandas: not before a typo is told
+        from data.plain_values import plain  # numpy: not before a typo is told
 
         record = {
             "command": self.command,

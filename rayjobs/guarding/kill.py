@@ -15,7 +15,8 @@ from pathlib import Path
 from envs.live.guard_folder import FOLDER, GUARD_STATE, GuardFolder
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.guarding.process import ACCOUNT_VARIABLE, SETTINGS, living_guard, start_guard
+from rayjobs.guarding.place import SETTINGS, guard_folder
+from rayjobs.guarding.process import ACCOUNT_VARIABLE, living_guard, start_guard
 from rayjobs.monitoring.result_tables import print_sentence
 from rayjobs.monitoring.trading_snapshot import SNAPSHOT_FILE, ask_to_stop, files_to_remove
 from rayjobs.registry.registry import who_decides
@@ -92,19 +93,6 @@ def trades_without_guard(directory: Path) -> bool:
     """Whether it is a trading run whose fills are simulated: it tells how it stands, and has no guard."""
     has_guard = (directory / FOLDER / SETTINGS).is_file()
     return not has_guard and ((directory / SNAPSHOT_FILE).is_file() or (directory / RECORD).is_file())
-
-
-def guard_folder(directory: Path) -> GuardFolder:
-    """The guard's folder of a trading run.
-
-    Raises
-    ------
-    ConfigError
-        If it has none.
-    """
-    if not (directory / FOLDER / SETTINGS).is_file():
-        raise ConfigError(f"{directory} is no trading run with a guard (it has no {FOLDER}/{SETTINGS})")
-    return GuardFolder(directory / FOLDER)
 
 
 def guarded_runs(root: Path) -> list[Path]:

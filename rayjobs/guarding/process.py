@@ -24,10 +24,11 @@ from envs.live.guard_limits import GuardLimits
 from envs.live.guard_watch import GuardWatch, listen_for_signals
 from envs.live.ibkr_config import IbkrBrokerConfig
 from rayjobs.config.typed_config import ConfigError, build_dataclass
+from rayjobs.guarding.place import SETTINGS
 from rayjobs.monitoring.alerts import Alerts, AlertSettings
 
 LOG = logging.getLogger(__name__)
-SETTINGS, LOG_FILE = "settings.json", "guard.log"
+LOG_FILE = "guard.log"
 ACCOUNT_VARIABLE = "RAYFOLD_GUARD_ACCOUNT"
 START_S = 30.0
 """How long the process may take to show its first sign of life."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from evaluation.gate.verdict import Verdict
 from rayjobs.config.terminal import output_console, speech
 from rayjobs.monitoring.fitted_table import Column, fitted_tables
+
+if TYPE_CHECKING:  # with what judges, which is slow to import
+    from evaluation.gate.verdict import Verdict
 
 
 def print_table(

@@ -7,8 +7,7 @@ from typing import Any
 
 from envs.live.guard_folder import FOLDER
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.guarding.kill import guard_folder
-from rayjobs.guarding.process import SETTINGS
+from rayjobs.guarding.place import SETTINGS, guard_folder
 from rayjobs.monitoring.trading_snapshot import ask_to_stop, read_snapshot, stop_asked
 from rayjobs.pages.catalogue import Catalogue, RunEntry
 

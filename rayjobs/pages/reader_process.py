@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
+from rayjobs.pages.memory import give_back, keep_little
+
 LOG = logging.getLogger(__name__)
 KEPT_BYTES = 48 << 20
 """Answers that are kept, together."""
@@ -143,6 +145,7 @@ def _read_on(connection: Connection, warm: Callable[[], None] | None) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     os.nice(5)
+    keep_little()
     sending = threading.Lock()
 
     def read(number: int, function: Callable[..., bytes], arguments: tuple[Any, ...]) -> None:
@@ -163,6 +166,8 @@ def _read_on(connection: Connection, warm: Callable[[], None] | None) -> None:
             ):  # one that cannot be sent, or nobody is there
                 with contextlib.suppress(OSError):
                     connection.send((number, None, RuntimeError(f"{type(error).__name__}: {error}")))
+        answer = None
+        give_back()
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool, contextlib.suppress(EOFError, OSError):
         if warm is not None:

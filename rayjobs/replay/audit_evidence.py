@@ -23,6 +23,7 @@ from evaluation.windows.splits import Fold
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.rescored_look import roots_of
 from rayjobs.replay.rescoring import deflation
+from rayjobs.replay.start_seal import start_doubts
 from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.evidence import with_overfitting
@@ -166,7 +167,7 @@ def from_ledger(
         return _of_search(run, study, folds, result, ledger, head)
     bars = chosen_bars(study, folds, of_search=False)
     counted = counted_then(ledger, head, _judged(run, study, bars, trained_by=run, weights_of=run), result)
-    return _derived(counted.looks, counted, result)
+    return _derived(counted.looks, counted, result, study)
 
 
 def of_evaluation(
@@ -196,7 +197,7 @@ def of_evaluation(
     recorded, looks = deflation(source), counted.looks
     if same_bars and recorded.looks is not None:
         looks = at_least(looks, recorded.looks)
-    return _derived(looks, counted, result)
+    return _derived(looks, counted, result, study)
 
 
 def _as_seen(run: FinishedRun, result: WalkForwardResult, ledger: Ledger) -> tuple[Ledger, Head | None, str]:
@@ -216,9 +217,10 @@ def _as_seen(run: FinishedRun, result: WalkForwardResult, ledger: Ledger) -> tup
     return ledger, None if why else head, why
 
 
-def _derived(looks: Looks, counted: Counted, result: WalkForwardResult) -> Derived:
+def _derived(looks: Looks, counted: Counted, result: WalkForwardResult, study: Study) -> Derived:
+    doubts = (*counted.doubts, *start_doubts(study.config))
     told = SupportingEvidence(
-        **looks.for_gate(), other_jobs_seeds=counted.other_seeds, doubted_weights=counted.doubts
+        **looks.for_gate(), other_jobs_seeds=counted.other_seeds, doubted_weights=doubts
     )
     evidence = with_overfitting(told, result, counted.rivals_TN)
     return Derived(values={field: getattr(evidence, field) for field in FROM_LEDGER})

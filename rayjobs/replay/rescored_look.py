@@ -14,6 +14,7 @@ from evaluation.ledger.looks import Looks
 from evaluation.ledger.records import LookKind
 from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
 from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation, rescore_seeds
+from rayjobs.replay.start_seal import start_doubts
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.evidence import chained, with_overfitting
 from rayjobs.study.fold import FoldOutcome
@@ -91,7 +92,7 @@ def rescored_evidence(
         **looks.for_gate(),
         seeds={seed: chained(plan.study, scored).net_return for seed, scored in seeds.items()},
         other_jobs_seeds=found.other_seeds,
-        doubted_weights=found.doubts,
+        doubted_weights=(*found.doubts, *start_doubts(plan.study.config)),
     )
     return with_overfitting(evidence, result, found.rivals_TN)
 

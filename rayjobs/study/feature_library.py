@@ -59,6 +59,28 @@ bars before the first test window ([evaluation.md](evaluation.md) says how it is
 - This does not say which features to leave out: what helps together, or over many bars, is not seen by a
   screening of single features one bar ahead. `labels.horizon_bars=30`, `labels=triple_barrier` and `labels.primary=...`
   ask other questions, each of them a look that the ledger counts.
+
+## How fast
+
+`python -m rayjobs.bench suite=features`, one thread, CPU time, on two cores that 25 other processes shared, which costs
+every row; take ratios. In the same state the library took 39 s, and a bar of a stream 8 ms, before there were plans
+([data.md](data.md)).
+
+| what | measured |
+|---|---|
+| the library, 97 entries with 128 outputs, of eight symbols and a million bars | 23.1 s, 22.6 ns an output and cell |
+| of it: memory for the 3.9 GiB of the result, measured by writing so much once | 5.5 s |
+| memory at its peak over the result | at most 1.10 |
+| twelve features that pandas has | 4.6 times as fast as pandas |
+| thirteen features that TA-Lib has | as fast as TA-Lib (1.0 to 1.2 in four runs) |
+| all features of eight symbols, one bar at a time | 0.65 ms a bar |
+
+What keeps it from more: a window is summed from its own bars alone, in about log2(window) passes, where pandas and
+TA-Lib add the newest bar to a running sum and carry the rounding of the whole past. Of 230 ns that the twelve features
+of pandas take for each bar and symbol (pandas: 1,070), two windows of products take 38, the rank of a volatility among
+240 others 24, sums and means 33, variances 12, divisions and roots 18, logarithms 13, and writing the result 35.
+Ratios, logarithms and float32 columns are in our time, and not in TA-Lib's. The first use after an installation, or
+after a kernel has changed, compiles for about half a minute; what is compiled is kept on disk.
 """
 
 

@@ -14,6 +14,7 @@ from data.checks.foreknown import Foreknown
 from data.checks.leading_symbols import leading_symbols
 from data.features.outputs import FeatureOutputs, feature_outputs
 from data.known_columns import CLOSE, statements_of
+from evaluation.scoring.exposures import column_readers
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
 
@@ -37,7 +38,8 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
     groups = feature_outputs(panel, specs)
     any_own = any(group.own for group in groups)
     handed_on = {name for group in groups if group.columns for name in group.names}
-    read = {name: values for name, values in panel.exogenous.items() if any_own or name in handed_on}
+    any_reader = any_own or bool(column_readers(panel, specs))
+    read = {name: values for name, values in panel.exogenous.items() if any_reader or name in handed_on}
     if any_own or any(spec.name == "relative_volume" for spec in specs):
         read["volume"] = panel.volume
     reads_wicks = any_own or any(spec.name == "atr" for spec in specs)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from data.checks.followed_returns import FollowedReturns, followed_returns
-from data.known_columns import CLOSE, statements_of
+from data.known_columns import statements_of
 from evaluation.report.data_notes import DataNote
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
 
 
 def untraded_prices(study: Study) -> tuple[FollowedReturns, ...]:
-    """Symbols whose returns follow their own past; none where ``data.columns.close.traded`` is stated, or a law says
-    all."""
-    stated = statements_of(study.config.data).get(CLOSE)
-    if is_synthetic(study.config) or (stated is not None and stated.traded):
+    """Symbols whose returns follow their own past; none of prices of which ``data.columns.NAME.traded`` is stated, or
+    where a law says all."""
+    if is_synthetic(study.config):
         return ()
-    return followed_returns(study.panel)
+    stated = {name for name, one in statements_of(study.config.data).items() if one.traded}
+    return tuple(one for one in followed_returns(study.panel) if one.price not in stated)
 
 
 def untraded_notes(study: Study) -> tuple[DataNote, ...]:

@@ -93,15 +93,26 @@ def start_policies(place: str | None) -> tuple[StartPolicy, ...]:
     """
     if place is None:
         return ()
+    found = export_places(place)
+    if not found:
+        raise ConfigError(f"trainer.start_from={place}: the run has exported no policy")
+    return tuple(_read(one) for one in found)
+
+
+def export_places(place: str) -> list[Path]:
+    """Directories of the exported policies that ``trainer.start_from`` names.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such directory.
+    """
     path = local_copy(place)
     if not path.is_dir():
         raise ConfigError(f"trainer.start_from={place}: there is no such directory")
     if not (path / CONTRACT_FILE).is_file() and not (path / "checkpoints").is_dir():
         path = latest_run(path)
-    found = [path] if (path / CONTRACT_FILE).is_file() else sorted(path.glob("checkpoints/fold_*/best"))
-    if not found:
-        raise ConfigError(f"trainer.start_from={place}: the run in {path} has exported no policy")
-    return tuple(_read(one) for one in found)
+    return [path] if (path / CONTRACT_FILE).is_file() else sorted(path.glob("checkpoints/fold_*/best"))
 
 
 def _read(place: Path) -> StartPolicy:

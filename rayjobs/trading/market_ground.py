@@ -6,6 +6,7 @@ vendor. Both end in the same growing market with the same streamed features.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -27,11 +28,13 @@ from envs.rules import context_in_use
 from evaluation.scoring.rollout import evaluation_config
 from policies.exports import ExportedPolicy
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.study.assumed_yields import assumed_yields
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study
 from rayjobs.trading.candidate import Candidate
 from rayjobs.trading.settings import FeedSettings
 
+LOG = logging.getLogger(__name__)
 Read = Callable[[np.datetime64], Panel | None]
 YEAR_DAYS = 365
 
@@ -211,6 +214,13 @@ def build_stand(
         If the policy was made for other symbols, bars, features or code, or the history is too short.
     """
     history = ground.history
+    unknown = list(assumed_yields(config, history))
+    if unknown:
+        LOG.warning(
+            "the bars have no column of dividends, so that the account is paid none and its shorts owe none, of %s%s",
+            ", ".join(unknown[:5]),
+            " and more" if len(unknown) > 5 else "",
+        )
     dataset = Dataset(panel=history, hygiene=HygieneReport(rows=(), findings=()), oracle_direction=None)
     study = Study.of(config, dataset)
     policy = candidate.open(study)

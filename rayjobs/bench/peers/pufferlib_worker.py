@@ -18,9 +18,9 @@ from rayjobs.bench.train_workload import TrainWorkload, bench_env
 
 shutil.which = lambda *_, **__: None  # it takes any nvcc for a sign that its own part was built for a GPU
 
-import pufferlib
-import pufferlib.models
-from pufferlib import pufferl
+import pufferlib  # noqa: E402
+import pufferlib.models  # noqa: E402
+from pufferlib import pufferl  # noqa: E402
 
 warnings.resetwarnings()  # it turns some into errors, for our packages too
 warnings.simplefilter("ignore")

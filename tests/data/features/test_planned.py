@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from library_specs import PARAMS, SPECS, rough_panel, splice
 
-from data.features import compute_features
+from data.features import ClosedBar, FeatureStream, compute_features
 from data.features.compute import SingleFeature
 from data.features.library import FEATURES
 from data.features.plan.graph import Graph, TracedPanel, UntraceableError
 from data.features.planned import PlannedFeatures
+from data.schema import BAR_COLUMNS
 
 ASSET_SPECS = tuple(spec for spec in SPECS if FEATURES[spec.name].kind == "asset")
 MISSING = st.sampled_from([0.0, 0.02, 0.3, 0.9])
@@ -54,6 +56,26 @@ def test_a_plan_of_many_assets_gives_the_bits_of_the_functions():
     panel = rough_panel(3, 60, ("SPY", "QQQ", "AMD", *(f"S{n}" for n in range(40))))
     planned = compute_features(panel, specs)
     assert differing(planned.asset, by_function(panel, specs), planned.asset_names) == []
+
+
+def with_bars_left_out(panel, seed):
+    """The panel without some of its bars, whole sessions among them: times that jump."""
+    random = np.random.default_rng(seed)
+    kept = random.random(panel.num_bars) < 0.8
+    kept[panel.session == panel.session[panel.num_bars // 2]] = False
+    part = {name: getattr(panel, name)[kept] for name in ("bar_utc", *BAR_COLUMNS, "tradable", "session")}
+    return replace(panel, **part, exogenous={n: values[kept] for n, values in panel.exogenous.items()})
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_times_that_jump_give_the_bits_of_the_functions_in_one_go_and_bar_by_bar(seed):
+    panel = with_bars_left_out(rough_panel(seed, 190, missing=0.05), seed)
+    batch = compute_features(panel, ASSET_SPECS)
+    assert differing(batch.asset, by_function(panel, ASSET_SPECS), batch.asset_names) == []
+    stream = FeatureStream.after(ASSET_SPECS, panel.slice_bars(0, 20))
+    for row in range(20, panel.num_bars):
+        found = stream.push(ClosedBar.of(panel, row)).asset
+        assert differing(found[None], batch.asset[row][None], batch.asset_names) == []
 
 
 @pytest.mark.parametrize("cells", [3, 21, 600])

@@ -87,3 +87,20 @@ def test_clusters_do_not_depend_on_how_many_are_compared_at_once():
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="N >= 1"):
         effective_number_of_trials(np.zeros(4))
+
+
+@pytest.mark.parametrize("jump", [0.3, 1.0, 10.0])
+def test_a_bar_on_which_all_hold_the_same_makes_no_look_like_another(jump):
+    looks = np.random.default_rng(0).normal(0.0, 0.005, (40, 755))
+    looks[:, 700] = jump
+    leader, _ = leader_clusters(looks)
+    np.testing.assert_array_equal(leader, np.arange(40))
+
+
+def test_copies_at_another_size_and_cost_are_still_one():
+    drawn = np.random.default_rng(1)
+    first = drawn.normal(0.0, 0.005, 755) * (drawn.random(755) < 0.3)  # often out of the market
+    looks = np.stack([first, 0.5 * first, first - 0.0001 * (first != 0.0)])
+    leader, correlation = leader_clusters(looks)
+    np.testing.assert_array_equal(leader, 0)
+    assert (correlation > 0.95).all()

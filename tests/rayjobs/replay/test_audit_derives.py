@@ -165,7 +165,7 @@ def test_an_edited_column_of_the_trades_follows_neither_from_the_policy_nor_from
     assert f"{column} of trade" in found or column == "ticker"
 
 
-@pytest.mark.parametrize("column", ["funding_cost", "borrow_cost"])
+@pytest.mark.parametrize("column", ["funding_cost", "borrow_cost", "dividend_cost"])
 def test_financing_of_trades_that_the_bars_did_not_pay_is_found(run, bars_and_instruments, column):
     change_csv(run / "backtest" / "trades.csv", lambda t: t.__setitem__(column, 0.5))
     assert f"trades.csv: {column} adds up to" in trade_lies(run, bars_and_instruments)

@@ -11,8 +11,13 @@ import pytest
 from small_run import make_run
 
 from data.calendars import bar_grid
+from envs.checks.prefixes import compare_prefixes
 from policies.baselines import SCRIPTED, Schedule
 from rayjobs.audit import main as audit
+from rayjobs.config.compose import compose
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.study.leak_check import simulated_bars
+from rayjobs.study.load import load_study
 
 pytestmark = [pytest.mark.runs, pytest.mark.usefixtures("leak_check_aside")]
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
@@ -90,3 +95,12 @@ def test_with_the_dividends_in_the_data_it_earns_nothing_and_the_audit_agrees(tm
     found = json.loads((run / "audit_report.json").read_text())["checks"]
     assert {row["section"] for row in found} >= {"costs", "trades", "metrics"}
     assert [row for row in found if row["outcome"] == "fail"] == []
+
+
+def test_the_leak_check_reads_a_market_with_dividends_and_finds_nothing_in_it(tmp_path):
+    overrides = write_stocks(tmp_path / "bars", dividend=True)
+    values = {k: v for k, v in compose("train", overrides).items() if k in TRAIN_KEYS}
+    study, _, _ = load_study(build_train_config(values))
+    market = simulated_bars(study)
+    assert market.names[-1] == "dividend"
+    assert compare_prefixes(market, study.panel, seed=3, max_seconds=2.0).findings == ()

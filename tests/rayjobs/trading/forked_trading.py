@@ -23,6 +23,10 @@ POINTS = {
 """What is counted: each writes, sends, or asks for what was sent."""
 
 
+WARM_BARS = "feed.stop_utc=2020-01-13"
+"""Of the runs whose test window begins some days into a market of half hours from 2020-01-01 on."""
+
+
 def die_at(number: int, when: str) -> None:
     """Kill this process with SIGKILL at the how-manieth call of a point, before or after it has done its work."""
     from data.own_objects import import_named
@@ -70,7 +74,7 @@ def child(asked: dict[str, Any]) -> None:
 
 
 def main(run: str) -> None:
-    """Warm up by a replay, then fork for each line."""
+    """Warm up by a replay of some bars, then fork for each line."""
     import envs.live.ibkr
     from data.vendors.tws_client import client_library
     from rayjobs.trade import main as trade
@@ -84,7 +88,7 @@ def main(run: str) -> None:
         )
         kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
-        code = trade([f"policy={run}", "fold=0", "broker=replay", script, f"directory={place}"])
+        code = trade([f"policy={run}", "fold=0", "broker=replay", script, WARM_BARS, f"directory={place}"])
         sys.stdout.flush()
         os.dup2(kept, 1)
         assert code == 0, code

@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from clocked_market import ClockedMarket, wait_until
-from priced_run import at_tws, make_priced_run
+from priced_run import at_tws
+from reconciled_run import assert_reconciles
+from sealed_run import make_sealed_run
 from trade_process import ROOT, trading_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("leak_check_aside")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400), pytest.mark.usefixtures("leak_check_aside")]
 KILLS = 50
 OPEN = ("planned", "in_flight", "working", "cancelling")
 
@@ -98,13 +100,19 @@ def fills_of(run: Path) -> pd.DataFrame:
 
 
 def test_after_fifty_kills_positions_journal_and_venue_agree(tmp_path):
-    policy = make_priced_run(tmp_path, "data.num_bars=4200", "walk_forward.test_bars=3000")
+    policy = make_sealed_run(
+        tmp_path,
+        "gate.enforced=[num_trades]",
+        "gate.min_trades=1",
+        "data.num_bars=4200",
+        "walk_forward.test_bars=3000",
+    )
     random, log = np.random.default_rng(5), tmp_path / "said.log"
     with ClockedMarket() as market:
         parts, forker = Parts(market), Forker(policy, log)
         try:
             place = at_tws(market.tws.port)
-            words = [f"policy={policy}", "fold=0", *place, "feed.kind=history", "feed.speed=40"]
+            words = [f"policy={policy}", "fold=0", *place, "feed.kind=history", "feed.speed=14400"]
             words.append(f"directory={tmp_path}")
             with_orders = 0
             for number in range(KILLS):
@@ -127,6 +135,7 @@ def test_after_fifty_kills_positions_journal_and_venue_agree(tmp_path):
             time.sleep(1.0)
             os.kill(pid, signal.SIGTERM)
             assert forker.ended() == 130, log.read_text()[-4000:]
+            assert_reconciles(market, run)  # what was on its way when it was stopped is found
             assert_agree(market, run)
             assert with_orders >= KILLS // 4
             assert b"DU1234567" not in log.read_bytes()
