@@ -155,7 +155,7 @@ def _array_findings(
     return findings
 
 
-CONTEXT_NAMES = ("last mark", "last tradable", "funding", "split", "atr", "volatility", "adv")
+CONTEXT_NAMES = ("last mark", "last tradable", "funding", "split", "atr", "volatility", "adv", "tail")
 BAR_NAMES = ("open", "high", "low", "mark", "volume", "tradable")
 
 
