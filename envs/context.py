@@ -5,6 +5,7 @@ Axes: T time, S symbol.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,8 @@ UNTIL_FULL: tuple[str, ...] = ("no_entry", "shorter_window")
 MIN_BARS = 2
 """Changes from bar to bar that a volatility needs at least."""
 SECONDS_PER_YEAR = 365.25 * 86_400.0
+TAILS_AT_ONCE = 4_096
+"""Windows that are sorted side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,10 @@ class ContextConfig:
     Attributes
     ----------
     atr_bars : mean of true ranges. volatility_bars : standard deviation of log returns. adv_bars : mean volume.
-        None for a window that nothing reads.
+        tail_bars : simple returns of which the tail is taken. None for a window that nothing reads.
+    tail_level : confidence level of that tail: 0.95 looks at the worst 5 % of bars.
+    tail : "var": what the tail begins at; "cvar": its mean; None where nothing reads it (`context_in_use` says so).
+    covariance_bars : returns of the portfolio's volatility, which the kernel reads from the bars; None for none.
     until_full : "no_entry": ATR, volatility and volume are unknown until their whole window of the symbol's own bars is
         there, and no position is opened whose size, barrier or impact reads one that is unknown. "shorter_window":
         what bars there are count, so that nothing waits.
@@ -45,19 +51,30 @@ class ContextConfig:
     volatility_bars: int | None
     adv_bars: int | None
     until_full: Literal["no_entry", "shorter_window"]
+    tail_bars: int | None = None
+    tail_level: float = 0.95
+    tail: Literal["var", "cvar"] | None = None
+    covariance_bars: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("atr_bars", "volatility_bars", "adv_bars"):
+        for name in ("atr_bars", "volatility_bars", "adv_bars", "tail_bars", "covariance_bars"):
             if getattr(self, name) is not None:
                 require_range("context", name, getattr(self, name), 2, 1_000_000)
         require_choice("context", "until_full", self.until_full, UNTIL_FULL)
+        require_range("context", "tail_level", self.tail_level, 0.5, 0.9999)
 
     @property
     def lookback_bars(self) -> int:
         """Bars before t that row t reads before anything is known, of a symbol without gaps."""
-        windows = (self.atr_bars, self.volatility_bars, self.adv_bars)
-        longest = max((bars for bars in windows if bars is not None), default=0)
-        return min(longest, MIN_BARS) if self.until_full == "shorter_window" else longest
+        longest = self.longest_bars
+        context = min(longest, MIN_BARS) if self.until_full == "shorter_window" else longest
+        return max(context, self.covariance_bars or 0)
+
+    @property
+    def longest_bars(self) -> int:
+        """Bars of the longest window; 0 without one."""
+        windows = (self.atr_bars, self.volatility_bars, self.adv_bars, self.tail_bars)
+        return max((bars for bars in windows if bars is not None), default=0)
 
 
 def rolling_mean(values: FloatArray, bars: int) -> FloatArray:
@@ -171,6 +188,36 @@ def carried_on(values: FloatArray) -> FloatArray:
     return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
 
 
+def tail_loss(close: FloatArray, bars: int, level: float, kind: str, *, whole: bool) -> FloatArray:
+    """Loss of a bar in the tail of the last `bars` simple returns of successive bars, (K, S), fraction; NaN unknown.
+
+    Of n returns the k + 1 worst are the tail, k = floor((1 - level) n): "var" is the least loss among them, "cvar"
+    their mean. Of a long and a short the one that loses more counts. Fewer returns than `bars` count from two on,
+    unless `whole`.
+    """
+    returns = np.zeros_like(close)
+    returns[1:] = close[1:] / close[:-1] - 1.0
+    tail = np.full_like(close, np.nan)
+    for last in range(MIN_BARS, min(bars, len(close))):
+        if not whole:
+            tail[last] = _tail_of(returns[1 : last + 1].T, level, kind)
+    for first in range(1, len(close) - bars + 1, TAILS_AT_ONCE):
+        part = returns[first : first + TAILS_AT_ONCE + bars - 1]
+        windows = np.lib.stride_tricks.sliding_window_view(part, bars, axis=0)
+        tail[first + bars - 1 : first + bars - 1 + len(windows)] = _tail_of(windows, level, kind)
+    return tail
+
+
+def _tail_of(returns: FloatArray, level: float, kind: str) -> FloatArray:
+    """(...) loss in the tail of returns (..., n), of the side that loses more."""
+    n = returns.shape[-1]
+    k = math.floor((1.0 - level) * n + 1e-9)
+    ordered = np.sort(returns, axis=-1)
+    if kind == "var":
+        return np.maximum(-ordered[..., k], ordered[..., n - 1 - k])
+    return np.maximum(-ordered[..., : k + 1].mean(axis=-1), ordered[..., n - 1 - k :].mean(axis=-1))
+
+
 def funding_rates(panel: Panel, instruments: Mapping[str, Instrument]) -> FloatArray:
     """Rate charged on what is held into bar t: that of the funding instants in (label t - 1, label t]. (T, S).
 
@@ -232,7 +279,8 @@ def write_context(
 ) -> None:
     """Fill the context columns of the kernel's bar array (T, S, K): in each bar's row what is known before it opens.
 
-    ATR, volatility and average volume are NaN where unknown, as before the first bar; all 0 where nothing reads them.
+    ATR, volatility, average volume and tail are NaN where unknown, as before the first bar; all 0 where nothing reads
+    them.
     """
     has_bar, whole = traded_bars(panel), config.until_full == "no_entry"
 
@@ -248,6 +296,11 @@ def write_context(
     if config.adv_bars is not None:
         mean = average_volume(panel.volume, has_bar, config.adv_bars, whole=whole)
         put(c.ADV, mean * bars_per_session)
+    if config.tail_bars is not None and config.tail is not None:
+        tail = partial(
+            tail_loss, bars=config.tail_bars, level=config.tail_level, kind=config.tail, whole=whole
+        )
+        put(c.TAIL, bar_by_bar(panel, has_bar, ("close",), tail))
     bars[..., c.FUNDING] = funding_rates(panel, instruments)
     split = panel.exogenous.get("split_factor")
     bars[..., c.SPLIT] = 1.0

@@ -27,7 +27,8 @@ class Fills:
     Attributes
     ----------
     decided_bar, filled_bar : (R,) int64. asset : (R,) slot. units : (R,) signed. price : (R,) reference price.
-    costs : (R, 7), financing columns zero. reason : (R,) str. place : (R,) 0 open, 1 inside, 2 close of the bar.
+    costs : (R, 7), financing columns zero. reason : (R,) str. place : (R,) in the bar, in order: `AT_OPEN` and its like
+        in envs.kernel.columns.
     """
 
     decided_bar: IntArray

@@ -5,22 +5,16 @@ Of one block of rows. A phase is worked out for all of them; what happens in it 
 
 from __future__ import annotations
 
-import math
-
 from envs.kernel.barriers import check_barriers
 from envs.kernel.columns import (
-    AT_OPEN,
     BARRIERS_ON,
     BORROW_ON,
     BORROW_PAID,
     BORROW_RATE,
-    BY_SIGNAL,
-    CARRY,
     CASH,
     DELIST_BAR,
     DIVIDEND,
     DIVIDEND_PAID,
-    DUST,
     FUNDING,
     FUNDING_PAID,
     HERE,
@@ -28,25 +22,21 @@ from envs.kernel.columns import (
     LOG_BORROW,
     LOG_DIVIDEND,
     LOG_FUNDING,
-    LOT_STEP,
     MULTIPLIER,
     NUM_DECISION_COLUMNS,
-    OPEN,
-    PARTICIPATION,
-    TAKER_BPS,
-    TARGET,
+    ORDER_ENTRY,
+    SCHEME,
     TRADABLE,
     TRADE_PNL,
     TRADE_STATS,
     UNITS,
-    VOLUME,
 )
 from envs.kernel.exits import recover_asset
-from envs.kernel.fills import book_fill
-from envs.kernel.jit import hot
+from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import block, rows_at
 from envs.kernel.lane_entries import lane_numbers
-from envs.kernel.lanes import everywhere, lane_bits, where
+from envs.kernel.lanes import everywhere, first_lanes, lane_bits, where
+from envs.kernel.open_fills import fill_at_open
 from envs.kernel.parts import (
     bar_of,
     cost_multiple,
@@ -56,7 +46,7 @@ from envs.kernel.parts import (
     instrument_of,
     is_logged,
 )
-from envs.kernel.sizes import round_to_lot
+from envs.kernel.resting import fill_entries
 
 
 @hot
@@ -116,50 +106,27 @@ def pay_dividends(rule, market, state, scratch, live):
     flow[DIVIDEND_PAID] = paid
 
 
-@hot
-def working_quantity(position):
-    """Signed units between what is held and the working target."""
-    target, held = position[TARGET], position[UNITS]
-    quantity = target - held
-    return where(abs(quantity) <= DUST * max(abs(target), abs(held)), 0.0, quantity)
-
-
-@hot
-def capped_quantity(rule, instrument, volume, quantity):
-    """What the participation cap leaves of an order for `quantity` units in a bar of that volume."""
-    if rule[PARTICIPATION] <= 0.0:
-        return quantity
-    room = rule[PARTICIPATION] * volume
-    part = math.copysign(round_to_lot(room, instrument[LOT_STEP]), quantity)
-    return where(abs(quantity) <= room, quantity, part)
-
-
-@hot
-def fill_at_open(rule, market, state, scratch, live, a):
-    """Fill what is working of one asset at the open of bar t + 1, as far as its volume goes."""
-    bar, instrument = bar_of(scratch, a), instrument_of(scratch, a)
-    position = block(state.position[a], live)
-    quantity = working_quantity(position)
-    who = live & (quantity != 0.0)
-    if lane_bits(who) != 0:
-        quantity = capped_quantity(rule, instrument, bar[VOLUME], quantity)
-        who = who & (quantity != 0.0)
-        fee_bps = instrument[TAKER_BPS]
-        book_fill(rule, market, state, scratch, who, a, quantity, bar[OPEN], fee_bps, AT_OPEN, BY_SIGNAL)
-    if rule[CARRY] <= 0.0:
-        position[TARGET] = position[UNITS]
+@inner
+def trade_entries(rule, market, state, scratch, live, a, after):
+    """What can trade of one asset whose orders may rest: fills by the bar's range, then the barriers."""
+    entered = fill_entries(rule, market, state, scratch, live, a)
+    if rule[BARRIERS_ON] > 0.0:
+        check_barriers(rule, market, state, scratch, live, a, after, entered)
 
 
 @hot
 def trade(rule, market, state, scratch, live):
     """Everything that can trade inside bar t + 1 before its close, all assets of the live rows."""
-    after = lane_numbers(scratch.places[HERE])
+    after, may_rest = lane_numbers(scratch.places[HERE]), rule[SCHEME] == ORDER_ENTRY
     for a in range(state.position.shape[0]):
         delisted = live & (after >= instrument_of(scratch, a)[DELIST_BAR])
         if lane_bits(delisted) != 0:
             recover_asset(rule, market, state, scratch, delisted, a)
         trades = live & ~delisted & (bar_of(scratch, a)[TRADABLE] > 0.0)
         if lane_bits(trades) != 0:
+            if may_rest:
+                trade_entries(rule, market, state, scratch, trades, a, after)
+                continue
             fill_at_open(rule, market, state, scratch, trades, a)
             if rule[BARRIERS_ON] > 0.0:
-                check_barriers(rule, market, state, scratch, trades, a, after)
+                check_barriers(rule, market, state, scratch, trades, a, after, first_lanes(0))

@@ -37,6 +37,7 @@ from envs.kernel.columns import (
     HALF_SPREAD_TICKS,
     IMPACT,
     IMPACT_COEFFICIENT,
+    LINEAR_IMPACT,
     LOSS_SUM,
     LOSSES,
     MULTIPLIER,
@@ -64,7 +65,7 @@ from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import beside, block, neighbours, rows_at
 from envs.kernel.lane_entries import put_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
-from envs.kernel.orders import decided_column, has_atr_levels
+from envs.kernel.order_queue import decided_column, has_atr_levels
 from envs.kernel.parts import bar_of, cost_multiple, has_context, instrument_of, is_logged
 
 
@@ -90,6 +91,8 @@ def fill_costs(rule, terms, bar, quantity, price, fee_bps, scale, context):
         adv, sigma_day = bar[ADV], bar[VOLATILITY] * rule[DAY_ROOT]
         impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / adv)
         impact = where((adv > 0.0) & (sigma_day >= 0.0), impact, 0.0)
+    if rule[LINEAR_IMPACT] > 0.0:
+        impact = impact + notional * notional * rule[LINEAR_IMPACT]
     return scale * commission, scale * spread, scale * slippage, scale * impact
 
 

@@ -19,9 +19,11 @@ from envs.kernel.columns import (
     INSTRUMENT,
     READS_ADV,
     READS_ATR,
+    READS_TAIL,
     READS_VOLATILITY,
     SLOT_BAR,
     SYMBOL,
+    TAIL,
     VOLATILITY,
 )
 from envs.kernel.jit import hot
@@ -151,6 +153,8 @@ def is_unknown(rule, bar):
         unknown = unknown | ~(bar[VOLATILITY] >= 0.0)
     if rule[READS_ADV] > 0.0:
         unknown = unknown | ~(bar[ADV] >= 0.0)
+    if rule[READS_TAIL] > 0.0:
+        unknown = unknown | (bar[TAIL] != bar[TAIL])
     return unknown
 
 

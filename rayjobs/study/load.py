@@ -13,6 +13,7 @@ from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
 from policies.supervised.settings import require_package, require_symbols
+from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
@@ -52,6 +53,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         refuse_overlap(folds)
     config, panel = study.config, study.panel
     config.instruments.for_symbols(panel.symbols)
+    _check_limited(config, panel.symbols)
     if study.unseen is not None:
         study.unseen.config.instruments.for_symbols(study.unseen.panel.symbols)
     _check_drawn(config, panel.num_assets)
@@ -65,6 +67,14 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     warn_of_features(study)
     check_simulator(study, folds[0])
     return study, dataset.hygiene, folds
+
+
+def _check_limited(config: TrainConfig, symbols: Sequence[str]) -> None:
+    """A limit that names a symbol which is not there would limit nothing."""
+    for symbol, key in config.env.risk.named_symbols.items():
+        if symbol not in symbols:
+            hint = did_you_mean(symbol, list(symbols))
+            raise ConfigError(f"{key}.{symbol}: the data have no such symbol; {hint}")
 
 
 def _check_drawn(config: TrainConfig, num_symbols: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ class Context:
         per_session = float(np.median(sessions))
         T, A = panel.close.shape
         self.atr, self.sigma, self.adv = np.zeros((T, A)), np.zeros((T, A)), np.zeros((T, A))
-        self.funding, self.split = np.zeros((T, A)), np.ones((T, A))
+        self.funding, self.split, self.tail = np.zeros((T, A)), np.ones((T, A)), np.zeros((T, A))
         self.dividend = np.nan_to_num(panel.exogenous.get("dividend", np.zeros((T, A))))
         short = config.until_full == "shorter_window"
         for a in range(A):
@@ -32,6 +33,9 @@ class Context:
                 self.atr[t, a] = self._last(np.mean, ranges, config.atr_bars, 1 if short else config.atr_bars)
                 least = 2 if short else config.volatility_bars
                 self.sigma[t, a] = self._last(np.std, returns, config.volatility_bars, least)
+                least = 2 if short else config.tail_bars
+                changes = [math.expm1(r) for r in returns]
+                self.tail[t, a] = self._last(partial(self.worst, config), changes, config.tail_bars, least)
                 if bars >= (1 if short else config.adv_bars):
                     adv = float(np.mean(volumes[-config.adv_bars :])) or adv
                 self.adv[t, a] = adv * per_session
@@ -42,6 +46,16 @@ class Context:
         """Known prices, not four copies of the last close without volume."""
         prices = [getattr(panel, name)[t, a] for name in ("open", "high", "low", "close")]
         return bool(np.isfinite(prices).all()) and (set(prices) != {close} or panel.volume[t, a] > 0)
+
+    @staticmethod
+    def worst(config, changes):
+        """Loss in the tail of the long or of the short, whichever is larger."""
+        tails = []
+        for losses in ([-x for x in changes], changes):
+            ranked = sorted(losses, reverse=True)
+            tail = ranked[: math.floor((1 - config.tail_level) * len(ranked) + 1e-9) + 1]
+            tails.append(tail[-1] if config.tail == "var" else sum(tail) / len(tail))
+        return max(tails)
 
     @staticmethod
     def _last(measure, values, window, least):
