@@ -76,6 +76,13 @@ class ContextConfig:
         return max((bars for bars in windows if bars is not None), default=0)
 
 
+def num_bar_columns(context: ContextConfig | None) -> int:
+    """Columns of the kernel's bars: those of the context, and of the tail, only where there is one."""
+    if context is None:
+        return c.NUM_PRICE_COLUMNS
+    return c.NUM_BAR_COLUMNS if context.tail is not None else c.TAIL
+
+
 def rolling_mean(values: FloatArray, bars: int) -> FloatArray:
     """Mean of the last `bars` rows (fewer at the start). values: (T, S), no NaN; returns the same shape.
 

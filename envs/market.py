@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.features.compute import FeatureSet
 from data.schema import NEVER_ENDS, Panel
-from envs.context import ContextConfig, elapsed_years, write_context
+from envs.context import ContextConfig, elapsed_years, num_bar_columns, write_context
 from envs.instruments import Instrument, instrument_columns
 from envs.kernel import columns as c
 from envs.observations import FEATURE_CLIP
@@ -136,7 +136,8 @@ class Market:
 
     def keeps(self, column: int) -> bool:
         """True if the market was built with this window: c.ATR, c.VOLATILITY or c.ADV."""
-        return self.has_context and bool(np.isnan(self.bars[0, :, column]).all())
+        there = self.bars.shape[2] > column
+        return there and bool(np.isnan(self.bars[0, :, column]).all())
 
     @property
     def open(self) -> FloatArray:
@@ -196,7 +197,7 @@ class Market:
         records = allocate_records(
             panel.num_bars,
             panel.num_assets,
-            c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS,
+            num_bar_columns(context),
             features.asset.shape[2],
             features.clock.shape[1],
         )

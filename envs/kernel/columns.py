@@ -268,6 +268,7 @@ REASON_NAMES = (
     SIZE_BUDGET,
     SIZE_MONEY,
     SIZE_MAX_UNITS,
+    ASKED,
     JOINT_LIMITS,
     MAX_SECTOR,
     MAX_SECTOR_NET,
@@ -284,7 +285,7 @@ REASON_NAMES = (
     SHOWS_INITIAL_CAPITAL,
     SHOWS_UTILISATION,
     SCHEDULE,
-) = range(87)
+) = range(88)
 # from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step; then the offsets of
 # resting entries; last the weights of the reward terms, in the order of envs.kernel.reward.TERMS
 

@@ -24,7 +24,7 @@ from envs.checks.leaks import BAR_NAMES, CONTEXT_NAMES, LeakReport, find_leaks, 
 from envs.checks.poison import poison_after
 from envs.checks.prefixes import Compared, compare_prefixes
 from envs.checks.redraw import Redraw
-from envs.kernel import columns as c
+from envs.context import num_bar_columns
 from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.rules import check_ticks
@@ -198,7 +198,7 @@ def simulated_bars(study: Study) -> Subject:
         bars.__dict__.setdefault("fingerprint", "")  # to hash redrawn bars takes longer than all the rest
         return market_arrays(Market.build(bars, nothing, instruments, context))
 
-    width = c.NUM_PRICE_COLUMNS if context is None else c.NUM_BAR_COLUMNS
+    width = num_bar_columns(context)
     kinds = ("bars",) * len(BAR_NAMES) + ("context",) * (width - len(BAR_NAMES))
     return Subject(
         label="market",
