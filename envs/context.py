@@ -240,10 +240,13 @@ def funding_rates(panel: Panel, instruments: Mapping[str, Instrument]) -> FloatA
 
 
 def num_bar_columns(panel: Panel, context: ContextConfig | None) -> int:
-    """Columns of the kernel's bars: prices, with context what is charged and measured, and dividends where known."""
+    """Columns of the kernel's bars: prices, with context what is charged and measured, and up to the tail and to the
+    dividend only where there is one."""
     if context is None:
         return c.NUM_PRICE_COLUMNS
-    return c.NUM_BAR_COLUMNS if DIVIDEND in panel.exogenous else c.NUM_CONTEXT_COLUMNS
+    if DIVIDEND in panel.exogenous:
+        return c.NUM_BAR_COLUMNS
+    return c.DIVIDEND if context.tail is not None else c.TAIL
 
 
 def elapsed_years(panel: Panel) -> FloatArray:

@@ -142,7 +142,8 @@ class Market:
 
     def keeps(self, column: int) -> bool:
         """True if the market was built with this window: c.ATR, c.VOLATILITY or c.ADV."""
-        return self.has_context and bool(np.isnan(self.bars[0, :, column]).all())
+        there = self.bars.shape[2] > column
+        return there and bool(np.isnan(self.bars[0, :, column]).all())
 
     @property
     def open(self) -> FloatArray:

@@ -175,6 +175,8 @@ def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float6
     if config.risk.caps_sectors:
         rule[c.NUM_SECTORS] = market.instrument[:, c.SECTOR].max() + 1.0
     rule[c.BORROW_LIMITS] = float((market.instrument[:, c.SHORT_SHARE] != 1.0).any())
+    asked = (c.SLOT_LIMITS, c.BORROW_LIMITS)
+    rule[c.ASKED] = float(rule[list(asked)].any() or config.action.scheme == "order_entry")
     rule[c.BORROW_ON] = float(config.costs.borrow and market.instrument[:, c.BORROW_RATE].any())
     rule[c.RETURN_SCALE] = config.observation.return_scale
     rule[c.HOLDING_SCALE] = config.observation.holding_scale_bars

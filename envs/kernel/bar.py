@@ -6,6 +6,7 @@ Of one block of rows. A phase is worked out for all of them; what happens in it 
 from __future__ import annotations
 
 from envs.kernel.barriers import check_barriers
+from envs.kernel.branches import rarely
 from envs.kernel.columns import (
     BARRIERS_ON,
     BORROW_ON,
@@ -107,26 +108,36 @@ def pay_dividends(rule, market, state, scratch, live):
 
 
 @inner
-def trade_entries(rule, market, state, scratch, live, a, after):
-    """What can trade of one asset whose orders may rest: fills by the bar's range, then the barriers."""
-    entered = fill_entries(rule, market, state, scratch, live, a)
-    if rule[BARRIERS_ON] > 0.0:
-        check_barriers(rule, market, state, scratch, live, a, after, entered)
+def trade_entries(rule, market, state, scratch, live):
+    """`trade` where orders may rest: fills by the bar's range."""
+    after = lane_numbers(scratch.places[HERE])
+    for a in range(state.position.shape[0]):
+        trades = tradable_rows(rule, market, state, scratch, live, a, after)
+        if lane_bits(trades) != 0:
+            entered = fill_entries(rule, market, state, scratch, trades, a)
+            if rule[BARRIERS_ON] > 0.0:
+                check_barriers(rule, market, state, scratch, trades, a, after, entered)
+
+
+@hot
+def tradable_rows(rule, market, state, scratch, live, a, after):
+    """Rows that can trade an asset in bar t + 1 = `after`; what is held of one that is gone is closed."""
+    delisted = live & (after >= instrument_of(scratch, a)[DELIST_BAR])
+    if lane_bits(delisted) != 0:
+        recover_asset(rule, market, state, scratch, delisted, a)
+    return live & ~delisted & (bar_of(scratch, a)[TRADABLE] > 0.0)
 
 
 @hot
 def trade(rule, market, state, scratch, live):
     """Everything that can trade inside bar t + 1 before its close, all assets of the live rows."""
-    after, may_rest = lane_numbers(scratch.places[HERE]), rule[SCHEME] == ORDER_ENTRY
+    if rarely(rule[SCHEME] == ORDER_ENTRY):
+        trade_entries(rule, market, state, scratch, live)
+        return
+    after = lane_numbers(scratch.places[HERE])
     for a in range(state.position.shape[0]):
-        delisted = live & (after >= instrument_of(scratch, a)[DELIST_BAR])
-        if lane_bits(delisted) != 0:
-            recover_asset(rule, market, state, scratch, delisted, a)
-        trades = live & ~delisted & (bar_of(scratch, a)[TRADABLE] > 0.0)
+        trades = tradable_rows(rule, market, state, scratch, live, a, after)
         if lane_bits(trades) != 0:
-            if may_rest:
-                trade_entries(rule, market, state, scratch, trades, a, after)
-                continue
             fill_at_open(rule, market, state, scratch, trades, a)
             if rule[BARRIERS_ON] > 0.0:
                 check_barriers(rule, market, state, scratch, trades, a, after, first_lanes(0))

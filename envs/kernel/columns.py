@@ -8,11 +8,10 @@ from __future__ import annotations
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
 # From LAST_MARK on what is known before the bar opens: mark and tradable of the bar before, funding charged on what is
 # held into the bar, context of the bar before. Those from FUNDING on are absent when the market was built without.
-# DIVIDEND, known at the close of its own bar, is absent where the panel has no such column.
+# TAIL and DIVIDEND, known at the close of its own bar, stand only as far as the last that the market has.
 OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
 LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, TAIL, DIVIDEND = range(6, 15)
 NUM_PRICE_COLUMNS = 8
-NUM_CONTEXT_COLUMNS = 14
 NUM_BAR_COLUMNS = 15
 
 # calendar_TK int32: session number, bars since its first bar, bars until its last bar.
@@ -271,6 +270,7 @@ REASON_NAMES = (
     SIZE_BUDGET,
     SIZE_MONEY,
     SIZE_MAX_UNITS,
+    ASKED,
     JOINT_LIMITS,
     MAX_SECTOR,
     MAX_SECTOR_NET,
@@ -287,7 +287,7 @@ REASON_NAMES = (
     SHOWS_INITIAL_CAPITAL,
     SHOWS_UTILISATION,
     SCHEDULE,
-) = range(87)
+) = range(88)
 # from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step; then the offsets of
 # resting entries; last the weights of the reward terms, in the order of envs.kernel.reward.TERMS
 

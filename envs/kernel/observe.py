@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envs.kernel.branches import rarely
 from envs.kernel.columns import (
     BAR,
     BARS_LEFT,
@@ -146,6 +147,6 @@ def observe(out, wanted, rule, market, state, scratch):
         seen[k + 5] = bar[TRADABLE]
         k += NUM_POSITION_FEATURES
     observe_account(seen, k, rule, market, scratch, account, counter, gross, net)
-    if scratch.seen.shape[0] > k + NUM_ACCOUNT_FEATURES:
+    if rarely(scratch.seen.shape[0] > k + NUM_ACCOUNT_FEATURES):
         observe_capital(seen, k + NUM_ACCOUNT_FEATURES, rule, state, scratch, wanted)
     put_columns(row, num_assets * num_features, seen, scratch.seen.shape[0])

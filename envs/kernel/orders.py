@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 
+from envs.kernel.branches import rarely
 from envs.kernel.columns import (
     ALLOW_SHORT,
+    ASKED,
     ATR,
     BAR,
     BAR_IN_SESSION,
@@ -69,7 +71,7 @@ from envs.kernel.columns import (
     WISH,
     WISH_REASON,
 )
-from envs.kernel.jit import hot
+from envs.kernel.jit import hot, inner
 from envs.kernel.joint_limits import fit_jointly
 from envs.kernel.lane_arrays import block, neighbours, rows_at
 from envs.kernel.lane_entries import lane_numbers
@@ -89,14 +91,14 @@ from envs.kernel.slot_limits import borrowed, within_slot_limits
 
 
 @hot
-def wished_side(rule, first, second, held_side):
+def wished_side(rule, first, second, held_side, asked):
     """Side and share of an entry's size that a discrete action asks for."""
     size = everywhere(1.0)
     code = math.floor(first + 0.5)
-    if (rule[SCHEME] == ORDERS) | (rule[SCHEME] == ORDER_ENTRY):
+    if rule[SCHEME] == ORDERS or (asked and rule[SCHEME] == ORDER_ENTRY):
         side = where(code == 1.0, 1.0, where(code == 2.0, -1.0, 0.0))
         side = where((code <= 0.0) | (code > 3.0), held_side, side)
-        if rule[SCHEME] == ORDER_ENTRY:
+        if asked and rule[SCHEME] == ORDER_ENTRY:
             side = entry_side(rule, code, side)
     else:
         side = min(max(code, 0.0), 2.0) - 1.0
@@ -109,7 +111,7 @@ def wished_side(rule, first, second, held_side):
 
 
 @hot
-def wished_units(rule, market, scratch, a, account, counter, mark, instrument, first, second, decided):
+def wished_units(rule, market, scratch, a, account, counter, mark, instrument, first, second, decided, asked):
     """Target units that the action alone asks for, or KEEP. Nothing is opened that reads an unknown context."""
     point = instrument[MULTIPLIER]
     unit_notional = mark * point
@@ -117,7 +119,7 @@ def wished_units(rule, market, scratch, a, account, counter, mark, instrument, f
     equity = account[EQUITY]
     if rule[SCHEME] == WEIGHTS:
         weight = min(max(first, where(rule[ALLOW_SHORT] > 0.0, -1.0, 0.0)), 1.0)
-        if rule[BORROW_LIMITS] > 0.0:
+        if asked and rule[BORROW_LIMITS] > 0.0:
             weight = borrowed(weight, instrument)
         wish = weight * equity / unit_notional
         inside = abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity
@@ -126,7 +128,7 @@ def wished_units(rule, market, scratch, a, account, counter, mark, instrument, f
         wish = where(equity <= 0.0, 0.0, where(inside, KEEP, wish))
     else:
         held_side = sign(decided)
-        side, size = wished_side(rule, first, second, held_side)
+        side, size = wished_side(rule, first, second, held_side, asked)
         enters = heard & (side != held_side) & (side != 0.0)
         wish = where(side == held_side, KEEP, 0.0)
         if lane_bits(enters) != 0:
@@ -139,7 +141,7 @@ def wished_units(rule, market, scratch, a, account, counter, mark, instrument, f
             )
             known = ~is_unknown(rule, bar) if context else enters
             units = side * size * units
-            if rule[BORROW_LIMITS] > 0.0:
+            if asked and rule[BORROW_LIMITS] > 0.0:
                 units = borrowed(units, instrument)
             wish = where(enters, where(known, units, 0.0), wish)
     return where(heard, wish, KEEP)
@@ -204,8 +206,8 @@ def exposure_factor(rule, state, scratch, live, queued):
 
 
 @hot
-def limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed, by_slot):
-    """Apply the per-asset limits to a wish: minimum holding, closed entries, caps (`by_slot`: those of the symbol)."""
+def limited_wish(rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed, asked):
+    """Apply the per-asset limits to a wish: minimum holding, closed entries, caps."""
     shrinks = (wish * decided <= 0.0) | (abs(wish) < abs(decided))
     too_young = (position[UNITS] != 0.0) & shrinks & (fill_bar - slot[ENTRY_BAR] < rule[MIN_HOLDING])
     limited = where(closed, reduce_only(wish, decided), wish)
@@ -215,9 +217,45 @@ def limited_wish(rule, account, mark, instrument, position, slot, fill_bar, deci
         over = (wish != KEEP) & (abs(limited) * unit_notional > room)
         if lane_bits(over) != 0:
             limited = where(over, math.copysign(room / unit_notional, limited), limited)
-    if by_slot:
+    if asked and rule[SLOT_LIMITS] > 0.0:
         limited = within_slot_limits(limited, mark * instrument[MULTIPLIER], instrument)
     return where((wish == KEEP) | too_young, KEEP, limited)
+
+
+@hot
+def slot_wish(rule, market, state, scratch, live, a, first, second, fill_bar, closed, queued, asked):
+    """What an action wishes of one asset, after the asset's own limits.
+
+    asked : whether rules that most configurations leave off are looked at; a constant wherever this is compiled into,
+        so that the others do not pay for them.
+    """
+    account, counter = block(state.account, live), block(state.counter, live)
+    instrument, position, slot = (
+        instrument_of(scratch, a),
+        block(state.position[a], live),
+        block(state.slot[a], live),
+    )
+    mark, may_rest = bar_of(scratch, a)[LAST_MARK], asked and rule[SCHEME] == ORDER_ENTRY
+    if may_rest:
+        cancel_late(rule, state, scratch, live, a, closed)
+    decided = decided_target(position, queued)
+    basis = decided
+    if may_rest:
+        basis = standing_target(rule, position, state.position.shape[1], decided)
+    wish = wished_units(
+        rule, market, scratch, a, account, counter, mark, instrument, first, second, basis, asked
+    )
+    if may_rest:
+        wish = closed_entry(rule, position, state.position.shape[1], first, wish)
+    return limited_wish(
+        rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed, asked
+    )
+
+
+@inner
+def asked_wish(rule, market, state, scratch, live, a, first, second, fill_bar, closed, queued):
+    """`slot_wish` with every rule that may be asked for, as a call."""
+    return slot_wish(rule, market, state, scratch, live, a, first, second, fill_bar, closed, queued, True)
 
 
 @hot
@@ -226,33 +264,25 @@ def collect_wishes(rule, market, state, scratch, live, actions, var_breached, qu
 
     actions (E, A, columns).
     """
-    account, counter = block(state.account, live), block(state.counter, live)
+    counter = block(state.counter, live)
     day, fill_bar = rows_at(market.calendar, scratch.places[FILL]), lane_numbers(scratch.places[FILL])
     closed = entries_closed(rule, day, var_breached)
     row_reason, aged = row_exit(rule, counter[HALT], day), aged_entry(rule, fill_bar)
     listens = counter[BAR] + 1.0 >= counter[START]
     action, width = neighbours(actions, state.first, live, scratch.waste_32), actions.shape[2]
-    any_new, by_slot, may_rest = first_lanes(0), rule[SLOT_LIMITS] > 0.0, rule[SCHEME] == ORDER_ENTRY
+    any_new, asked = first_lanes(0), rule[ASKED] > 0.0
     for a in range(state.position.shape[0]):
-        facts, instrument, bar = facts_of(scratch, a), instrument_of(scratch, a), bar_of(scratch, a)
-        position, slot, mark = block(state.position[a], live), block(state.slot[a], live), bar[LAST_MARK]
-        if may_rest:
-            cancel_late(rule, state, scratch, live, a, closed)
-        decided = decided_target(position, queued)
+        facts = facts_of(scratch, a)
+        position, slot = block(state.position[a], live), block(state.slot[a], live)
         first = action[width * a]
         second = action[width * a + 1] if rule[SCHEME] == DIRECTION_SIZE else first
-        basis = decided
-        if may_rest:
-            basis = standing_target(rule, position, state.position.shape[1], decided)
-        wish = wished_units(
-            rule, market, scratch, a, account, counter, mark, instrument, first, second, basis
-        )
-        if may_rest:
-            wish = closed_entry(rule, position, state.position.shape[1], first, wish)
-        wish = limited_wish(
-            rule, account, mark, instrument, position, slot, fill_bar, decided, wish, closed, by_slot
-        )
-        wish = where(listens & (bar[LAST_TRADABLE] > 0.0), wish, KEEP)
+        if rarely(asked):
+            wish = asked_wish(rule, market, state, scratch, live, a, first, second, fill_bar, closed, queued)
+        else:
+            wish = slot_wish(
+                rule, market, state, scratch, live, a, first, second, fill_bar, closed, queued, False
+            )
+        wish = where(listens & (bar_of(scratch, a)[LAST_TRADABLE] > 0.0), wish, KEEP)
         reason = forced_exit(position, slot, row_reason, aged)
         wish = where(reason >= 0.0, 0.0, wish)
         facts[WISH], facts[WISH_REASON] = wish, reason
@@ -269,7 +299,7 @@ def decide(rule, market, state, scratch, live, actions, var_breached):
     )
     if not any_new and queued == 0 and not is_logged(state):
         return
-    if any_new and rule[JOINT_LIMITS] > 0.0:
+    if rarely(any_new and rule[JOINT_LIMITS] > 0.0):
         fit_jointly(rule, market, state, scratch, live, queued)
     factor = exposure_factor(rule, state, scratch, live, queued) if any_new else everywhere(1.0)
     counter, may_rest = block(state.counter, live), rule[SCHEME] == ORDER_ENTRY
@@ -281,7 +311,7 @@ def decide(rule, market, state, scratch, live, actions, var_breached):
             fitted = round_to_lot(wish * factor, instrument_of(scratch, a)[LOT_STEP])
             counted = count_entry(rule, counter, position, queued, fitted, orders, state, scratch, live, a)
             wish = where(orders, counted, wish)
-        if may_rest:
+        if rarely(may_rest):
             first = neighbours(actions, state.first, live, scratch.waste_32)[a]
             note_entry(rule, market, state, scratch, live, a, first, wish, facts[WISH_REASON] >= 0.0)
         leaving = push_intent(position, counter[LATENCY], queued, wish)
@@ -305,7 +335,7 @@ def count_entry(rule, counter, position, queued, wish, orders, state, scratch, l
     opens = orders & (wish != 0.0) & (wish * decided_target(position, queued) <= 0.0)
     entries = counter[ENTRIES]
     spent = opens & ((rule[MAX_ENTRIES] >= 0.0) & (entries >= rule[MAX_ENTRIES]))
-    if state.slot.shape[1] > SLOT_ENTRIES:
+    if rarely(state.slot.shape[1] > SLOT_ENTRIES):
         slot = block(state.slot[a], live)
         spent = spent | (opens & (slot[SLOT_ENTRIES] >= instrument_of(scratch, a)[MAX_SLOT_ENTRIES]))
         slot[SLOT_ENTRIES] = slot[SLOT_ENTRIES] + where(opens & ~spent, 1.0, 0.0)

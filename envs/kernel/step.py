@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from envs.kernel.bar import charge_financing, pay_dividends, trade
+from envs.kernel.branches import rarely
 from envs.kernel.columns import (
     BAR,
     BAR_IN_SESSION,
@@ -128,7 +129,7 @@ def clear_block(state, stop):
 @hot
 def roll_session(state, account, counter, rolls):
     """Start a new session's counters where the session rolls, of live rows."""
-    if state.slot.shape[1] > SLOT_ENTRIES:
+    if rarely(state.slot.shape[1] > SLOT_ENTRIES):
         for a in range(state.slot.shape[0]):
             slot = block(state.slot[a], rolls)
             slot[SLOT_ENTRIES] = 0.0
