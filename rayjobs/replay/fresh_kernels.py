@@ -37,7 +37,7 @@ def compiled_afresh() -> Iterator[Path | None]:
         return
     before = os.environ.get(VARIABLE)
     with tempfile.TemporaryDirectory(prefix="rayfold-kernels-") as folder:
-        LOG.info("compiling every kernel anew, which takes about a minute of one core")
+        LOG.info("compiling every kernel anew, which takes about 45 s of one core")
         os.environ[VARIABLE] = folder
         try:
             yield Path(folder)

@@ -39,14 +39,17 @@ from rayjobs.study.load import load_study
 
 STAND_INS = {
     "mes_intraday": 390, "mnq_5m": 276, "us_stocks_core": 390, "us_stocks_low_price": 78, "bybit_perps": 96,
-    "equities_cross_section": 1, "gld_execution": 390, "amd_nvda": 390, "amd_nvda_trees": 390,
+    "equities_cross_section": 1, "amd_nvda": 390,
 }  # fmt: skip
-"""Experiments on drawn bars that stand in for recorded ones -> bars of a session."""
+"""Experiments on drawn bars that stand in for recorded ones -> bars of a session. The two that set what belongs to one
+kind of policy alone, `gld_execution` and `amd_nvda_trees`, take no other policy."""
 EXPERIMENTS = (
     "crypto_portfolio", "spy_intraday", "planted_signal", "planted_memory", "noise", *STAND_INS, "planted_symbols"
 )  # fmt: skip
 ABOUT_THE_RUN = ("unseen", "full_costs", "plausibility", "leak_check")
 """Criteria that an honest run does not fail, whatever it earns."""
+OF_THE_CALENDAR = ("train", "validation", "test")
+"""Keys of windows that are counted in periods or given by dates."""
 SCRIPTS = ("buy_and_hold", "equal_weight", "flip", "momentum_sign")
 TRAINED = ("untrained", "fitted")
 LESS = (
@@ -176,6 +179,9 @@ def study_runs(
     for policy in policies:
         chosen = [f"policy={policy}"] if policy not in TRAINED else ["policy=mlp"]
         values = {k: v for k, v in compose("train", [*base, *chosen]).items() if k in TRAIN_KEYS}
+        if values["walk_forward"]["unit"] == "bars":  # an experiment's own windows may be counted otherwise
+            windows = values["walk_forward"].items()
+            values["walk_forward"] = {key: value for key, value in windows if key not in OF_THE_CALENDAR}
         config = build_train_config(values)
         if policy == "fitted" and (config.env.action.scheme != "direction" or config.test_symbols):
             continue  # a side is all that it was taught, of the symbols that it was fitted on
