@@ -78,7 +78,7 @@ every row; take ratios. In the same state the library took 39 s, and a bar of a 
 What keeps it from more: a window is summed from its own bars alone, in about log2(window) passes, where pandas and
 TA-Lib add the newest bar to a running sum and carry the rounding of the whole past. Of 230 ns that the twelve features
 of pandas take for each bar and symbol (pandas: 1,070), two windows of products take 38, the rank of a volatility among
-240 others 27, sums and means 33, variances 12, divisions and roots 18, logarithms 13, and writing the result 35.
+240 others 24, sums and means 33, variances 12, divisions and roots 18, logarithms 13, and writing the result 35.
 Ratios, logarithms and float32 columns are in our time, and not in TA-Lib's. The first use after an installation, or
 after a kernel has changed, compiles for about half a minute; what is compiled is kept on disk.
 """
