@@ -5,33 +5,23 @@ from __future__ import annotations
 import json
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from clocked_market import ClockedMarket, wait_until
 from priced_run import at_tws
+from reconciled_run import assert_reconciles
 from sealed_run import make_sealed_run
 from test_killed_at_tws import Parts
-from trade_process import ROOT, TradeProcess, trading_run
+from trade_process import TradeProcess, trading_run
 from tws.faults import Fault
-
-from envs.live.desk import DeskRules, OrderDesk
-from envs.live.ibkr import IbkrBroker
-from envs.live.ibkr_config import IbkrBrokerConfig
-from envs.live.journal import Journal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.usefixtures("leak_check_aside")]
 BARS, SPEED = 480, 60.0
 WARM_S = 60.0
 """Seconds after which what was allocated once stands."""
-
-
-def conf(name: str) -> dict:
-    return yaml.safe_load((ROOT / "conf" / name).read_text())
 
 
 class Faults:
@@ -130,29 +120,3 @@ def test_eight_hours_with_faults_miss_no_bar_and_hold_no_more_memory(tmp_path):
             parts.end()
             process.kill()
         assert_reconciles(market, run)
-
-
-def assert_reconciles(market: ClockedMarket, run: Path) -> None:
-    """A desk on the run's journal finds every fill of the venue, each once, and the venue's positions in their sum."""
-    from tws.clients import clean_client_logs, event_loop
-
-    settings = conf("broker/ibkr.yaml")
-    rules = DeskRules(**settings.pop("desk"))
-    settings.pop("kind")
-    address = {"port": market.tws.port, "calendar": "24/7", "client_id": 61}
-    with (
-        clean_client_logs(),
-        event_loop(),
-        Journal(run / "journal.sqlite", f"ibkr/{run.name}") as journal,
-    ):
-        broker = IbkrBroker(IbkrBrokerConfig(**{**settings, **address}), ("SYN0", "SYN1"))
-        desk = OrderDesk(broker, journal, rules, lambda: datetime.now(UTC))
-        until = time.monotonic() + 30.0
-        while not desk.is_ready or desk.orders.owes():
-            assert time.monotonic() < until, desk.trouble
-            desk.advance(0.02)
-        broker.close()
-        assert desk.orders.units() == pytest.approx(market.units())
-        names = [name for name in market.order_names() if name]
-        assert len(names) == len(set(names))
-        assert {f.execution_id for f in journal.fills()} == {x for x, _, _ in market.executions()}

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 from clocked_market import ClockedMarket, wait_until
 from priced_run import at_tws
+from reconciled_run import assert_reconciles
 from sealed_run import make_sealed_run
 from trade_process import ROOT, trading_run
 
@@ -134,6 +135,7 @@ def test_after_fifty_kills_positions_journal_and_venue_agree(tmp_path):
             time.sleep(1.0)
             os.kill(pid, signal.SIGTERM)
             assert forker.ended() == 130, log.read_text()[-4000:]
+            assert_reconciles(market, run)  # what was on its way when it was stopped is found
             assert_agree(market, run)
             assert with_orders >= KILLS // 4
             assert b"DU1234567" not in log.read_bytes()
