@@ -144,7 +144,7 @@ def _told(console: Console, speech: Speech, run: Callable[[], Ended]) -> ExitCod
 def _ended(speech: Speech, ended: Ended) -> ExitCode:
     """Note how a job ended, and for an object what its directory holds."""
     outcome = ended if isinstance(ended, JobOutcome) else JobOutcome(code=ended or ExitCode.DONE)
-    speech.code, speech.directory = outcome.code, outcome.directory
+    speech.code, speech.directory = outcome.code, outcome.directory or speech.directory
     if speech.as_json and outcome.directory is not None:
         speech.verdict, speech.numbers = left_results(outcome.directory)
     return outcome.code

@@ -34,7 +34,7 @@ A project that uses Rayfold as a library. Commands are run in this folder.
 `NAME/features.py` holds features, `conf/experiment/NAME.yaml` says what is trained; every file in `conf/` stands
 beside those of Rayfold in a group of the same name (`conf/data/mine.yaml` is `data=mine`). Results lie in `runs/`.
 """,
-    ".gitignore": "runs/\n.env\n__pycache__/\n",
+    ".gitignore": "runs/\n.rayfold/\n.env\n__pycache__/\n",
     "pyproject.toml": """\
 [project]
 name = "NAME"

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from data.errors import DataError
 from data.own_objects import own_code
 from rayjobs.config.later_settings import with_later_settings
+from rayjobs.config.terminal import speech
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.log_context import log_as
 from rayjobs.storage.ledger_place import without_password
@@ -180,6 +181,8 @@ class RunDirectory:
     def __enter__(self) -> RunDirectory:
         log_as(run=self.run_id)
         self._mirrors.enter_context(mirrored(self.path, self.config()))
+        if speech().as_json and speech().directory is None:  # told even if the job is interrupted
+            speech().directory = self.path
         return self
 
     def __exit__(

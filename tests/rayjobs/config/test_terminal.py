@@ -18,7 +18,7 @@ from rayjobs.config.terminal import error_console, output_console, speaking, spe
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.entry import run_entry_point, run_words
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
-from rayjobs.storage.run_directory import JobFailed
+from rayjobs.storage.run_directory import JobFailed, RunConfig, RunDirectory
 
 ROOT = Path(__file__).parents[3]
 LOG = logging.getLogger("rayjobs.test")
@@ -106,6 +106,18 @@ def test_a_job_that_failed_names_its_directory(tmp_path, capsys):
     record = json.loads(capsys.readouterr().out)
     assert (record["code"], record["run_directory"]) == (1, str(tmp_path))
     assert "out of memory" in record["error"]
+
+
+def test_an_interrupted_job_names_its_directory_too(tmp_path, capsys):
+    def job(values):
+        place = RunConfig(experiment="small", directory=str(tmp_path))
+        with RunDirectory.create(place, values, seed=0, data_fingerprint="f" * 64):
+            raise KeyboardInterrupt
+
+    assert run_entry_point(job, "compare", ["--json"]) is ExitCode.INTERRUPTED
+    record = json.loads(capsys.readouterr().out)
+    assert record["outcome"] == "interrupted"
+    assert (Path(record["run_directory"]) / "config.yaml").is_file()
 
 
 def test_a_configuration_and_a_page_of_help_are_entries_too(capsys):
