@@ -42,7 +42,6 @@ from envs.kernel.parts import (
     bar_of,
     cost_multiple,
     decisions,
-    has_dividends,
     has_funding,
     instrument_of,
     is_logged,
@@ -83,14 +82,12 @@ def charge_financing(rule, market, state, scratch, live):
     flow[BORROW_PAID], flow[FUNDING_PAID] = borrow_paid, funding_paid
 
 
-@hot
+@inner
 def pay_dividends(rule, market, state, scratch, live):
     """Pay what a unit that was held from close t into bar t + 1 is due, and charge it to shorts.
 
     It is no cost that a venue sets: a multiple of all costs leaves it as it is.
     """
-    if not has_dividends(market):
-        return
     account, flow = block(state.account, live), block(state.flow, live)
     cash, paid = account[CASH], flow[DIVIDEND_PAID]
     for a in range(state.position.shape[0]):

@@ -75,6 +75,7 @@ from envs.kernel.parts import (
     bar_of,
     block_of,
     decisions,
+    has_dividends,
     instrument_of,
     is_logged,
     is_mapped,
@@ -165,7 +166,8 @@ def advance(rule, market, state, scratch, live, actions, reward, ahead):
     flow[BREACHES] = where(var_breached, 1.0, 0.0)
     decide(rule, market, state, scratch, live, actions, var_breached)
     charge_financing(rule, market, state, scratch, live)
-    pay_dividends(rule, market, state, scratch, live)
+    if has_dividends(market):
+        pay_dividends(rule, market, state, scratch, live)
     prefetch_quarter(market, ahead, 1)
     trade(rule, market, state, scratch, live)
     if rule[MARGIN_ON] > 0.0:
