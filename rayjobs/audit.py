@@ -110,7 +110,7 @@ def audit_run(path: str, checks: Sequence[str], cuts: int) -> JobOutcome:
         return _audited(path, checks, cuts, private)
 
 
-def _audited(path: str, checks: Sequence[str], cuts: int, private: Path | None) -> ExitCode:
+def _audited(path: str, checks: Sequence[str], cuts: int, private: Path | None) -> JobOutcome:
     from rayjobs.cluster.session import ray_session
     from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
     from rayjobs.replay.audit import examine, write_audit

@@ -155,7 +155,17 @@ def _array_findings(
     return findings
 
 
-CONTEXT_NAMES = ("last mark", "last tradable", "funding", "split", "atr", "volatility", "adv", "tail", "dividend")
+CONTEXT_NAMES = (
+    "last mark",
+    "last tradable",
+    "funding",
+    "split",
+    "atr",
+    "volatility",
+    "adv",
+    "tail",
+    "dividend",
+)
 """Columns of a bar after `BAR_NAMES`; the last is known at its own close, the others before the bar opens."""
 BAR_NAMES = ("open", "high", "low", "mark", "volume", "tradable")
 

@@ -42,6 +42,7 @@ from envs.kernel.parts import (
     bar_of,
     cost_multiple,
     decisions,
+    has_dividends,
     has_funding,
     instrument_of,
     is_logged,
@@ -102,6 +103,14 @@ def pay_dividends(rule, market, state, scratch, live):
             decisions(state, scratch, live)[NUM_DECISION_COLUMNS * a + LOG_DIVIDEND] = dividend
     account[CASH] = cash
     flow[DIVIDEND_PAID] = paid
+
+
+@hot
+def charge_holding(rule, market, state, scratch, live):
+    """Charge and pay what is due on what was held from close t into bar t + 1."""
+    charge_financing(rule, market, state, scratch, live)
+    if has_dividends(market):
+        pay_dividends(rule, market, state, scratch, live)
 
 
 @inner

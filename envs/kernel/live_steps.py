@@ -7,7 +7,7 @@ Axes as in envs.kernel.parts.
 
 from __future__ import annotations
 
-from envs.kernel.bar import charge_financing, trade
+from envs.kernel.bar import charge_holding, trade
 from envs.kernel.columns import (
     BAR,
     BAR_IN_SESSION,
@@ -101,7 +101,7 @@ def trade_rows(market, rule, rows, scratch, num_rows):
         state = block_of(rows, first // LANES)
         live = live_rows(state, num_rows)
         at_next_bar(market, state, scratch, live)
-        charge_financing(rule, market, state, scratch, live)
+        charge_holding(rule, market, state, scratch, live)
         trade(rule, market, state, scratch, live)
         if rule[MARGIN_ON] > 0.0:
             call_margin(rule, market, state, scratch, live)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.kernel.bar import charge_financing, pay_dividends, trade
+from envs.kernel.bar import charge_holding, trade
 from envs.kernel.branches import rarely
 from envs.kernel.columns import (
     BAR,
@@ -75,7 +75,6 @@ from envs.kernel.parts import (
     bar_of,
     block_of,
     decisions,
-    has_dividends,
     instrument_of,
     is_logged,
     is_mapped,
@@ -165,9 +164,7 @@ def advance(rule, market, state, scratch, live, actions, reward, ahead):
     var_breached = var_exceeded(rule, counter, state.below.shape[1])
     flow[BREACHES] = where(var_breached, 1.0, 0.0)
     decide(rule, market, state, scratch, live, actions, var_breached)
-    charge_financing(rule, market, state, scratch, live)
-    if has_dividends(market):
-        pay_dividends(rule, market, state, scratch, live)
+    charge_holding(rule, market, state, scratch, live)
     prefetch_quarter(market, ahead, 1)
     trade(rule, market, state, scratch, live)
     if rule[MARGIN_ON] > 0.0:

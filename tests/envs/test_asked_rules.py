@@ -141,7 +141,7 @@ def test_linear_impact_grows_with_the_square_of_the_notional():
     # 10,000 of notional at 0.5 bps for each 1,000: 5 bps = 5.00 on each side.
     config = with_parts(FULL_SIZE, costs={"linear_impact_bps": 0.5})
     recording = play(hand_panel([FLAT_BAR] * 5), [LONG, LONG], config)
-    np.testing.assert_allclose(recording.costs.sum(axis=0), [0, 0, 0, 10.0, 0, 0])
+    np.testing.assert_allclose(recording.costs.sum(axis=0), [0, 0, 0, 10.0, 0, 0, 0])
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_spread_and_fee_are_charged_on_each_side_and_booked_apart():
     # Entry at 100: 100 units, notional 10,000: fee 5 bps = 5, half spread 2 bps = 2; the same at the final close.
     config = with_parts(FULL_SIZE, costs={"fee_bps": 5.0, "half_spread_bps": 2.0})
     recording = play(hand_panel([FLAT_BAR] * 5), [LONG, LONG], config)
-    np.testing.assert_allclose(recording.costs.sum(axis=0), [10.0, 4.0, 0, 0, 0, 0])
+    np.testing.assert_allclose(recording.costs.sum(axis=0), [10.0, 4.0, 0, 0, 0, 0, 0])
     np.testing.assert_allclose(recording.equity[-1], 10_000 - 14)
     assert recording.trades.exit_reason.tolist() == ["window_end"]
     np.testing.assert_allclose(recording.trades.pnl, [-14.0])

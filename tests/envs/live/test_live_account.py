@@ -65,6 +65,16 @@ VARIANTS = {
         "sizing": {"fraction": 5.0, "max_fraction": 8.0},
     },
     "funding_and_borrow": {"costs": {"funding": True, "borrow": True, "impact_coefficient": 1.0}},
+    "dividends": {},
+    "portfolio_volatility": {
+        "action": {"scheme": "weights"},
+        "risk": {"target_volatility": 0.1, "volatility_bars": 20, "max_concentration": 0.6},
+    },
+    "tail_sizes": {"sizing": {"rule": "var_target", "target_loss": 0.01}},
+    "limits_in_units_and_money": {
+        "risk": {"max_position_units": 30.0, "max_gross_notional": 50_000.0, "max_entries_per_symbol": 3},
+        "costs": {"linear_impact_bps": 0.5},
+    },
     "value_at_risk": {"risk": {"max_var": 0.004}, "reward": {"differential_sharpe": 1.0}},
 }
 
@@ -83,6 +93,9 @@ def actions_of(config, rng, num_assets):
 def test_bar_by_bar_is_the_backtest_to_the_bit_across_sessions_and_a_restart(variant):
     config, bars = config_of(VARIANTS[variant]), 700
     panel = random_panel(11, num_bars=bars, num_assets=3)
+    if variant == "dividends":
+        paid = np.where(np.random.default_rng(2).random(panel.close.shape) < 0.05, 0.3, 0.0)
+        panel = replace(panel, exogenous={**panel.exogenous, "dividend": paid})
     features, instruments = random_features(panel), mixed_instruments(panel)
     whole = Market.build(panel, features, instruments, CONTEXT)
     window = Window(start_bar=FIRST, stop_bar=bars)
@@ -127,7 +140,8 @@ def test_a_market_that_grew_holds_the_bits_of_one_that_was_built_at_once(holes):
     features, instruments = random_features(panel), mixed_instruments(panel)
     whole, market = Market.build(panel, features, instruments, CONTEXT), growing(panel, features, instruments)
     for t in range(FIRST, panel.num_bars):
-        assert same(market.market.bars[: t + 1, :, c.LAST_MARK :], whole.bars[: t + 1, :, c.LAST_MARK :])
+        known = slice(c.LAST_MARK, c.DIVIDEND)  # a dividend is known at the close of its bar
+        assert same(market.market.bars[: t + 1, :, known], whole.bars[: t + 1, :, known])
         market.append(ClosedBar.of(panel, t))
         assert not market.market.bars[t + 2 :].any()  # nothing of a bar that is not the next one
     for name in ("bars", "features", "clock", "years", "calendar", "instrument"):
