@@ -35,6 +35,9 @@ class Instrument:
     funding_hours : hours between funding instants counted from 00:00 UTC; 0 for none.
     initial_margin, maintenance_margin : per unit. initial_margin_fraction, maintenance_margin_fraction : of notional.
     liquidation_fee_bps : of notional, on top of the taker fee.
+    sector : name of the group that sector caps count it to; None for none.
+    hard_to_borrow : True: it cannot be sold short. None: whether and at what rate it can be borrowed is not known, and
+        shorts are cut by `RiskConfig.unknown_borrow_haircut`.
     delisted_utc : positions are closed at the last price from the first bar at or after this instant; None for the
         end of its bars (`Panel.end_bar`), which counts in any case.
     allow_nonpositive_prices : prices of zero and below are prices, as of crude oil on 2020-04-20; elsewhere they are
@@ -60,6 +63,8 @@ class Instrument:
     maintenance_margin_fraction: float
     liquidation_fee_bps: float
     delisted_utc: str | None
+    hard_to_borrow: bool | None = False
+    sector: str | None = None
     allow_nonpositive_prices: bool = False
 
     def __post_init__(self) -> None:
@@ -263,5 +268,11 @@ def instrument_columns(
     }
     for column, name in names.items():
         matrix[:, column] = [getattr(instruments[symbol], name) for symbol in symbols]
-    matrix[:, [c.DELIST_BAR, c.LAST_BAR]] = np.inf
+    matrix[:, [c.DELIST_BAR, c.LAST_BAR, c.MAX_UNITS, c.MAX_NOTIONAL, c.MAX_SLOT_ENTRIES]] = np.inf
+    lent = {False: 1.0, True: 0.0, None: np.nan}
+    matrix[:, c.SHORT_SHARE] = [lent[instruments[symbol].hard_to_borrow] for symbol in symbols]
+    sectors = sorted({instruments[symbol].sector or "" for symbol in symbols} - {""})
+    matrix[:, c.SECTOR] = [
+        sectors.index(group) if (group := instruments[symbol].sector) else -1.0 for symbol in symbols
+    ]
     return matrix

@@ -47,7 +47,7 @@ class Market:
     clock : (T, C) float32.
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.
     years : (T,) float64, time since the bar before.
-    instrument : (S, 17) float64, columns in envs.kernel.columns.
+    instrument : (S, K) float64, columns in envs.kernel.columns.
     asset_names, clock_names : names of features and clock columns.
     first_bar : first bar whose observation has all features (lookback).
     feature_hash, fingerprint : of the feature set and the panel.
@@ -144,7 +144,8 @@ class Market:
 
     def keeps(self, column: int) -> bool:
         """True if the market was built with this window: c.ATR, c.VOLATILITY or c.ADV."""
-        return self.has_context and bool(np.isnan(self.bars[0, :, column]).all())
+        there = self.bars.shape[2] > column
+        return there and bool(np.isnan(self.bars[0, :, column]).all())
 
     @property
     def open(self) -> FloatArray:

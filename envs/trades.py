@@ -28,8 +28,8 @@ class Fills:
     Attributes
     ----------
     decided_bar, filled_bar : (R,) int64. asset : (R,) slot. units : (R,) signed. price : (R,) reference price.
-    costs : (R, 7), financing columns zero. reason : (R,) str. place : (R,) 0 open, 1 inside, 2 close of the bar; 3
-        and 4 the two of a roll, at its open and before the others.
+    costs : (R, 7), financing columns zero. reason : (R,) str. place : (R,) in the bar, `AT_OPEN` and its like in
+        envs.kernel.columns; in time as `PLACE_ORDER` says.
     """
 
     decided_bar: IntArray

@@ -163,11 +163,12 @@ CONTEXT_NAMES = (
     "atr",
     "volatility",
     "adv",
+    "tail",
     "in universe",
     "contract left",
     "dividend",
 )
-"""Columns of a bar after `BAR_NAMES`; those from `c.ROLL` on are known with their own bar, others before it opens."""
+"""Columns of a bar after `BAR_NAMES`; from `c.OWN_BAR` on they are known with their own bar, others before it opens."""
 BAR_NAMES = ("open", "high", "low", "mark", "volume", "tradable")
 
 
@@ -176,7 +177,7 @@ def market_arrays(market: Market) -> NDArray[np.float64]:
     bars = market.bars
     known = np.full((*bars.shape[:2], bars.shape[2] - c.LAST_MARK), np.nan)
     known[:-1] = bars[1:, :, c.LAST_MARK :]  # of bar t + 1, known before it opens
-    known[..., c.ROLL - c.LAST_MARK :] = bars[..., c.ROLL :]
+    known[..., c.OWN_BAR - c.LAST_MARK :] = bars[..., c.OWN_BAR :]
     known[known == c.NO_ROLL] = np.nan
     clock = np.broadcast_to(market.clock[:, None], (*bars.shape[:2], market.clock.shape[1]))
     return np.concatenate([market.features, clock, bars[..., : c.LAST_MARK], known], axis=2)
@@ -214,11 +215,13 @@ def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
     findings = _array_findings("feature", a.asset_names, a.features, b.features, cut, a.first_bar)
     findings += _array_findings("feature", a.clock_names, a.clock, b.clock, cut, a.first_bar)
     findings += _array_findings("bars", BAR_NAMES, a.bars, b.bars, cut, 0)
-    before = CONTEXT_NAMES[: min(a.bars.shape[2], c.ROLL) - c.LAST_MARK]
-    known = (bars[1:, :, c.LAST_MARK : c.ROLL] for bars in (a.bars, b.bars))  # row t: before bar t + 1 opens
+    before = CONTEXT_NAMES[: min(a.bars.shape[2], c.OWN_BAR) - c.LAST_MARK]
+    known = (
+        bars[1:, :, c.LAST_MARK : c.OWN_BAR] for bars in (a.bars, b.bars)
+    )  # row t: before bar t + 1 opens
     findings += _array_findings("context", before, *known, cut, 0)
-    with_bar = CONTEXT_NAMES[len(before) :][: max(a.bars.shape[2] - c.ROLL, 0)]
-    own = (bars[..., c.ROLL :] for bars in (a.bars, b.bars))
+    with_bar = CONTEXT_NAMES[len(before) :][: max(a.bars.shape[2] - c.OWN_BAR, 0)]
+    own = (bars[..., c.OWN_BAR :] for bars in (a.bars, b.bars))
     findings += _array_findings("context", with_bar, *own, cut, 0)
     return findings
 

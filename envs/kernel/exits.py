@@ -33,7 +33,7 @@ from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import block
 from envs.kernel.lane_entries import lane_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
-from envs.kernel.orders import cancel_orders, queue_length
+from envs.kernel.order_queue import cancel_orders, queue_length
 from envs.kernel.parts import bar_of, instrument_of
 
 

@@ -13,7 +13,6 @@ from envs.kernel.columns import (
     ATR,
     BAR,
     BARRIERS_ON,
-    BY_ROLL,
     BY_VOLUME,
     CASH,
     COMMISSION,
@@ -38,22 +37,19 @@ from envs.kernel.columns import (
     HALF_SPREAD_TICKS,
     IMPACT,
     IMPACT_COEFFICIENT,
+    LINEAR_IMPACT,
     LOSS_SUM,
     LOSSES,
     MULTIPLIER,
-    NEW_CONTRACT,
     NUM_FILL_COLUMNS,
     NUM_FILLS,
     NUM_PLACES,
-    OLD_CONTRACT,
-    OPEN,
     REALISED,
     SLIPPAGE,
     SLIPPAGE_KIND,
     SLIPPAGE_VALUE,
     SPLIT,
     SPREAD,
-    TAKER_BPS,
     TICK_SIZE,
     TRADE_NOTIONAL,
     TRADE_PNL,
@@ -69,7 +65,7 @@ from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import beside, block, neighbours, rows_at
 from envs.kernel.lane_entries import put_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
-from envs.kernel.orders import decided_column, has_atr_levels
+from envs.kernel.order_queue import decided_column, has_atr_levels
 from envs.kernel.parts import bar_of, cost_multiple, has_context, instrument_of, is_logged
 
 
@@ -95,6 +91,8 @@ def fill_costs(rule, terms, bar, quantity, price, fee_bps, scale, context):
         adv, sigma_day = bar[ADV], bar[VOLATILITY] * rule[DAY_ROOT]
         impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / adv)
         impact = where((adv > 0.0) & (sigma_day >= 0.0), impact, 0.0)
+    if rule[LINEAR_IMPACT] > 0.0:
+        impact = impact + notional * notional * rule[LINEAR_IMPACT]
     return scale * commission, scale * spread, scale * slippage, scale * impact
 
 
@@ -254,44 +252,3 @@ def log_fill(state, scratch, who, a, quantity, price, commission, spread, slippa
     log[k + FILL_SLIPPAGE] = slippage
     log[k + FILL_IMPACT] = impact
     log[k + FILL_REASON] = reason
-
-
-@hot
-def book_side(rule, market, state, scratch, who, a, quantity, price, place):
-    """Book one of the two fills of a roll, all but the position. Returns what it costs."""
-    account, flow = block(state.account, who), block(state.flow, who)
-    terms, scale = instrument_of(scratch, a), cost_multiple(account)
-    commission, spread, slippage, impact = fill_costs(
-        rule, terms, bar_of(scratch, a), quantity, price, terms[TAKER_BPS], scale, has_context(market)
-    )
-    paid = commission + spread + slippage + impact
-    account[CASH] = account[CASH] - (quantity * price * terms[MULTIPLIER] + paid)
-    flow[TURNOVER] = flow[TURNOVER] + abs(quantity * price) * terms[MULTIPLIER]
-    flow[COMMISSION] = flow[COMMISSION] + commission
-    flow[SPREAD] = flow[SPREAD] + spread
-    flow[SLIPPAGE] = flow[SLIPPAGE] + slippage
-    flow[IMPACT] = flow[IMPACT] + impact
-    flow[NUM_FILLS] = flow[NUM_FILLS] + 1.0
-    if is_logged(state):
-        reason = everywhere(BY_ROLL)
-        log_fill(state, scratch, who, a, quantity, price, commission, spread, slippage, impact, place, reason)
-    return paid
-
-
-@inner
-def book_roll(rule, market, state, scratch, who, a, left_at):
-    """Close what the rows `who` hold of an asset at the open of the contract that is left, and open it in the next.
-
-    Two fills with the costs of any fill. The position goes on: its entry price and the extreme since entry move by the
-    step between the two opens, so that the step is neither gain nor loss, and nothing is realised. Rare, and so a call.
-    """
-    position, begun_at = block(state.position[a], who), bar_of(scratch, a)[OPEN]
-    units, step = position[UNITS], begun_at - left_at
-    paid = book_side(rule, market, state, scratch, who, a, -units, left_at, OLD_CONTRACT)
-    paid += book_side(rule, market, state, scratch, who, a, units, begun_at, NEW_CONTRACT)
-    position[ENTRY_PRICE] = position[ENTRY_PRICE] + step
-    if rule[BARRIERS_ON] > 0.0:
-        position[EXTREME] = position[EXTREME] + step
-    if rule[TRADE_STATS] > 0.0:
-        pnl = state.position.shape[1] + TRADE_PNL
-        position[pnl] = position[pnl] - paid

@@ -61,12 +61,13 @@ def refuse_unsendable(config: PortfolioEnvConfig, *, resting: bool) -> None:
         "env.barriers": config.barriers is not None and config.barriers.has_levels and not resting,
         "risk.flat_at_session_end=last_close": config.risk.flat_at_session_end == "last_close",
         "risk.margin": config.risk.margin,
+        "env.action.scheme=order_entry": config.action.scheme == "order_entry",
     }
     for key, used in inside.items():
         if used:
             raise BrokerError(
-                f"the policy's run has {key}: the simulator then closes positions inside of a bar, and no order of "
-                "this loop does so at a venue; trade it with broker=paper or broker=replay"
+                f"the policy's run has {key}: the simulator then trades inside of a bar, and no order of this loop "
+                "does so at a venue; trade it with broker=paper or broker=replay"
             )
 
 

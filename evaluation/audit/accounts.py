@@ -24,7 +24,7 @@ from evaluation.audit.recorded_run import RecordedRun, bars_of
 COSTS = Section(name="costs")
 TRADING = ("commission", "spread_cost", "slippage_cost", "impact_cost")
 """Costs that are booked fill by fill; the others are booked bar by bar."""
-UNUSUAL = ("profit_target", "liquidation", "ruin")
+UNUSUAL = ("profit_target", "liquidation", "ruin", "limit_entry")
 """Reasons of fills that pay another fee than the taker's."""
 RETURN_TOLERANCE = 1e-9
 MONEY_TOLERANCE = 1e-6

@@ -12,7 +12,9 @@ from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun, bars_of
 
 EXECUTION = Section(name="execution")
-INSIDE = ("stop_loss", "profit_target", "trailing_stop", "liquidation")
+ENTRIES = ("limit_entry", "stop_entry")
+"""Reasons of fills of orders that rested at a level inside the bar."""
+INSIDE = ("stop_loss", "profit_target", "trailing_stop", "liquidation", *ENTRIES)
 """Reasons of fills that happen at a level inside a bar; a signal fills at an open, the rest at an open or a close."""
 TOLERANCE = 1e-9
 """Relative, of prices."""

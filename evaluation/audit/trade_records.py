@@ -19,7 +19,7 @@ from data.schema import Panel
 from data.traded_prices import as_traded
 from envs.instruments import Instrument
 from evaluation.audit.accounts import TRADING
-from evaluation.audit.execution import INSIDE
+from evaluation.audit.execution import ENTRIES, INSIDE
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun, bars_of
 
@@ -127,7 +127,10 @@ def _trades(fills: pd.DataFrame, panel: Panel, symbol: str, point: float) -> Ite
         bar = int(bars[row])
         if position is not None:
             for held in range(now, bar):
-                position.reach(high[held], low[held], point, surely=True)
+                rested = held == now and row > 0 and decided[row - 1] in ENTRIES
+                position.reach(high[held], low[held], point, surely=not rested)
+                if rested:
+                    position.reach(mark[held], mark[held], point, surely=True)
         now, size, share = bar, abs(float(units[row])), 1.0
         if position is not None and position.side * units[row] < 0:
             if decided[row] != "signal":  # at a level inside the bar, at its open, or at its close

@@ -34,10 +34,16 @@ def largest_units(close: FloatArray, env: PortfolioEnvConfig, multiplier: float)
     if risk.max_position_exposure is not None:
         limit = min(limit, risk.max_position_exposure)
     affordable = limit * env.initial_equity / (close * multiplier)
+    if risk.max_gross_notional is not None:
+        affordable = np.minimum(affordable, risk.max_gross_notional / (close * multiplier))
     if env.action.scheme == "weights":  # a weight is 1 at most
         return affordable * min(1.0, 1.0 / limit)
+    if sizing.max_units is not None:
+        affordable = np.minimum(affordable, sizing.max_units)
     if sizing.rule == "fixed_units":
         return np.minimum(sizing.units, affordable)
+    if sizing.rule == "money_budget" and sizing.money_budget is not None:
+        return np.minimum(sizing.money_budget / (close * multiplier), affordable)
     fraction = {
         "fixed_fraction": sizing.fraction,
         "fractional_kelly": max(sizing.fraction, sizing.kelly_fraction * sizing.max_fraction),

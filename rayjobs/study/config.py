@@ -182,9 +182,15 @@ class TrainConfig:
             )
 
     def without_symbols(self, held_out: Sequence[str]) -> TrainConfig:
-        """The configuration without the instruments of symbols that are held out of training."""
+        """The configuration without the instruments and limits of symbols that are held out of training."""
         kept = {name: facts for name, facts in self.instruments.symbols.items() if name not in held_out}
-        return dataclasses.replace(self, instruments=dataclasses.replace(self.instruments, symbols=kept))
+        risk = self.env.risk
+        left = [symbol for symbol in risk.named_symbols if symbol not in held_out]
+        return dataclasses.replace(
+            self,
+            instruments=dataclasses.replace(self.instruments, symbols=kept),
+            env=dataclasses.replace(self.env, risk=risk.for_symbols(left)),
+        )
 
     def _check_symbols(self) -> None:
         """A policy that is scored on other symbols, or on more, than an episode trains on must not tell them apart."""

@@ -18,6 +18,7 @@ from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
 from policies.supervised.settings import require_package, require_symbols
+from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
@@ -57,6 +58,7 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
         refuse_overlap(folds)
     config, panel = study.config, study.panel
     refuse_nonpositive(panel, config.instruments.for_symbols(panel.symbols))
+    _check_limited(config, panel.symbols)
     if study.unseen is not None:
         study.unseen.config.instruments.for_symbols(study.unseen.panel.symbols)
     _check_drawn(config, panel.num_assets)
@@ -85,6 +87,14 @@ def refuse_nonpositive(panel: Panel, instruments: Mapping[str, Instrument]) -> N
                 f"no prices of zero and below: correct the bars, or set instruments.symbols.{symbol}.kind to a future "
                 f"that has them (CL) or instruments.symbols.{symbol}.allow_nonpositive_prices=true"
             )
+
+
+def _check_limited(config: TrainConfig, symbols: Sequence[str]) -> None:
+    """A limit that names a symbol which is not there would limit nothing."""
+    for symbol, key in config.env.risk.named_symbols.items():
+        if symbol not in symbols:
+            hint = did_you_mean(symbol, list(symbols))
+            raise ConfigError(f"{key}.{symbol}: the data have no such symbol; {hint}")
 
 
 def _check_drawn(config: TrainConfig, num_symbols: int) -> None:

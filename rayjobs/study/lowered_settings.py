@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.costs import COST_NAMES
 from envs.instruments import CATALOGUE
+from envs.kernel import columns as c
 from envs.recording import Recording
 from evaluation.gate.standard import lowered_thresholds
 from evaluation.scoring.walk_forward import WalkForwardResult
@@ -112,17 +113,15 @@ def _contracts(study: Study) -> list[str]:
 
 
 def _participation(study: Study, recordings: Sequence[Recording]) -> list[str]:
-    """Fills at an open that took more of their bar's volume than the shipped cap lets them."""
+    """Fills at an open or of resting entries that took more of their bar's volume than the shipped cap lets them."""
     cap, ours = _standard().env.costs.max_participation, study.config.env.costs.max_participation
     if cap is None or (ours is not None and ours <= cap):
         return []
     largest, above, count = 0.0, 0, 0
     for r in recordings:
-        at_open = r.fills.place == 0
-        volume = study.panel.volume[
-            r.fills.filled_bar[at_open], np.asarray(r.symbols)[r.fills.asset[at_open]]
-        ]
-        share = np.abs(r.fills.units[at_open]) / np.maximum(volume, 1e-12)
+        capped = r.fills.place <= c.AT_LEVEL
+        volume = study.panel.volume[r.fills.filled_bar[capped], np.asarray(r.symbols)[r.fills.asset[capped]]]
+        share = np.abs(r.fills.units[capped]) / np.maximum(volume, 1e-12)
         largest, count = max(largest, float(share.max(initial=0.0))), count + len(share)
         above += int((share > cap * (1.0 + 1e-9)).sum())
     if not above:

@@ -24,6 +24,8 @@ class Holding:
     extreme: float = 0.0
     trade_pnl: float = 0.0
     trade_notional: float = 0.0
+    entries: int = 0  # of the session
+    rest: dict | None = None  # kind, level and last bar of an order that rests
 
     @property
     def side(self) -> int:
@@ -36,6 +38,7 @@ class Holding:
     def cancel(self) -> None:
         self.pending = []
         self.target = self.units
+        self.rest = None
 
 
 def _at_traded_prices(panel):
@@ -80,6 +83,16 @@ class Account:
 
     def unit_value(self, a, t):
         return self.mark[t, a] * self.instruments[a].multiplier
+
+    def limit(self, name, a):
+        """A limit of the risk config in one asset; None where it has none."""
+        limit = getattr(self.config.risk, name)
+        return limit.get(self.panel.symbols[a]) if isinstance(limit, dict) else limit
+
+    def lendable(self, a):
+        """Share of a short that can be borrowed."""
+        hard = self.instruments[a].hard_to_borrow
+        return 1 - self.config.risk.unknown_borrow_haircut if hard is None else float(not hard)
 
     def mark_book(self, t):
         values = [h.units * self.unit_value(a, t + 1) for a, h in enumerate(self.assets)]

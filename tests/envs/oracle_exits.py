@@ -10,7 +10,7 @@ from oracle_fills import Fills
 class Exits(Fills):
     """Barriers by the order of touching, liquidation by bisection."""
 
-    def check_barriers(self, a, t):
+    def check_barriers(self, a, t, entered=False):
         barriers, holding = self.config.barriers, self.assets[a]
         if barriers is None or not holding.units:
             return
@@ -24,12 +24,14 @@ class Exits(Fills):
         if unit > 0:
             tick = self.instruments[a].tick_size / self.context.split[t, a]
             hit = self.touched(barriers, holding, side, unit, opened, high, low, holding.entry_bar <= t, tick)
-            if hit:
+            if hit and not (entered and hit[1] == "profit_target"):
                 price, reason = hit
                 fee = self.fees(a, maker=reason == "profit_target")
                 self.fill(a, t, -holding.units, price, reason, fee)
                 holding.cancel()
                 return
+        if entered:  # the bar's best price may have been before the entry
+            return
         holding.extreme = max(holding.extreme, high) if side > 0 else min(holding.extreme, low)
 
     @staticmethod

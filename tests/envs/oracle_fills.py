@@ -35,6 +35,7 @@ class Fills(Account):
             sigma_day = self.context.sigma[t, a] * math.sqrt(float(np.median(sessions)))
             ratio = math.sqrt(size / self.context.adv[t, a])
             paid["impact"] = notional * costs.impact_coefficient * sigma_day * ratio
+        paid["impact"] += notional * costs.linear_impact_bps / 1e4 * notional / 1000
         return {name: value * self.factor for name, value in paid.items()}
 
     def fees(self, a, *, maker=False, liquidation=False):
@@ -79,7 +80,11 @@ class Fills(Account):
         """Where bar t + 1 is the first of another contract: out of the old one, into the new one, at their opens."""
         holding, point = self.assets[a], self.instruments[a].multiplier
         left_at = float("nan") if self.left_at is None else self.left_at[t + 1, a]
-        if not holding.units or math.isnan(left_at):
+        if math.isnan(left_at):
+            return
+        if holding.rest:  # it names the contract that is left
+            holding.cancel()
+        if not holding.units:
             return
         begun_at = self.panel.open[t + 1, a]
         for quantity, price in ((-holding.units, left_at), (holding.units, begun_at)):
@@ -116,6 +121,37 @@ class Fills(Account):
             self.bar_costs["dividend"] += dividend
             self.bar_costs["borrow"] += borrow
             self.bar_costs["funding"] += funding
+
+    def fill_resting(self, a, t, reasons):
+        """Fill what rests by the range of bar t + 1; returns whether that was at its level, inside the bar."""
+        holding, p, costs = self.assets[a], self.panel, self.config.costs
+        rest, quantity = holding.rest, holding.target - holding.units
+        if abs(quantity) <= 1e-9 * max(abs(holding.target), abs(holding.units)):
+            return False
+        tick = self.instruments[a].tick_size / self.context.split[t, a]
+        side = 1 if quantity > 0 else -1
+        first = side * (p.open[t + 1, a] - rest["level"]) / tick  # ticks above the level, mirrored for sales
+        low, high = sorted(side * (x - rest["level"]) / tick for x in (p.low[t + 1, a], p.high[t + 1, a]))
+        limit = rest["kind"] == "limit"
+        at_open = first <= 1e-6 if limit else first >= -1e-6
+        if not at_open and not (low <= 1e-6 - 1 if limit else high >= -1e-6):
+            return False
+        if costs.max_participation is not None:
+            room = costs.max_participation * p.volume[t + 1, a]
+            if abs(quantity) > room:
+                quantity = math.copysign(self.lot(room, a), quantity)
+        if quantity and at_open:
+            self.fill(a, t, quantity, p.open[t + 1, a], reasons[a], self.fees(a))
+        elif quantity:
+            reason = f"{rest['kind']}_entry"
+            self.fill(a, t, quantity, rest["level"], reason, self.fees(a, maker=limit))
+        left = holding.target - holding.units
+        done = abs(left) <= 1e-9 * max(abs(holding.target), abs(holding.units))
+        if not limit or done:
+            holding.rest = None
+        if costs.remainder == "drop":
+            holding.rest, holding.target = None, holding.units
+        return bool(quantity) and not at_open
 
     def fill_order(self, a, t, reasons):
         holding, costs = self.assets[a], self.config.costs

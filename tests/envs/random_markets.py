@@ -21,7 +21,15 @@ from envs.rewards import REWARD_TERMS, RewardConfig
 from envs.risk import RiskConfig
 from envs.sizing import ScheduleStep, SizingConfig
 
-CONTEXT = ContextConfig(atr_bars=5, volatility_bars=6, adv_bars=7, until_full="no_entry")
+CONTEXT = ContextConfig(
+    atr_bars=5,
+    volatility_bars=6,
+    adv_bars=7,
+    until_full="no_entry",
+    tail_bars=7,
+    tail_level=0.8,
+    tail="var",
+)
 NO_REWARD = dict.fromkeys(REWARD_TERMS, 0.0)
 
 
@@ -147,8 +155,9 @@ def mixed_instruments(panel: Panel) -> dict:
     """Kinds in turn: perpetual, stock, spot; lots and ticks small enough to trade."""
     kinds = ("crypto_perpetual", "us_stock", "crypto_spot")
     ticks = (0.02, 0.01, 0.25)
+    sectors = ("metal", "oil")
     return {
-        symbol: replace(CATALOGUE[kinds[a % 3]], tick_size=ticks[a % 3])
+        symbol: replace(CATALOGUE[kinds[a % 3]], tick_size=ticks[a % 3], sector=sectors[a % 2])
         for a, symbol in enumerate(panel.symbols)
     }
 
@@ -180,6 +189,8 @@ SIZING = SizingConfig(
     kelly_fraction=0.5,
     kelly_min_trades=4,
     max_fraction=0.6,
+    money_budget=1_500.0,
+    target_loss=0.004,
     schedule=(
         ScheduleStep(equity_multiple=1.0, fraction=0.02, notional_cap=2_000.0),
         ScheduleStep(equity_multiple=2.0, fraction=0.015, notional_cap=5_000.0),

@@ -66,6 +66,15 @@ VARIANTS = {
     },
     "funding_and_borrow": {"costs": {"funding": True, "borrow": True, "impact_coefficient": 1.0}},
     "dividends": {},
+    "portfolio_volatility": {
+        "action": {"scheme": "weights"},
+        "risk": {"target_volatility": 0.1, "volatility_bars": 20, "max_concentration": 0.6},
+    },
+    "tail_sizes": {"sizing": {"rule": "var_target", "target_loss": 0.01}},
+    "limits_in_units_and_money": {
+        "risk": {"max_position_units": 30.0, "max_gross_notional": 50_000.0, "max_entries_per_symbol": 3},
+        "costs": {"linear_impact_bps": 0.5},
+    },
     "value_at_risk": {"risk": {"max_var": 0.004}, "reward": {"differential_sharpe": 1.0}},
 }
 
