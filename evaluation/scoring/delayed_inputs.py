@@ -35,6 +35,8 @@ Names = tuple[str, ...]
 ROWS_AT_ONCE = 32
 PROMISING_T = 1.0
 """Least t statistic of a fold's mean return; below it the fold has no score that anything could take away."""
+FEW_BARS = 20
+"""Bars of a fold up to which it is asked whatever it earned: many such folds make a score that none of them shows."""
 
 
 class DelayedInputs:
@@ -100,8 +102,10 @@ class DelayedInputs:
 
 
 def promising(net_return: NDArray[np.float64]) -> bool:
-    """Whether a fold earned enough, for its spread, to ask what it hangs on."""
-    spread = net_return.std(ddof=1) if len(net_return) > 1 else 0.0
+    """Whether a fold earned enough, for its spread, to ask what it hangs on, or is too short to tell."""
+    if len(net_return) <= FEW_BARS:
+        return True
+    spread = net_return.std(ddof=1)
     return bool(spread > 0.0 and net_return.mean() / spread * np.sqrt(len(net_return)) >= PROMISING_T)
 
 

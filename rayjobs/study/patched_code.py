@@ -2,8 +2,8 @@
 
 A module of one's own runs as a part of the job: whatever it assigns to Rayfold's modules and classes when it is
 imported stays there. Each loaded module is compared with its file, compiled anew: top-level functions, methods,
-constants, names that it imports, and names that hide a builtin. What a module does to other
-libraries, or does while it is called and undoes before the end, is not seen.
+constants, what tables hold (such as the gate's criteria), names that it imports, and names that hide a builtin. What a
+module does to other libraries, or does while it is called and undoes before the end, is not seen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import dataclasses
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -141,17 +141,55 @@ def _of_import(held: Mapping[str, Any], node: ast.Import | ast.ImportFrom) -> It
 
 
 def _constant_holds(held: Mapping[str, Any], node: ast.Assign | ast.AnnAssign) -> bool:
-    """Whether a constant that is written out, and cannot be changed in place, is the one of the file."""
+    """Whether a constant is the one of the file: written out, or a table that was not empty from the start."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     if node.value is None or len(targets) != 1 or not isinstance(targets[0], ast.Name):
+        return True
+    name = targets[0].id
+    if not name.isupper():
         return True
     try:
         value = ast.literal_eval(node.value)
     except ValueError:
+        return name.startswith("_") or _table_holds(held, name, node.value)
+    if not isinstance(value, int | float | str | tuple):
+        return not value or alike(held.get(name), value)
+    return repr(held.get(name)) == repr(value)
+
+
+def _table_holds(held: Mapping[str, Any], name: str, written: ast.expr) -> bool:
+    """Whether a table holds what its expression gives, worked out anew among the names of its module."""
+    if not isinstance(held.get(name), Mapping | list | tuple | set | frozenset):
         return True
-    if not isinstance(value, int | float | str | tuple) or not targets[0].id.isupper():
+    try:
+        value = eval(compile(ast.Expression(written), "<table>", "eval"), dict(held))
+    except Exception:  # it needs names that the module deleted
         return True
-    return repr(held.get(targets[0].id)) == repr(value)
+    return not value or alike(held[name], value)
+
+
+def alike(one: Any, two: Any) -> bool:
+    """Whether two values say the same; what cannot be compared is taken as being so."""
+    if one is two:
+        return True
+    if isinstance(one, Mapping) and isinstance(two, Mapping):
+        return one.keys() == two.keys() and all(alike(one[key], two[key]) for key in one)
+    if type(one) is not type(two):
+        return False
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(alike, one, two))
+    if isinstance(one, bool | int | float | str | bytes | set | frozenset):
+        return bool(one == two) or (one != one and two != two)
+    if isinstance(
+        one, FunctionType
+    ):  # made anew by each evaluation: a lambda, or the inside of another function
+        inner = "<" in one.__qualname__ and one.__qualname__ == two.__qualname__
+        return inner and (_of_rayfold(one.__code__) or _of_library(one.__code__))
+    if isinstance(one, partial):
+        return alike((one.func, one.args, one.keywords), (two.func, two.args, two.keywords))
+    if dataclasses.is_dataclass(one):
+        return all(alike(getattr(one, f.name), getattr(two, f.name)) for f in dataclasses.fields(one))
+    return True
 
 
 def _is_function(

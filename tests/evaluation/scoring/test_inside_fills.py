@@ -11,6 +11,7 @@ from scoring_settings import scoring_config
 from envs.barriers import BarrierConfig
 from envs.kernel import columns as c
 from evaluation.gate.plausibility import delay_losses, suspicion
+from evaluation.scoring.delayed_inputs import promising
 from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.inside_fills import REACH, fills_inside, without_reach
 from evaluation.scoring.walk_forward import WalkForwardResult
@@ -67,6 +68,13 @@ def test_targets_that_an_edge_fills_are_not(signal_world):
     direction = np.asarray(signal_world.oracle_direction, dtype=np.float64)
     found = losses(signal_world, signal_world.market.bars, direction)
     assert REACH not in [loss.names for loss in found]
+
+
+def test_a_fold_too_short_to_tell_is_asked_whatever_it_earned():
+    assert promising(np.zeros(1))
+    assert promising(np.full(20, -0.01))
+    assert not promising(np.tile([0.01, -0.01], 20))
+    assert promising(np.tile([0.02, -0.01], 20))
 
 
 def test_an_env_without_price_barriers_fills_at_opens(noise_world):

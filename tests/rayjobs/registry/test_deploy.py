@@ -60,7 +60,8 @@ def refusal(capsys) -> str:
     return told
 
 
-def test_a_registered_policy_holds_verdict_data_config_and_the_hash_of_every_file(root, capsys):
+def test_a_registered_policy_holds_verdict_data_config_and_the_hash_of_every_file(root, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")  # a hash is folded where it does not fit
     passed, _ = runs(root)
     assert ask(root, "register", str(passed), "name=small") is ExitCode.DONE
     registry = Registry(f"{root}/registry.sqlite")

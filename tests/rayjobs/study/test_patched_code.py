@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import gc
 import json
 
 import pytest
@@ -13,6 +14,8 @@ import evaluation.gate.verdict
 import evaluation.scoring.fold_scoring
 import evaluation.statistics.metrics
 from envs import costs
+from envs.instruments import MINIMUM_COST_BPS
+from evaluation.gate.criteria import CRITERIA
 from evaluation.ledger.looks import Looks
 from evaluation.scoring.charged_costs import ChargedCost
 from evaluation.scoring.walk_forward import WalkForwardResult
@@ -121,3 +124,15 @@ def test_a_run_names_code_of_ones_own_in_its_headline_and_what_it_replaced(tmp_p
     lowered = json.loads((patched / "verdict.json").read_text())["lowered"]
     phrase = "parts of Rayfold are not those of its files: "
     assert f"{phrase}evaluation.scoring.walk_forward.WalkForwardResult.net_return" in lowered
+
+
+def test_what_a_table_holds_is_compared(monkeypatch):
+    label, _, *others = CRITERIA["sharpe"]
+    monkeypatch.setitem(CRITERIA, "sharpe", (label, negative, *others))
+    assert patched_names() == ["evaluation.gate.criteria.CRITERIA"]
+
+
+def test_what_lies_behind_a_read_only_mapping_is_compared(monkeypatch):
+    (behind,) = gc.get_referents(MINIMUM_COST_BPS)
+    monkeypatch.setitem(behind, "us_stock", 0.0)
+    assert [name.rpartition(".")[2] for name in patched_names()] == ["MINIMUM_COST_BPS"]

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from envs.kernel import columns as c
 from envs.portfolio import PortfolioVectorEnv
 from envs.rewards import REWARD_TERMS
 from rayjobs.config.compose import CONF, compose
@@ -64,7 +65,7 @@ def run(values):
         observation, reward, *_ = env.step(actions)
         assert np.isfinite(observation).all()
         assert np.isfinite(reward).all()
-        fills += env.rows.flow[:, 8].sum()
+        fills += env.rows.flow[:, c.NUM_FILLS].sum()
         for array in (observation, reward, env.rows.flow):
             seen.update(array.tobytes())
     return env, seen.hexdigest(), fills
