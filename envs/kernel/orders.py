@@ -98,11 +98,11 @@ from envs.kernel.parts import (
 )
 from envs.kernel.resting import cancel_late, closed_entry, entry_side, note_entry, standing_target
 from envs.kernel.sizes import entry_units, round_to_lot
-from envs.kernel.slot_limits import borrowed, within_slot_limits
+from envs.kernel.slot_limits import borrowed, borrowed_side, within_slot_limits
 
 
 @hot
-def wished_side(rule, first, second, held_side, asked):
+def wished_side(rule, first, second, held_side, instrument, asked):
     """Side and share of an entry's size that a discrete action asks for."""
     size = everywhere(1.0)
     code = math.floor(first + 0.5)
@@ -118,6 +118,8 @@ def wished_side(rule, first, second, held_side, asked):
             side = where(size > 0.0, side, 0.0)
     if rule[ALLOW_SHORT] <= 0.0:
         side = max(side, 0.0)
+    if asked and rule[BORROW_LIMITS] > 0.0:
+        side = borrowed_side(side, instrument)
     return side, size
 
 
@@ -144,7 +146,7 @@ def wished_units(rule, market, scratch, a, account, counter, mark, instrument, f
         wish = where(equity <= 0.0, 0.0, where(inside, KEEP, wish))
     else:
         held_side = sign(decided)
-        side, size = wished_side(rule, first, second, held_side, asked)
+        side, size = wished_side(rule, first, second, held_side, instrument, asked)
         enters = heard & (side != held_side) & (side != 0.0)
         wish = where(side == held_side, KEEP, 0.0)
         if lane_bits(enters) != 0:

@@ -23,3 +23,9 @@ def within_slot_limits(target, unit_notional, instrument):
 def borrowed(wish, instrument):
     """What of a wish, a side or a weight, can be had: of a short the share that can be borrowed."""
     return where(wish < 0.0, wish * instrument[SHORT_SHARE], wish)
+
+
+@inner
+def borrowed_side(side, instrument):
+    """The side that an action asks for: a short of which nothing can be borrowed is flat, as where shorts are off."""
+    return where(instrument[SHORT_SHARE] <= 0.0, max(side, 0.0), side)

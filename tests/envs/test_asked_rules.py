@@ -137,6 +137,25 @@ def test_a_short_of_unknown_borrow_is_cut_and_one_that_is_hard_to_borrow_is_not_
     np.testing.assert_allclose(first_units(panel, [SHORT], sized, borrowed), [units])
 
 
+@pytest.mark.parametrize("facts", [{"hard_to_borrow": True}, {"hard_to_borrow": None}])
+@pytest.mark.parametrize("action", [FLAT, SHORT])
+def test_a_short_that_cannot_be_borrowed_is_flat_and_no_new_order_where_flat_is_decided(facts, action):
+    # One bar of latency, 10 % of the volume, remainders dropped: of 100 units 30 are bought in bar 4, and of the close
+    # decided at close 4 bar 6 lets 10 through. At close 5 flat is decided already, so that bar 7 leaves the other 20;
+    # at close 6 it is not, and bar 8 closes them.
+    panel = hand_panel([FLAT_BAR] * 9, volume=[300.0] * 6 + [100.0] + [300.0] * 2)
+    costs = {"latency_bars": 1, "max_participation": 0.1, "remainder": "drop"}
+    config = with_parts(
+        FULL_SIZE,
+        costs=costs,
+        risk={"unknown_borrow_haircut": 1.0},
+        episode={"liquidate_at_end": False},
+    )
+    instruments = {"X": replace(free_instruments(panel)["X"], **facts)}
+    recording = play(panel, [LONG, LONG, FLAT, action, action, action], config, instruments=instruments)
+    np.testing.assert_allclose(recording.units[:, 0], [0, 30, 30, 20, 20, 0])
+
+
 def test_linear_impact_grows_with_the_square_of_the_notional():
     # 10,000 of notional at 0.5 bps for each 1,000: 5 bps = 5.00 on each side.
     config = with_parts(FULL_SIZE, costs={"linear_impact_bps": 0.5})

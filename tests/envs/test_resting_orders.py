@@ -24,10 +24,10 @@ ENTRY = with_parts(
 )
 
 
-def enter(bars, actions, config=ENTRY, volume=1e6, maker=0.0, taker=0.0):
+def enter(bars, actions, config=ENTRY, volume=1e6, maker=0.0, taker=0.0, hard=False):
     """Play actions on bars from bar 3 on; the three before are flat at 100."""
     panel = hand_panel([FLAT_BAR] * 3 + bars, volume=volume)
-    facts = {"tick_size": 0.25, "maker_fee_bps": maker, "taker_fee_bps": taker}
+    facts = {"tick_size": 0.25, "maker_fee_bps": maker, "taker_fee_bps": taker, "hard_to_borrow": hard}
     instruments = {"X": replace(free_instruments(panel)["X"], **facts)}
     market = Market.build(panel, random_features(panel), instruments)
     windows = [Window(start_bar=3, stop_bar=panel.num_bars)]
@@ -91,6 +91,25 @@ def test_closing_cancels_what_rests_and_a_new_entry_takes_its_place():
     assert "limit_entry" not in replaced.fills.reason  # the sale rests at 101, which is only touched
     bought = enter([STILL, through, STILL], [BUY_LIMIT, BUY, HOLD])
     assert (bought.fills.reason[0], bought.fills.price[0]) == ("signal", 100.0)
+
+
+@pytest.mark.parametrize("short", [SELL, SELL_LIMIT, SELL_STOP])
+@pytest.mark.parametrize("why", ["hard", "haircut", "shorts are off"])
+def test_a_short_that_cannot_be_had_keeps_what_rests_while_nothing_is_held(short, why):
+    # It asks for flat, which is held already: the bid at 99 goes on resting, and is hit in the second bar.
+    config = ENTRY
+    if why == "haircut":
+        config = with_parts(ENTRY, risk={"unknown_borrow_haircut": 1.0})
+    elif why == "shorts are off":
+        config = with_parts(ENTRY, action={"allow_short": False})
+    hard = {"hard": True, "haircut": None}.get(why, False)
+    through = (100, 100, 98, 100)
+    recording = enter([STILL, through, STILL], [BUY_LIMIT, short, HOLD], config, hard=hard)
+    assert (recording.fills.reason[0], recording.fills.price[0]) == ("limit_entry", 99.0)
+    # Where something is held it is closed at the market, and nothing rests.
+    closed = enter([STILL, STILL, STILL, STILL], [BUY, short, HOLD, HOLD], config, hard=hard)
+    np.testing.assert_allclose(closed.units[:, 0], [50, 0, 0, 0])
+    assert closed.fills.reason.tolist() == ["signal", "signal"]
 
 
 def test_a_thin_bar_fills_a_limit_in_part_and_the_rest_goes_on_resting():
