@@ -129,6 +129,12 @@ def with_universe(panel: Panel, seed: int) -> Panel:
     return replace(panel, exogenous={**panel.exogenous, "in_universe": member}).with_ends(panel.end_bar)
 
 
+def without_column(panel: Panel, name: str) -> Panel:
+    """`panel` without one of its columns."""
+    columns = {key: values for key, values in panel.exogenous.items() if key != name}
+    return replace(panel, exogenous=columns).with_ends(panel.end_bar)
+
+
 def around_zero(panel: Panel, asset: int) -> Panel:
     """`panel` with the prices of one asset so low that they cross zero."""
     middle = float(np.nanmedian(panel.close[:, asset]))

@@ -30,6 +30,7 @@ from random_markets import (
     with_parts,
     with_rolls,
     with_universe,
+    without_column,
 )
 
 from envs.actions import num_choices
@@ -180,12 +181,16 @@ def assert_same_trajectory(seed, config, patience, leveraged, volatility=0.01):
         panel = with_life(panel, 0, listed=seed // 3 % 50, halts=seed % 2 == 0)
     if seed % 4 == 1:
         panel = with_life(panel, 1, ended=20 + seed // 4 % 60, halts=seed % 8 == 1)
-    if seed % 6 == 2:
+    # Apart from what the seed's remainders choose, so that any of these meets any other.
+    below, rolled, chosen, unpaid = np.random.default_rng([seed, 1]).random(4) < (0.25, 0.4, 0.25, 0.4)
+    if below:
         panel = around_zero(panel, seed % 2)
-    if seed % 3 == 1:
-        panel = with_rolls(panel, seed % 2, seed, ratio=seed % 9 == 1)
-    if seed % 8 == 3:
+    if rolled:
+        panel = with_rolls(panel, seed // 2 % 2, seed, ratio=seed % 3 == 1 and not below)
+    if chosen:
         panel = with_universe(panel, seed)
+    if unpaid:  # bars of the kernel are then as wide as what else there is
+        panel = without_column(panel, "dividend")
     instruments = mixed_instruments(panel)
     if leveraged:
         instruments = {

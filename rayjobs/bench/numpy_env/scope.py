@@ -87,6 +87,8 @@ def _instruments(market: Market, config: PortfolioEnvConfig) -> dict[str, bool]:
         "multipliers of 1": bool((table[:, c.MULTIPLIER] == 1.0).all()),
         "prices without dividends": not market.has_dividends,
         "prices without splits": bool((market.bars[..., c.SPLIT] == 1.0).all()),
+        "contracts that are not rolled, in a universe that stays": market.bars.shape[2] <= c.MEMBER,
+        "prices that are not below zero": bool((market.low >= 0.0).all()),
         "instruments that can be sold short": bool((table[:, c.SHORT_SHARE] == 1.0).all()),
         "instruments that stay listed": bool(np.isinf(table[:, c.DELIST_BAR]).all()),
     }
