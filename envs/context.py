@@ -366,7 +366,7 @@ def write_rare(bars: FloatArray, panel: Panel) -> None:
     if bars.shape[2] > c.MEMBER:
         bars[..., c.MEMBER] = 1.0
         if member is not None:
-            bars[1:, :, c.MEMBER] = np.where(member < 0.5, 0.0, 1.0)[:-1]
+            bars[1:, :, c.MEMBER] = np.where(carried_on(member) < 0.5, 0.0, 1.0)[:-1]
     if bars.shape[2] > c.ROLL:
         bars[..., c.ROLL] = c.NO_ROLL
         if left_at is not None:

@@ -41,6 +41,7 @@ from rayjobs.trading.market_ground import (
     build_stand,
     live_ground,
     recorded_ground,
+    refuse_unprepared,
     rereading,
 )
 from rayjobs.trading.settings import IbkrSettings, ReplayBroker, SimulatedBroker, TradeSettings
@@ -197,6 +198,7 @@ def _live_bars(
     if vendor_bars is None:
         read = rereading(config)
         return load(config.data).panel, read
+    refuse_unprepared(config)
     bars = vendor_bars(candidate.policy_origin())
     stack.callback(bars.close)
     return bars.history(first_utc), bars.since
