@@ -42,8 +42,8 @@ class Oracle(Limits, Exits, Rewards):
         if risk.margin:
             self.liquidate(t)
         for a in range(len(self.assets)):
-            later = np.isfinite(self.panel.close[t + 1 :, a])
-            if not later[1:].any() and t + 2 < self.panel.num_bars:  # this bar or an earlier one was the last
+            last = np.flatnonzero(np.isfinite(self.panel.close[:, a])).max(initial=-1)
+            if last + 1 < self.panel.num_bars and t + 1 >= last:  # this bar or an earlier one was the last
                 self.remove(a, t)
         self.mark_book(t)
         if risk.flat_at_session_end == "last_close" and self.left[t + 1] == 0:
