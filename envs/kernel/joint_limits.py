@@ -95,8 +95,12 @@ def concentration_factor(rule, state, scratch, live, queued):
         new, kept = target_notional(state, scratch, live, a, queued)
         new_squares, kept_squares = new_squares + new * new, kept_squares + kept * kept
     equity = max(block(state.account, live)[EQUITY], 0.0)
-    room = rule[MAX_CONCENTRATION] * equity * equity - kept_squares
-    return where(new_squares > room, math.sqrt(max(room, 0.0) / new_squares), 1.0)
+    most = rule[MAX_CONCENTRATION] * equity * equity
+    room = most - kept_squares
+    room = where(
+        room > DUST * most, room, 0.0
+    )  # of what rounding leaves the root would be a share to be traded
+    return where(new_squares > room, math.sqrt(room / new_squares), 1.0)
 
 
 @inner

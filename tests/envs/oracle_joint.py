@@ -99,6 +99,8 @@ class Joint(Sizing):
         return share
 
     def concentration_scale(self, t, new, kept):
-        room = self.config.risk.max_concentration * max(self.equity, 0.0) ** 2 - (kept**2).sum()
-        squares = (new**2).sum()
-        return 1.0 if squares <= room or not squares else math.sqrt(max(room, 0.0) / squares)
+        most = self.config.risk.max_concentration * max(self.equity, 0.0) ** 2
+        room, squares = most - (kept**2).sum(), (new**2).sum()
+        if room <= 1e-9 * most:  # full but for rounding
+            room = 0.0
+        return 1.0 if squares <= room or not squares else math.sqrt(room / squares)

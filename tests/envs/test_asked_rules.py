@@ -234,6 +234,15 @@ def test_concentration_is_the_sum_of_squared_weights():
     np.testing.assert_allclose(first_units(flat_panel(2), [0.6, -0.8], config), [30, -40])
 
 
+def test_where_kept_positions_fill_the_concentration_rounding_leaves_no_room_for_another():
+    # 0.3 of equity is cut to the root of 0.02; of what rounding leaves of that the root is some 1e-8.
+    config = with_parts(PLAIN, risk={"max_concentration": 0.02})
+    for price in np.linspace(0.37, 91.0, 40):
+        recording = play(flat_panel(2, 7, price), [[LONG, FLAT], [LONG, LONG], [LONG, LONG]], config)
+        np.testing.assert_allclose(recording.units[-1], [np.sqrt(0.02) * 10_000 / price, 0.0], rtol=1e-12)
+        assert len(recording.fills.units) == 1
+
+
 def twins(num_bars=40, opposite=False):
     """Two assets of which the second moves by the same returns as the first, or by their opposite."""
     panel = random_panel(3, num_bars=num_bars, num_assets=1, holes=0.0, exogenous=False)
