@@ -5,7 +5,7 @@ Axes: T time on the grid, A asset, N rows of one symbol as read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +66,7 @@ def align(
     start_utc: str | None = None,
     stop_utc: str | None = None,
     repairs: Repairs = NO_REPAIRS,
+    nonpositive: Collection[str] = (),
 ) -> AlignedBars:
     """Put the bars of each symbol on the calendar's grid, and report every defect.
 
@@ -75,6 +76,7 @@ def align(
         high, low, close, volume and any further ones, which become exogenous.
     start_utc, stop_utc : window [start, stop) of labels to keep; None means from the first, to the last bar.
     repairs : what is done with defects beyond reporting them.
+    nonpositive : symbols whose prices may be zero and below.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def align(
     seen = {symbol: scan_rows(rows) for symbol, rows in bars.items()}
     for symbol, rows in bars.items():
         if not len(rows) or seen[symbol].order or seen[symbol].values:
-            require_usable(symbol, rows)
+            require_usable(symbol, rows, nonpositive=symbol in nonpositive)
     start, stop = _window(bars, calendar, bar_seconds, start_utc, stop_utc)
     kept = _within_window(bars, start, stop)
     counts = tuple(
@@ -125,7 +127,7 @@ def align(
         findings += _inspect(symbol, rows, placed[symbol], seen[symbol], grid, calendar, bar_seconds)
     rejected = {s: inconsistent_rows(rows) for s, rows in kept.items() if seen[s].bounds}
     screened = all(found.sound for found in seen.values())
-    panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds, screened)
+    panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds, screened, nonpositive)
     _require_tradable(panel, kept)
     findings += _ends(panel)
     panel, told = with_lost_dividends(panel, on_labels)
@@ -342,6 +344,7 @@ def _panel(
     calendar: str,
     bar_seconds: int,
     screened: bool,
+    nonpositive: Collection[str],
 ) -> Panel:
     """The panel of rows; of those that are rejected (N,) only the columns beside prices and volume are taken."""
     every = list(placed.values())
@@ -373,4 +376,5 @@ def _panel(
         bar_seconds=bar_seconds,
         exogenous={name: values for name, values in columns.items() if name not in BAR_COLUMNS},
         screened=screened,
+        nonpositive=tuple(nonpositive),
     )

@@ -74,6 +74,7 @@ def horizon_returns(
     ValueError
         If the horizon is not in [1, num_bars), a cost is negative, or a direction is not -1, 0 or 1.
     """
+    panel = panel.positive()
     side, cost = _side_and_cost(panel, horizon_bars, cost_bps, direction)
     entered = np.where(panel.tradable[1:], panel.open[1:], np.nan)
     net = np.full(panel.close.shape, np.nan)
@@ -117,6 +118,7 @@ def triple_barrier_labels(
         If the horizon is not in [1, num_bars), a distance is not positive, a cost is negative, or a direction
         is not -1, 0 or 1.
     """
+    panel = panel.positive()
     side, cost = _side_and_cost(panel, horizon_bars, cost_bps, direction)
     distances = []
     for name, given in (("profit_target", profit_target), ("stop_loss", stop_loss)):

@@ -108,10 +108,11 @@ def _outliers(rows: pd.DataFrame, grid: BarGrid, score: float) -> BoolArray:
     labels = rows.index.to_numpy("datetime64[ns]")
     at = np.searchsorted(grid.bar_utc, labels)
     at = np.minimum(at, len(grid.bar_utc) - 1)
-    on = grid.bar_utc[at] == labels
+    on = (grid.bar_utc[at] == labels) & (rows["low"].to_numpy() > 0.0)  # what has no logarithm is not judged
     daily = len(grid.session) < 2 or bool((np.diff(grid.session) > 0).all())
     session = grid.session[at]
-    prices = np.log(rows[list(PRICE_COLUMNS)].to_numpy())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        prices = np.log(rows[list(PRICE_COLUMNS)].to_numpy())
     flagged = np.zeros(len(rows), dtype=np.bool_)
     returns: list[float] = []
     last: int | None = None  # the last bar that was kept

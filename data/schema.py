@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, fields, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -96,7 +96,7 @@ class Panel:
     symbols : A names, in the order of the asset axis.
     bar_utc : (T,) datetime64[ns], opening instants, strictly increasing.
     open, high, low, close : (T, A) float64, price in the quote currency; all four NaN, or all four positive
-        with low <= open, close <= high.
+        with low <= open, close <= high (of `nonpositive` symbols of any sign).
     volume : (T, A) float64, units of the asset, >= 0, never NaN.
     tradable : (T, A) bool, True where an order can be filled in this bar; implies known prices.
     session : (T,) int32, session id = days from 1970-01-01 to the session's date, never decreasing.
@@ -104,6 +104,7 @@ class Panel:
     bar_seconds : length of a bar, seconds.
     exogenous : name -> (T, A) float64, further columns known at the bar's close; NaN = unknown.
     screened : the bars passed `data.checks.scan` as rows, and are not looked at once more.
+    nonpositive : symbols whose prices may be zero and below, as those of some futures are.
     """
 
     symbols: tuple[str, ...]
@@ -119,10 +120,12 @@ class Panel:
     bar_seconds: int
     exogenous: Mapping[str, FloatArray] = field(default_factory=dict)
     screened: InitVar[bool] = False
+    nonpositive: tuple[str, ...] = ()
 
     def __post_init__(self, screened: bool) -> None:
         put = object.__setattr__
         put(self, "symbols", tuple(self.symbols))
+        put(self, "nonpositive", tuple(s for s in self.symbols if s in self.nonpositive))
         put(self, "bar_utc", locked(self.bar_utc, "datetime64[ns]"))
         for name in BAR_COLUMNS:
             put(self, name, locked(getattr(self, name), np.float64))
@@ -183,9 +186,11 @@ class Panel:
             raise DataError(
                 "A bar has some prices and lacks others; a bar's four prices are all known or all NaN."
             )
-        if (prices[:, whole] <= 0.0).any():
+        below = np.isin(self.symbols, self.nonpositive)
+        if ((prices <= 0.0).any(axis=0) & whole & ~below).any():
             raise DataError("A price is zero or negative; prices must be positive.")
-        extreme = whole & ((prices < LEAST_PRICE) | (prices > LARGEST_PRICE)).any(axis=0)
+        small = (prices < LEAST_PRICE) & ~below
+        extreme = whole & (small | (np.abs(prices) > LARGEST_PRICE)).any(axis=0)
         if extreme.any():
             t, a = np.argwhere(extreme)[0]
             raise DataError(
@@ -331,7 +336,8 @@ class Panel:
             for name in (*BAR_COLUMNS, "tradable")
         }
         symbols = (*self.symbols, *other.symbols)
-        return replace(self, symbols=symbols, exogenous={}, **arrays).with_ends(
+        below = (*self.nonpositive, *other.nonpositive)
+        return replace(self, symbols=symbols, exogenous={}, nonpositive=below, **arrays).with_ends(
             np.concatenate([self.end_bar, other.end_bar])
         )
 
@@ -352,6 +358,24 @@ class Panel:
         if low >= high:
             raise DataError(f"No bar lies between {start} and {stop}; the data run from {first} to {last}.")
         return slice(int(low), int(high))
+
+    def positive(self) -> Panel:
+        """This panel with bars that have a price of zero or below as missing ones: their returns are not known.
+
+        Itself where no symbol may have such prices; else what reads returns or logarithms reads this one.
+        """
+        if not self.nonpositive:
+            return self
+        below = self.low <= 0.0
+        if not below.any():
+            return self
+        changed: dict[str, Any] = {n: np.where(below, np.nan, getattr(self, n)) for n in PRICE_COLUMNS}
+        changed |= {"volume": np.where(below, 0.0, self.volume), "tradable": self.tradable & ~below}
+        for values in changed.values():
+            values.flags.writeable = False
+        panel = object.__new__(Panel)  # its other values are right already, or a check's own
+        panel.__dict__.update({f.name: getattr(self, f.name) for f in fields(self)} | changed)
+        return panel.with_ends(self.end_bar)
 
     def last_close(self) -> FloatArray:
         """Return (T, A) the last known close at or before each bar; NaN only before an asset's first bar."""

@@ -3,6 +3,8 @@
     direction       MultiDiscrete([3] * A): 0 short, 1 flat, 2 long. A kept direction keeps its units.
     orders          MultiDiscrete([4] * A): 0 hold, 1 buy (be long), 2 sell (be short), 3 close.
     direction_size  Box (A, 2): [:, 0] rounds to a direction 0..2, [:, 1] in [0, 1] multiplies the size rule.
+    order_entry     MultiDiscrete([4 + 4 N] * A), N the number of `entry_offsets`: 0 to 3 as `orders`; then for each
+                    offset buy limit, sell limit, buy stop, sell stop: an entry that rests that far from the close.
     weights         Box (A,): target notional over equity in [-1, 1] ([0, 1] without shorts); the rest is cash.
 
 The size rule is asked at an entry or a flip only. An action for an asset whose bar t is untradable, and an
@@ -13,15 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import nearest_name
-from envs.kernel.columns import DIRECTION, DIRECTION_SIZE, ORDERS, WEIGHTS
-from envs.validation import require_range
+from envs.kernel.columns import DIRECTION, DIRECTION_SIZE, ORDER_ENTRY, ORDERS, WEIGHTS
+from envs.validation import require_choice, require_positive, require_range
 
 SHORT, FLAT, LONG = range(3)
 """Actions of the scheme `direction`."""
@@ -35,12 +37,17 @@ class ActionConfig:
     ----------
     scheme : a key of `ACTION_SCHEMES`.
     allow_short : False turns every short into flat.
+    entry_offsets : scheme `order_entry`: distances of resting entries from the close, in `entry_unit` (ticks | atr).
+    time_in_force_bars : bars in which a resting entry may be filled; then it is cancelled.
     rebalance_band : scheme `weights`: no trade while |target - decided weight| is smaller, fraction of equity.
     """
 
     scheme: str
     allow_short: bool
     rebalance_band: float
+    entry_unit: Literal["ticks", "atr"] = "ticks"
+    entry_offsets: tuple[float, ...] = ()
+    time_in_force_bars: int = 1
 
     def __post_init__(self) -> None:
         if self.scheme not in ACTION_SCHEMES:
@@ -50,6 +57,15 @@ class ActionConfig:
                 f"{nearest_name(str(self.scheme), known)}"
             )
         require_range("action", "rebalance_band", self.rebalance_band, 0.0, 1.0)
+        require_choice("action", "entry_unit", self.entry_unit, ("ticks", "atr"))
+        for offset in self.entry_offsets:
+            require_positive("action", "entry_offsets", offset)
+        require_range("action", "time_in_force_bars", self.time_in_force_bars, 1, 1_000_000)
+        if self.scheme == "order_entry" and not self.entry_offsets:
+            raise ValueError(
+                "action.scheme is 'order_entry' but action.entry_offsets is empty; give it distances, such as "
+                "[0.5, 1.0]"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +78,8 @@ class ActionScheme:
     space : (config, A) -> space of one env row.
     encode : (side (T, A) of -1, 0, 1, target (T, A) in [-1, 1]) -> actions for rule baselines and scripts.
     num_columns : numbers per asset.
-    num_choices : N where an action is one of N that `envs.kernel.masks` can rule out; None where it is not.
+    num_choices : N where an action is one of N that `envs.kernel.masks` can rule out, those that rest left out; None
+        where it is not.
     """
 
     code: int
@@ -72,9 +89,20 @@ class ActionScheme:
     num_choices: int | None = None
 
 
+def num_choices(config: ActionConfig) -> int | None:
+    """Choices per asset that masks can rule out; None where actions are continuous."""
+    choices = ACTION_SCHEMES[config.scheme].num_choices
+    resting = 4 * len(config.entry_offsets) if config.scheme == "order_entry" else 0
+    return None if choices is None else choices + resting
+
+
 def _direction_and_size(config: ActionConfig, num_assets: int) -> gymnasium.Space:
     high = np.tile(np.array([2.0, 1.0], dtype=np.float32), (num_assets, 1))
     return gymnasium.spaces.Box(np.zeros_like(high), high, dtype=np.float32)
+
+
+def _choices(config: ActionConfig, num_assets: int) -> gymnasium.Space:
+    return gymnasium.spaces.MultiDiscrete([num_choices(config) or 1] * num_assets)
 
 
 def _weights(config: ActionConfig, num_assets: int) -> gymnasium.Space:
@@ -100,6 +128,12 @@ ACTION_SCHEMES: Mapping[str, ActionScheme] = {
         space=_direction_and_size,
         encode=lambda side, target: np.stack([side + FLAT, np.abs(target)], axis=-1).astype(np.float32),
         num_columns=2,
+    ),
+    "order_entry": ActionScheme(
+        code=ORDER_ENTRY,
+        space=lambda config, num_assets: _choices(config, num_assets),
+        encode=lambda side, target: np.where(side > 0, 1, np.where(side < 0, 2, 3)),
+        num_choices=4,
     ),
     "weights": ActionScheme(
         code=WEIGHTS, space=_weights, encode=lambda side, target: target.astype(np.float32)

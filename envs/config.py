@@ -42,5 +42,19 @@ class PortfolioEnvConfig:
 
     def __post_init__(self) -> None:
         require_positive("env", "initial_equity", self.initial_equity)
+        random = self.episode.randomisation
+        late = self.costs.latency_bars or (random is not None and random.max_extra_latency_bars)
+        if self.action.scheme == "order_entry" and late:
+            raise ValueError(
+                "env.action.scheme is 'order_entry', whose orders rest from the next bar on, but there is latency; set "
+                "costs.latency_bars (and env.episode.randomisation.max_extra_latency_bars) to 0"
+            )
+        levels = self.barriers
+        stops = () if levels is None else (levels.stop_loss, levels.trailing_stop)
+        if self.sizing.rule == "stop_distance" and not any(stops):
+            raise ValueError(
+                "sizing.rule is 'stop_distance' but there is no stop; set env.barriers.stop_loss or "
+                "env.barriers.trailing_stop, or choose another rule"
+            )
         if self.factory is not None:
             import_callable(self.factory, "env.factory")

@@ -8,6 +8,7 @@ Formulas (q units signed, P reference price, m point value, all in account curre
                 fixed_ticks: |q| * m * value * tick_size / split
                 volume:      |q| * P * m * value / sqrt(volume of the fill bar)
     impact      |q| * P * m * impact_coefficient * sigma_day * sqrt(|q| / ADV)         (square-root law)
+                + |q| * P * m * linear_impact_bps * 1e-4 * |q| * P * m / 1,000         (linear)
     funding     q * mark * m * rate, at each funding instant crossed while the position is held
     borrow      max(-q, 0) * mark * m * borrow_rate * elapsed years, for shorts
     dividend    -q * D * m on the bar whose open is the first without it, D per unit of the price: below 0 where longs
@@ -39,6 +40,7 @@ class CostConfig:
     slippage : one of `SLIPPAGE_KINDS`.
     slippage_value : bps, ticks, or the coefficient of `coef / sqrt(volume)`, by `slippage`.
     impact_coefficient : multiplies sigma_day * sqrt(|q| / ADV); 0 switches impact off.
+    linear_impact_bps : basis points of notional for each 1,000 of account currency that a fill trades; 0 for none.
     max_participation : largest share of the fill bar's volume that one fill at an open may take; None for no cap.
     remainder : "carry" keeps working what did not fit, "drop" cancels it.
     latency_bars : bars between the earliest possible fill (open t+1) and the fill; 0 fills at open t+1.
@@ -57,6 +59,7 @@ class CostConfig:
     borrow: bool
     funding: bool
     delisting_recovery: float
+    linear_impact_bps: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("half_spread_bps", "fee_bps"):
@@ -65,6 +68,7 @@ class CostConfig:
         require_choice("costs", "slippage", self.slippage, SLIPPAGE_KINDS)
         require_non_negative("costs", "slippage_value", self.slippage_value)
         require_non_negative("costs", "impact_coefficient", self.impact_coefficient)
+        require_non_negative("costs", "linear_impact_bps", self.linear_impact_bps)
         if self.max_participation is not None:
             require_range("costs", "max_participation", self.max_participation, 0.0, 1.0, open_low=True)
         require_choice("costs", "remainder", self.remainder, ("carry", "drop"))

@@ -35,8 +35,13 @@ class Instrument:
     funding_hours : hours between funding instants counted from 00:00 UTC; 0 for none.
     initial_margin, maintenance_margin : per unit. initial_margin_fraction, maintenance_margin_fraction : of notional.
     liquidation_fee_bps : of notional, on top of the taker fee.
+    sector : name of the group that sector caps count it to; None for none.
+    hard_to_borrow : True: it cannot be sold short. None: whether and at what rate it can be borrowed is not known, and
+        shorts are cut by `RiskConfig.unknown_borrow_haircut`.
     delisted_utc : positions are closed at the last price from the first bar at or after this instant; None for the
         end of its bars (`Panel.end_bar`), which counts in any case.
+    allow_nonpositive_prices : prices of zero and below are prices, as of crude oil on 2020-04-20; elsewhere they are
+        refused. Instruments that were recorded before this key existed allow none.
     """
 
     calendar: str
@@ -58,6 +63,9 @@ class Instrument:
     maintenance_margin_fraction: float
     liquidation_fee_bps: float
     delisted_utc: str | None
+    hard_to_borrow: bool | None = False
+    sector: str | None = None
+    allow_nonpositive_prices: bool = False
 
     def __post_init__(self) -> None:
         require_positive("instrument", "tick_size", self.tick_size)
@@ -86,11 +94,20 @@ class Instrument:
                 ) from error
 
 
-def _future(multiplier: float, commission: float, initial: float, maintenance: float) -> Instrument:
+def _future(
+    multiplier: float,
+    commission: float,
+    initial: float,
+    maintenance: float,
+    *,
+    tick_size: float = 0.25,
+    calendar: str = "CME Globex Equity",
+    allow_nonpositive_prices: bool = False,
+) -> Instrument:
     return Instrument(
-        calendar="CME Globex Equity",
+        calendar=calendar,
         currency="USD",
-        tick_size=0.25,
+        tick_size=tick_size,
         multiplier=multiplier,
         lot_step=1.0,
         commission_per_unit=commission,
@@ -107,7 +124,24 @@ def _future(multiplier: float, commission: float, initial: float, maintenance: f
         maintenance_margin_fraction=0.0,
         liquidation_fee_bps=0.0,
         delisted_utc=None,
+        allow_nonpositive_prices=allow_nonpositive_prices,
     )
+
+
+def _crude_oil(barrels: float, commission: float, initial: float, maintenance: float) -> Instrument:
+    return _future(
+        barrels,
+        commission,
+        initial,
+        maintenance,
+        tick_size=0.01,
+        calendar="CMEGlobex_Crude",
+        allow_nonpositive_prices=True,
+    )
+
+
+def _gold(ounces: float, commission: float, initial: float, maintenance: float) -> Instrument:
+    return _future(ounces, commission, initial, maintenance, tick_size=0.1, calendar="CMEGlobex_Gold")
 
 
 US_STOCK = Instrument(
@@ -165,7 +199,13 @@ CATALOGUE: Mapping[str, Instrument] = MappingProxyType(
     {
         "ES": _future(50.0, 2.25, 13_200.0, 12_000.0),
         "MES": _future(5.0, 0.62, 1_320.0, 1_200.0),
+        "NQ": _future(20.0, 2.25, 19_800.0, 18_000.0),
         "MNQ": _future(2.0, 0.62, 1_980.0, 1_800.0),
+        "CL": _crude_oil(1_000.0, 2.37, 6_600.0, 6_000.0),
+        "MCL": _crude_oil(100.0, 0.77, 660.0, 600.0),
+        "GC": _gold(100.0, 2.47, 9_900.0, 9_000.0),
+        "MGC": _gold(10.0, 0.87, 990.0, 900.0),
+        "ZN": _future(1_000.0, 1.67, 2_200.0, 2_000.0, tick_size=1.0 / 64.0, calendar="CME_Bond"),
         "us_stock": US_STOCK,
         "crypto_spot": CRYPTO_SPOT,
         "crypto_perpetual": CRYPTO_PERPETUAL,
@@ -173,7 +213,11 @@ CATALOGUE: Mapping[str, Instrument] = MappingProxyType(
 )
 
 MINIMUM_COST_BPS: Mapping[str, float] = MappingProxyType(
-    {"ES": 1.0, "MES": 1.0, "MNQ": 1.0, "us_stock": 1.0, "crypto_spot": 5.0, "crypto_perpetual": 5.0}
+    {
+        **dict.fromkeys(("ES", "MES", "NQ", "MNQ", "CL", "MCL", "GC", "MGC", "ZN", "us_stock"), 1.0),
+        "crypto_spot": 5.0,
+        "crypto_perpetual": 5.0,
+    }
 )
 """Kind -> least trading cost a side that a record net of costs must have paid, basis points of the notional traded.
 
@@ -224,5 +268,11 @@ def instrument_columns(
     }
     for column, name in names.items():
         matrix[:, column] = [getattr(instruments[symbol], name) for symbol in symbols]
-    matrix[:, [c.DELIST_BAR, c.LAST_BAR]] = np.inf
+    matrix[:, [c.DELIST_BAR, c.LAST_BAR, c.MAX_UNITS, c.MAX_NOTIONAL, c.MAX_SLOT_ENTRIES]] = np.inf
+    lent = {False: 1.0, True: 0.0, None: np.nan}
+    matrix[:, c.SHORT_SHARE] = [lent[instruments[symbol].hard_to_borrow] for symbol in symbols]
+    sectors = sorted({instruments[symbol].sector or "" for symbol in symbols} - {""})
+    matrix[:, c.SECTOR] = [
+        sectors.index(group) if (group := instruments[symbol].sector) else -1.0 for symbol in symbols
+    ]
     return matrix

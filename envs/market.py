@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from data.features.compute import FeatureSet
 from data.schema import NEVER_ENDS, Panel
+from data.traded_prices import carried, traded_prices
 from envs.context import ContextConfig, elapsed_years, num_bar_columns, write_context
 from envs.instruments import Instrument, instrument_columns
 from envs.kernel import columns as c
@@ -36,16 +37,17 @@ class Market:
     symbols : S names. bar_utc : (T,) datetime64[ns], opening instants. bar_seconds, periods_per_year : of the bar grid.
     bars_per_session : median number of bars of a session.
     bars : (T, S, K) float64, columns open, high, low, mark, volume, tradable (1.0 or 0.0). `mark` is the last known
-        close; a missing bar repeats the mark in all four prices; before the first known close they are 0. Then what is
-        known before the bar opens: last mark, last tradable; when built with context also funding of the bar and
-        split, atr, volatility, adv of the bar before; NaN in the last three is unknown, all 0 is not kept; last, where
-        the panel has the column, the dividend of the bar. Last mark and last tradable are always derived from the
-        others.
+        close; a missing bar repeats the mark in all four prices; before the first known close they are 0. All are as
+        traded (`data.traded_prices`). Then what is known before the bar opens: last mark, last tradable; when built
+        with context also funding of the bar and split, atr, volatility, adv of the bar before; NaN in the last three
+        is unknown, all 0 is not kept; whether it is in the universe; then of the bar itself the open of a contract that
+        is left (`c.ROLL`) and, where the panel has the column, its dividend. Last mark and last tradable are always
+        derived from the others.
     features : (T, S, F) float32, standardised, NaN replaced by 0, clipped to +-FEATURE_CLIP.
     clock : (T, C) float32.
     calendar : (T, 3) int32, session number, bars since its first and until its last bar.
     years : (T,) float64, time since the bar before.
-    instrument : (S, 17) float64, columns in envs.kernel.columns.
+    instrument : (S, K) float64, columns in envs.kernel.columns.
     asset_names, clock_names : names of features and clock columns.
     first_bar : first bar whose observation has all features (lookback).
     feature_hash, fingerprint : of the feature set and the panel.
@@ -142,7 +144,8 @@ class Market:
 
     def keeps(self, column: int) -> bool:
         """True if the market was built with this window: c.ATR, c.VOLATILITY or c.ADV."""
-        return self.has_context and bool(np.isnan(self.bars[0, :, column]).all())
+        there = self.bars.shape[2] > column
+        return there and bool(np.isnan(self.bars[0, :, column]).all())
 
     @property
     def open(self) -> FloatArray:
@@ -268,10 +271,14 @@ def write_bounded(features: Float32Array, out: Float32Array) -> None:
 
 
 def write_prices(bars: FloatArray, panel: Panel) -> None:
-    """Fill the price columns of the kernel's bars (T, S, K). A bar without prices repeats the last known close."""
-    mark = np.nan_to_num(panel.last_close(), nan=0.0)
+    """Fill the price columns of the kernel's bars (T, S, K), at the prices that were traded at.
+
+    A bar without prices repeats the last known close.
+    """
+    traded = traded_prices(panel)
+    mark = np.nan_to_num(carried(traded["close"]), nan=0.0)
     for column, name in ((c.OPEN, "open"), (c.HIGH, "high"), (c.LOW, "low")):
-        prices = getattr(panel, name)
+        prices = traded[name]
         bars[..., column] = np.where(np.isfinite(prices), prices, mark)
     bars[..., c.MARK] = mark
     bars[..., c.VOLUME] = np.nan_to_num(panel.volume, nan=0.0)

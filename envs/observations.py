@@ -35,22 +35,40 @@ ACCOUNT_NAMES: tuple[str, ...] = (
 )
 
 
+CAPITAL_NAMES: tuple[str, ...] = (
+    "equity_ratio",  # equity over assets (what is held long, and cash that is not owed), clipped to [0, 1]
+    "initial_capital_ratio",  # q / (1 + q), q = equity over initial equity: 0.5 as at the start
+    "utilisation",  # initial margin of what is held over equity, clipped to [0, 1]
+)
+"""What may follow the account block, where the configuration asks for it, in this order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ObservationConfig:
-    """Scales of the position and account blocks.
+    """Scales of the position and account blocks, and what is shown of the account's capital.
 
     Attributes
     ----------
     return_scale : return that maps to 0.5, fraction.
     holding_scale_bars : bars held that map to 0.5.
+    equity_ratio, initial_capital_ratio, utilisation : whether the account block goes on with this column of
+        `CAPITAL_NAMES`; none in configurations that are older than they are, so that their policies stay valid.
     """
 
     return_scale: float
     holding_scale_bars: float
+    equity_ratio: bool = False
+    initial_capital_ratio: bool = False
+    utilisation: bool = False
 
     def __post_init__(self) -> None:
         require_positive("observation", "return_scale", self.return_scale)
         require_positive("observation", "holding_scale_bars", self.holding_scale_bars)
+
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """Columns of the account block, in order."""
+        return (*ACCOUNT_NAMES, *(name for name in CAPITAL_NAMES if getattr(self, name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,18 +140,22 @@ class ObservationLayout:
 
     @classmethod
     def portfolio(
-        cls, num_assets: int, asset_names: tuple[str, ...], clock_names: tuple[str, ...]
+        cls,
+        num_assets: int,
+        asset_names: tuple[str, ...],
+        clock_names: tuple[str, ...],
+        account_names: tuple[str, ...] = ACCOUNT_NAMES,
     ) -> ObservationLayout:
-        """Layout of the portfolio env for A assets with the given feature columns."""
+        """Layout of the portfolio env for A assets with the given columns (`ObservationConfig.account_names`)."""
         market = [f"{name}@{slot}" for slot in range(num_assets) for name in asset_names]
         position = [f"{name}@{slot}" for slot in range(num_assets) for name in POSITION_NAMES]
         return cls(
             num_assets=num_assets,
             market_per_asset=len(asset_names),
             position_per_asset=len(POSITION_NAMES),
-            account=len(ACCOUNT_NAMES),
+            account=len(account_names),
             clock=len(clock_names),
-            names=(*market, *position, *ACCOUNT_NAMES, *clock_names),
+            names=(*market, *position, *account_names, *clock_names),
         )
 
     def space(self) -> gymnasium.spaces.Box:

@@ -20,7 +20,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from data.own_objects import import_callable
-from envs.actions import ACTION_SCHEMES, action_space
+from envs.actions import ACTION_SCHEMES, action_space, num_choices
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
@@ -80,7 +80,10 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self.config = config
         self.num_envs = int(num_envs)
         self.num_assets = config.episode.num_assets or market.num_symbols
-        self.layout = ObservationLayout.portfolio(self.num_assets, market.asset_names, market.clock_names)
+        shown = config.observation.account_names
+        self.layout = ObservationLayout.portfolio(
+            self.num_assets, market.asset_names, market.clock_names, shown
+        )
         self.windows = tuple(windows)
         self.metadata = {"autoreset_mode": autoreset_mode}
         self.single_observation_space = self.layout.space()
@@ -100,7 +103,11 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._bounds = thread_bounds(self.num_envs, num_threads)
         width, var_bars = market.bars.shape[2], self.rows.below.shape[1]
         self._scratch = [
-            tuple(scratch_arrays(self.instrument, width, self.num_assets, self.layout.size, var_bars))
+            tuple(
+                scratch_arrays(
+                    self.instrument, width, self.num_assets, self.layout.size, self.layout.account, var_bars
+                )
+            )
             for _ in self._bounds[1:]
         ]
         self._pool = ThreadPoolExecutor(len(self._bounds) - 1) if len(self._bounds) > 2 else None
@@ -251,7 +258,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """(E, A, n) True where a discrete action would not be changed by a limit; keeping is never masked out."""
-        choices = ACTION_SCHEMES[self.config.action.scheme].num_choices
+        choices = num_choices(self.config.action)
         if choices is None:
             raise ValueError(
                 f"action scheme {self.config.action.scheme!r} is continuous; masks need a discrete one"
@@ -261,6 +268,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         mask_rows(
             self.market.bars,
             self.market.calendar,
+            self.instrument,
             self._rule,
             rows.counter_BKL,
             rows.position_BAKL,

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from data.errors import nearest_name
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
 from envs.kernel.lanes import LANES
-from envs.kernel.observe import NUM_ACCOUNT_FEATURES, NUM_POSITION_FEATURES
+from envs.kernel.observe import NUM_POSITION_FEATURES
 from envs.kernel.parts import Scratch
 from envs.market import Market
 from envs.rules import WINDOWS, num_position_columns, windows_read
@@ -51,18 +52,21 @@ class RowState:
         B, A, L = num_blocks(num_envs), num_assets, LANES
         random = config.episode.randomisation
         mapped = random is not None and random.tickers
+        columns = 3 if config.risk.max_entries_per_symbol is not None else (2 if mapped else 1)
         state = cls(
             num_envs=num_envs,
             account_BKL=np.zeros((B, c.NUM_ACCOUNT_COLUMNS, L)),
             counter_BKL=np.zeros((B, c.NUM_COUNTER_COLUMNS, L), dtype=np.int32),
             position_BAKL=np.zeros((B, A, num_position_columns(config), L)),
-            slot_BAKL=np.zeros((B, A, 2 if mapped else 1, L), dtype=np.int32),
+            slot_BAKL=np.zeros((B, A, columns, L), dtype=np.int32),
             below=np.zeros((num_envs, 0 if config.risk.max_var is None else config.risk.var_bars), np.uint8),
             flow_BKL=np.zeros((B, c.NUM_FLOW_COLUMNS, L)),
         )
         state.put("counter", c.STREAM, first_stream + np.arange(num_envs))
         state.put("counter", c.EPISODE, -1)
         state.put("account", c.COST_SCALE, 1.0)
+        if columns > c.SYMBOL:
+            state.slot_BAKL[:, :, c.SYMBOL] = np.arange(A, dtype=np.int32)[:, None]
         return state
 
     def _by_row(self, array: NDArray) -> NDArray:
@@ -139,11 +143,13 @@ def scratch_arrays(
     num_bar_columns: int,
     num_assets: int,
     observation_size: int,
+    num_account: int,
     var_bars: int,
 ) -> Scratch:
     """Allocate what one thread of the kernel writes on.
 
-    Slots hold the first symbols of `instrument` (S, K) in order; rows that draw theirs write over that.
+    Slots hold the first symbols of `instrument` (S, K) in order; rows that draw theirs write over that. num_account :
+    columns of the observation's account block.
     """
     A, L = num_assets, LANES
     symbols = np.repeat(np.arange(A), L).reshape(A, L)
@@ -155,7 +161,7 @@ def scratch_arrays(
         symbols=symbols,
         shifts=symbols * num_bar_columns,
         places=np.zeros((c.NUM_PLACE_ROWS, L), np.int64),
-        seen=np.zeros((NUM_POSITION_FEATURES * A + NUM_ACCOUNT_FEATURES, L), np.float32),
+        seen=np.zeros((NUM_POSITION_FEATURES * A + num_account, L), np.float32),
         waste=np.zeros((1, logged)),
         waste_32=np.zeros((1, observation_size), np.float32),
         waste_8=np.zeros((1, var_bars), np.uint8),
@@ -169,12 +175,29 @@ def check_market(market: Market, config: PortfolioEnvConfig, num_envs: int) -> N
     asked = config.episode.num_assets
     if asked is not None and asked > market.num_symbols:
         raise ValueError(f"episode.num_assets is {asked} but the market has {market.num_symbols} symbols")
+    _check_named(market, config)
+    without = [s for s, row in zip(market.symbols, market.instrument, strict=True) if row[c.SECTOR] < 0.0]
+    if config.risk.caps_sectors and without:
+        raise ValueError(
+            f"a sector cap is on, and no sector is given for {', '.join(without)}; set "
+            f"instruments.symbols.{without[0]}.sector, or null risk.max_sector_exposure and max_sector_net_exposure"
+        )
     _check_context(market, config)
     if config.risk.flat_at_session_end == "last_open" and market.bars_per_session < 3:
         raise ValueError(
             f"risk.flat_at_session_end is 'last_open' but sessions have {market.bars_per_session:g} bars, so that "
             "no position could ever be held; use bars shorter than the session, or 'never'"
         )
+
+
+def _check_named(market: Market, config: PortfolioEnvConfig) -> None:
+    """Raise ValueError when a limit names a symbol that is not traded here: it would limit nothing."""
+    for symbol, key in config.risk.named_symbols.items():
+        if symbol not in market.symbols:
+            raise ValueError(
+                f"{key} names {symbol}, which the market does not have"
+                f"{nearest_name(symbol, list(market.symbols))}; it has {', '.join(market.symbols)}"
+            )
 
 
 def _check_context(market: Market, config: PortfolioEnvConfig) -> None:

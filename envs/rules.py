@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from data.traded_prices import ROLL, traded_prices
+from data.universe import MEMBER
 from envs.actions import ACTION_SCHEMES
 from envs.barriers import BARRIER_UNITS, BarrierConfig
 from envs.config import PortfolioEnvConfig
@@ -20,14 +22,27 @@ from envs.instruments import Instrument
 from envs.kernel import columns as c
 from envs.kernel.reward import NUM_TERMS, TERMS
 from envs.market import Market
+from envs.observations import ObservationConfig
 from envs.rewards import RewardConfig
-from envs.risk import RiskConfig
+from envs.risk import RiskConfig, by_symbol
 from envs.sizing import SIZE_RULES, SizingConfig
 
 OFF = -1.0
-WINDOWS = {c.ATR: "atr_bars", c.VOLATILITY: "volatility_bars", c.ADV: "adv_bars"}
+WINDOWS = {c.ATR: "atr_bars", c.VOLATILITY: "volatility_bars", c.ADV: "adv_bars", c.TAIL: "tail_bars"}
 """Context columns and the keys of their windows."""
-WINDOW_RULES = {c.ATR: c.READS_ATR, c.VOLATILITY: c.READS_VOLATILITY, c.ADV: c.READS_ADV}
+WINDOW_RULES = {
+    c.ATR: c.READS_ATR,
+    c.VOLATILITY: c.READS_VOLATILITY,
+    c.ADV: c.READS_ADV,
+    c.TAIL: c.READS_TAIL,
+}
+SIZE_WINDOWS = {
+    "atr_risk": "atr_bars",
+    "volatility_target": "volatility_bars",
+    "var_target": "tail_bars",
+    "cvar_target": "tail_bars",
+}
+"""Size rules and the windows that they read."""
 COARSE_TICK = 0.02
 """Largest tick over price at which barriers make sense."""
 _FLAT_RULES = ("never", "last_open", "last_close")
@@ -47,6 +62,10 @@ def _put_sizing(rule: NDArray[np.float64], sizing: SizingConfig) -> None:
     rule[c.SIZE_KELLY] = sizing.kelly_fraction
     rule[c.SIZE_KELLY_MIN] = sizing.kelly_min_trades
     rule[c.SIZE_MAX_FRACTION] = sizing.max_fraction
+    rule[c.SIZE_TAIL] = _number(sizing.target_loss)
+    rule[c.SIZE_BUDGET] = _number(sizing.risk_budget)
+    rule[c.SIZE_MONEY] = _number(sizing.money_budget)
+    rule[c.SIZE_MAX_UNITS] = _number(sizing.max_units)
     rule[c.TRADE_STATS] = float(sizing.rule == "fractional_kelly")
     rule[c.SCHEDULE] = len(sizing.schedule)
     for index, step in enumerate(sizing.schedule):
@@ -58,6 +77,7 @@ def _put_costs(rule: NDArray[np.float64], costs: CostConfig) -> None:
     rule[c.SLIPPAGE_KIND] = SLIPPAGE_KINDS.index(costs.slippage)
     rule[c.SLIPPAGE_VALUE] = costs.slippage_value
     rule[c.IMPACT_COEFFICIENT] = costs.impact_coefficient
+    rule[c.LINEAR_IMPACT] = costs.linear_impact_bps * 1e-4 / 1_000.0
     rule[c.PARTICIPATION] = _number(costs.max_participation)
     rule[c.CARRY] = float(costs.remainder == "carry")
     rule[c.LATENCY_BARS] = costs.latency_bars
@@ -83,6 +103,16 @@ def _put_barriers(rule: NDArray[np.float64], barriers: BarrierConfig | None) -> 
 def _put_risk(rule: NDArray[np.float64], risk: RiskConfig) -> None:
     rule[c.MAX_GROSS] = risk.max_gross_exposure
     rule[c.MAX_POSITION] = _number(risk.max_position_exposure)
+    rule[c.MAX_GROSS_NOTIONAL] = _number(risk.max_gross_notional)
+    rule[c.MAX_DAILY_LOSS_AMOUNT] = _number(risk.max_daily_loss_amount)
+    rule[c.MAX_DRAWDOWN_AMOUNT] = _number(risk.max_drawdown_amount)
+    rule[c.SLOT_LIMITS] = float(not (risk.max_position_units is None and risk.max_position_notional is None))
+    rule[c.MAX_SECTOR] = _number(risk.max_sector_exposure)
+    rule[c.MAX_SECTOR_NET] = _number(risk.max_sector_net_exposure)
+    rule[c.MAX_CONCENTRATION] = _number(risk.max_concentration)
+    rule[c.PORTFOLIO_VOLATILITY] = _number(risk.target_volatility)
+    rule[c.COVARIANCE_BARS] = risk.volatility_bars or 0
+    rule[c.JOINT_LIMITS] = float(risk.limits_jointly)
     rule[c.MARGIN_ON] = float(risk.margin)
     rule[c.MAX_DAILY_LOSS] = _number(risk.max_daily_loss)
     rule[c.MAX_DRAWDOWN] = _number(risk.max_drawdown)
@@ -117,9 +147,20 @@ def _put_episode(rule: NDArray[np.float64], episode: EpisodeConfig) -> None:
         rule[c.EXTRA_LATENCY] = random.max_extra_latency_bars
 
 
+def _put_shown(rule: NDArray[np.float64], observation: ObservationConfig) -> None:
+    rule[c.SHOWS_EQUITY_RATIO] = float(observation.equity_ratio)
+    rule[c.SHOWS_INITIAL_CAPITAL] = float(observation.initial_capital_ratio)
+    rule[c.SHOWS_UTILISATION] = float(observation.utilisation)
+
+
 def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float64]:
     """Write `config` into the kernel's rule vector; a limit that is off becomes -1."""
-    rule = np.zeros(c.SCHEDULE + 1 + 3 * len(config.sizing.schedule) + NUM_TERMS)
+    offsets = config.action.entry_offsets
+    rule = np.zeros(c.SCHEDULE + 1 + 3 * len(config.sizing.schedule) + len(offsets) + NUM_TERMS)
+    rule[len(rule) - NUM_TERMS - len(offsets) : len(rule) - NUM_TERMS] = offsets
+    rule[c.NUM_OFFSETS] = len(offsets)
+    rule[c.ENTRY_IN_ATR] = float(config.action.entry_unit == "atr")
+    rule[c.IN_FORCE_BARS] = config.action.time_in_force_bars
     rule[c.INITIAL_EQUITY] = config.initial_equity
     rule[c.SCHEME] = ACTION_SCHEMES[config.action.scheme].code
     rule[c.ALLOW_SHORT] = float(config.action.allow_short)
@@ -133,9 +174,15 @@ def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float6
     for column, name in WINDOWS.items():
         rule[WINDOW_RULES[column]] = float(name in windows_read(config))
     rule[c.SOME_END] = float(np.isfinite(market.instrument[:, c.LAST_BAR]).any())
+    if config.risk.caps_sectors:
+        rule[c.NUM_SECTORS] = market.instrument[:, c.SECTOR].max() + 1.0
+    rule[c.BORROW_LIMITS] = float((market.instrument[:, c.SHORT_SHARE] != 1.0).any())
+    asked = (c.SLOT_LIMITS, c.BORROW_LIMITS)
+    rule[c.ASKED] = float(rule[list(asked)].any() or config.action.scheme == "order_entry")
     rule[c.BORROW_ON] = float(config.costs.borrow and market.instrument[:, c.BORROW_RATE].any())
     rule[c.RETURN_SCALE] = config.observation.return_scale
     rule[c.HOLDING_SCALE] = config.observation.holding_scale_bars
+    _put_shown(rule, config.observation)
     rule[c.YEAR_ROOT] = math.sqrt(market.periods_per_year)
     rule[c.DAY_ROOT] = math.sqrt(market.bars_per_session)
     rule[c.BARS_PER_SESSION] = market.bars_per_session
@@ -143,7 +190,7 @@ def rule_vector(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float6
 
 
 def instrument_matrix(config: PortfolioEnvConfig, market: Market) -> NDArray[np.float64]:
-    """Instrument columns (S, K) with the overrides of `config.costs` applied; a new array."""
+    """Instrument columns (S, K) with the overrides of `config.costs` and the limits by symbol applied; a new array."""
     matrix = market.instrument.copy()
     if config.costs.half_spread_bps is not None:
         matrix[:, c.HALF_SPREAD_TICKS] = 0.0
@@ -151,6 +198,12 @@ def instrument_matrix(config: PortfolioEnvConfig, market: Market) -> NDArray[np.
     if config.costs.fee_bps is not None:
         matrix[:, c.COMMISSION_PER_UNIT] = 0.0
         matrix[:, c.TAKER_BPS] = matrix[:, c.MAKER_BPS] = config.costs.fee_bps
+    risk = config.risk
+    matrix[:, c.MAX_UNITS] = by_symbol(risk.max_position_units, market.symbols)
+    matrix[:, c.MAX_NOTIONAL] = by_symbol(risk.max_position_notional, market.symbols)
+    matrix[:, c.MAX_SLOT_ENTRIES] = by_symbol(risk.max_entries_per_symbol, market.symbols)
+    unknown = np.isnan(matrix[:, c.SHORT_SHARE])
+    matrix[unknown, c.SHORT_SHARE] = 1.0 - risk.unknown_borrow_haircut
     return matrix
 
 
@@ -165,6 +218,7 @@ def num_position_columns(config: PortfolioEnvConfig) -> int:
     queued = longest_latency_bars(config)
     columns = c.QUEUE + queued if _has_levels(config.barriers) or queued > 0 else c.NUM_POSITION_COLUMNS_MIN
     columns += _has_atr_levels(config)
+    columns += c.NUM_RESTING_COLUMNS * (config.action.scheme == "order_entry")
     return columns + (c.NUM_TRADE_COLUMNS if config.sizing.rule == "fractional_kelly" else 0)
 
 
@@ -175,10 +229,11 @@ def _has_atr_levels(config: PortfolioEnvConfig) -> bool:
 
 def windows_read(config: PortfolioEnvConfig) -> dict[str, list[str]]:
     """Windows of the context that the config reads -> the keys that read them."""
-    sizes = {"atr_risk": "atr_bars", "volatility_target": "volatility_bars"}
     read: dict[str, list[str]] = {}
-    if config.sizing.rule in sizes and config.action.scheme != "weights":
-        read[sizes[config.sizing.rule]] = [f"sizing.rule={config.sizing.rule}"]
+    if config.sizing.rule in SIZE_WINDOWS and config.action.scheme != "weights":
+        read[SIZE_WINDOWS[config.sizing.rule]] = [f"sizing.rule={config.sizing.rule}"]
+    if config.action.scheme == "order_entry" and config.action.entry_unit == "atr":
+        read.setdefault("atr_bars", []).append("action.entry_unit=atr")
     if _has_atr_levels(config):
         read.setdefault("atr_bars", []).append("barriers.unit=atr")
     if config.costs.impact_coefficient > 0:
@@ -196,13 +251,18 @@ def context_in_use(
     """
     funded = config.costs.funding and any(instruments[s].funding_hours > 0.0 for s in panel.symbols)
     read = windows_read(config)
-    if not (read or funded or {"split_factor", "dividend"} & set(panel.exogenous)):
+    targeted = config.risk.target_volatility is not None
+    charged = {"split_factor", "dividend", ROLL, MEMBER} & set(panel.exogenous)
+    if not (read or funded or targeted or charged):
         return None
     return replace(
         context,
         atr_bars=context.atr_bars if "atr_bars" in read else None,
         volatility_bars=context.volatility_bars if "volatility_bars" in read else None,
         adv_bars=context.adv_bars if "adv_bars" in read else None,
+        tail_bars=context.tail_bars if "tail_bars" in read else None,
+        tail=("cvar" if config.sizing.rule == "cvar_target" else "var") if "tail_bars" in read else None,
+        covariance_bars=config.risk.volatility_bars if targeted else None,
     )
 
 
@@ -214,10 +274,11 @@ def check_ticks(panel: Panel, config: PortfolioEnvConfig, instruments: Mapping[s
     """
     if not _has_levels(config.barriers):
         return
+    close = traded_prices(panel)["close"]
     for s, symbol in enumerate(panel.symbols):
-        known = panel.close[np.isfinite(panel.close[:, s]), s]
+        known = close[np.isfinite(close[:, s]), s]
         tick = instruments[symbol].tick_size
-        if len(known) and tick > COARSE_TICK * (price := float(np.median(known))):
+        if len(known) and tick > COARSE_TICK * (price := float(np.median(np.abs(known)))):
             raise ValueError(
                 f"the tick size of {symbol} is {tick:g}, {tick / price:.1%} of its median price {price:g}, and "
                 f"barriers fill on ticks; set instruments.symbols.{symbol}.tick_size to the price step of its venue"

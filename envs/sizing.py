@@ -9,6 +9,14 @@ With equity W (never below zero), mark P, point value m, ATR a, per-bar volatili
     fractional_kelly     kelly_fraction * clip(p - (1 - p) / b, 0, max_fraction) * W / (P m); p win rate, b average
                          win over average loss of closed trades; `fraction` until kelly_min_trades are closed
     equity_schedule      by W / initial equity: fraction * W / (P m), at most notional_cap in account currency
+    stop_distance        risk_fraction * W / (d m), d the price to the nearer of the barriers' fixed and trailing stop,
+                         notional at most max_fraction * W
+    money_budget         money_budget / (P m)
+    var_target           target_loss / V * W / (P m), V the loss of a bar in the tail of the symbol's past returns,
+                         notional at most max_fraction * W
+    cvar_target          the same with the mean of the tail
+
+A `risk_budget` in account currency stands in the place of risk_fraction * W. No rule gives more than `max_units`.
 """
 
 from __future__ import annotations
@@ -25,6 +33,10 @@ SIZE_RULES: tuple[str, ...] = (
     "volatility_target",
     "fractional_kelly",
     "equity_schedule",
+    "stop_distance",
+    "money_budget",
+    "var_target",
+    "cvar_target",
 )
 
 
@@ -57,6 +69,11 @@ class SizingConfig:
     kelly_min_trades : closed trades before the Kelly estimate is trusted.
     max_fraction : cap on notional over equity for atr_risk, volatility_target and fractional_kelly.
     schedule : steps by ascending equity multiple; below the first one the first step holds.
+    risk_budget : atr_risk and stop_distance: account currency lost if price moves one ATR, or to the stop; None is
+        `risk_fraction` of equity.
+    money_budget : notional per entry, account currency.
+    target_loss : loss of one position in a bar of its tail (`context.tail_level`), fraction of equity.
+    max_units : most units of an entry by any rule; None for no cap.
     """
 
     rule: Literal[
@@ -66,6 +83,10 @@ class SizingConfig:
         "volatility_target",
         "fractional_kelly",
         "equity_schedule",
+        "stop_distance",
+        "money_budget",
+        "var_target",
+        "cvar_target",
     ]
     units: float
     fraction: float
@@ -75,6 +96,10 @@ class SizingConfig:
     kelly_min_trades: int
     max_fraction: float
     schedule: tuple[ScheduleStep, ...]
+    risk_budget: float | None = None
+    money_budget: float | None = None
+    max_units: float | None = None
+    target_loss: float | None = None
 
     def __post_init__(self) -> None:
         require_choice("sizing", "rule", self.rule, SIZE_RULES)
@@ -82,6 +107,18 @@ class SizingConfig:
             require_non_negative("sizing", name, getattr(self, name))
         require_range("sizing", "kelly_min_trades", self.kelly_min_trades, 1, 1e9)
         require_positive("sizing", "max_fraction", self.max_fraction)
+        for name in ("risk_budget", "money_budget", "max_units", "target_loss"):
+            if getattr(self, name) is not None:
+                require_positive("sizing", name, getattr(self, name))
+        if self.rule == "money_budget" and self.money_budget is None:
+            raise ValueError(
+                "sizing.rule is 'money_budget' but sizing.money_budget is null; give it an amount in account currency"
+            )
+        if self.rule in ("var_target", "cvar_target") and self.target_loss is None:
+            raise ValueError(
+                f"sizing.rule is {self.rule!r} but sizing.target_loss is null; give it a fraction of equity, such as "
+                "0.01"
+            )
         multiples = [step.equity_multiple for step in self.schedule]
         if multiples != sorted(set(multiples)):
             raise ValueError(

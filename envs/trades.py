@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kernel import trades as t
+from envs.kernel.columns import PLACE_ORDER
 from envs.market import Market
 
 FloatArray = NDArray[np.float64]
@@ -27,7 +28,8 @@ class Fills:
     Attributes
     ----------
     decided_bar, filled_bar : (R,) int64. asset : (R,) slot. units : (R,) signed. price : (R,) reference price.
-    costs : (R, 7), financing columns zero. reason : (R,) str. place : (R,) 0 open, 1 inside, 2 close of the bar.
+    costs : (R, 7), financing columns zero. reason : (R,) str. place : (R,) in the bar, `AT_OPEN` and its like in
+        envs.kernel.columns; in time as `PLACE_ORDER` says.
     """
 
     decided_bar: IntArray
@@ -89,7 +91,8 @@ def closed_trades(
     )
     for asset in range(len(symbols)):
         order = np.flatnonzero(fills.asset == asset)
-        order = order[np.lexsort((fills.place[order], fills.filled_bar[order]))]
+        turn = np.array(PLACE_ORDER)[fills.place[order]]
+        order = order[np.lexsort((turn, fills.filled_bar[order]))]
         if not len(order):
             continue
         rows = np.zeros((len(order) + 1, t.NUM_TRADE_COLUMNS))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from data.universe import MEMBER
 from envs.actions import ACTION_SCHEMES
 
 FloatArray = NDArray[np.float64]
@@ -92,11 +93,16 @@ def flat(panel: Panel) -> FloatArray:
 
 
 def listed(panel: Panel) -> NDArray[np.bool_]:
-    """(T, A) True where an asset has traded in the last `LISTED_SESSIONS` sessions: listed, and not ended."""
+    """(T, A) True where an asset has traded in the last `LISTED_SESSIONS` sessions: listed, and not ended.
+
+    Of a universe by date only its members in the next bar.
+    """
     session = np.unique(panel.session, return_inverse=True)[1].reshape(-1, 1)
     traded = panel.tradable & np.isfinite(panel.close)
     last = np.maximum.accumulate(np.where(traded, session, -LISTED_SESSIONS), axis=0)
-    return session - last < LISTED_SESSIONS
+    found: NDArray[np.bool_] = session - last < LISTED_SESSIONS
+    member = panel.exogenous.get(MEMBER)
+    return found if member is None else found & (member >= 0.5)
 
 
 def buy_and_hold(panel: Panel) -> FloatArray:
@@ -121,7 +127,7 @@ def volatility_targeted(panel: Panel, *, target_volatility: float, window_sessio
         raise ValueError(
             f"target_volatility {target_volatility} must be positive and window_sessions {window_sessions} at least 1"
         )
-    close, known = panel.last_close(), listed(panel)
+    close, known = panel.positive().last_close(), listed(panel)
     bars_per_session = float(np.median(np.unique(panel.session, return_counts=True)[1]))
     window = max(round(window_sessions * bars_per_session), LEAST_VOLATILITY_BARS)
     square = np.zeros(len(close))
@@ -168,7 +174,7 @@ def minimum_variance(panel: Panel, *, lookback_bars: int, hold_bars: int) -> Flo
         raise ValueError(
             f"lookback_bars {lookback_bars} must be at least 2 and hold_bars {hold_bars} at least 1"
         )
-    close = panel.last_close()
+    close = panel.positive().last_close()
     with np.errstate(invalid="ignore"):
         change = np.nan_to_num(np.diff(np.log(close), axis=0, prepend=np.log(close[:1])))
     weights = np.zeros(close.shape)

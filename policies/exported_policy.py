@@ -145,8 +145,9 @@ class TrainedPolicy:
         names = contract.layout.names
         market = contract.layout.market_per_asset
         asset_names = tuple(name.removesuffix("@0") for name in names[:market])
-        clock_names = names[len(names) - contract.layout.clock :]
-        layout = ObservationLayout.portfolio(num_assets, asset_names, clock_names)
+        clock = len(names) - contract.layout.clock
+        account_names, clock_names = names[clock - contract.layout.account : clock], names[clock:]
+        layout = ObservationLayout.portfolio(num_assets, asset_names, clock_names, account_names)
         actions = replace(contract.actions, num_assets=num_assets)
         return TrainedPolicy(
             replace(contract, layout=layout, actions=actions), dict(self.network.state_dict())

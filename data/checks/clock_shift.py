@@ -97,7 +97,7 @@ def clock_shifts(panel: Panel) -> list[ClockShift]:
 def _standardised_returns(panel: Panel) -> tuple[FloatArray, NDArray[np.bool_]]:
     """(T, A) log returns with mean 0 and deviation 1, clipped to +-5, 0 where unknown; and where they are known."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        change = np.diff(np.log(panel.close), axis=0, prepend=np.nan)
+        change = np.diff(np.log(panel.positive().close), axis=0, prepend=np.nan)
     known = np.isfinite(change)
     count = np.maximum(known.sum(axis=0), 1)
     change = np.where(known, change, 0.0)

@@ -100,6 +100,7 @@ def least_correlation(periods_per_year: float) -> float:
 
 def _after_opens(panel: Panel) -> tuple[FloatArray, FloatArray]:
     """(T, A) log returns from each bar's open to its close, and to the next open; NaN where one is missing."""
+    panel = panel.positive()
     opened = np.log(panel.open)
     following = np.full(opened.shape, np.nan)
     following[:-1] = np.diff(opened, axis=0)

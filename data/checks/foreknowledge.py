@@ -56,6 +56,7 @@ def foreknown_wicks(
     panel: Panel, statements: Mapping[str, ColumnStatement] | None = None
 ) -> tuple[Foreknown, ...]:
     """Suspects among high, low and open: how far they lie from the close, from each other, and from the last close."""
+    panel = panel.positive()
     closes, high, low = np.log(panel.close), np.log(panel.high), np.log(panel.low)
     before = np.vstack([np.full((1, panel.num_assets), np.nan), closes[:-1]])
     wicks = {
@@ -199,5 +200,5 @@ def _forms(values: FloatArray, panel: Panel) -> dict[str, FloatArray]:
     forms = {"": values, "the change": change}
     known = values[np.isfinite(values)]
     if known.size and (known > 0.0).all():
-        forms["the distance to the close"] = np.log(values) - np.log(panel.close)
+        forms["the distance to the close"] = np.log(values) - np.log(panel.positive().close)
     return forms

@@ -153,8 +153,8 @@ def clip_rounding(rows: pd.DataFrame) -> tuple[pd.DataFrame, BoolArray]:
     """
     opened, high, low, close = (rows[name].to_numpy() for name in PRICE_COLUMNS)
     top, bottom = np.maximum(opened, close), np.minimum(opened, close)
-    below = (high < top) & (high >= top * (1.0 - ROUNDING))
-    above = (low > bottom) & (low <= bottom * (1.0 + ROUNDING))
+    below = (high < top) & (high >= top - ROUNDING * np.abs(top))
+    above = (low > bottom) & (low <= bottom + ROUNDING * np.abs(bottom))
     if not (below | above).any():
         return rows, below
     return rows.assign(high=np.where(below, top, high), low=np.where(above, bottom, low)), below | above
@@ -173,12 +173,13 @@ def jumping_rows(rows: pd.DataFrame) -> BoolArray:
     return (largest > JUMP_RATIO) | (smallest < 1.0 / JUMP_RATIO)
 
 
-def require_usable(symbol: str, rows: pd.DataFrame) -> None:
+def require_usable(symbol: str, rows: pd.DataFrame, *, nonpositive: bool = False) -> None:
     """Raise DataError if the bars of a symbol cannot be used at all.
 
     Parameters
     ----------
     rows : bars as read, indexed by UTC label, with float64 columns open, high, low, close, volume.
+    nonpositive : its prices may be zero and below.
     """
     if len(rows) == 0:
         raise DataError(f"{symbol}: there are no bars; the file is empty, give one with rows.")
@@ -193,11 +194,13 @@ def require_usable(symbol: str, rows: pd.DataFrame) -> None:
             "data.repair.duplicates=keep_first."
         )
     for name in BAR_COLUMNS:
-        _require_values(symbol, name, rows.index, rows[name].to_numpy())
+        _require_values(symbol, name, rows.index, rows[name].to_numpy(), nonpositive)
 
 
-def _require_values(symbol: str, name: str, index: pd.Index, values: NDArray[np.float64]) -> None:
-    allowed = values >= 0.0 if name == "volume" else values > 0.0
+def _require_values(
+    symbol: str, name: str, index: pd.Index, values: NDArray[np.float64], nonpositive: bool
+) -> None:
+    allowed = values >= 0.0 if name == "volume" else (values > 0.0) | nonpositive
     bad = ~(np.isfinite(values) & allowed)
     if not bad.any():
         return
@@ -206,9 +209,9 @@ def _require_values(symbol: str, name: str, index: pd.Index, values: NDArray[np.
         "a bar that is not known must be left out, not written as NaN"
         if np.isnan(value)
         else "correct the source"
-        if name == "volume" or value == 0.0 or not np.isfinite(value)
-        else "prices must be positive, as their returns are not defined otherwise: correct the source, or leave the "
-        "symbol out where its price did go below 0"
+        if name == "volume" or not np.isfinite(value)
+        else "prices must be positive unless the instrument allows others: correct the source, or, if the price did go "
+        f"there, say so: instruments.symbols.{symbol}.allow_nonpositive_prices=true"
     )
     others = int(bad.sum()) - 1
     more = f", and in {others:,} more {'row' if others == 1 else 'rows'} it is no better" if others else ""

@@ -51,8 +51,14 @@ def find_jumps(symbol: str, labels: TimeArray, rows: pd.DataFrame) -> list[Findi
 
     Parameters
     ----------
-    labels : (N,) of the rows. rows : with columns open, high, low, close.
+    labels : (N,) of the rows. rows : with columns open, high, low, close; those at zero and below are left out, for
+        they have no ratios.
     """
+    priced = rows["low"].to_numpy() > 0.0
+    if not priced.all():
+        labels, rows = labels[priced], rows[priced]
+        if not len(rows):
+            return []
     gaps = _gaps(rows)
     flagged = jumping_rows(rows) | _small_splits(gaps, rows)
     return [

@@ -28,7 +28,7 @@ LONGEST_SHARE = 0.1
 def log_returns(panel: Panel) -> FloatArray:
     """(T, A) log return of each bar, close to close; NaN where one of its two closes is missing."""
     now = np.full(panel.close.shape, np.nan)
-    now[1:] = np.diff(np.log(panel.close), axis=0)
+    now[1:] = np.diff(np.log(panel.positive().close), axis=0)
     return now
 
 

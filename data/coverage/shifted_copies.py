@@ -63,7 +63,7 @@ def shifted_copies(coverage: Coverage, panel: Panel) -> BoolArray:
 
 def session_closes(panel: Panel, asset: int) -> Marks:
     """Session -> last known close of that session."""
-    known = np.flatnonzero(np.isfinite(panel.close[:, asset]))
+    known = np.flatnonzero(panel.close[:, asset] > 0.0)
     return session_marks(panel.session[known], panel.close[known, asset])
 
 

@@ -101,6 +101,7 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
     ValueError
         If two features give outputs of the same name, or a function returns a wrong shape.
     """
+    panel = panel.positive()
     features = [resolve_feature(spec.name) for spec in specs]
     lookbacks = [int(f.lookback_bars(s.params)) for f, s in zip(features, specs, strict=True)]
     lookback = max(lookbacks, default=0)
@@ -301,7 +302,7 @@ class SingleFeature:
 
     def values(self, panel: Panel) -> Float32Array:
         """Return (T, A, K), or (T, K) of a clock feature, as `compute_features` does, but infinite values pass."""
-        feature = resolve_feature(self.spec.name)
+        feature, panel = resolve_feature(self.spec.name), panel.positive()
         part = rows_of(panel, 0, panel.num_bars) if feature.by_blocks else panel
         values = _values(feature, self.spec, part).astype(np.float32)
         if self.kind == "asset":

@@ -96,6 +96,7 @@ class FeatureStream:
         self._form = {name: getattr(like, name) for name in ("symbols", "calendar", "bar_seconds")}
         self._within_a_day = like.bar_seconds < DAY_SECONDS
         self._columns = tuple(like.exogenous)
+        self._below = np.isin(like.symbols, like.nonpositive)
         self.num_bars = 0
         self._slots: dict[str, dict[int, list[_Slot]]] = {"asset": {}, "clock": {}}
         self._width = {"asset": 0, "clock": 0}
@@ -133,6 +134,7 @@ class FeatureStream:
     def after(cls, specs: Sequence[FeatureSpec], panel: Panel) -> FeatureStream:
         """A stream that has seen the bars of a panel: the next `push` is the bar after its last one."""
         stream = cls(specs, panel)
+        panel = panel.positive()
         kept = min(panel.num_bars, stream.lookback_bars + 1)
         for name in ROWS:
             stream._rows[name][:kept] = getattr(panel, name)[-kept:]
@@ -169,9 +171,17 @@ class FeatureStream:
             self._rows[name][at] = getattr(bar, name)
         for name in self._columns:
             self._rows[_key(name)][at] = bar.exogenous[name]
+        self._forget_below(at)
         self._end += 1
         self.num_bars += 1
         return self._evaluate(bar)
+
+    def _forget_below(self, at: int) -> None:
+        """Take a bar with a price of zero or below for a missing one, as `Panel.positive` does."""
+        if self._below.any():
+            below = self._below & (self._rows["low"][at] <= 0.0)
+            for name in (*PRICE_COLUMNS, "volume", "tradable"):
+                self._rows[name][at, below] = {"volume": 0.0, "tradable": False}.get(name, np.nan)
 
     def _evaluate(self, bar: ClosedBar) -> StreamedFeatures:
         asset = np.full((len(self._form["symbols"]), self._width["asset"]), np.nan, dtype=np.float32)

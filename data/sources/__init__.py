@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import isabstract
 
 from data.checks.foreknowledge import warn_of_foreknowledge
@@ -38,6 +38,7 @@ from data.synthetic import (
     SyntheticConfig,
     make_market,
 )
+from data.universe import within_universe
 
 SourceConfig = RecordedBars | SyntheticConfig | StandInConfig
 
@@ -130,7 +131,7 @@ def load(config: SourceConfig) -> Dataset:
     if isinstance(config, RecordedBars):
         require_dividends(panel)
         panel = delayed_columns(panel, config.columns)
-        warn_of_foreknowledge(panel, config.columns)
+        warn_of_foreknowledge(panel.positive(), config.columns)
     return Dataset(panel=panel, hygiene=hygiene, oracle_direction=oracle_direction, context=context)
 
 
@@ -144,6 +145,9 @@ def _bars(config: SourceConfig) -> tuple[Panel, HygieneReport, Int8Array | None]
                 "it; in its `read`, "
                 "hand repairs=self.repair to data.alignment.align."
             )
+        if config.universe is not None:
+            panel, told = within_universe(panel, config.universe, config.symbols)
+            hygiene = replace(hygiene, remarks=(*hygiene.remarks, *told))
         return panel, hygiene, None
     oracle_direction = None
     if isinstance(config, StandInConfig):

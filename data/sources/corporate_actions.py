@@ -25,15 +25,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data.array_types import BoolArray
-from data.calendars import DAY_SECONDS, sessions_between
+from data.bar_sessions import sessions_of
 from data.errors import DataError
 from data.lake.actions import KnownActions
 from data.schema import PRICE_COLUMNS, Panel
 from data.sources.adjusted_close import SPLIT
 from data.vendors.reference import Dividend
 
-_DAY = np.timedelta64(1, "D")
 _VISIBLE = math.log(1.5)
 """A split by at least this factor shows in the prices of the two bars around it."""
 _PRICED = ("vwap",)
@@ -159,21 +157,6 @@ def known_ahead(panel: Panel) -> Panel:
     carried = np.where(last >= 0, np.take_along_axis(column, np.maximum(last, 0), axis=0), 1.0)
     ahead = np.concatenate([carried[1:], carried[-1:]])
     return replace(panel, exogenous={**panel.exogenous, SPLIT: ahead})
-
-
-def sessions_of(rows: pd.DataFrame, calendar: str, bar_seconds: int) -> tuple[NDArray[np.int64], BoolArray]:
-    """The session (N,) that each bar belongs to, and whether it lies inside of its hours.
-
-    A bar that is cut by the open (an hour on the clock) belongs to the session that it reaches into; what lies between
-    sessions belongs to the one before.
-    """
-    labels = rows.index.to_numpy("datetime64[ns]")
-    found = sessions_between(calendar, labels[0] - 10 * _DAY, labels[-1] + 10 * _DAY)
-    reach = 0 if bar_seconds >= DAY_SECONDS else bar_seconds
-    ends = labels + np.timedelta64(max(reach, 1), "s") - np.timedelta64(1, "ns")
-    at = np.maximum(np.searchsorted(found.open_utc, ends, side="right") - 1, 0)
-    inside: BoolArray = labels < found.close_utc[at]
-    return found.session[at].astype(np.int64), inside
 
 
 def require_covered(symbol: str, actions: KnownActions, session: NDArray[np.int64]) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data.alignment import AlignedBars, align
+from data.alignment import AlignedBars
 from data.calendars import ALWAYS_OPEN, check_bar_seconds, check_calendar
 from data.errors import DataError, nearest_name
+from data.futures.roll_decisions import FuturesConfig
 from data.sources.adjusted_close import PRICES, carried_on, require_one_basis, with_total_return
 from data.sources.bar_folders import BarFiles, files_of
 from data.sources.bar_length import check_bar_length
@@ -24,6 +25,7 @@ from data.sources.date_orders import DATE_ORDERS
 from data.sources.dividend_column import with_dividends
 from data.sources.file_remarks import contradictions, hint, taken_for, unread
 from data.sources.file_times import Written
+from data.sources.joined_contracts import aligned_bars, refuse_total_return
 from data.sources.label_instants import check_labels, labels_remark, opening_labels
 from data.sources.left_out import left_out_remark
 from data.sources.numerals import MARKS
@@ -55,6 +57,7 @@ class FilesConfig(RecordedBars):
         by the rows.
     decimal : "." or ",", the mark before decimals, for numbers such as 1,234 that no cell decides; None: by the cells.
     prices : "as_written", or "total_return" from the file's adjusted closes, see `data.sources.adjusted_close`.
+    futures : how dated contracts are joined; None joins none, as configurations from before this key meant.
     symbols, start_utc, stop_utc, columns, repair : see `RecordedBars`; all symbols are in the order of their names.
     """
 
@@ -66,6 +69,7 @@ class FilesConfig(RecordedBars):
     dates: str | None = None
     decimal: str | None = None
     prices: str = "as_written"
+    futures: FuturesConfig | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,6 +85,7 @@ class FilesConfig(RecordedBars):
             raise DataError(f"prices is {self.prices!r}; it must be one of {', '.join(PRICES)}.")
         if self.decimal not in (None, *MARKS):
             raise DataError(f"decimal is {self.decimal!r}; it must be '.', ',' or null.")
+        refuse_total_return(self.prices, self.futures)
 
     def read(self) -> AlignedBars:
         return load_files(self)
@@ -114,14 +119,11 @@ def load_files(config: FilesConfig) -> AlignedBars:
         another length
         than configured.
     """
-    bars, remarks = rows_of_files(config)
-    aligned = align(
-        bars,
-        calendar=config.calendar,
-        bar_seconds=config.bar_seconds,
-        start_utc=config.start_utc,
-        stop_utc=config.stop_utc,
-        repairs=config.repair,
+    joins = config.futures is not None and config.futures.joins
+    # Which files hold the contracts of a root is known when all of them are read.
+    bars, remarks = rows_of_files(replace(config, symbols=()) if joins else config)
+    aligned = aligned_bars(
+        bars, config, config.futures, calendar=config.calendar, bar_seconds=config.bar_seconds
     )
     if config.prices == "total_return":
         aligned = aligned._replace(panel=carried_on(aligned.panel))

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from data.alignment import AlignedBars, align
+from data.alignment import AlignedBars
 from data.calendars import check_bar_seconds, check_calendar
 from data.dividends import DIVIDEND
 from data.errors import DataError, nearest_name
+from data.futures.chains import chains_of
+from data.futures.roll_decisions import FuturesConfig
 from data.lake import Lake, Series, Span, bar_name, bar_seconds_of
 from data.lake.actions import KnownActions, read_actions
 from data.lake.parts import facts_of
@@ -22,6 +24,7 @@ from data.schema import utc_instant
 from data.sources.cash_dividends import with_cash_dividends
 from data.sources.coarser_bars import coarser
 from data.sources.corporate_actions import known_ahead, unbooked_remark, with_total_return
+from data.sources.joined_contracts import aligned_bars, refuse_total_return
 from data.sources.left_out import left_out_remark
 from data.sources.recorded import RecordedBars
 from data.vendors.definition import Adjustment
@@ -54,6 +57,7 @@ class LakeConfig(RecordedBars):
         dividends that the lake knows are paid in cash, see `data.sources.cash_dividends`.
     actions_from : the source whose splits and dividends count; None means the first of `source_name` that has any.
     currency : of the prices; a dividend in another is refused.
+    futures : how dated contracts are joined; None joins none.
     symbols, start_utc, stop_utc, columns : see `RecordedBars`; all symbols are in the order of their names.
     """
 
@@ -67,6 +71,7 @@ class LakeConfig(RecordedBars):
     prices: str = "as_written"  # what configurations that were recorded before these keys existed meant
     actions_from: str | None = None
     currency: str = "USD"
+    futures: FuturesConfig | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,11 +93,17 @@ class LakeConfig(RecordedBars):
             utc_instant(self.as_of)
         if self.prices not in PRICES:
             raise DataError(f"data.prices is {self.prices!r}; it must be one of {', '.join(PRICES)}.")
+        refuse_total_return(self.prices, self.futures)
         if self.prices != "as_written" and self.adjustment != "raw":
             raise DataError(
                 f"data.prices={self.prices} grows prices as traded, and data.adjustment is {self.adjustment}: splits "
                 "would be counted twice; ingest them with adjustment=raw and set data.adjustment=raw."
             )
+
+    @property
+    def joins(self) -> bool:
+        """Whether dated contracts are joined."""
+        return self.futures is not None and self.futures.joins
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -137,7 +148,11 @@ def read_lake(config: LakeConfig) -> AlignedBars:
     """
     lake = Lake(config.lake)
     held = _held(lake, config)
-    symbols = config.symbols or tuple(sorted({symbol for by_symbol in held.values() for symbol in by_symbol}))
+    every = tuple(sorted({symbol for by_symbol in held.values() for symbol in by_symbol}))
+    symbols = config.symbols or every
+    if config.futures is not None and config.joins:
+        chains = chains_of(every, config.symbols, config.futures)
+        symbols = (*(symbol for own in chains.contracts.values() for symbol in own), *chains.alone)
     finer = _length_read(config, held, symbols)
     seconds = bar_seconds_of(config.bar)
     calendar = config.calendar or _calendar(lake, config, finer, symbols)
@@ -148,6 +163,8 @@ def read_lake(config: LakeConfig) -> AlignedBars:
     lineage: list[tuple[str, str]] = []
     for symbol in symbols:
         found = _read_symbol(lake, config, symbol, finer, window)
+        if not len(found.rows) and config.joins and symbol not in config.symbols:
+            continue  # a contract that was not listed yet; the roots say where none has bars
         if not len(found.rows):
             raise DataError(
                 f"{symbol}: the lake {lake} holds no bar of {bar_name(finer)} of {' or '.join(config.sources)} in the "
@@ -171,14 +188,7 @@ def read_lake(config: LakeConfig) -> AlignedBars:
         remarks += said
     bars, said = _paid_by_all(bars)
     remarks += said
-    aligned = align(
-        bars,
-        calendar=calendar,
-        bar_seconds=seconds,
-        start_utc=config.start_utc,
-        stop_utc=config.stop_utc,
-        repairs=config.repair,
-    )
+    aligned = aligned_bars(bars, config, config.futures, calendar=calendar, bar_seconds=seconds)
     if config.prices != "as_written":
         aligned = aligned._replace(panel=known_ahead(aligned.panel))
     remarks += _left_out(lake, config, finer, symbols, held, bars)
@@ -259,7 +269,12 @@ def _paid_by_all(bars: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFra
 
 def _window(config: LakeConfig, bar_seconds: int) -> Span:
     """The window of finer labels: the last coarser bar that begins before the stop is read to its end."""
-    start = _FIRST if config.start_utc is None else int(utc_instant(config.start_utc).astype(np.int64))
+    # A joined series stands on its first contract, wherever the window begins.
+    start = (
+        _FIRST
+        if config.start_utc is None or config.joins
+        else int(utc_instant(config.start_utc).astype(np.int64))
+    )
     stop = _LAST if config.stop_utc is None else int(utc_instant(config.stop_utc).astype(np.int64))
     # A daily bar begins with its session, so that one day reaches over it.
     return Span(start, stop + bar_seconds * SECOND if config.stop_utc is not None else stop)

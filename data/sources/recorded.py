@@ -26,6 +26,9 @@ class RecordedBars(ABC):
     columns : column or feature -> when it is known, see `data.known_columns`; older runs have none.
     repair : what is done with defects, handed to `data.alignment.align`; older runs have none done.
     context_symbols : name -> symbol that is read beside the traded ones; older runs have none.
+    allow_nonpositive_prices : symbols whose prices may be zero and below, "*" for all; older runs have none. A job adds
+        those whose instrument allows it.
+    universe : file of symbol, from, to: when each may be held, see `data.universe`; None for all, always.
     """
 
     symbols: tuple[str, ...]
@@ -34,9 +37,12 @@ class RecordedBars(ABC):
     columns: Mapping[str, ColumnStatement] = field(default_factory=dict)
     repair: Repairs = NO_REPAIRS
     context_symbols: Mapping[str, ContextSymbol] = field(default_factory=dict)
+    allow_nonpositive_prices: tuple[str, ...] = ()
+    universe: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "symbols", tuple(self.symbols))
+        object.__setattr__(self, "allow_nonpositive_prices", tuple(self.allow_nonpositive_prices))
 
     @abstractmethod
     def read(self) -> AlignedBars:

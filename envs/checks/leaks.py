@@ -155,8 +155,20 @@ def _array_findings(
     return findings
 
 
-CONTEXT_NAMES = ("last mark", "last tradable", "funding", "split", "atr", "volatility", "adv", "dividend")
-"""Columns of a bar after `BAR_NAMES`; the last is known at its own close, the others before the bar opens."""
+CONTEXT_NAMES = (
+    "last mark",
+    "last tradable",
+    "funding",
+    "split",
+    "atr",
+    "volatility",
+    "adv",
+    "tail",
+    "in universe",
+    "contract left",
+    "dividend",
+)
+"""Columns of a bar after `BAR_NAMES`; from `c.OWN_BAR` on they are known with their own bar, others before it opens."""
 BAR_NAMES = ("open", "high", "low", "mark", "volume", "tradable")
 
 
@@ -165,7 +177,8 @@ def market_arrays(market: Market) -> NDArray[np.float64]:
     bars = market.bars
     known = np.full((*bars.shape[:2], bars.shape[2] - c.LAST_MARK), np.nan)
     known[:-1] = bars[1:, :, c.LAST_MARK :]  # of bar t + 1, known before it opens
-    known[..., c.DIVIDEND - c.LAST_MARK :] = bars[..., c.DIVIDEND :]
+    known[..., c.OWN_BAR - c.LAST_MARK :] = bars[..., c.OWN_BAR :]
+    known[known == c.NO_ROLL] = np.nan
     clock = np.broadcast_to(market.clock[:, None], (*bars.shape[:2], market.clock.shape[1]))
     return np.concatenate([market.features, clock, bars[..., : c.LAST_MARK], known], axis=2)
 
@@ -202,13 +215,14 @@ def market_findings(env: Any, poisoned: Any, cut: int) -> list[LeakFinding]:
     findings = _array_findings("feature", a.asset_names, a.features, b.features, cut, a.first_bar)
     findings += _array_findings("feature", a.clock_names, a.clock, b.clock, cut, a.first_bar)
     findings += _array_findings("bars", BAR_NAMES, a.bars, b.bars, cut, 0)
+    before = CONTEXT_NAMES[: min(a.bars.shape[2], c.OWN_BAR) - c.LAST_MARK]
     known = (
-        bars[1:, :, c.LAST_MARK : c.DIVIDEND] for bars in (a.bars, b.bars)
+        bars[1:, :, c.LAST_MARK : c.OWN_BAR] for bars in (a.bars, b.bars)
     )  # row t: before bar t + 1 opens
-    before = CONTEXT_NAMES[: min(a.bars.shape[2], c.DIVIDEND) - c.LAST_MARK]
     findings += _array_findings("context", before, *known, cut, 0)
-    paid = (bars[..., c.DIVIDEND :] for bars in (a.bars, b.bars))
-    findings += _array_findings("context", CONTEXT_NAMES[len(before) :][: a.has_dividends], *paid, cut, 0)
+    with_bar = CONTEXT_NAMES[len(before) :][: max(a.bars.shape[2] - c.OWN_BAR, 0)]
+    own = (bars[..., c.OWN_BAR :] for bars in (a.bars, b.bars))
+    findings += _array_findings("context", with_bar, *own, cut, 0)
     return findings
 
 

@@ -53,6 +53,8 @@ class Redraw:
         self.known = np.isfinite(panel.close)
         self.last_row, self.next_row = _neighbours(self.known)
         self.last_close = panel.last_close()
+        if panel.nonpositive:  # redrawn prices are multiples, and valid where they are positive
+            self.last_close = np.where(self.last_close == 0.0, 1.0, np.abs(self.last_close))
         gap = self.next_row - self.last_row > LONG_GAP_BARS
         self.protected = self.known & np.concatenate([gap[1:], gap[-1:]])
         self.fillable = ~self.known & (self.last_row >= 0) & ~gap

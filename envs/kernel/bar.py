@@ -5,22 +5,17 @@ Of one block of rows. A phase is worked out for all of them; what happens in it 
 
 from __future__ import annotations
 
-import math
-
 from envs.kernel.barriers import check_barriers
+from envs.kernel.branches import rarely
 from envs.kernel.columns import (
-    AT_OPEN,
     BARRIERS_ON,
     BORROW_ON,
     BORROW_PAID,
     BORROW_RATE,
-    BY_SIGNAL,
-    CARRY,
     CASH,
     DELIST_BAR,
     DIVIDEND,
     DIVIDEND_PAID,
-    DUST,
     FUNDING,
     FUNDING_PAID,
     HERE,
@@ -28,35 +23,33 @@ from envs.kernel.columns import (
     LOG_BORROW,
     LOG_DIVIDEND,
     LOG_FUNDING,
-    LOT_STEP,
     MULTIPLIER,
     NUM_DECISION_COLUMNS,
-    OPEN,
-    PARTICIPATION,
-    TAKER_BPS,
-    TARGET,
+    ORDER_ENTRY,
+    SCHEME,
     TRADABLE,
     TRADE_PNL,
     TRADE_STATS,
     UNITS,
-    VOLUME,
 )
 from envs.kernel.exits import recover_asset
-from envs.kernel.fills import book_fill
 from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import block, rows_at
 from envs.kernel.lane_entries import lane_numbers
-from envs.kernel.lanes import everywhere, lane_bits, where
+from envs.kernel.lanes import everywhere, first_lanes, lane_bits, where
+from envs.kernel.open_fills import fill_at_open
 from envs.kernel.parts import (
     bar_of,
     cost_multiple,
     decisions,
     has_dividends,
     has_funding,
+    has_rolls,
     instrument_of,
     is_logged,
 )
-from envs.kernel.sizes import round_to_lot
+from envs.kernel.resting import cancel_rolled, fill_entries
+from envs.kernel.rolls import roll_over
 
 
 @hot
@@ -75,7 +68,7 @@ def charge_financing(rule, market, state, scratch, live):
         borrow = funding = everywhere(0.0)
         if borrows:
             years = rows_at(market.years, scratch.places[HERE])[0]
-            borrow = where(units < 0.0, -notional * instrument[BORROW_RATE] * years * scale, 0.0)
+            borrow = where(units < 0.0, abs(notional) * instrument[BORROW_RATE] * years * scale, 0.0)
         if funds:
             funding = notional * bar_of(scratch, a)[FUNDING] * scale
         cash -= borrow + funding
@@ -122,50 +115,42 @@ def charge_holding(rule, market, state, scratch, live):
         pay_dividends(rule, market, state, scratch, live)
 
 
-@hot
-def working_quantity(position):
-    """Signed units between what is held and the working target."""
-    target, held = position[TARGET], position[UNITS]
-    quantity = target - held
-    return where(abs(quantity) <= DUST * max(abs(target), abs(held)), 0.0, quantity)
+@inner
+def trade_entries(rule, market, state, scratch, live):
+    """`trade` where orders may rest: fills by the bar's range."""
+    after = lane_numbers(scratch.places[HERE])
+    for a in range(state.position.shape[0]):
+        trades = tradable_rows(rule, market, state, scratch, live, a, after)
+        if lane_bits(trades) != 0:
+            if has_rolls(market):
+                roll_over(rule, market, state, scratch, trades, a)
+                cancel_rolled(rule, state, scratch, trades, a)
+            entered = fill_entries(rule, market, state, scratch, trades, a)
+            if rule[BARRIERS_ON] > 0.0:
+                check_barriers(rule, market, state, scratch, trades, a, after, entered)
 
 
 @hot
-def capped_quantity(rule, instrument, volume, quantity):
-    """What the participation cap leaves of an order for `quantity` units in a bar of that volume."""
-    if rule[PARTICIPATION] <= 0.0:
-        return quantity
-    room = rule[PARTICIPATION] * volume
-    part = math.copysign(round_to_lot(room, instrument[LOT_STEP]), quantity)
-    return where(abs(quantity) <= room, quantity, part)
-
-
-@hot
-def fill_at_open(rule, market, state, scratch, live, a):
-    """Fill what is working of one asset at the open of bar t + 1, as far as its volume goes."""
-    bar, instrument = bar_of(scratch, a), instrument_of(scratch, a)
-    position = block(state.position[a], live)
-    quantity = working_quantity(position)
-    who = live & (quantity != 0.0)
-    if lane_bits(who) != 0:
-        quantity = capped_quantity(rule, instrument, bar[VOLUME], quantity)
-        who = who & (quantity != 0.0)
-        fee_bps = instrument[TAKER_BPS]
-        book_fill(rule, market, state, scratch, who, a, quantity, bar[OPEN], fee_bps, AT_OPEN, BY_SIGNAL)
-    if rule[CARRY] <= 0.0:
-        position[TARGET] = position[UNITS]
+def tradable_rows(rule, market, state, scratch, live, a, after):
+    """Rows that can trade an asset in bar t + 1 = `after`; what is held of one that is gone is closed."""
+    delisted = live & (after >= instrument_of(scratch, a)[DELIST_BAR])
+    if lane_bits(delisted) != 0:
+        recover_asset(rule, market, state, scratch, delisted, a)
+    return live & ~delisted & (bar_of(scratch, a)[TRADABLE] > 0.0)
 
 
 @hot
 def trade(rule, market, state, scratch, live):
     """Everything that can trade inside bar t + 1 before its close, all assets of the live rows."""
+    if rarely(rule[SCHEME] == ORDER_ENTRY):
+        trade_entries(rule, market, state, scratch, live)
+        return
     after = lane_numbers(scratch.places[HERE])
     for a in range(state.position.shape[0]):
-        delisted = live & (after >= instrument_of(scratch, a)[DELIST_BAR])
-        if lane_bits(delisted) != 0:
-            recover_asset(rule, market, state, scratch, delisted, a)
-        trades = live & ~delisted & (bar_of(scratch, a)[TRADABLE] > 0.0)
+        trades = tradable_rows(rule, market, state, scratch, live, a, after)
         if lane_bits(trades) != 0:
+            if rarely(has_rolls(market)):
+                roll_over(rule, market, state, scratch, trades, a)
             fill_at_open(rule, market, state, scratch, trades, a)
             if rule[BARRIERS_ON] > 0.0:
-                check_barriers(rule, market, state, scratch, trades, a, after)
+                check_barriers(rule, market, state, scratch, trades, a, after, first_lanes(0))

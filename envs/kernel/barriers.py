@@ -127,19 +127,23 @@ def exit_on_ticks(rule, tick, target, stop, stop_reason, opened, worst, best, he
 
 
 @hot
-def check_barriers(rule, market, state, scratch, live, a, after):
-    """Leave what an asset's barriers close in bar t + 1 = `after`, of the live rows, which can trade it."""
+def check_barriers(rule, market, state, scratch, live, a, after, entered):
+    """Leave what an asset's barriers close in bar t + 1 = `after`, of the live rows, which can trade it.
+
+    entered : an order was filled at a level inside the bar, so that its best price may have been before: no target
+        counts, and it moves no trailing stop.
+    """
     bar, instrument, position = bar_of(scratch, a), instrument_of(scratch, a), block(state.position[a], live)
     held = live & (position[UNITS] != 0.0)
     if lane_bits(held) == 0:
         return
     slot, context = block(state.slot[a], live), has_context(market)
     price, reason = barrier_exit(rule, instrument, bar, position, slot, after, held, context)
-    hit = held & (reason >= 0.0)
+    hit = held & (reason >= 0.0) & ~(entered & (reason == BY_TARGET))
     extreme = where(
         position[UNITS] > 0.0, max(position[EXTREME], bar[HIGH]), min(position[EXTREME], bar[LOW])
     )
-    position[EXTREME] = where(held & ~hit, extreme, position[EXTREME])
+    position[EXTREME] = where(held & ~hit & ~entered, extreme, position[EXTREME])
     if lane_bits(hit) != 0:
         fee_bps = where(reason == BY_TARGET, instrument[MAKER_BPS], instrument[TAKER_BPS])
         exit_fill(rule, market, state, scratch, hit, a, price, fee_bps, INSIDE, reason)

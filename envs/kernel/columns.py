@@ -8,17 +8,21 @@ from __future__ import annotations
 # bars_TSK float64: prices in quote currency. MARK is the last known close; a missing bar repeats it four times.
 # From LAST_MARK on what is known before the bar opens: mark and tradable of the bar before, funding charged on what is
 # held into the bar, context of the bar before. Those from FUNDING on are absent when the market was built without.
-# DIVIDEND, known at the close of its own bar, is absent where the panel has no such column.
+# Those from TAIL on stand only as far as the last that the market has: 1 where the symbol is in the universe (MEMBER);
+# then, of the bar itself, the open of the contract that is left where the bar is the first of another one, else NO_ROLL
+# (ROLL, known at its open), and DIVIDEND, known at its close.
 OPEN, HIGH, LOW, MARK, VOLUME, TRADABLE = range(6)
-LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, DIVIDEND = range(6, 14)
-NUM_PRICE_COLUMNS = 8
-NUM_CONTEXT_COLUMNS = 13
-NUM_BAR_COLUMNS = 14
+LAST_MARK, LAST_TRADABLE, FUNDING, SPLIT, ATR, VOLATILITY, ADV, TAIL, MEMBER, ROLL, DIVIDEND = range(6, 17)
+NUM_PRICE_COLUMNS = FUNDING
+NUM_CONTEXT_COLUMNS = TAIL
+NUM_BAR_COLUMNS = 17
+OWN_BAR = ROLL  # the first column of those that belong to the bar itself
 
 # calendar_TK int32: session number, bars since its first bar, bars until its last bar.
 SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
 
-# instrument_SK float64
+# instrument_SK float64: facts of the contract; limits of the symbol, infinite where off; the share of a short that can
+# be borrowed; the number of its sector, -1 for none
 (
     MULTIPLIER,
     TICK_SIZE,
@@ -37,8 +41,13 @@ SESSION, BAR_IN_SESSION, BARS_LEFT = range(3)
     DELIST_BAR,
     FUNDING_HOURS,
     LAST_BAR,
-) = range(17)
-NUM_INSTRUMENT_COLUMNS = 17
+    MAX_UNITS,
+    MAX_NOTIONAL,
+    MAX_SLOT_ENTRIES,
+    SHORT_SHARE,
+    SECTOR,
+) = range(22)
+NUM_INSTRUMENT_COLUMNS = 22
 
 # account_BKL float64: state of an env row. Costs are multiplied by COST_SCALE, which is set from outside and outlives
 # episodes, and by COST_DRAW, which is drawn at each reset.
@@ -89,9 +98,12 @@ UNITS, ENTRY_PRICE, TARGET, ENTRY_ATR, EXTREME, QUEUE = range(6)
 NUM_POSITION_COLUMNS_MIN = 3
 TRADE_PNL, TRADE_NOTIONAL = -2, -1
 NUM_TRADE_COLUMNS = 2
+# Before those of ATR and Kelly, with scheme order_entry: of an order that rests.
+RESTING_KIND, RESTING_LEVEL, RESTING_UNTIL = range(3)
+NUM_RESTING_COLUMNS = 3
 
-# slot_BAKL int32
-ENTRY_BAR, SYMBOL = range(2)
+# slot_BAKL int32: the symbol where rows draw theirs, or entries are counted by symbol; the entries of the session then
+ENTRY_BAR, SYMBOL, SLOT_ENTRIES = range(3)
 
 # flow_BKL float64: what happened in the last bar, written anew at each step
 (
@@ -112,9 +124,11 @@ ENTRY_BAR, SYMBOL = range(2)
 ) = range(14)
 NUM_FLOW_COLUMNS = 14
 
-# fill_log_EAPK float64, one row per place a fill can happen in a bar; units 0 = none. Recording only.
-AT_OPEN, INSIDE, AT_CLOSE = range(3)
-NUM_PLACES = 3
+# fill_log_EAPK float64, one row per place a fill can happen in a bar; units 0 = none. Recording only. A roll's two come
+# before all others (PLACE_ORDER: the rank of each place within the bar).
+AT_OPEN, AT_LEVEL, INSIDE, AT_CLOSE, OLD_CONTRACT, NEW_CONTRACT = range(6)
+NUM_PLACES = 6
+PLACE_ORDER = (2, 3, 4, 5, 0, 1)
 FILL_UNITS, FILL_PRICE, FILL_COMMISSION, FILL_SPREAD, FILL_SLIPPAGE, FILL_IMPACT, FILL_REASON = range(7)
 NUM_FILL_COLUMNS = 7
 
@@ -151,6 +165,7 @@ WINDOW_START, WINDOW_STOP, WINDOW_STARTS = range(3)
 
 # An intent that leaves the working target as it is (queue and decision log). Not a NaN: NaN never enters the state.
 KEEP = 1e300
+NO_ROLL = 1e300
 
 # Orders and remainders below this share of the position are rounding noise: not sent, not kept.
 DUST = 1e-9
@@ -169,7 +184,11 @@ DUST = 1e-9
     BY_DELISTING,
     BY_WINDOW_END,
     BY_RUIN,
-) = range(12)
+    BY_LIMIT_ENTRY,
+    BY_STOP_ENTRY,
+    BY_ROLL,
+    BY_UNIVERSE,
+) = range(16)
 REASON_NAMES = (
     "signal",
     "stop_loss",
@@ -183,6 +202,10 @@ REASON_NAMES = (
     "delisting",
     "window_end",
     "ruin",
+    "limit_entry",
+    "stop_entry",
+    "roll",
+    "universe",
 )
 
 # rule_K float64: the whole config as numbers (envs.rules). Off is written as -1.
@@ -249,13 +272,39 @@ REASON_NAMES = (
     READS_ADV,
     SOME_END,
     RECOVERY,
+    MAX_GROSS_NOTIONAL,
+    MAX_DAILY_LOSS_AMOUNT,
+    MAX_DRAWDOWN_AMOUNT,
+    SLOT_LIMITS,
+    BORROW_LIMITS,
+    LINEAR_IMPACT,
+    SIZE_BUDGET,
+    SIZE_MONEY,
+    SIZE_MAX_UNITS,
+    ASKED,
+    JOINT_LIMITS,
+    MAX_SECTOR,
+    MAX_SECTOR_NET,
+    NUM_SECTORS,
+    MAX_CONCENTRATION,
+    PORTFOLIO_VOLATILITY,
+    COVARIANCE_BARS,
+    SIZE_TAIL,
+    READS_TAIL,
+    ENTRY_IN_ATR,
+    IN_FORCE_BARS,
+    NUM_OFFSETS,
+    SHOWS_EQUITY_RATIO,
+    SHOWS_INITIAL_CAPITAL,
+    SHOWS_UTILISATION,
     SCHEDULE,
-) = range(63)
-# from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step; last the weights of the
-# reward terms, in the order of envs.kernel.reward.TERMS
+) = range(88)
+# from SCHEDULE on: number of steps, then (equity multiple, fraction, notional cap) per step; then the offsets of
+# resting entries; last the weights of the reward terms, in the order of envs.kernel.reward.TERMS
 
-DIRECTION, ORDERS, DIRECTION_SIZE, WEIGHTS = range(4)
+DIRECTION, ORDERS, DIRECTION_SIZE, WEIGHTS, ORDER_ENTRY = range(5)
 FIXED_UNITS, FIXED_FRACTION, ATR_RISK, VOLATILITY_TARGET, FRACTIONAL_KELLY, EQUITY_SCHEDULE = range(6)
+STOP_DISTANCE, MONEY_BUDGET, VAR_TARGET, CVAR_TARGET = range(6, 10)
 NO_SLIPPAGE, FIXED_BPS, FIXED_TICKS, BY_VOLUME = range(4)
 PERCENT, TICKS, ATR_MULTIPLES = range(3)
 NEVER_FLAT, LAST_OPEN, LAST_CLOSE = range(3)

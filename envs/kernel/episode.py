@@ -36,12 +36,16 @@ from envs.kernel.columns import (
     LATENCY_BARS,
     LOSSES,
     NOT_HALTED,
+    NUM_RESTING_COLUMNS,
+    ORDER_ENTRY,
     PEAK,
     PENDING_RESET,
     QUEUE,
     RANDOM_EPISODE,
     RANDOM_TICKERS,
+    SCHEME,
     SESSION_EQUITY,
+    SLOT_ENTRIES,
     START,
     STEPS,
     STOP,
@@ -60,7 +64,7 @@ from envs.kernel.columns import (
 )
 from envs.kernel.draws import uniform
 from envs.kernel.jit import inner
-from envs.kernel.orders import decided_column, has_atr_levels
+from envs.kernel.order_queue import decided_column, has_atr_levels, resting_column
 
 # Names of the draws of one episode.
 DRAW_WINDOW, DRAW_START, DRAW_COST, DRAW_LATENCY, DRAW_TICKER = range(5)
@@ -123,9 +127,15 @@ def clear_row(rule, account, counter, positions, slots):
             position[k] = KEEP if k >= QUEUE else 0.0
         if has_atr_levels(rule):
             position[decided_column(rule, position.shape[0])] = 0.0
+        if rule[SCHEME] == ORDER_ENTRY:
+            resting = resting_column(rule, position.shape[0])
+            for k in range(resting, resting + NUM_RESTING_COLUMNS):
+                position[k] = 0.0
         if rule[TRADE_STATS] > 0.0:
             position[TRADE_PNL] = position[TRADE_NOTIONAL] = 0.0
         slots[a, ENTRY_BAR] = -1
+        if slots.shape[1] > SLOT_ENTRIES:
+            slots[a, SLOT_ENTRIES] = 0
     counter[PENDING_RESET] = counter[ENTRIES] = counter[STEPS] = 0
     counter[WINS] = counter[LOSSES] = counter[BELOW_VAR] = counter[VAR_PLACE] = 0
     counter[EPISODE_BREACHES] = counter[EPISODE_FILLS] = 0

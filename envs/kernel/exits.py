@@ -33,7 +33,7 @@ from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import block
 from envs.kernel.lane_entries import lane_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
-from envs.kernel.orders import cancel_orders, queue_length
+from envs.kernel.order_queue import cancel_orders, queue_length
 from envs.kernel.parts import bar_of, instrument_of
 
 
@@ -57,8 +57,8 @@ def liquidation_path(state, scratch, live):
         equity_worst += units * worst * point
         fixed = abs(units) * instrument[MAINTENANCE_PER_UNIT]
         share = abs(units) * point * instrument[MAINTENANCE_FRACTION]
-        need_open += fixed + share * opened
-        need_worst += fixed + share * worst
+        need_open += fixed + share * abs(opened)
+        need_worst += fixed + share * abs(worst)
     spare_open = equity_open - need_open
     spare_worst = equity_worst - need_worst
     safe = (need_open <= 0.0) | (spare_worst > 0.0)

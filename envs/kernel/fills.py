@@ -37,6 +37,7 @@ from envs.kernel.columns import (
     HALF_SPREAD_TICKS,
     IMPACT,
     IMPACT_COEFFICIENT,
+    LINEAR_IMPACT,
     LOSS_SUM,
     LOSSES,
     MULTIPLIER,
@@ -64,7 +65,7 @@ from envs.kernel.jit import hot, inner
 from envs.kernel.lane_arrays import beside, block, neighbours, rows_at
 from envs.kernel.lane_entries import put_numbers
 from envs.kernel.lanes import everywhere, lane_bits, where
-from envs.kernel.orders import decided_column, has_atr_levels
+from envs.kernel.order_queue import decided_column, has_atr_levels
 from envs.kernel.parts import bar_of, cost_multiple, has_context, instrument_of, is_logged
 
 
@@ -73,7 +74,7 @@ def fill_costs(rule, terms, bar, quantity, price, fee_bps, scale, context):
     """Commission, spread, slippage and impact of a fill in bar t + 1, decided with what is known at close t."""
     size = abs(quantity)
     point = terms[MULTIPLIER]
-    notional = size * price * point
+    notional = size * abs(price) * point
     shares = size / bar[SPLIT] if context else size
     tick = shares * point * terms[TICK_SIZE]
     commission = shares * terms[COMMISSION_PER_UNIT] + notional * fee_bps * 1e-4
@@ -90,6 +91,8 @@ def fill_costs(rule, terms, bar, quantity, price, fee_bps, scale, context):
         adv, sigma_day = bar[ADV], bar[VOLATILITY] * rule[DAY_ROOT]
         impact = notional * rule[IMPACT_COEFFICIENT] * sigma_day * math.sqrt(size / adv)
         impact = where((adv > 0.0) & (sigma_day >= 0.0), impact, 0.0)
+    if rule[LINEAR_IMPACT] > 0.0:
+        impact = impact + notional * notional * rule[LINEAR_IMPACT]
     return scale * commission, scale * spread, scale * slippage, scale * impact
 
 
@@ -125,7 +128,7 @@ def book_trade(
     result, base = where(ends, 0.0, result), where(ends, 0.0, base)
     position[pnl] = where(starts & (held != 0.0), -paid * entry_share, result)
     position[entered] = where(
-        starts, abs(left) * price * point, where(adds, base + abs(quantity) * price * point, base)
+        starts, abs(left) * abs(price) * point, where(adds, base + abs(quantity) * abs(price) * point, base)
     )
 
 
@@ -226,7 +229,7 @@ def book_at_costs(
     if rule[BARRIERS_ON] > 0.0:
         start_levels(rule, market, scratch, a, position, num_columns, price, starts)
     account[CASH] = account[CASH] - (quantity * price * point + paid)
-    flow[TURNOVER] = flow[TURNOVER] + abs(quantity) * price * point
+    flow[TURNOVER] = flow[TURNOVER] + abs(quantity * price) * point
     flow[COMMISSION] = flow[COMMISSION] + commission
     flow[SPREAD] = flow[SPREAD] + spread
     flow[SLIPPAGE] = flow[SLIPPAGE] + slippage
@@ -234,12 +237,18 @@ def book_at_costs(
     flow[REALISED] = flow[REALISED] + realised
     flow[NUM_FILLS] = flow[NUM_FILLS] + 1.0
     if is_logged(state):
-        log = neighbours(state.fill_log, state.first, who, scratch.waste)
-        k = (a * NUM_PLACES + place) * NUM_FILL_COLUMNS
-        log[k + FILL_UNITS] = quantity
-        log[k + FILL_PRICE] = price
-        log[k + FILL_COMMISSION] = commission
-        log[k + FILL_SPREAD] = spread
-        log[k + FILL_SLIPPAGE] = slippage
-        log[k + FILL_IMPACT] = impact
-        log[k + FILL_REASON] = reason
+        log_fill(state, scratch, who, a, quantity, price, commission, spread, slippage, impact, place, reason)
+
+
+@hot
+def log_fill(state, scratch, who, a, quantity, price, commission, spread, slippage, impact, place, reason):
+    """Write a fill of asset slot a into the log of the rows `who`."""
+    log = neighbours(state.fill_log, state.first, who, scratch.waste)
+    k = (a * NUM_PLACES + place) * NUM_FILL_COLUMNS
+    log[k + FILL_UNITS] = quantity
+    log[k + FILL_PRICE] = price
+    log[k + FILL_COMMISSION] = commission
+    log[k + FILL_SPREAD] = spread
+    log[k + FILL_SLIPPAGE] = slippage
+    log[k + FILL_IMPACT] = impact
+    log[k + FILL_REASON] = reason

@@ -87,7 +87,7 @@ def decide_rows(market, rule, rows, scratch, actions, num_rows):
         )
         rolls = rows_at(market.calendar, scratch.places[HERE])[BAR_IN_SESSION] == 0.0
         if lane_bits(rolls) != 0:
-            roll_session(account, counter, rolls)
+            roll_session(state, account, counter, rolls & live)
         var_breached = var_exceeded(rule, counter, state.below.shape[1])
         flow[BREACHES] = where(var_breached, 1.0, 0.0)
         decide(rule, market, state, scratch, live, actions, var_breached)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from envs.kernel.branches import rarely
 from envs.kernel.columns import (
     BAR,
     BARS_LEFT,
+    CASH,
     ENTRY_BAR,
     ENTRY_PRICE,
     EQUITY,
     HALT,
     HERE,
     HOLDING_SCALE,
+    INITIAL_EQUITY,
+    INITIAL_FRACTION,
+    INITIAL_PER_UNIT,
     MARK,
     MAX_GROSS,
     MULTIPLIER,
@@ -18,11 +23,14 @@ from envs.kernel.columns import (
     PEAK,
     RETURN_SCALE,
     SESSION_EQUITY,
+    SHOWS_EQUITY_RATIO,
+    SHOWS_INITIAL_CAPITAL,
+    SHOWS_UTILISATION,
     TARGET,
     TRADABLE,
     UNITS,
 )
-from envs.kernel.jit import hot, non_negative
+from envs.kernel.jit import hot, inner, non_negative
 from envs.kernel.lane_arrays import block, neighbours, rows_at
 from envs.kernel.lane_columns import put_columns
 from envs.kernel.lane_entries import copy_entries
@@ -46,15 +54,14 @@ def clip_unit(x):
 
 
 @hot
-def copy_known(out, market, symbols, mapped, num_features, t):
+def copy_known(out, market, symbols, mapped, num_features, num_seen, t):
     """Write what does not depend on the account: features of the row's symbols (A,) and clock, into out (D,)."""
     if mapped:
         for a in range(symbols.shape[0]):
             copy_entries(out, a * num_features, market.features[t], symbols[a] * num_features, num_features)
     else:  # the market's first assets in order: their features are one block
         copy_entries(out, 0, market.features[t], 0, symbols.shape[0] * num_features)
-    num_assets = symbols.shape[0]
-    first = non_negative(num_assets * (num_features + NUM_POSITION_FEATURES) + NUM_ACCOUNT_FEATURES)
+    first = non_negative(symbols.shape[0] * num_features + num_seen)
     copy_entries(out, first, market.clock[t], 0, out.shape[0] - first)
 
 
@@ -66,7 +73,8 @@ def copy_known_rows(out, wanted, market, state, scratch, num_features):
         if (bits >> i) & 1:
             now = non_negative(scratch.places[HERE, i])
             symbols = scratch.symbols[:, i]
-            copy_known(out[state.first + i], market, symbols, is_mapped(state), num_features, now)
+            seen = scratch.seen.shape[0]
+            copy_known(out[state.first + i], market, symbols, is_mapped(state), num_features, seen, now)
 
 
 @hot
@@ -79,6 +87,27 @@ def observe_account(seen, k, rule, market, scratch, account, counter, gross, net
     seen[k + 3] = soft((equity / account[SESSION_EQUITY] - 1.0) / rule[RETURN_SCALE])
     seen[k + 4] = where(counter[HALT] == NOT_HALTED, 0.0, 1.0)
     seen[k + 5] = 1.0 / (1.0 + rows_at(market.calendar, scratch.places[HERE])[BARS_LEFT])
+
+
+@inner
+def observe_capital(seen, k, rule, state, scratch, wanted):
+    """Write what is asked for of `envs.observations.CAPITAL_NAMES` into the columns from k on. Rare, and so a call."""
+    account = block(state.account, wanted)
+    equity, assets, margin = account[EQUITY], max(account[CASH], 0.0), everywhere(0.0)
+    for a in range(state.position.shape[0]):
+        instrument, units = instrument_of(scratch, a), block(state.position[a], wanted)[UNITS]
+        notional = units * bar_of(scratch, a)[MARK] * instrument[MULTIPLIER]
+        assets += max(notional, 0.0)
+        margin += abs(units) * instrument[INITIAL_PER_UNIT] + abs(notional) * instrument[INITIAL_FRACTION]
+    if rule[SHOWS_EQUITY_RATIO] > 0.0:
+        seen[k] = where(assets > 0.0, min(max(equity / assets, 0.0), 1.0), 0.0)
+        k += 1
+    if rule[SHOWS_INITIAL_CAPITAL] > 0.0:
+        wealth = max(equity, 0.0)
+        seen[k] = wealth / (wealth + rule[INITIAL_EQUITY])
+        k += 1
+    if rule[SHOWS_UTILISATION] > 0.0:
+        seen[k] = where(margin < equity, margin / equity, where(margin > 0.0, 1.0, 0.0))
 
 
 @hot
@@ -99,13 +128,13 @@ def observe(out, wanted, rule, market, state, scratch):
         units = position[UNITS]
         mark = bar[MARK]
         per_unit = mark * instrument_of(scratch, a)[MULTIPLIER] * per_cap
-        gross += abs(units) * per_unit
+        gross += abs(units * per_unit)
         net += units * per_unit
         side = sign(units)
         # soft(side * (mark / entry - 1) / scale) and bars / (bars + scale), with one division for both
         move = side * (mark - position[ENTRY_PRICE])
         reach = max(
-            abs(move) + rule[RETURN_SCALE] * position[ENTRY_PRICE], 1e-100
+            abs(move) + rule[RETURN_SCALE] * abs(position[ENTRY_PRICE]), 1e-100
         )  # not 0 without a position
         bars = abs(side) * (t + 1.0 - block(state.slot[a], wanted)[ENTRY_BAR])
         span = bars + rule[HOLDING_SCALE]
@@ -118,4 +147,6 @@ def observe(out, wanted, rule, market, state, scratch):
         seen[k + 5] = bar[TRADABLE]
         k += NUM_POSITION_FEATURES
     observe_account(seen, k, rule, market, scratch, account, counter, gross, net)
+    if rarely(scratch.seen.shape[0] > k + NUM_ACCOUNT_FEATURES):
+        observe_capital(seen, k + NUM_ACCOUNT_FEATURES, rule, state, scratch, wanted)
     put_columns(row, num_assets * num_features, seen, scratch.seen.shape[0])

@@ -17,11 +17,15 @@ from envs.kernel.columns import (
     FUNDING,
     FUNDING_ON,
     INSTRUMENT,
+    MEMBER,
     READS_ADV,
     READS_ATR,
+    READS_TAIL,
     READS_VOLATILITY,
+    ROLL,
     SLOT_BAR,
     SYMBOL,
+    TAIL,
     VOLATILITY,
 )
 from envs.kernel.jit import hot
@@ -151,6 +155,8 @@ def is_unknown(rule, bar):
         unknown = unknown | ~(bar[VOLATILITY] >= 0.0)
     if rule[READS_ADV] > 0.0:
         unknown = unknown | ~(bar[ADV] >= 0.0)
+    if rule[READS_TAIL] > 0.0:
+        unknown = unknown | (bar[TAIL] != bar[TAIL])
     return unknown
 
 
@@ -176,6 +182,18 @@ def is_logged(state):
 def has_funding(rule, market):
     """True if bars have funding rates that are to be charged."""
     return rule[FUNDING_ON] > 0.0 and has_context(market)
+
+
+@hot
+def has_members(market):
+    """True if bars say whether a symbol is in the universe."""
+    return market.bars.shape[2] > MEMBER
+
+
+@hot
+def has_rolls(market):
+    """True if bars say which contract they leave."""
+    return market.bars.shape[2] > ROLL
 
 
 @hot

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from envs.kernel.columns import FILL_UNITS
+from envs.kernel.columns import FILL_UNITS, NUM_PLACES, OLD_CONTRACT
 from envs.kernel.jit import compiled, inner
 
 NUM_FILL_KEYS = 4
@@ -58,7 +58,8 @@ def record_step(n, num_fills, rows, active, bar, step, recorded):
 @inner
 def record_fills(num_fills, p, a, bar, fills, recorded):
     """Write the fills (L, K) of asset a in recorded row p; returns how many fills there are now."""
-    for place in range(fills.shape[0]):
+    for turn in range(fills.shape[0]):
+        place = (turn + OLD_CONTRACT) % NUM_PLACES  # in the order of time
         if fills[place, FILL_UNITS] == 0.0:
             continue
         out = recorded[num_fills]

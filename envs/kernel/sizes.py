@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 
 from envs.kernel.columns import (
+    ATR_MULTIPLES,
     ATR_RISK,
+    BARRIER_UNIT,
+    CVAR_TARGET,
     EQUITY_SCHEDULE,
     FIXED_FRACTION,
     FIXED_UNITS,
@@ -13,15 +16,27 @@ from envs.kernel.columns import (
     INITIAL_EQUITY,
     LOSS_SUM,
     LOSSES,
+    MONEY_BUDGET,
+    MULTIPLIER,
+    PERCENT,
     SCHEDULE,
+    SIZE_BUDGET,
     SIZE_FRACTION,
     SIZE_KELLY,
     SIZE_KELLY_MIN,
     SIZE_MAX_FRACTION,
+    SIZE_MAX_UNITS,
+    SIZE_MONEY,
     SIZE_RISK,
     SIZE_RULE,
+    SIZE_TAIL,
     SIZE_UNITS,
     SIZE_VOLATILITY,
+    STOP_DISTANCE,
+    STOP_LOSS,
+    TICK_SIZE,
+    TRAILING_STOP,
+    VAR_TARGET,
     VOLATILITY_TARGET,
     WIN_SUM,
     WINS,
@@ -58,8 +73,31 @@ def schedule_notional(rule, equity):
 
 
 @inner
-def entry_units(rule, account, counter, equity, unit_notional, point_value, atr, volatility):
-    """Units (>= 0) that the size rule gives an entry at mark with notional `unit_notional` per unit."""
+def stop_distance(rule, mark, tick, atr):
+    """Price from a new position's entry at `mark` to the nearer of its fixed and its trailing stop."""
+    multiple = rule[STOP_LOSS]
+    if multiple <= 0.0 or 0.0 < rule[TRAILING_STOP] < multiple:
+        multiple = rule[TRAILING_STOP]
+    if rule[BARRIER_UNIT] == PERCENT:
+        return mark * (0.01 * multiple)
+    if rule[BARRIER_UNIT] == ATR_MULTIPLES:
+        return atr * multiple
+    return tick * multiple
+
+
+@inner
+def entry_units(rule, account, counter, equity, unit_notional, instrument, atr, volatility, tail):
+    """Units (>= 0) that the size rule gives an entry at mark with notional `unit_notional` per unit, and its cap."""
+    units = sized_units(rule, account, counter, equity, unit_notional, instrument, atr, volatility, tail)
+    if rule[SIZE_MAX_UNITS] > 0.0:
+        units = min(units, rule[SIZE_MAX_UNITS])
+    return units
+
+
+@inner
+def sized_units(rule, account, counter, equity, unit_notional, instrument, atr, volatility, tail):
+    """Units (>= 0) by the size rule alone."""
+    point = instrument[MULTIPLIER]
     kind = rule[SIZE_RULE]
     if kind == FIXED_UNITS:
         return everywhere(rule[SIZE_UNITS])
@@ -72,9 +110,18 @@ def entry_units(rule, account, counter, equity, unit_notional, point_value, atr,
     if kind == EQUITY_SCHEDULE:
         return schedule_notional(rule, wealth) / unit_notional
     cap = rule[SIZE_MAX_FRACTION] * affordable
-    if kind == ATR_RISK:
-        risk = atr * point_value
-        return where(risk > 0.0, min(rule[SIZE_RISK] * wealth / risk, cap), 0.0)
+    if kind in (VAR_TARGET, CVAR_TARGET):
+        return where(tail > 0.0, min(rule[SIZE_TAIL] / tail * affordable, cap), 0.0)
+    if kind == MONEY_BUDGET:
+        return rule[SIZE_MONEY] / unit_notional
+    if kind in (ATR_RISK, STOP_DISTANCE):
+        risk = atr * point
+        if kind == STOP_DISTANCE:
+            risk = stop_distance(rule, unit_notional / point, instrument[TICK_SIZE], atr) * point
+        budget = rule[SIZE_RISK] * wealth
+        if rule[SIZE_BUDGET] > 0.0:
+            budget = everywhere(rule[SIZE_BUDGET])
+        return where(risk > 0.0, min(budget / risk, cap), 0.0)
     if kind == VOLATILITY_TARGET:
         annual = volatility * rule[YEAR_ROOT]
         units = min(rule[SIZE_VOLATILITY] / annual * affordable, cap)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from envs.kernel.bar import charge_holding, trade
+from envs.kernel.branches import rarely
 from envs.kernel.columns import (
     BAR,
     BAR_IN_SESSION,
@@ -47,6 +48,7 @@ from envs.kernel.columns import (
     PENDING_RESET,
     RUIN,
     SESSION_EQUITY,
+    SLOT_ENTRIES,
     SOME_END,
     START,
     STEPS,
@@ -125,8 +127,12 @@ def clear_block(state, stop):
 
 
 @hot
-def roll_session(account, counter, rolls):
-    """Start a new session's counters where the session rolls."""
+def roll_session(state, account, counter, rolls):
+    """Start a new session's counters where the session rolls, of live rows."""
+    if rarely(state.slot.shape[1] > SLOT_ENTRIES):
+        for a in range(state.slot.shape[0]):
+            slot = block(state.slot[a], rolls)
+            slot[SLOT_ENTRIES] = 0.0
     account[SESSION_EQUITY] = where(rolls, account[EQUITY], account[SESSION_EQUITY])
     counter[ENTRIES] = where(rolls, 0.0, counter[ENTRIES])
     counter[HALT] = where(rolls & (counter[HALT] == HALTED_SESSION), NOT_HALTED, counter[HALT])
@@ -154,7 +160,7 @@ def advance(rule, market, state, scratch, live, actions, reward, ahead):
     prefetch_quarter(market, ahead, 0)
     rolls = day[BAR_IN_SESSION] == 0.0
     if lane_bits(rolls) != 0:
-        roll_session(account, counter, rolls)
+        roll_session(state, account, counter, rolls & live)
     var_breached = var_exceeded(rule, counter, state.below.shape[1])
     flow[BREACHES] = where(var_breached, 1.0, 0.0)
     decide(rule, market, state, scratch, live, actions, var_breached)

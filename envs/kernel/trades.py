@@ -5,7 +5,7 @@ A trade runs from flat to flat (or to a flip). Axes: R fills, N bars, K trades, 
 
 from __future__ import annotations
 
-from envs.kernel.columns import AT_CLOSE, HIGH, INSIDE, LOW, MARK
+from envs.kernel.columns import AT_CLOSE, AT_LEVEL, HIGH, INSIDE, LOW, MARK
 from envs.kernel.jit import compiled, inner
 
 NUM_COSTS = 7
@@ -94,7 +94,7 @@ def apply_fill(trades, k, is_open, units, price, costs, place, i, high, low, bar
             left = size
         if place == AT_CLOSE:
             widen(trades, k, high, low, point)
-        elif place == INSIDE:
+        elif place in (AT_LEVEL, INSIDE):
             widen(trades, k, price, price, point)
         if left > size:
             share = size / abs(units)
@@ -135,11 +135,15 @@ def trades_of_asset(filled_bar, units, price, costs, place, financing, bar, bars
             trades[k, FIRST_COST + DIVIDEND_COST] += financing[step, 2]
         high = bars[now, symbol, HIGH]
         low = bars[now, symbol, LOW]
+        inside = False
         while at < filled_bar.shape[0] and filled_bar[at] == now:
             k, is_open = apply_fill(
                 trades, k, is_open, units[at], price[at], costs, place[at], at, high, low, now, point
             )
+            inside = inside or place[at] == AT_LEVEL
             at += 1
+        if is_open and inside:  # what of the bar was after the entry is not known, but its close
+            high = low = bars[now, symbol, MARK]
         if is_open:
             widen(trades, k, high, low, point)
     if is_open and trades[k, HELD] > 0.0:

@@ -17,7 +17,9 @@ from envs.kernel.columns import (
     HALTED_SESSION,
     MARK,
     MAX_DAILY_LOSS,
+    MAX_DAILY_LOSS_AMOUNT,
     MAX_DRAWDOWN,
+    MAX_DRAWDOWN_AMOUNT,
     MAX_VAR,
     MULTIPLIER,
     NOT_HALTED,
@@ -67,10 +69,16 @@ def update_limits(rule, account, counter, flow):
     account[PEAK] = peak
     account[DEEPEST] = max(account[DEEPEST], drawdown)
     halt, breaches = counter[HALT], flow[BREACHES]
-    fell = (rule[MAX_DRAWDOWN] > 0.0) & (drawdown >= rule[MAX_DRAWDOWN]) & (halt != HALTED_EPISODE)
+    fell = (rule[MAX_DRAWDOWN] > 0.0) & (drawdown >= rule[MAX_DRAWDOWN])
+    if rule[MAX_DRAWDOWN_AMOUNT] > 0.0:
+        fell = fell | (peak - equity >= rule[MAX_DRAWDOWN_AMOUNT])
+    fell = fell & (halt != HALTED_EPISODE)
     halt = where(fell, HALTED_EPISODE, halt)
     lost = equity <= account[SESSION_EQUITY] * (1.0 - rule[MAX_DAILY_LOSS])
-    lost = (rule[MAX_DAILY_LOSS] > 0.0) & (halt == NOT_HALTED) & lost
+    lost = (rule[MAX_DAILY_LOSS] > 0.0) & lost
+    if rule[MAX_DAILY_LOSS_AMOUNT] > 0.0:
+        lost = lost | (account[SESSION_EQUITY] - equity >= rule[MAX_DAILY_LOSS_AMOUNT])
+    lost = lost & (halt == NOT_HALTED)
     counter[HALT] = where(lost, HALTED_SESSION, halt)
     flow[BREACHES] = breaches + where(fell | lost, 1.0, 0.0)
     return drawdown

@@ -20,6 +20,7 @@ from data.calendars import ALWAYS_OPEN, BarGrid, session_bounds
 from data.errors import DataError, one_line
 from data.schema import Panel
 from envs.live.growing_market import ClosedBar
+from envs.live.late_rolls import LateRolls
 from envs.validation import require_non_negative, require_positive
 
 _log = logging.getLogger(__name__)
@@ -149,6 +150,8 @@ class LiveFeed:
         self._read, self._grid, self._like, self._rules = read, to_come, like, rules
         self._closes = close_instants(to_come, like.calendar, like.bar_seconds)
         self._at, self._held, self._clock = 0, None, now
+        first = to_come.bar_utc[0] if len(to_come.bar_utc) else like.bar_utc[-1]
+        self._rolls = LateRolls(like, first)
         self._failing = False
 
     _held: Panel | None
@@ -177,6 +180,8 @@ class LiveFeed:
                 _log.warning("the bar of %s is missing for %s", label, ", ".join(self._lacking(bar)))
             elif bar is None:
                 attend(self._rules.poll_s)
+        if self._held is not None:
+            bar = self._rolls.settled(bar, self._held)
         self._at += 1
         now = self._clock()
         skewed = (closed - now).total_seconds() > self._rules.max_skew_s

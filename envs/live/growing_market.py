@@ -211,8 +211,7 @@ class GrowingMarket:
     def _tail(self) -> int:
         """First of the bars on which the context of the last one depends; 0 where that cannot be told."""
         context = self._context
-        windows = [] if context is None else [context.atr_bars, context.volatility_bars, context.adv_bars]
-        longest = max((bars for bars in windows if bars is not None), default=0)
+        longest = 0 if context is None else context.longest_bars
         if longest > LONGEST_EXACT:  # such means are summed in blocks, counted from the first bar
             return 0
         start = max(self.num_known - TAIL_FACTOR * (longest + 2), 0)

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from data.schema import Panel
+from data.traded_prices import ROLL
 from envs.config import PortfolioEnvConfig
 from envs.kernel import columns as c
 from envs.live.account import LiveAccount, VenueFill
@@ -30,6 +32,21 @@ INTENT = "target"
 """Last part of the names of orders that bring a position to its target."""
 
 
+def refuse_rolls(panel: Panel) -> None:
+    """Refuse series of joined contracts: no order of this loop moves a position from one contract to the next.
+
+    Raises
+    ------
+    BrokerError
+        With the key.
+    """
+    if ROLL in panel.exogenous:
+        raise BrokerError(
+            "the bars are contracts that data.futures.roll joins, and no order of this loop closes one and opens the "
+            "next at a venue; trade them with broker=paper or broker=replay"
+        )
+
+
 def refuse_unsendable(config: PortfolioEnvConfig, *, resting: bool) -> None:
     """Refuse a configuration whose exits the simulator makes inside of a bar and no order stands for.
 
@@ -44,12 +61,13 @@ def refuse_unsendable(config: PortfolioEnvConfig, *, resting: bool) -> None:
         "env.barriers": config.barriers is not None and config.barriers.has_levels and not resting,
         "risk.flat_at_session_end=last_close": config.risk.flat_at_session_end == "last_close",
         "risk.margin": config.risk.margin,
+        "env.action.scheme=order_entry": config.action.scheme == "order_entry",
     }
     for key, used in inside.items():
         if used:
             raise BrokerError(
-                f"the policy's run has {key}: the simulator then closes positions inside of a bar, and no order of "
-                "this loop does so at a venue; trade it with broker=paper or broker=replay"
+                f"the policy's run has {key}: the simulator then trades inside of a bar, and no order of this loop "
+                "does so at a venue; trade it with broker=paper or broker=replay"
             )
 
 

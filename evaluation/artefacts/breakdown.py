@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 def market_return(result: WalkForwardResult) -> FloatArray:
     """(T,) mean return of the assets from one last known close to the next, whole panel; 0 at the first bar."""
-    close = result.panel.last_close()
+    close = result.panel.positive().last_close()
     with np.errstate(invalid="ignore", divide="ignore"):
         change = close[1:] / close[:-1] - 1.0
     known = np.isfinite(change)
@@ -89,7 +89,7 @@ def impact_rate(result: WalkForwardResult, *, impact_coefficient: float = 1.0) -
     panel, bars = result.panel, result.bar
     days = len(bars) / session_bars(result)
     volume_A = panel.volume[bars].sum(axis=0) / max(days, 1e-9)
-    close = panel.last_close()[bars]
+    close = panel.positive().last_close()[bars]
     with np.errstate(invalid="ignore", divide="ignore"):
         moves = np.diff(np.log(close), axis=0)
     daily_A = (

@@ -112,7 +112,7 @@ def _fold_trades(result: WalkForwardResult, fold: FoldResult) -> pd.DataFrame:
     units, entry_price, pnl = trades.units[closed], trades.entry_price[closed], trades.pnl[closed]
     costs = {COST_COLUMNS[name]: trades.costs[closed, index] for index, name in enumerate(COST_NAMES)}
     window = fold.fold.test
-    notional = np.abs(units) * entry_price * fold.recording.multiplier[trades.asset[closed]]
+    notional = np.abs(units * entry_price) * fold.recording.multiplier[trades.asset[closed]]
     table = pd.DataFrame(
         {
             "ticker": symbol_names(result, fold.recording)[trades.asset[closed]],

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from data.dividends import DIVIDEND, dividends_of
 from data.schema import Panel
+from data.traded_prices import as_traded
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument
 from evaluation.artefacts.tables import COST_COLUMNS
@@ -23,7 +24,7 @@ from evaluation.audit.recorded_run import RecordedRun, bars_of
 COSTS = Section(name="costs")
 TRADING = ("commission", "spread_cost", "slippage_cost", "impact_cost")
 """Costs that are booked fill by fill; the others are booked bar by bar."""
-UNUSUAL = ("profit_target", "liquidation", "ruin")
+UNUSUAL = ("profit_target", "liquidation", "ruin", "limit_entry")
 """Reasons of fills that pay another fee than the taker's."""
 RETURN_TOLERANCE = 1e-9
 MONEY_TOLERANCE = 1e-6
@@ -37,6 +38,7 @@ def check_costs(
     cost_factor: float,
 ) -> list[Check]:
     """All checks of this section; `config` is the run's env, `cost_factor` the multiple of costs that was scored."""
+    panel = as_traded(panel)
     point = np.array([instruments[symbol].multiplier for symbol in panel.symbols])
     return [
         _equity(run, panel, point, config),
@@ -173,7 +175,7 @@ def _charged(
     facts = pd.DataFrame([instruments[str(s)].__dict__ for s in fills["symbol"]], index=fills.index)
     if facts.empty:
         return COSTS.skips("configured costs", "nothing was filled")
-    notional = size * fills["price"].to_numpy() * facts["multiplier"].to_numpy()
+    notional = size * fills["price"].abs().to_numpy() * facts["multiplier"].to_numpy()
     if costs.fee_bps is None:
         fee = (
             size * facts["commission_per_unit"].to_numpy()

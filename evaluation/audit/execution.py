@@ -7,19 +7,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from data.traded_prices import ROLL, as_traded
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun, bars_of
 
 EXECUTION = Section(name="execution")
-INSIDE = ("stop_loss", "profit_target", "trailing_stop", "liquidation")
+ENTRIES = ("limit_entry", "stop_entry")
+"""Reasons of fills of orders that rested at a level inside the bar."""
+INSIDE = ("stop_loss", "profit_target", "trailing_stop", "liquidation", *ENTRIES)
 """Reasons of fills that happen at a level inside a bar; a signal fills at an open, the rest at an open or a close."""
 TOLERANCE = 1e-9
 """Relative, of prices."""
+DUST = 1e-9
+"""Share of the largest fill below which nothing is held."""
 
 
 def check_execution(run: RecordedRun, panel: Panel, latency_bars: int) -> list[Check]:
     """All checks of this section; `latency_bars` is that of the configuration."""
-    fills = run.fills
+    fills, panel = run.fills, as_traded(panel)
     if fills.empty:
         return [EXECUTION.warns("fills", "nothing was ever filled")]
     decided, filled = (bars_of(fills[name], panel.bar_utc) for name in ("decided_utc", "filled_utc"))
@@ -56,6 +61,47 @@ def check_execution(run: RecordedRun, panel: Panel, latency_bars: int) -> list[C
             "no signal was filled on a bar that could not be traded",
             "are on bars that could not be traded",
         ),
+        *_rolls(run, panel, filled, symbol, scored),
+    ]
+
+
+def _rolls(
+    run: RecordedRun,
+    panel: Panel,
+    filled: NDArray[np.int64],
+    symbol: NDArray[np.int64],
+    scored: NDArray[np.int64],
+) -> list[Check]:
+    """Was what was held of a contract closed at its open, and opened in the next, in each bar that begins one.
+
+    Where it was not, the step between the two contracts passed for a return.
+    """
+    if ROLL not in panel.exogenous:
+        return []
+    fills, problems, rolled = run.fills, [], 0
+    units, price = fills["units"].to_numpy(), fills["price"].to_numpy(dtype=np.float64)
+    is_roll = (fills["reason"] == "roll").to_numpy()
+    for fold in run.returns["fold"].unique():
+        own = (fills["fold"] == fold).to_numpy()
+        bars = scored[(run.returns["fold"] == fold).to_numpy()]
+        for t, a in np.argwhere(np.isfinite(panel.exogenous[ROLL][bars])):
+            bar, of_asset = bars[t], own & (symbol == a)
+            held = float(units[of_asset & (filled < bar)].sum())
+            made = np.flatnonzero(of_asset & (filled == bar) & is_roll)
+            is_held = abs(held) > DUST * float(np.abs(units[of_asset]).max(initial=1.0))
+            rolled += is_held
+            levels = (panel.exogenous[ROLL][bar, a], panel.open[bar, a])
+            right = [(-held, levels[0]), (held, levels[1])] if is_held else []
+            found = sorted(zip(units[made], price[made]), key=lambda fill: fill[0] * np.sign(held))
+            if len(found) != len(right) or not np.allclose(found, right, rtol=1e-9, atol=DUST):
+                problems.append(f"{panel.symbols[a]} of fold {fold} at {panel.bar_utc[bar]}")
+    return [
+        EXECUTION.judges(
+            "rolls",
+            not problems,
+            f"each of {rolled:,} positions that met a roll was closed in the old contract and opened in the next",
+            f"{len(problems)} positions were not rolled as the contracts were, first {problems[0] if problems else ''}",
+        )
     ]
 
 
@@ -76,10 +122,14 @@ def _wrong_price(
     def near(level: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.abs(price - level) <= TOLERANCE * np.abs(level)
 
-    inside = (price >= low * (1.0 - TOLERANCE)) & (price <= high * (1.0 + TOLERANCE))
+    inside = (price >= low - TOLERANCE * np.abs(low)) & (price <= high + TOLERANCE * np.abs(high))
+    left_at = panel.exogenous.get(ROLL)
+    old = opened if left_at is None else np.nan_to_num(left_at[filled, symbol], nan=np.inf)
+    rolled = near(opened) | (np.isfinite(old) & near(np.where(np.isfinite(old), old, 0.0)))
     right = np.where(
         reason == "signal", near(opened), np.where(np.isin(reason, INSIDE), inside, near(opened) | near(mark))
     )
+    right = np.where(reason == "roll", rolled, right)
     return ~right
 
 

@@ -16,9 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from data.traded_prices import as_traded
 from envs.instruments import Instrument
 from evaluation.audit.accounts import TRADING
-from evaluation.audit.execution import INSIDE
+from evaluation.audit.execution import ENTRIES, INSIDE
 from evaluation.audit.findings import Check, Section
 from evaluation.audit.recorded_run import RecordedRun, bars_of
 
@@ -61,6 +62,7 @@ def check_trades(run: RecordedRun, panel: Panel, instruments: Mapping[str, Instr
     """Derive each fold's and symbol's trades from its fills, and compare every column."""
     if "split" in panel.exogenous:
         return [TRADES.skips("rows", "not derived: units change with splits")]
+    panel = as_traded(panel)
     problems: list[str] = []
     for (fold, symbol), own in _groups(run).items():
         fills, trades = own
@@ -105,6 +107,7 @@ def _orders(fills: pd.DataFrame, panel: Panel, symbol: str) -> Iterator[NDArray[
     place = np.where(
         (fills["reason"] == "signal").to_numpy(), 0, np.where(inside, 1, np.where(at_open, 0, 2))
     )
+    place = np.where((fills["reason"] == "roll").to_numpy(), -1, place)  # before an order at the same open
     yield np.lexsort((place, bar))
     yield np.argsort(bar, kind="stable")
 
@@ -124,7 +127,10 @@ def _trades(fills: pd.DataFrame, panel: Panel, symbol: str, point: float) -> Ite
         bar = int(bars[row])
         if position is not None:
             for held in range(now, bar):
-                position.reach(high[held], low[held], point, surely=True)
+                rested = held == now and row > 0 and decided[row - 1] in ENTRIES
+                position.reach(high[held], low[held], point, surely=not rested)
+                if rested:
+                    position.reach(mark[held], mark[held], point, surely=True)
         now, size, share = bar, abs(float(units[row])), 1.0
         if position is not None and position.side * units[row] < 0:
             if decided[row] != "signal":  # at a level inside the bar, at its open, or at its close
@@ -199,7 +205,7 @@ def _consequences(
     financing = sum(float(old[name]) for name in FINANCING)
     costs = sum(float(new[name]) for name in TRADING) + financing
     pnl = new["gain"] - costs
-    notional = new["units"] * new["entry_price"] * point
+    notional = new["units"] * abs(new["entry_price"]) * point
     held = labels[new["exit_bar"]] - labels[new["entry_bar"]]
     window = folds.iloc[0] if len(folds) else {}
     return {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from data.dividends import DIVIDEND
 from data.schema import Panel
+from data.traded_prices import without_rolls
 from evaluation.gate.config import GateConfig
 from evaluation.gate.evidence import GateEvidence
 from evaluation.gate.verdict import judge
@@ -32,8 +33,9 @@ def placebo_panel(panel: Panel, block_bars: int, random: np.random.Generator) ->
     """A panel whose bar-to-bar moves are those of `panel`, in blocks, in another order; labels and sessions stay.
 
     Every bar keeps its shape relative to the last known close before it, its volume and its exogenous columns; all
-    assets move together, so their correlations stay.
+    assets move together, so their correlations stay. Joined contracts are one that is never rolled.
     """
+    panel = without_rolls(panel).positive()
     order = permuted_bars(panel.num_bars, block_bars, random)
     close = panel.last_close()
     before = np.vstack([np.full((1, panel.num_assets), np.nan), close[:-1]])

@@ -8,6 +8,7 @@ import numpy as np
 
 from data.array_types import FloatArray
 from data.schema import Panel
+from data.traded_prices import traded_prices
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument
 
@@ -33,10 +34,16 @@ def largest_units(close: FloatArray, env: PortfolioEnvConfig, multiplier: float)
     if risk.max_position_exposure is not None:
         limit = min(limit, risk.max_position_exposure)
     affordable = limit * env.initial_equity / (close * multiplier)
+    if risk.max_gross_notional is not None:
+        affordable = np.minimum(affordable, risk.max_gross_notional / (close * multiplier))
     if env.action.scheme == "weights":  # a weight is 1 at most
         return affordable * min(1.0, 1.0 / limit)
+    if sizing.max_units is not None:
+        affordable = np.minimum(affordable, sizing.max_units)
     if sizing.rule == "fixed_units":
         return np.minimum(sizing.units, affordable)
+    if sizing.rule == "money_budget" and sizing.money_budget is not None:
+        return np.minimum(sizing.money_budget / (close * multiplier), affordable)
     fraction = {
         "fixed_fraction": sizing.fraction,
         "fractional_kelly": max(sizing.fraction, sizing.kelly_fraction * sizing.max_fraction),
@@ -81,7 +88,8 @@ def lot_fact(panel: Panel, a: int, env: PortfolioEnvConfig, instrument: Instrume
     """Return what to tell if orders for symbol `a` are below one lot at some tradable bars; None if none is."""
     if instrument.lot_step <= 0.0:
         return None
-    close = panel.close[panel.tradable[:, a], a]
+    close = traded_prices(panel)["close"][panel.tradable[:, a], a]
+    close = close[close > 0.0]  # at zero and below nothing is opened
     units = largest_units(close, env, instrument.multiplier)
     below = units / instrument.lot_step + 1e-9 < 1.0
     if not below.any():

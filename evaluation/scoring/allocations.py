@@ -122,9 +122,8 @@ def allocation_config(config: PortfolioEnvConfig, *, share: float | None) -> Por
     ----------
     share : fraction of equity that a purchase is given (scheme `direction`, units then kept); None for `weights`.
     """
-    sizing = config.sizing
-    if share is not None:
-        sizing = replace(sizing, rule="fixed_fraction", fraction=share)
+    fraction = config.sizing.fraction if share is None else share
+    sizing = replace(config.sizing, rule="fixed_fraction", fraction=fraction, max_units=None)
     return replace(
         config,
         action=ActionConfig(
@@ -147,6 +146,16 @@ def allocation_config(config: PortfolioEnvConfig, *, share: float | None) -> Por
             no_trade_close_bars=0,
             flat_at_session_end="never",
             ruin_equity=0.0,
+            max_position_units=None,
+            max_position_notional=None,
+            max_gross_notional=None,
+            max_daily_loss_amount=None,
+            max_drawdown_amount=None,
+            max_entries_per_symbol=None,
+            max_sector_exposure=None,
+            max_sector_net_exposure=None,
+            max_concentration=None,
+            target_volatility=None,
         ),
     )
 

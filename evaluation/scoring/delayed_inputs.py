@@ -18,7 +18,7 @@ from data.known_columns import CLOSE
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
-from envs.observations import ObservationLayout
+from envs.observations import ACCOUNT_NAMES, ObservationLayout
 from evaluation.scoring.exposures import Exposure
 from evaluation.scoring.rollout import (
     Scenario,
@@ -46,9 +46,17 @@ class DelayedInputs:
     ----------
     policy : acts on the portfolio env's observations.
     market : whose features the observations hold. exposures : one per row. first_bar : of every row's first decision.
+    account_names : columns of the observation's account block.
     """
 
-    def __init__(self, policy: Policy, market: Market, exposures: Sequence[Exposure], first_bar: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        market: Market,
+        exposures: Sequence[Exposure],
+        first_bar: int,
+        account_names: tuple[str, ...] = ACCOUNT_NAMES,
+    ) -> None:
         self._policy, self._market, self._first = policy, market, first_bar
         self._late_EF = np.zeros((len(exposures), market.features.shape[2]), dtype=bool)
         self._late_EC = np.zeros((len(exposures), market.clock.shape[1]), dtype=bool)
@@ -56,7 +64,9 @@ class DelayedInputs:
             self._late_EF[row, list(exposure.asset)] = True
             self._late_EC[row, list(exposure.clock)] = True
         self._recomputed = {row: e for row, e in enumerate(exposures) if e.recomputed is not None}
-        layout = ObservationLayout.portfolio(market.num_symbols, market.asset_names, market.clock_names)
+        layout = ObservationLayout.portfolio(
+            market.num_symbols, market.asset_names, market.clock_names, account_names
+        )
         self._slices = layout.slices
 
     @property
@@ -141,6 +151,7 @@ def delayed_tracks(
         rows = found[start : start + ROWS_AT_ONCE]
         scenarios = [Scenario(name="late", cost_factor=cost_factor)] * len(rows)
         env = scenario_env(market, config, [test] * len(rows), scenarios)
-        delayed = DelayedInputs(policy, market, rows, test.start_bar - 1 - config.episode.warmup_bars)
+        first_bar = test.start_bar - 1 - config.episode.warmup_bars
+        delayed = DelayedInputs(policy, market, rows, first_bar, config.observation.account_names)
         tracks |= dict(zip((e.names for e in rows), record_rows(delayed, env, (), scenarios)[1]))
     return tracks

@@ -1,9 +1,10 @@
 """What a score owes to fills at prices beyond a bar's open and close: the same policy where no bar reaches further.
 
-A profit target fills when a bar's high or low touches it. In a market that costs a little time: what rises through a
-target is as likely to stand there a little later, so a bar that ends at the target or beyond fills it soon after. But a
-high or low at which nobody traded (a bad tick, an odd lot, an average of quotes) fills targets that the market never
-reached, and a score that hangs on such prices loses all of it where bars reach no further than their open and close.
+A profit target, or an entry that rests, fills when a bar's high or low reaches it. In a market that costs a little
+time: what rises through a target is as likely to stand there a little later, so a bar that ends at the target or beyond
+fills it soon after. But a high or low at which nobody traded (a bad tick, an odd lot, an average of quotes) fills what
+the market never reached, and a score that hangs on such prices loses all of it where bars reach no further than their
+open and close.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ REACH_COLUMNS = (HIGH, LOW)
 
 
 def fills_inside(config: PortfolioEnvConfig) -> bool:
-    """Whether orders may fill at other prices than a bar's open."""
-    return config.barriers is not None and config.barriers.has_levels
+    """Whether orders may fill at other prices than a bar's open: at barriers, or where entries rest."""
+    levels = config.barriers is not None and config.barriers.has_levels
+    return levels or config.action.scheme == "order_entry"
 
 
 def without_reach(market: Market) -> Market:

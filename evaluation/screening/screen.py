@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from data.features import FeatureSet, Standardiser
 from data.labelling import LabelConfig, Labels, make_labels
 from data.schema import Panel
+from data.traded_prices import last_traded
 from envs.costs import CostConfig
 from envs.instruments import Instrument
 from evaluation.scoring.supervised import Predict, fit_ridge
@@ -106,7 +107,8 @@ def cost_per_side(panel: Panel, instruments: Mapping[str, Instrument], costs: Co
 
     What depends on the size of an order (impact, volume slippage) or on time (borrow, funding) is left out.
     """
-    price = panel.last_close()
+    price = last_traded(panel)
+    price = np.where(price > 0.0, price, np.nan)  # a share of nothing is not known
     columns = []
     for asset, symbol in enumerate(panel.symbols):
         one = instruments[symbol]

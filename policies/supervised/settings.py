@@ -21,7 +21,7 @@ PACKAGES: Mapping[str, tuple[str, str]] = {
     "xgboost": ("xgboost", "xgboost-cpu"),
 }
 """Model -> the package that it needs beyond Rayfold's own, and what pip is told to install."""
-DRIVEN_SCHEMES = ("direction", "orders", "direction_size", "weights")
+DRIVEN_SCHEMES = ("direction", "orders", "direction_size", "order_entry", "weights")
 """Action schemes that a position can be said in: its side, or its side and size."""
 
 

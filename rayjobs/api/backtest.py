@@ -176,7 +176,7 @@ def backtest(
         ledgers += [] if of_run is None or of_run.id == ledgers[0].id else [of_run]
     for ledger in ledgers:
         _count(ledger, result, {**values, "backtest": {"cost_factor": cost_factor}}, recording, trained)
-    return Backtest(result, _layout(market).names)
+    return Backtest(result, _layout(market, env).names)
 
 
 def _market(
@@ -197,12 +197,13 @@ def _market(
     )
     market = Market.build(panel, standardiser.transform(features), instruments, context)
     if trained is not None:
-        trained.contract.check_fits(_layout(market), features.feature_hash)
+        trained.contract.check_fits(_layout(market, env), features.feature_hash)
     return market
 
 
-def _layout(market: Market) -> ObservationLayout:
-    return ObservationLayout.portfolio(market.num_symbols, market.asset_names, market.clock_names)
+def _layout(market: Market, env: PortfolioEnvConfig) -> ObservationLayout:
+    names = market.asset_names, market.clock_names, env.observation.account_names
+    return ObservationLayout.portfolio(market.num_symbols, *names)
 
 
 def _values(overrides: Sequence[str]) -> dict[str, Any]:

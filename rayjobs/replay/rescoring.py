@@ -192,21 +192,21 @@ def open_policy(run: FinishedRun, fold: int, study: Study, *, as_recorded: bool 
     misfit = contract.origin and contract.origin.misfit(study.panel.symbols, study.panel.bar_seconds)
     if misfit:
         raise ConfigError(f"the policy of fold {fold} {misfit}")
-    assets = study.config.env.episode.num_assets or study.panel.num_assets
-    contract.check_fits(
-        ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
-        study.features.feature_hash,
-    )
+    contract.check_fits(_layout(study), study.features.feature_hash)
     return policy
 
 
 def load_policy(run: FinishedRun, fold: int, study: Study) -> ExportedPolicy:
     """As `open_policy`, whatever folds.csv says."""
-    assets = study.config.env.episode.num_assets or study.panel.num_assets
-    return load_export(
-        run.policy(fold),
-        layout=ObservationLayout.portfolio(assets, study.features.asset_names, study.features.clock_names),
-        feature_hash=study.features.feature_hash,
+    return load_export(run.policy(fold), layout=_layout(study), feature_hash=study.features.feature_hash)
+
+
+def _layout(study: Study) -> ObservationLayout:
+    """The observation that a policy of this study is given."""
+    env, features = study.config.env, study.features
+    assets = env.episode.num_assets or study.panel.num_assets
+    return ObservationLayout.portfolio(
+        assets, features.asset_names, features.clock_names, env.observation.account_names
     )
 
 

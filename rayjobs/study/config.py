@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from data.features import FeatureSpec
 from data.features.standardiser import check_method
+from data.futures.chains import EVERY
 from data.labelling import LabelConfig
-from data.sources import SourceConfig, config_class
+from data.sources import RecordedBars, SourceConfig, config_class
 from envs.actions import maskable_schemes
 from envs.config import PortfolioEnvConfig
 from envs.context import ContextConfig
@@ -114,6 +115,12 @@ class InstrumentsConfig:
         """Catalogue entry that the symbol's facts start from."""
         return str(self.symbols.get(symbol, {}).get("kind", self.kind))
 
+    @property
+    def allowing_nonpositive_prices(self) -> tuple[str, ...]:
+        """Named symbols whose instrument allows prices of zero and below; "*" where that of all others does."""
+        named = tuple(symbol for symbol in self.symbols if self._of(symbol).allow_nonpositive_prices)
+        return (*named, EVERY) if instrument_of_kind(self.kind).allow_nonpositive_prices else named
+
     def _of(self, symbol: str) -> Instrument:
         facts = {key: value for key, value in self.symbols.get(symbol, {}).items() if key != "kind"}
         base = instrument_of_kind(self.kind_of(symbol))
@@ -175,9 +182,15 @@ class TrainConfig:
             )
 
     def without_symbols(self, held_out: Sequence[str]) -> TrainConfig:
-        """The configuration without the instruments of symbols that are held out of training."""
+        """The configuration without the instruments and limits of symbols that are held out of training."""
         kept = {name: facts for name, facts in self.instruments.symbols.items() if name not in held_out}
-        return dataclasses.replace(self, instruments=dataclasses.replace(self.instruments, symbols=kept))
+        risk = self.env.risk
+        left = [symbol for symbol in risk.named_symbols if symbol not in held_out]
+        return dataclasses.replace(
+            self,
+            instruments=dataclasses.replace(self.instruments, symbols=kept),
+            env=dataclasses.replace(self.env, risk=risk.for_symbols(left)),
+        )
 
     def _check_symbols(self) -> None:
         """A policy that is scored on other symbols, or on more, than an episode trains on must not tell them apart."""
@@ -346,7 +359,18 @@ def build_source(values: Values) -> SourceConfig:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     built = build_dataclass(config, group, "data")
+    if isinstance(built, RecordedBars):
+        allowed = (*built.allow_nonpositive_prices, *_nonpositive(values))
+        built = dataclasses.replace(built, allow_nonpositive_prices=tuple(dict.fromkeys(allowed)))
     return dataclasses.replace(built, context_symbols=split.context) if split.context else built  # type: ignore[arg-type]
+
+
+def _nonpositive(values: Values) -> tuple[str, ...]:
+    """Symbols whose instrument allows prices of zero and below; all, where that of unnamed symbols does."""
+    if "instruments" not in values:
+        return ()
+    instruments = build_dataclass(InstrumentsConfig, values["instruments"], "instruments")
+    return instruments.allowing_nonpositive_prices
 
 
 def build_env(values: Values) -> PortfolioEnvConfig:

@@ -23,7 +23,7 @@ from rayjobs.config.typed_config import ConfigError, build_dataclass, convert
 
 Values = Mapping[str, Any]
 SYMBOLS, AGE = "context_symbols", "context_max_age_seconds"
-OF_THE_TRADED = ("symbols", "start_utc", "stop_utc", "columns", "edge")
+OF_THE_TRADED = ("symbols", "start_utc", "stop_utc", "columns", "edge", "universe")
 """Keys that a context symbol never takes over from the group."""
 
 

@@ -377,7 +377,9 @@ def fold_market(
     )
     num_assets = config.env.episode.num_assets or market.num_symbols
     known: dict[str, Any] = {
-        "layout": ObservationLayout.portfolio(num_assets, market.asset_names, market.clock_names),
+        "layout": ObservationLayout.portfolio(
+            num_assets, market.asset_names, market.clock_names, config.env.observation.account_names
+        ),
         "feature_hash": study.features.feature_hash,
         "standardiser": standardiser.to_dict(),
         "action_scheme": config.env.action.scheme,

@@ -40,7 +40,7 @@ def unseen_config(config: TrainConfig, unseen: Panel) -> TrainConfig:
     """The configuration as the held-out symbols are scored under it.
 
     No model is fitted on them, and what shows the policy on its own training window is not theirs. Facts of a symbol's
-    instrument stay with the symbol.
+    instrument, and limits that name it, stay with the symbol.
     """
     scoring = replace(config.scoring, in_sample=False, supervised=(), placebo_strategies=0)
     facts = config.instruments.symbols
@@ -51,5 +51,9 @@ def unseen_config(config: TrainConfig, unseen: Panel) -> TrainConfig:
         trainer=replace(config.trainer, start_from=None, freeze="none"),
         scoring=scoring,
         instruments=replace(config.instruments, symbols=own),
-        env=replace(config.env, episode=replace(config.env.episode, num_assets=None)),
+        env=replace(
+            config.env,
+            episode=replace(config.env.episode, num_assets=None),
+            risk=config.env.risk.for_symbols(unseen.symbols),
+        ),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data.traded_prices import last_traded
 from envs.context import elapsed_years
 from envs.costs import COST_NAMES
 from envs.instruments import CATALOGUE, Instrument
@@ -70,7 +71,7 @@ def holdings(study: Study, recordings: Sequence[Recording]) -> list[Holding]:
     instruments = config.instruments.for_symbols(panel.symbols)
     around_the_clock = saturday_share(panel) >= SATURDAY_SHARE
     short, long = (np.zeros(panel.num_assets, dtype=bool) for _ in range(2))
-    short_years, mark, years = np.zeros(panel.num_assets), panel.last_close(), elapsed_years(panel)
+    short_years, mark, years = np.zeros(panel.num_assets), last_traded(panel), elapsed_years(panel)
     for one in recordings:
         columns = np.asarray(one.symbols)
         short[columns] |= (one.units < 0.0).any(axis=0)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from data.checks.hygiene import HygieneReport
 from data.known_columns import check_statements, statements_of
+from data.schema import Panel
 from data.sources import load
+from data.traded_prices import traded_prices
+from envs.instruments import Instrument
 from evaluation.report.data_notes import DataNote, data_notes, tell
 from evaluation.scoring.walk_forward import ordered_folds, refuse_overlap
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
 from policies.supervised.settings import require_package, require_primary, require_symbols
+from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.study.changed_bars import require_same_bars
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.feature_pruning import check_consensus
@@ -57,7 +63,8 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     if not isinstance(config.walk_forward, CombinatorialWindows):  # its groups are scored by several policies
         refuse_overlap(folds)
     config, panel = study.config, study.panel
-    config.instruments.for_symbols(panel.symbols)
+    refuse_nonpositive(panel, config.instruments.for_symbols(panel.symbols))
+    _check_limited(config, panel.symbols)
     if study.unseen is not None:
         study.unseen.config.instruments.for_symbols(study.unseen.panel.symbols)
     _check_drawn(config, panel.num_assets)
@@ -73,6 +80,29 @@ def load_study(config: TrainConfig) -> tuple[Study, HygieneReport, list[Fold]]:
     warn_of_features(study)
     check_simulator(study, folds[0])
     return study, dataset.hygiene, folds
+
+
+def refuse_nonpositive(panel: Panel, instruments: Mapping[str, Instrument]) -> None:
+    """Raise ValueError if a price is zero or below that the symbol's instrument does not allow."""
+    if not panel.nonpositive:
+        return
+    low = traded_prices(panel)["low"]
+    for a, symbol in enumerate(panel.symbols):
+        below = np.flatnonzero(low[:, a] <= 0.0)
+        if len(below) and not instruments[symbol].allow_nonpositive_prices:
+            raise ValueError(
+                f"{symbol} was traded at {low[below[0], a]:g} at {panel.bar_utc[below[0]]}, and its instrument allows "
+                f"no prices of zero and below: correct the bars, or set instruments.symbols.{symbol}.kind to a future "
+                f"that has them (CL) or instruments.symbols.{symbol}.allow_nonpositive_prices=true"
+            )
+
+
+def _check_limited(config: TrainConfig, symbols: Sequence[str]) -> None:
+    """A limit that names a symbol which is not there would limit nothing."""
+    for symbol, key in config.env.risk.named_symbols.items():
+        if symbol not in symbols:
+            hint = did_you_mean(symbol, list(symbols))
+            raise ConfigError(f"{key}.{symbol}: the data have no such symbol; {hint}")
 
 
 def _check_drawn(config: TrainConfig, num_symbols: int) -> None:

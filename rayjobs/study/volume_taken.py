@@ -46,7 +46,7 @@ class VolumeTaken:
             known = volume > 0.0
             units = np.abs(r.fills.units)[known]
             taken.append(units / volume[known])
-            traded.append(units * r.fills.price[known] * r.multiplier[r.fills.asset[known]])
+            traded.append(units * np.abs(r.fills.price[known]) * r.multiplier[r.fills.asset[known]])
         share, notional = np.concatenate(taken), np.concatenate(traded)
         over = share > cap * (1.0 + 1e-9)
         total = float(notional.sum())

@@ -177,6 +177,28 @@ def rereading(config: TrainConfig) -> Read:
     return lambda _: load(data).panel
 
 
+def refuse_unprepared(config: TrainConfig) -> None:
+    """Refuse bars straight from a vendor where those of the run were prepared as no loop prepares them.
+
+    Raises
+    ------
+    ConfigError
+        With the key.
+    """
+    data = config.data
+    futures = getattr(data, "futures", None)
+    prepared = {
+        "data.futures.roll.rule": futures is not None and futures.joins,
+        "data.universe": getattr(data, "universe", None) is not None,
+    }
+    for key, used in prepared.items():
+        if used:
+            raise ConfigError(
+                f"the policy's run has {key}, and bars straight from a vendor know nothing of it: keep a lake up to "
+                "date (python -m rayjobs.ingest watch) and trade its bars, with data=lake and source=null"
+            )
+
+
 def _median_session(session: np.ndarray) -> float:
     return float(np.median(np.unique(session, return_counts=True)[1]))
 

@@ -22,7 +22,7 @@ from envs.live.guard_check import OrderCheck
 from envs.live.guard_folder import FOLDER, GuardFolder
 from envs.live.guard_view import LoopView
 from envs.live.journal import Journal
-from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_unsendable
+from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_rolls, refuse_unsendable
 from envs.live.paper import PaperVenue, Venue
 from envs.live.paper_guard import PaperGuard
 from envs.live.scripted_exchange import ExchangeScript, ScriptedExchange
@@ -41,6 +41,7 @@ from rayjobs.trading.market_ground import (
     build_stand,
     live_ground,
     recorded_ground,
+    refuse_unprepared,
     rereading,
 )
 from rayjobs.trading.replayed_look import ReplayedLook, enter_replay
@@ -202,6 +203,7 @@ def _live_bars(
     if vendor_bars is None:
         read = rereading(config)
         return load(config.data).panel, read
+    refuse_unprepared(config)
     bars = vendor_bars(candidate.policy_origin())
     stack.callback(bars.close)
     return bars.history(first_utc), bars.since
@@ -221,6 +223,7 @@ def _venue(
         yield PaperVenue(stand.account, guard)
         return
     refuse_unsendable(stand.config, resting=script is None)
+    refuse_rolls(ground.history)
     symbols, name = ground.history.symbols, f"{directory.name}"
     with Journal(directory / JOURNAL_FILE, f"{settings.broker}/{name}") as journal:
         if script is not None:

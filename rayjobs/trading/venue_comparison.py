@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from data.schema import Panel
+from data.traded_prices import traded_prices
 from envs.live.paper import BookedFill
 from envs.live.simulated_twin import PredictedFill
 
@@ -63,7 +64,7 @@ def comparison_table(
 
 
 def _executed(fill: BookedFill, bar: int, panel: Panel, multipliers: Mapping[int, float]) -> dict[str, float]:
-    point, reference = multipliers[fill.asset], float(panel.open[bar, fill.asset])
+    point, reference = multipliers[fill.asset], float(traded_prices(panel)["open"][bar, fill.asset])
     notional = abs(fill.units) * reference * point
     delay_s = _delay_s(fill)
     return {

@@ -24,6 +24,8 @@ class Oracle(Limits, Exits, Rewards):
         self.fills, self.turnover, self.realised, self.breaches = [], 0.0, 0.0, 0
         if self.panel.session[t + 1] != self.panel.session[t]:
             self.session_equity, self.entries = self.equity, 0
+            for holding in self.assets:
+                holding.entries = 0
             self.halt = "" if self.halt == "daily_loss" else self.halt
         self.breaches += self.var_exceeded()
         reasons = self.decide(t, actions)
@@ -36,13 +38,18 @@ class Oracle(Limits, Exits, Rewards):
             if delisted is not None and self.panel.bar_utc[t + 1] >= np.datetime64(delisted):
                 self.remove(a, t)
             elif self.panel.tradable[t + 1, a]:
-                self.fill_order(a, t, reasons)
-                self.check_barriers(a, t)
+                self.roll(a, t)
+                entered = False
+                if self.assets[a].rest:
+                    entered = self.fill_resting(a, t, reasons)
+                else:
+                    self.fill_order(a, t, reasons)
+                self.check_barriers(a, t, entered)
         if risk.margin:
             self.liquidate(t)
         for a in range(len(self.assets)):
-            later = np.isfinite(self.panel.close[t + 1 :, a])
-            if not later[1:].any() and t + 2 < self.panel.num_bars:  # this bar or an earlier one was the last
+            last = np.flatnonzero(np.isfinite(self.panel.close[:, a])).max(initial=-1)
+            if last + 1 < self.panel.num_bars and t + 1 >= last:  # this bar or an earlier one was the last
                 self.remove(a, t)
         self.mark_book(t)
         if risk.flat_at_session_end == "last_close" and self.left[t + 1] == 0:
@@ -63,11 +70,17 @@ class Oracle(Limits, Exits, Rewards):
             self.returns.append(self.net_return)
         self.peak = max(self.peak, self.equity)
         drawdown = 1 - self.equity / self.peak
-        if risk.max_drawdown is not None and drawdown >= risk.max_drawdown and self.halt != "drawdown":
+        fell = risk.max_drawdown is not None and drawdown >= risk.max_drawdown
+        if risk.max_drawdown_amount is not None:
+            fell = fell or self.peak - self.equity >= risk.max_drawdown_amount
+        if fell and self.halt != "drawdown":
             self.halt = "drawdown"
             self.breaches += 1
         lost = 1 - self.equity / self.session_equity
-        if risk.max_daily_loss is not None and not self.halt and lost >= risk.max_daily_loss:
+        out = risk.max_daily_loss is not None and lost >= risk.max_daily_loss
+        if risk.max_daily_loss_amount is not None:
+            out = out or self.session_equity - self.equity >= risk.max_daily_loss_amount
+        if out and not self.halt:
             self.halt = "daily_loss"
             self.breaches += 1
         return self.reward(t, before, drawdown)

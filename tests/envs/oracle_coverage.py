@@ -23,13 +23,18 @@ SECTIONS = {
     "risk": RiskConfig,
 }
 SWITCHES = {
-    "costs": ("half_spread_bps", "fee_bps", "impact_coefficient", "max_participation", "latency_bars", "borrow",
-              "funding"),
+    "costs": ("half_spread_bps", "fee_bps", "impact_coefficient", "linear_impact_bps", "max_participation",
+              "latency_bars", "borrow", "funding"),
+    "sizing": ("risk_budget", "max_units"),
     "barriers": ("profit_target", "stop_loss", "trailing_stop", "time_limit_bars"),
     "risk": ("max_position_exposure", "margin", "max_daily_loss", "max_drawdown", "max_var",
-             "max_entries_per_session", "min_holding_bars", "no_trade_open_bars", "no_trade_close_bars"),
+             "max_entries_per_session", "min_holding_bars", "no_trade_open_bars", "no_trade_close_bars",
+             "max_position_units", "max_position_notional", "max_gross_notional", "max_daily_loss_amount",
+             "max_drawdown_amount", "max_entries_per_symbol", "max_sector_exposure", "max_sector_net_exposure",
+             "max_concentration", "target_volatility"),
     "action": ("allow_short", "rebalance_band"),
     "episode": ("warmup_bars", "liquidate_at_end"),
+    "observation": ("equity_ratio", "initial_capital_ratio", "utilisation"),
 }  # fmt: skip
 """Fields that are on or off (None, False or 0 is off)."""
 

@@ -10,7 +10,7 @@ from oracle_fills import Fills
 class Exits(Fills):
     """Barriers by the order of touching, liquidation by bisection."""
 
-    def check_barriers(self, a, t):
+    def check_barriers(self, a, t, entered=False):
         barriers, holding = self.config.barriers, self.assets[a]
         if barriers is None or not holding.units:
             return
@@ -24,12 +24,14 @@ class Exits(Fills):
         if unit > 0:
             tick = self.instruments[a].tick_size / self.context.split[t, a]
             hit = self.touched(barriers, holding, side, unit, opened, high, low, holding.entry_bar <= t, tick)
-            if hit:
+            if hit and not (entered and hit[1] == "profit_target"):
                 price, reason = hit
                 fee = self.fees(a, maker=reason == "profit_target")
                 self.fill(a, t, -holding.units, price, reason, fee)
                 holding.cancel()
                 return
+        if entered:  # the bar's best price may have been before the entry
+            return
         holding.extreme = max(holding.extreme, high) if side > 0 else min(holding.extreme, low)
 
     @staticmethod
@@ -82,9 +84,11 @@ class Exits(Fills):
             for a, (h, price) in enumerate(zip(self.assets, prices(x), strict=True)):
                 i = self.instruments[a]
                 equity += h.units * price * i.multiplier
-                need += abs(h.units) * (
-                    i.maintenance_margin + price * i.multiplier * i.maintenance_margin_fraction
-                )
+                ends = [
+                    abs(end[a]) * i.multiplier * i.maintenance_margin_fraction
+                    for end in (prices(0.0), prices(1.0))
+                ]
+                need += abs(h.units) * (i.maintenance_margin + ends[0] + x * (ends[1] - ends[0]))
             return equity - need, need
 
         if spare(0.0)[1] <= 0 or spare(1.0)[0] > 0:

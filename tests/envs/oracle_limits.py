@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from oracle_sizing import Sizing
+from oracle_joint import Joint
 
 
-class Limits(Sizing):
+class Limits(Joint):
     """Forced exits, reduce-only, caps, margin, entries."""
 
     def decide(self, t, actions):
@@ -18,6 +18,9 @@ class Limits(Sizing):
             or self.since[fill_bar] < risk.no_trade_open_bars
             or self.left[fill_bar] < risk.no_trade_close_bars
         )
+        for holding in self.assets:
+            if holding.rest and (reduce or t + 1 > holding.rest["until"]):
+                holding.cancel()
         wishes, reasons = [], []
         for a in range(len(self.assets)):
             reason = self.forced(a, fill_bar)
@@ -29,6 +32,7 @@ class Limits(Sizing):
                 wish = self.limited(a, t, self.wish(a, t, actions[a]), fill_bar, shut)
             wishes.append(wish)
             reasons.append(reason or "signal")
+        wishes = self.together(t, wishes)
         scale = self.joint_scale(t, wishes)
         for a, holding in enumerate(self.assets):
             wish = wishes[a]
@@ -36,11 +40,17 @@ class Limits(Sizing):
                 wish = self.lot(wish * scale, a)
                 if wish != 0.0 and wish * holding.decided <= 0:
                     maximum = risk.max_entries_per_session
-                    if maximum is not None and self.entries >= maximum:
+                    own = self.limit("max_entries_per_symbol", a)
+                    spent = own is not None and holding.entries >= own
+                    if spent or (maximum is not None and self.entries >= maximum):
                         wish = 0.0
                     else:
                         self.entries += 1
+                        holding.entries += 1
             if wish is not None:
+                holding.rest = None
+                if self.config.action.scheme == "order_entry" and reasons[a] == "signal" and wish != 0:
+                    holding.rest = self.resting(a, t, int(actions[a]))
                 holding.pending.append((t + 1 + self.latency, wish, self.context.atr[t, a]))
         return reasons
 
@@ -52,12 +62,15 @@ class Limits(Sizing):
         in_atr = levels is not None and levels.unit == "atr"
         in_atr = in_atr and any((levels.profit_target, levels.stop_loss, levels.trailing_stop))
         read = []
-        if sized == "atr_risk" or in_atr:
+        rests = config.action.scheme == "order_entry" and config.action.entry_unit == "atr"
+        if sized == "atr_risk" or in_atr or rests:
             read.append(context.atr[t, a])
         if sized == "volatility_target" or config.costs.impact_coefficient:
             read.append(context.sigma[t, a])
         if config.costs.impact_coefficient:
             read.append(context.adv[t, a])
+        if sized in ("var_target", "cvar_target"):
+            read.append(context.tail[t, a])
         return any(math.isnan(value) for value in read)
 
     def forced(self, a, fill_bar):
@@ -69,7 +82,7 @@ class Limits(Sizing):
         limit = barriers.time_limit_bars if barriers else None
         if limit and holding.units and fill_bar - holding.entry_bar >= limit:
             return "time_limit"
-        return None
+        return None if self.member[self.bar, a] else "universe"  # of the next bar, published ahead
 
     def limited(self, a, t, wish, fill_bar, reduce):
         risk, holding = self.config.risk, self.assets[a]
@@ -85,8 +98,16 @@ class Limits(Sizing):
             elif abs(wish) > abs(decided):
                 wish = decided
         if risk.max_position_exposure is not None:
-            cap = risk.max_position_exposure * max(self.equity, 0.0) / self.unit_value(a, t)
+            worth = abs(self.unit_value(a, t))
+            cap = risk.max_position_exposure * max(self.equity, 0.0) / worth if worth else math.inf
             wish = min(max(wish, -cap), cap)
+        units, money = self.limit("max_position_units", a), self.limit("max_position_notional", a)
+        if units is not None:
+            wish = min(max(wish, -units), units)
+        if money is not None:
+            worth = abs(self.unit_value(a, t))
+            most = money / worth if worth else math.inf
+            wish = min(max(wish, -most), most)
         return wish
 
     def joint_scale(self, t, wishes):
@@ -95,12 +116,14 @@ class Limits(Sizing):
 
         def margin(a, units):
             i = self.instruments[a]
-            return abs(units) * (i.initial_margin + self.unit_value(a, t) * i.initial_margin_fraction)
+            return abs(units) * (i.initial_margin + abs(self.unit_value(a, t)) * i.initial_margin_fraction)
 
         def gross(a, units):
-            return abs(units) * self.unit_value(a, t)
+            return abs(units * self.unit_value(a, t))
 
         rules = [(gross, self.config.risk.max_gross_exposure * equity)]
+        if self.config.risk.max_gross_notional is not None:
+            rules.append((gross, self.config.risk.max_gross_notional))
         if self.config.risk.margin:
             rules.append((margin, equity))
         for measure, cap in rules:

@@ -52,7 +52,7 @@ class Rewards(Account):
 
         position, gross, net = [], 0.0, 0.0
         for a, h in enumerate(self.assets):
-            gain = h.side * (self.mark[t, a] / h.average - 1) if h.units else 0.0
+            gain = h.side * (self.mark[t, a] - h.average) / abs(h.average) if h.units else 0.0
             age = t + 1 - h.entry_bar if h.units else 0
             share, working = exposure(h.units, a), exposure(h.target - h.units, a)
             gross, net = gross + abs(share), net + share
@@ -72,4 +72,21 @@ class Rewards(Account):
             float(self.halt != ""),
             1 / (1 + self.left[t]),
         ]
-        return np.array([*position, *account])
+        return np.array([*position, *account, *self.capital(t)])
+
+    def capital(self, t):
+        """What is shown of the account's capital, where the configuration asks for it."""
+        shown, held = self.config.observation, [h.units for h in self.assets]
+        owned = sum(units * self.unit_value(a, t) for a, units in enumerate(held) if units > 0)
+        assets = owned + (self.cash if self.cash > 0 else 0)
+        multiple = self.equity / self.config.initial_equity
+        tied = sum(
+            abs(units) * (i.initial_margin + self.unit_value(a, t) * i.initial_margin_fraction)
+            for a, (units, i) in enumerate(zip(held, self.instruments, strict=True))
+        )
+        values = {
+            "equity_ratio": min(max(self.equity / assets, 0), 1) if assets > 0 else 0,
+            "initial_capital_ratio": max(multiple, 0) / (1 + max(multiple, 0)),
+            "utilisation": min(tied / self.equity, 1) if self.equity > 0 else float(tied > 0),
+        }
+        return [value for name, value in values.items() if getattr(shown, name)]

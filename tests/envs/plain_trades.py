@@ -84,12 +84,16 @@ def _asset_trades(
             trade.costs[4] += financing[step, 0]
             trade.costs[5] += financing[step, 1]
             trade.costs[6] += financing[step, 2]
+        inside = False
         while at < len(order) and fills.filled_bar[order[at]] == now:
             i = order[at]
+            inside = inside or fills.place[i] == c.AT_LEVEL
             at += 1
             trade, done = _apply_fill(trade, fills, i, now, market, symbol, point)
             rows += [(*row[:1], *row[1:]) for row in done]
-        if trade is not None:
+        if trade is not None and inside:  # of the bar after the entry the close alone is known
+            trade.excursion(market.mark[now, symbol], market.mark[now, symbol], point)
+        elif trade is not None:
             trade.excursion(market.high[now, symbol], market.low[now, symbol], point)
     if trade is not None and trade.held > 0:
         last = int(bar[-1])
@@ -112,7 +116,7 @@ def _apply_fill(
             left = size
         if fills.place[i] == c.AT_CLOSE:
             trade.excursion(market.high[now, symbol], market.low[now, symbol], point)
-        elif fills.place[i] == c.INSIDE:
+        elif fills.place[i] in (c.AT_LEVEL, c.INSIDE):
             trade.excursion(price, price, point)
         share = size / abs(units) if left > size else 1.0
         trade.leave(size, price, costs * share, point)
@@ -142,7 +146,8 @@ def plain_trades(
     rows: list[tuple] = []
     for asset in range(len(symbols)):
         order = np.flatnonzero(fills.asset == asset)
-        order = order[np.lexsort((fills.place[order], fills.filled_bar[order]))]
+        turn = (fills.place[order] + 2) % 6  # the two of a roll, 4 and 5, come first
+        order = order[np.lexsort((turn, fills.filled_bar[order]))]
         if len(order):
             rows += _asset_trades(
                 fills,

@@ -21,7 +21,15 @@ from envs.rewards import REWARD_TERMS, RewardConfig
 from envs.risk import RiskConfig
 from envs.sizing import ScheduleStep, SizingConfig
 
-CONTEXT = ContextConfig(atr_bars=5, volatility_bars=6, adv_bars=7, until_full="no_entry")
+CONTEXT = ContextConfig(
+    atr_bars=5,
+    volatility_bars=6,
+    adv_bars=7,
+    until_full="no_entry",
+    tail_bars=7,
+    tail_level=0.8,
+    tail="var",
+)
 NO_REWARD = dict.fromkeys(REWARD_TERMS, 0.0)
 
 
@@ -98,6 +106,44 @@ def with_life(
     return replace(panel, **changed, exogenous=columns)
 
 
+def with_rolls(panel: Panel, asset: int, seed: int, *, ratio: bool) -> Panel:
+    """`panel` with one asset as a series of contracts, its prices adjusted by difference, or by ratio."""
+    rng = np.random.default_rng(seed)
+    traded = np.flatnonzero(panel.tradable[1:, asset]) + 1
+    at = np.sort(rng.choice(traded, size=min(6, len(traded)), replace=False))
+    shape = panel.close.shape
+    terms, left_at = np.full(shape, 1.0 if ratio else 0.0), np.full(shape, np.nan)
+    for bar in at:
+        before, opened = terms[bar, asset], panel.open[bar, asset]
+        left_at[bar, asset] = opened * before if ratio else opened + before
+        terms[bar:, asset] = before * rng.uniform(0.97, 1.03) if ratio else before + rng.uniform(-3.0, 3.0)
+    columns = {"price_scale" if ratio else "price_offset": terms, "roll_close": left_at}
+    return replace(panel, exogenous={**panel.exogenous, **columns}).with_ends(panel.end_bar)
+
+
+def with_universe(panel: Panel, seed: int) -> Panel:
+    """`panel` of which each asset leaves the universe and comes back, some bars at a time."""
+    rng = np.random.default_rng(seed)
+    spans = rng.random((panel.num_bars // 8 + 1, panel.num_assets)) < 0.7
+    member = np.repeat(spans, 8, axis=0)[: panel.num_bars].astype(float)
+    return replace(panel, exogenous={**panel.exogenous, "in_universe": member}).with_ends(panel.end_bar)
+
+
+def without_column(panel: Panel, name: str) -> Panel:
+    """`panel` without one of its columns."""
+    columns = {key: values for key, values in panel.exogenous.items() if key != name}
+    return replace(panel, exogenous=columns).with_ends(panel.end_bar)
+
+
+def around_zero(panel: Panel, asset: int) -> Panel:
+    """`panel` with the prices of one asset so low that they cross zero."""
+    middle = float(np.nanmedian(panel.close[:, asset]))
+    lowered = {name: getattr(panel, name).copy() for name in ("open", "high", "low", "close")}
+    for prices in lowered.values():
+        prices[:, asset] -= middle
+    return replace(panel, **lowered, nonpositive=(panel.symbols[asset],)).with_ends(panel.end_bar)
+
+
 def random_features(panel: Panel, seed: int = 0, num_features: int = 3) -> FeatureSet:
     """Features that are noise: enough where a test is about money."""
     rng = np.random.default_rng(seed)
@@ -115,8 +161,9 @@ def mixed_instruments(panel: Panel) -> dict:
     """Kinds in turn: perpetual, stock, spot; lots and ticks small enough to trade."""
     kinds = ("crypto_perpetual", "us_stock", "crypto_spot")
     ticks = (0.02, 0.01, 0.25)
+    sectors = ("metal", "oil")
     return {
-        symbol: replace(CATALOGUE[kinds[a % 3]], tick_size=ticks[a % 3])
+        symbol: replace(CATALOGUE[kinds[a % 3]], tick_size=ticks[a % 3], sector=sectors[a % 2])
         for a, symbol in enumerate(panel.symbols)
     }
 
@@ -148,6 +195,8 @@ SIZING = SizingConfig(
     kelly_fraction=0.5,
     kelly_min_trades=4,
     max_fraction=0.6,
+    money_budget=1_500.0,
+    target_loss=0.004,
     schedule=(
         ScheduleStep(equity_multiple=1.0, fraction=0.02, notional_cap=2_000.0),
         ScheduleStep(equity_multiple=2.0, fraction=0.015, notional_cap=5_000.0),

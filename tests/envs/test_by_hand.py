@@ -40,9 +40,9 @@ def hand_panel(bars, session=None, volume=1e6, tradable=None):
     )
 
 
-def play(panel, actions, config=PLAIN, start=3):
+def play(panel, actions, config=PLAIN, start=3, instruments=None):
     """Run a whole window from bar `start` on, return its recording. Equity starts at 10,000."""
-    market = Market.build(panel, random_features(panel), free_instruments(panel))
+    market = Market.build(panel, random_features(panel), instruments or free_instruments(panel))
     windows = [Window(start_bar=start, stop_bar=panel.num_bars)]
     env = PortfolioVectorEnv(market, config, num_envs=1, windows=windows, seed=0)
     recorder = Recorder(env)

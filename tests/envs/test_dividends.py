@@ -128,7 +128,7 @@ def test_a_market_without_the_column_is_as_wide_as_before_and_one_with_it_keeps_
     assert context_in_use(UNREAD, FULL_SIZE, plain, terms) is None
     market = Market.build(plain, random_features(plain), terms, UNREAD)
     assert not market.has_dividends
-    assert market.bars.shape[2] == 13
+    assert market.bars.shape[2] == c.NUM_CONTEXT_COLUMNS
 
 
 def test_the_dividend_of_a_bar_is_known_at_its_own_close_and_no_earlier():

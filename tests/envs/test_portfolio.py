@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
-from random_markets import PLAIN, build_market, free_instruments, random_features, random_panel, with_parts
+from random_markets import (
+    BARRIERS,
+    PLAIN,
+    build_market,
+    free_instruments,
+    mixed_instruments,
+    random_features,
+    random_panel,
+    with_parts,
+)
 
+from envs.actions import num_choices
 from envs.episodes import RandomisationConfig, Window
 from envs.market import Market
+from envs.observations import CAPITAL_NAMES
 from envs.portfolio import PortfolioEnv, PortfolioVectorEnv
 from envs.recording import Recorder
 
@@ -61,23 +73,55 @@ RANDOM = with_parts(
 )
 
 
-def rollout(num_envs, threads=1, first_stream=0, steps=40):
-    market = build_market(random_panel(4, num_assets=4))
+ASKED = with_parts(
+    RANDOM,
+    action={"scheme": "order_entry", "entry_offsets": (5.0, 30.0), "time_in_force_bars": 2},
+    costs={"max_participation": 0.1, "linear_impact_bps": 0.5},
+    barriers=BARRIERS,
+    risk={
+        "max_position_units": 15.0,
+        "max_gross_notional": 6_000.0,
+        "max_daily_loss_amount": 150.0,
+        "max_drawdown_amount": 400.0,
+        "max_entries_per_symbol": {"S0": 2, "S3": 1},
+        "max_sector_exposure": 0.4,
+        "max_concentration": 0.2,
+        "target_volatility": 0.5,
+        "volatility_bars": 6,
+        "unknown_borrow_haircut": 0.4,
+    },
+    episode={
+        "randomisation": RandomisationConfig(
+            tickers=True, cost_low=0.5, cost_high=2.0, max_extra_latency_bars=0
+        )
+    },
+    observation=dict.fromkeys(CAPITAL_NAMES, True),
+)
+"""Every rule that is off in most configurations, in rows that draw their symbols."""
+
+
+def rollout(num_envs, threads=1, first_stream=0, steps=40, config=RANDOM, mode=AutoresetMode.SAME_STEP):
+    panel = random_panel(4, num_assets=4)
+    borrow = dict(zip(panel.symbols, (False, None, True, False), strict=True))
+    instruments = {s: replace(i, hard_to_borrow=borrow[s]) for s, i in mixed_instruments(panel).items()}
+    market = build_market(panel, instruments if config is ASKED else None)
     windows = [Window(start_bar=10, stop_bar=40), Window(start_bar=45, stop_bar=80)]
     env = PortfolioVectorEnv(
         market,
-        RANDOM,
+        config,
         num_envs=num_envs,
         windows=windows,
         seed=9,
         num_threads=threads,
         first_stream=first_stream,
+        autoreset_mode=mode,
     )
     observation, _ = env.reset()
     seen = [observation.copy()]
+    choices = num_choices(config.action)
     for step in range(steps):
         stream = first_stream + np.arange(num_envs)
-        actions = (step // 3 + stream[:, None] + np.arange(2)) % 3
+        actions = (step // 3 + stream[:, None] + np.arange(2)) % choices
         observation, reward, *_ = env.step(actions)
         seen.append(np.concatenate([observation, reward[:, None].astype(np.float32)], axis=1))
     return seen
@@ -87,6 +131,16 @@ def test_trajectories_are_the_same_bits_for_any_number_of_envs_order_and_threads
     reference = rollout(256)
     for num_envs, threads, first in ((1, 1, 0), (7, 1, 0), (256, 2, 0), (7, 2, 100)):
         for one, two in zip(rollout(num_envs, threads, first), reference, strict=True):
+            np.testing.assert_array_equal(one, two[first : first + num_envs])
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+def test_so_they_are_with_every_rule_that_is_asked_for_also_while_neighbours_wait_for_their_reset(mode):
+    reference = rollout(21, config=ASKED, mode=mode)
+    assert np.abs(reference[-1][:, -1]).max() > 0.0  # something is traded to the last step
+    for num_envs, first in ((1, 0), (1, 13), (9, 7)):
+        alone = rollout(num_envs, first_stream=first, config=ASKED, mode=mode)
+        for one, two in zip(alone, reference, strict=True):
             np.testing.assert_array_equal(one, two[first : first + num_envs])
 
 

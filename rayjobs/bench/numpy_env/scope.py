@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 import numpy as np
 
@@ -57,10 +57,19 @@ def _choices(config: PortfolioEnvConfig) -> dict[str, bool]:
         "borrow and funding": costs.borrow and costs.funding,
         "barriers in ATR": config.barriers is not None and config.barriers.unit == "atr",
         "margin": risk.margin,
+        "none of the rules that are off until they are asked for": not _asked(config),
         "sessions that end flat at the last open": risk.flat_at_session_end == "last_open",
         "random episodes without warm-up, liquidation or randomisation": episode.kind == "random"
         and (episode.warmup_bars, episode.liquidate_at_end, episode.randomisation) == (0, False, None),
     }
+
+
+def _asked(config: PortfolioEnvConfig) -> list[str]:
+    """Keys with a value other than that of configurations which are older than they are."""
+    parts = (config.action, config.sizing, config.costs, config.risk, config.observation)
+    return [
+        f.name for part in parts for f in fields(part) if f.default not in (MISSING, getattr(part, f.name))
+    ]
 
 
 def _instruments(market: Market, config: PortfolioEnvConfig) -> dict[str, bool]:
@@ -78,5 +87,8 @@ def _instruments(market: Market, config: PortfolioEnvConfig) -> dict[str, bool]:
         "multipliers of 1": bool((table[:, c.MULTIPLIER] == 1.0).all()),
         "prices without dividends": not market.has_dividends,
         "prices without splits": bool((market.bars[..., c.SPLIT] == 1.0).all()),
+        "contracts that are not rolled, in a universe that stays": market.bars.shape[2] <= c.MEMBER,
+        "prices that are not below zero": bool((market.low >= 0.0).all()),
+        "instruments that can be sold short": bool((table[:, c.SHORT_SHARE] == 1.0).all()),
         "instruments that stay listed": bool(np.isinf(table[:, c.DELIST_BAR]).all()),
     }

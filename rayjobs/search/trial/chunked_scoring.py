@@ -18,7 +18,7 @@ from envs.market import Market
 from evaluation.scoring.rollout import run_policy
 from policies.protocol import Policy
 
-EQUITY_RULES = ("equity_schedule", "fractional_kelly")
+EQUITY_RULES = ("equity_schedule", "fractional_kelly", "money_budget")
 """Rules of sizing that look back over the whole account, so that its history cannot be cut."""
 
 
@@ -84,5 +84,12 @@ def chunk(window: Window, rows: int, overlap_bars: int) -> tuple[list[Window], l
 
 def is_local(config: PortfolioEnvConfig) -> bool:
     """Whether an account forgets: no limit or size that depends on its equity or trades of long ago."""
-    limits = (config.risk.max_drawdown, config.risk.max_daily_loss, config.risk.max_entries_per_session)
-    return config.sizing.rule not in EQUITY_RULES and all(limit is None for limit in limits)
+    risk, sizing = config.risk, config.sizing
+    limits = (
+        *(risk.max_drawdown, risk.max_daily_loss, risk.max_drawdown_amount, risk.max_daily_loss_amount),
+        *(risk.max_entries_per_session, risk.max_entries_per_symbol),
+        # What is counted in units or money is another share of an account that has grown.
+        *(risk.max_position_units, risk.max_position_notional, risk.max_gross_notional),
+        *(sizing.risk_budget, sizing.max_units),
+    )
+    return sizing.rule not in EQUITY_RULES and all(limit is None for limit in limits)

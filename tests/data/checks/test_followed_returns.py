@@ -10,6 +10,7 @@ from made_bars import VOLATILITY, market, walk
 from scipy.signal import lfilter
 
 from data.checks.followed_returns import followed_returns, least_correlation
+from data.checks.foreknowledge import foreknown_wicks
 from data.known_columns import ColumnStatement, check_statements
 
 
@@ -115,6 +116,21 @@ def test_gaps_and_short_histories_are_no_fault():
     )
     assert len(followed_returns(holed)) == 2
     assert followed_returns(market(walk(8, 60))) == ()
+
+
+@pytest.mark.filterwarnings("error")
+def test_bars_at_zero_and_below_are_taken_for_missing_ones():
+    panel = market(lfilter((0.5, 0.5), [1.0], walk(7), axis=0))
+    sunk = np.where(np.arange(4600)[:, None] % 500 < 20, -1.0, 1.0)
+    prices = {name: getattr(panel, name) * sunk for name in ("open", "close")}
+    low, high = (
+        np.minimum(panel.low * sunk, panel.high * sunk),
+        np.maximum(panel.low * sunk, panel.high * sunk),
+    )
+    below = replace(panel, **prices, low=low, high=high, nonpositive=panel.symbols)
+    assert followed_returns(below) == followed_returns(below.positive())
+    assert len(followed_returns(below)) == 2
+    assert foreknown_wicks(below) == foreknown_wicks(below.positive())
 
 
 def test_that_prices_were_traded_at_is_stated_of_prices_alone():

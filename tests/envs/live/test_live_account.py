@@ -7,7 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from random_markets import CONTEXT, PLAIN, mixed_instruments, random_features, random_panel, with_parts
+from random_markets import (
+    CONTEXT,
+    PLAIN,
+    around_zero,
+    mixed_instruments,
+    random_features,
+    random_panel,
+    with_parts,
+    with_rolls,
+    with_universe,
+)
 
 from data.calendars import BarGrid
 from envs.barriers import BarrierConfig
@@ -67,8 +77,41 @@ VARIANTS = {
     },
     "funding_and_borrow": {"costs": {"funding": True, "borrow": True, "impact_coefficient": 1.0}},
     "dividends": {},
+    "portfolio_volatility": {
+        "action": {"scheme": "weights"},
+        "risk": {"target_volatility": 0.1, "volatility_bars": 20, "max_concentration": 0.6},
+    },
+    "tail_sizes": {"sizing": {"rule": "var_target", "target_loss": 0.01}},
+    "limits_in_units_and_money": {
+        "risk": {"max_position_units": 30.0, "max_gross_notional": 50_000.0, "max_entries_per_symbol": 3},
+        "costs": {"linear_impact_bps": 0.5},
+    },
+    "rolls": {
+        "barriers": BarrierConfig(
+            unit="atr", profit_target=None, stop_loss=2.0, trailing_stop=3.0, time_limit_bars=None
+        ),
+        "sizing": {"rule": "volatility_target"},
+    },
+    "rolls_by_ratio": {"sizing": {"rule": "var_target", "target_loss": 0.01}},
+    "a_universe_by_date": {"action": {"scheme": "weights"}},
+    "prices_below_zero": {},
     "value_at_risk": {"risk": {"max_var": 0.004}, "reward": {"differential_sharpe": 1.0}},
 }
+
+
+def _paid(panel):
+    paid = np.where(np.random.default_rng(2).random(panel.close.shape) < 0.05, 0.3, 0.0)
+    return replace(panel, exogenous={**panel.exogenous, "dividend": paid})
+
+
+PANELS = {
+    "dividends": _paid,
+    "rolls": lambda panel: with_rolls(with_rolls(panel, 1, 5, ratio=False), 2, 6, ratio=False),
+    "rolls_by_ratio": lambda panel: with_rolls(panel, 0, 7, ratio=True),
+    "a_universe_by_date": lambda panel: with_universe(panel, 9),
+    "prices_below_zero": lambda panel: around_zero(panel, 1),
+}
+"""What is special in the bars of a variant."""
 
 
 def config_of(parts):
@@ -85,9 +128,7 @@ def actions_of(config, rng, num_assets):
 def test_bar_by_bar_is_the_backtest_to_the_bit_across_sessions_and_a_restart(variant):
     config, bars = config_of(VARIANTS[variant]), 700
     panel = random_panel(11, num_bars=bars, num_assets=3)
-    if variant == "dividends":
-        paid = np.where(np.random.default_rng(2).random(panel.close.shape) < 0.05, 0.3, 0.0)
-        panel = replace(panel, exogenous={**panel.exogenous, "dividend": paid})
+    panel = PANELS.get(variant, lambda panel: panel)(panel)
     features, instruments = random_features(panel), mixed_instruments(panel)
     whole = Market.build(panel, features, instruments, CONTEXT)
     window = Window(start_bar=FIRST, stop_bar=bars)
@@ -132,7 +173,7 @@ def test_a_market_that_grew_holds_the_bits_of_one_that_was_built_at_once(holes):
     features, instruments = random_features(panel), mixed_instruments(panel)
     whole, market = Market.build(panel, features, instruments, CONTEXT), growing(panel, features, instruments)
     for t in range(FIRST, panel.num_bars):
-        known = slice(c.LAST_MARK, c.DIVIDEND)  # a dividend is known at the close of its bar
+        known = slice(c.LAST_MARK, c.ROLL)  # from there on columns belong to their own bar
         assert same(market.market.bars[: t + 1, :, known], whole.bars[: t + 1, :, known])
         market.append(ClosedBar.of(panel, t))
         assert not market.market.bars[t + 2 :].any()  # nothing of a bar that is not the next one

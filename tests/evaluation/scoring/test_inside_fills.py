@@ -88,3 +88,5 @@ def test_an_env_without_price_barriers_fills_at_opens(noise_world):
         unit="percent", profit_target=None, stop_loss=None, trailing_stop=None, time_limit_bars=4
     )
     assert not fills_inside(replace(noise_world.config, barriers=timed))
+    resting = replace(noise_world.config.action, scheme="order_entry", entry_offsets=(4.0,))
+    assert fills_inside(replace(noise_world.config, action=resting))

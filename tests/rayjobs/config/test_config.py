@@ -129,7 +129,7 @@ def leaf_groups(
     if plain_values:
         yield path, plain_values, base
     for name in set(own) - set(plain_values):
-        yield from leaf_groups(own[name], base[name] or {}, f"{path}.{name}")
+        yield from leaf_groups(own[name], base.get(name) or {}, f"{path}.{name}")
 
 
 def test_overrides_change_single_keys():

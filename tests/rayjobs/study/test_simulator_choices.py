@@ -90,6 +90,10 @@ BARRIERS = {
     "unit": "percent", "profit_target": 2.0, "stop_loss": 1.0, "trailing_stop": None, "time_limit_bars": None,
 }  # fmt: skip
 RANDOM = {"tickers": False, "cost_low": 0.5, "cost_high": 2.0, "max_extra_latency_bars": 0}
+SECTORS = {
+    name: {"sector": "old" if name in ("BTC", "LTC") else "new"}
+    for name in ("BTC", "ETH", "LTC", "XRP", "EOS")
+}
 KINDS = ("ES", "MES", "MNQ", "us_stock", "crypto_spot", "crypto_perpetual")
 
 
@@ -105,7 +109,10 @@ def randomised(name, *values, **situation):
 
 SETTINGS = [
     setting("env.initial_equity", 1e5, 2e5),
-    setting("env.action.scheme", "direction", "orders", "direction_size", "weights"),
+    setting("env.action.scheme", "direction", "orders", "direction_size", "weights", "order_entry"),
+    setting("env.action.entry_unit", "ticks", "atr", **{"env.action.scheme": "order_entry"}),
+    setting("env.action.entry_offsets", [1.0], [5.0], **{"env.action.scheme": "order_entry"}),
+    setting("env.action.time_in_force_bars", 1, 4, **{"env.action.scheme": "order_entry"}),
     setting("env.action.allow_short", True, False),
     setting("env.action.rebalance_band", 0.0, 0.3, **{"env.action.scheme": "weights"}),
     setting(
@@ -116,7 +123,15 @@ SETTINGS = [
         "volatility_target",
         "fractional_kelly",
         "equity_schedule",
-        **{"env.sizing.kelly_min_trades": 1},
+        "stop_distance",
+        "money_budget",
+        "var_target",
+        "cvar_target",
+        **{
+            "env.sizing.kelly_min_trades": 1,
+            "env.sizing.money_budget": 3_000.0,
+            "env.barriers": {**BARRIERS, "stop_loss": 3.0},
+        },
     ),
     setting("env.sizing.units", 1.0, 2.0, **{RULE: "fixed_units"}),
     setting("env.sizing.fraction", 0.1, 0.2),
@@ -126,6 +141,10 @@ SETTINGS = [
         "env.sizing.kelly_fraction", 0.2, 0.5, **{RULE: "fractional_kelly", "env.sizing.kelly_min_trades": 1}
     ),
     setting("env.sizing.kelly_min_trades", 1, 8, **{RULE: "fractional_kelly"}),
+    setting("env.sizing.risk_budget", None, 50.0, **{RULE: "atr_risk"}),
+    setting("env.sizing.money_budget", 1_000.0, 2_000.0, **{RULE: "money_budget"}),
+    setting("env.sizing.target_loss", 0.001, 0.002, **{RULE: "var_target"}),
+    setting("env.sizing.max_units", None, 0.3),
     setting("env.sizing.max_fraction", 0.05, 0.1, **{RULE: "atr_risk"}),
     setting(
         "env.sizing.schedule",
@@ -151,11 +170,15 @@ SETTINGS = [
     randomised("max_extra_latency_bars", 0, 2),
     setting("env.observation.return_scale", 0.01, 0.02),
     setting("env.observation.holding_scale_bars", 24, 48),
+    setting("env.observation.equity_ratio", False, True),
+    setting("env.observation.initial_capital_ratio", False, True),
+    setting("env.observation.utilisation", False, True),
     setting("costs.half_spread_bps", None, 5.0),
     setting("costs.fee_bps", None, 7.0),
     setting("costs.slippage", "none", "fixed_bps", "fixed_ticks", "volume", **{"costs.slippage_value": 0.5}),
     setting("costs.slippage_value", 1.0, 2.0, **{"costs.slippage": "fixed_bps"}),
     setting("costs.impact_coefficient", 0.0, 1.0),
+    setting("costs.linear_impact_bps", 0.0, 0.5),
     setting("costs.max_participation", None, 1e-4),
     setting("costs.remainder", "carry", "drop", **{"costs.max_participation": 1e-4}),
     setting("costs.latency_bars", 0, 2),
@@ -170,6 +193,20 @@ SETTINGS = [
     setting("costs.funding", True, False, **{"instruments.kind": "crypto_perpetual"}),
     setting(GROSS, 0.5, 1.0),
     setting("risk.max_position_exposure", None, 0.1),
+    setting("risk.max_position_units", None, 1.0, {"BTC": 0.5}),
+    setting("risk.max_position_notional", None, 900.0, {"ETH": 500.0}),
+    setting("risk.max_gross_notional", None, 20_000.0),
+    setting("risk.max_daily_loss_amount", None, 200.0),
+    setting("risk.max_drawdown_amount", None, 300.0),
+    setting("risk.max_entries_per_symbol", None, 1, {"BTC": 2}),
+    setting("risk.max_sector_exposure", None, 0.2, **{"instruments.symbols": SECTORS}),
+    setting("risk.max_sector_net_exposure", None, 0.1, **{"instruments.symbols": SECTORS}),
+    setting("risk.max_concentration", None, 0.05),
+    setting("risk.target_volatility", None, 0.1),
+    setting("risk.volatility_bars", 20, 60, **{"risk.target_volatility": 0.1}),
+    setting(
+        "risk.unknown_borrow_haircut", 0.2, 1.0, **{"instruments.symbols": {"BTC": {"hard_to_borrow": None}}}
+    ),
     setting("risk.margin", True, False, **{GROSS: 8.0, "env.sizing.fraction": 5.0}),
     setting("risk.max_daily_loss", None, 0.002),
     setting("risk.max_drawdown", None, 0.003),
@@ -191,6 +228,8 @@ SETTINGS = [
     setting("context.atr_bars", 24, 48, **{RULE: "atr_risk", "env.sizing.risk_fraction": 0.001}),
     setting("context.volatility_bars", 120, 240, **{RULE: "volatility_target"}),
     setting("context.adv_bars", 120, 240, **{"costs.impact_coefficient": 1.0}),
+    setting("context.tail_bars", 100, 200, **{RULE: "cvar_target"}),
+    setting("context.tail_level", 0.9, 0.95, **{RULE: "cvar_target"}),
     setting(
         "context.until_full",
         "no_entry",
@@ -198,7 +237,13 @@ SETTINGS = [
         **{RULE: "volatility_target", "context.volatility_bars": 1000},
     ),
     setting("instruments.kind", *KINDS, **{"env.initial_equity": 1e9, "costs.borrow": True}),
-    setting("instruments.symbols", {}, {"BTC": {"taker_fee_bps": 9.0}}),
+    setting(
+        "instruments.symbols",
+        {},
+        {"BTC": {"taker_fee_bps": 9.0}},
+        {"BTC": {"hard_to_borrow": True}},
+        {"BTC": {"hard_to_borrow": None}},
+    ),
 ]
 
 
@@ -264,6 +309,7 @@ def test_the_choices_that_comments_list_are_the_ones_tried():
         "slippage",
         "remainder",
         "unit",
+        "entry_unit",
         "flat_at_session_end",
         "until_full",
     } == set(documented)
