@@ -46,21 +46,22 @@ class LateBars:
 def late_bars(panel: Panel, names: Collection[str]) -> Panel:
     """The panel with these columns (of `ASKED`) a bar late.
 
-    Rows that have no bar of their kind before them stay as they are, and so do missing bars.
+    Rows that have no bar of their kind before them stay as they are, and so do missing bars, and prices at zero and
+    below, which have no ratio.
     """
     first_T = np.append(True, np.diff(panel.session) != 0)
     closes, opened, high, low, volume = panel.close, panel.open, panel.high, panel.low, panel.volume
     if OPEN in names:
         before = np.vstack([np.full((1, panel.num_assets), np.nan), panel.last_close()[:-1]])
-        gap = _late(np.log(panel.open) - np.log(before), first_T)
+        gap = _late(_logs(panel.open) - _logs(before), first_T)
         opened = np.where(np.isfinite(gap), before * np.exp(gap), opened)
     top, bottom = np.maximum(opened, closes), np.minimum(opened, closes)
     if HIGH in names:
-        reach = np.log(high) - np.log(np.maximum(panel.open, closes))
-        high = top * np.exp(_late(reach, first_T))
+        reach = _late(_logs(high) - _logs(np.maximum(panel.open, closes)), first_T)
+        high = np.where(np.isfinite(reach), top * np.exp(reach), high)
     if LOW in names:
-        reach = np.log(np.minimum(panel.open, closes)) - np.log(low)
-        low = bottom * np.exp(-_late(reach, first_T))
+        reach = _late(_logs(np.minimum(panel.open, closes)) - _logs(low), first_T)
+        low = np.where(np.isfinite(reach), bottom * np.exp(-reach), low)
     if VOLUME in names:
         volume = np.nan_to_num(_late(np.where(np.isfinite(closes), volume, np.nan), first_T), nan=0.0)
     known = np.isfinite(closes)
@@ -71,6 +72,11 @@ def late_bars(panel: Panel, names: Collection[str]) -> Panel:
         low=np.where(known, np.minimum(low, bottom), np.nan),
         volume=np.where(known, volume, panel.volume),
     ).with_ends(panel.end_bar)
+
+
+def _logs(prices: FloatArray) -> FloatArray:
+    """Logarithms; NaN where there is none."""
+    return np.log(np.where(prices > 0.0, prices, np.nan))
 
 
 def _late(values_TA: FloatArray, first_T: BoolArray) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,3 +129,15 @@ def test_a_policy_is_asked_of_each_column_all_of_them_and_them_with_all_from_out
     assert asked[-5:] == [*of_bars, ("noise_00", "high", "low", "volume")]
     stated = [one.names for one in exposures(panel, SPECS, standardiser, market, BARS, stated=["high"])]
     assert stated[-5:] == [("high",), ("low",), ("volume",), ("low", "volume"), ("noise_00", "low", "volume")]
+
+
+def test_prices_at_zero_and_below_stay_a_bar_and_do_not_spoil_those_beside_them(panel):
+    far_below = {name: getattr(panel, name).copy() for name in ("open", "high", "low", "close")}
+    for prices in far_below.values():
+        prices[700:720, 0] -= 2.0 * panel.close[700:720, 0].max()
+    lowered = replace(panel, **far_below, nonpositive=(panel.symbols[0],))
+    late, plain = (late_bars(one, ("open", "high", "low", "volume")) for one in (lowered, panel))
+    assert (late.low <= np.minimum(late.open, late.close)).all()
+    assert (late.high >= np.maximum(late.open, late.close)).all()
+    for name in ("open", "high", "low", "volume"):
+        assert np.array_equal(getattr(late, name)[730:], getattr(plain, name)[730:])
