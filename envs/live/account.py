@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
@@ -100,6 +101,15 @@ class LiveAccount:
         )
         self._before = np.zeros((1, 1, self.env.rows.account_BKL.shape[-1]))
         self._phase = "new"
+        self._compile()
+
+    def _compile(self) -> None:
+        """Have ready what every bar runs through: compiling takes up to a minute, and a bar does not wait."""
+        rows, nobody = self.env.kernel_arguments(), 0
+        decide_rows(*rows, self.env.take_actions(np.zeros(self.env.single_action_space.shape)), nobody)
+        trade_rows(*rows, nobody)
+        close_rows(*rows, self.env.outputs, self._before, nobody, False)
+        book_rows.compile(tuple(map(numba.typeof, (*rows, 0, (0.0,) * 7, c.AT_OPEN, 0.0))))
 
     def reset(self) -> NDArray[np.float32]:
         """Open the account: (D,) what is observed at the close before its first bar."""

@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY AUTOINCREMENT, at_utc TEXT NOT NULL, kind TEXT NOT NULL, what TEXT NOT NULL);
 """
 VERSION = "1"
+OPEN_WAIT_S = 2.0
+"""How long a file is waited for that someone only looks into; who trades in it holds it for as long as it lives."""
 
 
 class Journal:
@@ -51,7 +53,7 @@ class Journal:
 
     def __init__(self, path: Path, book: str) -> None:
         self.path = path
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.0)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=OPEN_WAIT_S)
         try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")

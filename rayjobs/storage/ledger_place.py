@@ -22,7 +22,8 @@ from rayjobs.storage.uri import (
 if TYPE_CHECKING:  # the database's library is slow to import; a mistake in the configuration is told before
     from evaluation.ledger.ledger import Ledger
 
-_PASSWORD = re.compile(r"(postgres(?:ql)?(?:\+\w+)?://[^:/@\s]*):[^@\s]*@")
+_PASSWORD = re.compile(r"(\b[a-z][\w+.-]*://[^:/@\s]*):[^/@\s]*@", re.IGNORECASE)
+_ACCOUNT = re.compile(r"(\baccount[\"']?\s*[=:]\s*[\"']?)[^\s,}\"']+")
 
 
 def open_ledger(place: str, run_directory: str | None = None) -> Ledger:
@@ -94,18 +95,22 @@ def _at_uri(place: str) -> Ledger:
 
 
 def without_password(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration as it may be printed, written and sent on."""
-    place = values.get("ledger")
-    if not isinstance(place, str) or not is_uri(place):
-        return dict(values)
-    from evaluation.ledger.store import LedgerUnusable, shown
+    """A configuration as it may be printed, written and sent on: without the passwords of ledger and study."""
+    written, place, search = dict(values), values.get("ledger"), values.get("search")
+    if isinstance(search, Mapping) and isinstance(search.get("storage"), str):
+        written["search"] = {**search, "storage": hidden(search["storage"])}
+    if isinstance(place, str) and is_uri(place):
+        from evaluation.ledger.store import LedgerUnusable, shown
 
-    try:
-        return {**values, "ledger": shown(place)}
-    except LedgerUnusable as error:
-        raise ConfigError(str(error)) from None
+        try:
+            written["ledger"] = shown(place)
+        except LedgerUnusable as error:
+            raise ConfigError(str(error)) from None
+    return written
 
 
 def hidden(argument: str) -> str:
-    """A word of a command line without the password of a ledger's server."""
+    """A word of a command line without the password in an address, and without the number of a broker's account."""
+    if argument.lstrip("+").startswith("broker"):
+        argument = _ACCOUNT.sub(r"\1...", argument)
     return _PASSWORD.sub(r"\1@", argument)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from envs.kernel import columns as c
 from envs.kernel.recorded_steps import NUM_FILL_KEYS
+from envs.live.journal import OPEN_WAIT_S
 from envs.live.paper import BookedFill
 from envs.live.simulated_twin import PredictedFill
 from envs.recording import StepOfRow
@@ -74,7 +75,7 @@ class TradingRecord:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.0)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=OPEN_WAIT_S)
         try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")

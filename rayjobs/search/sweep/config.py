@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SWEEPS = "sweeps"
 """Folder of the studies among the runs of an experiment."""
 
+PASSWORDS = ("ledger", "search.storage")
+"""Settings whose password is not written, and so must be given again."""
 CHANGEABLE = (
     "search.num_trials",
     "search.max_concurrent",
@@ -204,7 +206,7 @@ def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     default = compose("sweep")
     changed: dict[str, Any] = {}
     for key, value in _leaves(given):
-        if key == "ledger" and without_password({key: value})[key] == value_or_none(stored, key):
+        if key in PASSWORDS and value is not None and _written(key, value) == value_or_none(stored, key):
             changed[key] = value  # with the password, which is not stored
             continue
         if key == "resume" or value_or_none(default, key) == value or value_or_none(stored, key) == value:
@@ -217,6 +219,12 @@ def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
             )
         changed[key] = value
     return with_values(stored, changed)
+
+
+def _written(key: str, value: Any) -> Any:
+    """A setting as the study's directory holds it."""
+    group, _, name = key.rpartition(".")
+    return value_or_none(without_password({group: {name: value}} if group else {name: value}), key)
 
 
 def _refuse_running(directory: Path) -> None:

@@ -13,6 +13,7 @@ from data.calendars import BarGrid
 from envs.barriers import BarrierConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
+from envs.kernel import live_steps
 from envs.live.account import LiveAccount, VenueFill
 from envs.live.growing_market import ClosedBar, GrowingMarket
 from envs.market import Market
@@ -197,6 +198,24 @@ def small_account():
     account = LiveAccount(market, PLAIN, start_bar=FIRST, seed=0)
     account.reset()
     return panel, market, account
+
+
+def test_nothing_is_compiled_while_a_bar_waits_from_the_first_one_on():
+    kernels = live_steps.decide_rows, live_steps.trade_rows, live_steps.book_rows, live_steps.close_rows
+    for kernel in kernels:
+        kernel._reset_overloads()
+    panel, market, account = small_account()
+    ready = [len(kernel.overloads) for kernel in kernels]
+    assert ready == [1, 1, 1, 1]
+    for t, simulated in ((FIRST, True), (FIRST + 1, False)):
+        account.decide(np.full(2, 2, np.float32))
+        market.append(ClosedBar.of(panel, t))
+        if simulated:
+            account.simulate()
+        else:
+            account.book(VenueFill(asset=1, units=2.0, price=100.0))
+        account.close()
+    assert [len(kernel.overloads) for kernel in kernels] == ready
 
 
 def test_a_fill_that_comes_late_or_that_nobody_ordered_changes_units_and_cash_at_once():

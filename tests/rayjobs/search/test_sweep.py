@@ -25,6 +25,7 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.entry import run_entry_point
 from rayjobs.search.sweep.config import build_sweep_config, find_study, resumed_values
 from rayjobs.search.sweep.winner import open_for_winner
+from rayjobs.storage.ledger_place import without_password
 from rayjobs.sweep import sweep
 
 SMALL = (
@@ -82,6 +83,17 @@ def test_a_resumed_study_keeps_what_its_trials_were_scored_with(tmp_path):
     assert same == {**stored, "search": {**stored["search"], "num_trials": 8}}
     with pytest.raises(ConfigError, match="algo.gamma is 0.5 but the study was begun with 0.97"):
         resumed_values(compose("sweep", ["algo.gamma=0.5"]), tmp_path)
+
+
+def test_the_password_of_a_studys_database_is_not_stored_and_may_be_given_again(tmp_path):
+    place = "search.storage=postgresql://me:geheim@db.example/studies"
+    stored = without_password(compose("sweep", [*SMALL, place]))
+    assert "geheim" not in str(stored)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**stored, "provenance": {}}))
+    again = resumed_values(compose("sweep", [place]), tmp_path)
+    assert again["search"]["storage"] == place.partition("=")[2]
+    with pytest.raises(ConfigError, match="search.storage is"):
+        resumed_values(compose("sweep", [place.replace("studies", "others")]), tmp_path)
 
 
 def test_a_study_does_not_go_on_with_other_bars_than_its_trials_were_chosen_on(tmp_path, capsys):

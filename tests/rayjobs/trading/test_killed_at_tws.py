@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -87,14 +88,14 @@ class Forker:
 
 def open_orders(run: Path) -> int:
     """Orders of the journal that were not done when its process died."""
-    with sqlite3.connect(f"file:{run / 'journal.sqlite'}?mode=ro", uri=True) as journal:
+    with closing(sqlite3.connect(f"file:{run / 'journal.sqlite'}?mode=ro", uri=True)) as journal:
         marks = ", ".join("?" * len(OPEN))
         return journal.execute(f"SELECT count(*) FROM orders WHERE status IN ({marks})", OPEN).fetchone()[0]
 
 
 def fills_of(run: Path) -> pd.DataFrame:
     """execution_id, symbol, units of every fill of the journal, in its latest correction."""
-    with sqlite3.connect(f"file:{run / 'journal.sqlite'}?mode=ro", uri=True) as journal:
+    with closing(sqlite3.connect(f"file:{run / 'journal.sqlite'}?mode=ro", uri=True)) as journal:
         query = "SELECT execution_id, symbol, units FROM fills ORDER BY revision"
         return pd.read_sql_query(query, journal).drop_duplicates("execution_id", keep="last")
 

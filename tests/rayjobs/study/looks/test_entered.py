@@ -428,9 +428,26 @@ def test_passwords_are_neither_written_nor_shown():
     assert "geheim" not in str(without_password({"ledger": place, "seed": 1}))
     assert hidden(f"ledger={place}") == "ledger=postgresql://me@db.example:5432/looks"
     assert hidden("data.path=a:b@c") == "data.path=a:b@c"
+    study = "search.storage=mysql://me:geheim@db.example/studies"
+    assert hidden(study) == "search.storage=mysql://me@db.example/studies"
+    assert "geheim" not in str(without_password({"search": {"storage": study.partition("=")[2]}, "seed": 1}))
     with pytest.raises(ConfigError) as error:
         open_ledger("postgresql://me:geheim@127.0.0.1:1/looks")
     assert "geheim" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "broker.account=DU1234567",
+        "+broker.account='DU1234567'",
+        "broker={kind: ibkr, account: DU1234567, port: 7497}",
+    ],
+)
+def test_a_command_line_is_written_without_the_number_of_an_account(word):
+    assert "DU1234567" not in hidden(word)
+    assert hidden(word).count("...") == 1
+    assert hidden("data.columns.account=x") == "data.columns.account=x"
 
 
 def test_the_identity_holds_the_whole_configuration_but_what_changes_nothing(tmp_path):
