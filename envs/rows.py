@@ -5,11 +5,12 @@ Axes: E env row, B block of LANES rows, L lane, A asset slot, K column, N bars o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from data.errors import nearest_name
 from envs.config import PortfolioEnvConfig
@@ -20,6 +21,8 @@ from envs.kernel.observe import NUM_POSITION_FEATURES
 from envs.kernel.parts import Scratch
 from envs.market import Market
 from envs.rules import WINDOWS, num_position_columns, windows_read
+
+CACHE_LINE_BYTES = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,12 +58,12 @@ class RowState:
         columns = 3 if config.risk.max_entries_per_symbol is not None else (2 if mapped else 1)
         state = cls(
             num_envs=num_envs,
-            account_BKL=np.zeros((B, c.NUM_ACCOUNT_COLUMNS, L)),
-            counter_BKL=np.zeros((B, c.NUM_COUNTER_COLUMNS, L), dtype=np.int32),
-            position_BAKL=np.zeros((B, A, num_position_columns(config), L)),
-            slot_BAKL=np.zeros((B, A, columns, L), dtype=np.int32),
+            account_BKL=line_zeros(B, c.NUM_ACCOUNT_COLUMNS, L),
+            counter_BKL=line_zeros(B, c.NUM_COUNTER_COLUMNS, L, dtype=np.int32),
+            position_BAKL=line_zeros(B, A, num_position_columns(config), L),
+            slot_BAKL=line_zeros(B, A, columns, L, dtype=np.int32),
             below=np.zeros((num_envs, 0 if config.risk.max_var is None else config.risk.var_bars), np.uint8),
-            flow_BKL=np.zeros((B, c.NUM_FLOW_COLUMNS, L)),
+            flow_BKL=line_zeros(B, c.NUM_FLOW_COLUMNS, L),
         )
         state.put("counter", c.STREAM, first_stream + np.arange(num_envs))
         state.put("counter", c.EPISODE, -1)
@@ -126,6 +129,17 @@ class RowState:
         self.below[...] = arrays["below"]
 
 
+def line_zeros(*shape: int, dtype: DTypeLike = np.float64) -> NDArray:
+    """Zeros that begin with a line of the cache, so that a column's LANES numbers lie in one and not across two.
+
+    NumPy begins an array at any multiple of 16 bytes.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + CACHE_LINE_BYTES, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE_BYTES
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
 def num_blocks(num_envs: int) -> int:
     """Blocks of LANES rows that hold `num_envs` rows."""
     return -(-num_envs // LANES)
@@ -153,7 +167,7 @@ def scratch_arrays(
     """
     A, L = num_assets, LANES
     symbols = np.repeat(np.arange(A), L).reshape(A, L)
-    facts = np.zeros((A, c.NUM_FACT_COLUMNS, L))
+    facts = line_zeros(A, c.NUM_FACT_COLUMNS, L)
     facts[:, c.INSTRUMENT :] = instrument[:A, :, None]
     logged = A * max(c.NUM_DECISION_COLUMNS, c.NUM_PLACES * c.NUM_FILL_COLUMNS)
     return Scratch(
@@ -161,7 +175,7 @@ def scratch_arrays(
         symbols=symbols,
         shifts=symbols * num_bar_columns,
         places=np.zeros((c.NUM_PLACE_ROWS, L), np.int64),
-        seen=np.zeros((NUM_POSITION_FEATURES * A + num_account, L), np.float32),
+        seen=line_zeros(NUM_POSITION_FEATURES * A + num_account, L, dtype=np.float32),
         waste=np.zeros((1, logged)),
         waste_32=np.zeros((1, observation_size), np.float32),
         waste_8=np.zeros((1, var_bars), np.uint8),

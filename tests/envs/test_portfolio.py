@@ -22,6 +22,7 @@ from random_markets import (
 
 from envs.actions import num_choices
 from envs.episodes import RandomisationConfig, Window
+from envs.kernel.parts import Scratch
 from envs.market import Market
 from envs.observations import CAPITAL_NAMES
 from envs.portfolio import PortfolioEnv, PortfolioVectorEnv
@@ -142,6 +143,22 @@ def test_so_they_are_with_every_rule_that_is_asked_for_also_while_neighbours_wai
         alone = rollout(num_envs, first_stream=first, config=ASKED, mode=mode)
         for one, two in zip(alone, reference, strict=True):
             np.testing.assert_array_equal(one, two[first : first + num_envs])
+
+
+@pytest.mark.parametrize("num_envs", [1, 9, 300])
+def test_state_and_scratch_begin_with_a_line_of_the_cache(num_envs):
+    env = PortfolioVectorEnv(
+        build_market(random_panel(4, num_assets=4)),
+        RANDOM,
+        num_envs=num_envs,
+        windows=[Window(start_bar=10, stop_bar=80)],
+        seed=0,
+    )
+    rows, scratch = env.rows, Scratch(*env.kernel_arguments()[3])
+    arrays = rows.account_BKL, rows.counter_BKL, rows.position_BAKL, rows.slot_BAKL, rows.flow_BKL
+    for array in (*arrays, scratch.facts, scratch.seen):
+        assert array.ctypes.data % 64 == 0
+        assert array.flags.c_contiguous
 
 
 def test_tickers_windows_costs_and_latency_are_drawn_per_episode():
