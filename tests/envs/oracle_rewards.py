@@ -77,11 +77,11 @@ class Rewards(Account):
     def capital(self, t):
         """What is shown of the account's capital, where the configuration asks for it."""
         shown, held = self.config.observation, [h.units for h in self.assets]
-        owned = sum(units * self.unit_value(a, t) for a, units in enumerate(held) if units > 0)
+        owned = sum(max(units * self.unit_value(a, t), 0) for a, units in enumerate(held))
         assets = owned + (self.cash if self.cash > 0 else 0)
         multiple = self.equity / self.config.initial_equity
         tied = sum(
-            abs(units) * (i.initial_margin + self.unit_value(a, t) * i.initial_margin_fraction)
+            abs(units) * (i.initial_margin + abs(self.unit_value(a, t)) * i.initial_margin_fraction)
             for a, (units, i) in enumerate(zip(held, self.instruments, strict=True))
         )
         values = {

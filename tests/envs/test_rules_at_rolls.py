@@ -67,9 +67,10 @@ def volatility_target(panel, context=NO_WINDOWS):
     )
     window = Window(start_bar=7, stop_bar=panel.num_bars)
     env = PortfolioVectorEnv(market, config, num_envs=1, windows=[window], seed=0)
+    env.set_logging(True)
     env.reset()
     env.step(np.array([[0.9]], dtype=np.float32))
-    return env.rows.position[0, 0, c.TARGET], market.periods_per_year
+    return env.decision_log[0, 0, c.LOG_TARGET], market.periods_per_year
 
 
 @pytest.mark.parametrize("adjust", ["difference", "ratio", "none"])
