@@ -9,6 +9,7 @@ from typing import Any
 from data.errors import DataError
 from data.lake import Lake
 from data.lake.holdings import Holding, holding
+from data.lake.listings import known_listings
 from rayjobs.ingest.listings import ListingsTally
 from rayjobs.ingest.plan import series_of
 from rayjobs.ingest.rounds import Round
@@ -60,15 +61,17 @@ def _listings_sentence(brought: ListingsTally) -> str:
 
 def holdings_rows(settings: IngestSettings, lake: Lake, symbols: tuple[str, ...]) -> list[dict[str, Any]]:
     """A row of the table for each series that is there."""
-    rows = []
+    found = []
+    listings = {name: known_listings(lake.files, name) for name in settings.sources}
     for symbol in symbols:
         for name, source in settings.sources.items():
+            series = series_of(settings, name, symbol)
             try:
-                found = holding(lake, series_of(settings, name, symbol), calendar=source.calendar)
+                seen = holding(lake, series, calendar=source.calendar, listings=listings[name])
             except DataError:
                 continue  # nothing of it is there, which the sentences below the table tell
-            rows.append(holding_row(found))
-    return rows
+            found.append(seen)
+    return holding_rows(found)
 
 
 def holding_rows(found: Sequence[Holding]) -> list[dict[str, Any]]:

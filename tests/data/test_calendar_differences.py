@@ -1,9 +1,11 @@
 """Twenty years of sessions of NYSE and CME beside exchange_calendars: where the two differ, and nowhere else.
 
-docs/data.md, "Calendars", lists the same differences with their reasons.
+docs/data.md, "Calendars", lists the same differences with their reasons; its numbers are compared with those found.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import exchange_calendars
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from data.calendars import sessions_between
 
 FIRST, AFTER = "2004-01-01", "2024-01-01"
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 def new_york(instants: pd.Series) -> list[str]:
@@ -46,6 +49,8 @@ def test_of_the_sessions_of_the_nyse_three_moments_differ_which_really_were_so()
         "2005-06-01": ("09:30", "15:56"),  # a failure of the network closed the floor early
         "2006-12-27": ("09:32", "16:00"),  # two minutes of silence for Gerald Ford
     }
+    assert f"| `NYSE` / XNYS | {len(ours):,}, the same days |" in PAGE
+    assert all(str(day.date()) in PAGE for day in differ.index)
 
 
 @pytest.mark.slow
@@ -57,6 +62,8 @@ def test_globex_differs_by_its_break_its_half_days_and_eight_short_sessions():
     good_fridays = ["2010-04-02", "2012-04-06", "2015-04-03", "2021-04-02", "2023-04-07"]
     funerals = ["2004-06-11", "2007-01-02", "2018-12-05"]
     assert [str(day.date()) for day in only_ours] == sorted(good_fridays + funerals)
+    assert f"| `CME Globex Equity` / CMES | {len(ours):,} / {len(theirs):,} |" in PAGE
+    assert all(day in PAGE for day in funerals)
     both = ours.index.intersection(theirs.index)
     ours, theirs = ours.loc[both], theirs.loc[both]
     assert (ours["open"] == theirs["open"]).all()
@@ -69,3 +76,11 @@ def test_globex_differs_by_its_break_its_half_days_and_eight_short_sessions():
         ("13:15", "18:00"): 10,
         ("17:00", "18:00"): 4995,
     }
+    found = {pair: f"{days:,}" for pair, days in counted.items()}
+    assert f"| | {found['17:00', '18:00']} | closes at 17:00; theirs at 18:00" in PAGE
+    assert (
+        f"| | {found['13:15', '13:00']}, {found['13:15', '18:00']} | eves of holidays close at 13:15" in PAGE
+    )
+    assert (
+        f"| | {found['11:30', '13:00']}, {found['13:00', '18:00']} | holidays to 2014 close at 11:30" in PAGE
+    )

@@ -76,6 +76,13 @@ def test_a_clean_series_has_a_clean_report():
     ]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_labels_that_count_in_another_unit_are_the_same_bars(unit):
+    rows = rows_on(half_hours(60)).drop(index=pd.DatetimeIndex(half_hours(60))[7])
+    other = rows.set_axis(rows.index.as_unit(unit), axis=0)
+    assert crypto({"X": other}).panel.fingerprint == crypto({"X": rows}).panel.fingerprint
+
+
 def test_a_finding_says_where_it_is():
     rows = rows_on(half_hours(10))
     _, report = crypto({"X": rows.drop(rows.index[[4, 5, 8]])})

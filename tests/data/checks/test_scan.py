@@ -90,3 +90,10 @@ def test_an_infinite_or_unknown_value_in_any_column_is_refused(name):
         rows.loc[rows.index[1], name] = value
         with pytest.raises(DataError, match=name):
             align({"X": rows}, calendar="24/7", bar_seconds=60)
+
+
+@pytest.mark.parametrize("price", [1e-13, 1e13])
+def test_what_is_no_quote_is_refused_although_it_is_positive_and_bounded(price):
+    rows = frame([[1.0, 1.0, 1.0, 1.0, 1.0], [price] * 4 + [1.0], [1.0, 1.0, 1.0, 1.0, 1.0]], [1, 1])
+    with pytest.raises(DataError, match="is no price"):
+        align({"X": rows}, calendar="24/7", bar_seconds=60)
