@@ -15,6 +15,7 @@ from policies.exports import load_export
 from policies.supervised.policy import SupervisedPolicy
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.replay.audit import examine
 from rayjobs.replay.contract_audit import check_contracts
 from rayjobs.replay.finished_run import open_run
 from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring, rescore
@@ -140,6 +141,8 @@ def test_a_run_of_meta_labels_net_of_costs_takes_the_rules_side_alone_and_is_fit
     folds = found.folds(study.panel)
     checks = check_contracts(found, study, folds, searched=False) + check_retraining(found, study, folds)
     assert all(check.outcome == "pass" for check in checks), [str(check) for check in checks]
+    untrained = examine(found, ["ppo", "callbacks"]).checks
+    assert [(check.outcome, check.detail) for check in untrained] == [("skip", "no network was trained")] * 2
     page = (found.path / "report.html").read_text()
     assert (
         "logistic fitted on each training window (net return over 1 bar from the next open, of the sign"
