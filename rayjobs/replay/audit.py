@@ -25,7 +25,14 @@ from evaluation.audit.recorded_run import RecordedRun, headline, read_recorded
 from evaluation.audit.seal import check_seal
 from evaluation.audit.split_windows import DATA
 from evaluation.audit.trade_records import check_trades
-from evaluation.audit.training import TrainingPlan, check_callbacks, check_training, warnings_of
+from evaluation.audit.training import (
+    CALLBACKS,
+    PPO,
+    TrainingPlan,
+    check_callbacks,
+    check_training,
+    warnings_of,
+)
 from evaluation.audit.windows import check_windows
 from evaluation.files import write_json
 from evaluation.ledger.store import now
@@ -51,6 +58,7 @@ from rayjobs.study.patched_code import takes_own_code
 
 LOG = logging.getLogger(__name__)
 LEAK = Section(name="leak")
+NO_TRAINING = "no network was trained"
 
 
 @dataclass(frozen=True)
@@ -172,10 +180,19 @@ class RunAudit:
         return check_trades(self.headline, self.study.panel, instruments)
 
     def ppo(self) -> list[Check]:
+        if not self._trains:
+            return [PPO.skips("settings", NO_TRAINING)]
         return check_training(self.recorded, self._plan())
 
     def callbacks(self) -> list[Check]:
+        if not self._trains:
+            return [CALLBACKS.skips("training", NO_TRAINING)]
         return check_callbacks(self.recorded, self._plan())
+
+    @property
+    def _trains(self) -> bool:
+        """Whether a network was trained; a script is not, and a supervised policy is fitted at once."""
+        return self.study.config.script is None and self.study.config.supervised is None
 
     def metrics(self) -> list[Check]:
         panel, labels = self.study.panel, self.headline.returns["bar_utc"]

@@ -15,6 +15,7 @@ from policies.exports import load_export
 from policies.supervised.policy import SupervisedPolicy
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
+from rayjobs.replay.audit import examine
 from rayjobs.replay.contract_audit import check_contracts
 from rayjobs.replay.finished_run import open_run
 from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring, rescore
@@ -126,3 +127,47 @@ def test_barriers_and_horizon_are_chosen_by_name():
     overrides = ["policy=logistic", "labels@policy.labels=triple_barrier", "policy.labels.horizon_bars=60"]
     labels = build_train_config(compose("train", overrides)).supervised.labels
     assert (labels.kind, labels.horizon_bars) == ("triple_barrier", 60)
+
+
+@pytest.mark.runs
+@pytest.mark.usefixtures("leak_check_aside")
+def test_a_run_of_meta_labels_net_of_costs_takes_the_rules_side_alone_and_is_fitted_again_to_the_bit(
+    tmp_path,
+):
+    meta = ("policy=logistic", "env=weights", "policy.labels.primary=signal", "policy.net_labels=true")
+    found = open_run(make_run(tmp_path, *meta, "policy.position.threshold=0.5"))
+    config = build_train_config(found.values)
+    study = Study.of(config, load(config.data))
+    folds = found.folds(study.panel)
+    checks = check_contracts(found, study, folds, searched=False) + check_retraining(found, study, folds)
+    assert all(check.outcome == "pass" for check in checks), [str(check) for check in checks]
+    untrained = examine(found, ["ppo", "callbacks"]).checks
+    assert [(check.outcome, check.detail) for check in untrained] == [("skip", "no network was trained")] * 2
+    page = (found.path / "report.html").read_text()
+    assert (
+        "logistic fitted on each training window (net return over 1 bar from the next open, of the sign"
+        in page
+    )
+    decisions = pd.read_parquet(found.path / "walk_forward" / "decisions.parquet")
+    bar = {utc: t for t, utc in enumerate(study.panel.bar_utc)}
+    signal = study.features.asset[:, :, study.features.asset_names.index("signal")]
+    rows = [bar[np.datetime64(utc, "ns")] for utc in decisions["decided_utc"].dt.tz_localize(None)]
+    side = signal[rows, [study.panel.symbols.index(symbol) for symbol in decisions["symbol"]]]
+    assert (np.sign(decisions["target"]).isin([0.0]) | (np.sign(decisions["target"]) == side)).all()
+    assert (decisions["target"] != 0.0).any()
+
+
+def test_a_primary_rule_that_is_no_feature_or_has_no_sign_is_refused_before_anything_is_fitted():
+    unknown = [*OVERRIDES, "policy=logistic", "policy.labels.primary=sinal"]
+    with pytest.raises(
+        ValueError, match="which no feature of assets in features.specs gives .did you mean 'signal'"
+    ):
+        load_study(build_train_config(compose("train", unknown)))
+    own_past = [
+        *OVERRIDES,
+        "policy=logistic",
+        "policy.labels.primary=signal",
+        "features.standardise=own_past",
+    ]
+    with pytest.raises(ValueError, match="standardised by each symbol's own past"):
+        load_study(build_train_config(compose("train", own_past)))
