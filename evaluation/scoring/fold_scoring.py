@@ -13,6 +13,7 @@ from data.schema import Panel
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
+from envs.portfolio import PortfolioVectorEnv
 from envs.recording import Recording
 from evaluation.scoring.allocations import plan_window
 from evaluation.scoring.charged_costs import dearer
@@ -285,6 +286,19 @@ def _schedule_tracks(
     )
 
 
+def scored_batch(
+    market: Market,
+    scored: PortfolioEnvConfig,
+    scoring: ScoringConfig,
+    test: Window,
+    inside: Sequence[Window],
+) -> tuple[PortfolioVectorEnv, list[Scenario]]:
+    """The rows that a policy is scored on together, and the conditions of each; what is recorded is the first row."""
+    scenarios = _scenarios(scoring, scored.action.scheme)
+    conditions = scenarios + scenarios[:1] * len(inside)
+    return scenario_env(market, scored, [test] * len(scenarios) + list(inside), conditions), conditions
+
+
 def _run_scenarios(
     policy: Policy,
     market: Market,
@@ -295,8 +309,7 @@ def _run_scenarios(
 ) -> tuple[Recording, dict[str, Track], list[Track]]:
     """One batch: the test window recorded, the same under each scenario of stress by name, and windows in sample."""
     scenarios = _scenarios(scoring, scored.action.scheme)
-    conditions = scenarios + scenarios[:1] * len(inside)
-    env = scenario_env(market, scored, [test] * len(scenarios) + list(inside), conditions)
+    env, conditions = scored_batch(market, scored, scoring, test, inside)
     (recording,), tracks = record_rows(policy, env, [0], conditions)
     stress = {s.name: track for s, track in zip(scenarios[1:], tracks[1:])}
     return recording, stress, tracks[len(scenarios) :]

@@ -26,7 +26,7 @@ from envs.market import Market
 from envs.portfolio import PortfolioVectorEnv
 from envs.recording import Recording
 from evaluation.scoring.allocations import plan_window
-from evaluation.scoring.fold_scoring import scored_window
+from evaluation.scoring.fold_scoring import in_sample_windows, scored_batch, scored_window
 from evaluation.scoring.rollout import (
     Scenario,
     evaluation_config,
@@ -124,14 +124,36 @@ def _scored_study(run: FinishedRun) -> tuple[FinishedRun, Study]:
 
 def _thoughts(run: FinishedRun, source: FinishedRun, study: Study, fold: Fold, row: pd.Series) -> Thoughts:
     policy, market, config = _policy_and_market(source, study, fold, row)
-    window = scored_window(fold)
-    scenarios = [Scenario(name="as scored", cost_factor=study.config.scoring.cost_factor)]
-    env = scenario_env(market, config, [window], scenarios)
+    window, scoring = scored_window(fold), study.config.scoring
+    alone = [Scenario(name="as scored", cost_factor=scoring.cost_factor)]
+    try:
+        return _run_again(run, study, fold, policy, scenario_env(market, config, [window], alone), alone)
+    except _OtherwiseError as error:
+        if study.config.script is not None:
+            raise
+        # Where a network is torch's own, the last bits of a row depend on the rows beside it.
+        inside = in_sample_windows(fold, market, config) if scoring.in_sample else []
+        LOG.info("%s; trying in the batch that it was scored in", error)
+        return _run_again(run, study, fold, policy, *scored_batch(market, config, scoring, window, inside))
+
+
+def _run_again(
+    run: FinishedRun,
+    study: Study,
+    fold: Fold,
+    policy: Policy,
+    env: PortfolioVectorEnv,
+    scenarios: Sequence[Scenario],
+) -> Thoughts:
+    """The first row of an env run to its end, held against the record."""
     watched = _Watched(policy, env)
     (recording,), _ = record_rows(watched, env, [0], scenarios)
     exact = _held_against(run, study, fold, recording)
-    first = len(watched.bar) - len(recording.bar)  # warm-up bars, in which nothing may be traded
-    assert watched.bar[first:] == (recording.bar - 1).tolist()
+    first = watched.bar.index(
+        int(recording.bar[0]) - 1
+    )  # behind warm-up bars, in which nothing may be traded
+    decided = slice(first, first + len(recording.bar))
+    assert watched.bar[decided] == (recording.bar - 1).tolist()
     labels = study.panel.bar_utc
     return Thoughts(
         fold=fold.index,
@@ -139,8 +161,8 @@ def _thoughts(run: FinishedRun, source: FinishedRun, study: Study, fold: Fold, r
         decided_utc=labels[recording.bar - 1],
         names=watched.outlooks[0].names if watched.outlooks else (),
         exact=exact,
-        **_outlooks(watched, first, len(recording.symbols)),
-        **_exits(watched, first, env, recording, labels),
+        **_outlooks(watched, decided, len(recording.symbols)),
+        **_exits(watched, decided, env, recording, labels),
     )
 
 
@@ -170,8 +192,12 @@ def _policy_and_market(
     return acting, market, evaluation_config(config.env)
 
 
+class _OtherwiseError(ConfigError):
+    """What is decided again is not what was recorded."""
+
+
 class _Watched:
-    """A policy of one env row of which is written down, before each decision, what it thinks and what is held."""
+    """A policy of whose first env row is written down, before each decision, what it thinks and what is held."""
 
     def __init__(self, policy: Policy, env: PortfolioVectorEnv) -> None:
         self._policy, self._env = policy, env
@@ -193,14 +219,15 @@ class _Watched:
         self.position.append(rows.position[0])
         self.entry_bar.append(rows.slot[0, :, c.ENTRY_BAR])
         if self._outlook is not None:
-            self.outlooks.append(self._outlook(observation, state, **masks))
+            told = self._outlook(observation, state, **masks)
+            self.outlooks.append(replace(told, parameters=told.parameters[:1], value=told.value[:1]))
         return self._policy.act(observation, state, **masks)
 
 
-def _outlooks(watched: _Watched, first: int, num_assets: int) -> dict[str, Any]:
-    told = watched.outlooks[first:]
+def _outlooks(watched: _Watched, decided: slice, num_assets: int) -> dict[str, Any]:
+    told = watched.outlooks[decided]
     if not told:
-        steps = len(watched.bar) - first
+        steps = decided.stop - decided.start
         return {
             "parameters": np.zeros((steps, num_assets, 0), np.float32),
             "value": np.full(steps, np.nan, np.float32),
@@ -213,14 +240,14 @@ def _outlooks(watched: _Watched, first: int, num_assets: int) -> dict[str, Any]:
 
 def _exits(
     watched: _Watched,
-    first: int,
+    decided: slice,
     env: PortfolioVectorEnv,
     recording: Recording,
     labels: NDArray[np.datetime64],
 ) -> dict[str, Any]:
     """Where the exits of what is held rest, of each decision; see `Thoughts`."""
-    position = np.stack(watched.position[first:])
-    entry = np.stack(watched.entry_bar[first:]).astype(np.int64)
+    position = np.stack(watched.position[decided])
+    entry = np.stack(watched.entry_bar[decided]).astype(np.int64)
     steps, assets = position.shape[:2]
     stop, profit = np.full((steps, assets), np.nan), np.full((steps, assets), np.nan)
     trails = np.zeros((steps, assets), dtype=bool)
@@ -272,7 +299,7 @@ def _held_against(run: FinishedRun, study: Study, fold: Fold, recording: Recordi
         apart = ~np.isclose(again, recorded, rtol=TOLERANCE, atol=1e-15, equal_nan=True)
         if apart.any():
             bar = labels[recording.bar[int(np.argmax(apart.reshape(len(apart), -1).any(axis=1)))]]
-            raise ConfigError(
+            raise _OtherwiseError(
                 f"the policy of fold {fold.index}, run again, does not do what the run recorded: "
                 f"{int(apart.sum()):,} of {apart.size:,} {name} differ, the first about the bar "
                 f"{bar.astype('datetime64[s]')}Z; what it thought is not shown (python -m rayjobs.audit looks closer)"

@@ -28,7 +28,12 @@ async function think() {  // the policy is run again for it: seconds, the first 
       : "From its export, run again: decisions and returns of these test windows are the recorded ones up to their last digits, as on another processor.";
     drawThoughts(); fillThoughts();
     if (charts[0]) charts[0].redraw(false);
-  } catch (error) { if (asked === asking) $("thinking").textContent = `What the policy thought is not shown: ${error.message}`; }
+  } catch (error) {
+    if (asked !== asking) return;
+    $("thinking").textContent = `What the policy thought is not shown: ${error.message}`;
+    const box = $("bar").querySelector(".thoughts");
+    if (box) put(box);
+  }
 }
 const probable = (name) => !name.includes(",");
 const thought = (name, value) => (value === null || value === undefined ? "–" : probable(name) ? `${(100 * value).toFixed(1)} %` : plain(value));

@@ -150,7 +150,7 @@ def test_no_page_has_a_serious_fault(root, way):
             for name, (address, there) in walked(root).items():
                 there_at = f"http://127.0.0.1:{server.port}" if address.startswith("/") else ""
                 await page.open(f"{there_at}{address}")
-                await page.until(there, 60)
+                await page.until(there, 300)
                 await asyncio.sleep(0.5)  # charts are drawn
                 await page.run(f"{AXE}; true")
                 faults = json.loads(await page.run(ASKED))

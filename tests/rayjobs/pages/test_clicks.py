@@ -145,7 +145,7 @@ def test_the_market_shows_what_the_policy_thought_under_the_pointer_and_in_the_p
     async def walk(page, address):
         await page.open(f"{address}/market?id={name}")
         told = "document.getElementById('thinking').textContent"
-        await page.until(f"{told}.includes('bit for bit')", 120)
+        await page.until(f"{told}.includes('bit for bit')", 300)
         await page.run("document.querySelector('#candles').scrollIntoView()")
         await page.run(HOVER)
         readout = await page.until(
@@ -169,8 +169,8 @@ def test_the_market_shows_what_the_policy_thought_under_the_pointer_and_in_the_p
         (run / "checkpoints").rename(run / "elsewhere")
         os.utime(run / "status.json")  # as another run of that name
         await page.run("load()")
-        await page.until(f"{told}.includes('not shown')", 120)
+        await page.until(f"{told}.includes('not shown')", 300)
         assert "is not an exported policy" in await page.run(told)
-        assert await page.run("document.querySelectorAll('#bar tr.thought').length") <= 6
+        assert await page.run("document.querySelectorAll('#bar tr.thought').length") == 0
 
     clicked(tmp_path, walk)
