@@ -46,13 +46,60 @@ def compiled(function: Callable[..., Any]) -> Any:
     return cached(function, entry, (Path(__file__), Path(str(pointwise_kernels.__file__))))
 
 
+_VECTOR = ir.VectorType(ir.FloatType(), COLUMNS)
+
+
+def _pointer(builder: Any, array: Any, place: Any) -> Any:
+    return builder.bitcast(builder.gep(array.data, [place]), _VECTOR.as_pointer())
+
+
+def _load(builder: Any, array: Any, place: Any) -> Any:
+    """16 numbers of an array, from the place on."""
+    value = builder.load(_pointer(builder, array, place))
+    value.align = 4
+    return value
+
+
+def _store(builder: Any, value: Any, array: Any, place: Any) -> None:
+    builder.store(value, _pointer(builder, array, place)).align = 4
+
+
+def _everywhere(builder: Any, number: Any) -> Any:
+    """A vector of one number."""
+    lane = ir.IntType(32)
+    blank = ir.Constant(_VECTOR, ir.Undefined)
+    one = builder.insert_element(blank, number, ir.Constant(lane, 0))
+    return builder.shuffle_vector(one, blank, ir.Constant(ir.VectorType(lane, COLUMNS), [0] * COLUMNS))
+
+
+@intrinsic
+def _pack_whole(typing_context, row, factor, panel, k, out):  # type: ignore[no-untyped-def]
+    """Write 16 numbers of row (N,), from 16 * panel on, times the factor to out[panel, k].
+
+    As one vector: LLVM finds those by itself only in longer loops.
+    """
+    signature = types.void(row, factor, types.intp, types.intp, out)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        word = context.get_value_type(types.intp)
+        source, target = (make_array(signature.args[n])(context, builder, arguments[n]) for n in (0, 4))
+        factor, panel, k = arguments[1:4]
+        width = ir.Constant(word, COLUMNS)
+        depth = cgutils.unpack_tuple(builder, target.shape)[1]
+        place = builder.mul(builder.add(builder.mul(panel, depth), k), width)
+        scaled = builder.fmul(_load(builder, source, builder.mul(panel, width)), _everywhere(builder, factor))
+        _store(builder, scaled, target, place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 @inner
 def pack_row(row, factor, k, out):  # type: ignore[no-untyped-def]
     """Write row (N,) times the factor to out (P, any, 16) as its input k, filled up with zeros."""
     whole = row.shape[0] // COLUMNS
     for panel in range(whole):
-        for n in range(COLUMNS):
-            out[panel, k, n] = row[panel * COLUMNS + n] * factor
+        _pack_whole(row, factor, panel, k, out)
     if whole < out.shape[0]:
         for n in range(COLUMNS):
             column = whole * COLUMNS + n
@@ -86,7 +133,7 @@ def on_a_line(*shape: int) -> Float32Array:
     """A new array that begins with a line of the cache, so that no vector of it lies on two."""
     size = math.prod(shape)
     room = np.empty(size + _LINE_BYTES // 4, np.float32)
-    first = -room.ctypes.data % _LINE_BYTES // 4
+    first = -room.__array_interface__["data"][0] % _LINE_BYTES // 4
     return room[first : first + size].reshape(shape)
 
 
@@ -104,63 +151,52 @@ def _block(num_rows: int, num_panels: int, *, turned: bool = False) -> Any:
 
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             word = context.get_value_type(types.intp)
-            number, lane = ir.FloatType(), ir.IntType(32)
-            vector = ir.VectorType(number, COLUMNS)
-            blank = ir.Constant(vector, ir.Undefined)
-            everywhere = ir.Constant(ir.VectorType(lane, COLUMNS), [0] * COLUMNS)
             multiply_add = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{COLUMNS}f32"
+                builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fmuladd.v{COLUMNS}f32"
             )
-            arrays = [
+            rows, weights, out = (
                 make_array(kind)(context, builder, value)
                 for kind, value in zip(signature.args[:3], arguments[:3], strict=True)
-            ]
+            )
             first, panel = arguments[3:]
-            height, width = cgutils.unpack_tuple(builder, arrays[0].shape)
+            height, width = cgutils.unpack_tuple(builder, rows.shape)
             inputs = height if turned else width
-            outputs = cgutils.unpack_tuple(builder, arrays[2].shape)[1]
-
-            def at(array, *terms):  # type: ignore[no-untyped-def]
-                """Pointer to the number that lies the sum of the terms behind the array's first."""
-                offset = ir.Constant(word, 0)
-                for term in terms:
-                    offset = builder.add(offset, term)
-                return builder.gep(array.data, [offset])
-
-            def load(pointer):  # type: ignore[no-untyped-def]
-                value = builder.load(builder.bitcast(pointer, vector.as_pointer()))
-                value.align = 4
-                return value
-
-            def place_of(panel, k):  # type: ignore[no-untyped-def]
-                return builder.mul(builder.add(builder.mul(panel, inputs), k), ir.Constant(word, COLUMNS))
-
+            outputs = cgutils.unpack_tuple(builder, out.shape)[1]
+            panel_width = ir.Constant(word, COLUMNS)
             numbers = [builder.add(first, ir.Constant(word, row)) for row in range(num_rows)]
             group = [builder.add(panel, ir.Constant(word, one)) for one in range(num_panels)]
-            columns = [builder.mul(one, ir.Constant(word, COLUMNS)) for one in group]
             places = [
-                [at(arrays[2], builder.mul(row, outputs), column) for column in columns] for row in numbers
+                [builder.add(builder.mul(row, outputs), builder.mul(one, panel_width)) for one in group]
+                for row in numbers
             ]
-            nothing = ir.Constant(vector, [0.0] * COLUMNS)
+            nothing = ir.Constant(_VECTOR, [0.0] * COLUMNS)
             sums = [
-                [cgutils.alloca_once_value(builder, nothing if turned else load(place)) for place in row]
+                [
+                    cgutils.alloca_once_value(builder, nothing if turned else _load(builder, out, place))
+                    for place in row
+                ]
                 for row in places
             ]
             with cgutils.for_range(builder, inputs, intp=word) as loop:
-                weights_k = [load(at(arrays[1], place_of(one, loop.index))) for one in group]
+                weights_k = [
+                    _load(
+                        builder,
+                        weights,
+                        builder.mul(builder.add(builder.mul(one, inputs), loop.index), panel_width),
+                    )
+                    for one in group
+                ]
                 for row, totals in zip(numbers, sums, strict=True):
-                    line, place = (loop.index, row) if turned else (row, loop.index)
-                    one = builder.load(at(arrays[0], builder.mul(line, width), place))
-                    one = builder.insert_element(blank, one, ir.Constant(lane, 0))
-                    many = builder.shuffle_vector(one, blank, everywhere)
+                    line, column = (loop.index, row) if turned else (row, loop.index)
+                    place = builder.add(builder.mul(line, width), column)
+                    many = _everywhere(builder, builder.load(builder.gep(rows.data, [place])))
                     for weight, total in zip(weights_k, totals, strict=True):
                         builder.store(builder.call(multiply_add, [many, weight, builder.load(total)]), total)
             for row_places, totals in zip(places, sums, strict=True):
                 for place, total in zip(row_places, totals, strict=True):
                     value = builder.load(total)
-                    value = builder.fadd(load(place), value) if turned else value
-                    stored = builder.store(value, builder.bitcast(place, vector.as_pointer()))
-                    stored.align = 4
+                    value = builder.fadd(_load(builder, out, place), value) if turned else value
+                    _store(builder, value, out, place)
             return context.get_dummy_value()
 
         return signature, generate
