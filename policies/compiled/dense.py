@@ -54,34 +54,39 @@ def _run_layer(inputs, weights, bias, out, room, with_tanh):  # type: ignore[no-
 
 
 @compiled
-def _sum_rows(rows, out):  # type: ignore[no-untyped-def]
-    """Add to out (A, N) the rows (R, N) that take each of them in turn."""
-    for r in range(rows.shape[0]):
-        add_row(rows[r], out[r % out.shape[0]])
-
-
-@compiled
-def _sum_outer(grad, inputs, room, out):  # type: ignore[no-untyped-def]
+def _sum_outer(grad, outputs, inputs, slopes, room, grad_bias, out):  # type: ignore[no-untyped-def]
     """Add to out (N, 16 P) the product of the transpose of grad (R, N) and inputs (R, K), filled up with zeros.
 
-    room (DEPTH * 16 P,) is where inputs are packed.
+    Where there are outputs (R, N) of a tanh, grad is first taken through it, to slopes: (R, N), or room for `DEPTH`
+    rows of it. To grad_bias (A or none, N) are added the rows that take each in turn. room (DEPTH * 16 P,) is where
+    inputs are packed.
     """
     width = out.shape[1]
     for first in range(0, grad.shape[0], DEPTH):
-        depth = min(DEPTH, grad.shape[0] - first)
-        packed = room[: depth * width].reshape(width // COLUMNS, depth, COLUMNS)
-        for k in range(depth):
-            pack_row(inputs[first + k], np.float32(1.0), k, packed)
-        add_turned_product(grad[first : first + depth], packed, out)
+        last = min(first + DEPTH, grad.shape[0])
+        rows = grad[first:last]
+        if outputs.shape[0]:
+            begin = first if slopes.shape[0] == grad.shape[0] else 0
+            rows = slopes[begin : begin + last - first]
+            tanh_slope(outputs[first:last].reshape(-1), grad[first:last].reshape(-1), rows.reshape(-1))
+        if grad_bias.shape[0]:
+            for r in range(last - first):
+                add_row(rows[r], grad_bias[(first + r) % grad_bias.shape[0]])
+        packed = room[: (last - first) * width].reshape(width // COLUMNS, last - first, COLUMNS)
+        for r in range(last - first):
+            pack_row(inputs[first + r], np.float32(1.0), r, packed)
+        add_turned_product(rows, packed, out)
 
 
-def _weight_gradient(grad: Tensor, inputs: Tensor) -> Tensor:
-    """(N, K) of a weight that took inputs (..., K) to what has the gradient grad (R, N)."""
+def _weight_gradient(
+    grad: Tensor, outputs: Tensor, inputs: Tensor, slopes: Tensor, grad_bias: Tensor
+) -> Tensor:
+    """(N, K) of a weight that took inputs (..., K) to what has the gradient grad (R, N); others as in `_sum_outer`."""
     num_inputs = inputs.shape[-1]
     width = -(-num_inputs // COLUMNS) * COLUMNS
     out = grad.new_zeros(grad.shape[1], width)
-    rows = inputs.detach().flatten(0, -2).numpy()
-    _sum_outer(grad.numpy(), rows, on_a_line(DEPTH * width), out.numpy())
+    rows = [tensor.detach().numpy() for tensor in (grad, outputs, inputs.flatten(0, -2), slopes)]
+    _sum_outer(*rows, on_a_line(DEPTH * width), grad_bias.numpy(), out.numpy())
     return out[:, :num_inputs].contiguous()
 
 
@@ -108,24 +113,25 @@ class _CompiledDense(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        tensors, grad = list(ctx.saved_tensors), grad.contiguous()
-        if ctx.with_tanh:
-            out, before = tensors.pop(), torch.empty_like(grad)
-            tanh_slope(*(part.detach().view(-1).numpy() for part in (out, grad, before)))
-            grad = before
+        tensors, grad = list(ctx.saved_tensors), grad.contiguous().flatten(0, -2)
+        outputs = tensors.pop().flatten(0, -2) if ctx.with_tanh else grad[:0]
         parts, weights = tensors[: len(tensors) // 2], tensors[len(tensors) // 2 :]
-        grad = grad.flatten(0, -2)
-        grad_bias = None
-        if ctx.needs_input_grad[0]:
-            grad_bias = grad.new_zeros(ctx.num_biases, grad.shape[1])
-            _sum_rows(grad.numpy(), grad_bias.numpy())
+        num_biases = ctx.num_biases if ctx.needs_input_grad[0] else 0
+        grad_bias = grad.new_zeros(num_biases, grad.shape[1])
+        wanted = ctx.needs_input_grad[2 : 2 + len(parts)]
+        again = len(parts) > 1 or any(wanted)
+        slopes = torch.empty_like(grad if again else grad[:DEPTH]) if ctx.with_tanh else grad[:0]
+        grad_weights = [_weight_gradient(grad, outputs, parts[0], slopes, grad_bias)]
+        if ctx.with_tanh and again:
+            grad = slopes
+        none = grad[:0]
+        grad_weights += [_weight_gradient(grad, none, part, none, none) for part in parts[1:]]
         grad_parts: list[Tensor | None] = [None] * len(parts)
         for index, (part, weight) in enumerate(zip(parts, weights, strict=True)):
-            if ctx.needs_input_grad[2 + index]:
+            if wanted[index]:
                 grad_parts[index] = grad_part = torch.empty_like(part)
                 _multiply(grad, weight, weight.new_zeros(1, weight.shape[1]), grad_part)
-        grad_weights = [_weight_gradient(grad, part) for part in parts]
-        return grad_bias, None, *grad_parts, *grad_weights
+        return grad_bias if num_biases else None, None, *grad_parts, *grad_weights
 
 
 def compiled_dense(parts: Sequence[Tensor], weights: Sequence[Tensor], bias: Tensor, *, tanh: bool) -> Tensor:
