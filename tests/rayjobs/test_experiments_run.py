@@ -17,6 +17,7 @@ STAND_INS = (
     "us_stocks_low_price",
     "gld_execution",
     "amd_nvda",
+    "amd_nvda_trees",
     "mnq_5m",
     "bybit_perps",
     "equities_cross_section",
