@@ -68,10 +68,7 @@ def dashboard(values: dict[str, Any]) -> ExitCode:
         config.runs
     ):  # a folder of our own making, empty until a job of this machine mirrors a run there
         root.mkdir(parents=True, exist_ok=True)
-    if not Path(root).is_dir():
-        raise ConfigError(
-            f"runs={config.runs}: there is no such folder; train something, or name another one"
-        )
+    refuse_no_folder(Path(root), config.runs)
     guard = Guard(config.host, remote=config.remote, token=config.token)
     sock, address = listening_socket(config.host, config.port)
     LOG.info(
@@ -85,6 +82,22 @@ def dashboard(values: dict[str, Any]) -> ExitCode:
         application, sock=sock, print=lambda *_: speech().tell(), access_log=None, handle_signals=True
     )
     return ExitCode.DONE
+
+
+def refuse_no_folder(root: Path, given: str) -> None:
+    """Refuse a folder that cannot hold runs; one that the first job is still to make is shown as empty until then.
+
+    Raises
+    ------
+    ConfigError
+        If it is a file, or its own folder is not there.
+    """
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"runs={given} is a file; name the folder of all runs")
+    if not root.absolute().parent.is_dir():
+        raise ConfigError(f"runs={given}: there is no such folder; train something, or name another one")
+    if not root.exists():
+        LOG.warning("there is no folder %s yet; runs are shown as soon as a job makes it", root)
 
 
 if __name__ == "__main__":

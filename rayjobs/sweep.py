@@ -41,6 +41,7 @@ def run_search(values: dict[str, Any]) -> JobOutcome:
     from rayjobs.storage.run_directory import RunDirectory
     from rayjobs.study.dry_run import print_plan, trials_plan
 
+    tell_compilation()
     with reading_input():
         data = load_sweep(config)
     describe(config, data)
@@ -71,7 +72,6 @@ def run_search(values: dict[str, Any]) -> JobOutcome:
         ):
             # A cluster ends a job with SIGTERM: taken as Ctrl-C. Ray sets a handler too, so this one comes after it.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-            tell_compilation()
             verdict = run_sweep(config, data, run.path, log, ledger)
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on with this study: python -m rayjobs.sweep resume={run.path}\n")

@@ -47,6 +47,7 @@ def run_training(values: dict[str, Any]) -> JobOutcome:
     from rayjobs.study.report import report_study
 
     require_ledger(config.ledger, config.run.directory)
+    tell_compilation()
     with reading_input():
         study, hygiene, folds = load_study(config)
     if config.cluster.dry_run:
@@ -75,7 +76,6 @@ def run_training(values: dict[str, Any]) -> JobOutcome:
         ray_session(config.cluster),
     ):
         require_room(study)
-        tell_compilation()
         with trained_look(study, values, folds, run.path, ledger) as look:
             leaks = tell_leaks(study, folds[0])
             seeds = run_seeds(study, folds, run.path, log, look.note_weights)

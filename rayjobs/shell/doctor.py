@@ -127,18 +127,18 @@ def _processor() -> Iterator[Finding]:
 
 def _memory() -> Iterator[Finding]:
     try:
-        total, free = (
-            os.sysconf("SC_PAGE_SIZE") * os.sysconf(f"SC_{name}_PAGES") / GIB for name in ("PHYS", "AVPHYS")
-        )
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+        free = _available_gib()
     except (ValueError, OSError):
         yield Finding(
             name="memory", state="warning", seen="this system does not say", cure="see that 4 GiB are free"
         )
         return
+    cure = "" if free >= LEAST_MEMORY_GIB else "end what else is running"
     yield Finding(
-        name="memory", state="ok" if total >= LEAST_MEMORY_GIB else "warning",
-        seen=f"{total:.1f} GiB, {free:.1f} GiB untouched",
-        cure="" if total >= LEAST_MEMORY_GIB else "fewer envs: algo.num_envs=64 cluster.num_cpus=1",
+        name="memory", state="ok" if free >= LEAST_MEMORY_GIB else "warning",
+        seen=f"{total:.1f} GiB, {free:.1f} GiB available",
+        cure=cure if total >= LEAST_MEMORY_GIB else "fewer envs: algo.num_envs=64 cluster.num_cpus=1",
     )  # fmt: skip
     shared = Path("/dev/shm")
     if shared.is_dir():
@@ -147,6 +147,15 @@ def _memory() -> Iterator[Finding]:
             name="shared memory", state="ok" if room >= 1.0 else "warning", seen=f"{room:.1f} GiB in /dev/shm",
             cure="" if room >= 1.0 else "Ray's object store lies there: docker run --shm-size=2g",
         )  # fmt: skip
+
+
+def _available_gib() -> float:
+    """Memory that a new program can have: what files lie in is given up for it."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 / GIB for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError, IndexError):  # another system
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / GIB
 
 
 def _gpu() -> Iterator[Finding]:

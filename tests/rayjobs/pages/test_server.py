@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from made_runs import make_run, write_live
 
 from envs.live.guard_folder import GuardFolder
-from rayjobs.dashboard import DashboardConfig
+from rayjobs.config.typed_config import ConfigError
+from rayjobs.dashboard import DashboardConfig, refuse_no_folder
 from rayjobs.pages.guard import TOKEN_HEADER, Guard
 from rayjobs.pages.server import PAGES, make_application
 
@@ -294,3 +295,24 @@ def test_malformed_questions_are_sentences_and_never_a_traceback(root):
         headers={TOKEN_HEADER: TOKEN, "Content-Type": "application/json"},
     )  # fmt: skip
     assert status == 400
+
+
+def test_a_dashboard_that_is_opened_before_the_first_job_shows_it_once_it_runs_and_a_wrong_folder_is_refused(
+    tmp_path, caplog
+):
+    root = tmp_path / "runs"
+    refuse_no_folder(root, "runs")
+    assert "no folder" in caplog.text
+
+    async def ask():
+        async with opened(root) as client:
+            before = (await (await client.get("/api/runs")).json())["total"]
+            make_run(root, "e/20260101T000000Z-a")
+            return before, (await (await client.get("/api/runs")).json())["total"]
+
+    assert asyncio.run(ask()) == (0, 1)
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        refuse_no_folder(tmp_path / "elsewhere" / "runs", "elsewhere/runs")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="is a file"):
+        refuse_no_folder(tmp_path / "file", "file")
