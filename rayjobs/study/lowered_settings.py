@@ -95,7 +95,7 @@ def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
 
 
 def told_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
-    """Sentences on what of this kind is too little to lower an approval; a headline ends with them."""
+    """Sentences on fills and bars of this kind that a headline ends with, however few, where it does not name them."""
     if is_synthetic(study.config) and not is_stand_in(study.config):
         return ()
     cap = _standard().env.costs.max_participation

@@ -111,9 +111,9 @@ def lowered_by_unfilled(study: Study, result: WalkForwardResult) -> list[str]:
 
 
 def told_of_repairs(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
-    """A sentence on bars that a repair took out and that are too few to lower an approval."""
+    """A sentence on bars that a repair took out, however few they are."""
     repaired = repaired_bars(study, result)
-    return (f"{_repaired_phrase(repaired)}.",) if repaired.bars and _are_few(repaired) else ()
+    return (f"{_repaired_phrase(repaired)}.",) if repaired.bars else ()
 
 
 def _are_few(repaired: Unfilled) -> bool:

@@ -16,8 +16,12 @@ from evaluation.scoring.known_volume import owed_to_own_volume
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.study.fold import Study
 
-MOST_OVER = 0.01
-"""Share of fills, or of the notional that they traded, from which on fills beyond a bar's volume are no exception."""
+MOST_OVER = 0.05
+"""Share of fills, or of the notional that they traded, from which on fills beyond a bar's volume are no exception.
+
+A stop, or the end of a window, falls on a thin bar now and then: in honest runs of 200 fills and more on bars of crypto
+of 2017 to 2019 up to 1.1 % of the fills did. Profit targets of an account that is too large did in 9 % of all fills,
+which carried a third of the notional."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,6 @@ def lowered_by_volume(study: Study, result: WalkForwardResult, cap: float) -> li
 
 
 def told_of_volume(study: Study, result: WalkForwardResult, cap: float) -> tuple[str, ...]:
-    """A sentence on fills beyond their bars' volume that are too few to lower an approval."""
+    """A sentence on fills beyond their bars' volume, however few they are."""
     taken = VolumeTaken.of(study, [fold.recording for fold in result.folds], cap)
-    return (f"{taken.phrase}.",) if taken.over and taken.is_exception else ()
+    return (f"{taken.phrase}.",) if taken.over else ()
