@@ -167,9 +167,9 @@ def wished_units(rule, market, scratch, a, account, counter, mark, instrument, f
     if rule[SCHEME] == WEIGHTS:
         weight = min(max(first, where(rule[ALLOW_SHORT] > 0.0, -1.0, 0.0)), 1.0)
         wish = weight * equity / unit_notional
-        wish = where(priced, wish, where(weight * decided > 0.0, decided, 0.0))
-        inside = abs(wish - decided) * abs(unit_notional) < rule[REBALANCE_BAND] * equity
-        inside = (priced & inside) | (~priced & (wish == decided))
+        wish = where(priced, wish, 0.0)
+        inside = abs(wish - decided) * unit_notional < rule[REBALANCE_BAND] * equity
+        inside = (priced & inside) | (~priced & (weight * decided > 0.0))
         if has_context(market):
             wish = where(is_unknown(rule, bar_of(scratch, a)), reduce_only(wish, decided), wish)
         wish = where(equity <= 0.0, 0.0, where(inside, KEEP, wish))

@@ -94,6 +94,29 @@ def test_weights_hold_what_they_have_or_let_it_go():
         assert recorder.recordings()[0].units[2, 0] == pytest.approx(expected, rel=1e-3)
 
 
+def test_an_order_to_close_is_placed_again_where_the_one_before_was_not_filled_whole():
+    # Half of a volume of 0.4 a bar, what is left is dropped, orders one bar late: 0.05 / 0.18 are had in two bars.
+    panel = below_zero([QUIET] * 6 + [(-1.0, -0.5, -1.5, -1.0)] * 5)
+    panel = replace(panel, volume=np.full_like(panel.close, 0.4))
+    config = with_parts(
+        PLAIN,
+        initial_equity=100_000.0,
+        action={"scheme": "weights", "rebalance_band": 0.0},
+        costs={"max_participation": 0.5, "remainder": "drop", "latency_bars": 1},
+    )
+    market = Market.build(panel, random_features(panel), {"X": replace(CATALOGUE["CL"], lot_step=0.0)})
+    windows = [Window(start_bar=3, stop_bar=panel.num_bars)]
+    env = PortfolioVectorEnv(market, config, num_envs=1, windows=windows, seed=0)
+    held = []
+    env.reset()
+    for weight in (0.05,) * 4 + (
+        0.0,
+    ) * 3:  # decided at the closes of bars 2 to 8; the last three are below zero
+        env.step(np.array([[weight]], dtype=np.float32))
+        held.append(env.rows.position[0, 0, c.UNITS])
+    np.testing.assert_allclose(held, [0.0, 0.2, 0.278, 0.278, 0.278, 0.078, 0.0], atol=0.001)
+
+
 def test_returns_from_and_to_such_prices_are_unknown_and_not_infinite():
     panel = below_zero([QUIET] * 6 + BARS[:1] + [QUIET] * 6)
     specs = [FeatureSpec(name="log_return", params={"horizon_bars": 1})]
