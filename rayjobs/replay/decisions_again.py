@@ -36,6 +36,7 @@ from evaluation.scoring.rollout import (
 )
 from evaluation.windows.splits import Fold
 from policies.baselines import SCRIPTED
+from policies.contract import CONTRACT_FILE, contract_hash, read_contract
 from policies.exported_policy import TrainedPolicy
 from policies.outlook import Outlook
 from policies.protocol import Policy, State
@@ -179,13 +180,16 @@ def _policy_and_market(
         )
         scored = evaluation_config(plan.config)
         return planned_policy([plan], scored), market, scored
-    policy = load_policy(source, fold.index, study)
-    recorded = {name: row[name] for name in ("policy_hash", "contract_hash") if name in row}
-    for name, value in recorded.items():
-        if getattr(policy, name) != value:
+    policy, place = load_policy(source, fold.index, study), source.policy(fold.index)
+    # The contract as it was written: an earlier release's has keys less than the object that is made of it today.
+    found = {
+        "policy_hash": policy.policy_hash,
+        "contract_hash": contract_hash(read_contract(place / CONTRACT_FILE)),
+    }
+    for name, value in found.items():
+        if name in row and row[name] != value:
             raise ConfigError(
-                f"{source.policy(fold.index)} does not hold what was scored: folds.csv records another "
-                f"{name.replace('_', ' ')}"
+                f"{place} does not hold what was scored: folds.csv records another {name.replace('_', ' ')}"
             )
     market, _ = fold_market(study, fold, Standardiser.from_dict(policy.contract.standardiser or {}))
     acting = policy.for_assets(market.num_symbols) if isinstance(policy, TrainedPolicy) else policy
