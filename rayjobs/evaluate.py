@@ -47,7 +47,7 @@ def run_evaluation(values: dict[str, Any], changes: Sequence[str]) -> JobOutcome
         outcomes = rescore(plan, run)
         evidence = rescored_evidence(plan, run, outcomes, look)
         verdict = report_evaluation(plan, outcomes, run, directory, settings, evidence)
-    refused = plan.study.config.enforce_gate and verdict.refuses_leave
+    refused = plan.study.config.enforce_gate and not verdict.passed
     return JobOutcome(code=ExitCode.GATE_SAID_NO if refused else ExitCode.DONE, directory=directory.path)
 
 

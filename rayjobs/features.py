@@ -56,12 +56,12 @@ def build_features(values: dict[str, Any], words: Sequence[str]) -> ExitCode:
 
 
 def plot_feature(values: dict[str, Any], words: Sequence[str]) -> ExitCode:
-    """Write a page that shows one feature beside the price, and a PNG where that can be drawn."""
+    """Write a page that shows one feature beside the price, and a PNG."""
     from data.sources import load
-    from evaluation.report.feature_image import WITHOUT, can_draw, write_feature_image
+    from evaluation.report.feature_image import write_feature_image
     from evaluation.report.feature_page import write_feature_page
     from evaluation.report.feature_view import feature_view
-    from rayjobs.monitoring.result_tables import print_paths, print_sentence
+    from rayjobs.monitoring.result_tables import print_paths
     from rayjobs.study.config import build_train_config
     from rayjobs.study.feature_library import asked_feature
 
@@ -78,12 +78,7 @@ def plot_feature(values: dict[str, Any], words: Sequence[str]) -> ExitCode:
         bars = convert(int, values["bars"], "bars")
         view = feature_view(panel, spec, symbol=symbol, bars=bars)
     folder = _folder(values)
-    paths = [write_feature_page(folder, view)]
-    if can_draw():
-        paths.append(write_feature_image(folder, view))
-    else:
-        print_sentence(WITHOUT)
-    print_paths(paths)
+    print_paths([write_feature_page(folder, view), write_feature_image(folder, view)])
     return ExitCode.DONE
 
 

@@ -76,7 +76,7 @@ def run_search(values: dict[str, Any]) -> JobOutcome:
     except KeyboardInterrupt:
         sys.stderr.write(f"\nto go on with this study: python -m rayjobs.sweep resume={run.path}\n")
         raise
-    refused = verdict is not None and verdict.refuses_leave
+    refused = verdict is not None and not verdict.passed
     enforced = config.train.enforce_gate and refused
     return JobOutcome(code=ExitCode.GATE_SAID_NO if enforced else ExitCode.DONE, directory=run.path)
 

@@ -85,7 +85,7 @@ def run_training(values: dict[str, Any]) -> JobOutcome:
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
         verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence, run.started)
         seal_run(run.path, config)
-    refused = config.enforce_gate and verdict.refuses_leave
+    refused = config.enforce_gate and not verdict.passed
     return JobOutcome(code=ExitCode.GATE_SAID_NO if refused else ExitCode.DONE, directory=run.path)
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from data.schema import BAR_COLUMNS
 from envs.checks.sampling import REQUIRED_RATE
 from evaluation.gate.config import GateConfig
 from evaluation.gate.evidence import GateEvidence
@@ -271,10 +272,10 @@ def _doubt(doubted: Sequence[DelayLoss]) -> str:
             "those highs and lows, state it in the data config, as data.columns: {high: {known_after: 0 bars, traded: "
             "true}, low: {known_after: 0 bars, traded: true}}."
         )
+    later = "" if first[0] in BAR_COLUMNS else ", or 1 bar and more, by which a column is then delayed"
     return (
         f"Too much hangs on one bar: of the score, {suspicion(doubted)}. When is it known? State it in the data "
-        f"config, as data.columns.{first[0]}.known_after: 0 bars (at the close of its own bar), or 1 bar and more, by "
-        "which a column is then delayed."
+        f"config, as data.columns.{first[0]}.known_after: 0 bars (at the close of its own bar){later}."
     )
 
 

@@ -55,11 +55,6 @@ class Verdict:
     looks: Looks | None = None
     paths: PathDistribution | None = None
 
-    @property
-    def refuses_leave(self) -> bool:
-        """Whether `gate.enforce` ends a job as refused: also where less was asked than the shipped gate asks."""
-        return not self.passed or bool(self.lowered)
-
     def to_dict(self) -> dict[str, object]:
         """The content of verdict.json."""
         rows = [{**asdict(c), "pass": c.passed} for c in self.criteria]

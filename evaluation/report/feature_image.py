@@ -1,12 +1,10 @@
-"""One feature beside the price as a PNG, drawn without a screen by matplotlib, where that is installed.
+"""One feature beside the price as a PNG, drawn without a screen by matplotlib.
 
-Rayfold does not depend on matplotlib: its pages hold their charts as SVG. The horizontal axis counts bars, so that
-nights and gaps take no room; where a value is not known the line is broken.
+The horizontal axis counts bars, so that nights and gaps take no room; where a value is not known the line is broken.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +15,10 @@ from evaluation.report.feature_view import FeatureView, known_share
 
 WIDTH_INCHES, PRICE_INCHES, OUTPUT_INCHES, DOTS_PER_INCH = 11.0, 2.6, 1.8, 120
 MAX_TICKS = 7
-WITHOUT = "No PNG was drawn: that takes matplotlib (pip install -c requirements.lock matplotlib)."
-"""What a reader is told where it is not installed."""
-
-
-def can_draw() -> bool:
-    """Whether matplotlib is installed."""
-    return find_spec("matplotlib") is not None
 
 
 def write_feature_image(folder: Path, view: FeatureView) -> Path:
-    """Draw the price and, below it, each output of the feature, and return the path of the PNG.
-
-    Raises
-    ------
-    ValueError
-        If matplotlib is not installed.
-    """
-    if not can_draw():
-        raise ValueError(WITHOUT)
+    """Draw the price and, below it, each output of the feature, and return the path of the PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second, and only here
     from matplotlib.figure import Figure
 

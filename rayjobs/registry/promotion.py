@@ -3,14 +3,16 @@
 | step | needs |
 |---|---|
 | any | a passed verdict, files that the ledger's seal covers, and the next stage up |
-| beyond shadow | that verdict by the standard gate, in nothing lowered, on recorded bars |
 | from shadow on | `deploy.min_shadow_days` in shadow, and where there is a champion a margin over it on the same days |
 
-`force` with a reason goes past time, margin and order of the stages. Nothing goes past the verdict and the seal.
+`force` with a reason goes past time, margin and order of the stages. Nothing goes past the verdict and the seal. A
+verdict that asked for less than the standard gate, or on a made market, is named at each step beyond shadow and in the
+history; real money is refused to it.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
@@ -24,7 +26,9 @@ from rayjobs.registry.registry import Registry
 from rayjobs.registry.settings import DeploySettings, PromotionRules
 from rayjobs.registry.stages import LADDER, Stage, above, below
 from rayjobs.registry.versions import Version
-from rayjobs.registry.vouching import refuse_short, shortfalls, verify
+from rayjobs.registry.vouching import shortfalls, verify
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +50,14 @@ def promote(registry: Registry, reference: str, settings: DeploySettings) -> Ver
     version = registry.version(reference)
     target = _target(version, settings, up=True)
     verify(version, registry, needs_verdict=True)
+    lacks = list[str]()
     if LADDER.index(target) > LADDER.index("shadow"):
-        short = shortfalls(version.facts.lowered, synthetic=version.facts.synthetic)
-        refuse_short(version.reference, short, leave="to go beyond shadow, by force or without")
+        lacks = shortfalls(version.facts.lowered, synthetic=version.facts.synthetic)
+    if lacks:
+        _log.warning(
+            "%s goes to %s on less than the standard gate asks for (%s): no leave to trade real money",
+            version.reference, target, "; ".join(lacks),
+        )  # fmt: skip
     found = assess(registry, version, target, settings)
     if found.objections and not settings.force:
         raise ConfigError(
@@ -62,7 +71,7 @@ def promote(registry: Registry, reference: str, settings: DeploySettings) -> Ver
         target,
         why=settings.reason or "the rules are met",
         forced=overruled,
-        evidence={**found.evidence, "objections": list(found.objections)},
+        evidence={**found.evidence, "objections": list(found.objections), "lacks": lacks},
     )
 
 

@@ -34,8 +34,7 @@ Sets to switch on: `features=intraday_full` (all that reads an asset's own bars,
     python -m rayjobs.features build data=spy_1m features=price_structure   # Parquet, and what is known of each
     python -m rayjobs.features plot data=spy_1m name=swing                  # beside the price
 
-`plot` writes a page of HTML with its charts as SVG and, where matplotlib is installed, a PNG beside it
-(`pip install -c requirements.lock matplotlib`; the extra `tearsheet` brings it, too).
+`plot` writes a page of HTML with its charts as SVG, and a PNG beside it.
 
 **References.** `reference: SPY` is a symbol of the data, or one that is read and not traded, of any calendar, bar
 length and source, joined by what had closed at the bar's close ([data.md](data.md), Context):

@@ -67,21 +67,15 @@ def test_plot_writes_one_page_without_scripts(tmp_path, name):
     assert "known at 100.0% of 200 bars" in text
 
 
-def test_plot_draws_a_png_without_a_screen_where_matplotlib_is_installed(tmp_path, monkeypatch):
-    image = pytest.importorskip("matplotlib.image")
+def test_plot_draws_a_png_without_a_screen(tmp_path, monkeypatch):
+    from matplotlib import image
+
     monkeypatch.delenv("DISPLAY", raising=False)
     assert main(["plot", "name=macd", *SMALL, "bars=200", f"directory={tmp_path}"]) is ExitCode.DONE
     (path,) = tmp_path.glob("*.png")
     height, width = image.imread(path).shape[:2]
     # 11 inches of 120 dots; the price, three outputs, and what stands above and below.
     assert (height, width) == (round(120 * (2.6 + 3 * 1.8 + 0.8)), 1320)
-
-
-def test_plot_without_matplotlib_says_what_a_png_takes(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("evaluation.report.feature_image.find_spec", lambda name: None)
-    assert main(["plot", "name=rsi", *SMALL, "bars=50", f"directory={tmp_path}"]) is ExitCode.DONE
-    assert [path.suffix for path in tmp_path.iterdir()] == [".html"]
-    assert "pip install -c requirements.lock matplotlib" in " ".join(capsys.readouterr().out.split())
 
 
 def test_check_names_a_feature_of_ones_own_and_the_bar_that_it_peeked_at(tmp_path, monkeypatch, capsys):
