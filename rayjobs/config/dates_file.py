@@ -11,7 +11,6 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from data.errors import DataError
-from data.schema import utc_instant
 from rayjobs.config.typed_config import ConfigError
 
 RESOLVER = "dates_in"
@@ -37,6 +36,8 @@ def dates_in(file: str) -> list[str]:
     ConfigError
         If the file cannot be read, holds no date, or a line that is none.
     """
+    from data.schema import utc_instant  # with pandas, which a server that reads configurations must not import
+
     try:
         lines = Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

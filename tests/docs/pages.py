@@ -16,7 +16,7 @@ PAGES = sorted(
     ]
 )
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"(?:# @package \S+\n)?# ([\w/]+\.(?:py|yaml))\b")
+FILE_NAME = re.compile(r"(?:# @package \S+\n)?# ([\w/]+\.(?:py|yaml|csv))\b")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,5 +123,5 @@ def test_a_rule_that_its_model_cannot_feed_is_refused():
         settings("lightgbm_rank", rule="share")
     with pytest.raises(ValueError, match="rank, of the symbols of a bar, but the data have 1"):
         require_symbols(settings("lightgbm_rank"), 1)
-    with pytest.raises(ValueError, match="order_entry, which a supervised policy cannot drive"):
-        require_driven("order_entry")
+    with pytest.raises(ValueError, match="long_flat, which a supervised policy cannot drive"):
+        require_driven("long_flat")

@@ -34,7 +34,7 @@ def study_of(volume, cap=CAP):
 
 def result_of(recording):
     fold = SimpleNamespace(recording=recording, delayed={})
-    return SimpleNamespace(folds=[fold], panel=SimpleNamespace(periods_per_year=252.0))
+    return SimpleNamespace(folds=[fold], periods_per_year=252.0)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
