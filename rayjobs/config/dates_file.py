@@ -36,7 +36,9 @@ def dates_in(file: str) -> list[str]:
     ConfigError
         If the file cannot be read, holds no date, or a line that is none.
     """
-    from data.schema import utc_instant  # with pandas, which a server that reads configurations must not import
+    from data.schema import (
+        utc_instant,
+    )  # with pandas, which a server that reads configurations must not import
 
     try:
         lines = Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()

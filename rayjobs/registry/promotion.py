@@ -53,17 +53,17 @@ def promote(registry: Registry, reference: str, settings: DeploySettings) -> Ver
     lacks = list[str]()
     if LADDER.index(target) > LADDER.index("shadow"):
         lacks = shortfalls(version.facts.lowered, synthetic=version.facts.synthetic)
-    if lacks:
-        _log.warning(
-            "%s goes to %s on less than the standard gate asks for (%s): no leave to trade real money",
-            version.reference, target, "; ".join(lacks),
-        )  # fmt: skip
     found = assess(registry, version, target, settings)
     if found.objections and not settings.force:
         raise ConfigError(
             f"{version.reference} stays {version.stage}: {'; '.join(found.objections)} (force=true with reason='...' "
             "decides otherwise, and is recorded)"
         )
+    if lacks:
+        _log.warning(
+            "%s goes to %s on less than the standard gate asks for (%s): no leave to trade real money",
+            version.reference, target, "; ".join(lacks),
+        )  # fmt: skip
     overruled = bool(found.objections)
     return registry.move(
         version,

@@ -94,7 +94,9 @@ SECTORS = {
     name: {"sector": "old" if name in ("BTC", "LTC") else "new"}
     for name in ("BTC", "ETH", "LTC", "XRP", "EOS")
 }
-KINDS = ("ES", "MES", "MNQ", "us_stock", "crypto_spot", "crypto_perpetual")
+KINDS = (
+    "ES", "MES", "NQ", "MNQ", "CL", "MCL", "GC", "MGC", "ZN", "us_stock", "crypto_spot", "crypto_perpetual"
+)  # fmt: skip
 
 
 def barrier(name, *values, **others):
