@@ -47,7 +47,7 @@ from data.repairs import (
     without_islands,
     without_outliers,
 )
-from data.schema import BAR_COLUMNS, Panel, locked, utc_instant
+from data.schema import BAR_COLUMNS, Panel, utc_instant
 from data.taken_out import bars_taken_out
 
 
@@ -358,8 +358,7 @@ def _panel(
             for rows in kept.values()
         ]
         own = name in BAR_COLUMNS
-        made = laid_out(values, sound if own else every, 0.0 if name == "volume" else np.nan)
-        return locked(made, np.float64)  # one column at a time: the panel takes it as it is
+        return laid_out(values, sound if own else every, 0.0 if name == "volume" else np.nan)
 
     names = list(dict.fromkeys(name for rows in kept.values() for name in rows.columns))
     columns = {name: column(name) for name in names}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray
+from data.schema import locked_room
 
 GROUP = 8
 """Assets that are written side by side: their values of one bar fill a line of the cache."""
@@ -145,7 +146,7 @@ def _grown(values, room):
 
 
 def laid_out(columns: Sequence[FloatArray | None], placed: Sequence[PlacedRows], absent: float) -> FloatArray:
-    """(T, A) one column of a panel from the rows of each asset.
+    """(T, A) one column of a panel from the rows of each asset, `data.schema.locked`.
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ def laid_out(columns: Sequence[FloatArray | None], placed: Sequence[PlacedRows],
     placed : where the rows of each of the A assets lie.
     absent : value of bars without a row.
     """
-    made = np.empty((placed[0].num_bars, len(placed)))
+    made, room = locked_room((placed[0].num_bars, len(placed)))
     for first in range(0, len(placed), GROUP):
         group = list(zip(columns[first : first + GROUP], placed[first : first + GROUP], strict=True))
         values = _eight([_NO_VALUES if column is None else column for column, _ in group], _NO_VALUES)
@@ -161,7 +162,7 @@ def laid_out(columns: Sequence[FloatArray | None], placed: Sequence[PlacedRows],
             _eight([_NO_RUNS if column is None else getattr(runs, name) for column, runs in group], _NO_RUNS)
             for name in ("first_bar", "first_row", "length")
         )
-        _put_column(made, first, len(group), bars, rows, lengths, values, absent)
+        _put_column(room, first, len(group), bars, rows, lengths, values, absent)
     return made
 
 

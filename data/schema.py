@@ -5,7 +5,9 @@ Axes: T time (bars), A asset.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import InitVar, dataclass, field, fields, replace
@@ -65,6 +67,20 @@ def locked(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
     if not result.size or is_locked(result):
         return frozen(result, dtype)
     return np.frombuffer(result.tobytes(), dtype=result.dtype).reshape(result.shape)
+
+
+def locked_room(shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    """Return zeros that are `locked`, and the same memory to write their values into.
+
+    For whoever makes an array to lock, so that it need not be copied; the second one is let go of before the first is
+    handed on.
+    """
+    count = math.prod(shape)
+    if not count:
+        return frozen(np.zeros(shape), np.float64), np.zeros(shape)
+    room = np.frombuffer(bytes(8 * count), dtype=np.float64).reshape(shape)
+    memory = (ctypes.c_double * count).from_address(room.__array_interface__["data"][0])
+    return room, np.ctypeslib.as_array(memory).reshape(shape)
 
 
 def is_locked(array: NDArray[Any]) -> bool:
