@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from data.array_types import BoolArray, FloatArray, TimeArray
-from data.membership import among
+from data.membership import among, places_among
 from data.schema import Panel
 
 
@@ -52,17 +52,18 @@ def bars_taken_out(
     Parameters
     ----------
     panel : made of the rows, before any gap is filled.
-    as_read : symbol -> rows before the repairs, indexed by naive UTC label, each label once. kept : after them.
+    as_read : symbol -> rows before the repairs, indexed by naive UTC label, ascending, each once. kept : after them.
     """
     found = []
+    missing, of = np.nonzero(np.isnan(panel.close))
     for a, symbol in enumerate(panel.symbols):
-        missing = np.isnan(panel.close[:, a])
+        absent = panel.bar_utc[missing[of == a]]
         rows = as_read[symbol]
         labels: TimeArray = rows.index.to_numpy("datetime64[ns]")
-        if not missing.any() or not len(labels):
+        if not len(absent) or not len(labels):
             continue
-        lost = among(labels, panel.bar_utc[missing])
-        if not lost.any():
+        lost = places_among(absent, labels).places
+        if not len(lost):
             continue
         left = kept[symbol].index.to_numpy("datetime64[ns]")
         found.append(
