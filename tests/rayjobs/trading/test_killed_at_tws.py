@@ -25,6 +25,7 @@ from trade_process import ROOT, trading_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400), pytest.mark.usefixtures("leak_check_aside")]
 KILLS = 50
+CONNECTED = "connected to TWS"
 OPEN = ("planned", "in_flight", "working", "cancelling")
 
 
@@ -129,7 +130,9 @@ def test_after_fifty_kills_positions_journal_and_venue_agree(tmp_path):
                     words = [f"resume={run}", "broker=ibkr", "broker.account=DU1234567"]
                     if (run / "journal.sqlite").is_file():
                         with_orders += open_orders(run) > 0
+            connected = log.read_text().count(CONNECTED)
             pid = forker.start(words)
+            wait_until(lambda: log.read_text().count(CONNECTED) > connected, 60.0, "it does not connect")
             before = len(market.executions())
             wait_until(lambda: len(market.executions()) > before + 5, 60.0, "it does not trade any more")
             parts.end()
