@@ -37,8 +37,8 @@ def honest(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(honest, tmp_path) -> Path:
-    """A copy to tell lies in; its ledger is the honest one."""
-    return Path(shutil.copytree(honest, tmp_path / honest.name))
+    """A copy to tell lies in, below a root of its own; its ledger is the honest one."""
+    return Path(shutil.copytree(honest, tmp_path / honest.parent.name / honest.name))
 
 
 def audited(run: Path, checks: str = "reproduction") -> dict[str, tuple[str, str]]:
