@@ -22,6 +22,8 @@ GROUP = 8
 """Assets that are written side by side: their values of one bar fill a line of the cache."""
 BLOCK_BARS = 256
 """Bars of a group that are written before the next: few enough for them to stay in a core's nearest cache."""
+COMPARED = 256
+"""Labels that are compared with the grid at once."""
 _FIRST_ROOM = 256
 _NO_VALUES = np.empty(0)
 _NO_RUNS = np.empty(0, np.int64)
@@ -126,6 +128,14 @@ def _runs(labels, grid):
             continue
         most = min(len(labels) - row, len(grid) - bar)
         length = 1
+        while length + COMPARED <= most:  # many at once, which the compiler makes vectors of
+            ours, theirs = labels[row + length :][:COMPARED], grid[bar + length :][:COMPARED]
+            differing = np.int64(0)
+            for i in range(COMPARED):
+                differing |= ours[i] ^ theirs[i]
+            if differing != 0:
+                break
+            length += COMPARED
         while length < most and labels[row + length] == grid[bar + length]:
             length += 1
         if count == room:

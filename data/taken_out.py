@@ -55,7 +55,7 @@ def bars_taken_out(
     as_read : symbol -> rows before the repairs, indexed by naive UTC label, ascending, each once. kept : after them.
     """
     found = []
-    missing, of = np.nonzero(np.isnan(panel.close))
+    missing, of = np.divmod(np.flatnonzero(np.isnan(panel.close)), panel.num_assets)
     for a, symbol in enumerate(panel.symbols):
         absent = panel.bar_utc[missing[of == a]]
         rows = as_read[symbol]

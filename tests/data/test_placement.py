@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.placement import BLOCK_BARS, GROUP, laid_out, place_rows
+from data.placement import BLOCK_BARS, COMPARED, GROUP, laid_out, place_rows
 
 MOMENTS = st.sets(st.integers(0, 40))
 
@@ -83,3 +83,18 @@ def test_nothing_on_an_empty_grid():
     placed = place_rows(nothing, nothing)
     assert (placed.on_grid, placed.num_bars) == (0, 0)
     assert laid_out([np.array([])], [placed], np.nan).shape == (0, 1)
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 254, 255, 256, 257, 258, 511, 512, 513, 700])
+@pytest.mark.parametrize("where", ["labels", "grid"])
+def test_runs_longer_than_what_is_compared_at_once_end_where_the_first_label_differs(lacking, where):
+    whole = np.arange(3 * COMPARED) * 60
+    cut = np.delete(whole, lacking)
+    labels, grid = (cut, whole) if where == "labels" else (whole, cut)
+    placed = place_rows(labels.view("datetime64[ns]"), grid.view("datetime64[ns]"))
+    parts = [
+        (0, 0, lacking),
+        (lacking + (where == "labels"), lacking + (where == "grid"), len(cut) - lacking),
+    ]
+    expected = [part for part in parts if part[2]]
+    assert list(zip(placed.first_bar, placed.first_row, placed.length)) == expected
