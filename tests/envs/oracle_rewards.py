@@ -45,14 +45,16 @@ class Rewards(Account):
         t, cap, scale = self.bar, self.config.risk.max_gross_exposure, self.config.observation.return_scale
 
         def soft(x):
-            return x / (1 + abs(x))
+            return x / (1 + abs(x)) if math.isfinite(x) else math.copysign(1.0, x)
 
         def exposure(units, a):
             return units * self.unit_value(a, t) / (self.equity * cap)
 
         position, gross, net = [], 0.0, 0.0
         for a, h in enumerate(self.assets):
-            gain = h.side * (self.mark[t, a] - h.average) / abs(h.average) if h.units else 0.0
+            gain = h.side * (self.mark[t, a] - h.average) if h.units else 0.0
+            if gain:  # an entry at a price of zero is left by any move as far as can be
+                gain = gain / abs(h.average) if h.average else math.copysign(math.inf, gain)
             age = t + 1 - h.entry_bar if h.units else 0
             share, working = exposure(h.units, a), exposure(h.target - h.units, a)
             gross, net = gross + abs(share), net + share
