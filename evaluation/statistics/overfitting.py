@@ -53,13 +53,14 @@ def cscv(returns_TN: ArrayLike, num_blocks: int) -> CscvResult:
     returns = _check(returns_TN, num_blocks)
     block_bars = returns.shape[0] // num_blocks
     blocks_BLN = returns[returns.shape[0] - block_bars * num_blocks :].reshape(num_blocks, block_bars, -1)
+    sums = _block_sums(blocks_BLN)
     chosen = np.array(list(combinations(range(num_blocks), num_blocks // 2)))
     logits, inside, outside = [], [], []
     for start in range(0, len(chosen), COMBINATIONS_AT_ONCE):
         mask_KB = np.zeros((len(chosen[start : start + COMBINATIONS_AT_ONCE]), num_blocks), dtype=bool)
         np.put_along_axis(mask_KB, chosen[start : start + COMBINATIONS_AT_ONCE], True, axis=1)
-        in_sample_KN = _half_sharpe(blocks_BLN, mask_KB)
-        out_of_sample_KN = _half_sharpe(blocks_BLN, ~mask_KB)
+        in_sample_KN = _half_sharpe(sums, mask_KB)
+        out_of_sample_KN = _half_sharpe(sums, ~mask_KB)
         rows = np.arange(len(mask_KB))
         best_K = in_sample_KN.argmax(axis=1)
         inside.append(in_sample_KN[rows, best_K])
@@ -94,22 +95,50 @@ def _check(returns_TN: ArrayLike, num_blocks: int) -> FloatArray:
     return returns
 
 
-def _half_sharpe(blocks_BLN: FloatArray, mask_KB: NDArray[np.bool_]) -> FloatArray:
-    """Per-bar Sharpe ratio (K, N) over the blocks picked by each row of the mask; 0 for constant returns."""
+@dataclass(frozen=True, kw_only=True)
+class _BlockSums:
+    """What every half is put together from: per block and trial, of returns less the trial's mean over all blocks."""
+
+    bars: int
+    centre_N: FloatArray
+    sum_BN: FloatArray
+    squares_BN: FloatArray  # around the mean, so that they keep their digits
+    low_BN: FloatArray
+    high_BN: FloatArray
+
+
+def _block_sums(blocks_BLN: FloatArray) -> _BlockSums:
+    """Read the returns once, a block at a time: a copy of them all would be as large as they are."""
     centre_N = blocks_BLN.mean(axis=(0, 1))
-    shifted = blocks_BLN - centre_N  # sums of squares around the mean keep their digits
+    sums, squares = np.empty((2, blocks_BLN.shape[0], blocks_BLN.shape[2]))
+    for b, block_LN in enumerate(blocks_BLN):
+        shifted_LN = block_LN - centre_N
+        sums[b] = shifted_LN.sum(axis=0)
+        squares[b] = (shifted_LN**2).sum(axis=0)
+    return _BlockSums(
+        bars=blocks_BLN.shape[1],
+        centre_N=centre_N,
+        sum_BN=sums,
+        squares_BN=squares,
+        low_BN=blocks_BLN.min(axis=1),
+        high_BN=blocks_BLN.max(axis=1),
+    )
+
+
+def _half_sharpe(blocks: _BlockSums, mask_KB: NDArray[np.bool_]) -> FloatArray:
+    """Per-bar Sharpe ratio (K, N) over the blocks picked by each row of the mask; 0 for constant returns."""
     weights = mask_KB.astype(np.float64)
-    count = weights.sum(axis=1, keepdims=True) * blocks_BLN.shape[1]
-    mean_KN = weights @ shifted.sum(axis=1) / count
-    spread_KN = weights @ (shifted**2).sum(axis=1) - count * mean_KN**2
-    low, high = blocks_BLN.min(axis=1), blocks_BLN.max(axis=1)
+    count = weights.sum(axis=1, keepdims=True) * blocks.bars
+    mean_KN = weights @ blocks.sum_BN / count
+    spread_KN = weights @ blocks.squares_BN - count * mean_KN**2
+    low, high = blocks.low_BN, blocks.high_BN
     constant_KN = np.zeros(mean_KN.shape, dtype=bool)
     for column in np.flatnonzero((low == high).any(axis=0)):  # only such columns can be constant over a half
         lowest = np.where(mask_KB, low[:, column], np.inf).min(axis=1)
         constant_KN[:, column] = lowest == np.where(mask_KB, high[:, column], -np.inf).max(axis=1)
     deviation = np.sqrt(np.maximum(spread_KN, 0.0) / (count - 1.0))
     flat = constant_KN | (deviation == 0.0)
-    return np.where(flat, 0.0, (mean_KN + centre_N) / np.where(flat, 1.0, deviation))
+    return np.where(flat, 0.0, (mean_KN + blocks.centre_N) / np.where(flat, 1.0, deviation))
 
 
 def _rank_logit(scores_KN: FloatArray, winner_K: FloatArray) -> FloatArray:

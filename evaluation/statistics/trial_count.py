@@ -25,8 +25,10 @@ MIN_CORRELATION = 0.95
 """From which two looks are nearly the same."""
 MIN_COMMON = 8
 """Buckets in common below which only equal returns are the same."""
-CHUNK = 256
-"""Looks that are compared with all leaders at once."""
+CHUNK_VALUES = 2**20
+"""Returns of the looks that are compared with all leaders at once: 8 MB, of which some five copies are made."""
+MAX_CHUNK = 256
+"""Such looks, at most."""
 
 
 def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
@@ -53,19 +55,20 @@ def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
         _, first, inverse = np.unique(rows[moving], axis=0, return_index=True, return_inverse=True)
         leader[moving] = moving[first[inverse.ravel()]]
         return leader, correlation
-    inside, correlation[moving] = _led(rows[moving], needed_correlation(rows.shape[1]))
+    inside, correlation[moving] = _led(rows, moving, needed_correlation(rows.shape[1]))
     leader[moving] = moving[inside]
     return leader, correlation
 
 
-def _led(rows_ND: FloatArray, least: float) -> tuple[IntArray, FloatArray]:
-    """Leader of each row and correlation with it; `least` what it takes to join."""
-    size_N = len(rows_ND)
-    leader, correlation = np.arange(size_N), np.ones(size_N)
-    lead = np.empty((2, *rows_ND.shape), dtype=np.float32)  # rows that lead, as `comparable`
-    places, old = np.empty(size_N, dtype=np.int64), 0
-    for start in range(0, size_N, CHUNK):
-        part = comparable(rows_ND[start : start + CHUNK])
+def _led(rows_ND: FloatArray, chosen_M: IntArray, least: float) -> tuple[IntArray, FloatArray]:
+    """Leader of each chosen row, as its place among them, and correlation with it; `least` what it takes to join."""
+    size_M = len(chosen_M)
+    leader, correlation = np.arange(size_M), np.ones(size_M)
+    lead = np.empty((2, size_M, rows_ND.shape[1]), dtype=np.float32)  # rows that lead, as `comparable`
+    places, old = np.empty(size_M, dtype=np.int64), 0
+    at_once = min(max(CHUNK_VALUES // rows_ND.shape[1], 1), MAX_CHUNK)
+    for start in range(0, size_M, at_once):
+        part = comparable(rows_ND[chosen_M[start : start + at_once]])
         among, size = similarity(part, part), part.shape[1]
         known = similarity(part, lead[:, :old]) if old else np.full((size, 1), -np.inf, dtype=np.float32)
         best, closest = known.argmax(axis=1), known.max(axis=1)

@@ -65,6 +65,7 @@ class PufferLib:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            cwd=folder,  # the package links its resources into the working directory
         )
 
     def iterate(self) -> tuple[float, float]:

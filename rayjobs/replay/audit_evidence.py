@@ -20,11 +20,12 @@ from evaluation.ledger.looks import Counted, Looks
 from evaluation.ledger.store import Head
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import Fold
-from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.rescored_look import roots_of
 from rayjobs.replay.rescoring import deflation
 from rayjobs.replay.start_seal import start_doubts
 from rayjobs.storage.run_directory import RUN_ID
+from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.evidence import with_overfitting
 from rayjobs.study.fold import Study

@@ -31,11 +31,11 @@ from rayjobs.replay.audit_evidence import (
     of_evaluation,
     recorded_evidence,
 )
-from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.rescoring import Rescoring, load_policy, of_seed, other_seeds, rescore
 from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.storage.provenance import git_commit
-from rayjobs.storage.started_run import StartedRun
+from rayjobs.storage.started_run import WINNER_OF, StartedRun
 from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.study.changed_bars import CHANGED, bars_changed
 from rayjobs.study.evidence import chained, completed

@@ -29,8 +29,6 @@ from rayjobs.study.config import TRAIN_KEYS
 LOG = logging.getLogger(__name__)
 WHERE_IT_RUNS = ("cluster", "tracking")
 """Groups that say where a job ran; nothing that is read back depends on them."""
-WINNER_OF = "winner_of"
-"""Key of a run's provenance, with study and trial, if it is the winner of a search: its folds are the holdout's."""
 FOLD_COLUMNS = (
     "fold", "policy_hash", "train_first_utc", "train_last_utc", "test_first_utc", "test_last_utc",
 )  # fmt: skip

@@ -12,10 +12,11 @@ from evaluation.gate.evidence import SupportingEvidence
 from evaluation.ledger.ledger import Ledger, LookEntry
 from evaluation.ledger.looks import Looks
 from evaluation.ledger.records import LookKind
-from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.rescoring import EvaluateConfig, Rescoring, deflation, rescore_seeds
 from rayjobs.replay.start_seal import start_doubts
 from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.evidence import chained, with_overfitting
 from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.looks.counted import at_least

@@ -24,8 +24,9 @@ from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import Fold
 from policies.exports import ExportedPolicy, load_export
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.whole_window import load_with_earlier, whole_window
+from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.config import TrainConfig, build_train_config
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_unseen, score_windows
 from rayjobs.study.held_out import parted

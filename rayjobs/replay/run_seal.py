@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evaluation.artefacts.manifest import MANIFEST_FILE, changes, read_manifest, write_manifest
 from evaluation.ledger.ledger import Ledger
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.storage.ledger_place import open_ledger
-from rayjobs.storage.started_run import CONFIG_FILE, StartedRun
+from rayjobs.storage.started_run import CONFIG_FILE, WINNER_OF, StartedRun
 from rayjobs.storage.uri import LEDGER, fetch, is_uri, local_directory, uri_of
-from rayjobs.study.config import TrainConfig
+
+if TYPE_CHECKING:  # the pages ask `unvouched` alone, and stay small
+    from rayjobs.study.config import TrainConfig
 
 LEVELS = 4
 """Folders from a search's winner up to where the ledger of all runs lies."""

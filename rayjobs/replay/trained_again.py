@@ -16,8 +16,9 @@ from evaluation.audit.findings import Check, Section
 from evaluation.windows.splits import Fold
 from policies.exported_policy import PolicyContract, TrainedPolicy
 from policies.supervised.policy import SupervisedContract
-from rayjobs.replay.finished_run import WINNER_OF, FinishedRun
+from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.storage.run_directory import RunDirectory
+from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.fitted_fold import fit_policy
 from rayjobs.study.fold import Study, fold_market, start_of, training_spec
 from rayjobs.training.policy_training import train_policy

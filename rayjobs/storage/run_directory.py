@@ -44,6 +44,8 @@ Status = Literal["running", "failed", "interrupted", "done"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 """How a run's directory is named."""
+SWEEPS = "sweeps"
+"""Folder of the studies among the runs of an experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where it is there: the same values, ten times as fast, which counts where thousands of runs are listed."""
+WINNER_OF = "winner_of"
+"""Key of a run's provenance, with study and trial, if it is the winner of a search: its folds are the holdout's."""
 CONFIG_FILE = "config.yaml"
 PROVENANCE = "provenance"
 

@@ -14,8 +14,7 @@ from rayjobs.config.dotted_keys import value_or_none
 from rayjobs.config.override_errors import flatten
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.search.page.study_view import is_study
-from rayjobs.search.sweep.config import SWEEPS
-from rayjobs.storage.run_directory import RunDirectory, list_runs
+from rayjobs.storage.run_directory import SWEEPS, RunDirectory, list_runs
 
 SHOWN = (
     "sharpe",

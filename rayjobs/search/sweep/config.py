@@ -17,16 +17,13 @@ from rayjobs.search.proposal.samplers import make_sampler
 from rayjobs.search.space.search_space import Space
 from rayjobs.storage.ledger_place import without_password
 from rayjobs.storage.resume import LATEST
-from rayjobs.storage.run_directory import RunConfig, RunDirectory, list_runs, read_status
+from rayjobs.storage.run_directory import SWEEPS, RunConfig, RunDirectory, list_runs, read_status
 from rayjobs.storage.running_process import still_running
 from rayjobs.storage.uri import is_uri, join, local_copy, local_directory, newest_remote
 from rayjobs.study.config import TrainConfig, build_train_config
 
 if TYPE_CHECKING:
     from evaluation.ledger.store import Head
-
-SWEEPS = "sweeps"
-"""Folder of the studies among the runs of an experiment."""
 
 PASSWORDS = ("ledger", "search.storage")
 """Settings whose password is not written, and so must be given again."""

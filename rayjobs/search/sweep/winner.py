@@ -26,10 +26,10 @@ from evaluation.windows.splits import Fold
 from policies.exported_policy import PolicyContract
 from rayjobs.config.dotted_keys import with_values
 from rayjobs.monitoring.tracking import RunLabel, Tracker, short_id, tracker
-from rayjobs.replay.finished_run import WINNER_OF
 from rayjobs.replay.run_seal import seal_run
 from rayjobs.search.sweep.config import SweepConfig
 from rayjobs.storage.run_directory import write_atomically
+from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.config import build_train_config
 from rayjobs.study.evidence import chained
 from rayjobs.study.fold import FoldOutcome, Study, fold_market, training_spec, with_origin

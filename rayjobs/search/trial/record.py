@@ -133,5 +133,10 @@ def load_returns(directory: Path, numbers: Sequence[int]) -> tuple[list[int], ND
     Numbers of the trials that left returns, and (T, N) their per-bar returns over all validation windows.
     """
     found = [number for number in numbers if returns_path(directory, number).is_file()]
-    columns = [np.load(returns_path(directory, number)) for number in found]
-    return found, np.stack(columns, axis=1) if columns else np.empty((0, 0))
+    returns = np.empty((0, 0))
+    for n, number in enumerate(found):  # one at a time: the matrix may take a good part of the memory
+        column = np.load(returns_path(directory, number))
+        if n == 0:
+            returns = np.empty((len(column), len(found)))
+        returns[:, n] = column
+    return found, returns

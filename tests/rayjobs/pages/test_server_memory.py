@@ -34,6 +34,12 @@ def test_the_server_imports_nothing_large():
     assert sorted({name.split(".")[0] for name in names} & set(LARGE)) == []
 
 
+def test_the_process_beside_it_imports_no_compiler_and_no_simulator_before_a_market_is_asked_for():
+    names = run("import sys; from rayjobs.pages import reading; reading.warm(); print(*sys.modules)").split()
+    unneeded = {"numba", "torch", "ray", "gymnasium", "sklearn", "envs", "policies"}
+    assert sorted({name.split(".")[0] for name in names} & unneeded) == []
+
+
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").is_file(), reason="this system tells no such number")
 def test_memory_that_was_freed_goes_back():
     program = """
