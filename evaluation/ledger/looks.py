@@ -21,7 +21,7 @@ from evaluation.ledger.look_clusters import cluster_looks
 from evaluation.ledger.records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.statistics.metrics import sharpe_ratio
-from evaluation.statistics.trial_count import effective_number, whole_number
+from evaluation.statistics.trial_count import effective_number, number_of_choices, whole_number
 
 PLURALS: Mapping[LookKind, str] = {
     "training": "trainings", "sweep trial": "sweep trials", "single fold": "single folds", "re-scoring": "re-scorings",
@@ -33,6 +33,8 @@ REPEATS: tuple[LookKind, ...] = ("re-scoring", "single fold", "comparison")
 """Kinds that are the look itself again where they earn the same on every bar."""
 NO_RIVALS: tuple[LookKind, ...] = ("scripted policy", "screening")
 """Kinds that count, but say nothing about how far the results of a search are spread."""
+NO_SYMBOLS: tuple[LookKind, ...] = ("screening",)
+"""Kinds that show nothing of each symbol by itself."""
 TRAININGS: tuple[LookKind, ...] = ("training", "single fold", "other seed")
 """Kinds that are one configuration trained with one seed."""
 WHOLE_WINDOW = 0.1
@@ -178,6 +180,8 @@ def count_looks(
     *,
     own_instants: str,
     own_returns: str,
+    symbols: Mapping[str, int] | None = None,
+    num_symbols: int = 1,
     notes: Sequence[str] = (),
     max_rivals: int = 500,
 ) -> Counted:
@@ -189,6 +193,8 @@ def count_looks(
     own : what is judged.
     sketches, returns : contents by hash.
     own_instants, own_returns : hashes of the judged record.
+    symbols : hash of a coverage -> symbols that it shows while the judged bars last; None where nobody chose among
+        symbols. num_symbols : of the judged bars.
     max_rivals : columns of `rivals_TN` beyond which every k-th is taken.
     """
     counted = without_repetitions(looks)
@@ -198,10 +204,17 @@ def count_looks(
     windows = np.array(
         [windows_shown(look, own, sketches[look.sketch], mine) for look in known], dtype=np.int64
     )
-    effective = effective_number(leader, correlation, windows) if known else 0.0
+    shown = np.array(
+        [num_symbols if look.returns == own_returns else _symbols_of(look, symbols or {}) for look in known],
+        dtype=np.int64,
+    )
+    choices = np.array([number_of_choices(number, num_symbols) for number in shown.tolist()])
+    effective = effective_number(leader, correlation, windows * choices) if known else 0.0
     effective += len(counted) - len(known)
     if windows.max(initial=1) > 1:
         notes = [*notes, _of_longer_looks(windows)]
+    if shown.max(initial=num_symbols) > num_symbols:
+        notes = [*notes, _of_wider_looks(shown, choices, num_symbols)]
     leading = [known[k] for k in np.flatnonzero(leader == np.arange(len(known)))]
     rivals = [look for look in leading if look.kind not in NO_RIVALS or look.returns == own_returns]
     close: dict[str, bool] = {own_instants: True}
@@ -236,6 +249,24 @@ def windows_shown(look: Look, own: Record, theirs: Sketch, mine: Sketch | None) 
     level = max(theirs.level, mine.level)
     shown, judged = (len(_known_buckets(sketch.at(level))) for sketch in (theirs, mine))
     return max(int(shown / judged + WHOLE_WINDOW), 1)
+
+
+def _symbols_of(look: Look, symbols: Mapping[str, int]) -> int:
+    """Symbols whose results a look showed each by itself; 1 where it showed none."""
+    if look.kind in NO_SYMBOLS:
+        return 1
+    return max((symbols.get(name, 1) for name in look.coverages), default=1)
+
+
+def _of_wider_looks(shown: NDArray[np.int64], choices: FloatArray, judged: int) -> str:
+    number, most = int(np.count_nonzero(shown > judged)), int(shown.max())
+    looks = "1 look showed" if number == 1 else f"{number} looks showed up to"
+    chosen = "the one" if judged == 1 else f"the {judged}"
+    return (
+        f"{looks} {most} symbols, of which {chosen} that {'is' if judged == 1 else 'are'} judged could be the best; "
+        f"{'it counts' if number == 1 else 'they count'} as {whole_number(float(choices.max())):,} looks"
+        f"{'' if number == 1 else ' each at most'}."
+    )
 
 
 def _of_longer_looks(windows: NDArray[np.int64]) -> str:

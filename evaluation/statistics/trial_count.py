@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from evaluation.statistics.significance import expected_maximum_sharpe
@@ -29,6 +30,8 @@ CHUNK_VALUES = 2**20
 """Returns of the looks that are compared with all leaders at once: 8 MB, of which some five copies are made."""
 MAX_CHUNK = 256
 """Such looks, at most."""
+MOST_CHOICES = 1_000_000
+"""Looks that one counts as, at most: their best without skill is expected 4.9 standard deviations up."""
 
 
 def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
@@ -131,18 +134,42 @@ def effective_size(size: int, correlation: float) -> float:
     if size <= 1 or correlation >= 1.0:
         return 1.0
     wanted = math.sqrt(1.0 - max(correlation, 0.0)) * expected_maximum_sharpe(size, 1.0)
+    return _looks_reaching(wanted, float(size))
+
+
+def _looks_reaching(wanted: float, most: float) -> float:
+    """Number of independent looks whose best is expected at `wanted` standard deviations; at most `most`."""
     pair = expected_maximum_sharpe(2, 1.0)
     if wanted <= pair:  # between one and two the approximation has no value of its own
-        return 1.0 + wanted / pair
-    low, high = 2.0, float(size)
+        return 1.0 + max(wanted, 0.0) / pair
+    low, high = 2.0, most
     for _ in range(60):
         middle = (low + high) / 2.0
         low, high = (middle, high) if expected_maximum_sharpe(middle, 1.0) < wanted else (low, middle)
     return high
 
 
+def number_of_choices(shown: int, taken: int) -> float:
+    """Number of independent looks whose best is expected as high as the best `taken` of `shown` symbols together.
+
+    Each symbol's result is a draw of equal spread without skill. The `taken` highest have the mean of as many normal
+    order statistics (Blom, "Statistical estimates and transformed beta-variables", 1958), and as a portfolio a mean
+    ``sqrt(taken)`` times as far from chance. Of symbols that go together there is less to choose from, so that this is
+    cautious for them.
+
+    Returns
+    -------
+    1 where all are taken, `shown` where one is; at most `MOST_CHOICES`.
+    """
+    if shown <= taken:
+        return 1.0
+    ranks = np.arange(shown - taken + 1, shown + 1)
+    wanted = math.sqrt(taken) * float(ndtri((ranks - 0.375) / (shown + 0.25)).mean())
+    return min(_looks_reaching(wanted, float(MOST_CHOICES)), float(MOST_CHOICES))
+
+
 def effective_number(
-    leader_N: IntArray, correlation_N: FloatArray, windows_N: IntArray | None = None
+    leader_N: IntArray, correlation_N: FloatArray, windows_N: IntArray | FloatArray | None = None
 ) -> float:
     """Sum of the clusters' effective sizes.
 
@@ -150,9 +177,9 @@ def effective_number(
     ----------
     windows_N : results that each look showed, of which one could be chosen; a cluster counts as often as its largest.
     """
-    windows_N = np.ones(len(leader_N), dtype=np.int64) if windows_N is None else windows_N
+    windows_N = np.ones(len(leader_N)) if windows_N is None else windows_N
     leaders, place, sizes = np.unique(leader_N, return_inverse=True, return_counts=True)
-    windows = np.ones(len(leaders), dtype=np.int64)
+    windows = np.ones(len(leaders))
     np.maximum.at(windows, place, windows_N)
     total = float(windows[sizes == 1].sum())
     for k in np.flatnonzero(sizes > 1):

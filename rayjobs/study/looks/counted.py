@@ -134,12 +134,33 @@ def count_at(
     returns, instants = record_hashes(own)
     events = [event for state in known.states for event in state.chain.events]
     siblings = same_trainings(kept, judged.trained_by, policies(events)) if judged.trained_by else []
+    first, last, num_symbols = _judged_symbols(judged)
+    mine = {name for look in looks if judged.run in look.runs for name in look.coverages}
     counted = count_looks(
-        looks, own, sketches, known.returns, own_returns=returns, own_instants=instants, notes=notes
+        looks,
+        own,
+        sketches,
+        known.returns,
+        own_returns=returns,
+        own_instants=instants,
+        symbols={
+            name: sum(one.first_utc < last and one.last_utc > first for one in coverage.symbols)
+            for name, coverage in coverages.items()
+            if name not in mine
+        },
+        num_symbols=num_symbols,
+        notes=notes,
     )
     other_seeds = returns_in_common(siblings, own, known.instants, known.returns)
     found_wrong = doubts(events, judged.weights_of) if judged.weights_of else ()
     return replace(counted, other_seeds=other_seeds, doubts=found_wrong)
+
+
+def _judged_symbols(judged: JudgedBars) -> tuple[np.datetime64, np.datetime64, int]:
+    """First open and last close of the judged bars, and the number of symbols that have a bar there."""
+    coverage = Coverage.of(judged.panel, judged.bars, source="")
+    assert coverage.span is not None  # what was scored has bars
+    return *coverage.span, len(coverage.symbols)
 
 
 def _without_own_seeds(looks: Sequence[Look], run: str) -> list[Look]:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from evaluation.statistics.trial_count import (
+    MOST_CHOICES,
     effective_number_of_trials,
     effective_size,
     leader_clusters,
     needed_correlation,
+    number_of_choices,
 )
 
 
@@ -104,3 +106,18 @@ def test_copies_at_another_size_and_cost_are_still_one():
     leader, correlation = leader_clusters(looks)
     np.testing.assert_array_equal(leader, 0)
     assert (correlation > 0.95).all()
+
+
+@pytest.mark.parametrize(("shown", "taken"), [(5, 1), (5, 3), (20, 1), (20, 15), (30, 5)])
+def test_the_best_of_many_symbols_lie_as_high_as_the_best_of_so_many_looks(shown, taken):
+    drawn = np.random.default_rng(0)
+    symbols = np.sort(drawn.standard_normal((20_000, shown)), axis=1)[:, shown - taken :]
+    portfolio = (np.sqrt(taken) * symbols.mean(axis=1)).mean()
+    looks = round(number_of_choices(shown, taken))
+    single = drawn.standard_normal((20_000, looks)).max(axis=1).mean()
+    assert single == pytest.approx(portfolio, abs=0.12)  # a look more or less
+
+
+def test_who_takes_every_symbol_has_chosen_none():
+    assert number_of_choices(7, 7) == number_of_choices(3, 7) == 1.0
+    assert number_of_choices(1000, 300) == MOST_CHOICES

@@ -489,3 +489,19 @@ def test_changed_source_is_told_from_its_commit():
     assert code_version({"git_commit": "abc", "git_dirty": True}) == "abc-changed"
     assert code_version({"git_commit": "abc", "git_dirty": False}) == "abc"
     assert code_version({"git_commit": None, "git_dirty": None}) == "unknown"
+
+
+def test_the_best_symbols_of_a_wider_look_were_chosen_from_all_of_them(tmp_path):
+    wide = bars_of(build_train_config(deepcopy(composed(("data.num_assets=12",)))).data)
+    enter(tmp_path, panel=wide)
+    found = enter(tmp_path, "algo.gamma=0.9", panel=wide.select(wide.symbols[3:4]), returns=noise(2)).looks
+    assert found.total == 2
+    assert found.effective >= 12
+    assert "showed 12 symbols, of which the one that is judged could be the best" in " ".join(found.notes)
+
+
+def test_the_same_symbols_again_were_not_chosen(tmp_path):
+    enter(tmp_path)
+    found = enter(tmp_path, "algo.gamma=0.9", returns=noise(2)).looks
+    assert found.effective == 2
+    assert not any("symbols" in note for note in found.notes)
