@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from data.array_types import BoolArray, FloatArray, TimeArray
 from data.calendars import bars_a_year, check_window_covered, periods_per_year
 from data.errors import DataError, nearest_name
+from data.last_known import carried
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
@@ -414,6 +415,4 @@ class Panel:
 
     def last_close(self) -> FloatArray:
         """Return (T, A) the last known close at or before each bar; NaN only before an asset's first bar."""
-        rows = np.where(np.isfinite(self.close), np.arange(self.num_bars)[:, None], 0)
-        rows = np.maximum.accumulate(rows, axis=0)
-        return np.take_along_axis(self.close, rows, axis=0)
+        return carried(self.close)

@@ -21,6 +21,7 @@ from data.checks.hygiene import clip_rounding, inconsistent_rows
 from data.errors import DataError
 from data.lake.bar_names import bar_name
 from data.lake.spans import Span, within
+from data.last_known import last_known_row
 from data.schema import PRICE_COLUMNS
 
 SUMMED = frozenset(
@@ -174,5 +175,5 @@ def _of_column(
         paid = np.add.reduceat(np.where(known, values, 0.0) * weight, starts)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(total > 0.0, paid / total, np.nan)
-    latest = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))[ends]
+    latest = last_known_row(known)[ends]
     return np.where(latest >= starts, values[np.maximum(latest, 0)], np.nan)

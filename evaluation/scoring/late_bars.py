@@ -22,6 +22,7 @@ from data.array_types import BoolArray, FloatArray
 from data.features import FeatureSet, FeatureSpec, Standardiser, compute_features
 from data.features.outputs import feature_outputs, longest_lookback
 from data.known_columns import HIGH, LOW, OPEN
+from data.last_known import known_before
 from data.schema import Panel
 from envs.market import write_bounded
 
@@ -86,11 +87,8 @@ def _late(values_TA: FloatArray, first_T: BoolArray) -> FloatArray:
         if len(rows) < 2:
             continue
         part = values_TA[rows]
-        known = np.isfinite(part)
-        newest = np.maximum.accumulate(np.where(known, np.arange(len(rows))[:, None], -1), axis=0)
-        prior = np.vstack([np.full((1, part.shape[1]), -1), newest[:-1]])
-        found = np.take_along_axis(part, np.maximum(prior, 0), axis=0)
-        late[rows] = np.where(known & (prior >= 0), found, part)
+        before = known_before(part)
+        late[rows] = np.where(np.isfinite(part) & np.isfinite(before), before, part)
     return late
 
 
