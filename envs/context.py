@@ -14,10 +14,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.charged_columns import FUNDING_RATE
 from data.dividends import DIVIDEND, dividends_of
 from data.features.prices import true_range
 from data.last_known import carried
 from data.schema import Panel
+from data.split_factors import split_factors
 from data.traded_prices import ROLL, is_adjusted, terms
 from data.universe import MEMBER
 from envs.instruments import Instrument
@@ -265,7 +267,7 @@ def funding_rates(panel: Panel, instruments: Mapping[str, Instrument]) -> FloatA
     """
     hours = panel.bar_utc.astype("datetime64[s]").astype(np.int64) / 3600.0
     rates = np.zeros((panel.num_bars, panel.num_assets))
-    column = panel.exogenous.get("funding_rate")
+    column = panel.exogenous.get(FUNDING_RATE)
     for s, symbol in enumerate(panel.symbols):
         interval = instruments[symbol].funding_hours
         if interval <= 0:
@@ -347,10 +349,7 @@ def write_context(
         )
         put(c.TAIL, bar_by_bar(panel, has_bar, ("close",), tail))
     bars[..., c.FUNDING] = funding_rates(panel, instruments)
-    split = panel.exogenous.get("split_factor")
-    bars[..., c.SPLIT] = 1.0
-    if split is not None:
-        bars[1:, :, c.SPLIT] = np.where(np.isfinite(split) & (split > 0), split, 1.0)[:-1]
+    bars[0, :, c.SPLIT], bars[1:, :, c.SPLIT] = 1.0, split_factors(panel)[:-1]
     write_rare(bars, panel)
 
 

@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray, TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds, sessions_between
+from data.charged_columns import FUNDING_RATE
 from data.checks.hygiene import clip_rounding, inconsistent_rows
+from data.dividends import DIVIDEND
 from data.errors import DataError
 from data.lake.bar_names import bar_name
 from data.lake.spans import Span, within
 from data.last_known import last_known_row
 from data.schema import PRICE_COLUMNS
 
-SUMMED = frozenset(
-    {"volume", "trades", "num_trades", "trade_count", "turnover", "quote_volume", "funding_rate", "dividend"}
-)
-"""Columns of which a coarser bar has the sum: quantities, and payments at a rate of the notional."""
-MULTIPLIED = frozenset({"split_factor"})
-"""Columns of which a coarser bar has the product."""
+SUMMED = frozenset({"volume", "trades", "num_trades", "trade_count", "turnover", "quote_volume", DIVIDEND})
+"""Columns of which a coarser bar has the sum: quantities, and payments in cash."""
+AVERAGED = frozenset({FUNDING_RATE})
+"""Columns of which a coarser bar has the mean: rates that the simulator charges at each of its funding instants."""
 WEIGHTED = frozenset({"vwap"})
 """Columns of which a coarser bar has the mean weighted by volume. Of all others it has the last known value."""
 _DAY = np.timedelta64(1, "D")
@@ -167,8 +167,10 @@ def _of_column(
     any_known = np.maximum.reduceat(known, starts)
     if name in SUMMED:
         return np.where(any_known, np.add.reduceat(np.where(known, values, 0.0), starts), np.nan)
-    if name in MULTIPLIED:
-        return np.where(any_known, np.multiply.reduceat(np.where(known, values, 1.0), starts), np.nan)
+    if name in AVERAGED:
+        count = np.add.reduceat(known.astype(np.float64), starts)
+        total = np.add.reduceat(np.where(known, values, 0.0), starts)
+        return np.divide(total, count, out=np.full(len(starts), np.nan), where=any_known)
     if name in WEIGHTED:
         weight = np.where(known, volume, 0.0)
         total = np.add.reduceat(weight, starts)

@@ -23,10 +23,11 @@ from data.lake.spans import SECOND, inside, instant, merged, without
 from data.schema import utc_instant
 from data.sources.cash_dividends import with_cash_dividends
 from data.sources.coarser_bars import coarser
-from data.sources.corporate_actions import known_ahead, unbooked_remark, with_total_return
+from data.sources.corporate_actions import unbooked_remark, with_total_return
 from data.sources.joined_contracts import aligned_bars, refuse_total_return
 from data.sources.left_out import left_out_remark
 from data.sources.recorded import RecordedBars
+from data.split_factors import with_split_factors
 from data.vendors.definition import Adjustment
 
 PRICES: Mapping[str, str] = {
@@ -190,7 +191,7 @@ def read_lake(config: LakeConfig) -> AlignedBars:
     remarks += said
     aligned = aligned_bars(bars, config, config.futures, calendar=calendar, bar_seconds=seconds)
     if config.prices != "as_written":
-        aligned = aligned._replace(panel=known_ahead(aligned.panel))
+        aligned = aligned._replace(panel=with_split_factors(aligned.panel, ahead=True))
     remarks += _left_out(lake, config, finer, symbols, held, bars)
     told = (*aligned.hygiene.remarks, *remarks)
     return aligned._replace(hygiene=replace(aligned.hygiene, remarks=told, lineage=tuple(lineage)))
