@@ -28,6 +28,8 @@ from data.last_known import carried
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
+FURTHER_PRICES = ("vwap",)
+"""Exogenous columns that are prices as well: what moves the prices of a bar moves them."""
 LEAST_PRICE, LARGEST_PRICE = 1e-12, 1e12
 """Per unit, account currency: what lies beyond is no quote, and its products overflow."""
 _CHECKED_BARS = 16_384

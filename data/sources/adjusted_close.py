@@ -13,7 +13,7 @@ import pandas as pd
 
 from data.array_types import FloatArray
 from data.errors import DataError
-from data.schema import PRICE_COLUMNS
+from data.schema import FURTHER_PRICES, PRICE_COLUMNS
 from data.split_factors import SPLIT_FACTOR
 
 NAME = "total_return_factor"
@@ -95,7 +95,7 @@ def with_total_return(symbol: str, rows: pd.DataFrame, prices: str) -> pd.DataFr
     grown = np.cumprod(factors)
     # The simulator charges bar t + 1 by the column at t, as what is known before it opens; ex-dates are.
     ahead = np.append(grown[1:], grown[-1:])
-    scaled = {name: rows[name] * grown for name in PRICE_COLUMNS}
+    scaled = {name: rows[name] * grown for name in (*PRICE_COLUMNS, *FURTHER_PRICES) if name in rows}
     return rows.assign(**scaled, volume=rows["volume"] / grown, **{SPLIT_FACTOR: 1.0 / ahead})
 
 

@@ -24,13 +24,13 @@ from data.errors import DataError
 from data.lake.bar_names import bar_name
 from data.lake.spans import Span, within
 from data.last_known import last_known_row
-from data.schema import PRICE_COLUMNS
+from data.schema import FURTHER_PRICES, PRICE_COLUMNS
 
 SUMMED = frozenset({"volume", "trades", "num_trades", "trade_count", "turnover", "quote_volume", DIVIDEND})
 """Columns of which a coarser bar has the sum: quantities, and payments in cash."""
 AVERAGED = frozenset({FUNDING_RATE})
 """Columns of which a coarser bar has the mean: rates that the simulator charges at each of its funding instants."""
-WEIGHTED = frozenset({"vwap"})
+WEIGHTED = frozenset(FURTHER_PRICES)
 """Columns of which a coarser bar has the mean weighted by volume. Of all others it has the last known value."""
 _DAY = np.timedelta64(1, "D")
 

@@ -27,14 +27,12 @@ from numpy.typing import NDArray
 from data.bar_sessions import sessions_of
 from data.errors import DataError
 from data.lake.actions import KnownActions
-from data.schema import PRICE_COLUMNS
+from data.schema import FURTHER_PRICES, PRICE_COLUMNS
 from data.split_factors import SPLIT_FACTOR
 from data.vendors.reference import Dividend
 
 _VISIBLE = math.log(1.5)
 """A split by at least this factor shows in the prices of the two bars around it."""
-_PRICED = ("vwap",)
-"""Columns that are prices as well."""
 
 
 class Effect(NamedTuple):
@@ -148,7 +146,7 @@ def with_total_return(
         close, opened = float(rows["close"].iloc[ex.eve]), float(rows["open"].iloc[ex.bar])
         grown[ex.bar :] *= _growth(symbol, ex.day, ex.effect, close, opened)
         told.append(f"{ex.day} {_words(ex.effect)} after a close of {close:g} on {_date(session[ex.eve])}")
-    scaled = {name: rows[name] * grown for name in (*PRICE_COLUMNS, *_PRICED) if name in rows}
+    scaled = {name: rows[name] * grown for name in (*PRICE_COLUMNS, *FURTHER_PRICES) if name in rows}
     rows = rows.assign(**scaled, volume=rows["volume"] / grown, **{SPLIT_FACTOR: 1.0 / grown})
     shown = "; ".join(told[:6]) + (f"; and {len(told) - 6} more" if len(told) > 6 else "")
     return rows, [
