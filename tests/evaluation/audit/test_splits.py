@@ -40,10 +40,11 @@ class InTurns:
     turns = np.repeat([2, 1, 0], [45, 10, 30])
 
     def initial_state(self, num_envs):
-        return 0
+        return np.zeros(num_envs, dtype=np.int64)
 
     def act(self, observation, state):
-        return np.full((len(observation), 2), self.turns[state % len(self.turns)]), state + 1
+        side = self.turns[state % len(self.turns)]
+        return np.repeat(side[:, None], 2, axis=1), state + 1
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_fees_of_grown_units_instead_of_real_shares_are_found(honest, panel, con
 def test_a_trade_over_the_split_that_says_otherwise_is_found(honest, panel, config, column):
     trades = honest.trades.copy()
     over = held_over(honest, panel)
-    trades.loc[trades["trade_id"] == over["trade_id"], column] *= 0.25
+    trades[column] = trades[column].where(trades["trade_id"] != over["trade_id"], 0.25 * trades[column])
     assert f"{column} of trade {over['trade_id']}" in lies(replace(honest, trades=trades), panel, config)
 
 
