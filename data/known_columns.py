@@ -21,10 +21,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data.array_types import FloatArray, TimeArray
+from data.charged_columns import CHARGED_BY
 from data.errors import DataError, nearest_name
 from data.schema import BAR_COLUMNS, Panel
-from data.traded_prices import COLUMNS as ROLL_COLUMNS
-from data.universe import MEMBER
 
 KNOWN_AFTER = re.compile(r"(\d{1,6}) bars?")
 RELEASED_IN = re.compile(r"(\d{1,5}) days?")
@@ -34,8 +33,6 @@ OPEN, HIGH, LOW = "open", "high", "low"
 """Names under which the prices are stated that orders fill at."""
 PRICES = (CLOSE, OPEN, HIGH, LOW)
 """Of which it can be stated that trades took place at them."""
-CHARGED_BY = ("funding_rate", "split_factor", "dividend", *ROLL_COLUMNS, MEMBER)
-"""Columns that the simulator charges and adjusts by, at the bar they stand in."""
 
 
 @dataclass(frozen=True, kw_only=True)

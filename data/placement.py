@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray
-from data.schema import locked_room
+from data.locked_arrays import locked_room
 
 GROUP = 8
 """Assets that are written side by side: their values of one bar fill a line of the cache."""
@@ -156,7 +156,7 @@ def _grown(values, room):
 
 
 def laid_out(columns: Sequence[FloatArray | None], placed: Sequence[PlacedRows], absent: float) -> FloatArray:
-    """(T, A) one column of a panel from the rows of each asset, `data.schema.locked`.
+    """(T, A) one column of a panel from the rows of each asset, `data.locked_arrays.locked`.
 
     Parameters
     ----------

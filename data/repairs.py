@@ -18,6 +18,7 @@ from data.array_types import BoolArray, FloatArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid
 from data.checks.hygiene import Finding, find_runs
 from data.errors import DataError
+from data.last_known import last_known_row
 from data.membership import among
 from data.repair_decisions import Repairs
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel
@@ -174,7 +175,7 @@ def with_filled_gaps(panel: Panel, most: int) -> tuple[Panel, list[Finding]]:
         known = np.isfinite(panel.close[:, a])
         if not known.any():
             continue
-        last = np.maximum.accumulate(np.where(known, rows, -1))
+        last = last_known_row(known)
         final = int(np.flatnonzero(known)[-1])
         near = ~known & (last >= 0) & (rows - last <= most) & (rows < final)
         near &= (panel.session[np.maximum(last, 0)] == panel.session) | (not nights)

@@ -5,12 +5,8 @@ Axes: T time (bars), A asset.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import math
-import mmap
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from dataclasses import InitVar, dataclass, field, fields, replace
 from functools import cached_property
@@ -24,9 +20,13 @@ from numpy.typing import NDArray
 from data.array_types import BoolArray, FloatArray, TimeArray
 from data.calendars import bars_a_year, check_window_covered, periods_per_year
 from data.errors import DataError, nearest_name
+from data.last_known import carried
+from data.locked_arrays import frozen, locked
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 BAR_COLUMNS = (*PRICE_COLUMNS, "volume")
+FURTHER_PRICES = ("vwap",)
+"""Exogenous columns that are prices as well: what moves the prices of a bar moves them."""
 LEAST_PRICE, LARGEST_PRICE = 1e-12, 1e12
 """Per unit, account currency: what lies beyond is no quote, and its products overflow."""
 _CHECKED_BARS = 16_384
@@ -48,74 +48,6 @@ def utc_instant(value: Any) -> np.datetime64:
             f"{value!r} is not a date or time; write it as 2018-01-31 or 2018-01-31T14:30Z."
         ) from error
     return instant
-
-
-def frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Return `array` as a C-contiguous read-only array of `dtype`; copies unless it is that already."""
-    result = np.ascontiguousarray(array, dtype=dtype)
-    if result.flags.writeable:
-        result = result.copy() if np.may_share_memory(result, array) else result
-        result.flags.writeable = False
-    return result
-
-
-def locked(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """Return `array` as a C-contiguous array of `dtype` that nothing makes writeable again; copies unless it is one.
-
-    A read-only flag is a note: whoever is handed the array may clear it (`setflags`). Memory of `bytes`, which Python
-    never changes, lets nobody.
-    """
-    result = np.ascontiguousarray(array, dtype=dtype)
-    if not result.size or is_locked(result):
-        return frozen(result, dtype)
-    return np.frombuffer(result.tobytes(), dtype=result.dtype).reshape(result.shape)
-
-
-_LARGE_BYTES = 1 << 22
-"""From which on NumPy asks for large pages, too."""
-
-
-def locked_room(shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
-    """Return zeros that are `locked`, and the same memory to write their values into.
-
-    For whoever makes an array to lock, so that it need not be copied; the second one is let go of before the first is
-    handed on.
-    """
-    count = math.prod(shape)
-    if not count:
-        return frozen(np.zeros(shape), np.float64), np.zeros(shape)
-    room = np.frombuffer(bytes(8 * count), dtype=np.float64).reshape(shape)
-    address = room.__array_interface__["data"][0]
-    _advise_large_pages(address, room.nbytes)
-    memory = (ctypes.c_double * count).from_address(address)
-    return room, np.ctypeslib.as_array(memory).reshape(shape)
-
-
-def _advise_large_pages(address: int, size: int) -> None:
-    """Ask Linux for large pages, as NumPy does for its own arrays: first writes take a third of the time."""
-    if not hasattr(mmap, "MADV_HUGEPAGE") or size < _LARGE_BYTES:
-        return
-    start = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).madvise(
-            ctypes.c_void_p(start), ctypes.c_size_t(size - (start - address)), mmap.MADV_HUGEPAGE
-        )
-
-
-def is_locked(array: NDArray[Any]) -> bool:
-    """True if the memory of an array belongs to what hands it out for reading only, such as `bytes` or a shared store.
-
-    Of an array that owns its memory, or views one that does, the read-only flag can be cleared.
-    """
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        if base.flags.writeable:
-            return False
-        base = base.base
-    try:
-        return base is not None and memoryview(base).readonly
-    except TypeError:  # it does not say
-        return False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -414,6 +346,4 @@ class Panel:
 
     def last_close(self) -> FloatArray:
         """Return (T, A) the last known close at or before each bar; NaN only before an asset's first bar."""
-        rows = np.where(np.isfinite(self.close), np.arange(self.num_bars)[:, None], 0)
-        rows = np.maximum.accumulate(rows, axis=0)
-        return np.take_along_axis(self.close, rows, axis=0)
+        return carried(self.close)

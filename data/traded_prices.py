@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from data.array_types import FloatArray
+from data.last_known import carried
 from data.schema import PRICE_COLUMNS, Panel
 
 OFFSET, SCALE, ROLL = "price_offset", "price_scale", "roll_close"
@@ -80,9 +81,3 @@ def last_traded(panel: Panel) -> FloatArray:
     if not is_adjusted(panel):
         return panel.last_close()
     return carried(traded_prices(panel)["close"])
-
-
-def carried(values: FloatArray) -> FloatArray:
-    """(T, A) with each NaN replaced by the last number above it, if there is one."""
-    rows = np.where(np.isfinite(values), np.arange(len(values))[:, None], 0)
-    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)

@@ -14,9 +14,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.charged_columns import FUNDING_RATE
 from data.dividends import DIVIDEND, dividends_of
 from data.features.prices import true_range
+from data.last_known import carried
 from data.schema import Panel
+from data.split_factors import split_factors
 from data.traded_prices import ROLL, is_adjusted, terms
 from data.universe import MEMBER
 from envs.instruments import Instrument
@@ -203,13 +206,7 @@ def average_volume(volume: FloatArray, has_bar: BoolArray, bars: int, *, whole: 
     mean = np.where(short, mean * (np.minimum(row + 1, bars) / np.minimum(listed, bars)), mean)
     enough = np.cumsum(has_bar, axis=0) >= (bars if whole else 1)
     mean[~enough | (mean <= 0.0)] = np.nan
-    return carried_on(mean)
-
-
-def carried_on(values: FloatArray) -> FloatArray:
-    """(T, S) with each NaN replaced by the last number above it, if there is one."""
-    rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
-    return np.take_along_axis(values, np.maximum.accumulate(rows, axis=0), axis=0)
+    return carried(mean)
 
 
 def simple_returns(close: FloatArray, *contract: FloatArray) -> FloatArray:
@@ -270,7 +267,7 @@ def funding_rates(panel: Panel, instruments: Mapping[str, Instrument]) -> FloatA
     """
     hours = panel.bar_utc.astype("datetime64[s]").astype(np.int64) / 3600.0
     rates = np.zeros((panel.num_bars, panel.num_assets))
-    column = panel.exogenous.get("funding_rate")
+    column = panel.exogenous.get(FUNDING_RATE)
     for s, symbol in enumerate(panel.symbols):
         interval = instruments[symbol].funding_hours
         if interval <= 0:
@@ -317,8 +314,7 @@ def bar_by_bar(
         rows = np.flatnonzero(has_bar[:, s])
         if len(rows):
             result[rows, s] = measure(*(price[rows, s : s + 1] for price in prices))[:, 0]
-    last = np.maximum.accumulate(np.where(has_bar, np.arange(len(has_bar))[:, None], 0), axis=0)
-    return np.take_along_axis(result, last, axis=0)
+    return carried(result, has_bar)
 
 
 def write_context(
@@ -353,10 +349,7 @@ def write_context(
         )
         put(c.TAIL, bar_by_bar(panel, has_bar, ("close",), tail))
     bars[..., c.FUNDING] = funding_rates(panel, instruments)
-    split = panel.exogenous.get("split_factor")
-    bars[..., c.SPLIT] = 1.0
-    if split is not None:
-        bars[1:, :, c.SPLIT] = np.where(np.isfinite(split) & (split > 0), split, 1.0)[:-1]
+    bars[0, :, c.SPLIT], bars[1:, :, c.SPLIT] = 1.0, split_factors(panel)[:-1]
     write_rare(bars, panel)
 
 
@@ -366,7 +359,7 @@ def write_rare(bars: FloatArray, panel: Panel) -> None:
     if bars.shape[2] > c.MEMBER:
         bars[..., c.MEMBER] = 1.0
         if member is not None:
-            bars[1:, :, c.MEMBER] = np.where(carried_on(member) < 0.5, 0.0, 1.0)[:-1]
+            bars[1:, :, c.MEMBER] = np.where(carried(member) < 0.5, 0.0, 1.0)[:-1]
     if bars.shape[2] > c.ROLL:
         bars[..., c.ROLL] = c.NO_ROLL
         if left_at is not None:

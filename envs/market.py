@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.features.compute import FeatureSet
+from data.last_known import carried
 from data.schema import NEVER_ENDS, Panel
-from data.traded_prices import carried, traded_prices
+from data.traded_prices import traded_prices
 from envs.context import ContextConfig, elapsed_years, num_bar_columns, write_context
 from envs.instruments import Instrument, instrument_columns
 from envs.kernel import columns as c

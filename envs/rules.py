@@ -9,7 +9,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from data.dividends import DIVIDEND
 from data.schema import Panel
+from data.split_factors import SPLIT_FACTOR
 from data.traded_prices import ROLL, traded_prices
 from data.universe import MEMBER
 from envs.actions import ACTION_SCHEMES
@@ -252,7 +254,7 @@ def context_in_use(
     funded = config.costs.funding and any(instruments[s].funding_hours > 0.0 for s in panel.symbols)
     read = windows_read(config)
     targeted = config.risk.target_volatility is not None
-    charged = {"split_factor", "dividend", ROLL, MEMBER} & set(panel.exogenous)
+    charged = {SPLIT_FACTOR, DIVIDEND, ROLL, MEMBER} & set(panel.exogenous)
     if not (read or funded or targeted or charged):
         return None
     return replace(

@@ -79,9 +79,9 @@ def run_training(values: dict[str, Any]) -> JobOutcome:
         with trained_look(study, values, folds, run.path, ledger) as look:
             leaks = tell_leaks(study, folds[0])
             seeds = run_seeds(study, folds, run.path, log, look.note_weights)
-            evidence = replace(trial_evidence(study, seeds, look), leak_check=leaks)
+            evidence = trial_evidence(study, seeds, look)
             doubts = (*evidence.doubted_weights, *start_doubts(config))
-            evidence = replace(evidence, doubted_weights=doubts)
+            evidence = replace(evidence, leak_check=leaks, doubted_weights=doubts)
         evidence = with_placebos(evidence, study, folds, leaks, run.path, log)
         verdict = report_study(study, hygiene, seeds[config.seed], run.path, log, evidence, run.started)
         seal_run(run.path, config)

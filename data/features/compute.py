@@ -19,7 +19,8 @@ from data.features.definition import Feature
 from data.features.library import FEATURES, check_params, find_feature
 from data.features.panel_parts import rows_of, write_columns
 from data.features.planned import PlannedFeatures, bars_at_once
-from data.schema import Panel, frozen
+from data.locked_arrays import frozen
+from data.schema import Panel
 
 Float32Array = NDArray[np.float32]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import FloatArray
-from data.schema import frozen
+from data.locked_arrays import frozen
 
 MIN_OBSERVATIONS = 100
 """With fewer known values in its training window a model is not fitted, and its feature is not known."""

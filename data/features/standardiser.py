@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from data.array_types import BoolArray, FloatArray
 from data.features.compute import FeatureSet
 from data.features.hidden_markov import HiddenMarkov
-from data.schema import frozen
+from data.locked_arrays import frozen
 
 METHODS = ("by_symbol", "pooled", "own_past")
 OWN_PAST_VALUES = 100

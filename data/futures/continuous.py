@@ -26,7 +26,7 @@ from data.futures.roll_decisions import FuturesConfig
 from data.futures.rolls import Contract, Roll, rolls_of
 from data.repair_decisions import Repairs
 from data.repairs import without_duplicates
-from data.schema import PRICE_COLUMNS
+from data.schema import FURTHER_PRICES, PRICE_COLUMNS
 from data.traded_prices import DECIMALS, OFFSET, ROLL, SCALE
 
 _SHOWN = 8
@@ -172,10 +172,11 @@ def _adjusted(
         rolls[0] = left_at
     if adjust == "none":
         return rows.assign(**{ROLL: rolls})
+    names = [name for name in (*PRICE_COLUMNS, *FURTHER_PRICES) if name in rows]
     if adjust == "difference":
-        prices = {name: np.round(rows[name].to_numpy() - offset, DECIMALS) for name in PRICE_COLUMNS}
+        prices = {name: np.round(rows[name].to_numpy() - offset, DECIMALS) for name in names}
         return rows.assign(**prices, **{OFFSET: offset, ROLL: rolls})
-    prices = {name: rows[name].to_numpy() / scale for name in PRICE_COLUMNS}
+    prices = {name: rows[name].to_numpy() / scale for name in names}
     return rows.assign(**prices, **{SCALE: scale, ROLL: rolls})
 
 

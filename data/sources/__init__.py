@@ -29,6 +29,7 @@ from data.sources.files import FilesConfig
 from data.sources.lake import LakeConfig
 from data.sources.recorded import RecordedBars
 from data.sources.samples import SamplesConfig
+from data.split_factors import with_split_factors
 from data.stand_in import StandInConfig, make_stand_in
 from data.synthetic import (
     Int8Array,
@@ -130,6 +131,7 @@ def load(config: SourceConfig) -> Dataset:
         panel, hygiene, context = found.panel, found.hygiene, found.context
     if isinstance(config, RecordedBars):
         require_dividends(panel)
+        panel = with_split_factors(panel)
         panel = delayed_columns(panel, config.columns)
         warn_of_foreknowledge(panel.positive(), config.columns)
     return Dataset(panel=panel, hygiene=hygiene, oracle_direction=oracle_direction, context=context)

@@ -7,20 +7,18 @@ on an ex-date it moves by the dividend's share more than the close does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from data.array_types import FloatArray
 from data.errors import DataError
-from data.schema import PRICE_COLUMNS, Panel
+from data.schema import FURTHER_PRICES, PRICE_COLUMNS
+from data.split_factors import SPLIT_FACTOR
 
 NAME = "total_return_factor"
 """Column: what one unit held from the close before to this one became, over what the price alone made of it. 1 but on
 ex-dates; known at this bar's close (in truth on the eve)."""
-SPLIT = "split_factor"
-"""Column that the simulator reads: units of the panel's prices per unit that was traded."""
 PRICES = ("as_written", "total_return")
 _MOST_DECIMALS = 10
 
@@ -90,24 +88,15 @@ def with_total_return(symbol: str, rows: pd.DataFrame, prices: str) -> pd.DataFr
     rows = rows.drop(columns="adjusted_close")
     if prices == "as_written":
         return rows.assign(**{NAME: factors})
-    if SPLIT in rows:
+    if SPLIT_FACTOR in rows:
         raise DataError(
-            f"{symbol} has a column {SPLIT!r} of its own; with data.prices=total_return it must not."
+            f"{symbol} has a column {SPLIT_FACTOR!r} of its own; with data.prices=total_return it must not."
         )
     grown = np.cumprod(factors)
     # The simulator charges bar t + 1 by the column at t, as what is known before it opens; ex-dates are.
     ahead = np.append(grown[1:], grown[-1:])
-    scaled = {name: rows[name] * grown for name in PRICE_COLUMNS}
-    return rows.assign(**scaled, volume=rows["volume"] / grown, **{SPLIT: 1.0 / ahead})
-
-
-def carried_on(panel: Panel) -> Panel:
-    """Return the panel with the last known `split_factor` in bars that are missing; 1 before the first."""
-    column = panel.exogenous[SPLIT]
-    rows = np.where(np.isfinite(column), np.arange(panel.num_bars)[:, None], -1)
-    last = np.maximum.accumulate(rows, axis=0)
-    known = np.take_along_axis(column, np.maximum(last, 0), axis=0)
-    return replace(panel, exogenous={**panel.exogenous, SPLIT: np.where(last >= 0, known, 1.0)})
+    scaled = {name: rows[name] * grown for name in (*PRICE_COLUMNS, *FURTHER_PRICES) if name in rows}
+    return rows.assign(**scaled, volume=rows["volume"] / grown, **{SPLIT_FACTOR: 1.0 / ahead})
 
 
 def _rounding(values: FloatArray) -> FloatArray:

@@ -16,11 +16,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from data.bar_sessions import sessions_of
 from data.dividends import DIVIDEND
 from data.errors import DataError
 from data.lake.actions import KnownActions
-from data.sources.adjusted_close import SPLIT
-from data.sources.corporate_actions import effects, require_covered, sessions_of, with_total_return
+from data.sources.corporate_actions import effects, ex_bars, require_covered, with_total_return
+from data.split_factors import SPLIT_FACTOR
 
 
 def with_cash_dividends(
@@ -62,22 +63,20 @@ def with_cash_dividends(
         told = [
             f"{symbol}: prices are grown by the splits of {actions.source}, {len(splits.splits)} in all it knows"
         ]
-    grown = 1.0 / rows[SPLIT].to_numpy() if grow else np.ones(len(rows))
+    grown = 1.0 / rows[SPLIT_FACTOR].to_numpy() if grow else np.ones(len(rows))
     paid, count = np.zeros(len(rows)), 0
-    for day, effect in effects(actions, currency).items():
-        at = int(np.searchsorted(session, np.datetime64(day, "D").astype(np.int64)))
-        before = np.flatnonzero(inside[:at])
-        if at == len(rows) or not len(before) or not effect.cash:
+    for ex in ex_bars(effects(actions, currency), session, inside):
+        if not ex.effect.cash:
             continue
-        later = math.prod(split.factor for split in actions.splits if split.ex_date >= day)
-        cash = effect.cash / later if adjusted_for_splits else effect.cash * grown[before[-1]]
-        close = float(rows["close"].iloc[before[-1]])
+        later = math.prod(split.factor for split in actions.splits if split.ex_date >= ex.day)
+        cash = ex.effect.cash / later if adjusted_for_splits else ex.effect.cash * grown[ex.eve]
+        close = float(rows["close"].iloc[ex.eve])
         if cash >= close:
             raise DataError(
-                f"{symbol}: the dividend of {day} is {cash:g} a unit, and the close before it is {close:g}; one of "
+                f"{symbol}: the dividend of {ex.day} is {cash:g} a unit, and the close before it is {close:g}; one of "
                 "them is wrong."
             )
-        paid[at] += cash
+        paid[ex.bar] += cash
         count += 1
     told.append(f"{symbol}: {count} dividends of {actions.source} are paid in cash on their ex-dates")
     return rows.assign(**{DIVIDEND: paid}), told if count or grow else []

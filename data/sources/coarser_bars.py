@@ -17,19 +17,20 @@ from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray, TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds, sessions_between
+from data.charged_columns import FUNDING_RATE
 from data.checks.hygiene import clip_rounding, inconsistent_rows
+from data.dividends import DIVIDEND
 from data.errors import DataError
 from data.lake.bar_names import bar_name
 from data.lake.spans import Span, within
-from data.schema import PRICE_COLUMNS
+from data.last_known import last_known_row
+from data.schema import FURTHER_PRICES, PRICE_COLUMNS
 
-SUMMED = frozenset(
-    {"volume", "trades", "num_trades", "trade_count", "turnover", "quote_volume", "funding_rate", "dividend"}
-)
-"""Columns of which a coarser bar has the sum: quantities, and payments at a rate of the notional."""
-MULTIPLIED = frozenset({"split_factor"})
-"""Columns of which a coarser bar has the product."""
-WEIGHTED = frozenset({"vwap"})
+SUMMED = frozenset({"volume", "trades", "num_trades", "trade_count", "turnover", "quote_volume", DIVIDEND})
+"""Columns of which a coarser bar has the sum: quantities, and payments in cash."""
+AVERAGED = frozenset({FUNDING_RATE})
+"""Columns of which a coarser bar has the mean: rates that the simulator charges at each of its funding instants."""
+WEIGHTED = frozenset(FURTHER_PRICES)
 """Columns of which a coarser bar has the mean weighted by volume. Of all others it has the last known value."""
 _DAY = np.timedelta64(1, "D")
 
@@ -166,13 +167,15 @@ def _of_column(
     any_known = np.maximum.reduceat(known, starts)
     if name in SUMMED:
         return np.where(any_known, np.add.reduceat(np.where(known, values, 0.0), starts), np.nan)
-    if name in MULTIPLIED:
-        return np.where(any_known, np.multiply.reduceat(np.where(known, values, 1.0), starts), np.nan)
+    if name in AVERAGED:
+        count = np.add.reduceat(known.astype(np.float64), starts)
+        total = np.add.reduceat(np.where(known, values, 0.0), starts)
+        return np.divide(total, count, out=np.full(len(starts), np.nan), where=any_known)
     if name in WEIGHTED:
         weight = np.where(known, volume, 0.0)
         total = np.add.reduceat(weight, starts)
         paid = np.add.reduceat(np.where(known, values, 0.0) * weight, starts)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(total > 0.0, paid / total, np.nan)
-    latest = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))[ends]
+    latest = last_known_row(known)[ends]
     return np.where(latest >= starts, values[np.maximum(latest, 0)], np.nan)

@@ -16,8 +16,7 @@ N bars of a symbol, in order of time.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import NamedTuple
 
@@ -28,14 +27,12 @@ from numpy.typing import NDArray
 from data.bar_sessions import sessions_of
 from data.errors import DataError
 from data.lake.actions import KnownActions
-from data.schema import PRICE_COLUMNS, Panel
-from data.sources.adjusted_close import SPLIT
+from data.schema import FURTHER_PRICES, PRICE_COLUMNS
+from data.split_factors import SPLIT_FACTOR
 from data.vendors.reference import Dividend
 
 _VISIBLE = math.log(1.5)
 """A split by at least this factor shows in the prices of the two bars around it."""
-_PRICED = ("vwap",)
-"""Columns that are prices as well."""
 
 
 class Effect(NamedTuple):
@@ -48,6 +45,36 @@ class Effect(NamedTuple):
 
     shares: float
     cash: float
+
+
+class ExBar(NamedTuple):
+    """An ex-date among the bars of a symbol.
+
+    Attributes
+    ----------
+    bar : the first one that opens with the effect. eve : the last one inside of sessions before it.
+    """
+
+    day: date
+    effect: Effect
+    bar: int
+    eve: int
+
+
+def ex_bars(
+    happens: Mapping[date, Effect], session: NDArray[np.int64], inside: NDArray[np.bool_]
+) -> Iterator[ExBar]:
+    """Ex-dates in order of time; those that have no bar with or after them, or none before, are left out.
+
+    Parameters
+    ----------
+    session, inside : (N,) of each bar, as `data.bar_sessions.sessions_of` says.
+    """
+    for day, effect in sorted(happens.items()):
+        at = int(np.searchsorted(session, np.datetime64(day, "D").astype(np.int64)))
+        before = np.flatnonzero(inside[:at])
+        if at < len(session) and len(before):
+            yield ExBar(day, effect, at, int(before[-1]))
 
 
 def effects(actions: KnownActions, currency: str) -> dict[date, Effect]:
@@ -98,31 +125,29 @@ def with_total_return(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return rows (N,) as traded with prices grown up to their bar, and a remark on what was applied.
 
-    The volume is divided by the growth; `split_factor` is units per share as traded, which `known_ahead` moves to where
-    the simulator looks for it.
+    The volume is divided by the growth; `split_factor` is units per share as traded, of the bar it stands in, which
+    `data.split_factors.with_split_factors` moves to where the simulator looks for it.
 
     Raises
     ------
     DataError
         If the actions do not cover the rows, or the rows contradict them.
     """
-    if SPLIT in rows:
+    if SPLIT_FACTOR in rows:
         raise DataError(
-            f"{symbol} has a column {SPLIT!r} of its own; with data.prices=total_return it must not."
+            f"{symbol} has a column {SPLIT_FACTOR!r} of its own; with data.prices=total_return it must not."
         )
     session, inside = sessions_of(rows, calendar, bar_seconds)
     require_covered(symbol, actions, session)
     grown, told = np.ones(len(rows)), []
-    for day, effect in sorted(effects(actions, currency).items()):
-        at = int(np.searchsorted(session, _number(day)))
-        before = np.flatnonzero(inside[:at])
-        if at == len(rows) or not len(before) or effect == Effect(1.0, 0.0):
+    for ex in ex_bars(effects(actions, currency), session, inside):
+        if ex.effect == Effect(1.0, 0.0):
             continue
-        close, opened = float(rows["close"].iloc[before[-1]]), float(rows["open"].iloc[at])
-        grown[at:] *= _growth(symbol, day, effect, close, opened)
-        told.append(f"{day} {_words(effect)} after a close of {close:g} on {_date(session[before[-1]])}")
-    scaled = {name: rows[name] * grown for name in (*PRICE_COLUMNS, *_PRICED) if name in rows}
-    rows = rows.assign(**scaled, volume=rows["volume"] / grown, **{SPLIT: 1.0 / grown})
+        close, opened = float(rows["close"].iloc[ex.eve]), float(rows["open"].iloc[ex.bar])
+        grown[ex.bar :] *= _growth(symbol, ex.day, ex.effect, close, opened)
+        told.append(f"{ex.day} {_words(ex.effect)} after a close of {close:g} on {_date(session[ex.eve])}")
+    scaled = {name: rows[name] * grown for name in (*PRICE_COLUMNS, *FURTHER_PRICES) if name in rows}
+    rows = rows.assign(**scaled, volume=rows["volume"] / grown, **{SPLIT_FACTOR: 1.0 / grown})
     shown = "; ".join(told[:6]) + (f"; and {len(told) - 6} more" if len(told) > 6 else "")
     return rows, [
         f"{symbol}: prices are those of total return, from {len(told)} days with splits or dividends of "
@@ -144,19 +169,6 @@ def unbooked_remark(
         "data.prices=as_written books none of them: a position held over a split is marked as if it were a loss; set "
         "data.prices=total_return, or cash_dividends"
     ]
-
-
-def known_ahead(panel: Panel) -> Panel:
-    """The panel with `split_factor` in each bar as it is in the next, known in bars that are missing as well.
-
-    The simulator charges bar t + 1 by the column at t, as what is known before it opens; ex-dates are.
-    """
-    column = panel.exogenous[SPLIT]
-    known = np.isfinite(column)
-    last = np.maximum.accumulate(np.where(known, np.arange(panel.num_bars)[:, None], -1), axis=0)
-    carried = np.where(last >= 0, np.take_along_axis(column, np.maximum(last, 0), axis=0), 1.0)
-    ahead = np.concatenate([carried[1:], carried[-1:]])
-    return replace(panel, exogenous={**panel.exogenous, SPLIT: ahead})
 
 
 def require_covered(symbol: str, actions: KnownActions, session: NDArray[np.int64]) -> None:
@@ -200,7 +212,3 @@ def _words(effect: Effect) -> str:
 def _date(session: np.int64) -> date:
     found: date = np.datetime64(int(session), "D").astype(object)
     return found
-
-
-def _number(day: date) -> int:
-    return int(np.datetime64(day, "D").astype(np.int64))

@@ -18,7 +18,7 @@ from data.alignment import AlignedBars
 from data.calendars import ALWAYS_OPEN, check_bar_seconds, check_calendar
 from data.errors import DataError, nearest_name
 from data.futures.roll_decisions import FuturesConfig
-from data.sources.adjusted_close import PRICES, carried_on, require_one_basis, with_total_return
+from data.sources.adjusted_close import PRICES, require_one_basis, with_total_return
 from data.sources.bar_folders import BarFiles, files_of
 from data.sources.bar_length import check_bar_length
 from data.sources.date_orders import DATE_ORDERS
@@ -34,6 +34,7 @@ from data.sources.recorded import RecordedBars
 from data.sources.symbol_names import require_one_symbol
 from data.sources.tables import Table, read_table
 from data.sources.timestamps import check_time_zone, to_utc
+from data.split_factors import with_split_factors
 
 BarTables = dict[str, pd.DataFrame]
 
@@ -126,7 +127,7 @@ def load_files(config: FilesConfig) -> AlignedBars:
         bars, config, config.futures, calendar=config.calendar, bar_seconds=config.bar_seconds
     )
     if config.prices == "total_return":
-        aligned = aligned._replace(panel=carried_on(aligned.panel))
+        aligned = aligned._replace(panel=with_split_factors(aligned.panel))
         remarks.append(
             "prices are those of total return (data.prices): grown by splits and dividends up to each bar"
         )

@@ -15,9 +15,10 @@ from data.errors import DataError
 from data.futures.chains import may_be_nonpositive
 from data.futures.continuous import join_all
 from data.futures.roll_decisions import FuturesConfig
+from data.last_known import carried
 from data.schema import Panel
 from data.sources.recorded import RecordedBars
-from data.traded_prices import OFFSET, SCALE, carried
+from data.traded_prices import OFFSET, SCALE
 
 
 def aligned_bars(

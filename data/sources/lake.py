@@ -12,21 +12,19 @@ import pandas as pd
 
 from data.alignment import AlignedBars
 from data.calendars import check_bar_seconds, check_calendar
-from data.dividends import DIVIDEND
 from data.errors import DataError, nearest_name
 from data.futures.chains import chains_of
 from data.futures.roll_decisions import FuturesConfig
 from data.lake import Lake, Series, Span, bar_name, bar_seconds_of
-from data.lake.actions import KnownActions, read_actions
 from data.lake.parts import facts_of
 from data.lake.spans import SECOND, inside, instant, merged, without
 from data.schema import utc_instant
-from data.sources.cash_dividends import with_cash_dividends
 from data.sources.coarser_bars import coarser
-from data.sources.corporate_actions import known_ahead, unbooked_remark, with_total_return
 from data.sources.joined_contracts import aligned_bars, refuse_total_return
+from data.sources.lake_prices import paid_by_all, priced
 from data.sources.left_out import left_out_remark
 from data.sources.recorded import RecordedBars
+from data.split_factors import with_split_factors
 from data.vendors.definition import Adjustment
 
 PRICES: Mapping[str, str] = {
@@ -184,87 +182,16 @@ def read_lake(config: LakeConfig) -> AlignedBars:
                 f"left out were {made.outside:,} outside of sessions, {made.inconsistent:,} inconsistent ones, and "
                 f"{made.partial:,} bars of which a part was never fetched or has not happened yet"
             )
-        bars[symbol], said = _priced(lake, config, symbol, rows, calendar)
+        bars[symbol], said = priced(lake, config, symbol, rows, calendar)
         remarks += said
-    bars, said = _paid_by_all(bars)
+    bars, said = paid_by_all(bars)
     remarks += said
     aligned = aligned_bars(bars, config, config.futures, calendar=calendar, bar_seconds=seconds)
     if config.prices != "as_written":
-        aligned = aligned._replace(panel=known_ahead(aligned.panel))
+        aligned = aligned._replace(panel=with_split_factors(aligned.panel, ahead=True))
     remarks += _left_out(lake, config, finer, symbols, held, bars)
     told = (*aligned.hygiene.remarks, *remarks)
     return aligned._replace(hygiene=replace(aligned.hygiene, remarks=told, lineage=tuple(lineage)))
-
-
-def _priced(
-    lake: Lake, config: LakeConfig, symbol: str, rows: pd.DataFrame, calendar: str
-) -> tuple[pd.DataFrame, list[str]]:
-    """Rows at the prices that are asked for, and what is to be told of splits and dividends."""
-    if not len(rows):
-        return rows, []
-    as_of = None if config.as_of is None else int(utc_instant(config.as_of).astype(np.int64))
-    asked = (config.actions_from,) if config.actions_from else config.sources
-    answers = (read_actions(lake.files, source, symbol, as_of) for source in asked)
-    actions = next((answer for answer in answers if answer is not None), None)
-    seconds = bar_seconds_of(config.bar)
-    held = config.prices == "total_return" or config.adjustment == "all"
-    said: list[str] = []
-    if held and DIVIDEND in rows:
-        rows = rows.drop(columns=DIVIDEND)
-        said = [f"{symbol}: its column {DIVIDEND!r} is left out, for its prices hold dividends"]
-    if config.prices != "as_written":
-        if actions is None:
-            raise DataError(
-                f"data.prices={config.prices} needs splits and dividends, and the lake {lake} has none of {symbol} "
-                f"from {' or '.join(asked)}; bring them: python -m rayjobs.ingest source={asked[0]} "
-                f"'symbols=[{symbol}]' start={rows.index[0]:%Y-%m-%d} actions=true (data.actions_from names "
-                "another source)."
-            )
-        if config.prices == "cash_dividends":
-            return _in_cash(config, symbol, rows, actions, calendar)
-        grown, told = with_total_return(
-            symbol, rows, actions, calendar=calendar, bar_seconds=seconds, currency=config.currency
-        )
-        return grown, [*said, *told]
-    if actions is None or held:
-        return rows, said
-    if config.adjustment == "raw":
-        said = unbooked_remark(symbol, rows, actions, calendar=calendar, bar_seconds=seconds)
-    if DIVIDEND in rows:
-        return rows, said
-    try:
-        rows, told = _in_cash(config, symbol, rows, actions, calendar)
-    except DataError as cause:
-        told = [f"{symbol}: its dividends are not paid, for {cause}"]
-    return rows, [*said, *told]
-
-
-def _in_cash(
-    config: LakeConfig, symbol: str, rows: pd.DataFrame, actions: KnownActions, calendar: str
-) -> tuple[pd.DataFrame, list[str]]:
-    """Rows with the column `dividend`, see `data.sources.cash_dividends`."""
-    return with_cash_dividends(
-        symbol,
-        rows,
-        actions,
-        calendar=calendar,
-        bar_seconds=bar_seconds_of(config.bar),
-        currency=config.currency,
-        adjusted_for_splits=config.adjustment == "splits",
-        grow=config.prices == "cash_dividends",
-    )
-
-
-def _paid_by_all(bars: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """The rows of all symbols with dividends, or of all without: unknown ones cannot be paid."""
-    without = [symbol for symbol, rows in bars.items() if DIVIDEND not in rows]
-    if not without or len(without) == len(bars):
-        return dict(bars), []
-    kept = {symbol: rows.drop(columns=DIVIDEND, errors="ignore") for symbol, rows in bars.items()}
-    return kept, [
-        f"no dividend is paid, for those of {', '.join(without[:5])}{' and more' if len(without) > 5 else ''} are not "
-        "known; bring them (python -m rayjobs.ingest actions=true)"
-    ]
 
 
 def _window(config: LakeConfig, bar_seconds: int) -> Span:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data.array_types import FloatArray
 from data.calendars import DAY_SECONDS, periods_per_year
+from data.charged_columns import FUNDING_RATE
 from data.schema import Panel
 from data.stand_in.hours import Hours, trading_hours
 from data.stand_in.law import PREFIX, SpreadEdge, StandInConfig
@@ -144,5 +145,5 @@ def _columns(
             np.random.default_rng(_stream(config, f"funding {name}")).standard_normal(int(period[-1]) + 1)
             for name in names
         ]
-        columns["funding_rate"] = config.funding_sd * np.stack(rates, axis=1)[period]
+        columns[FUNDING_RATE] = config.funding_sd * np.stack(rates, axis=1)[period]
     return columns

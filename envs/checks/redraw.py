@@ -22,6 +22,7 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
+from data.last_known import last_known_row
 from data.schema import PRICE_COLUMNS, Panel
 
 FloatArray = NDArray[np.float64]
@@ -230,10 +231,9 @@ def _neighbours(known: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
     """(T, A) the last known row at or before t (-1: none), and the next one at or after t (far: none)."""
     num_bars = len(known)
     rows = np.arange(num_bars)[:, None]
-    last = np.maximum.accumulate(np.where(known, rows, -1), axis=0)
     far = num_bars + LONG_GAP_BARS + 1
     following = np.minimum.accumulate(np.where(known, rows, far)[::-1], axis=0)[::-1]
-    return last, following
+    return last_known_row(known), following
 
 
 def _volumes(panel: Panel) -> tuple[FloatArray, FloatArray]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from data.dividends import DIVIDEND, dividends_of
 from data.schema import Panel
+from data.split_factors import split_factors
 from data.traded_prices import as_traded
 from envs.config import PortfolioEnvConfig
 from envs.instruments import Instrument
@@ -164,21 +165,23 @@ def _charged(
     config: PortfolioEnvConfig,
     cost_factor: float,
 ) -> Check:
-    """Commission and spread of every ordinary fill, from the configuration."""
+    """Commission and spread of every ordinary fill, from the configuration.
+
+    What is charged per share is charged per share that was traded, and half a spread in ticks is one of its ticks.
+    """
     costs = config.costs
-    if config.episode.randomisation is None and "split" in panel.exogenous:
-        return COSTS.skips("configured costs", "costs per unit depend on splits")
     fills = run.fills[~run.fills["reason"].isin(UNUSUAL)]
     if cost_factor != 1.0:
         return COSTS.warns("configured costs", f"all costs were multiplied by {cost_factor:g}")
     size = fills["units"].abs().to_numpy()
+    shares = size / _split_factor(fills, panel)
     facts = pd.DataFrame([instruments[str(s)].__dict__ for s in fills["symbol"]], index=fills.index)
     if facts.empty:
         return COSTS.skips("configured costs", "nothing was filled")
     notional = size * fills["price"].abs().to_numpy() * facts["multiplier"].to_numpy()
     if costs.fee_bps is None:
         fee = (
-            size * facts["commission_per_unit"].to_numpy()
+            shares * facts["commission_per_unit"].to_numpy()
             + 1e-4 * notional * facts["taker_fee_bps"].to_numpy()
         )
     else:
@@ -186,7 +189,7 @@ def _charged(
     if costs.half_spread_bps is None:
         ticks = facts["half_spread_ticks"].to_numpy() * facts["tick_size"].to_numpy()
         spread = (
-            size * facts["multiplier"].to_numpy() * ticks
+            shares * facts["multiplier"].to_numpy() * ticks
             + 1e-4 * notional * facts["half_spread_bps"].to_numpy()
         )
     else:
@@ -203,6 +206,14 @@ def _charged(
                 f"{fills['filled_utc'].iloc[first]:%Y-%m-%d %H:%M})",
             )
     return COSTS.passes("configured costs", f"{len(fills):,} fills paid the configured commission and spread")
+
+
+def _split_factor(fills: pd.DataFrame, panel: Panel) -> NDArray[np.float64]:
+    """(R,) units of the panel per unit that was traded, of each fill: as known before its bar opens."""
+    bar, columns = bars_of(fills["filled_utc"], panel.bar_utc), {s: a for a, s in enumerate(panel.symbols)}
+    asset = np.array([columns[str(symbol)] for symbol in fills["symbol"]], dtype=np.int64)
+    before: NDArray[np.float64] = split_factors(panel)[bar - 1, asset]
+    return before
 
 
 def _trades(run: RecordedRun, initial_equity: float) -> Check:

@@ -60,8 +60,6 @@ class _Held:
 
 def check_trades(run: RecordedRun, panel: Panel, instruments: Mapping[str, Instrument]) -> list[Check]:
     """Derive each fold's and symbol's trades from its fills, and compare every column."""
-    if "split" in panel.exogenous:
-        return [TRADES.skips("rows", "not derived: units change with splits")]
     panel = as_traded(panel)
     problems: list[str] = []
     for (fold, symbol), own in _groups(run).items():

@@ -17,18 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from data.array_types import FloatArray
 from data.features import FeatureSpec, Standardiser, compute_features
 from data.features.outputs import FeatureOutputs, feature_outputs, longest_lookback
 from data.schema import Panel
 from envs.market import Market, write_bounded
+from evaluation.scoring.columns_read import ColumnsRead, one_late
 from evaluation.scoring.late_bars import LateBars, late_bar_features
 
 Float32Array = NDArray[np.float32]
 MIN_CORRELATION = 0.1
 """Of two inputs that may say the same; noisy copies of one thing have one, too."""
-BARS_TRIED = 2_000
-"""The last bars of the data, on which it is tried which features read exogenous columns."""
 CHANCE_SPREADS = 4.0
 """Standard deviations of the correlation of independent numbers, above which a link is no chance in short windows."""
 
@@ -62,6 +60,7 @@ def exposures(
     bars: slice,
     *,
     stated: Collection[str] = (),
+    read: ColumnsRead | None = None,
 ) -> tuple[Exposure, ...]:
     """Every input of a policy that reads these features.
 
@@ -71,11 +70,13 @@ def exposures(
     market : with those features.
     bars : at whose closes it decides.
     stated : names of which the user states when they are known; they are late alone only.
+    read : what the features read, which is the same for all windows of a panel; None tries it out.
     """
     groups = feature_outputs(panel, specs)
     handed_on = {name: place for g in groups if g.columns for name, place in zip(g.names, g.places)}
     own = [group for group in groups if group.own]
-    readers = column_readers(panel, specs)
+    read = ColumnsRead.of(panel, specs) if read is None else read
+    readers = read.readers
     late = _recomputed(panel, specs, readers, standardiser, bars) if readers else {}
     found = [
         Exposure(
@@ -107,7 +108,7 @@ def exposures(
     )
     if len(everything) > 1 and everything not in alike:
         found.append(all_late)
-    own_bars = late_bar_features(panel, specs, standardiser, bars, stated=stated)
+    own_bars = late_bar_features(panel, specs, read.of_bars, standardiser, bars, stated=stated)
     found += [_of_bars(late, bars.start) for late in own_bars]
     together = [late for late in own_bars if not set(late.names) & set(stated)]
     if everything and together:
@@ -152,22 +153,6 @@ def _of_group(group: FeatureOutputs) -> Exposure:
     return Exposure(names=(group.name,), clock=group.places)
 
 
-def column_readers(panel: Panel, specs: Sequence[FeatureSpec]) -> list[FeatureSpec]:
-    """The features, but for those that hand columns on, that read exogenous columns: those that change with them."""
-    asked = [spec for spec in specs if spec.name != "column"]
-    if not panel.exogenous or not asked:
-        return []
-    part = panel.slice_bars(max(panel.num_bars - longest_lookback(asked) - BARS_TRIED, 0), panel.num_bars)
-    late = replace(part, exogenous={name: _one_late(values) for name, values in part.exogenous.items()})
-    as_known, as_late = compute_features(part, asked), compute_features(late, asked)
-    found = []
-    for spec, group in zip(asked, feature_outputs(part, asked)):
-        now, then = getattr(as_known, group.kind), getattr(as_late, group.kind)
-        if not np.array_equal(now[..., list(group.places)], then[..., list(group.places)], equal_nan=True):
-            found.append(spec)
-    return found
-
-
 def _recomputed(
     panel: Panel,
     specs: Sequence[FeatureSpec],
@@ -183,7 +168,7 @@ def _recomputed(
     as_known = compute_features(part, readers).asset
     found = {}
     for name, values in part.exogenous.items():
-        moved = replace(part, exogenous={**part.exogenous, name: _one_late(values)})
+        moved = replace(part, exogenous={**part.exogenous, name: one_late(values)})
         if np.array_equal(compute_features(moved, readers).asset, as_known, equal_nan=True):
             continue
         features = standardiser.transform(compute_features(moved, specs)).asset
@@ -191,8 +176,3 @@ def _recomputed(
         write_bounded(features, bounded)
         found[name] = bounded[bars.start - start :]
     return found
-
-
-def _one_late(values: FloatArray) -> FloatArray:
-    """(T, A) values a row later; the first row stays, so that a feature meets nothing that it does not know."""
-    return np.concatenate([values[:1], values[:-1]])

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from data.last_known import known_before
 from envs.config import PortfolioEnvConfig
 from envs.kernel import columns as c
 from envs.market import Market
@@ -39,11 +40,7 @@ TRIFLE = 0.1
 
 def volume_before(volume: FloatArray) -> FloatArray:
     """(T, S) the last volume above 0 before each bar; 0 where there is none."""
-    rows = np.where(volume > 0.0, np.arange(len(volume))[:, None], -1)
-    last = np.maximum.accumulate(rows, axis=0)
-    before = np.concatenate([np.full((1, volume.shape[1]), -1), last[:-1]])
-    found = np.take_along_axis(volume, np.maximum(before, 0), axis=0)
-    return np.where(before >= 0, found, 0.0)
+    return np.nan_to_num(known_before(volume, volume > 0.0), nan=0.0)
 
 
 def by_known_volume(market: Market) -> Market:

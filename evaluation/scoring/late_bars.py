@@ -22,6 +22,7 @@ from data.array_types import BoolArray, FloatArray
 from data.features import FeatureSet, FeatureSpec, Standardiser, compute_features
 from data.features.outputs import feature_outputs, longest_lookback
 from data.known_columns import HIGH, LOW, OPEN
+from data.last_known import known_before
 from data.schema import Panel
 from envs.market import write_bounded
 
@@ -29,8 +30,6 @@ Float32Array = NDArray[np.float32]
 VOLUME = "volume"
 ASKED = (OPEN, HIGH, LOW, VOLUME)
 """Columns of the bars that may foreknow; closes are what is earned."""
-BARS_TRIED = 2_000
-"""The last bars of the data, on which it is tried which features read a column."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,11 +85,8 @@ def _late(values_TA: FloatArray, first_T: BoolArray) -> FloatArray:
         if len(rows) < 2:
             continue
         part = values_TA[rows]
-        known = np.isfinite(part)
-        newest = np.maximum.accumulate(np.where(known, np.arange(len(rows))[:, None], -1), axis=0)
-        prior = np.vstack([np.full((1, part.shape[1]), -1), newest[:-1]])
-        found = np.take_along_axis(part, np.maximum(prior, 0), axis=0)
-        late[rows] = np.where(known & (prior >= 0), found, part)
+        before = known_before(part)
+        late[rows] = np.where(np.isfinite(part) & np.isfinite(before), before, part)
     return late
 
 
@@ -100,41 +96,10 @@ def _longest_session(panel: Panel) -> int:
     return int(np.diff([0, *edges, panel.num_bars]).max())
 
 
-def columns_read(panel: Panel, specs: Sequence[FeatureSpec]) -> dict[str, tuple[int, ...]]:
-    """Column of `ASKED` -> numbers of the built-in features of symbols that change with it; others are left out.
-
-    It is tried on the last bars of the panel, so that it is the same for every fold. Features of the user's own are
-    held back whole, whatever they read.
-    """
-    groups = feature_outputs(panel, specs)
-    built_in = [
-        number
-        for number, group in enumerate(groups)
-        if group.kind == "asset" and not (group.own or group.columns)
-    ]
-    asked = [specs[number] for number in built_in]
-    if not asked:
-        return {}
-    part = panel.slice_bars(max(panel.num_bars - longest_lookback(asked) - BARS_TRIED, 0), panel.num_bars)
-    known, places = compute_features(part, asked).asset, [g.places for g in feature_outputs(part, asked)]
-
-    def readers(*names: str) -> tuple[int, ...]:
-        late = compute_features(late_bars(part, names), asked).asset
-        return tuple(
-            number
-            for number, at in zip(built_in, places)
-            if not np.array_equal(known[..., list(at)], late[..., list(at)], equal_nan=True)
-        )
-
-    if not readers(*ASKED):
-        return {}
-    found = {name: readers(name) for name in ASKED}
-    return {name: numbers for name, numbers in found.items() if numbers}
-
-
 def late_bar_features(
     panel: Panel,
     specs: Sequence[FeatureSpec],
+    readers: Mapping[str, tuple[int, ...]],
     standardiser: Standardiser,
     bars: slice,
     *,
@@ -144,9 +109,9 @@ def late_bar_features(
 
     Parameters
     ----------
+    readers : column -> numbers of the features that read it, see `columns_read.ColumnsRead`.
     bars : at whose closes the policy decides. stated : columns of which the user states when they are known.
     """
-    readers = columns_read(panel, specs)
     if not readers:
         return []
     lead = (

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from data.features import FeatureSet, Standardiser
 from data.labelling import LabelConfig, Labels, make_labels
 from data.schema import Panel
+from data.split_factors import split_factors
 from data.traded_prices import last_traded
 from envs.costs import CostConfig
 from envs.instruments import Instrument
@@ -105,10 +106,12 @@ def check_folds(config: ScreeningConfig, num_bars: int, lookback_bars: int) -> N
 def cost_per_side(panel: Panel, instruments: Mapping[str, Instrument], costs: CostConfig) -> FloatArray:
     """(T, A) commission, spread and fixed slippage of one side, fraction of notional, at each last known close.
 
-    What depends on the size of an order (impact, volume slippage) or on time (borrow, funding) is left out.
+    What depends on the size of an order (impact, volume slippage) or on time (borrow, funding) is left out. Fees and
+    ticks are those of shares as traded, as they are in the next bar, where an order fills.
     """
     price = last_traded(panel)
     price = np.where(price > 0.0, price, np.nan)  # a share of nothing is not known
+    price = price * split_factors(panel)  # of one unit that is traded
     columns = []
     for asset, symbol in enumerate(panel.symbols):
         one = instruments[symbol]

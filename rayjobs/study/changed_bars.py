@@ -1,6 +1,6 @@
 """Whether bars are still what was loaded, where code of one's own ran beside them: features, envs, rewards, sources.
 
-A panel's arrays lie in memory that Python lets nobody write to (`data.schema.locked`). What writes all the same
+A panel's arrays lie in memory that Python lets nobody write to (`data.locked_arrays.locked`). What writes all the same
 (`torch.from_numpy`, `ctypes`, a kernel) leaves another fingerprint than the one that was taken before it ran. The bars
 of a job without such code are not hashed again.
 """

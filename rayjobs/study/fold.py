@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from envs.market import Market
 from envs.observations import ObservationLayout
 from envs.rules import context_in_use
 from evaluation.ledger.trained_weights import WeightsNote
+from evaluation.scoring.columns_read import ColumnsRead
 from evaluation.scoring.exposures import Exposure, exposures
 from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import FoldResult
@@ -103,6 +105,11 @@ class Study:
             taken_out=seen.hygiene.taken_out,
             unseen=None if unseen is None else cls.of(unseen_config(config, unseen.panel), unseen),
         )
+
+    @cached_property
+    def columns_read(self) -> ColumnsRead:
+        """What the features read beside closes, which no fold changes."""
+        return ColumnsRead.of(self.panel, self.config.features.enabled)
 
     @property
     def shown_panel(self) -> Panel:
@@ -303,7 +310,8 @@ def score_policy(
         assert not isinstance(policy, Schedule)
         standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
         stated = statements_of(config.data)
-        return exposures(study.panel, config.features.enabled, standardiser, market, bars, stated=stated)
+        specs, read = config.features.enabled, study.columns_read
+        return exposures(study.panel, specs, standardiser, market, bars, stated=stated, read=read)
 
     scored = score_fold(
         fold,

@@ -14,8 +14,7 @@ from data.checks.foreknown import Foreknown
 from data.checks.leading_symbols import leading_symbols
 from data.features.outputs import FeatureOutputs, feature_outputs
 from data.known_columns import CLOSE, HIGH, LOW, OPEN, statements_of
-from evaluation.scoring.exposures import column_readers
-from evaluation.scoring.late_bars import ASKED, VOLUME, columns_read
+from evaluation.scoring.late_bars import ASKED, VOLUME
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
 
@@ -39,9 +38,9 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
     groups = feature_outputs(panel, specs)
     any_own = any(group.own for group in groups)
     handed_on = {name for group in groups if group.columns for name in group.names}
-    any_reader = any_own or bool(column_readers(panel, specs))
+    any_reader = any_own or bool(study.columns_read.readers)
     read = {name: values for name, values in panel.exogenous.items() if any_reader or name in handed_on}
-    of_bars = ASKED if any_own else tuple(columns_read(panel, specs))
+    of_bars = ASKED if any_own else tuple(study.columns_read.of_bars)
     if VOLUME in of_bars:
         read[VOLUME] = panel.volume
     reads_wicks = any(name in of_bars for name in (OPEN, HIGH, LOW))

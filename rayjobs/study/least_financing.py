@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data.charged_columns import FUNDING_RATE
 from data.traded_prices import last_traded
 from envs.context import elapsed_years
 from envs.costs import COST_NAMES
@@ -117,7 +118,7 @@ def _borrow_by_symbol(study: Study, held: Sequence[Holding]) -> list[str]:
 
 def _funding_by_symbol(study: Study, held: Sequence[Holding]) -> list[str]:
     """Perpetuals that are not funded, or at less than the usual rate where the data know none."""
-    known = "funding_rate" in study.panel.exogenous
+    known = FUNDING_RATE in study.panel.exogenous
     charged = study.config.env.costs.funding
     found = []
     for one in held:
@@ -138,7 +139,7 @@ def _funding_by_symbol(study: Study, held: Sequence[Holding]) -> list[str]:
         if a_day[0] < a_day[1] * (1.0 - 1e-9):
             found.append(
                 f"{one.symbol} is funded at {a_day[0]:.3%} a day instead of {a_day[1]:.3%}, for want of a column "
-                "funding_rate"
+                f"{FUNDING_RATE}"
             )
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
 
+from data.charged_columns import FUNDING_RATE
 from envs.costs import COST_NAMES
 from envs.instruments import CATALOGUE
 from envs.recording import Recording
@@ -135,7 +136,7 @@ def _delisted_shorts(study: Study, recordings: Sequence[Recording]) -> list[str]
 
 def _funding(study: Study, recordings: Sequence[Recording]) -> list[str]:
     """Funding received at the constant rate of the configuration, where it is much of the gain."""
-    if "funding_rate" in study.panel.exogenous:
+    if FUNDING_RATE in study.panel.exogenous:
         return []
     received = -sum(float(r.costs[:, COST_NAMES.index("funding")].sum()) for r in recordings)
     gain = sum(float(r.equity[-1] - r.equity[0]) for r in recordings)
@@ -143,5 +144,5 @@ def _funding(study: Study, recordings: Sequence[Recording]) -> list[str]:
         return []
     return [
         f"{received / gain:.0%} of the gain is funding received at the constant rate of the configuration, for want of "
-        "a column funding_rate"
+        f"a column {FUNDING_RATE}"
     ]

@@ -147,7 +147,7 @@ def _unfilled(study: Study, result: WalkForwardResult, *, by_repair: bool) -> Un
             quantity = np.where(there, ordered[:, slot], 0.0)
             working = quantity != 0.0
             before = last_close[np.maximum(r.bar - 1, 0), r.symbols[slot]]
-            notional = quantity * np.nan_to_num(before) * r.multiplier[slot]
+            notional = quantity * np.abs(np.nan_to_num(before)) * r.multiplier[slot]
             spared.append(-(notional * move)[working])
     lost = np.concatenate(spared)
     return Unfilled(bars=bars, scored=scored, spared=lost, orders=orders + len(lost), gain=gain)
@@ -166,16 +166,14 @@ def _ordered(r: Recording, latency: int) -> FloatArray:
 def _not_traded(
     study: Study, r: Recording, by_repair: bool
 ) -> Iterator[tuple[int, BoolArray, NDArray[np.float64]]]:
-    """Asset slot, (N,) where its bar is one of these, and (N,) that bar's return from open to close."""
+    """Asset slot, (N,) where its bar is one of these, and (N,) that bar's gain from open to close over its open."""
     panel = study.panel
     for slot, s in enumerate(r.symbols.tolist()):
         there, move = np.zeros(len(r.bar), dtype=np.bool_), np.zeros(len(r.bar))
         if not by_repair:
             prices = panel.open[r.bar, s], panel.close[r.bar, s]
             there = np.isfinite(prices[1]) & ~panel.tradable[r.bar, s] & (prices[0] != prices[1])
-            move = np.where(
-                there, np.divide(prices[1], prices[0], where=there, out=np.ones(len(r.bar))) - 1.0, 0
-            )
+            move = np.where(there, _gain(*prices), 0.0)
         for taken in study.taken_out:
             if taken.symbol == panel.symbols[s]:
                 _add_rows(taken, taken.by_repair == by_repair, panel.bar_utc[r.bar], there, move)
@@ -191,4 +189,9 @@ def _add_rows(
     at = np.minimum(np.searchsorted(bar_utc, labels), len(bar_utc) - 1)
     here = bar_utc[at] == labels
     there[at[here]] = True
-    move[at[here]] = (taken.close / taken.open - 1.0)[which][here]
+    move[at[here]] = _gain(taken.open, taken.close)[which][here]
+
+
+def _gain(opened: FloatArray, close: FloatArray) -> FloatArray:
+    """(N,) what a long gains from open to close over the size of the open; 0 where that is 0, for it has no size."""
+    return np.divide(close - opened, np.abs(opened), out=np.zeros(len(opened)), where=opened != 0.0)

@@ -117,6 +117,12 @@ def test_nothing_that_comes_later_moves_what_was_known(tmp_path):
     np.testing.assert_allclose(whole.volume[:8], part.volume, rtol=1e-12)
 
 
+def test_a_mean_price_of_trades_is_grown_as_the_close_is(tmp_path):
+    rows = raw_bars()
+    panel = loaded(tmp_path, rows.assign(vwap=rows["close"]), prices="total_return")
+    np.testing.assert_allclose(panel.exogenous["vwap"], panel.close, rtol=1e-15)
+
+
 def through_a_lake(folder):
     """The same bars as traded, with the splits and dividends that a vendor answers, read from a lake."""
     rows = raw_bars().drop(columns="adjusted_close").set_index("timestamp")

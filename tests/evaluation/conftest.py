@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.features.compute import FeatureSet
 from data.schema import Panel
 from data.synthetic import NoiseConfig, PlantedSignalConfig, SyntheticConfig, make_market
 from envs.config import PortfolioEnvConfig
@@ -17,6 +16,7 @@ from envs.instruments import CRYPTO_SPOT
 from envs.market import Market
 
 sys.path.insert(0, str(Path(__file__).parent))  # lets tests import what stands beside them
+from column_features import column_features
 from plain_env import plain_env
 
 COMMON = {
@@ -38,16 +38,7 @@ class World:
 def make_world(law: SyntheticConfig) -> World:
     synthetic = make_market(law)
     panel = synthetic.panel
-    columns = sorted(panel.exogenous)
-    features = FeatureSet(
-        asset=np.stack([panel.exogenous[name] for name in columns], axis=-1).astype(np.float32),
-        clock=np.zeros((panel.num_bars, 1), dtype=np.float32),
-        asset_names=tuple(columns),
-        clock_names=("none",),
-        lookback_bars=0,
-        feature_hash="test",
-    )
-    market = Market.build(panel, features, dict.fromkeys(panel.symbols, CRYPTO_SPOT))
+    market = Market.build(panel, column_features(panel), dict.fromkeys(panel.symbols, CRYPTO_SPOT))
     return World(panel=panel, market=market, config=plain_env(), oracle_direction=synthetic.oracle_direction)
 
 

@@ -83,6 +83,16 @@ def test_features_see_no_step_but_with_none_and_the_first_contract_stands_as_it_
 
 
 @pytest.mark.parametrize("adjust", ["difference", "ratio", "none"])
+def test_a_mean_price_of_trades_keeps_its_place_beside_the_close(tmp_path, adjust):
+    both = {"ESH4": contract("2024-03-01", [5100.0] * 15, [1000] * 7 + [400] * 8)}
+    both["ESM4"] = contract("2024-03-03", [5160.0] * 18, [100] * 5 + [900] * 13)
+    both = {symbol: rows.assign(vwap=rows["close"]) for symbol, rows in both.items()}
+    panel = read(written(tmp_path, **both), futures(adjust=adjust)).panel
+    assert np.isfinite(panel.exogenous[ROLL]).any()
+    np.testing.assert_array_equal(panel.exogenous["vwap"], panel.close)
+
+
+@pytest.mark.parametrize("adjust", ["difference", "ratio", "none"])
 def test_the_way_back_gives_the_prices_of_the_contracts_to_the_bit(tmp_path, adjust):
     rng = np.random.default_rng(3)
     march = contract("2024-03-01", np.round(rng.uniform(50, 90, 15), 2), [1000] * 7 + [400] * 8)

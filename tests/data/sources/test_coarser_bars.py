@@ -8,7 +8,10 @@ import pytest
 
 from data.errors import DataError
 from data.lake import Span
+from data.schema import Panel
 from data.sources.coarser_bars import coarser
+from envs.context import funding_rates
+from envs.instruments import CATALOGUE
 
 ALL = (Span.between(pd.Timestamp("1990-01-01"), pd.Timestamp("2100-01-01")),)
 
@@ -36,19 +39,41 @@ def test_a_bar_opens_with_its_first_and_closes_with_its_last_minute():
     assert (found.used, found.outside, found.partial) == (7, 0, 0)
 
 
-def test_other_columns_are_summed_weighted_multiplied_or_the_last_known():
+def test_other_columns_are_summed_averaged_weighted_or_the_last_known():
     rows = minutes("2024-03-01 00:00", 3).assign(
         trades=[1.0, np.nan, 2.0],
         vwap=[10.0, 11.0, np.nan],
-        split_factor=[1.0, 4.0, 1.0],
+        split_factor=[1.0, 0.25, np.nan],
+        funding_rate=[np.nan, 1e-4, 3e-4],
+        dividend=[0.5, 0.0, 0.25],
         score=[5.0, 6.0, np.nan],
     )
     found = made(rows).rows.iloc[0]
     assert found["trades"] == 3.0
     assert found["vwap"] == pytest.approx((10.0 * 10.0 + 11.0 * 11.0) / 21.0)
-    assert found["split_factor"] == 4.0
+    assert found["split_factor"] == 0.25
+    assert found["funding_rate"] == pytest.approx(2e-4)
+    assert found["dividend"] == 0.75
     assert found["score"] == 6.0
     assert np.isnan(made(rows.assign(score=np.nan)).rows.iloc[0]["score"])
+
+
+def test_days_made_of_hours_are_charged_the_funding_that_was_paid_in_them():
+    # Three payments a day, each in the hour at whose end it is made (07:00, 15:00, 23:00).
+    paid = np.arange(1, 10) * 1e-5
+    rows = minutes("2024-03-01 00:00", 72, 3600).assign(funding_rate=np.nan)
+    rows.loc[rows.index.hour % 8 == 7, "funding_rate"] = paid
+    days = made(rows, finer=3600, to=86_400).rows
+    prices = {name: days[[name]].to_numpy() for name in ("open", "high", "low", "close", "volume")}
+    label = days.index.to_numpy("datetime64[ns]")
+    panel = Panel(
+        symbols=("BTC",), bar_utc=label, tradable=np.ones((3, 1), dtype=bool),
+        session=label.astype("datetime64[D]").astype(np.int32), calendar="24/7", bar_seconds=86_400,
+        exogenous={"funding_rate": days[["funding_rate"]].to_numpy()}, **prices,
+    )  # fmt: skip
+    charged = funding_rates(panel, {"BTC": CATALOGUE["crypto_perpetual"]})[:, 0]
+    # Into the bar that opens at a midnight: what was paid on the day before it.
+    np.testing.assert_allclose(charged, [0.0, paid[:3].sum(), paid[3:6].sum()], rtol=1e-12)
 
 
 def test_bars_are_counted_from_the_open_of_the_session_in_summer_and_in_winter():

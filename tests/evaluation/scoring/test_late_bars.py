@@ -13,8 +13,9 @@ from data.schema import Panel
 from data.synthetic import NoiseConfig, make_market
 from envs.instruments import CRYPTO_SPOT
 from envs.market import Market
+from evaluation.scoring.columns_read import ColumnsRead, columns_read
 from evaluation.scoring.exposures import exposures
-from evaluation.scoring.late_bars import columns_read, late_bar_features, late_bars
+from evaluation.scoring.late_bars import late_bar_features, late_bars
 
 SPECS = (
     FeatureSpec(name="log_return", params={"horizon_bars": 4}),
@@ -111,7 +112,8 @@ def standardised(panel):
 
 def test_features_are_those_of_the_bars_whose_column_is_late_to_the_bit(panel):
     standardiser, market = standardised(panel)
-    found = {late.names: late for late in late_bar_features(panel, SPECS, standardiser, BARS)}
+    read = columns_read(panel, SPECS)
+    found = {late.names: late for late in late_bar_features(panel, SPECS, read, standardiser, BARS)}
     assert list(found) == [("high",), ("low",), ("volume",), ("high", "low", "volume")]
     groups = feature_outputs(panel, SPECS)
     for names, late in found.items():
@@ -127,7 +129,9 @@ def test_a_policy_is_asked_of_each_column_all_of_them_and_them_with_all_from_out
     of_bars = [("high",), ("low",), ("volume",), ("high", "low", "volume")]
     asked = [one.names for one in exposures(panel, SPECS, standardiser, market, BARS)]
     assert asked[-5:] == [*of_bars, ("noise_00", "high", "low", "volume")]
-    stated = [one.names for one in exposures(panel, SPECS, standardiser, market, BARS, stated=["high"])]
+    read = ColumnsRead.of(panel, SPECS)
+    known = exposures(panel, SPECS, standardiser, market, BARS, stated=["high"], read=read)
+    stated = [one.names for one in known]
     assert stated[-5:] == [("high",), ("low",), ("volume",), ("low", "volume"), ("noise_00", "low", "volume")]
 
 

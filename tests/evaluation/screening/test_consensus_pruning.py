@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from column_features import column_features
 
-from data.features.compute import FeatureSet
 from data.features.pruning import fit_standardiser
 from evaluation.screening.consensus_pruning import (
     ConsensusConfig,
@@ -34,25 +34,13 @@ CONFIG = ConsensusConfig(
 PRUNE = FeaturePruning(max_correlation=0.95, min_known=0.5, max_same=0.999, consensus=CONFIG)
 
 
-def features_of(world, **more: np.ndarray) -> FeatureSet:
-    columns = dict(world.panel.exogenous) | more
-    return FeatureSet(
-        asset=np.stack(list(columns.values()), axis=-1).astype(np.float32),
-        clock=np.zeros((world.panel.num_bars, 1), dtype=np.float32),
-        asset_names=tuple(columns),
-        clock_names=("none",),
-        lookback_bars=0,
-        feature_hash="x",
-    )
-
-
 @pytest.fixture(scope="module")
 def train(signal_world):
     return slice(50, int(0.7 * signal_world.panel.num_bars))
 
 
 def left_out(world, train, config=CONFIG, features=None, kept=None):
-    features = features or features_of(world)
+    features = features or column_features(world.panel)
     cost = np.full(world.panel.close.shape, 2e-4)
     kept = np.ones(len(features.asset_names), dtype=bool) if kept is None else kept
     out = doubted(world.panel, features, train, config, cost, kept)
@@ -65,7 +53,7 @@ def test_what_predicts_stays_and_noise_is_left_out(signal_world, train):
 
 
 def test_bars_outside_of_the_training_window_have_no_say(signal_world, train):
-    panel, world_features = signal_world.panel, features_of(signal_world)
+    panel, world_features = signal_world.panel, column_features(signal_world.panel)
     outside = np.ones(panel.num_bars, dtype=bool)
     outside[train] = False
     random = np.random.default_rng(4)
@@ -87,7 +75,7 @@ def test_bars_outside_of_the_training_window_have_no_say(signal_world, train):
 
 def test_a_feature_that_is_no_longer_kept_is_not_screened_and_its_copy_is(signal_world, train):
     signal = next(name for name in signal_world.panel.exogenous if not name.startswith("noise"))
-    copy = features_of(signal_world, copy=signal_world.panel.exogenous[signal])
+    copy = column_features(signal_world.panel, copy=signal_world.panel.exogenous[signal])
     cost = np.full(signal_world.panel.close.shape, 2e-4)
     fitted = fit_standardiser(
         copy,
@@ -114,7 +102,7 @@ def test_windows_too_short_and_settings_out_of_range_are_refused(signal_world):
     with pytest.raises(
         ValueError, match=r"window \[10, 60\) is too short: features.prune.consensus.num_folds is 3"
     ):
-        check_window(CONFIG, features_of(signal_world), slice(10, 60))
+        check_window(CONFIG, column_features(signal_world.panel), slice(10, 60))
     with pytest.raises(ValueError, match=r"features.prune.consensus.models is \['tree'\]"):
         replace(CONFIG, models=("tree",))
     with pytest.raises(ValueError, match="min_t is nan"):

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from column_features import column_features
 
-from data.features.compute import FeatureSet
+from data.split_factors import SPLIT_FACTOR
 from envs.instruments import CATALOGUE, CRYPTO_SPOT
 from evaluation.screening.screen import (
     ScreeningConfig,
@@ -37,23 +38,11 @@ CONFIG = ScreeningConfig(
 )
 
 
-def features_of(world, **more: np.ndarray) -> FeatureSet:
-    columns = dict(world.panel.exogenous) | more
-    return FeatureSet(
-        asset=np.stack(list(columns.values()), axis=-1).astype(np.float32),
-        clock=np.zeros((world.panel.num_bars, 1), dtype=np.float32),
-        asset_names=tuple(columns),
-        clock_names=("none",),
-        lookback_bars=0,
-        feature_hash="x",
-    )
-
-
 def screened(
     world, config: ScreeningConfig = CONFIG, cost_bps: float = 2.0, **more: np.ndarray
 ) -> pd.DataFrame:
     cost = np.full(world.panel.close.shape, cost_bps * 1e-4)
-    return screen_features(world.panel, features_of(world, **more), config, cost)
+    return screen_features(world.panel, column_features(world.panel, **more), config, cost)
 
 
 def test_the_score_is_the_net_return_along_the_prediction():
@@ -79,6 +68,9 @@ def test_costs_of_a_side_come_from_the_instruments_unless_the_config_replaces_th
     shares = dict.fromkeys(panel.symbols, CATALOGUE["us_stock"])
     plain = replace(own, slippage="none", slippage_value=0.0)
     np.testing.assert_allclose(cost_per_side(panel, shares, plain), 0.01 / panel.last_close())
+    # Where a unit of the panel is four shares, it pays four times as much of the same price.
+    split = replace(panel, exogenous={**panel.exogenous, SPLIT_FACTOR: np.full(panel.close.shape, 0.25)})
+    np.testing.assert_allclose(cost_per_side(split, shares, plain), 0.04 / panel.last_close())
 
 
 def test_the_planted_sign_stands_out_first_and_alone(signal_world):

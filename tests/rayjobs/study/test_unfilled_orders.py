@@ -77,6 +77,15 @@ def test_an_entry_that_a_crash_bar_would_have_filled_is_valued_from_its_open_to_
     assert (found.bars, found.scored, found.orders, found.spared_share) == (1, 5, 21, pytest.approx(0.1))
 
 
+def test_below_zero_a_fall_is_a_loss_of_the_long_as_above():
+    # From -20 to -30, half of what a unit is worth: an order for 5 units at 2 a point, valued at the last close of 100.
+    panel = panel_without([12, 13])
+    below = taken(panel, [12, 13], -20.0, -30.0)
+    below.open[1] = 0.0  # an open of nothing has no size to value by
+    found = repaired_bars(study_of(panel, below), result_of([0, 0, 5, 5, 5], [0, 0, 0, 0, 5]))
+    assert found.spared.tolist() == pytest.approx([5 * 2 * 100.0 * 0.5, 0.0])
+
+
 def test_an_exit_that_was_delayed_is_a_loss_and_a_position_that_is_held_is_no_order():
     panel = panel_without([12])
     study = study_of(panel, taken(panel, [12], 100.0, 90.0))

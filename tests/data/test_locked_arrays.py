@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from made_bars import market, walk
 
-from data.schema import BAR_COLUMNS, Panel, is_locked, locked
+from data.locked_arrays import is_locked, locked
+from data.schema import BAR_COLUMNS, Panel
 
 PANEL = market(walk(0, 40), score=walk(1, 40))
 
