@@ -56,6 +56,7 @@ class FeatureSet:
     feature_hash : SHA-256 (hex) of names, parameters, versions and outputs; not of the values.
     filtered : name of an output -> bars over which a hidden Markov model is filtered, of which `asset` holds what it
         observes: `Standardiser.transform` makes it the feature.
+    unscaled : names of asset outputs that are flags, which `Standardiser` leaves as they are.
     """
 
     asset: Float32Array
@@ -65,6 +66,7 @@ class FeatureSet:
     lookback_bars: int
     feature_hash: str
     filtered: Mapping[str, int] = field(default_factory=dict)
+    unscaled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "asset", frozen(self.asset, np.float32))
@@ -146,6 +148,7 @@ def compute_features(panel: Panel, specs: Sequence[FeatureSpec]) -> FeatureSet:
         lookback_bars=lookback,
         feature_hash=_hash(features, specs, names),
         filtered=_filtered(columns, names["asset"]),
+        unscaled=tuple(n for c in columns if c.feature.unscaled for n in names["asset"][c.place]),
     )
 
 

@@ -52,6 +52,11 @@ def no_check(params: Mapping[str, Any]) -> None:
     """Accept all parameters."""
 
 
+def nothing_lacks(panel: Panel, params: Mapping[str, Any]) -> str:
+    """Return the empty text: panel and parameters say all that the feature needs."""
+    return ""
+
+
 def positive(*names: str) -> Callable[[Mapping[str, Any]], None]:
     """Refuse parameters of these names that are no numbers above 0, as a ValueError."""
 
@@ -65,8 +70,10 @@ def positive(*names: str) -> Callable[[Mapping[str, Any]], None]:
 
 
 def default_stem(name: str, params: Mapping[str, Any]) -> str:
-    """Name and parameters, in the order of their keys: what the names of outputs begin with."""
-    return "_".join([name, *(str(params[key]) for key in sorted(params))])
+    """Name and parameters, in the order of their keys: what the names of outputs begin with. Without `events`, which
+    are a table of dates.
+    """
+    return "_".join([name, *(str(params[key]) for key in sorted(params) if key != "events")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +97,12 @@ class Feature:
     by_session : a clock feature that is the same at all bars of a session; a stream asks for it once a session.
     users_facts : its parameters hold facts of the user's, such as dates, of which nobody knows when they were known; it
         is judged as a feature of the user's own.
+    reads_bars : False for a feature of assets that reads times and its parameters alone, and no bar.
+    unscaled : its values are flags, which a policy sees as they are, whatever `Standardiser` does with others: a flag
+        that is the same at every bar of an asset would be 0 by that asset's own mean.
+    tells_symbols_apart : its outputs are one for each symbol, so that it says nothing of a symbol that was not trained
+        on.
+    lacks : (panel, params) -> what they do not say that the feature needs, in words for the user; "" for nothing.
     stem : (name, params) -> what the names of outputs begin with.
     check : params -> nothing, or a ValueError that says what is wrong with them; numbers of bars are checked before.
     filter_bars : params -> bars over which a hidden Markov model is filtered, where the function gives what it
@@ -110,6 +123,10 @@ class Feature:
     across_assets: bool = False
     by_session: bool = False
     users_facts: bool = False
+    reads_bars: bool = True
+    unscaled: bool = False
+    tells_symbols_apart: bool = False
+    lacks: Callable[[Panel, Mapping[str, Any]], str] = nothing_lacks
     stem: Callable[[str, Mapping[str, Any]], str] = default_stem
     check: Callable[[Mapping[str, Any]], None] = no_check
     filter_bars: Callable[[Mapping[str, Any]], int] | None = None

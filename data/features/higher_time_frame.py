@@ -62,7 +62,8 @@ def higher_time_frame_of(
 
     def wrapped(params: Mapping[str, Any]) -> tuple[Feature, Mapping[str, Any]]:
         inner = resolve(str(params["feature"]))
-        if inner.kind != "asset" or not inner.by_blocks or inner.name in ("column", "higher_time_frame"):
+        of_bars = inner.kind == "asset" and inner.reads_bars and inner.by_blocks and not inner.users_facts
+        if not of_bars or inner.name in ("column", "higher_time_frame"):
             raise ValueError(
                 f"higher_time_frame cannot wrap {inner.name!r}; name a feature of assets that reads bars, built in or "
                 "your own with by_blocks=True."

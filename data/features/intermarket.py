@@ -87,13 +87,18 @@ def cointegration_residual(panel: Panel, *, reference: str, window_bars: int) ->
 
 
 @shared
-def _tradable_change(panel: Panel, bars: int) -> FloatArray:
+def tradable_change(panel: Panel, bars: int) -> FloatArray:
+    """(T, A) log return over `bars` bars, NaN at a bar that is not tradable."""
     return np.where(panel.tradable, change(panel, bars), np.nan)
 
 
 def cross_rank(panel: Panel, *, horizon_bars: int) -> FloatArray:
     """(T, A) rank of the asset's log return among the bar's tradable assets, -1 lowest to 1 highest; 0 if alone."""
-    returns = _tradable_change(panel, horizon_bars)
+    return place_among(tradable_change(panel, horizon_bars))
+
+
+def place_among(returns: FloatArray) -> FloatArray:
+    """(T, A) rank of each known value in its row, -1 lowest to 1 highest; 0 if alone."""
     known = ~np.isnan(returns)
     count = row_sum(known)
     rank = _ranks(np.where(known, returns, np.inf))
@@ -116,10 +121,10 @@ def _ranks(values: FloatArray) -> FloatArray:
 
 def cross_demeaned(panel: Panel, *, horizon_bars: int) -> FloatArray:
     """(T, A) log return of the asset less the mean of the bar's tradable assets; 0 if alone."""
-    return _demeaned(_tradable_change(panel, horizon_bars))[0]
+    return demeaned(tradable_change(panel, horizon_bars))[0]
 
 
-def _demeaned(returns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def demeaned(returns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(T, A) values less their row's mean, known ones only; (T, A) of zeros for unknown ones; (T, 1) how many."""
     known = ~np.isnan(returns)
     count = np.maximum(row_sum(known), 1.0)
@@ -129,7 +134,7 @@ def _demeaned(returns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def cross_zscore(panel: Panel, *, horizon_bars: int) -> FloatArray:
     """(T, A) `cross_demeaned` over the standard deviation among the bar's tradable assets; 0 if all moved alike."""
-    rest, filled, count = _demeaned(_tradable_change(panel, horizon_bars))
+    rest, filled, count = demeaned(tradable_change(panel, horizon_bars))
     std = np.sqrt(row_sum(filled * filled) / count)
     # Of equal returns only the rounding of their mean is left.
     alike = std <= 1e-12
@@ -140,7 +145,7 @@ def breadth(panel: Panel, *, horizon_bars: int) -> FloatArray:
     """(T, A) share of the bar's tradable assets that rose over the horizon, still ones counted half; the same
     for all.
     """
-    returns = _tradable_change(panel, horizon_bars)
+    returns = tradable_change(panel, horizon_bars)
     count = row_sum(~np.isnan(returns))
     rose = row_sum((returns > 0.0) + 0.5 * (returns == 0.0))
     share = np.where(count > 0.0, rose / np.maximum(count, 1.0), np.nan)

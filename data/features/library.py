@@ -12,12 +12,14 @@ from data.features.calendar_dates import DATE_FEATURES
 from data.features.clocks import CLOCK_FEATURES
 from data.features.definition import Feature
 from data.features.higher_time_frame import higher_time_frame_of
+from data.features.identity import IDENTITY_FEATURES
 from data.features.intermarket import INTERMARKET_FEATURES
 from data.features.microstructure import MICROSTRUCTURE_FEATURES
 from data.features.money_flow import MONEY_FLOW_FEATURES
 from data.features.price_structure import STRUCTURE_FEATURES
 from data.features.prices import ASSET_FEATURES
 from data.features.regime import REGIME_FEATURES
+from data.features.symbol_events import SYMBOL_EVENT_FEATURES
 from data.features.technical import TECHNICAL_FEATURES
 from data.features.volatility_state import VOLATILITY_FEATURES
 from data.features.volume_price import VOLUME_PRICE_FEATURES
@@ -88,6 +90,8 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
             higher_time_frame_of(_wrappable, check_params),
             *CLOCK_FEATURES,
             *DATE_FEATURES,
+            *SYMBOL_EVENT_FEATURES,
+            *IDENTITY_FEATURES,
         )
     }
 )

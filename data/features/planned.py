@@ -79,7 +79,7 @@ def _planned(requests: Sequence[Request], form: Any, rows: int) -> _Plans:
     traced: dict[int, _Traced] = {}
     planned = []
     for number, (feature, params) in enumerate(requests):
-        if FEATURES.get(feature.name) is feature and feature.kind == "asset":
+        if FEATURES.get(feature.name) is feature and feature.kind == "asset" and feature.reads_bars:
             try:
                 _trace(traced, form, number, feature, params)
             except UntraceableError:

@@ -33,7 +33,8 @@ class Standardiser:
     Parameters
     ----------
     feature_hash : of the features that it was fitted on; others are refused.
-    mean, std : (A, F) float64, ddof 0; std is 0 where the feature was constant or never known in the window.
+    mean, std : (A, F) float64, ddof 0; std is 0 where the feature was constant or never known in the window, and mean 0
+        and std 1 of flags, which are seen as they are.
     clip : standardised values are limited to [-clip, clip], standard deviations.
     pruned : names of features that were left out on the training window (`data.features.pruning`); their std is 0.
     method : one of `METHODS`. Pooled statistics are the same for each asset; of ``own_past`` there are none, and `mean`
@@ -112,6 +113,8 @@ class Standardiser:
             std[:, f] = np.sqrt((deviation**2).sum(axis=0) / count)
         # Float32 rounding of a constant is no variation.
         std[std <= 1e-6 * np.abs(mean)] = 0.0
+        flags = _flags(features)
+        mean[:, flags], std[:, flags] = 0.0, 1.0
         return cls(
             feature_hash=features.feature_hash, mean=mean, std=std, clip=clip, method=method, models=models
         )
@@ -209,9 +212,10 @@ class Standardiser:
             )
 
     def _by_own_past(self, features: FeatureSet) -> FeatureSet:
-        standardised = np.zeros_like(features.asset, subok=False)
+        standardised, flags = np.zeros_like(features.asset, subok=False), _flags(features)
         for f in range(self.mean.shape[1]):
-            values = expanding_score(features.asset[:, :, f])
+            own = features.asset[:, :, f]
+            values = np.nan_to_num(own.astype(np.float64)) if flags[f] else expanding_score(own)
             standardised[:, :, f] = np.clip(values, -self.clip, self.clip) * (self.std[:, f] > 0.0)
         standardised.flags.writeable = False
         return replace(features, asset=standardised)
@@ -244,6 +248,11 @@ class Standardiser:
                 str(name): HiddenMarkov.from_dict(model) for name, model in state.get("models", {}).items()
             },
         )
+
+
+def _flags(features: FeatureSet) -> BoolArray:
+    """(F,) True for a flag, which a policy sees as it is."""
+    return np.isin(features.asset_names, features.unscaled)
 
 
 def expanding_score(values: NDArray[np.float32]) -> FloatArray:

@@ -23,6 +23,7 @@ from rayjobs.config.dates_file import know_dates_in
 from rayjobs.config.help_page import help_page
 from rayjobs.config.override_errors import explain, refuse_unnamed_choices, unreadable
 from rayjobs.config.project import CONF, project_conf
+from rayjobs.config.symbol_tables import know_symbol_tables
 from rayjobs.config.terminal import speech, write_text
 from rayjobs.config.typed_config import ConfigError, did_you_mean
 
@@ -120,10 +121,11 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        A mandatory value (``???``) that was not given, an interpolation that leads nowhere, or a file of dates that
-        cannot be read.
+        A mandatory value (``???``) that was not given, an interpolation that leads nowhere, or a file of dates, events
+        or sectors that cannot be read.
     """
     know_dates_in()
+    know_symbol_tables()
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from data.features import FeatureSpec
+from data.features import FeatureSpec, resolve_feature
 from data.features.standardiser import check_method
 from data.futures.chains import EVERY
 from data.labelling import LabelConfig
@@ -211,6 +211,12 @@ class TrainConfig:
             raise ValueError(
                 "policy.symbol_embedding tells the symbols of the training apart, and others have no such vector: "
                 "set it to false with data.test_symbols and env.episode.num_assets"
+            )
+        apart = [one.name for one in self.features.enabled if resolve_feature(one.name).tells_symbols_apart]
+        if self.test_symbols and apart:
+            raise ValueError(
+                f"the feature {apart[0]} tells the symbols of the training apart, and data.test_symbols holds others "
+                "out of it: switch it off (features.specs.NAME=null), or hold none out"
             )
         if self.test_symbols and self.script is None and self.features.standardise == "by_symbol":
             raise ValueError(

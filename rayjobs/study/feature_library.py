@@ -28,7 +28,8 @@ standardised; it is never infinite. Lookbacks are given for the parameters shown
 Sets to switch on: `features=intraday_full` (all that reads an asset's own bars, and the clock),
 `features=portfolio_full` (each asset among the others, too), or one subject: `features=technical`, `microstructure`,
 `volume_price`, `price_structure`, `volatility_state`, `regime`, `higher_time_frame`, `cross_section`, `intermarket`,
-`clock`. `session_bars` must be at least the number of bars of the longest session, or what would need more is NaN.
+`clock`, `events`, `identity`. `session_bars` must be at least the number of bars of the longest session, or what would
+need more is NaN.
 
     python -m rayjobs.train data=spy_1m features=intraday_full
     python -m rayjobs.features build data=spy_1m features=price_structure   # Parquet, and what is known of each
@@ -40,6 +41,16 @@ Sets to switch on: `features=intraday_full` (all that reads an asset's own bars,
 length and source, joined by what had closed at the bar's close ([data.md](data.md), Context):
 
     python -m rayjobs.train data=lake ... 'data.symbols=[AMD]' 'data.context_symbols=[SPY,QQQ]' features=intermarket
+
+**Events and identity.** Earnings, splits and other events of a symbol are dates of your own, each with when it was
+known ([data.md](data.md), "Events", has the file and where dates come from); before that nothing is seen of them, and
+the leak check computes a feature again without them and names one that used a date before it was announced. Flags
+(`symbol_identity`, `sector`) are seen as they are, 0 and 1, whatever `features.standardise` says: a symbol's own flag
+never moves, and would be 0 by its own mean. `symbol_identity` has an output for each symbol and is refused with
+`data.test_symbols`; a network learns a vector of each symbol with `policy.symbol_embedding=true`, which takes less room
+where there are many.
+
+    python -m rayjobs.train +experiment=equities_cross_section features=identity
 
 ## Which of them predict
 
@@ -147,7 +158,7 @@ def library_rows(subject: str | None = None) -> list[dict[str, Any]]:
         {
             "name": _name(feature, spec),
             "subject": feature.subject,
-            "parameters": ", ".join(f"{key}={_short(value)}" for key, value in spec.params.items()),
+            "parameters": ", ".join(f"{key}={_short(key, value)}" for key, value in spec.params.items()),
             "lookback": feature.lookback_bars(spec.params),
             "unit": feature.unit,
             "range": _range(feature),
@@ -160,16 +171,18 @@ def library_rows(subject: str | None = None) -> list[dict[str, Any]]:
 
 
 def _name(feature: Feature, spec: FeatureSpec) -> str:
-    if feature.name == "column":
+    if feature.name == "column" or feature.tells_symbols_apart:
         return feature.name
     suffixes = [suffix or "value" for suffix in feature.outputs(_NO_PANEL, spec.params)]
     return feature.name if suffixes == ["value"] else f"{feature.name} [{', '.join(suffixes)}]"
 
 
-_NO_PANEL: Any = None  # no built-in feature but `column` names its outputs by the panel
+_NO_PANEL: Any = None  # no other built-in feature names its outputs by the panel
 
 
-def _short(value: Any) -> str:
+def _short(key: str, value: Any) -> str:
+    if key in ("events", "sectors"):
+        return f"{{{len(value)} symbol{'' if len(value) == 1 else 's'}}}"
     if isinstance(value, list):
         return f"[{len(value)} dates]"
     return str(value) if not isinstance(value, Mapping) else "{" + ", ".join(map(str, value.values())) + "}"

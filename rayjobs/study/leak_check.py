@@ -31,6 +31,7 @@ from envs.rules import check_ticks
 from evaluation.scoring.fold_scoring import scored_window
 from evaluation.scoring.rollout import evaluation_config, whole_window_env
 from evaluation.windows.splits import Fold
+from rayjobs.study.fact_leaks import compare_events, has_events
 from rayjobs.study.feature_pruning import without_consensus
 from rayjobs.study.fold import Study, fold_market, lookback_bars, study_context
 from rayjobs.training.policy_training import market_of_windows, training_env_of
@@ -133,7 +134,14 @@ def compare_columns(study: Study, max_seconds: float) -> list[Compared]:
         )
         took = time.process_time() - started
         LOG.debug("%s compared after %.1f s", subject.label, took)
-    return found
+    of_events = [spec for spec in study.config.features.enabled if has_events(spec)]
+    return [compare_events(spec, study.panel, seed=seed) for spec in of_events] + found
+
+
+def _must_read_bars(spec: FeatureSpec) -> bool:
+    """Whether it is worth a note that no bar moves a feature: a clock, a flag and a calendar of events read none."""
+    feature = resolve_feature(spec.name)
+    return feature.kind == "asset" and feature.reads_bars and not has_events(spec)
 
 
 def feature_subjects(study: Study) -> list[Subject]:
@@ -153,7 +161,7 @@ def feature_subjects(study: Study) -> list[Subject]:
                 lookback_bars=feature.lookback_bars,
                 compute=feature.values,
                 used=used[..., start:stop],
-                reads_bars=feature.kind == "asset",
+                reads_bars=_must_read_bars(spec),
             )
         )
     return subjects
@@ -170,13 +178,14 @@ def single_feature_report(
         names=feature.names,
         lookback_bars=feature.lookback_bars,
         compute=feature.values,
-        reads_bars=feature.kind == "asset",
+        reads_bars=_must_read_bars(spec),
     )
     compared = compare_prefixes(subject, panel, seed=seed % 2**32, max_seconds=max_seconds)
+    of_events = compare_events(spec, panel, seed=seed % 2**32).findings if has_events(spec) else ()
     return LeakReport(
         cut_bars=(),
         bars_compared=0 if compared.sampling is None else compared.sampling.tested_rows,
-        findings=root_causes([*compared.findings]),
+        findings=root_causes([*of_events, *compared.findings]),
         samplings=() if compared.sampling is None else (compared.sampling,),
         notes=compared.notes,
     )

@@ -25,6 +25,7 @@ from rayjobs.study.feature_pruning import check_consensus
 from rayjobs.study.fold import Study, lookback_bars
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
 from rayjobs.study.foreknown_inputs import warn_of_features
+from rayjobs.study.lacking_facts import lacking_notes
 from rayjobs.study.leak_check import check_simulator
 from rayjobs.study.least_costs import is_stand_in
 from rayjobs.study.untraded_prices import untraded_notes
@@ -127,6 +128,8 @@ def notes_on(study: Study, hygiene: HygieneReport, folds: Sequence[Fold]) -> tup
     config = study.config
     instruments = config.instruments.for_symbols(study.panel.symbols)
     told = untraded_notes(study) + data_notes(study.panel, hygiene, folds, config.env, instruments)
+    held_out = None if study.unseen is None else study.unseen.panel
+    told += lacking_notes(config.features.enabled, study.panel, held_out)
     if study.unseen is not None:
         names = ", ".join(study.unseen.panel.symbols)
         told = (

@@ -33,6 +33,7 @@ from evaluation.screening.summary import consensus, finding, model_scores, summa
 from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
 from rayjobs.storage.run_directory import RunDirectory, write_atomically
 from rayjobs.study.config import TrainConfig
+from rayjobs.study.lacking_facts import lacking_notes
 from rayjobs.study.least_costs import is_synthetic
 from rayjobs.study.looks.entered import code_version, enter_shown, identity
 
@@ -65,7 +66,8 @@ def screened_data(config: TrainConfig, settings: ScreeningConfig, labels: LabelC
     dataset = load(config.data)
     panel = dataset.panel
     instruments = config.instruments.for_symbols(panel.symbols)
-    tell(data_notes(panel, dataset.hygiene, (), config.env, instruments), LOG)
+    notes = data_notes(panel, dataset.hygiene, (), config.env, instruments)
+    tell((*notes, *lacking_notes(config.features.enabled, panel)), LOG)
     if settings.bars == "training":
         first = config.walk_forward.folds_in(panel)[0]
         if not first.trains_before_it_tests:

@@ -31,6 +31,7 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.assumed_yields import assumed_yields
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import Study
+from rayjobs.study.lacking_facts import lacking_notes
 from rayjobs.trading.candidate import Candidate
 from rayjobs.trading.settings import FeedSettings
 
@@ -248,6 +249,8 @@ def build_stand(
         )
     dataset = Dataset(panel=history, hygiene=HygieneReport(rows=(), findings=()), oracle_direction=None)
     study = Study.of(config, dataset)
+    for note in lacking_notes(config.features.enabled, history):
+        LOG.warning("%s", note.text)
     policy = candidate.open(study)
     standardiser = Standardiser.from_dict(policy.contract.standardiser or {})
     specs, instruments = config.features.enabled, config.instruments.for_symbols(history.symbols)

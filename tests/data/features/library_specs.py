@@ -9,6 +9,12 @@ from data.schema import Panel
 
 SYMBOLS = ("SPY", "QQQ", "AMD")
 W = {"window_bars": 6}
+EVENTS = {
+    "SPY": "2020-01-03T06:00 known 2020-01-02; 2020-01-09T05:59:30Z; 2020-01-12 known 2020-01-05T10:00+02:00",
+    "QQQ": ["2020-01-04T01:00Z known 2020-01-06T13:00Z"],
+    "AMD": "",
+}
+SECTORS = {"SPY": "index", "QQQ": "index", "AMD": "chips", "X0": "chips", "X1": "chips", "S3": "index"}
 PARAMS = {
     "log_return": [{"horizon_bars": 1}, {"horizon_bars": 7}],
     "realised_volatility": [W],
@@ -101,6 +107,15 @@ PARAMS = {
     "expiry_week": [{}],
     "holiday": [{}],
     "time_to_event": [{"dates": ["2020-01-09T06:00", "2020-01-03"], "hours": 30.0}],
+    "time_since_event": [{"event": "split", "events": EVENTS, "days": 3.0}],
+    "time_until_event": [{"event": "split", "events": EVENTS, "days": 3.0}],
+    "time_since_earnings": [{"events": EVENTS, "days": 40}],
+    "time_until_earnings": [{"events": EVENTS, "days": 40}],
+    "time_since_dividend": [W],
+    "symbol_identity": [{}],
+    "sector": [{"sectors": SECTORS}],
+    "sector_demeaned": [{"horizon_bars": 2, "sectors": SECTORS}],
+    "sector_rank": [{"horizon_bars": 2, "sectors": SECTORS}],
 }  # fmt: skip
 SPECS = tuple(FeatureSpec(name=name, params=params) for name, given in PARAMS.items() for params in given)
 
@@ -140,6 +155,8 @@ def rough_panel(
     times = np.datetime64("2020-01-01", "ns") + np.arange(num_bars) * np.timedelta64(4 * 3600, "s")
     rate = np.abs(rng.standard_normal(shape)) + 0.1
     rate[rng.random(shape) < missing] = np.nan
+    signal = np.sign(rng.standard_normal(shape))
+    dividend = np.where(rng.random(shape) < 0.1, 0.01, 0.0)
     return Panel(
         symbols=symbols,
         bar_utc=times,
@@ -152,7 +169,7 @@ def rough_panel(
         session=times.astype("datetime64[D]").astype(np.int32),
         calendar="24/7",
         bar_seconds=4 * 3600,
-        exogenous={"signal": np.sign(rng.standard_normal(shape)), "rate": rate},
+        exogenous={"signal": signal, "rate": rate, "dividend": dividend},
     )
 
 

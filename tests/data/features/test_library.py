@@ -92,7 +92,10 @@ BY_SESSIONS = (
         s
         for s in SPECS
         # What a hidden Markov model observes is a return; that it filters its window is tested with the model.
-        if FEATURES[s.name].kind == "asset" and s.name not in BY_SESSIONS and not FEATURES[s.name].filter_bars
+        if FEATURES[s.name].kind == "asset"
+        and FEATURES[s.name].reads_bars
+        and s.name not in BY_SESSIONS
+        and not FEATURES[s.name].filter_bars
     ],
     ids=str,
 )
@@ -130,7 +133,8 @@ def test_no_value_is_infinite_or_out_of_bounds_and_all_are_known_where_all_bars_
         sometimes = {
             "swing", "break_of_structure", "equal_levels", "order_block", "opening_range", "session_vwap_distance",
             "prior_session", "amihud", "cross_rank", "cross_zscore", "cross_demeaned", "breadth", "relative_volume",
-            "session_position",
+            "session_position", "sector_demeaned", "sector_rank", "time_since_event", "time_until_event",
+            "time_since_earnings", "time_until_earnings",
         }  # fmt: skip
         if missing == 0.0 and spec.name not in sometimes:
             assert not np.isnan(values[lookback:]).any(), spec
@@ -187,6 +191,28 @@ def test_a_reference_that_is_not_there_is_named_with_the_nearest():
         ("higher_time_frame", {"feature": "rsj", "factor": 2, "params": {}}, "did you mean 'rsi'"),
         ("time_to_event", {"dates": [], "hours": 1.0}, "give a list of dates"),
         ("time_to_event", {"dates": ["soon"], "hours": 1.0}, "'soon' is not a date or time"),
+        ("higher_time_frame", {"feature": "symbol_identity", "factor": 2, "params": {}}, "cannot wrap"),
+        ("time_since_earnings", {"events": {}, "days": 9}, "give the dates of each symbol"),
+        ("time_since_earnings", {"events": {"A": "2020-01-01"}, "days": 0}, "days is 0; it must be"),
+        (
+            "time_since_earnings",
+            {"events": {"A": "30/01/2020"}, "days": 9},
+            "events.A: '30/01/2020' is not a date",
+        ),
+        (
+            "time_since_earnings",
+            {"events": {"A": 20200130}, "days": 9},
+            "events.A is 20200130; write it as text",
+        ),
+        ("time_since_earnings", {"events": {True: "2020-01-01"}, "days": 9}, "True, which is no text"),
+        (
+            "time_until_event",
+            {"event": " ", "events": {"A": "2020-01-01"}, "days": 9},
+            "give the kind of event",
+        ),
+        ("sector", {"sectors": "file.csv"}, "give the sector of each symbol"),
+        ("sector", {"sectors": {"A": None}}, "both must be text"),
+        ("sector_rank", {"horizon_bars": 2, "sectors": {"A": "unknown"}}, "leave the symbol out"),
         (
             "hidden_volatility_state",
             {"window_bars": 5, "scale_bars": 5, "calm": 2.0, "wild": 1.0, "stay": 0.9},

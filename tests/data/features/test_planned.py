@@ -37,9 +37,21 @@ def differing(left, right, names):
     return [names[k] for k in np.flatnonzero(wrong.any(axis=(0, 1)))]
 
 
-def test_every_built_in_feature_of_assets_can_be_planned():
+CALLED = ("sector_demeaned", "sector_rank")
+"""Sum and rank some of a row's assets, which no step of a plan does."""
+
+
+def test_every_built_in_feature_that_reads_bars_can_be_planned_but_for_those_within_sectors():
     plan = PlannedFeatures(requests(ASSET_SPECS), rough_panel(0), 1)
-    assert plan.planned == tuple(range(len(ASSET_SPECS)))
+    found = [spec.name for number, spec in enumerate(ASSET_SPECS) if number not in plan.planned]
+    assert found == [s.name for s in ASSET_SPECS if s.name in CALLED or not FEATURES[s.name].reads_bars]
+
+
+def test_dividends_of_data_without_such_a_column_are_planned_as_not_known():
+    panel = replace(rough_panel(0), exogenous={})
+    specs = [spec for spec in SPECS if spec.name == "time_since_dividend"]
+    assert PlannedFeatures(requests(specs), panel, 8).planned == (0,)
+    assert np.isnan(compute_features(panel, specs).asset).all()
 
 
 @settings(max_examples=8, deadline=None)
