@@ -95,10 +95,7 @@ class Study:
         """
         seen, unseen = parted(dataset, config.test_symbols)
         _ = seen.panel.fingerprint
-        if config.script is None and config.supervised is None:
-            for_symbols(
-                config.policy, seen.panel.symbols
-            )  # actors for symbols that are not there are refused
+        for_symbols(config.policy, seen.panel.symbols)  # refuses actors for symbols that are not there
         return cls(
             config=config.without_symbols(config.test_symbols),
             panel=seen.panel,

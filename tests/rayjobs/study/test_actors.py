@@ -97,12 +97,6 @@ def test_groups_that_do_not_fit_the_data_are_one_sentence_before_anything_starts
     assert not list(tmp_path.glob("refused/*/progress.csv"))
 
 
-def test_scripts_and_fitted_models_read_no_actors():
-    for policy in ("momentum_sign", "ridge"):
-        study = study_of(*OVERRIDES, f"policy={policy}", "policy.actors={a: [NOBODY]}")
-        assert study.panel.symbols == ("SYN0", "SYN1")
-
-
 def test_a_run_tells_who_acted(own_run):
     table = pd.read_csv(own_run / "walk_forward" / "folds.csv")
     assert set(table["param_actors"]) == {"symbol"}
