@@ -4,7 +4,8 @@ Three laws, each with independent assets, simple returns of standard deviation `
 equals the close before it, so that a decision at the close of bar t, filled at the open of t+1, earns the
 return of bar t+1:
 
-- planted_signal: a visible sign s(t) that flips with probability q a bar; E[r(t+1) | t] = drift * s(t).
+- planted_signal: a visible sign s(t) that flips with probability q a bar; E[r(t+1) | t] = drift * s(t). With several
+  rules each asset shows as many such signs, and s is another of them in each; the others mean nothing there.
 - planted_memory: a pulse p(t) in {-1, 0, 1} is shown at bar t only, and adds drift * p(t) to the returns of
   bars t+k+1 to t+k+n.
 - noise: independent returns; nothing can be earned.
@@ -86,17 +87,24 @@ class PlantedSignalConfig(NoiseConfig):
     drift : expected return of a bar along the sign.
     flip_probability : probability that the sign turns, per bar.
     without_edge : symbols (SYN0, SYN1, ...) whose sign is shown as well and predicts nothing.
+    rules : signs that each asset shows: the column ``signal``, or ``signal_00``, ``signal_01``, ... where there are
+        several; asset k is paid by sign k modulo ``rules`` alone.
     """
 
     drift: float
     flip_probability: float
     without_edge: tuple[str, ...] = ()
+    rules: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_drift(self.drift, self.cost_bps)
         if not 0.0 < self.flip_probability < 1.0:
             raise ValueError(f"flip_probability is {self.flip_probability}; it must lie between 0 and 1.")
+        if self.rules < 1:
+            raise ValueError(
+                f"rules is {self.rules}; it must be at least 1, which is one rule for all symbols."
+            )
         object.__setattr__(self, "without_edge", tuple(self.without_edge))
         for symbol in self.without_edge:
             if symbol not in symbol_names(self.num_assets):
@@ -165,9 +173,13 @@ def make_market(config: SyntheticConfig) -> SyntheticMarket:
     shape = (config.num_bars, config.num_assets)
     exogenous: dict[str, FloatArray] = {}
     if isinstance(config, PlantedSignalConfig):
-        exogenous["signal"] = persistent_sign(plant, shape, config.flip_probability)
+        signs = [persistent_sign(plant, shape, config.flip_probability) for _ in range(config.rules)]
+        names = ["signal"] if config.rules == 1 else [f"signal_{rule:02d}" for rule in range(config.rules)]
+        exogenous.update(zip(names, signs, strict=True))
+        rule_A = np.arange(config.num_assets) % config.rules
+        paid = np.stack(signs)[rule_A, :, np.arange(config.num_assets)].T
         pays = np.array([name not in config.without_edge for name in symbol_names(config.num_assets)])
-        expected = config.drift * exogenous["signal"] * pays
+        expected = config.drift * paid * pays
     elif isinstance(config, PlantedMemoryConfig):
         exogenous["pulse"] = random_pulses(plant, shape, config.pulse_probability)
         expected = config.drift * due_pulses(exogenous["pulse"], config.delay_bars, config.pay_bars)

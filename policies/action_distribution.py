@@ -14,6 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from envs.observations import ObservationLayout
+from policies.actor_groups import SHARED
+from policies.actor_network import ActorNetworkConfig, ActorsNetwork
 from policies.distributions import (
     ActionDistribution,
     CashDirichlet,
@@ -124,18 +126,25 @@ class DistributionSpec:
             return SquashedGaussian(per_asset, low=self.low, high=self.high)
         return PerAssetCategorical(per_asset, scalar=self.scalar)
 
-    def network(self, layout: ObservationLayout, config: NetworkConfig) -> PortfolioNetwork:
-        """A network whose scores parametrise this distribution.
+    def network(self, layout: ObservationLayout, config: NetworkConfig) -> PortfolioNetwork | ActorsNetwork:
+        """A network whose scores parametrise this distribution; one of several actors where the config has them.
 
         Raises
         ------
         ValueError
-            If observation and action disagree on the number of assets.
+            If observation and action disagree on the number of assets, or actors have no assets to divide.
         """
         if layout.num_assets not in (0, self.num_assets):
             raise ValueError(
                 f"the observation has {layout.num_assets} assets but the action space {self.num_assets}; "
                 "both must come from the same env"
+            )
+        if isinstance(config, ActorNetworkConfig):
+            return ActorsNetwork(layout, self.scores_per_asset, config)
+        if config.actors != SHARED:
+            raise ValueError(
+                f"policy.actors is {config.actors!r}, but nothing says which symbols stand in the observation; "
+                "set policy.actors=shared for an env of another make"
             )
         rows = max(layout.num_assets, 1)  # an env without assets is one row that gives all scores
         scores_per_row = self.num_assets * self.scores_per_asset // rows

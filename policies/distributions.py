@@ -44,8 +44,12 @@ class ActionDistribution(ABC):
     dtype: ClassVar[type[np.generic]] = np.float32  # of the actions
 
     @abstractmethod
+    def logp_by_asset(self, value: Tensor) -> Tensor:
+        """Log-probability or log-density (..., A) of each asset's action; (..., 1) where assets are not independent."""
+
     def logp(self, value: Tensor) -> Tensor:
         """Log-probability or log-density (...,) of actions."""
+        return self.logp_by_asset(value).sum(-1)
 
     @abstractmethod
     def entropy(self) -> Tensor:
@@ -106,9 +110,9 @@ class PerAssetCategorical(ActionDistribution):
         # Choices first: over three neighbours in memory torch takes five times as long, for the same bits.
         return torch.log_softmax(self._scores.movedim(-1, 0).contiguous(), dim=0).movedim(0, -1)
 
-    def logp(self, value: Tensor) -> Tensor:
+    def logp_by_asset(self, value: Tensor) -> Tensor:
         index = value.unsqueeze(-1) if self._scalar else value
-        return self.log_probs.gather(-1, index.long().unsqueeze(-1)).squeeze(-1).sum(-1)
+        return self.log_probs.gather(-1, index.long().unsqueeze(-1)).squeeze(-1)
 
     def entropy(self) -> Tensor:
         return -(self.log_probs.exp() * self.log_probs).sum((-2, -1))
@@ -160,10 +164,19 @@ class DirectionSize(ActionDistribution):
         """(..., A), probability of not being flat."""
         return 1.0 - self._direction.log_probs[..., FLAT].exp()
 
+    def logp_by_asset(self, value: Tensor) -> Tensor:
+        direction, density = self._parts(value)
+        return self._direction.logp_by_asset(direction) + density
+
     def logp(self, value: Tensor) -> Tensor:
+        direction, density = self._parts(value)
+        return self._direction.logp(direction) + density.sum(-1)
+
+    def _parts(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Directions (..., A), and the log-density (..., A) of the sizes, 0 where flat."""
         direction = value[..., 0].round().long()
         density = self._size.log_prob(value[..., 1].clamp(MARGIN, 1.0 - MARGIN))
-        return self._direction.logp(direction) + torch.where(direction == FLAT, 0.0, density).sum(-1)
+        return direction, torch.where(direction == FLAT, 0.0, density)
 
     def entropy(self) -> Tensor:
         return self._direction.entropy() + (self._moving * self._size.entropy()).sum(-1)
@@ -211,12 +224,12 @@ class SquashedGaussian(ActionDistribution):
         self._spread = softplus(scores[..., 1]) + 0.01
         self._centre, self._reach = 0.5 * (high + low), 0.5 * (high - low)
 
-    def logp(self, value: Tensor) -> Tensor:
+    def logp_by_asset(self, value: Tensor) -> Tensor:
         squashed = (value - self._centre) / self._reach
         before = torch.atanh(squashed.clamp(2.0 * MARGIN - 1.0, 1.0 - 2.0 * MARGIN))
         standard = (before - self._mean) / self._spread
         density = -0.5 * (standard.square() + np.log(2.0 * np.pi)) - self._spread.log()
-        return (density - self._log_slope(before)).sum(-1)
+        return density - self._log_slope(before)
 
     def entropy(self) -> Tensor:
         """Entropy before squashing plus the mean log-slope, by Gauss-Hermite quadrature."""
@@ -268,9 +281,10 @@ class CashDirichlet(ActionDistribution):
     def __init__(self, scores: Tensor) -> None:
         self._shares = torch.distributions.Dirichlet(_above_one(scores), validate_args=False)
 
-    def logp(self, value: Tensor) -> Tensor:
+    def logp_by_asset(self, value: Tensor) -> Tensor:
+        """(..., 1): the weights share one budget."""
         shares = torch.cat([value, 1.0 - value.sum(-1, keepdim=True)], dim=-1).clamp(min=MARGIN)
-        return self._shares.log_prob(shares / shares.sum(-1, keepdim=True))
+        return self._shares.log_prob(shares / shares.sum(-1, keepdim=True)).unsqueeze(-1)
 
     def entropy(self) -> Tensor:
         return self._shares.entropy()

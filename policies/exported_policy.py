@@ -22,6 +22,8 @@ from safetensors.torch import load_file, save_file
 
 from envs.observations import ObservationLayout
 from policies.action_distribution import DistributionSpec
+from policies.actor_groups import SHARED
+from policies.actor_network import network_config_of
 from policies.compiled.inference import acting_form
 from policies.contract import (
     CONTRACT_FILE,
@@ -67,7 +69,7 @@ class PolicyContract(Contract):
             "standardiser": self.standardiser,
             "action_scheme": self.action_scheme,
             "actions": asdict(self.actions),
-            "network": asdict(self.network),
+            "network": self.network.to_json(),
             "recurrent_state": {
                 "shapes": {name: list(value.shape[1:]) for name, value in state.items()},
                 "start": "zeros at the first bar of an episode, then carried from decision to decision",
@@ -83,7 +85,7 @@ class PolicyContract(Contract):
             standardiser=facts["standardiser"],
             action_scheme=facts["action_scheme"],
             actions=DistributionSpec(**facts["actions"]),
-            network=NetworkConfig.from_json(facts["network"]),
+            network=network_config_of(facts["network"]),
             origin=facts["origin"] and Origin.from_json(facts["origin"]),
         )
 
@@ -132,15 +134,16 @@ class TrainedPolicy:
         Raises
         ------
         ValueError
-            If it tells its assets apart (``symbol_embedding``), or has none.
+            If it tells its assets apart (``symbol_embedding``, ``actors``), or has none.
         """
         contract = self.contract
         if num_assets == contract.layout.num_assets:
             return self
-        if contract.network.symbol_embedding or not contract.layout.num_assets:
+        apart = contract.network.symbol_embedding or contract.network.actors != SHARED
+        if apart or not contract.layout.num_assets:
             raise ValueError(
                 f"the policy was made for {contract.layout.num_assets} assets that it tells apart and is given "
-                f"{num_assets}; train it with policy.symbol_embedding=false"
+                f"{num_assets}; train it with policy.symbol_embedding=false and policy.actors=shared"
             )
         names = contract.layout.names
         market = contract.layout.market_per_asset

@@ -268,8 +268,8 @@ class SequencePPOLearner(PPOTorchLearner):
             entropy=self._entropy_coefficient(),
             kl=float(self.curr_kl_coeffs_per_module[module_id]) if config.use_kl_loss else None,
         )
-        previous = None
-        if weights.kl is not None:
+        previous, actor_slots = None, module.network.actor_slots
+        if weights.kl is not None or actor_slots:
             previous = distribution.from_logits(batch[Columns.ACTION_DIST_INPUTS])
         loss, report = ppo_loss(
             batch,
@@ -277,6 +277,7 @@ class SequencePPOLearner(PPOTorchLearner):
             previous,
             module.compute_values(batch, embeddings=fwd_out.get(Columns.EMBEDDINGS)),
             weights,
+            actor_slots,
         )
         self._reports.append(report)
         return loss

@@ -3,10 +3,17 @@
 The terms are those of RLlib's ``PPOTorchLearner``, to the rounding of float32 (a test compares both). They are written
 here because RLlib's version computes each distribution twice, logs six metrics per minibatch, and knows neither a
 clip range that changes over training nor none at all.
+
+Of several actors (`policies.actor_network`) each has its own ratio, clipped by itself, and the account's advantage (Yu
+et al. 2022, "The surprising effectiveness of PPO in cooperative multi-agent games", with one value of the account): the
+loss is the sum of theirs.
+
+Shapes: "..." steps of a minibatch, A assets, K actors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,15 +55,22 @@ class LossWeights:
 
 
 def ppo_loss(
-    batch: dict[str, Any], current: Any, previous: Any, values: Tensor, weights: LossWeights
+    batch: dict[str, Any],
+    current: Any,
+    previous: Any,
+    values: Tensor,
+    weights: LossWeights,
+    actor_slots: Sequence[Sequence[int]] = (),
 ) -> tuple[Tensor, Tensor]:
     """Loss of one minibatch (Schulman et al. 2017, equation 9, with the sign of a loss).
 
     Parameters
     ----------
     batch : RLlib's columns; where ``LOSS_MASK`` (..., bool) is given, only its true steps count.
-    current, previous : action distributions of the network and of the sampling policy (None unless ``weights.kl``).
+    current, previous : action distributions of the network and of the sampling policy (None unless ``weights.kl`` or
+        there are actors).
     values : (...), the network's values.
+    actor_slots : the assets of each actor; none where one policy decides for all.
 
     Returns
     -------
@@ -66,13 +80,18 @@ def ppo_loss(
     mask = batch.get(Columns.LOSS_MASK)
     mean = torch.mean if mask is None else _mean_where(mask)
     advantages, targets = batch[Postprocessing.ADVANTAGES], batch[Postprocessing.VALUE_TARGETS]
-    log_ratio = current.logp(batch[Columns.ACTIONS]) - batch[Columns.ACTION_LOGP]
+    over_actors = _itself
+    if actor_slots:
+        over_actors, advantages = _sum_of_last, advantages.unsqueeze(-1)
+        log_ratio = _log_ratios(batch[Columns.ACTIONS], current, previous, actor_slots)
+    else:
+        log_ratio = current.logp(batch[Columns.ACTIONS]) - batch[Columns.ACTION_LOGP]
     ratio = log_ratio.exp()
     gain = advantages * ratio
     if weights.clip_range is not None:
         clipped = ratio.clamp(1.0 - weights.clip_range, 1.0 + weights.clip_range)
         gain = torch.minimum(gain, advantages * clipped)
-    policy_loss = -mean(gain)
+    policy_loss = -mean(over_actors(gain))
     entropy = mean(current.entropy())
     loss = policy_loss - weights.entropy * entropy
     value_loss = values.new_zeros(())
@@ -92,13 +111,31 @@ def ppo_loss(
                 value_loss,
                 entropy,
                 # Schulman's low-variance estimator of KL(old || new): E[r - 1 - log r].
-                mean(ratio - 1.0 - log_ratio),
-                mean(clipping.to(ratio.dtype)),
+                # Divergences of independent actions add up.
+                mean(over_actors(ratio - 1.0 - log_ratio)),
+                mean(over_actors(clipping.to(ratio.dtype))) / max(len(actor_slots), 1),
                 kl,
                 _explained_variance(targets, values, mask),
             ]
         )
     return loss, report
+
+
+def _itself(data: Tensor) -> Tensor:
+    return data
+
+
+def _sum_of_last(data: Tensor) -> Tensor:
+    return data.sum(-1)
+
+
+def _log_ratios(actions: Tensor, current: Any, previous: Any, actor_slots: Sequence[Sequence[int]]) -> Tensor:
+    """(..., K) log of the probability of each actor's actions now, over that when they were drawn."""
+    with torch.no_grad():
+        before = previous.logp_by_asset(actions)
+    change = current.logp_by_asset(actions) - before
+    places = [torch.tensor(slots, device=change.device) for slots in actor_slots]
+    return torch.stack([change.index_select(-1, place).sum(-1) for place in places], dim=-1)
 
 
 def _mean_where(mask: Tensor) -> Any:

@@ -1,5 +1,7 @@
 """The policy network: one encoder shared by all assets, a memory core, a head per asset, a value.
 
+Where actors have weights of their own (``policy.actors``), each is such a network: `policies.actor_network`.
+
 Shapes: L time, B sequences or envs, A assets, M encoder units, H core units, S scores per asset, G pooled
 scores. Weights are shared over assets, so parameters do not grow with A and the policy is equivariant to the
 order of assets (unless ``symbol_embedding`` tells them apart).
@@ -8,14 +10,15 @@ order of assets (unless ``symbol_embedding`` tells them apart).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from data.errors import nearest_name
 from envs.observations import ObservationLayout
+from policies.actor_groups import SHARED, ActorGroups, check_groups
 from policies.arithmetic import CoreInputs, HeadInputs, HeadLayers, TorchArithmetic, pooled
 from policies.compiled.arithmetic import CompiledArithmetic
 from policies.cores import CORES
@@ -45,6 +48,8 @@ class NetworkConfig:
     action_masks : give no probability to choices that a limit would change (``env.action_masks()``).
     compiled : ``auto`` computes with kernels where there are any (on a CPU, in single precision), ``off`` with plain
         torch everywhere; numbers differ by rounding.
+    actors : who acts, see `policies.actor_groups`; one policy that all symbols share in configurations that are older
+        than it.
     """
 
     core: str
@@ -57,6 +62,7 @@ class NetworkConfig:
     weights_distribution: Literal["squashed_gaussian", "dirichlet"]
     action_masks: bool
     compiled: Literal["auto", "off"]
+    actors: ActorGroups = SHARED
 
     def __post_init__(self) -> None:
         choices = (
@@ -76,6 +82,12 @@ class NetworkConfig:
             raise ValueError(
                 f"policy.initial_memory_bars is {self.initial_memory_bars}; it must be at least 2"
             )
+        check_groups(self.actors)
+        if self.actors != SHARED and self.weights_distribution == "dirichlet":
+            raise ValueError(
+                "policy.actors gives symbols policies of their own, and a Dirichlet divides one budget among all "
+                "symbols; set policy.weights_distribution=squashed_gaussian, or policy.actors=shared"
+            )
         self._check_settings_of_core()
 
     def _check_settings_of_core(self) -> None:
@@ -88,14 +100,23 @@ class NetworkConfig:
             raise ValueError(f"policy.core is {self.core} but policy.{self.core} is null; give {names}")
         own.check_fits(self.core_units)
 
+    def to_json(self) -> dict[str, Any]:
+        """The fields; nothing is said of actors where there are none, as in older contracts."""
+        facts = asdict(self)
+        if self.actors == SHARED:
+            del facts["actors"]
+        return facts
+
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> NetworkConfig:
-        """Of the mapping that ``dataclasses.asdict`` makes of a config."""
+    def from_json(cls, facts: Mapping[str, Any]) -> Self:
+        """Of the mapping that `to_json` makes of a config."""
         own = {
             name: facts[name] and core.settings(**facts[name])
             for name, core in CORES.items()
             if core.settings is not None
         }
+        if isinstance(facts.get("actors"), Mapping):
+            own["actors"] = {name: tuple(symbols) for name, symbols in facts["actors"].items()}
         return cls(**{**facts, **own})
 
 
@@ -118,6 +139,9 @@ class PortfolioNetwork(nn.Module):
     config : sizes.
     pooled_scores : G, numbers for the portfolio as a whole (such as cash); they come last.
     """
+
+    actor_slots: tuple[tuple[int, ...], ...] = ()
+    """The assets of each actor (`policies.actor_network`): none, one policy decides for all."""
 
     def __init__(
         self,

@@ -110,7 +110,8 @@ def describe(config: SourceConfig) -> str:
         return f"{name}: {config.place}"
     if isinstance(config, StandInConfig):
         return f"{SYNTHETIC}: {name}, {config.summary}"
-    facts = {key: value for key, value in vars(config).items() if (key, value) != ("without_edge", ())}
+    later = {"without_edge": (), "rules": 1}  # a law that has none of these is told as before they were
+    facts = {key: value for key, value in vars(config).items() if key not in later or value != later[key]}
     law = ", ".join(f"{key}={value}" for key, value in sorted(facts.items()))
     return f"{SYNTHETIC}: {name}, {law}"
 

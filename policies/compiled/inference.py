@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from policies.actor_network import ActorsNetwork
 from policies.compiled.pointwise_kernels import (
     copy_row,
     fill_rows,
@@ -226,9 +227,23 @@ def acting_form(network: nn.Module, *, with_values: bool) -> Any:
     network : a `PortfolioNetwork`, or any module with its ``step``.
     with_values : give the values too; without, those of a compiled form are empty.
     """
+    if isinstance(network, ActorsNetwork):
+        return CompiledActors(network, with_values=with_values)
     if isinstance(network, PortfolioNetwork) and network.config.compiled == "off":
         return network
     return CompiledNetwork.of(network, with_values=with_values) or network
+
+
+class CompiledActors:
+    """What `ActorsNetwork.step` gives, each actor in the form that decides fastest."""
+
+    def __init__(self, network: ActorsNetwork, *, with_values: bool) -> None:
+        self._network = network
+        self._forms = [acting_form(one, with_values=with_values) for one in network.networks]
+
+    def step(self, observation: Tensor, state: Mapping[str, Tensor]) -> NetworkOutput:
+        """Advance by one decision: ``observation`` (E, D) and ``state`` (E, A, H)."""
+        return self._network.step_by(self._forms, observation, state)
 
 
 class CompiledNetwork:

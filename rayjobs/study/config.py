@@ -30,6 +30,7 @@ from evaluation.screening.consensus_pruning import FeaturePruning
 from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
 from evaluation.windows.combinatorial_windows import CombinatorialWindows
 from evaluation.windows.splits import FoldPlan, WalkForward
+from policies.actor_groups import SHARED
 from policies.baselines import SCRIPTED
 from policies.supervised.settings import MODELS, PARAMETERS, SupervisedSettings, require_driven
 from rayjobs.cluster.settings import ClusterConfig
@@ -217,6 +218,12 @@ class TrainConfig:
             raise ValueError(
                 f"the feature {apart[0]} tells the symbols of the training apart, and data.test_symbols holds others "
                 "out of it: switch it off (features.specs.NAME=null), or hold none out"
+            )
+        if (self.test_symbols or drawn) and self.policy.actors != SHARED:
+            raise ValueError(
+                "policy.actors gives symbols policies of their own, and a symbol that is held out of training, or not "
+                "drawn for an episode, would have none: set it to shared with data.test_symbols and "
+                "env.episode.num_assets"
             )
         if self.test_symbols and self.script is None and self.features.standardise == "by_symbol":
             raise ValueError(

@@ -37,6 +37,8 @@ from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.walk_forward import FoldResult
 from evaluation.windows.splits import Fold
 from policies.action_distribution import DistributionSpec
+from policies.actor_groups import SHARED, groups_in_words
+from policies.actor_network import for_symbols
 from policies.baselines import SCRIPTED, Schedule
 from policies.contract import Contract
 from policies.exported_policy import PolicyContract, TrainedPolicy
@@ -53,7 +55,7 @@ from rayjobs.study.fold_windows import scored_windows, windows_to_train
 from rayjobs.study.held_out import parted, unseen_config
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.study.patched_code import takes_own_code
-from rayjobs.study.warm_start import ENCODER, StartPolicy, choose, start_policies
+from rayjobs.study.warm_start import StartPolicy, choose, encoders_of, start_policies
 from rayjobs.training.policy_training import TrainingSpec, train_policy
 
 ContractT = TypeVar("ContractT", bound=Contract)
@@ -95,6 +97,7 @@ class Study:
         """
         seen, unseen = parted(dataset, config.test_symbols)
         _ = seen.panel.fingerprint
+        for_symbols(config.policy, seen.panel.symbols)  # refuses actors for symbols that are not there
         return cls(
             config=config.without_symbols(config.test_symbols),
             panel=seen.panel,
@@ -254,7 +257,7 @@ def training_spec(
         directory=directory,
         fold=fold.index,
         weights=None if start is None else start.carried(contract),
-        frozen=ENCODER if config.trainer.freeze == "encoder" else (),
+        frozen=encoders_of(contract.network) if config.trainer.freeze == "encoder" else (),
     )
 
 
@@ -398,7 +401,8 @@ def fold_market(
     actions = DistributionSpec.for_space(
         action_space(config.env.action, num_assets), config.policy.weights_distribution
     )
-    return market, PolicyContract(**known, actions=actions, network=config.policy)
+    network = for_symbols(config.policy, study.panel.symbols)
+    return market, PolicyContract(**known, actions=actions, network=network)
 
 
 def study_context(study: Study) -> ContextConfig | None:
@@ -493,7 +497,9 @@ def fold_parameters(config: TrainConfig) -> dict[str, Any]:
             "rule": fitted.position.rule,
             "seed": config.seed,
         }
+    actors = config.policy.actors
     return {
+        **({} if actors == SHARED else {"actors": groups_in_words(actors)}),
         "core": config.policy.core,
         "core_units": config.policy.core_units,
         "total_env_steps": config.trainer.total_env_steps,

@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Panel
+from policies.actor_groups import SHARED, groups_in_words
+from policies.actor_network import ActorNetworkConfig
 from policies.exported_policy import CONTRACT_FILE, PolicyContract, TrainedPolicy
+from policies.networks import NetworkConfig
 from policies.origin import UNSEEN, SeenBars
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.run_directory import latest_run
@@ -27,7 +30,19 @@ LOG = logging.getLogger(__name__)
 OF_SYMBOLS = "symbols"
 """Parameter with a vector for each symbol, which other symbols have no use for."""
 ENCODER = ("encode_asset.", "encode_context.")
-"""Parameters that ``trainer.freeze=encoder`` leaves as they were."""
+"""Parameters that ``trainer.freeze=encoder`` leaves as they were, of a network that all symbols share."""
+
+
+def encoders_of(network: NetworkConfig) -> tuple[str, ...]:
+    """How the names of these parameters begin, with each actor's where there are several."""
+    return tuple(f"{actor}{name}" for actor in _prefixes(network) for name in ENCODER)
+
+
+def _prefixes(network: NetworkConfig) -> tuple[str, ...]:
+    """How the names of each actor's parameters begin; nothing where all symbols share them."""
+    if not isinstance(network, ActorNetworkConfig):
+        return ("",)
+    return tuple(f"actors.{number}." for number in range(len(network.placed)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +65,15 @@ class StartPolicy:
         return tuple(replace(entry, role="warm_start") for entry in self.contract.origin.seen)
 
     def carried(self, contract: PolicyContract) -> dict[str, Float32Array]:
-        """The weights that a policy of this contract begins with: all but those of symbols.
+        """The weights that a policy of this contract begins with: all but the vectors of symbols.
+
+        Each of several actors begins with weights that all symbols shared, or with those of an actor for its symbols.
 
         Raises
         ------
         ValueError
-            If the policies read other inputs, decide otherwise, or are networks of another make.
+            If the policies read other inputs, decide otherwise, are networks of another make, or have actors for other
+            symbols.
         """
         told = f"trainer.start_from: the policy in {self.place}"
         ours, theirs = contract.layout, self.contract.layout
@@ -76,7 +94,35 @@ class StartPolicy:
             asked, given = getattr(contract.network, name), getattr(self.contract.network, name)
             if asked != given:
                 raise ValueError(f"{told} has policy.{name}={given}, this training {asked}; use its network")
-        return {name: values for name, values in self.weights.items() if name != OF_SYMBOLS}
+        return {
+            f"{ours}{name}": values
+            for ours, theirs in self._actors_for(contract.network, told)
+            for name, values in self._weights_of(theirs).items()
+        }
+
+    def _actors_for(self, network: NetworkConfig, told: str) -> list[tuple[str, str]]:
+        """How the names of an actor's parameters begin in a network, and in this policy."""
+        own = self.contract.network
+        if own.actors == SHARED:
+            return [(prefix, "") for prefix in _prefixes(network)]
+        assert isinstance(own, ActorNetworkConfig)
+        known = {_traded(own, actor.slots): prefix for actor, prefix in zip(own.placed, _prefixes(own))}
+        wanted: list[frozenset[str]] = []
+        if isinstance(network, ActorNetworkConfig):
+            wanted = [_traded(network, actor.slots) for actor in network.placed]
+        if not wanted or not set(wanted) <= set(known):
+            raise ValueError(
+                f"{told} has policy.actors={groups_in_words(own.actors)} on {', '.join(own.symbols)}, and an actor's "
+                "weights are for its symbols alone; train these symbols with the same policy.actors, or begin with a "
+                "policy of policy.actors=shared"
+            )
+        return [(ours, known[symbols]) for ours, symbols in zip(_prefixes(network), wanted)]
+
+    def _weights_of(self, prefix: str) -> dict[str, Float32Array]:
+        """Name within the actor's network -> values, without the vectors of symbols."""
+        own = {n.removeprefix(prefix): v for n, v in self.weights.items() if n.startswith(prefix)}
+        own.pop(OF_SYMBOLS, None)
+        return own
 
 
 def start_policies(place: str | None) -> tuple[StartPolicy, ...]:
@@ -147,6 +193,10 @@ def choose(starts: Sequence[StartPolicy], scored: Panel, source: str, fold: int)
         fold,
     )
     return starts[-1]
+
+
+def _traded(network: ActorNetworkConfig, slots: Sequence[int]) -> frozenset[str]:
+    return frozenset(network.symbols[slot] for slot in slots)
 
 
 def _inputs(layout: object) -> tuple[str, ...]:

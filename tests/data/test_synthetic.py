@@ -1,11 +1,12 @@
 """Synthetic markets: the law they claim, consistent bars, and an oracle that nothing beats."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from data.sources import NoiseConfig, PlantedMemoryConfig, PlantedSignalConfig, load
+from data.sources import NoiseConfig, PlantedMemoryConfig, PlantedSignalConfig, describe, load
 from data.synthetic import due_pulses
 
 SHAPE = {
@@ -84,6 +85,25 @@ def test_the_signal_says_nothing_about_the_bar_it_stands_on_that_the_bar_before_
     assert (sign[:-1] * returns)[turned].mean() == pytest.approx(5e-4, abs=1.5e-4)
 
 
+def test_of_several_rules_each_symbol_is_paid_by_its_own_sign_and_by_no_other():
+    dataset = signal(rules=2, num_assets=4)
+    signs = np.stack([dataset.panel.exogenous[name] for name in ("signal_00", "signal_01")])
+    pay = (signs[:, :-1] * earned(dataset)).mean(axis=1)  # (rule, asset)
+    # 40,000 bars each: the standard error of a mean is 1e-5; a sign that means nothing pays 0.
+    np.testing.assert_allclose(pay, [[5e-4, 0, 5e-4, 0], [0, 5e-4, 0, 5e-4]], atol=6e-5)
+    np.testing.assert_array_equal(dataset.oracle_direction[:, 0], signs[0, :, 0])
+    np.testing.assert_array_equal(dataset.oracle_direction[:, 3], signs[1, :, 3])
+
+
+def test_one_rule_is_the_market_that_it_was_and_is_told_as_it_was():
+    one, several = signal(), signal(rules=3)
+    np.testing.assert_array_equal(one.panel.exogenous["signal"], several.panel.exogenous["signal_00"])
+    np.testing.assert_array_equal(one.panel.exogenous["noise_01"], several.panel.exogenous["noise_01"])
+    config = PlantedSignalConfig(**{**SHAPE, "seed": 1, "drift": 5e-4, "flip_probability": 0.05})
+    assert "rules" not in describe(config)
+    assert "rules=3" in describe(replace(config, rules=3))
+
+
 def test_pulses_pay_from_nine_to_sixteen_bars_later_and_at_no_other_time():
     dataset = memory(delay_bars=8)
     pulse, returns = dataset.panel.exogenous["pulse"], earned(dataset)
@@ -153,6 +173,7 @@ def test_changing_single_decisions_of_the_oracle_loses_on_average():
     [
         (signal, {"cost_bps": 2.5}, "not above twice the cost"),
         (signal, {"flip_probability": 0.0}, "flip_probability"),
+        (signal, {"rules": 0}, "rules is 0; it must be at least 1"),
         (memory, {"pay_bars": 0}, "pay_bars"),
         (memory, {"pulse_probability": 1.5}, "pulse_probability"),
         (noise, {"num_bars": 1}, "at least 2 bars"),

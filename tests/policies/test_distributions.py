@@ -274,3 +274,23 @@ def test_parameters_are_what_a_distribution_is_drawn_from():
         sizes = drawn[drawn[:, asset, 0] != FLAT, asset, 1].double()
         assert sizes.mean().item() == pytest.approx(told["size, mean"][asset].item(), abs=0.01)
         assert sizes.std().item() == pytest.approx(told["size, deviation"][asset].item(), abs=0.01)
+
+
+@pytest.mark.parametrize("kind", SCORES)
+def test_log_probabilities_of_assets_add_up_to_that_of_all(kind):
+    ours, actions = many(kind, 50)
+    by_asset = ours.logp_by_asset(actions)
+    assert by_asset.shape == (50, 1 if kind == "dirichlet" else A)
+    torch.testing.assert_close(by_asset.sum(-1), ours.logp(actions), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["categorical", "direction_size", "squashed_gaussian"])
+def test_an_assets_log_probability_is_the_one_it_has_alone(kind):
+    ours, actions = many(kind, 20)
+    by_asset = ours.logp_by_asset(actions)
+    scores = scores_of(kind).expand(20, *SCORES[kind])
+    for asset in range(A):
+        alone = build(kind, scores[:, asset : asset + 1])
+        torch.testing.assert_close(
+            by_asset[:, asset], alone.logp(actions[:, asset : asset + 1]), rtol=1e-12, atol=1e-12
+        )

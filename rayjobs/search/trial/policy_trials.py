@@ -20,6 +20,7 @@ from data.features import FeatureSet, compute_features
 from data.schema import Panel
 from envs.market import Market
 from evaluation.windows.splits import Fold
+from policies.actor_network import for_symbols
 from policies.contract import Contract
 from policies.exported_policy import PolicyContract
 from policies.supervised.policy import SupervisedContract
@@ -148,7 +149,7 @@ class PolicyTrials:
     def _market(self, study: Study, fold: Fold, values: Mapping[str, Any]) -> tuple[ray.ObjectRef, Contract]:
         if _market_key(values) == self._base_key:
             reference, contract = self._shared.markets[fold.index]
-            return reference, _of_trial(contract, study.config)
+            return reference, _of_trial(contract, study)
         market, contract = fold_market(study, fold)
         return ray.put(market), contract
 
@@ -217,13 +218,14 @@ class _FoldTraining:
         self._training.close()
 
 
-def _of_trial(contract: Contract, config: TrainConfig) -> Contract:
+def _of_trial(contract: Contract, study: Study) -> Contract:
     """The contract of a market that all trials share, with what the trial changes."""
+    config = study.config
     if isinstance(contract, SupervisedContract):
         assert config.supervised is not None
         return dataclasses.replace(contract, settings=config.supervised)
     assert isinstance(contract, PolicyContract)
-    return dataclasses.replace(contract, network=config.policy)
+    return dataclasses.replace(contract, network=for_symbols(config.policy, study.panel.symbols))
 
 
 def _market_key(values: Mapping[str, Any]) -> str:

@@ -75,6 +75,7 @@ def test_of_directions_the_likeliest_is_what_was_decided_at_every_bar(plain):
          ("weight, mean", "weight, deviation", "cash, mean")),
         (("env.action.scheme=orders", "policy=gru", "policy.core_units=8"), ("hold", "buy", "sell", "close")),
         (("policy=attention",), ("short", "flat", "long")),
+        (("policy=multi_agent", "data.num_assets=3"), ("short", "flat", "long")),
         (("policy=ridge",), ("long, strength", "short, strength", "long, expected return", "short, expected return")),
         (("policy=momentum_sign",), ()),
         (("env.episode.warmup_bars=20", "data.test_symbols=[SYN1]", "features.standardise=pooled",
