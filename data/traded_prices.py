@@ -16,6 +16,7 @@ Axes: T time, A asset.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -52,11 +53,22 @@ def traded_prices(panel: Panel) -> dict[str, FloatArray]:
     if not is_adjusted(panel):
         return prices
     scale, offset = terms(panel)
+    return {name: _traded(values, scale, offset) for name, values in prices.items()}
+
+
+def traded_at(values: FloatArray, columns: Mapping[str, FloatArray]) -> FloatArray:
+    """Prices of one bar (A,) as they were traded at, by the columns (A,) of the bar; see `traded_prices`."""
+    scale, offset = columns.get(SCALE), columns.get(OFFSET)
+    return _traded(
+        values,
+        np.ones(values.shape) if scale is None else np.where(np.isfinite(scale), scale, 1.0),
+        np.zeros(values.shape) if offset is None else np.where(np.isfinite(offset), offset, 0.0),
+    )
+
+
+def _traded(values: FloatArray, scale: FloatArray, offset: FloatArray) -> FloatArray:
     moved = (scale != 1.0) | (offset != 0.0)
-    return {
-        name: np.where(moved, np.round(values * scale + offset, DECIMALS), values)
-        for name, values in prices.items()
-    }
+    return np.where(moved, np.round(values * scale + offset, DECIMALS), values)
 
 
 def as_traded(panel: Panel) -> Panel:

@@ -157,14 +157,15 @@ class StepOfRow:
         )
 
 
-def rows_of_fills(fills: Sequence[Sequence[float]], bar: int) -> FloatArray:
-    """(R, 4 + K) rows of fills of a bar, each given as asset, units, price, commission, reason.
+def rows_of_fills(fills: Sequence[Sequence[float | None]], bar: int) -> FloatArray:
+    """(R, 4 + K) rows of fills of a bar, each given as asset, units, price, commission, reason, and place or None.
 
-    Those that follow a signal stand at the bar's open, others inside of it.
+    Without a place, those that follow a signal stand at the bar's open, others inside of it.
     """
     rows = np.zeros((len(fills), NUM_FILL_KEYS + c.NUM_FILL_COLUMNS))
-    for row, (asset, units, price, commission, reason) in zip(rows, fills):
-        row[:NUM_FILL_KEYS] = 0.0, asset, c.AT_OPEN if reason == c.BY_SIGNAL else c.INSIDE, bar
+    for row, (asset, units, price, commission, reason, place) in zip(rows, fills):
+        usual = c.AT_OPEN if reason == c.BY_SIGNAL else c.INSIDE
+        row[:NUM_FILL_KEYS] = 0.0, asset, usual if place is None else place, bar
         row[NUM_FILL_KEYS + c.FILL_UNITS] = units
         row[NUM_FILL_KEYS + c.FILL_PRICE] = price
         row[NUM_FILL_KEYS + c.FILL_COMMISSION] = commission

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from data.array_types import BoolArray, TimeArray
 from data.errors import DataError
+from data.futures.contract_series import ContractSeries
 from data.repair_decisions import NO_REPAIRS, Repairs
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS
 from data.taken_out import TakenOut
@@ -79,6 +80,7 @@ class HygieneReport:
     repairs : what was decided to be done with defects.
     lineage : (symbol, source and digest of the deliveries that its rows come from), where a source knows them.
     taken_out : rows on the grid that are no bars, as they were read.
+    contracts : the dated contracts behind each series that was joined.
     """
 
     rows: tuple[tuple[str, int], ...]
@@ -87,6 +89,7 @@ class HygieneReport:
     repairs: Repairs = NO_REPAIRS
     lineage: tuple[tuple[str, str], ...] = ()
     taken_out: tuple[TakenOut, ...] = field(default=(), compare=False)
+    contracts: tuple[ContractSeries, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         unknown = {f.kind for f in self.findings} - set(KINDS)

@@ -21,9 +21,10 @@ from data.calendars import minute
 from data.checks.hygiene import require_usable
 from data.errors import DataError
 from data.futures.chains import chains_of, may_be_nonpositive
+from data.futures.contract_series import ContractRoll, ContractSeries, DatedContract, venue_name
 from data.futures.listed_contracts import listed_contracts
 from data.futures.roll_decisions import FuturesConfig
-from data.futures.rolls import Contract, Roll, rolls_of
+from data.futures.rolls import Contract, Roll, RollPlan, rolls_of
 from data.repair_decisions import Repairs
 from data.repairs import without_duplicates
 from data.schema import FURTHER_PRICES, PRICE_COLUMNS
@@ -39,12 +40,20 @@ class Joined(NamedTuple):
     Attributes
     ----------
     rows : symbol or root -> rows. remarks : sentences on what was joined.
-    rolls : root -> labels of the bars in which it was rolled.
+    series : root -> its contracts, and the bars in which it was rolled.
     """
 
     rows: dict[str, pd.DataFrame]
     remarks: list[str]
-    rolls: dict[str, TimeArray]
+    series: dict[str, ContractSeries]
+
+    @property
+    def rolls(self) -> dict[str, TimeArray]:
+        """Root -> labels of the bars in which it was rolled."""
+        return {
+            root: np.array([roll.bar_utc for roll in one.rolls], "datetime64[ns]")
+            for root, one in self.series.items()
+        }
 
 
 def join_all(
@@ -83,7 +92,7 @@ def join_all(
         )
     rows: dict[str, pd.DataFrame] = {}
     remarks: list[str] = []
-    rolls: dict[str, TimeArray] = {}
+    series: dict[str, ContractSeries] = {}
     for name in wanted or [*chains.contracts, *chains.alone]:
         if name not in chains.contracts:
             rows[name] = bars[name]
@@ -96,16 +105,16 @@ def join_all(
             if len(own) < len(bars[symbol]):
                 again = len(bars[symbol]) - len(own)
                 remarks.append(f"{symbol}: {again:,} rows of a time that occurred before are left out")
-        rows[name], told, rolls[name] = join_contracts(
+        rows[name], told, series[name] = join_contracts(
             name, repaired.rows, config, calendar=calendar, bar_seconds=bar_seconds
         )
         remarks += told
-    return Joined(rows, remarks, rolls)
+    return Joined(rows, remarks, series)
 
 
 def join_contracts(
     root: str, rows: Mapping[str, pd.DataFrame], config: FuturesConfig, *, calendar: str, bar_seconds: int
-) -> tuple[pd.DataFrame, list[str], TimeArray]:
+) -> tuple[pd.DataFrame, list[str], ContractSeries]:
     """Join the contracts of one root.
 
     Parameters
@@ -115,7 +124,7 @@ def join_contracts(
 
     Returns
     -------
-    Rows of the series, remarks on it, and the labels of the bars of its rolls.
+    Rows of the series, remarks on it, and its contracts.
 
     Raises
     ------
@@ -123,7 +132,8 @@ def join_contracts(
         If a contract's last trading day is not known or its bars contradict it, or a roll cannot be made.
     """
     contracts = listed_contracts(root, rows, config, calendar, bar_seconds)
-    begun, rolls = rolls_of(contracts, config.roll, root)
+    plan = rolls_of(contracts, config.roll, root)
+    begun, rolls = plan.begun, plan.rolls
     parts, steps = [], []
     scale, offset, start = 1.0, 0.0, 0
     for roll, following in zip((None, *rolls), (*rolls, None), strict=True):
@@ -141,10 +151,34 @@ def join_contracts(
         )
         start = 0 if following is None else following.new_row
     told = _remarks(root, contracts, begun, rolls, steps, config)
-    labels = np.array(
-        [contracts[roll.new].rows.index[roll.new_row].to_datetime64() for roll in rolls], "datetime64[ns]"
+    return pd.concat(parts), told, _series(root, contracts, plan, steps)
+
+
+def _series(
+    root: str, contracts: list[Contract], plan: RollPlan, steps: list[tuple[float, float]]
+) -> ContractSeries:
+    """What stands behind the bars. steps : opens of the two contracts of each roll."""
+    return ContractSeries(
+        symbol=root,
+        contracts=tuple(
+            DatedContract(
+                symbol=one.symbol, name=venue_name(root, one.symbol, one.last_day), last_day=one.last_day
+            )
+            for one in contracts
+        ),
+        first=plan.begun,
+        rolls=tuple(
+            ContractRoll(
+                bar_utc=contracts[roll.new].rows.index[roll.new_row].to_datetime64(),
+                begun=roll.new,
+                left_at=old,
+                begun_at=new,
+            )
+            for roll, (old, new) in zip(plan.rolls, steps, strict=True)
+        ),
+        due=plan.due,
+        due_next=plan.due_next,
     )
-    return pd.concat(parts), told, labels
 
 
 def _further(

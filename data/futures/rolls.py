@@ -8,8 +8,9 @@ Axes: S session, C contract (by last trading day), N bars of one contract.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -54,8 +55,23 @@ class Roll(NamedTuple):
     new_row: int
 
 
-def rolls_of(contracts: Sequence[Contract], config: RollConfig, root: str) -> tuple[int, list[Roll]]:
-    """The contract that the series begins with, and its rolls in order of time.
+class RollPlan(NamedTuple):
+    """The contract that a series begins with, its rolls in order of time, and what led to them.
+
+    Attributes
+    ----------
+    due : session -> contract to be in, by what was known before the session opened.
+    due_next : the same for a session after the last one.
+    """
+
+    begun: int
+    rolls: list[Roll]
+    due: Mapping[int, int]
+    due_next: Callable[[int], int]
+
+
+def rolls_of(contracts: Sequence[Contract], config: RollConfig, root: str) -> RollPlan:
+    """When a series of contracts is rolled.
 
     Raises
     ------
@@ -71,8 +87,9 @@ def rolls_of(contracts: Sequence[Contract], config: RollConfig, root: str) -> tu
         leave = np.array([int(day.astype(np.int64)) for day in days])
     held = begun = _first(contracts, sessions[0], leave)
     found: list[Roll] = []
+    due: dict[int, int] = {}
     for i, session in enumerate(sessions):
-        wanted = _wanted(i, int(session), held, strength, leave, config)
+        wanted = due[int(session)] = _wanted(i, int(session), held, strength, leave, config)
         if wanted == held:
             continue
         rows = _first_common(contracts[held], contracts[wanted], int(session))
@@ -82,7 +99,23 @@ def rolls_of(contracts: Sequence[Contract], config: RollConfig, root: str) -> tu
             continue
         found.append(Roll(held, wanted, *rows))
         held = wanted
-    return begun, found
+    after = partial(
+        _wanted_next, num_sessions=len(sessions), held=held, strength=strength, leave=leave, config=config
+    )
+    return RollPlan(begun, found, due, after)
+
+
+def _wanted_next(
+    session: int,
+    *,
+    num_sessions: int,
+    held: int,
+    strength: FloatArray,
+    leave: NDArray[np.int64],
+    config: RollConfig,
+) -> int:
+    """The contract to be in during the session that follows the last one of the bars."""
+    return _wanted(num_sessions, session, held, strength, leave, config)
 
 
 def _strength(

@@ -70,7 +70,11 @@ def aligned_bars(
     panel = carried_terms(aligned.panel)
     require_rolls(panel, joined.rolls)
     remarks = [*joined.remarks, *_below_zero(aligned, joined.rolls)]
-    hygiene = replace(aligned.hygiene, remarks=(*remarks, *aligned.hygiene.remarks))
+    hygiene = replace(
+        aligned.hygiene,
+        remarks=(*remarks, *aligned.hygiene.remarks),
+        contracts=tuple(joined.series.values()),
+    )
     return AlignedBars(panel, hygiene)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from data.traded_prices import traded_prices
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.kernel import columns as c
@@ -40,6 +41,7 @@ class VenueFill:
     commission, spread, slippage, impact : account currency, positive is paid and comes off cash; what a venue charges
         is its commission, for its price holds the rest.
     reason : why it was made, of `envs.kernel.columns`: a signal, or one of the barriers.
+    place : in the bar, of `envs.kernel.columns`, for the record; None follows from the reason.
     """
 
     asset: int
@@ -50,6 +52,29 @@ class VenueFill:
     slippage: float = 0.0
     impact: float = 0.0
     reason: int = c.BY_SIGNAL
+    place: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rebooking:
+    """What changes in the books of a position that goes on: no units come or go.
+
+    Parameters
+    ----------
+    asset : place on the asset axis.
+    gain : price times units; the multiplier makes money of it.
+    commission : account currency, positive is paid.
+    traded, fills : size times price of the fill that it stands for, and 1; -1 takes one back, 0 is none.
+    entry_step, extreme_step : added to the average entry price and to the extreme since entry.
+    """
+
+    asset: int
+    gain: float = 0.0
+    commission: float = 0.0
+    traded: float = 0.0
+    fills: int = 0
+    entry_step: float = 0.0
+    extreme_step: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +185,16 @@ class LiveAccount:
         return self._bar
 
     @property
+    def next_session(self) -> int:
+        """Session of the bar after the last close: days from 1970-01-01."""
+        return self._growing.session(self._bar + 1)
+
+    @property
+    def last_bar(self) -> int:
+        """The last bar that the market knows: the account's own, or the one that is about to be closed."""
+        return self._growing.num_known - 1
+
+    @property
     def _bar(self) -> int:
         return int(self.env.current_bar[0])
 
@@ -195,6 +230,31 @@ class LiveAccount:
         if not signal:  # what has left at a barrier is not bought back by an order of before
             self._set_target(fill.asset, float(self.units[fill.asset]))
 
+    def rebook(self, change: Rebooking) -> None:
+        """Change cash, costs and levels of a position that goes on, as a roll of contracts does in the simulator.
+
+        Raises
+        ------
+        ValueError
+            If a number is none.
+        """
+        numbers = [change.gain, change.commission, change.traded, change.entry_step, change.extreme_step]
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"a change of the books needs finite numbers; got {change}")
+        rows, rule, a = self.env.rows, self.env.kernel_arguments()[1], change.asset
+        point = float(self.env.instrument[a, c.MULTIPLIER])
+        account_K, flow_K = rows.account_BKL[0, :, 0], rows.flow_BKL[0, :, 0]
+        position_K = rows.position_BAKL[0, a, :, 0]
+        account_K[c.CASH] += change.gain * point - change.commission
+        flow_K[c.TURNOVER] += change.traded * point
+        flow_K[c.COMMISSION] += change.commission
+        flow_K[c.NUM_FILLS] += change.fills
+        position_K[c.ENTRY_PRICE] += change.entry_step
+        if rule[c.BARRIERS_ON] > 0.0:
+            position_K[c.EXTREME] += change.extreme_step
+        if rule[c.TRADE_STATS] > 0.0:
+            position_K[c.TRADE_PNL] -= change.commission
+
     def close(self) -> Closed:
         """Mark the account at the close of the bar that was appended last."""
         if self._phase not in ("decided", "simulated"):
@@ -221,10 +281,10 @@ class LiveAccount:
         barriers = self.env.config.barriers
         if barriers is None or barriers.trailing_stop is None:
             return
-        panel = self._growing.panel(self._bar + 1)
+        traded = traded_prices(self._growing.panel(self._bar + 1))
         position_AK = self.env.rows.position_BAKL[0, :, :, 0]
         for a in range(self.env.num_assets):
-            best = panel.high[0, a] if position_AK[a, c.UNITS] > 0.0 else panel.low[0, a]
+            best = traded["high" if position_AK[a, c.UNITS] > 0.0 else "low"][0, a]
             if position_AK[a, c.UNITS] != 0.0 and np.isfinite(best):
                 further = max if position_AK[a, c.UNITS] > 0.0 else min
                 position_AK[a, c.EXTREME] = further(position_AK[a, c.EXTREME], best)

@@ -36,11 +36,12 @@ class ExitPrices:
 
 
 def exit_prices(
-    barriers: BarrierConfig, position: NDArray[np.float64], tick_size: float
+    barriers: BarrierConfig, position: NDArray[np.float64], tick_size: float, offset: float = 0.0
 ) -> ExitPrices | None:
     """The levels of a position that is held; None where it is flat, or its distance is not known.
 
     position : (K,) columns of one asset, as `envs.kernel.columns` names them. tick_size : price units, > 0.
+    offset : what the price of the contract that is held lies above that of the one whose prices the position has.
     """
     if not barriers.has_levels or position[c.UNITS] == 0.0:
         return None
@@ -61,10 +62,14 @@ def exit_prices(
     trails = max(stops, key=lambda trailing: stops[trailing], default=False)
     profit = None if barriers.profit_target is None else side * entry + barriers.profit_target * distance
     return ExitPrices(
-        stop=_on_tick(side, stops.get(trails), tick_size),
-        profit=_on_tick(side, profit, tick_size),
+        stop=_on_tick(side, _moved(stops.get(trails), side * offset), tick_size),
+        profit=_on_tick(side, _moved(profit, side * offset), tick_size),
         trails=trails,
     )
+
+
+def _moved(level: float | None, by: float) -> float | None:
+    return None if level is None else level + by
 
 
 def _on_tick(side: float, level: float | None, tick: float) -> float | None:

@@ -69,7 +69,7 @@ class Order:
     Parameters
     ----------
     client_order_id : our own name of it, unique for good; see `client_order_id`.
-    symbol : as in the panel. units : signed, not 0.
+    symbol : as in the panel; of a series of dated contracts one of them, such as ES:202406. units : signed, not 0.
     kind : market; limit and stop_limit need `limit_price`, stop and stop_limit `stop_price`.
     time_in_force : "day" ends with the session, "gtc" stays until it is cancelled.
     entry : client order id of the order whose fill this one waits for (the exits of a bracket).

@@ -6,13 +6,14 @@
 | profit target | a limit order, in one group with the stop: what fills of one is taken off the other |
 
 They are sent as soon as the position is, changed as its size, entry price or trailing level change, and withdrawn
-before anything else closes it. They stay until they are cancelled (`gtc`), through the night too.
+before anything else closes it. They stay until they are cancelled (`gtc`), through the night too. Those of a dated
+contract go with it: a roll withdraws them, and what is held in the next contract gets its own.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,6 +24,7 @@ from envs.live.barrier_levels import exit_prices
 from envs.live.broker import BrokerError, BrokerUnavailable, Order, OrderKind, client_order_id
 from envs.live.desk import OrderDesk
 from envs.live.orders import DUST, TrackedOrder
+from envs.live.traded_contracts import TradedContracts
 
 _log = logging.getLogger(__name__)
 REASONS = {"stop": c.BY_STOP, "trail": c.BY_TRAILING, "profit": c.BY_TARGET}
@@ -49,13 +51,18 @@ class ExitOrders:
 
     Parameters
     ----------
-    symbols : of the account's asset axis. run : part of the orders' names.
+    contracts : that the account's assets are traded in. run : part of the orders' names.
     """
 
     def __init__(
-        self, desk: OrderDesk, account: LiveAccount, symbols: Sequence[str], run: str, barriers: BarrierConfig
+        self,
+        desk: OrderDesk,
+        account: LiveAccount,
+        contracts: TradedContracts,
+        run: str,
+        barriers: BarrierConfig,
     ) -> None:
-        self._desk, self._account, self._symbols = desk, account, tuple(symbols)
+        self._desk, self._account, self._contracts = desk, account, contracts
         self._run, self._barriers = run, barriers
         self._sent: dict[tuple[str, str], Order] = {}
         self._refused: dict[tuple[str, str], tuple[float, float]] = {}
@@ -64,13 +71,23 @@ class ExitOrders:
 
     def open(self, symbol: str) -> list[TrackedOrder]:
         """Those of a symbol that are not done."""
-        return [t for t in self._desk.orders.open() if t.order.symbol == symbol and _is_exit(t)]
+        a = self._contracts.asset(symbol)
+        return [
+            t
+            for t in self._desk.orders.open()
+            if _is_exit(t) and a is not None and self._contracts.asset(t.order.symbol) == a
+        ]
 
-    def keep(self, decided_utc: datetime) -> None:
-        """Let the orders at the venue be those that the positions need now. decided_utc : names new ones."""
+    def keep(self, decided_utc: datetime, rolling: Collection[int] = ()) -> None:
+        """Let the orders at the venue be those that the positions need now.
+
+        decided_utc : names new ones. rolling : assets that are being rolled, of which none rests.
+        """
         if not self._desk.is_ready:
             return
-        for a, symbol in enumerate(self._symbols):
+        for a, symbol in enumerate(self._contracts.symbols):
+            if a in rolling:
+                continue
             try:
                 self._keep(a, symbol, decided_utc)
             except BrokerUnavailable as error:
@@ -102,8 +119,13 @@ class ExitOrders:
     def _keep(self, a: int, symbol: str, decided_utc: datetime) -> None:
         if symbol in self._withheld:
             return
-        wanted = self._wanted(a, symbol)
-        there = {_side(t.order.kind): t for t in self.open(symbol) if t.status != "cancelling"}
+        contract = self._contracts.stand(a).contract
+        wanted = self._wanted(a)
+        resting = [t for t in self.open(symbol) if t.status != "cancelling"]
+        for tracked in resting:
+            if tracked.order.symbol != contract:
+                self._desk.cancel(tracked.order.client_order_id)
+        there = {_side(t.order.kind): t for t in resting if t.order.symbol == contract}
         for side, tracked in there.items():
             if side not in wanted:
                 self._desk.cancel(tracked.order.client_order_id)
@@ -113,17 +135,17 @@ class ExitOrders:
         leaving = any(t.status == "cancelling" for t in self.open(symbol))
         if missing and not leaving:  # until they are gone, new ones would come on top
             group = next((t.order.group for side, t in there.items() if side in wanted), None)
-            self._place(symbol, missing, group, decided_utc)
+            self._place(a, missing, group, decided_utc)
 
-    def _wanted(self, a: int, symbol: str) -> dict[str, _Wanted]:
+    def _wanted(self, a: int) -> dict[str, _Wanted]:
         """What should rest for an asset, less what an order that is on its way closes already."""
-        position = self._account.env.rows.position[0, a]
-        held = float(position[c.UNITS])
+        position, stand = self._account.env.rows.position[0, a], self._contracts.stand(a)
+        held = stand.units
         tick = float(self._account.env.instrument[a, c.TICK_SIZE])
-        prices = exit_prices(self._barriers, position, tick)
+        prices = exit_prices(self._barriers, position, tick, stand.offset)
         if prices is None:
             return {}
-        others = (t for t in self._desk.orders.open() if t.order.symbol == symbol and not _is_exit(t))
+        others = (t for t in self._desk.orders.open() if t.order.symbol == stand.contract and not _is_exit(t))
         closing = sum(t.open_units for t in others if t.open_units * held < 0.0)
         left = held + closing
         if left * held <= 0.0 or abs(left) <= DUST * abs(held):
@@ -136,16 +158,14 @@ class ExitOrders:
             found["limit"] = _Wanted(kind="limit", intent="profit", price=prices.profit, units=-left)
         return found
 
-    def _place(
-        self, symbol: str, wanted: dict[str, _Wanted], group: str | None, decided_utc: datetime
-    ) -> None:
-        orders = []
+    def _place(self, a: int, wanted: dict[str, _Wanted], group: str | None, decided_utc: datetime) -> None:
+        orders, symbol = [], self._contracts.symbols[a]
         for what in wanted.values():
             if self._was_refused(symbol, what):
                 continue  # as it is; asking again each moment helps nobody
             order = Order(
                 client_order_id=self._name(decided_utc, symbol, what.intent),
-                symbol=symbol,
+                symbol=self._contracts.stand(a).contract,
                 units=what.units,
                 kind=what.kind,
                 limit_price=what.price if what.kind == "limit" else None,

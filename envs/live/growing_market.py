@@ -160,6 +160,10 @@ class GrowingMarket:
         """The bars [start, num_known) that have closed."""
         return self._held.panel(start, self.num_known)
 
+    def session(self, bar: int) -> int:
+        """Session of a bar, known or to come: days from 1970-01-01; that of the last one where the room ends."""
+        return int(self._held.session[min(bar, self._held.num_bars - 1)])
+
     def append(self, bar: ClosedBar) -> None:
         """Write a bar that has just closed, and what is known of the next one before it opens.
 

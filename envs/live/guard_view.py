@@ -42,6 +42,8 @@ class LoopView:
     Parameters
     ----------
     orders : of the desk, which replaces them once, so they are asked for each time.
+    contracts : name at the venue -> asset, and what its price lies above that of the asset's bars; None where names are
+        the symbols.
     zone : IANA zone in which a day begins. var_bars : of the returns.
     """
 
@@ -55,8 +57,11 @@ class LoopView:
         zone: str,
         var_bars: int,
         now: Callable[[], datetime],
+        contracts: Callable[[], Mapping[str, tuple[int, float]]] | None = None,
     ) -> None:
-        self._account, self._orders, self._symbols = account, orders, tuple(symbols)
+        self._account, self._orders = account, orders
+        plain = {symbol: (a, 0.0) for a, symbol in enumerate(symbols)}
+        self._contracts = contracts or (lambda: plain)
         self._folder, self._var_bars, self._now = folder, var_bars, now
         self._marks = EquityMarks(zone, folder.read(LOOP_MARKS) or {})
 
@@ -65,7 +70,7 @@ class LoopView:
         self._marks.take(self._account.equity, self._now())
         if self._marks.state != before:
             self._folder.write(LOOP_MARKS, self._marks.state)
-        close_TA = self._closes()
+        close_A, contracts = self._closes()[-1], self._contracts()
         orders, seen = self._orders(), self._folder.read(GUARD_STATE) or {}
         open_units = _open_units(orders.open())
         held = orders.units()
@@ -75,12 +80,16 @@ class LoopView:
             equity=self._account.equity,
             day_equity=self._marks.day_equity,
             peak_equity=self._marks.peak_equity,
-            units={symbol: held[symbol] for symbol in self._symbols if symbol in held},
-            prices={s: float(p) for s, p in zip(self._symbols, close_TA[-1]) if p > 0.0},
-            multipliers=dict(zip(self._symbols, map(float, multiplier_A))),
+            units={name: held[name] for name in contracts if name in held},
+            prices={
+                name: float(close_A[a]) + offset
+                for name, (a, offset) in contracts.items()
+                if close_A[a] > 0.0 and close_A[a] + offset > 0.0
+            },
+            multipliers={name: float(multiplier_A[a]) for name, (a, _) in contracts.items()},
             open_units=open_units,
             buying_power=None if power is None else float(power),
-            returns=self._returns(close_TA),
+            returns=self._returns(contracts),
         )
 
     def _closes(self) -> FloatArray:
@@ -88,13 +97,29 @@ class LoopView:
         bar, market = self._account.bar, self._account.env.market
         return np.asarray(market.mark[max(bar - self._var_bars, 0) : bar + 1], np.float64)
 
-    def _returns(self, close_TA: FloatArray) -> dict[str, FloatArray]:
-        """Returns of the symbols that have a price at each of these bars; one that has not is not known."""
-        return {
-            symbol: close_TA[1:, a] / close_TA[:-1, a] - 1.0
-            for a, symbol in enumerate(self._symbols)
-            if len(close_TA) > 1 and np.isfinite(close_TA[:, a]).all() and (close_TA[:, a] > 0.0).all()
-        }
+    def _returns(self, contracts: Mapping[str, tuple[int, float]]) -> dict[str, FloatArray]:
+        """Returns by name of the assets that have a price at each of these bars; one that has not is not known.
+
+        In the bar of a roll the close before counts as it would have been in the contract of the bar.
+        """
+        close_TA, known = self._closes(), {}
+        if len(close_TA) < 2:
+            return {}
+        before_TA = close_TA[:-1] + self._steps(len(close_TA) - 1)
+        for name, (a, _) in contracts.items():
+            prices = np.append(before_TA[:, a], close_TA[-1, a])
+            if np.isfinite(close_TA[:, a]).all() and (prices > 0.0).all() and (close_TA[:, a] > 0.0).all():
+                known[name] = close_TA[1:, a] / before_TA[:, a] - 1.0
+        return known
+
+    def _steps(self, num_bars: int) -> FloatArray:
+        """(num_bars, A) from the contract that was left in a bar to the one that began in it; 0 in all others."""
+        bar, bars = self._account.bar, self._account.env.market.bars
+        last = bars[bar + 1 - num_bars : bar + 1]
+        if bars.shape[2] <= c.ROLL:
+            return np.zeros(last.shape[:2])
+        rolls = last[:, :, c.ROLL] != c.NO_ROLL
+        return np.where(rolls, last[:, :, c.OPEN] - last[:, :, c.ROLL], 0.0)
 
 
 def _open_units(orders: Sequence[TrackedOrder]) -> dict[str, list[float]]:

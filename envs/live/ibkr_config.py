@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from data.vendors.ibkr_contracts import TwsSettings
+from envs.live.roll_rules import RollRules
 from envs.validation import require_positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class IbkrBrokerConfig(TwsSettings):
-    """The keys of `conf/broker/ibkr.yaml` that are about the connection.
+class IbkrBrokerConfig(TwsSettings, RollRules):
+    """The keys of `conf/broker/ibkr.yaml` that are about the connection, and about rolls.
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ class IbkrBrokerConfig(TwsSettings):
     currency : of the account's values, and of contracts that do not name one.
     live : real money may be traded; needs `account`.
     read_only : nothing is sent that changes the account.
-    others : see `TwsSettings`.
+    others : see `TwsSettings` and `RollRules`.
     """
 
     heartbeat_s: float
@@ -32,7 +33,8 @@ class IbkrBrokerConfig(TwsSettings):
     read_only: bool
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        TwsSettings.__post_init__(self)
+        RollRules.__post_init__(self)
         if self.live and not self.account:
             raise ValueError(
                 "broker.live is true, and broker.account is empty; real money needs the account by name"

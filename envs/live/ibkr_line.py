@@ -161,6 +161,7 @@ class IbkrLine:
                 raise BrokerError(
                     f"{symbol} names {len(details)} contracts at IB; tell them apart in contracts.{symbol}"
                 )
+            _require_month(symbol, terms.expiry, details[0])
             contract = details[0].contract
             contract.lastTradeDateOrContractMonth = contract.lastTradeDateOrContractMonth.split(" ")[0]
             self.contracts[symbol] = contract
@@ -188,6 +189,19 @@ class IbkrLine:
         return ""
 
 
+def _require_month(symbol: str, month: str, details: Any) -> None:
+    """Refuse a contract of another delivery than was asked for: some months' contracts end in the month before.
+
+    month : YYYYMM; anything else is not held to it, nor is a contract of which TWS tells no month.
+    """
+    told = str(getattr(details, "contractMonth", "") or "")
+    if len(month) == 6 and told and told != month:
+        raise BrokerError(
+            f"{symbol}: TWS found the contract of {told} for the month {month}; name it by its last trading day or "
+            f"con_id, in contracts.{symbol}"
+        )
+
+
 def _warn_of_expiry(symbol: str, last_day: str) -> None:
     """Say that a dated contract ends soon. last_day : YYYYMMDD, or empty."""
     if len(last_day) != 8:
@@ -195,7 +209,8 @@ def _warn_of_expiry(symbol: str, last_day: str) -> None:
     ends = datetime.strptime(last_day, "%Y%m%d").replace(tzinfo=UTC)
     if ends - datetime.now(UTC) < NEAR_EXPIRY:
         _log.warning(
-            "%s trades last on %s: make the account flat before that, and begin a new run with the next month in "
+            "%s trades last on %s: what is held of it is to be rolled before that (a series that data.futures.roll "
+            "joins is rolled by itself); else make the account flat, and begin a new run with the next month in "
             "broker.contracts",
             symbol,
             ends.date(),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from envs.live.account import LiveAccount, VenueFill
 from envs.live.growing_market import ClosedBar
@@ -71,6 +71,12 @@ class Venue(Protocol):
     def restore_booked(self, booked: Iterable[BookedFill]) -> None:
         """Take over what the account's books held when its state was saved; before `open`."""
 
+    def state(self) -> Mapping[str, Any]:
+        """What is to be saved beside the account's state: words, numbers and mappings of them."""
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` returned; before `open`."""
+
 
 class PaperVenue:
     """Fills by the simulator's kernel: nothing leaves the process.
@@ -110,3 +116,10 @@ class PaperVenue:
 
     def restore_booked(self, booked: Iterable[BookedFill]) -> None:
         """The account's state holds all."""
+
+    def state(self) -> Mapping[str, Any]:
+        """Nothing: the simulator rolls by itself."""
+        return {}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Nothing is held here."""

@@ -1,7 +1,8 @@
 """A venue by a script: market orders fill at a later open, in parts, or not at all, as drawn from a seed.
 
 It is a `Broker` like any other, so that a replay of history goes the whole way of an order: journal, desk, reports.
-Time passes only when it is handed a bar. What it knows lies in a file, so that it lives on when the loop is killed.
+Time passes only when it is handed a bar; an order that is sent in answer to a fill at an open is there at the same
+open. What it knows lies in a file, so that it lives on when the loop is killed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from data.futures.contract_series import series_of
 from envs.live.bar_feed import aware
 from envs.live.broker import (
     BrokerError,
@@ -68,11 +70,14 @@ class ExchangeScript:
 
 @dataclass(frozen=True, kw_only=True)
 class _Resting:
+    """An order as the venue has it. waits : opens that it lets pass. after : the bar that had passed when it came."""
+
     order: Order
     number: str
     status: OrderStatus
     waits: int
     filled: float = 0.0
+    after: str = ""
 
     @property
     def left(self) -> float:
@@ -95,6 +100,7 @@ class ScriptedExchange:
     ----------
     symbols : of the bars' asset axis. lot_steps, multipliers : (A,) of the instruments.
     path : of its file; what is there already is taken over.
+    opens : name at the venue -> open of a bar, of what is traded in it; None where names are the symbols.
     """
 
     def __init__(
@@ -104,14 +110,15 @@ class ScriptedExchange:
         lot_steps: Sequence[float],
         multipliers: Sequence[float],
         path: Path,
+        opens: Callable[[ClosedBar], Mapping[str, float]] | None = None,
     ) -> None:
-        self._path = path
+        self._path, self._opens = path, opens or self._opens_of_symbols
         self.script, self._symbols = script, tuple(symbols)
         self._lots, self._points = tuple(map(float, lot_steps)), tuple(map(float, multipliers))
         self._generator = np.random.default_rng(script.seed)
         self._working: dict[str, _Resting] = {}
         self._done: dict[str, _Resting] = {}
-        self._held = dict.fromkeys(self._symbols, 0.0)
+        self._held: dict[str, float] = {}
         self._fills: list[Fill] = []
         self._queue: list[Report] = []
         self._last_number = self._last_fill = 0
@@ -126,16 +133,39 @@ class ScriptedExchange:
         """Let a bar pass: fill what works at its open. One that has passed already passes no second time."""
         if str(bar.bar_utc) <= self._last_bar:
             return
-        self._last_bar = str(bar.bar_utc)
+        self._last_bar, opens = str(bar.bar_utc), self._opens(bar)
         for name, resting in list(self._working.items()):
-            a = self._symbols.index(resting.order.symbol)
-            if not bar.tradable[a]:
+            a, opened = self._place(resting.order.symbol), opens.get(resting.order.symbol)
+            if opened is None or not bar.tradable[a]:
                 continue
             if resting.waits > 0:
                 self._working[name] = replace(resting, waits=resting.waits - 1)
                 continue
-            self._fill(resting, self._share(resting.left, self._lots[a]), a, bar)
+            self._fill(resting, self._share(resting.left, self._lots[a]), a, bar, opened)
         self._remember()
+
+    def follow(self, bar: ClosedBar) -> int:
+        """Fill what was sent in answer to the fills of the bar that has just passed; how many orders that were."""
+        opens, filled = self._opens(bar), 0
+        for resting in list(self._working.values()):
+            a, opened = self._place(resting.order.symbol), opens.get(resting.order.symbol)
+            fresh = resting.after == self._last_bar == str(bar.bar_utc) and not resting.filled
+            if not fresh or opened is None or not bar.tradable[a]:
+                continue
+            if resting.waits > 0:
+                self._put(replace(resting, waits=resting.waits - 1, after=""))
+                continue
+            self._fill(resting, self._share(resting.left, self._lots[a]), a, bar, opened)
+            filled += 1
+        self._remember()
+        return filled
+
+    def _opens_of_symbols(self, bar: ClosedBar) -> dict[str, float]:
+        return dict(zip(self._symbols, map(float, bar.open)))
+
+    def _place(self, name: str) -> int:
+        """The asset that a name belongs to."""
+        return self._symbols.index(name if name in self._symbols else series_of(name))
 
     def _share(self, left: float, lot: float) -> float:
         """What is filled now of the units left: all, or half of it in whole lots."""
@@ -145,8 +175,8 @@ class ScriptedExchange:
         half = math.floor(half / lot) * lot if lot > 0.0 else half
         return math.copysign(half, left) if half > 0.0 else left
 
-    def _fill(self, resting: _Resting, units: float, a: int, bar: ClosedBar) -> None:
-        script, order, opened = self.script, resting.order, float(bar.open[a])
+    def _fill(self, resting: _Resting, units: float, a: int, bar: ClosedBar, opened: float) -> None:
+        script, order = self.script, resting.order
         self._last_fill += 1
         price = opened * (1.0 + math.copysign(script.half_spread_bps * 1e-4, units))
         fill = Fill(
@@ -160,7 +190,7 @@ class ScriptedExchange:
             filled_utc=aware(bar.bar_utc),
         )
         self._fills.append(fill)
-        self._held[order.symbol] += units
+        self._held[order.symbol] = self._held.get(order.symbol, 0.0) + units
         whole = units == resting.left
         filled = replace(resting, filled=resting.filled + units, status="filled" if whole else resting.status)
         self._put(filled)
@@ -199,7 +229,7 @@ class ScriptedExchange:
         """Take orders in, or refuse them as the script has it; see `Broker.submit`."""
         for known in orders:
             order = known.order
-            if order.symbol not in self._symbols or order.kind != "market":
+            if not {order.symbol, series_of(order.symbol)} & {*self._symbols} or order.kind != "market":
                 raise BrokerError(
                     f"{order.client_order_id}: the scripted venue takes market orders for {', '.join(self._symbols)}"
                 )
@@ -209,6 +239,7 @@ class ScriptedExchange:
                 number=known.venue_order_id,
                 status="rejected" if refused else "working",
                 waits=self.script.delay_bars,
+                after=self._last_bar,
             )
             self._put(resting)
             self._queue.append(resting.report("the script refuses it" if refused else ""))

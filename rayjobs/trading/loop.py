@@ -177,7 +177,10 @@ class TradingLoop:
         digest = hashlib.sha256(self.last_observation.tobytes()).hexdigest()[:16]
         step, moves = StepOfRow.last(self.account.env), self.venue.take_moves()
         if moves is not None:  # the kernel's log holds one fill of an asset in a bar, a venue makes several
-            rows = [(move.asset, move.units, move.price, move.commission, move.reason) for move in moves]
+            rows = [
+                (move.asset, move.units, move.price, move.commission, move.reason, move.place)
+                for move in moves
+            ]
             step = replace(step, fills=rows_of_fills(rows, step.bar))
         return RecordedStep(step=step, bar_utc=bar_utc, late=late, observation=digest)
 
@@ -194,6 +197,7 @@ class TradingLoop:
             "observation": self.last_observation,
             "end": self.end,
             "known": self.market.num_known,
+            "venue": self.venue.state(),
         }
 
     def _go_on(self, saved: Mapping[str, Any]) -> None:
@@ -202,6 +206,8 @@ class TradingLoop:
         self.last_observation = np.array(saved["observation"])
         self.end = saved["end"]
         self.venue.restore_booked(fill for fill, _ in self.record.booked())
+        if saved.get("venue"):  # runs that were begun before it was saved have no contracts to roll
+            self.venue.restore_state(saved["venue"])
 
 
 def _as_before(fresh: Any, saved: Mapping[str, Any] | None) -> Any:

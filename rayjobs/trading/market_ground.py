@@ -17,6 +17,7 @@ from data.calendars import ALWAYS_OPEN, BarGrid, bar_grid
 from data.checks.hygiene import HygieneReport
 from data.features import Standardiser
 from data.features.stream import FeatureStream
+from data.futures.contract_series import ContractSeries
 from data.schema import Panel
 from data.sources import Dataset, RecordedBars, load
 from envs.config import PortfolioEnvConfig
@@ -37,6 +38,7 @@ from rayjobs.trading.settings import FeedSettings
 
 LOG = logging.getLogger(__name__)
 Read = Callable[[np.datetime64], Panel | None]
+Series = tuple[ContractSeries, ...]
 YEAR_DAYS = 365
 
 
@@ -53,6 +55,7 @@ class Ground:
     bars_per_session : as the backtest's market has it.
     feed : hands over the bars to come. late : the last bar of the history closed too long ago to enter anything on it.
     recorded : all bars of a replay, before, in and after its window; None where live ones come.
+    series : the dated contracts behind the bars, as they were read last.
     """
 
     history: Panel
@@ -63,6 +66,7 @@ class Ground:
     feed: BarFeed
     late: bool = False
     recorded: Panel | None = None
+    series: Callable[[], Series] = tuple
 
 
 def recorded_ground(
@@ -72,7 +76,8 @@ def recorded_ground(
 
     known : bars that a saved run has seen already; None begins.
     """
-    panel = load(config.data).panel
+    dataset = load(config.data)
+    panel = dataset.panel
     misfit = candidate.policy_origin().misfit(panel.symbols, panel.bar_seconds)
     if misfit:
         raise ConfigError(f"the policy of fold {candidate.fold} {misfit}")
@@ -87,6 +92,7 @@ def recorded_ground(
         bars_per_session=_median_session(panel.session),
         feed=feed,
         recorded=panel,
+        series=lambda: dataset.hygiene.contracts,
     )
 
 
@@ -124,6 +130,7 @@ def live_ground(
     start_bar: int | None,
     known: int | None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    series: Callable[[], Series] = tuple,
 ) -> Ground:
     """Bars as they close, after those of a panel that are there already.
 
@@ -131,6 +138,7 @@ def live_ground(
     ----------
     like : every bar that is there, from the one on that the run began with.
     start_bar, known : of a saved run; None begins now.
+    series : the dated contracts behind the bars, as `read` found them last.
     """
     seen = like.num_bars if known is None else known
     history = like.slice_bars(0, seen)
@@ -154,6 +162,7 @@ def live_ground(
         bars_per_session=_usual_session(like),
         feed=feed,
         late=now() - closed > timedelta(seconds=settings.late_after_s),
+        series=series,
     )
 
 
@@ -168,14 +177,34 @@ def _last_two(grid: BarGrid, settings: FeedSettings, like: Panel) -> tuple[int, 
     return int(sessions[-1]), int(sessions[-2])
 
 
-def rereading(config: TrainConfig) -> Read:
-    """Bars of the run's data, read again each time: a lake that is watched, a file that grows."""
-    data = config.data
-    if not isinstance(data, RecordedBars):
-        raise ConfigError(
-            "live bars cannot come from a made market; choose data that grow (data=lake ...) or a vendor (source=...)"
-        )
-    return lambda _: load(data).panel
+class Rereading:
+    """Bars of the run's data, read again each time: a lake that is watched, a file that grows.
+
+    Raises
+    ------
+    ConfigError
+        If the market is made, and so does not grow.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        if not isinstance(config.data, RecordedBars):
+            raise ConfigError(
+                "live bars cannot come from a made market; choose data that grow (data=lake ...) or a vendor "
+                "(source=...)"
+            )
+        self._data, self._series = config.data, ()
+
+    _series: Series
+
+    def __call__(self, label: np.datetime64 | None = None) -> Panel:
+        """Every bar that is there by now."""
+        dataset = load(self._data)
+        self._series = dataset.hygiene.contracts
+        return dataset.panel
+
+    def series(self) -> Series:
+        """The dated contracts behind the bars that were read last."""
+        return self._series
 
 
 def refuse_unprepared(config: TrainConfig) -> None:

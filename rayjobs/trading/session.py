@@ -13,20 +13,22 @@ from typing import Any
 import numpy as np
 
 from data.schema import Panel
-from data.sources import load
 from envs.kernel import columns as c
 from envs.live.bar_feed import LiveFeed
 from envs.live.broker import Broker
+from envs.live.contract_opens import contract_opens
 from envs.live.desk import DeskRules, OrderDesk
 from envs.live.guard_check import OrderCheck
 from envs.live.guard_folder import FOLDER, GuardFolder
 from envs.live.guard_view import LoopView
 from envs.live.journal import Journal
-from envs.live.order_venue import OrderVenue, ScriptedVenue, refuse_rolls, refuse_unsendable
+from envs.live.order_venue import OrderVenue, ScriptedVenue
 from envs.live.paper import PaperVenue, Venue
 from envs.live.paper_guard import PaperGuard
 from envs.live.scripted_exchange import ExchangeScript, ScriptedExchange
 from envs.live.simulated_twin import SimulatedTwin
+from envs.live.traded_contracts import TradedContracts, venue_symbols
+from envs.live.unsendable import refuse_rolls, refuse_unsendable
 from policies.exported_policy import TrainedPolicy
 from policies.origin import Origin
 from rayjobs.config.typed_config import ConfigError
@@ -37,12 +39,13 @@ from rayjobs.trading.loop import Tick, TradingLoop
 from rayjobs.trading.market_ground import (
     Ground,
     Read,
+    Rereading,
+    Series,
     Stand,
     build_stand,
     live_ground,
     recorded_ground,
     refuse_unprepared,
-    rereading,
 )
 from rayjobs.trading.replayed_look import ReplayedLook, enter_replay
 from rayjobs.trading.settings import IbkrSettings, ReplayBroker, SimulatedBroker, TradeSettings
@@ -181,8 +184,9 @@ def _ground(
     if settings.feed_kind == "history":
         ground = recorded_ground(candidate, config, settings.feed, begun.known)
     else:
-        like, read = _live_bars(candidate, config, vendor_bars, begun.first_utc, stack)
-        ground = live_ground(like, read, settings.feed, start_bar=begun.start_bar, known=begun.known)
+        like, read, series = _live_bars(candidate, config, vendor_bars, begun.first_utc, stack)
+        start, known = begun.start_bar, begun.known
+        ground = live_ground(like, read, settings.feed, start_bar=start, known=known, series=series)
     first = str(ground.history.bar_utc[0])
     if begun.first_utc not in (None, first):
         raise ConfigError(
@@ -198,15 +202,15 @@ def _live_bars(
     vendor_bars: Callable[[Origin], VendorBars] | None,
     first_utc: str | None,
     stack: ExitStack,
-) -> tuple[Panel, Read]:
-    """The bars that are there, and what asks for later ones."""
+) -> tuple[Panel, Read, Callable[[], Series]]:
+    """The bars that are there, what asks for later ones, and the dated contracts behind them."""
     if vendor_bars is None:
-        read = rereading(config)
-        return load(config.data).panel, read
+        read = Rereading(config)
+        return read(), read, read.series
     refuse_unprepared(config)
     bars = vendor_bars(candidate.policy_origin())
     stack.callback(bars.close)
-    return bars.history(first_utc), bars.since
+    return bars.history(first_utc), bars.since, tuple
 
 
 @contextmanager
@@ -223,23 +227,35 @@ def _venue(
         yield PaperVenue(stand.account, guard)
         return
     refuse_unsendable(stand.config, resting=script is None)
-    refuse_rolls(ground.history)
+    rules = broker.connection if isinstance(broker, IbkrSettings) else broker
+    refuse_rolls(ground.history, rules, ground.series())
     symbols, name = ground.history.symbols, f"{directory.name}"
     with Journal(directory / JOURNAL_FILE, f"{settings.broker}/{name}") as journal:
         if script is not None:
             exchange = _exchange(script, stand, ground, directory / EXCHANGE_FILE)
             desk = OrderDesk(exchange, journal, AT_ONCE, ground.feed.now)
-            yield ScriptedVenue(exchange, desk, stand.account, symbols, name)
+            contracts = TradedContracts(stand.account, symbols, ground.series)
+            how: dict[str, Any] = {"contracts": contracts, "rolls": rules}
+            yield ScriptedVenue(exchange, desk, stand.account, symbols, name, **how)
             return
         assert isinstance(broker, IbkrSettings)
-        told = guard_settings(broker.connection, settings.guard, settings.alerts, symbols, name)
+        at_venue = _at_venue(ground)
+        contracts = TradedContracts(stand.account, symbols, ground.series, at_venue)
+        how = {"contracts": contracts, "rolls": rules, "cancel_wait_s": CANCEL_WAIT_S}
+        told = guard_settings(broker.connection, settings.guard, settings.alerts, at_venue, name)
         with guard_beside(directory, told) as folder:
-            line = _ibkr(broker, symbols)
+            line = _ibkr(broker, at_venue)
             try:
-                desk = _guarded_desk(line, journal, broker, settings, ground, stand, folder)
-                yield OrderVenue(desk, stand.account, symbols, name, cancel_wait_s=CANCEL_WAIT_S)
+                desk = _guarded_desk(line, journal, broker, settings, ground, stand, folder, contracts)
+                yield OrderVenue(desk, stand.account, symbols, name, **how)
             finally:
                 line.close()
+
+
+def _at_venue(ground: Ground) -> tuple[str, ...]:
+    """What a broker must know: the symbols, and of a series every contract that is still traded."""
+    now = np.datetime64(ground.feed.now().replace(tzinfo=None), "ns")
+    return venue_symbols(ground.history.symbols, ground.series(), now)
 
 
 def _paper_guard(settings: TradeSettings, directory: Path, ground: Ground, stand: Stand) -> PaperGuard:
@@ -268,6 +284,7 @@ def _guarded_desk(
     ground: Ground,
     stand: Stand,
     folder: GuardFolder,
+    contracts: TradedContracts,
 ) -> OrderDesk:
     """A desk that asks the guard's limits before each order."""
     view = LoopView(
@@ -278,6 +295,7 @@ def _guarded_desk(
         zone=broker.connection.zone,
         var_bars=settings.guard.var_bars,
         now=ground.feed.now,
+        contracts=contracts.names,
     )
     check = OrderCheck(settings.guard, view, folder, needs_guard=True)
     # A venue lives in the present, also where recorded bars are traded at it.
@@ -293,6 +311,7 @@ def _exchange(script: ExchangeScript, stand: Stand, ground: Ground, path: Path) 
         instrument[:, c.LOT_STEP].tolist(),
         instrument[:, c.MULTIPLIER].tolist(),
         path,
+        contract_opens(ground.history.symbols, ground.series),
     )
 
 

@@ -12,6 +12,7 @@ from envs.live.bar_feed import LiveRules
 from envs.live.desk import DeskRules
 from envs.live.guard_limits import GuardLimits
 from envs.live.ibkr_config import IbkrBrokerConfig
+from envs.live.roll_rules import RollRules
 from envs.live.scripted_exchange import ExchangeScript
 from envs.validation import require_non_negative, require_positive
 from rayjobs.config.typed_config import ConfigError, build_dataclass, convert, did_you_mean
@@ -72,13 +73,14 @@ class FeedSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayBroker:
-    """``conf/broker/replay.yaml``: the simulator's fills, or a scripted venue's."""
+class ReplayBroker(RollRules):
+    """``conf/broker/replay.yaml``: the simulator's fills, or a scripted venue's, where rolls are its orders."""
 
     cost_factor: float | None
     script: ExchangeScript | None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check_factor(self.cost_factor)
 
 

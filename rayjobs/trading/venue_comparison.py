@@ -1,6 +1,7 @@
 """A venue's fills against the simulator's prediction of the same orders, by day: slippage, fees, delay, share filled.
 
-Basis points of notional at the simulator's price, the open of the bar; positive is worse for the account.
+Basis points of notional at the simulator's price, the open of the bar; positive is worse for the account. The legs of
+rolls are left out: one of them is of a contract whose open the bar does not tell.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pandas as pd
 
 from data.schema import Panel
 from data.traded_prices import traded_prices
+from envs.live.contract_rolls import leg_of
 from envs.live.paper import BookedFill
 from envs.live.simulated_twin import PredictedFill
 
@@ -40,7 +42,9 @@ def comparison_table(
     orders of ours, weighted by notional (the simulator's is 0: the next open); NaN where nothing was filled, or nothing
     predicted.
     """
-    ours = pd.DataFrame([_executed(fill, bar, panel, multipliers) for fill, bar in booked])
+    ours = pd.DataFrame(
+        [_executed(fill, bar, panel, multipliers) for fill, bar in booked if not leg_of(fill.client_order_id)]
+    )
     theirs = pd.DataFrame([_predicted(fill, panel, multipliers) for fill in predicted])
     rows = []
     for date in sorted({*(_dates(ours)), *(_dates(theirs))}):
