@@ -25,8 +25,8 @@ from data.checks.later_returns import MAX_BARS_AHEAD, parts_of, suspected, suspe
 from data.checks.lead_correlations import RankedSeries
 from data.checks.leading_symbols import MOST_SYMBOLS, OTHERS, leading_inputs
 from data.checks.ordered_values import ORDERED, in_order_of_returns
+from data.checks.standing_order import standing_order
 from data.checks.told_steps import told_steps
-from data.checks.unchanging_facts import unchanging_facts
 from data.checks.unforeseen_returns import log_returns, unforeseen_returns
 from data.known_columns import ColumnStatement
 from data.schema import Panel
@@ -129,7 +129,6 @@ class _Asked:
         leads = range(first, MAX_BARS_AHEAD + 1) if self.in_pairs else ()
         near = ((form, bars) for form in forms for bars in leads)
         answers = (
-            lambda: unchanging_facts(name, next(iter(forms.values())), panel) if self.in_pairs else (),
             *(
                 lambda form=form, bars=bars: suspected(
                     name, forms[form], panel, parts, form=form, bars_ahead=bars
@@ -144,6 +143,7 @@ class _Asked:
             lambda: self._told_afterwards(name, forms),
             lambda: leading_inputs(name, forms, panel) if self.in_pairs else (),
             lambda: told_steps(name, next(iter(forms.values())), panel) if self.in_pairs else (),
+            lambda: standing_order(name, next(iter(forms.values())), panel) if self.in_pairs else (),
         )
         return next((found for answer in answers if (found := answer())), ())
 

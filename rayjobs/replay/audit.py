@@ -43,12 +43,13 @@ from policies.exported_policy import CONTRACT_FILE
 from rayjobs.config.typed_config import build_dataclass
 from rayjobs.replay.contract_audit import CONTRACT, check_contracts, check_own_code
 from rayjobs.replay.derived_again import AuditedRun, check_reproduction
-from rayjobs.replay.finished_run import WINNER_OF, FinishedRun, open_run
+from rayjobs.replay.finished_run import FinishedRun, open_run
 from rayjobs.replay.fresh_kernels import check_kernels
 from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring
 from rayjobs.replay.run_seal import existing_ledger, run_identity
 from rayjobs.replay.trained_again import RETRAINING, check_retraining
 from rayjobs.storage.run_directory import RunDirectory, read_status, write_atomically
+from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.changed_bars import CHANGED, bars_changed
 from rayjobs.study.config import build_train_config
 from rayjobs.study.feature_pruning import doubts_of

@@ -144,7 +144,7 @@ def count_at(
         own_returns=returns,
         own_instants=instants,
         symbols={
-            name: sum(one.first_utc < last and one.last_utc > first for one in coverage.symbols)
+            name: sum(bool(one.first_utc < last and one.last_utc > first) for one in coverage.symbols)
             for name, coverage in coverages.items()
             if name not in mine
         },
