@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.array_types import FloatArray
 from data.features import FeatureSpec, compute_features
@@ -89,3 +91,30 @@ def columns_read(panel: Panel, specs: Sequence[FeatureSpec]) -> dict[str, tuple[
 def one_late(values: FloatArray) -> FloatArray:
     """(T, A) values a row later; the first row stays, so that a feature meets nothing that it does not know."""
     return np.concatenate([values[:1], values[:-1]])
+
+
+def session_starts(session_T: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(T,) whether a bar is the first of its session."""
+    return np.diff(session_T, prepend=session_T[:1] - 1) != 0
+
+
+def changes_by_session(values: NDArray[Any], starts_T: NDArray[np.bool_]) -> bool:
+    """Whether (T, ...) values stay as they are within sessions, some of which have several bars, and change at all."""
+    inside = np.flatnonzero(~starts_T)
+    if not len(inside):
+        return False
+    now, before = values[inside], values[inside - 1]
+    same = (now == before) | ((now != now) & (before != before))
+    return bool(same.all()) and not np.array_equal(values[:1], values[-1:], equal_nan=True)
+
+
+def session_before(starts_T: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(T,) last bar of the session before; of the first session the first bar."""
+    first = np.maximum.accumulate(np.where(starts_T, np.arange(len(starts_T)), 0))
+    return np.maximum(first - 1, 0)
+
+
+def late_by_a_value(values: FloatArray, session_T: NDArray[np.int32]) -> FloatArray:
+    """(T, A) values a row later; those that change once a session, a session later: a row takes nothing of them."""
+    starts = session_starts(session_T)
+    return values[session_before(starts)] if changes_by_session(values, starts) else one_late(values)

@@ -2,7 +2,9 @@
 
 An input that is known when it is said to be still says most of what it said a bar later; one that was written after the
 fact loses all. A trained policy is run again with one column or feature of its observation taken from the bar before; a
-schedule, which has no features, with all of its decisions a bar late. Axes: N bars, E row, A asset, F feature.
+schedule, which has no features, with all of its decisions a bar late. What comes from outside and changes once a
+session is late by a session: of a day's figure a bar would take the first bar alone. Axes: N bars, E row, A asset, F
+feature.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ACCOUNT_NAMES, ObservationLayout
+from evaluation.scoring.columns_read import changes_by_session, session_before, session_starts
 from evaluation.scoring.exposures import Exposure
 from evaluation.scoring.rollout import (
     Scenario,
@@ -63,6 +66,11 @@ class DelayedInputs:
         for row, exposure in enumerate(exposures):
             self._late_EF[row, list(exposure.asset)] = True
             self._late_EC[row, list(exposure.clock)] = True
+        starts = session_starts(market.session)
+        self._session_before = session_before(starts)
+        by_session = np.array([[exposure.by_session] for exposure in exposures])
+        self._daily_EF = _daily(market.features, self._late_EF & by_session, starts)
+        self._daily_EC = _daily(market.clock, self._late_EC & by_session, starts)
         self._recomputed = {row: e for row, e in enumerate(exposures) if e.recomputed is not None}
         layout = ObservationLayout.portfolio(
             market.num_symbols, market.asset_names, market.clock_names, account_names
@@ -87,9 +95,11 @@ class DelayedInputs:
         return actions, {"policy": after, "bar": state["bar"] + 1}
 
     def _held_back(self, observation: NDArray[np.float32], bar_E: NDArray[np.int64]) -> NDArray[np.float32]:
-        seen, before_E = observation.copy(), np.maximum(bar_E - 1, 0)
+        seen, before_E, session_E = observation.copy(), np.maximum(bar_E - 1, 0), self._session_before[bar_E]
         market = seen[:, self._slices["market"]].reshape(len(seen), self._market.num_symbols, -1)
-        late = np.where(self._late_EF[:, None, :], self._market.features[before_E], market)
+        features, clocks = self._market.features, self._market.clock
+        earlier = np.where(self._daily_EF[:, None, :], features[session_E], features[before_E])
+        late = np.where(self._late_EF[:, None, :], earlier, market)
         for row, exposure in self._recomputed.items():
             assert exposure.recomputed is not None
             values = exposure.recomputed[min(bar_E[row] - exposure.first_bar, len(exposure.recomputed) - 1)]
@@ -102,8 +112,19 @@ class DelayedInputs:
                     late[row, :, place] = values[:, k]
         seen[:, self._slices["market"]] = late.reshape(len(seen), -1)
         clock = seen[:, self._slices["clock"]]
-        seen[:, self._slices["clock"]] = np.where(self._late_EC, self._market.clock[before_E], clock)
+        earlier_clock = np.where(self._daily_EC, clocks[session_E], clocks[before_E])
+        seen[:, self._slices["clock"]] = np.where(self._late_EC, earlier_clock, clock)
         return seen
+
+
+def _daily(
+    values: NDArray[np.float32], late_EF: NDArray[np.bool_], starts_T: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """(E, F) which of the late places on the last axis have values that change once a session."""
+    daily = late_EF.copy()
+    for place in np.flatnonzero(late_EF.any(axis=0)):
+        daily[:, place] &= changes_by_session(values[..., place], starts_T)
+    return daily
 
 
 def promising(net_return: NDArray[np.float64], *, alone: bool = True) -> bool:

@@ -21,7 +21,7 @@ from data.features import FeatureSpec, Standardiser, compute_features
 from data.features.outputs import FeatureOutputs, feature_outputs, longest_lookback
 from data.schema import Panel
 from envs.market import Market, write_bounded
-from evaluation.scoring.columns_read import ColumnsRead, one_late
+from evaluation.scoring.columns_read import ColumnsRead, late_by_a_value
 from evaluation.scoring.late_bars import LateBars, late_bar_features
 
 Float32Array = NDArray[np.float32]
@@ -39,6 +39,8 @@ class Exposure:
     ----------
     names : of the columns or features; more than one where several are late together.
     asset, clock : places on the two feature axes whose values are those of the bar before.
+    by_session : but of what changes once a session those of the session before. Not of features that are functions of
+        the bars: those cannot know their day's end, and what they say of the day before is worth something today.
     recomputed : (N, A, F) asset features of the bars from `first_bar` on, computed from the late column; None where no
         feature reads it.
     replaced : places on the asset axis of these features; None for all of them.
@@ -50,6 +52,7 @@ class Exposure:
     recomputed: Float32Array | None = None
     first_bar: int = 0
     replaced: tuple[int, ...] | None = None
+    by_session: bool = False
 
 
 def exposures(
@@ -84,6 +87,7 @@ def exposures(
             asset=(handed_on[name],) if name in handed_on else (),
             recomputed=late.get(name),
             first_bar=bars.start,
+            by_session=True,
         )
         for name in panel.exogenous
         if name in handed_on or name in late
@@ -100,11 +104,14 @@ def exposures(
     clocks = {g.name: g.places for g in own if g.kind == "clock" and g.name not in stated}
     everything = (*outside, *clocks)
     for names in alike:
-        found.append(Exposure(names=names, asset=tuple(p for name in names for p in outside[name])))
+        found.append(
+            Exposure(names=names, asset=tuple(p for name in names for p in outside[name]), by_session=True)
+        )
     all_late = Exposure(
         names=everything,
         asset=tuple(p for places_of in outside.values() for p in places_of),
         clock=tuple(p for places_of in clocks.values() for p in places_of),
+        by_session=True,
     )
     if len(everything) > 1 and everything not in alike:
         found.append(all_late)
@@ -114,7 +121,13 @@ def exposures(
     if everything and together:
         of_bars = _of_bars(together[-1], bars.start)
         found.append(
-            replace(of_bars, names=(*everything, *of_bars.names), asset=all_late.asset, clock=all_late.clock)
+            replace(
+                of_bars,
+                names=(*everything, *of_bars.names),
+                asset=all_late.asset,
+                clock=all_late.clock,
+                by_session=True,
+            )
         )
     return tuple(found)
 
@@ -149,8 +162,8 @@ def _alike(places: Mapping[str, tuple[int, ...]], features: Float32Array) -> lis
 
 def _of_group(group: FeatureOutputs) -> Exposure:
     if group.kind == "asset":
-        return Exposure(names=(group.name,), asset=group.places)
-    return Exposure(names=(group.name,), clock=group.places)
+        return Exposure(names=(group.name,), asset=group.places, by_session=group.own)
+    return Exposure(names=(group.name,), clock=group.places, by_session=group.own)
 
 
 def _recomputed(
@@ -168,7 +181,7 @@ def _recomputed(
     as_known = compute_features(part, readers).asset
     found = {}
     for name, values in part.exogenous.items():
-        moved = replace(part, exogenous={**part.exogenous, name: one_late(values)})
+        moved = replace(part, exogenous={**part.exogenous, name: late_by_a_value(values, part.session)})
         if np.array_equal(compute_features(moved, readers).asset, as_known, equal_nan=True):
             continue
         features = standardiser.transform(compute_features(moved, specs)).asset

@@ -14,6 +14,7 @@ from data.synthetic import NoiseConfig, PlantedSignalConfig
 from envs.episodes import Window
 from evaluation.gate.plausibility import DelayLoss, delay_losses, most_plausible
 from evaluation.gate.verdict import judge
+from evaluation.scoring.columns_read import changes_by_session, late_by_a_value, session_starts
 from evaluation.scoring.delayed_inputs import DelayedInputs, delayed_tracks
 from evaluation.scoring.exposures import Exposure
 from evaluation.scoring.fold_scoring import score_fold
@@ -157,6 +158,50 @@ def test_a_foreknown_column_beside_an_honest_edge_is_told_from_it(draw_world):
     world = with_future(draw_world(PlantedSignalConfig, seed=13, drift=5e-4, flip_probability=0.05))
     (found,) = losses(world, scored(world, Follows(world, signal=0.2, noise_00=1.0)))
     assert found.names == ("noise_00",)
+
+
+def with_days_return(world, days_ahead: int):
+    """The world with the whole return of a day, that day or an earlier one, on each of its bars as `noise_00`."""
+    starts = session_starts(world.market.session)
+    day = np.cumsum(starts) - 1
+    last = np.append(np.flatnonzero(starts)[1:], len(starts)) - 1
+    closes = world.panel.close[last]
+    of_day = np.vstack([np.zeros((1, closes.shape[1])), closes[1:] / closes[:-1] - 1.0]) / 0.01
+    told = of_day[np.clip(day + days_ahead, 0, len(last) - 1)]
+    features = np.array(world.market.features)
+    features[:, :, list(world.market.asset_names).index("noise_00")] = np.clip(told, -9, 9)
+    return replace(world, market=replace(world.market, features=features))
+
+
+def test_a_days_figure_on_every_bar_of_its_day_is_late_by_a_day(draw_world):
+    world = with_days_return(draw_world(NoiseConfig, seed=11), 0)
+    policy, place = Follows(world, noise_00=1.0), world.market.asset_names.index("noise_00")
+    outside = Exposure(names=("noise_00",), asset=(place,), by_session=True)
+
+    def sharpe(exposure, seen_by=world):
+        late = DelayedInputs(policy, seen_by.market, [exposure], TEST.start_bar - 1)
+        returns = track(seen_by, late).net_return
+        return returns.mean() / returns.std()
+
+    assert sharpe(replace(outside, by_session=False)) > 0.5 * sharpe(Exposure(names=("none",))) > 0.0
+    assert sharpe(outside) < 0.2 * sharpe(Exposure(names=("none",)))
+    before = track(with_days_return(world, -1), policy).net_return
+    late = DelayedInputs(policy, world.market, [outside], TEST.start_bar - 1)
+    np.testing.assert_array_equal(track(world, late).net_return, before)
+
+
+def test_what_changes_once_a_session_is_told_from_what_changes_within():
+    session = np.repeat([1, 2, 3], 4).astype(np.int32)
+    starts = session_starts(session)
+    daily = np.repeat([[0.1], [np.nan], [0.3]], 4, axis=0)
+    assert changes_by_session(daily, starts)
+    np.testing.assert_array_equal(late_by_a_value(daily, session)[[0, 4, 8]], [[0.1], [0.1], [np.nan]])
+    within = daily.copy()
+    within[6] = 0.2
+    assert not changes_by_session(within, starts)
+    np.testing.assert_array_equal(late_by_a_value(within, session)[1:], within[:-1])
+    assert not changes_by_session(np.ones((12, 1)), starts)  # a bar late, as it always was
+    assert not changes_by_session(daily, np.ones(12, dtype=bool))  # daily bars
 
 
 def test_where_there_is_no_score_nothing_is_run_again(noise_world):
