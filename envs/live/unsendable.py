@@ -43,7 +43,7 @@ def refuse_rolls(
     if series is None:
         return
     known = by_symbol(series)
-    rolled = np.atleast_1d(np.isfinite(rolls).any(axis=0)).tolist()
+    rolled = [bool(np.isfinite(rolls[:, a]).any()) for a in range(len(panel.symbols))]
     unnamed = [
         symbol for symbol, does in zip(panel.symbols, rolled) if (does or not known) and symbol not in known
     ]
