@@ -22,6 +22,16 @@ os.environ.update(
 sys.path.insert(0, str(Path(__file__).parent))  # lets tests of every folder import what stands here
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """Let each worker of a parallel run of many tests compile another part of what all of them wait for."""
+    from first_kernels import MANY_TESTS, compile_part
+
+    worker = getattr(session.config, "workerinput", None)
+    if worker is not None and len(session.items) >= MANY_TESTS:
+        compile_part(int(worker["workerid"].removeprefix("gw")))
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """URL of a real PostgreSQL server, password included; skips where none is installed."""
