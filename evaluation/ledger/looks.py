@@ -21,7 +21,13 @@ from evaluation.ledger.look_clusters import cluster_looks
 from evaluation.ledger.records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.statistics.metrics import sharpe_ratio
-from evaluation.statistics.trial_count import effective_number, number_of_choices, whole_number
+from evaluation.statistics.trial_count import (
+    MIN_COMMON,
+    effective_number,
+    effective_number_apart,
+    number_of_choices,
+    whole_number,
+)
 
 PLURALS: Mapping[LookKind, str] = {
     "training": "trainings", "sweep trial": "sweep trials", "single fold": "single folds", "re-scoring": "re-scorings",
@@ -37,6 +43,8 @@ NO_SYMBOLS: tuple[LookKind, ...] = ("screening",)
 """Kinds that show nothing of each symbol by itself."""
 TRAININGS: tuple[LookKind, ...] = ("training", "single fold", "other seed")
 """Kinds that are one configuration trained with one seed."""
+HUGE = 1_000_000_000
+"""Looks from which on their power of ten is told."""
 WHOLE_WINDOW = 0.1
 """Part of a window that may be missing from one that counts as whole."""
 MIN_SHARED = 0.5
@@ -51,6 +59,8 @@ class Looks:
     ----------
     kinds : kind -> number of looks at the judged bars, however they ended, the judged one included.
     effective : the number that is deflated for: near-copies counted by their effective number.
+    in_lead : effective number, the judged one included, of looks that are nearly the same as it by their returns, but
+        apart from it each another: what a lead over a baseline was chosen from beyond `effective`.
     sharpe_variance : across different looks, of the per-bar Sharpe ratio, and no less than looks without skill have;
         None where there are fewer than two.
     notes : sentences about what is wrong with the ledger, and what was counted instead.
@@ -60,6 +70,7 @@ class Looks:
     effective: int
     sharpe_variance: float | None
     notes: tuple[str, ...] = ()
+    in_lead: int = 1
 
     @property
     def total(self) -> int:
@@ -70,7 +81,7 @@ class Looks:
     def sentence(self) -> str:
         """``37 looks at these bars (24 sweep trials, 9 trainings; 31 effective)``."""
         parts = [_number(count, kind) for kind, count in sorted(self.kinds.items(), key=_most_first)]
-        inside = ", ".join(parts) + (f"; {self.effective} effective" if self.total > 1 else "")
+        inside = ", ".join(parts) + (f"; {_in_digits(self.effective)} effective" if self.total > 1 else "")
         return f"{self.total} look{'s' if self.total != 1 else ''} at these bars ({inside})"
 
     def for_gate(self) -> dict[str, Any]:
@@ -88,7 +99,13 @@ class Looks:
             effective=int(facts["effective"]),
             sharpe_variance=facts["sharpe_variance"],
             notes=tuple(facts["notes"]),
+            in_lead=int(facts.get("in_lead", 1)),
         )
+
+
+def _in_digits(number: int) -> str:
+    """A whole number; of a huge one the power of ten."""
+    return f"{number}" if number < HUGE else f"{float(number):.0e}"
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, int]:
@@ -215,6 +232,7 @@ def count_looks(
         notes = [*notes, _of_longer_looks(windows)]
     if shown.max(initial=num_symbols) > num_symbols:
         notes = [*notes, _of_wider_looks(shown, choices, num_symbols)]
+    in_lead = _in_lead([sketches[look.sketch] for look in known], leader, mine)
     leading = [known[k] for k in np.flatnonzero(leader == np.arange(len(known)))]
     rivals = [look for look in leading if look.kind not in NO_RIVALS or look.returns == own_returns]
     close: dict[str, bool] = {own_instants: True}
@@ -235,6 +253,7 @@ def count_looks(
             effective=whole_number(effective),
             sharpe_variance=sharpe_variance([look.sharpe for look in beside], len(own.net_return)),
             notes=tuple(notes),
+            in_lead=in_lead,
         ),
         rivals_TN=np.column_stack([own.net_return, *columns]),
     )
@@ -251,6 +270,36 @@ def windows_shown(look: Look, own: Record, theirs: Sketch, mine: Sketch | None) 
     return max(int(shown / judged + WHOLE_WINDOW), 1)
 
 
+def _in_lead(sketches: Sequence[Sketch], leader: NDArray[np.int64], mine: Sketch | None) -> int:
+    """Effective number of looks in the judged one's cluster, at its times, by what they earned apart from it."""
+    own = next((k for k, sketch in enumerate(sketches) if _same_sketch(sketch, mine)), None)
+    if own is None or mine is None:
+        return 1
+    known = np.isfinite(mine.sums)
+    beside = [
+        sketches[k].sums[known]
+        for k in np.flatnonzero(leader == leader[own])
+        if k != own and _same_times(sketches[k], mine)
+    ]
+    if not beside or known.sum() < MIN_COMMON:
+        return 1
+    return whole_number(effective_number_apart(np.array(beside), mine.sums[known]))
+
+
+def _same_times(one: Sketch, other: Sketch) -> bool:
+    return (one.level, one.first, one.bar_seconds) == (
+        other.level,
+        other.first,
+        other.bar_seconds,
+    ) and np.array_equal(np.isfinite(one.sums), np.isfinite(other.sums))
+
+
+def _same_sketch(one: Sketch, other: Sketch | None) -> bool:
+    return (
+        other is not None and _same_times(one, other) and np.array_equal(one.sums, other.sums, equal_nan=True)
+    )
+
+
 def _symbols_of(look: Look, symbols: Mapping[str, int]) -> int:
     """Symbols whose results a look showed each by itself; 1 where it showed none."""
     if look.kind in NO_SYMBOLS:
@@ -264,7 +313,7 @@ def _of_wider_looks(shown: NDArray[np.int64], choices: FloatArray, judged: int) 
     chosen = "the one" if judged == 1 else f"the {judged}"
     return (
         f"{looks} {most} symbols, of which {chosen} that {'is' if judged == 1 else 'are'} judged could be the best; "
-        f"{'it counts' if number == 1 else 'they count'} as {whole_number(float(choices.max())):,} looks"
+        f"{'it counts' if number == 1 else 'they count'} as {_in_digits(whole_number(float(choices.max())))} looks"
         f"{'' if number == 1 else ' each at most'}."
     )
 

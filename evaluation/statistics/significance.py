@@ -19,6 +19,10 @@ from scipy.special import ndtr, ndtri
 from evaluation.statistics.metrics import as_returns, sharpe_ratio
 
 
+MANY_TRIALS = 1e6
+"""Beyond which quantiles are taken from the other end."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharpeMoments:
     """Per-period Sharpe ratio (ddof=1), number of observations, population skewness and raw kurtosis of a
@@ -116,7 +120,10 @@ def expected_maximum_sharpe(num_trials: float, sharpe_variance: float) -> float:
         raise ValueError(f"sharpe_variance is {sharpe_variance}; a variance cannot be negative")
     if num_trials == 1:
         return 0.0
-    quantiles = ndtri(1.0 - 1.0 / num_trials), ndtri(1.0 - 1.0 / (num_trials * math.e))
+    if num_trials > MANY_TRIALS:  # one less a small number has no digits left
+        quantiles = -ndtri(1.0 / num_trials), -ndtri(1.0 / (num_trials * math.e))
+    else:
+        quantiles = ndtri(1.0 - 1.0 / num_trials), ndtri(1.0 - 1.0 / (num_trials * math.e))
     standard_maximum = (1.0 - np.euler_gamma) * quantiles[0] + np.euler_gamma * quantiles[1]
     # Between one and two effective trials the approximation dips below zero, the expectation of a single
     # trial.

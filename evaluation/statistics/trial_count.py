@@ -30,8 +30,10 @@ CHUNK_VALUES = 2**20
 """Returns of the looks that are compared with all leaders at once: 8 MB, of which some five copies are made."""
 MAX_CHUNK = 256
 """Such looks, at most."""
-MOST_CHOICES = 1_000_000
-"""Looks that one counts as, at most: their best without skill is expected 4.9 standard deviations up."""
+MOST_CHOICES = 1e100
+"""Looks that one counts as, at most: their best without skill is expected 21 standard deviations up."""
+SAME = 1e-4
+"""Part of a look's returns that is not another's below which the two are one."""
 
 
 def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
@@ -144,7 +146,7 @@ def _looks_reaching(wanted: float, most: float) -> float:
         return 1.0 + max(wanted, 0.0) / pair
     low, high = 2.0, most
     for _ in range(60):
-        middle = (low + high) / 2.0
+        middle = (low + high) / 2.0 if high < 4.0 * low else math.sqrt(low * high)
         low, high = (middle, high) if expected_maximum_sharpe(middle, 1.0) < wanted else (low, middle)
     return high
 
@@ -165,7 +167,28 @@ def number_of_choices(shown: int, taken: int) -> float:
         return 1.0
     ranks = np.arange(shown - taken + 1, shown + 1)
     wanted = math.sqrt(taken) * float(ndtri((ranks - 0.375) / (shown + 0.25)).mean())
-    return min(_looks_reaching(wanted, float(MOST_CHOICES)), float(MOST_CHOICES))
+    return min(_looks_reaching(wanted, MOST_CHOICES), MOST_CHOICES)
+
+
+def effective_number_apart(returns_ND: ArrayLike, judged_D: ArrayLike) -> float:
+    """Effective number of looks by what each earned apart from the judged one, which is counted: at least 1.
+
+    Looks that hold the same market most of the time are nearly the same by their returns, yet each leads that market,
+    or trails it, by luck of its own.
+
+    Parameters
+    ----------
+    returns_ND : (N, D) returns of the others. judged_D : (D,) those of the judged look, at the same times.
+    """
+    rows, judged = np.asarray(returns_ND, dtype=np.float64), np.asarray(judged_D, dtype=np.float64)
+    own = judged - judged.mean()
+    length = float(own @ own)
+    if not len(rows) or length <= 0.0:
+        return 1.0
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    apart = centred - np.outer(centred @ own / length, own)
+    apart = apart[np.linalg.norm(apart, axis=1) > SAME * np.linalg.norm(centred, axis=1)]
+    return 1.0 + (effective_number(*leader_clusters(apart)) if len(apart) else 0.0)
 
 
 def effective_number(

@@ -257,6 +257,7 @@ def at_least(counted: Looks, recorded: Looks | None) -> Looks:
         counted,
         kinds=kinds,
         effective=recorded.effective,
+        in_lead=max(counted.in_lead, recorded.in_lead),
         notes=(*counted.notes, note),
         sharpe_variance=max(variances, default=None),
     )

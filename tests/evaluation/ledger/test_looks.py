@@ -191,3 +191,31 @@ def test_ten_thousand_looks_are_counted_in_seconds():
     started = time.process_time()
     assert counted(*given).looks.effective == 10_000
     assert time.process_time() - started < 20.0
+
+
+def overlays(seed: int, number: int, bars: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """A market with a premium, and (N, T) records that hold it but for some 2 % of the bars, in blocks of three."""
+    drawn = np.random.default_rng(seed)
+    market = drawn.standard_t(5, bars) * 0.008 + 7e-4
+    out = drawn.random((number, bars)) < 0.007
+    out = out | np.roll(out, 1, axis=1) | np.roll(out, 2, axis=1)
+    return market, np.where(out, 0.0, market)
+
+
+def test_looks_that_hold_one_market_are_one_by_their_returns_and_many_by_what_they_lead_it():
+    _, many = overlays(0, 30)
+    found = counted(*(("training", record(one)) for one in many)).looks
+    assert found.effective <= 3
+    assert 25 <= found.in_lead <= 30
+    assert Looks.from_json(found.to_json()) == found
+
+
+def test_one_look_at_other_costs_leads_by_no_luck_of_its_own():
+    base, size = noise(1), np.abs(noise(3))
+    looks = [
+        ("training", record(base)),
+        *(("re-scoring", record(base - k * 0.003 * size)) for k in (1, 2, 3)),
+    ]
+    assert counted(*looks).looks.in_lead == 2  # the look, and the way in which costs part it from itself
+    assert counted(("training", record(noise(1))), ("training", record(noise(2)))).looks.in_lead == 1
+    assert counted(("training", record(base)), ("training", record(base))).looks.in_lead == 1
