@@ -278,7 +278,7 @@ def _in_lead(sketches: Sequence[Sketch], leader: NDArray[np.int64], mine: Sketch
     known = np.isfinite(mine.sums)
     beside = [
         sketches[k].sums[known]
-        for k in np.flatnonzero(leader == leader[own])
+        for k in np.flatnonzero(leader == leader[own]).tolist()
         if k != own and _same_times(sketches[k], mine)
     ]
     if not beside or known.sum() < MIN_COMMON:

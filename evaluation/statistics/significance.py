@@ -18,7 +18,6 @@ from scipy.special import ndtr, ndtri
 
 from evaluation.statistics.metrics import as_returns, sharpe_ratio
 
-
 MANY_TRIALS = 1e6
 """Beyond which quantiles are taken from the other end."""
 
