@@ -98,8 +98,8 @@ class Feature:
     users_facts : its parameters hold facts of the user's, such as dates, of which nobody knows when they were known; it
         is judged as a feature of the user's own.
     reads_bars : False for a feature of assets that reads times and its parameters alone, and no bar.
-    unscaled : its values are flags, which a policy sees as they are, whatever `Standardiser` does with others: a flag
-        that is the same at every bar of an asset would be 0 by that asset's own mean.
+    unscaled : its values are flags of an asset, the same at every bar, which a policy sees as they are, whatever
+        `Standardiser` does with others: by the asset's own mean they would be 0. A stream asks for them once.
     tells_symbols_apart : its outputs are one for each symbol, so that it says nothing of a symbol that was not trained
         on.
     lacks : (panel, params) -> what they do not say that the feature needs, in words for the user; "" for nothing.

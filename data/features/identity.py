@@ -7,7 +7,7 @@ Axes: T time, A asset, K sector.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from data.array_types import FloatArray
 from data.features.definition import SHARE, SIGNED_SHARE, Feature, bars_of
-from data.features.intermarket import demeaned, place_among, tradable_change
+from data.features.intermarket import FEW_ASSETS, demeaned, place_among, tradable_change
+from data.features.series import of_assets
 from data.schema import Panel
 
 UNKNOWN = "unknown"
@@ -40,21 +41,41 @@ def sector(panel: Panel, *, sectors: Mapping[str, str]) -> FloatArray:
 
 def sector_demeaned(panel: Panel, *, horizon_bars: int, sectors: Mapping[str, str]) -> FloatArray:
     """(T, A) log return of the asset less the mean of its sector's tradable assets at the bar; 0 if alone."""
-    returns = np.asarray(tradable_change(panel, horizon_bars))
-    values = np.full(returns.shape, np.nan)
-    for members in _members(panel.symbols, sectors):
-        values[:, members] = demeaned(returns[:, members])[0]
-    return values
+    return _within_sectors(panel, horizon_bars, sectors, _less_mean)
 
 
 def sector_rank(panel: Panel, *, horizon_bars: int, sectors: Mapping[str, str]) -> FloatArray:
     """(T, A) rank of the asset's log return among its sector's tradable assets at the bar, -1 lowest to 1 highest; 0 if
     alone.
     """
-    returns = np.asarray(tradable_change(panel, horizon_bars))
-    values = np.full(returns.shape, np.nan)
+    return _within_sectors(panel, horizon_bars, sectors, place_among)
+
+
+def _less_mean(returns: FloatArray) -> FloatArray:
+    return demeaned(returns)[0]
+
+
+def _within_sectors(
+    panel: Panel,
+    horizon_bars: int,
+    sectors: Mapping[str, str],
+    measure: Callable[[FloatArray], FloatArray],
+) -> FloatArray:
+    """(T, A) a measure of each asset's return among those of its sector; NaN for assets without one.
+
+    Of few assets all take part, those of other sectors as not known, which a plan can do; of many the members alone,
+    which is quicker. Sums then lack zeros and ranks those behind, so that both give the same bits.
+    """
+    returns = tradable_change(panel, horizon_bars)
+    values: Any = np.nan + 0.0 * returns
+    if len(panel.symbols) > FEW_ASSETS:
+        returns, values = np.asarray(returns), np.asarray(values)
+        for members in _members(panel.symbols, sectors):
+            values[:, members] = measure(returns[:, members])
+        return values
     for members in _members(panel.symbols, sectors):
-        values[:, members] = place_among(returns[:, members])
+        flags = of_assets(panel, tuple(place in members for place in range(len(panel.symbols))))
+        values = np.where(flags, measure(np.where(flags, returns, np.nan)), values)
     return values
 
 

@@ -21,7 +21,14 @@ from data.calendars import DAY_SECONDS
 from data.features.definition import Feature
 from data.features.library import FEATURES, find_feature
 from data.features.longer_bars import LongerBars, Marks, MarksInTurn, marks, show_newest
-from data.features.plan.graph import Graph, Series, TracedPanel, UntraceableError
+from data.features.plan.graph import (
+    OF_ASSETS,
+    Graph,
+    Series,
+    TracedPanel,
+    UntraceableError,
+    flags_of_assets,
+)
 from data.features.plan.program import Plan
 from data.features.prices import after_closed_market
 from data.schema import BAR_COLUMNS, Panel
@@ -195,6 +202,8 @@ class PlannedFeatures:
                 found[name] = panel.session[:, None]
             elif name == "after_closed_market":
                 found[name] = after_closed_market(panel)[:, None]
+            elif name.startswith(OF_ASSETS):
+                found[name] = np.broadcast_to(flags_of_assets(name), panel.close.shape)
             elif name.startswith(COLUMN):
                 found[name] = panel.exogenous[name.removeprefix(COLUMN)]
             else:

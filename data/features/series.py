@@ -191,6 +191,13 @@ def lagged_moments(panel: Panel, window_bars: int, lag_bars: int) -> CoMoments:
     return trailing_comoments(before(returns, lag_bars), returns, window_bars)
 
 
+def of_assets(panel: Panel, flags: tuple[bool, ...]) -> BoolArray:
+    """Return (1, A) a flag of each asset, the same at every bar."""
+    if isinstance(panel.close, Series):
+        return panel.of_assets(flags)
+    return np.array(flags, dtype=bool)[None]
+
+
 def row_sum(values: FloatArray) -> FloatArray:
     """Return (T, 1) the sum over the assets of each bar, one column after another, so that a row is added up in the
     same order wherever it stands.

@@ -23,6 +23,7 @@ from data.errors import DataError
 from data.features.compute import FeatureSpec, resolve_feature
 from data.features.definition import Feature
 from data.features.panel_parts import ROWS, rows_of, unchecked_panel
+from data.features.plan.graph import OF_ASSETS, flags_of_assets
 from data.features.planned import COLUMN, PlannedFeatures
 from data.schema import BAR_COLUMNS, PRICE_COLUMNS, Panel
 
@@ -100,9 +101,13 @@ class FeatureStream:
         self.num_bars = 0
         self._slots: dict[str, dict[int, list[_Slot]]] = {"asset": {}, "clock": {}}
         self._width = {"asset": 0, "clock": 0}
+        self._unchanging: dict[int, FloatArray] = {}
         self._of_session: dict[int, tuple[int, FloatArray]] = {}
         slots = [self._slot(spec, like) for spec in self.specs]
         self._plan = PlannedFeatures([(s.feature, s.params) for s in slots], like, PLANNED_BARS)
+        self._flags = {
+            name: flags_of_assets(name) for name in self._plan.inputs if name.startswith(OF_ASSETS)
+        }
         self._places = np.array([slots[n].place.start + k for n, k in self._plan.of], dtype=np.int64)
         self._unknown = np.array([slots[n].unknown_bars for n, _ in self._plan.of], dtype=np.int64)
         for number in sorted(set(range(len(slots))) - set(self._plan.planned)):
@@ -192,7 +197,9 @@ class FeatureStream:
             for group in self._slots["asset"].values():
                 part = self._part(held, group)
                 for slot in group:
-                    if self.num_bars > slot.unknown_bars:
+                    if slot.feature.unscaled:
+                        asset[:, slot.place] = self._unchanging_values(slot, part)
+                    elif self.num_bars > slot.unknown_bars:
                         values = np.asarray(slot.feature.function(part, **slot.params))[-1]
                         asset[:, slot.place] = values if values.ndim == 2 else values[:, None]
             for group in self._slots["clock"].values():
@@ -205,6 +212,13 @@ class FeatureStream:
                 f"A feature is not finite at the bar {bar_utc}; only asset features may be NaN, for not known."
             )
         return StreamedFeatures(asset=asset, clock=clock)
+
+    def _unchanging_values(self, slot: _Slot, part: Panel) -> FloatArray:
+        """(A, K) flags, which are the same at every bar and computed once."""
+        if slot.place.start not in self._unchanging:
+            values = np.asarray(slot.feature.function(part, **slot.params))[-1]
+            self._unchanging[slot.place.start] = values if values.ndim == 2 else values[:, None]
+        return self._unchanging[slot.place.start]
 
     def _clock_values(self, slot: _Slot, part: Panel, session: int) -> FloatArray:
         """Of the last bar of a part."""
@@ -228,6 +242,8 @@ class FeatureStream:
             elif name == "after_closed_market":
                 utc = self._rows["bar_utc"]
                 bars[name] = self._within_a_day and at > 0 and utc[at] - utc[at - 1] != step
+            elif name.startswith(OF_ASSETS):
+                bars[name] = self._flags[name]
             elif name.startswith(COLUMN):
                 bars[name] = bar.exogenous[name.removeprefix(COLUMN)]
             else:

@@ -14,14 +14,32 @@ from typing import Any
 import numpy as np
 
 from data.array_types import FloatArray
+from data.calendars import time_zone
 from data.dividends import DIVIDEND
 from data.features.definition import SHARE, Feature, bars_of, positive
-from data.features.event_dates import NEVER_YET, NO_MORE, check_events, closes, events_of
+from data.features.event_dates import (
+    NEVER_YET,
+    NO_MORE,
+    Int64Array,
+    Written,
+    check_events,
+    closes,
+    events_of,
+    known_events,
+    written,
+)
+from data.features.series import shared
 from data.features.window_extremes import last_events
 from data.schema import Panel
 
 _DAY = 86_400 * 10**9
 """Nanoseconds."""
+
+
+@shared
+def _known(panel: Panel, own: Written) -> tuple[Int64Array, Int64Array]:
+    """(T,) the last and the next event of a symbol as known at each close, as `KnownEvents.at` has them."""
+    return known_events(own, time_zone(panel.calendar)).at(closes(panel))
 
 
 def time_since_event(panel: Panel, *, event: str, events: Mapping[str, Any], days: float) -> FloatArray:
@@ -33,9 +51,8 @@ def time_since_event(panel: Panel, *, event: str, events: Mapping[str, Any], day
     now = closes(panel)
     for a, symbol in enumerate(panel.symbols):
         if events.get(symbol):
-            last, _ = events_of(panel, events, symbol).at(now)
-            there = last != NEVER_YET
-            since[there, a] = np.minimum((now - last)[there] / _DAY / days, 1.0)
+            last, _ = _known(panel, written(events[symbol], symbol))
+            since[:, a] = np.where(last == NEVER_YET, np.nan, np.minimum((now - last) / _DAY / days, 1.0))
     return since
 
 
@@ -49,9 +66,10 @@ def time_until_event(panel: Panel, *, event: str, events: Mapping[str, Any], day
     now = closes(panel)
     for a, symbol in enumerate(panel.symbols):
         if events.get(symbol):
-            _, following = events_of(panel, events, symbol).at(now)
-            there = following != NO_MORE
-            until[there, a] = np.minimum((following - now)[there] / _DAY / days, 1.0)
+            _, following = _known(panel, written(events[symbol], symbol))
+            until[:, a] = np.where(
+                following == NO_MORE, np.nan, np.minimum((following - now) / _DAY / days, 1.0)
+            )
     return until
 
 

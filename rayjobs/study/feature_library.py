@@ -86,6 +86,9 @@ stream 0.65 ms, and the ratio to pandas is 4.6.
 | thirteen features that TA-Lib has | 1.15 times as fast as TA-Lib |
 | all features of eight symbols, one bar at a time | 0.55 ms a bar |
 
+Events of symbols and identity, nine entries with 18 outputs, came later. On the loaded machine they add 0.5 s to a
+batch of 200,000 bars, and a bar of a stream takes 0.91 ms with them and 0.71 ms without.
+
 Against pandas it hangs on the feature; each alone, nanoseconds for each bar and symbol (a loaded machine):
 
 | feature | ours | pandas | ratio |

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from data.features.plan import codes
@@ -35,6 +36,9 @@ FLAGS = frozenset(
      codes.NOT_EQUAL, codes.AND, codes.OR}
 )  # fmt: skip
 """Steps whose values are true or false, kept as 1 and 0."""
+
+OF_ASSETS = "of assets "
+"""What the name of an input begins with that is a flag of each asset."""
 
 
 class UntraceableError(TypeError):
@@ -236,4 +240,14 @@ class TracedPanel:
             setattr(self, name, graph.input(name))
         self.tradable = graph.input("tradable", flag=True)
         self.after_closed_market = graph.input("after_closed_market", flag=True)
+        self._graph = graph
         self.exogenous: Mapping[str, Any] = {name: graph.input(f"column {name}") for name in form.exogenous}
+
+    def of_assets(self, flags: tuple[bool, ...]) -> Series:
+        """A flag of each asset, the same at every bar."""
+        return self._graph.input(OF_ASSETS + "".join("1" if flag else "0" for flag in flags), flag=True)
+
+
+def flags_of_assets(name: str) -> NDArray[np.float64]:
+    """(A,) the flags that an input of this name (`TracedPanel.of_assets`) stands for."""
+    return np.array([float(digit) for digit in name.removeprefix(OF_ASSETS)])

@@ -90,3 +90,14 @@ def test_symbols_without_a_sector_are_told(panel):
     told = FEATURES["sector"].lacks(panel, {"sectors": SECTORS})
     assert "no sector is given for GLD (instruments.symbols.GLD.sector)" in told
     assert FEATURES["sector"].lacks(panel, {"sectors": SECTORS | {"GLD": "gold"}}) == ""
+
+
+def test_of_many_assets_the_members_alone_give_the_same_bits(panel, monkeypatch):
+    for name in ("sector_demeaned", "sector_rank"):
+        params = {"horizon_bars": 3, "sectors": SECTORS}
+        all_of_them = FEATURES[name].function(panel, **params)
+        monkeypatch.setattr("data.features.identity.FEW_ASSETS", 2)
+        members = FEATURES[name].function(panel, **params)
+        monkeypatch.undo()
+        assert np.array_equal(members, all_of_them, equal_nan=True)
+        assert np.isnan(members[:, 3]).all()

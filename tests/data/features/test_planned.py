@@ -37,14 +37,10 @@ def differing(left, right, names):
     return [names[k] for k in np.flatnonzero(wrong.any(axis=(0, 1)))]
 
 
-CALLED = ("sector_demeaned", "sector_rank")
-"""Sum and rank some of a row's assets, which no step of a plan does."""
-
-
-def test_every_built_in_feature_that_reads_bars_can_be_planned_but_for_those_within_sectors():
+def test_every_built_in_feature_that_reads_bars_can_be_planned():
     plan = PlannedFeatures(requests(ASSET_SPECS), rough_panel(0), 1)
     found = [spec.name for number, spec in enumerate(ASSET_SPECS) if number not in plan.planned]
-    assert found == [s.name for s in ASSET_SPECS if s.name in CALLED or not FEATURES[s.name].reads_bars]
+    assert found == [s.name for s in ASSET_SPECS if not FEATURES[s.name].reads_bars]
 
 
 def test_dividends_of_data_without_such_a_column_are_planned_as_not_known():
@@ -64,7 +60,11 @@ def test_a_plan_gives_the_bits_of_the_functions(seed, missing, still):
 
 def test_a_plan_of_many_assets_gives_the_bits_of_the_functions():
     # Beyond 32 assets the functions have ranks from a sort, and plans from comparisons.
-    specs = [s for s in ASSET_SPECS if s.name.startswith(("cross", "breadth", "rolling", "swing", "higher"))]
+    specs = [
+        s
+        for s in ASSET_SPECS
+        if s.name.startswith(("cross", "breadth", "rolling", "swing", "higher", "sector"))
+    ]
     panel = rough_panel(3, 60, ("SPY", "QQQ", "AMD", *(f"S{n}" for n in range(40))))
     planned = compute_features(panel, specs)
     assert differing(planned.asset, by_function(panel, specs), planned.asset_names) == []
