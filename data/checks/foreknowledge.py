@@ -36,6 +36,9 @@ BEYOND_A_BOUNCE = 2
 """Least lead at which high, low and open are asked: a close near the low is followed by a higher one at once."""
 DEVIATIONS = (20, 100)
 """Bars before, from whose mean an input is also taken, which rids it of slow noise."""
+MOST_KEPT = 32
+_FOUND: dict[tuple[str, frozenset[tuple[str, ColumnStatement]]], tuple[Foreknown, ...]] = {}
+"""Fingerprint of bars and what is stated of their columns -> what was found in them by `warn_of_foreknowledge`."""
 
 
 def foreknown_columns(
@@ -184,8 +187,16 @@ def _deviation(values: FloatArray, bars: int) -> FloatArray:
 
 
 def warn_of_foreknowledge(panel: Panel, statements: Mapping[str, ColumnStatement]) -> None:
-    """Log a line for each suspect; how to state when a column is known is said once."""
-    found = foreknown_columns(panel, statements)
+    """Log a line for each suspect; how to state when a column is known is said once.
+
+    Bars that this process was asked about before are not looked at again; what was found is said each time.
+    """
+    asked = (panel.fingerprint, frozenset(statements.items()))
+    if asked not in _FOUND:
+        while len(_FOUND) >= MOST_KEPT:
+            _FOUND.pop(next(iter(_FOUND)))  # the oldest
+        _FOUND[asked] = foreknown_columns(panel, statements)
+    found = _FOUND[asked]
     for suspect in found:
         LOG.warning("%s", suspect)
     if found:

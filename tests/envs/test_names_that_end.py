@@ -198,7 +198,7 @@ def test_whoever_knows_the_end_gains_nothing_from_it_at_the_last_close():
     np.testing.assert_allclose(waiting.equity[-1], 10_000 - 10)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_the_leak_check_is_clean_on_symbols_that_end_start_late_and_halt(seed):
     panel = with_life(random_panel(seed, num_bars=120, num_assets=3), 0, ended=70)
     panel = with_life(panel, 2, listed=40, ended=100, halts=True)

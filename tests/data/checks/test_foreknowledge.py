@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.checks.foreknowledge import foreknown_columns
+from data.checks import foreknowledge
+from data.checks.foreknowledge import foreknown_columns, warn_of_foreknowledge
 from data.checks.foreknown import EVERY_SYMBOL
 from data.checks.later_returns import suspected
 from data.known_columns import ColumnStatement
@@ -176,6 +177,27 @@ def test_loading_says_it_and_a_stated_delay_ends_it(tmp_path, caplog):
         moved = load(replace(config, columns=late)).panel
     assert caplog.text == ""
     np.testing.assert_array_equal(moved.exogenous["vendor_score"][1:], as_read.exogenous["vendor_score"][:-1])
+
+
+def test_bars_are_asked_once_and_what_they_say_is_said_each_time(monkeypatch, caplog):
+    looked_at = []
+    monkeypatch.setattr(foreknowledge, "_FOUND", {})
+    monkeypatch.setattr(
+        foreknowledge, "foreknown_columns", lambda p, s: looked_at.append((p, s)) or foreknown_columns(p, s)
+    )
+    panel = bars(seed=4)
+    told = with_column(panel, ahead(panel))
+    for asked, count in ((told, 1), (with_column(panel, ahead(panel)), 1), (panel, 2), (told, 2)):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            warn_of_foreknowledge(asked, {})
+        assert len(looked_at) == count
+        assert ("column 'score'" in caplog.text) is (asked is not panel)
+    warn_of_foreknowledge(told, {"score": ColumnStatement(known_after="0 bars")})
+    assert len(looked_at) == 3
+    foreknowledge._FOUND.update({(str(n), frozenset()): () for n in range(foreknowledge.MOST_KEPT)})
+    warn_of_foreknowledge(bars(seed=5), {})  # of a few bars, for which there is room only without the oldest
+    assert len(foreknowledge._FOUND) == foreknowledge.MOST_KEPT
 
 
 @pytest.mark.parametrize("bars_ahead", [20, 48])
