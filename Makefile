@@ -26,8 +26,10 @@ setup: $(STAMP)  ## make .venv and install the locked packages (again only when 
 $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Rayfold needs Python 3.11, 3.12 or 3.13; none was found on PATH. Install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(RUN) || "$(PYTHON)" -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,docs,vendors,ibkr]'
+	@echo "installing $$(grep -c '==' requirements.lock) locked packages into $(VENV), 3 GB on disk: some three minutes of one core, and the download"
+	$(RUN) -m pip install --disable-pip-version-check -c requirements.lock -e '.[dev,docs,vendors,ibkr]'
 	@touch $(STAMP)
+	@echo "done; switch it on in each terminal: source $(VENV)/bin/activate"
 
 quickstart: $(STAMP)  ## train on real crypto bars, score walk-forward, write a report (a few minutes on 2 cores)
 	$(RUN) -m rayjobs.train +experiment=crypto_portfolio $(ARGS)

@@ -277,7 +277,8 @@ _OF_TRADES = ("num_trades", "all_seeds_positive", "max_drawdown")
 """Criteria that are defined where no Sharpe ratio is."""
 _WORDS: Mapping[str, str] = {
     "overfitting": "What is best in one half of the bars has to gain in the other as well: search fewer and simpler "
-    "settings, or score on more bars.",
+    "settings, or score on more bars. Beside fewer than five trials stand random strategies that trade as much: a "
+    "single trial has to beat them in one half and to gain in the other.",
     "leak_check": "Mend the input that moved when only later bars were changed; until then no other number counts.",
     "full_costs": "Charge what a market order pays (costs.fee_bps, costs.half_spread_bps, costs.slippage), or give the "
     "dividends that shorts owe (a column dividend, data.prices=total_return), and score again with python -m "

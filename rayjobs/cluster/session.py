@@ -33,6 +33,10 @@ _QUIET = {
 _OF_WORKERS = {name: _QUIET[name] for name in ("RAY_CHDIR_TO_TRIAL_DIR", "OMP_NUM_THREADS")}
 
 
+class RayNotStarted(RuntimeError):
+    """Ray did not come up on this machine in the time that it gives itself."""
+
+
 @contextmanager
 def ray_session(config: ClusterConfig) -> Iterator[None]:
     """Ray for the length of the block. A runtime that was already there is used and left alone.
@@ -41,6 +45,8 @@ def ray_session(config: ClusterConfig) -> Iterator[None]:
     ------
     ConfigError
         If the cluster of ``config.address`` cannot be reached.
+    RayNotStarted
+        If Ray's processes do not start on this machine.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -64,16 +70,17 @@ def local_job_server(config: ClusterConfig) -> Iterator[str]:
         [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     )
     store = None if config.object_store_mb is None else config.object_store_mb * 1024 * 1024
-    context = ray.init(
-        address="local",
-        num_cpus=config.num_cpus,
-        num_gpus=config.num_gpus,
-        object_store_memory=store,
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    with _busy_machine_told():
+        context = ray.init(
+            address="local",
+            num_cpus=config.num_cpus,
+            num_gpus=config.num_gpus,
+            object_store_memory=store,
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
     try:
         yield f"http://{context.dashboard_url}"
     finally:
@@ -91,14 +98,36 @@ def _start(config: ClusterConfig) -> None:
             raise ConfigError(_NO_ANSWER.format(config.address)) from error
         return
     store = None if config.object_store_mb is None else config.object_store_mb * 1024 * 1024
-    ray.init(
-        address="local",
-        num_cpus=config.num_cpus,
-        num_gpus=config.num_gpus,
-        object_store_memory=store,
-        include_dashboard=False,
-        **common,
-    )
+    with _busy_machine_told():
+        ray.init(
+            address="local",
+            num_cpus=config.num_cpus,
+            num_gpus=config.num_gpus,
+            object_store_memory=store,
+            include_dashboard=False,
+            **common,
+        )
+
+
+@contextmanager
+def _busy_machine_told() -> Iterator[None]:
+    """Say what to do where Ray gives its own processes up: it waits 30 s for them, which cannot be set.
+
+    Raises
+    ------
+    RayNotStarted
+        In place of the bare Exception that Ray raises then.
+    """
+    try:
+        yield
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        load = f"a load of {os.getloadavg()[0]:.0f} on " if hasattr(os, "getloadavg") else ""
+        raise RayNotStarted(
+            f"Ray's processes did not start within its 30 s; this machine has {load}{usable_cpus()} CPUs. "
+            "Start the job again once other programs leave it a CPU"
+        ) from error
 
 
 def _require_answer(address: str) -> None:

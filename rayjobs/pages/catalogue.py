@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ WATCHED = (STATUS, SUMMARY, VERDICT, STUDY, "study.db", "study.db-wal", LIVE_FIL
 DEPTH = 5
 KINDS = {"sweeps": "sweep", "evaluations": "evaluation", "screenings": "screening", "trading": "trading"}
 """Folder that holds a run -> what kind of run that is."""
+RESUMED_BY = {"run": "train", "sweep": "sweep"}
+"""Kind of run -> command that goes on with one that ended before its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,14 @@ class RunEntry:
     def experiment(self) -> str:
         """First folder below the root."""
         return self.name.split("/", 1)[0]
+
+    @property
+    def resumed_by(self) -> str:
+        """Command line that goes on with this run, typed on this machine; "" where there is nothing to go on with."""
+        command = RESUMED_BY.get(self.kind, "")
+        if not command or self.status not in ("killed", "interrupted", "failed"):
+            return ""
+        return f"python -m rayjobs.{command} {shlex.quote(f'resume={self.path}')}"
 
     def row(self) -> dict[str, Any]:
         """What columns of the list are made of."""

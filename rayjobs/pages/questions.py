@@ -51,6 +51,7 @@ async def _one_run(request: web.Request) -> web.StreamResponse:
         {
             **entry.row(),
             "error": entry.error,
+            "resumed_by": entry.resumed_by,
             "headline": entry.headline,
             "criteria": verdict,
             "files": run_files(entry.path),

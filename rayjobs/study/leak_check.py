@@ -39,6 +39,8 @@ from rayjobs.training.policy_training import market_of_windows, training_env_of
 LOG = logging.getLogger(__name__)
 NUM_STEPS = 160
 """Decisions that are compared."""
+SILENT_SECONDS = 20.0
+"""A comparison that takes longer tells how far it is; on a busy machine it can take minutes."""
 BARS_BEYOND = 400
 """Bars after the last decision, so that a feature that reads this far ahead is still found."""
 FITTED_BARS = 400
@@ -124,8 +126,11 @@ def compare_columns(study: Study, max_seconds: float) -> list[Compared]:
     subjects = [*feature_subjects(study), simulated_bars(study)]
     LOG.info("looking for leaks: every feature computed again with the bars after thousands of cuts redrawn")
     seed, started, found = study.config.seed % 2**32, time.process_time(), []
-    redraw = Redraw(study.panel, seed)
+    redraw, spoke = Redraw(study.panel, seed), time.monotonic()
     for number, subject in enumerate(subjects):
+        if time.monotonic() - spoke > SILENT_SECONDS:
+            LOG.info("looking for leaks: %d of %d compared", number, len(subjects))
+            spoke = time.monotonic()
         left = max(max_seconds - (time.process_time() - started), 0.0)
         # What is slow takes no more than an even share of what is left.
         share = left / (len(subjects) - number)

@@ -8,6 +8,8 @@ async function load() {
   try { facts = await get("/api/run", { id: runId }); put($("trouble")); } catch (error) { say($("trouble"), error); return; }
   $("subtitle").textContent = `${facts.kind} · ${facts.status}` + (facts.started ? ` · started ${facts.started}` : "") + (facts.ended ? ` · ended ${facts.ended}` : "");
   if (facts.error) say($("trouble"), new Error(facts.error));
+  $("resume").hidden = !facts.resumed_by;
+  put($("resume"), facts.resumed_by ? ["What was done so far is kept. Go on with it: ", el("code", { text: facts.resumed_by })] : null);
   head(); tiles(); control(); gate(); settings();
 }
 function head() {

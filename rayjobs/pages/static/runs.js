@@ -45,7 +45,7 @@ let anyRunning = false;
 function draw(found) {
   anyRunning = found.rows.some((row) => row.approx_kl !== undefined && row.status !== "done");
   const states = Object.entries(found.states).map(([name, count]) => `${count} ${name}`).join(", ");
-  $("count").textContent = found.total ? `${found.total.toLocaleString("en-GB")} runs: ${states}` + (state.filter ? `; ${found.found.toLocaleString("en-GB")} meet the filter` : "") : "No run yet: python -m rayjobs.train +experiment=crypto_portfolio";
+  $("count").textContent = found.total ? `${found.total.toLocaleString("en-GB")} ${found.total === 1 ? "run" : "runs"}: ${states}` + (state.filter ? `; ${found.found.toLocaleString("en-GB")} meet the filter` : "") : "No run yet: python -m rayjobs.train +experiment=crypto_portfolio";
   const sorted = state.sort ? { name: state.sort.replace(/^-/, ""), down: state.sort.startsWith("-") } : null;
   put($("table"), table(columns().map((column) => ({ ...column })), found.rows, {
     sorted, label: "Runs", sort: (name, down) => { if (name === "chosen") return; state.sort = (down ? "-" : "") + name; load(); },

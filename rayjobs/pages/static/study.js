@@ -20,10 +20,16 @@ async function load() {
 function draw() {
   const states = {};
   for (const row of rows) states[row.state] = (states[row.state] || 0) + 1;
-  $("subtitle").textContent = `${study.status} · ${Object.entries(states).map(([name, count]) => `${count} ${name}`).join(", ") || "no trial yet"} of ${study.num_trials} · ${study.sampler}, pruning ${study.scheduler}` + (study.headline ? ` · ${study.headline}` : "");
+  $("subtitle").textContent = `${study.status} · ${Object.entries(states).map(([name, count]) => `${count} ${name}`).join(", ") || "no trial yet"} of ${study.num_trials} · ${study.sampler}, pruning ${study.scheduler}` + toGo() + (study.headline ? ` · ${study.headline}` : "");
   tiles(); parallel(); follow(); selects();
   sortHere($("rungs"), [{ name: "share", title: "of the training", cell: (row) => `${Math.round(100 * row.share)} %` }, { name: "scored" }, { name: "ended", title: "ended here" }, { name: "best" }, { name: "median" }], study.rungs, { label: "Rungs" });
   heat(); front();
+}
+function toGo() {  // from what the trials that ended took, those that run half done
+  const ended = rows.filter((row) => row.state !== "running" && row.seconds > 0), running = rows.filter((row) => row.state === "running").length;
+  if (study.status !== "running" || !ended.length || !running) return "";
+  const mean = ended.reduce((sum, row) => sum + row.seconds, 0) / ended.length;
+  return ` · trials for about ${duration(mean * (study.num_trials - rows.length + running / 2) / running)} more`;
 }
 function tiles() {
   const best = rows.find((row) => row.trial === study.best);
@@ -31,7 +37,7 @@ function tiles() {
     [`Best validation ${words(study.objective[0])}`, best ? show(best.score) : "–", best ? `trial ${best.trial}` : ""],
     ["Spread over folds", best ? show(best.spread) : "–", best ? `mean ${show(best.mean)}` : ""],
     ["Deflated Sharpe", best && best.dsr !== null ? show(best.dsr) : "–", deflation ? "" : "being computed"],
-    ["Env steps", `${(study.env_steps / 1e6).toFixed(2)} M`, ""],
+    ["Env steps", `${(study.env_steps / 1e6).toFixed(2)} M`, rows.some((row) => row.state === "running") ? "of trials that have ended" : ""],
   ];
   put($("tiles"), facts.map(([name, value, beside]) => el("div", { class: "tile" }, el("div", { class: "name", text: name }), el("div", { class: "value", text: value }), el("div", { class: "beside", text: beside }))));
 }
@@ -52,11 +58,16 @@ let byTrial = new Map();
 function tableOfTrials() {
   const shown = ["rank", "trial", "state", "score", "spread", "dsr", "chained_return", "chained_drawdown", "annual_turnover", "env_steps"];
   const parameters = columns.filter((name) => name.startsWith("param_"));
+  const cells = {  // env steps are counted when a trial ends, and what has no score has no rank
+    state: (row) => pill(row.state),
+    rank: (row) => (score(row) === null ? "–" : show(row.rank)),
+    env_steps: (row) => (row.state === "running" ? "–" : show(row.env_steps)),
+  };
   const value = (name) => (row) => row[name];
   const list = sortRows(rows.filter(inside), value(sorted.name), sorted.down);
   put($("trials"), table([
     { name: "pick", title: "", cell: (row) => el("input", { type: "checkbox", checked: chosen.has(row.trial), "aria-label": `equity of trial ${row.trial}`, onchange: (event) => { event.target.checked ? chosen.add(row.trial) : chosen.delete(row.trial); mark(); equity(); } }) },
-    ...shown.map((name) => ({ name, cell: name === "state" ? (row) => pill(row.state) : undefined })),
+    ...shown.map((name) => ({ name, cell: cells[name] })),
     ...parameters.map((name) => ({ name })),
   ], list.slice(0, limit), { label: "Trials", sorted, sort: (name, down) => { sorted = { name, down }; tableOfTrials(); }, pick: (row) => open(row.trial), chosen: (row) => chosen.has(row.trial) }));
   put($("more"), list.length > limit ? el("button", { type: "button", onclick: () => { limit += 400; tableOfTrials(); } }, `${list.length - limit} more`) : null);
@@ -113,7 +124,7 @@ function parallel() {
   put($("parallel"), picture);
 }
 function dots(node, across, up, list, shade) {
-  const width = 460, height = 250, left = 60, bottom = 34, top = 16, right = 14;
+  const width = 460, height = 250, left = 60, bottom = 34, top = 28, right = 14;
   const x = (place) => left + place * (width - left - right), y = (place) => top + (1 - place) * (height - top - bottom);
   const points = list.filter((row) => across.place(row) !== null && up.place(row) !== null);
   put(node, svg("svg", { class: "dots chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${up.name} by ${across.name}` },

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from rayjobs.cluster.session import ray_session, usable_cpus
+from rayjobs.cluster.session import RayNotStarted, ray_session, usable_cpus
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.typed_config import ConfigError
 
@@ -43,6 +43,29 @@ def test_a_local_session_ends_with_its_block_and_its_workers_have_one_thread_eac
             pass
         assert ray.is_initialized()
     assert not ray.is_initialized()
+
+
+def test_a_machine_too_busy_for_ray_to_start_is_told_with_what_to_do(monkeypatch):
+    def init(**_: object) -> None:
+        raise Exception(
+            "The current node timed out during startup. This could happen because some of the raylet ..."
+        )
+
+    monkeypatch.setattr("ray.init", init)
+    with (
+        pytest.raises(RayNotStarted, match=r"within its 30 s; .*Start the job again once"),
+        ray_session(LOCAL),
+    ):
+        pass
+
+
+def test_any_other_failure_of_rays_start_stays_what_it_is(monkeypatch):
+    def init(**_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("ray.init", init)
+    with pytest.raises(OSError, match="no space left"), ray_session(LOCAL):
+        pass
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])

@@ -103,6 +103,24 @@ def test_a_run_whose_process_is_gone_is_killed_and_one_of_another_machine_runs(t
     assert states == {"0": "killed", "1": "running", "2": "running"}
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "command"),
+    [
+        ("e/20260101T000000Z-0", "failed", "train"),
+        ("e/20260101T000000Z-0", "interrupted", "train"),
+        ("e/sweeps/20260101T000000Z-0", "failed", "sweep"),
+        ("e/20260101T000000Z-0", "done", ""),
+        ("e/evaluations/20260101T000000Z-0", "failed", ""),  # is not resumed, but run again
+    ],
+)
+def test_a_run_that_ended_early_says_by_what_command_it_goes_on(tmp_path, name, status, command):
+    path = make_run(tmp_path / "my runs", name, status=status)
+    catalogue = Catalogue(tmp_path / "my runs")
+    catalogue.refresh()
+    expected = f"python -m rayjobs.{command} 'resume={path}'" if command else ""
+    assert catalogue.find(name).resumed_by == expected
+
+
 def test_sweeps_winners_and_evaluations_are_found_where_they_lie_and_damaged_files_hide_no_run(tmp_path):
     make_run(tmp_path, "e/sweeps/20260101T000000Z-0")
     winner = make_run(tmp_path, "e/sweeps/20260101T000000Z-0/winner", passed=True)

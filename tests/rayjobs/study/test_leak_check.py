@@ -69,6 +69,17 @@ def test_equal_features_of_equal_bars_are_compared_once_and_the_env_for_every_fo
     assert len(compared) == 1
 
 
+def test_a_comparison_that_takes_long_tells_how_far_it_is(monkeypatch, caplog):
+    monkeypatch.setattr(leak_audit, "SILENT_SECONDS", -1.0)  # any time is long
+    study = study_of(*OVERRIDES)
+    with caplog.at_level("INFO", logger=leak_audit.__name__):
+        compared = leak_audit.compare_columns(study, max_seconds=1.0)
+    told = [line for line in caplog.messages if line.endswith(" compared")]
+    assert told == [
+        f"looking for leaks: {number} of {len(compared)} compared" for number in range(len(compared))
+    ]
+
+
 @pytest.mark.parametrize(
     "change",
     ["bars", "end of an asset", "one value of a feature", "function", "seed", "context", "instrument"],
