@@ -22,6 +22,7 @@ class BookedFill:
     execution_id, revision : of the venue. asset : place on the asset axis. units : signed. price : per unit.
     commission : currency of the price; commission_known : False while 0 stands in its place.
     client_order_id : None where it belongs to no order of ours. filled_utc : when it happened at the venue.
+    symbol : at the venue: the contract, where the asset is a series of them; empty in records that are older than this.
     """
 
     execution_id: str
@@ -33,6 +34,7 @@ class BookedFill:
     commission_known: bool
     client_order_id: str | None
     filled_utc: datetime
+    symbol: str = ""
 
 
 class Venue(Protocol):

@@ -75,6 +75,7 @@ class VenueBooks:
             commission_known=fill.commission is not None,
             client_order_id=fill.client_order_id,
             filled_utc=fill.filled_utc,
+            symbol=fill.symbol,
         )
         if known is None:
             self._apply(new, fill.symbol, 1.0)

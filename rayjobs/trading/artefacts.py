@@ -77,11 +77,14 @@ def write_trading_artefacts(session: Session, directory: Path) -> list[Path]:
 
 
 def executions_table(booked: Sequence[BookedFill], symbols: Sequence[str]) -> pd.DataFrame:
-    """A row per execution of a broker: filled_utc, symbol, units, price, commission, client_order_id, execution_id."""
+    """A row per execution of a broker: filled_utc, symbol, contract, units, price, commission, client_order_id,
+    execution_id; the contract is the symbol's name at the venue.
+    """
     return pd.DataFrame(
         {
             "filled_utc": [np.datetime64(fill.filled_utc.replace(tzinfo=None), "us") for fill in booked],
             "symbol": [symbols[fill.asset] for fill in booked],
+            "contract": [fill.symbol or symbols[fill.asset] for fill in booked],
             "units": [fill.units for fill in booked],
             "price": [fill.price for fill in booked],
             "commission": [fill.commission if fill.commission_known else np.nan for fill in booked],

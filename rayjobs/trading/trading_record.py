@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS latency (bar INTEGER PRIMARY KEY, bar_utc TEXT NOT NU
 CREATE TABLE IF NOT EXISTS booked (
     execution_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, asset INTEGER NOT NULL, units REAL NOT NULL,
     price REAL NOT NULL, commission REAL NOT NULL, commission_known INTEGER NOT NULL, client_order_id TEXT,
-    filled_utc TEXT NOT NULL, bar INTEGER NOT NULL);
+    filled_utc TEXT NOT NULL, bar INTEGER NOT NULL, symbol TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS predicted (
     bar INTEGER NOT NULL, asset INTEGER NOT NULL, units REAL NOT NULL, price REAL NOT NULL, commission REAL NOT NULL,
     spread REAL NOT NULL, slippage REAL NOT NULL, impact REAL NOT NULL, PRIMARY KEY (bar, asset));
@@ -83,6 +83,10 @@ class TradingRecord:
             self._db.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
+            if "symbol" not in [
+                row[1] for row in self._db.execute("PRAGMA table_info(booked)")
+            ]:  # an older record
+                self._db.execute("ALTER TABLE booked ADD COLUMN symbol TEXT NOT NULL DEFAULT ''")
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._db.close()
@@ -143,9 +147,11 @@ class TradingRecord:
             )
         self._insert_latencies()
         for fill in booked:
-            facts = {**vars(fill), "filled_utc": fill.filled_utc.isoformat()}
-            marks = ", ".join("?" for _ in range(len(facts) + 1))
-            self._db.execute(f"INSERT OR REPLACE INTO booked VALUES ({marks})", (*facts.values(), bar))
+            facts = {**vars(fill), "filled_utc": fill.filled_utc.isoformat(), "bar": bar}
+            columns, marks = ", ".join(facts), ", ".join("?" * len(facts))
+            self._db.execute(
+                f"INSERT OR REPLACE INTO booked ({columns}) VALUES ({marks})", tuple(facts.values())
+            )
         for guess in predicted:
             self._db.execute(
                 "INSERT OR REPLACE INTO predicted VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -169,8 +175,8 @@ class TradingRecord:
 
     def booked(self) -> list[tuple[BookedFill, int]]:
         """Executions that the saved state's books hold, and the bar at whose close they were written."""
-        rows = self._db.execute("SELECT * FROM booked ORDER BY rowid").fetchall()
         names = [field.name for field in fields(BookedFill)]
+        rows = self._db.execute(f"SELECT {', '.join(names)}, bar FROM booked ORDER BY rowid").fetchall()
         found = []
         for *values, bar in rows:
             facts = dict(zip(names, values, strict=True))

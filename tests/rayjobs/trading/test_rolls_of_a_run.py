@@ -76,7 +76,8 @@ def traded(run, root, *arguments):
 def legs(trading):
     executions = pd.read_csv(trading / "executions.csv")
     intents = executions["client_order_id"].str.rpartition("/")[2]
-    return [(i, u, p) for i, u, p in zip(intents, executions["units"], executions["price"]) if "roll" in i]
+    rows = zip(intents, executions["contract"], executions["units"], executions["price"])
+    return [row for row in rows if "roll" in row[0]]
 
 
 def test_a_replay_by_script_rolls_by_two_orders_and_earns_what_the_simulator_earns(run, tmp_path):
@@ -86,8 +87,8 @@ def test_a_replay_by_script_rolls_by_two_orders_and_earns_what_the_simulator_ear
     fills = pd.read_parquet(simulated / "fills.parquet")
     rolled = fills[fills["reason"] == "roll"]
     assert len(rolled) == 2, "the policy holds nothing over the roll"
-    (out, sold, left_at), (into, bought, begun_at) = legs(scripted)
-    assert (out, into) == ("roll_out", "roll_in")
+    (out, old, sold, left_at), (into, new, bought, begun_at) = legs(scripted)
+    assert (out, old, into, new) == ("roll_out", "ES:202403", "roll_in", "ES:202406")
     assert [sold, bought] == rolled["units"].tolist()
     assert [left_at, begun_at] == rolled["price"].tolist()
     mine, theirs = (pd.read_csv(place / "equity.csv")["equity"].to_numpy() for place in (scripted, simulated))
