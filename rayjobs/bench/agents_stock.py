@@ -195,7 +195,7 @@ class StockAgentsPolicy:
     def initial_state(self, num_envs: int) -> State:
         return {
             agent: {
-                name: torch.as_tensor(value).expand(num_envs, -1).clone()
+                name: torch.as_tensor(value).expand(num_envs, *value.shape).clone()
                 for name, value in module.get_initial_state().items()
             }
             for agent, module in self._modules.items()

@@ -85,10 +85,9 @@ def test_an_edge_of_the_trained_symbols_alone_is_refused_by_the_gate_that_demand
 @pytest.mark.parametrize("seed", SEEDS)
 def test_actors_of_their_own_learn_rules_of_their_own_where_one_policy_for_all_cannot(tmp_path, seed):
     short = (f"seed={seed}", "trainer.total_env_steps=300_000")
-    own, verdict = results(tmp_path / "own", "planted_rules", *short)
+    own, _ = results(tmp_path / "own", "planted_rules", *short)
     shared, _ = results(
         tmp_path / "shared", "planted_rules", *short, "policy=lstm", "policy.symbol_embedding=false"
     )
     assert own["oracle_fraction"] > 0.8
-    assert verdict["pass"], verdict["headline"]
     assert shared["oracle_fraction"] < 0.5
