@@ -29,6 +29,7 @@ from rayjobs.pages.answers import as_json, epoch_seconds, rounded, shared_index
 from rayjobs.pages.secrets import without_secrets
 from rayjobs.pages.training_curves import curves_of
 from rayjobs.search.page.leaderboard import PARAM, best_trial
+from rayjobs.search.page.sealed_holdout import SEALED, sealed_because
 from rayjobs.search.page.study_view import (
     StudyView,
     parameter_importance,
@@ -79,6 +80,7 @@ def study_answer(directory: str) -> bytes:
             "experiment": view.experiment,
             "objective": list(metrics),
             "maximize": maximize,
+            "spread_penalty": view.search.objective.spread_penalty,
             "num_trials": view.search.num_trials,
             "best": None if best is None else best.number,
             "columns": [*COLUMNS, *(f"{PARAM}{label}" for label in view.parameters)],
@@ -90,9 +92,17 @@ def study_answer(directory: str) -> bytes:
             "env_steps": int(trials["own_env_steps"].sum()) if len(trials) else 0,
             "sampler": view.search.sampler.kind,
             "scheduler": view.search.scheduler.kind,
-            "headline": (view.facts.get("verdict") or {}).get("headline", ""),
+            "headline": _headline(view),
         }
     )
+
+
+def _headline(view: StudyView) -> str:
+    """The verdict in a line, or why a study that is done has none."""
+    verdict = view.facts.get("verdict")
+    if verdict is None:
+        return f"{SEALED} {sealed_because(view)}" if view.status == "done" else ""
+    return str(verdict.get("headline", ""))
 
 
 def _rows(trials: pd.DataFrame, labels: Sequence[str]) -> list[list[Any]]:

@@ -79,7 +79,7 @@ function draw() {
   });
   candles.over.addEventListener("click", () => { if (candles.cursor.idx !== null && candles.cursor.idx !== undefined) choose(candles.cursor.idx); });
   const exposure = lineChart($("position"), { title: "Position", x, labels: label, height: 150, sync: "market", lines: [{ name: `exposure to ${shown.symbol}, of equity`, values: shown.exposure.length ? shown.exposure : x.map(() => null), paths: uPlot.paths.stepped({ align: 1 }) }] });
-  const equity = lineChart($("equity"), { title: "Equity", x, labels: label, height: 150, sync: "market", lines: [{ name: "equity of the whole portfolio", values: shown.equity }] });
+  const equity = lineChart($("equity"), { title: "Equity", x, labels: label, height: 150, sync: "market", lines: [{ name: "equity of the whole portfolio, 1 at the start", values: shown.equity }] });
   charts = [candles, exposure, equity];
   put($("thoughts")); put($("values"));
 }

@@ -34,8 +34,8 @@ function toGo() {  // from what the trials that ended took, those that run half 
 function tiles() {
   const best = rows.find((row) => row.trial === study.best);
   const facts = [
-    [`Best validation ${words(study.objective[0])}`, best ? show(best.score) : "–", best ? `trial ${best.trial}` : ""],
-    ["Spread over folds", best ? show(best.spread) : "–", best ? `mean ${show(best.mean)}` : ""],
+    ["Best score", best ? show(best.score) : "–", best ? `trial ${best.trial}: validation ${words(study.objective[0])} ${show(best.mean)} ${study.maximize ? "less" : "plus"} ${study.spread_penalty} × spread` : ""],
+    ["Spread over folds", best ? show(best.spread) : "–", best ? "standard deviation, over seeds too" : ""],
     ["Deflated Sharpe", best && best.dsr !== null ? show(best.dsr) : "–", deflation ? "" : "being computed"],
     ["Env steps", `${(study.env_steps / 1e6).toFixed(2)} M`, rows.some((row) => row.state === "running") ? "of trials that have ended" : ""],
   ];

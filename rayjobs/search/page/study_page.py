@@ -17,6 +17,7 @@ from evaluation.report.page import page_script, page_style
 from evaluation.statistics.metrics import equity_curve
 from rayjobs.monitoring.result_tables import number
 from rayjobs.search.page.leaderboard import PARAM, USUAL_NOTE
+from rayjobs.search.page.sealed_holdout import SEALED, sealed_because
 from rayjobs.search.page.study_charts import (
     best_share,
     heat_rows,
@@ -98,8 +99,7 @@ def _unjudged(view: StudyView) -> dict[str, str]:
         beneath = "The holdout stays sealed until the sweep is done."
         return {"word": "Running", "headline": "No winner has met the holdout yet.", "beneath": beneath}
     if view.status == "done":
-        beneath = "No trial was complete, the best one loses on the validation folds, or search.open_holdout is false."
-        return {"word": "Not judged", "headline": "The holdout stayed sealed.", "beneath": beneath}
+        return {"word": "Not judged", "headline": SEALED, "beneath": sealed_because(view)}
     return {
         "word": "Stopped",
         "headline": f"The sweep was {view.status} before a winner met the holdout."
@@ -113,16 +113,23 @@ def _tiles(view: StudyView) -> list[dict[str, str]]:
     significance = view.facts.get("significance") or {}
     best = view.trials.iloc[0] if len(view.trials) and view.trials.iloc[0]["state"] == "complete" else None
     metric = view.search.objective.metrics[0].replace("_", " ")
-    counted = significance.get("num_trials", len(view.trials))
-    number_of_best = f"trial {int(best['trial'])}" if best is not None else ""
+    sign = "less" if _direction(view) > 0 else "plus"
+    looks = significance.get("num_trials")
+    counted = f"{len(view.trials)} trials so far" if looks is None else f"{looks} looks at these bars counted"
+    number_of_best = (
+        ""
+        if best is None
+        else f"trial {int(best['trial'])}: validation {metric} {number(_get(best, 'mean'), '.2f')} "
+        f"{sign} {view.search.objective.spread_penalty:g} x spread"
+    )
     rows = [
-        (f"Best validation {metric}", number(_get(best, "score"), ".2f"), number_of_best),
+        ("Best score", number(_get(best, "score"), ".2f"), number_of_best),
         (
             "Spread over folds",
             number(_get(best, "spread"), ".2f"),
-            f"mean {number(_get(best, 'mean'), '.2f')}",
+            "standard deviation, over seeds too",
         ),
-        ("Deflated Sharpe", number(_get(best, "dsr"), ".3f"), f"{counted} trials counted"),
+        ("Deflated Sharpe", number(_get(best, "dsr"), ".3f"), counted),
         ("PBO", number(significance.get("probability_of_overfitting"), ".2f"), "0.5 for equal skill"),
         (
             "Probability of loss",

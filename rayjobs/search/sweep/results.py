@@ -110,7 +110,7 @@ def report_sweep(
         list(config.space.parameters),
     )
     facts: dict[str, Any] = {
-        "trials counted": significance.num_trials,
+        "looks counted": significance.num_trials,
         "effective": significance.effective_trials,
         "PBO": significance.probability_of_overfitting,
         "probability of loss": significance.probability_of_loss,

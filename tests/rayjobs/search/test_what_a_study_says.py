@@ -13,6 +13,7 @@ from practice_setup import practice_search, practice_space
 
 from rayjobs.compare import main as compare
 from rayjobs.config.exit_codes import ExitCode
+from rayjobs.search.page.sealed_holdout import sealed_because
 from rayjobs.search.page.study_charts import best_share, parallel_coordinates, parameter_axis, score_axis
 from rayjobs.search.page.study_page import write_study_page
 from rayjobs.search.page.study_view import study_status, trained_furthest, view_study
@@ -98,6 +99,22 @@ def test_a_sweep_that_is_just_ending_is_not_called_running(tmp_path):
     made = make_study(tmp_path, FIRST, [complete(-1.0)], status="running", pid=os.getpid())
     page = write_study_page(view_study(made, "done"), tmp_path / "page.html").read_text()
     assert '<div class="word">Not judged' in page
+
+
+@pytest.mark.parametrize(
+    ("scores", "setting", "told"),
+    [
+        ([-1.0], "auto", "scores -1.00 on the validation folds, a loss"),
+        ([2.0], "false", "search.open_holdout is false. To judge it all the same"),
+        ([], "auto", "No trial was trained to its end"),
+        ([2.0], "auto", "ended before its winner met it"),
+    ],
+)
+def test_a_holdout_that_stayed_sealed_is_told_by_the_cause_that_holds(tmp_path, scores, setting, told):
+    made = make_study(tmp_path, FIRST, [complete(one) for one in scores], f"search.open_holdout={setting}")
+    sentence = sealed_because(view_study(made, "done"))
+    assert told in sentence
+    assert (f"resume={made} search.open_holdout=true" in sentence) == ("all the same" in sentence)
 
 
 def test_lines_stop_where_a_parameter_is_absent():
