@@ -14,7 +14,7 @@ Axes: T time, A asset.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from data.checks.standing_order import standing_order
 from data.checks.told_steps import told_steps
 from data.checks.unforeseen_returns import log_returns, unforeseen_returns
 from data.known_columns import ColumnStatement
-from data.schema import Panel
+from data.schema import BAR_COLUMNS, FURTHER_PRICES, Panel
 
 LOG = logging.getLogger(__name__)
 BEYOND_A_BOUNCE = 2
@@ -84,6 +84,7 @@ def foreknown_values(
     *,
     least_bars_ahead: int = 1,
     causal: bool = False,
+    levels: Collection[str] | None = None,
 ) -> tuple[Foreknown, ...]:
     """Suspects among (T, A) inputs by name, stated ones left out; see `foreknown_columns`.
 
@@ -92,8 +93,10 @@ def foreknown_values(
     least_bars_ahead : leads below it are not looked at.
     causal : they are computed from bars that are asked themselves, so that they are asked as they are, of their own
         symbol alone, and of single bars from the fourth on.
+    levels : names of those that are seen as they are, so that symbols can be compared by them (`standing_order`); None
+        for all but volumes and prices, which are adjusted for splits to come while features take ratios of them.
     """
-    asked = _Asked(panel, least_bars_ahead=least_bars_ahead, in_pairs=not causal)
+    asked = _Asked(panel, least_bars_ahead=least_bars_ahead, in_pairs=not causal, levels=levels)
     return tuple(
         found
         for name, values in inputs.items()
@@ -105,8 +108,16 @@ def foreknown_values(
 class _Asked:
     """A panel whose returns inputs are asked about; what all inputs share is computed once."""
 
-    def __init__(self, panel: Panel, *, least_bars_ahead: int, in_pairs: bool = True) -> None:
+    def __init__(
+        self,
+        panel: Panel,
+        *,
+        least_bars_ahead: int,
+        in_pairs: bool = True,
+        levels: Collection[str] | None = None,
+    ) -> None:
         self.panel, self.least_bars_ahead, self.in_pairs = panel, least_bars_ahead, in_pairs
+        self.levels = levels
         self.unforeseen = unforeseen = unforeseen_returns(log_returns(panel))
         self.followers = Followers.of(unforeseen, panel.symbols)
         self.others: Followers | None = None
@@ -122,6 +133,11 @@ class _Asked:
         if parts:
             forms[ORDERED] = in_order_of_returns(values, self.unforeseen, parts, self.least_bars_ahead)
         return forms
+
+    def _is_level(self, name: str) -> bool:
+        if self.levels is not None:
+            return self.in_pairs and name in self.levels
+        return self.in_pairs and name not in (*BAR_COLUMNS, *FURTHER_PRICES)
 
     def suspects(self, name: str, forms: Mapping[str, FloatArray]) -> Sequence[Foreknown]:
         """Of one input, by the first question that it fails."""
@@ -146,7 +162,7 @@ class _Asked:
             lambda: self._told_afterwards(name, forms),
             lambda: leading_inputs(name, forms, panel) if self.in_pairs else (),
             lambda: told_steps(name, next(iter(forms.values())), panel) if self.in_pairs else (),
-            lambda: standing_order(name, next(iter(forms.values())), panel) if self.in_pairs else (),
+            lambda: standing_order(name, next(iter(forms.values())), panel) if self._is_level(name) else (),
         )
         return next((found for answer in answers if (found := answer())), ())
 

@@ -47,7 +47,7 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
     led = () if CLOSE in stated else leading_symbols(panel)
     return (
         *led,
-        *foreknown_values(panel, read, stated, least_bars_ahead=BEYOND_A_DELAY),
+        *foreknown_values(panel, read, stated, least_bars_ahead=BEYOND_A_DELAY, levels=handed_on),
         *(foreknown_wicks(panel, stated) if reads_wicks else ()),
         *foreknown_features(study, least_bars_ahead=BEYOND_A_DELAY),
         *_foreknown_built_in(study),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_bars import market
 
-from data.checks.foreknowledge import foreknown_columns
+from data.checks.foreknowledge import foreknown_columns, foreknown_values
 from data.checks.standing_order import standing_order
 from data.known_columns import ColumnStatement
 
@@ -67,6 +67,17 @@ def test_the_level_of_a_price_that_was_adjusted_for_splits_to_come_is_named_and_
     assert standing_order("log_price", adjusted_back(returns, drawn), market(returns))
     traded = np.log(drawn.uniform(20.0, 80.0, 40)) + np.cumsum(np.log1p(returns), axis=0)
     assert standing_order("log_price", traded, market(returns)) == ()
+
+
+def test_prices_and_volumes_whose_level_nobody_sees_are_not_asked_for_it():
+    returns, _, drawn = returns_of(10, 40)
+    adjusted = np.exp(adjusted_back(returns, drawn))
+    panel = replace(market(returns), exogenous={"vwap": adjusted})
+    assert foreknown_columns(panel) == ()
+    given = {"volume": 1e6 / adjusted, "vwap": adjusted}
+    assert foreknown_values(panel, given, least_bars_ahead=2) == ()
+    (found,) = foreknown_values(panel, given, least_bars_ahead=2, levels={"vwap"})
+    assert found.column == "vwap"
 
 
 def test_facts_and_measures_that_tell_nothing_are_not_named_more_often_than_chance_has_it():
