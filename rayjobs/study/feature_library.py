@@ -79,7 +79,7 @@ stream 0.65 ms, and the ratio to pandas is 4.6.
 
 | what | measured |
 |---|---|
-| the library, 97 entries with 128 outputs, of eight symbols and a million bars | 14.5 to 15.9 s, 14.1 to 15.5 ns a cell |
+| the library, 97 entries with 128 outputs, of eight symbols and a million bars | 14.5 to 15.9 s, up to 15.5 ns a cell |
 | the same with events and identity, 106 entries with 146 outputs | 20.6 s, 17.6 ns |
 | of it without them: memory for the 3.9 GiB of the result, measured by writing so much once | 1.0 s |
 | memory at its peak over the result | at most 1.10 |
