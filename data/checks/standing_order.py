@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.stats import rankdata
 
 from data.array_types import FloatArray
 from data.checks.foreknown import EVERY_SYMBOL, Foreknown
@@ -38,9 +39,9 @@ def standing_order(name: str, values: FloatArray, panel: Panel) -> tuple[Forekno
     """
     if panel.num_assets < MIN_SYMBOLS:
         return ()
-    found = None
+    found, returns = None, np.expm1(log_returns(panel))
     for bar in _cuts(values):
-        t, symbols = _held_from(values[bar], bar, panel)
+        t, symbols = _held_from(values[bar], returns[bar + 1 :])
         if abs(t) > MAX_T and (found is None or abs(t) > abs(found.weakest_t)):
             how = (
                 f"by the order of {symbols} symbols at the bar {panel.bar_utc[bar].astype('datetime64[s]')}: held from "
@@ -65,31 +66,23 @@ def _cuts(values: FloatArray) -> Iterator[int]:
         yield from sorted({int(enough[int(share * (len(enough) - 1))]) for share in CUTS})
 
 
-def _held_from(shown_A: FloatArray, bar: int, panel: Panel) -> tuple[float, int]:
-    """t statistic of the mean return after a bar of what ranks there hold, and the number of symbols; 0 if unknown."""
-    returns = np.expm1(log_returns(panel)[bar + 1 :])
-    asked = np.flatnonzero(np.isfinite(shown_A) & (np.isfinite(returns).sum(axis=0) >= MIN_BARS))
+def _held_from(shown_A: FloatArray, later_TA: FloatArray) -> tuple[float, int]:
+    """t statistic of the mean of later returns of what ranks at a bar hold, and the number of symbols; 0 if unknown."""
+    asked = np.flatnonzero(np.isfinite(shown_A) & (np.isfinite(later_TA).sum(axis=0) >= MIN_BARS))
     if len(asked) < MIN_SYMBOLS:
         return 0.0, 0
-    returns = np.nan_to_num(returns[:, asked])
+    returns = np.nan_to_num(later_TA[:, asked])
     market = returns.mean(axis=1)
     spread = market - market.mean()
     variance = float(spread @ spread)
     betas = spread @ returns / variance if variance > 0.0 else np.zeros(len(asked))
-    held = _without(_ranks(shown_A[asked]), np.column_stack([np.ones(len(asked)), betas]))
+    held = _without(rankdata(shown_A[asked]), np.column_stack([np.ones(len(asked)), betas]))
     size = float(np.abs(held).sum())
     earned = returns @ held
     deviation = float(earned.std(ddof=1))
     if size <= 1e-9 * len(asked) or deviation <= 0.0:
         return 0.0, 0
     return float(earned.mean() / deviation * np.sqrt(len(earned))), len(asked)
-
-
-def _ranks(values: FloatArray) -> FloatArray:
-    """Ranks, equal values by their mean."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return ((last - counts + 1 + last) / 2.0)[place.ravel()]
 
 
 def _without(weights: FloatArray, along: FloatArray) -> FloatArray:
