@@ -1,4 +1,4 @@
-"""The tables, sentences and paths that a job ends with, on standard output or in the object of ``--json``.
+"""The tables, facts, sentences and paths that a job ends with, on standard output or in the object of ``--json``.
 
 No table is wider than the terminal: see `rayjobs.monitoring.fitted_table`. Where an object is asked for, it takes the
 rows as they are, numbers unformatted and undefined ones null.
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from rayjobs.config.terminal import output_console, speech
 from rayjobs.monitoring.fitted_table import Column, fitted_tables
@@ -51,6 +53,24 @@ def print_table(
     out = output_console() if console is None else console
     for table in fitted_tables(title, shown, out.width):
         out.print(table)
+
+
+def print_facts(facts: Mapping[str, Any], *, formats: Mapping[str, str] | None = None) -> None:
+    """Print what is known of one thing, a line each: the fact's name, then its value, over as many lines as it takes.
+
+    Parameters
+    ----------
+    formats : name of a fact -> format of its number; the others are written as they are.
+    """
+    if speech().as_json:
+        speech().tables.append({"title": "", "rows": [dict(facts)]})
+        return
+    lines = Table(box=None, show_header=False, pad_edge=False)
+    lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    for name, value in facts.items():
+        lines.add_row(Text(name.replace("_", " ")), Text(_cell(value, (formats or {}).get(name, ""))))
+    output_console().print(lines)
 
 
 def _cell(value: Any, form: str) -> str:

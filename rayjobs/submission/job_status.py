@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.job_submission import JobSubmissionClient
 
-from rayjobs.monitoring.result_tables import print_sentence, print_table
+from rayjobs.monitoring.result_tables import print_facts, print_sentence, print_table
 from rayjobs.submission.job_command import typed_command
 
 _FOLD = re.compile(r"fold (\d+): ([\d,]+) \((\d+)%\) env steps, ([\d,]+) steps/s")
@@ -71,7 +71,7 @@ def print_job(client: JobSubmissionClient, job_id: str) -> None:
         "trials_ended": spent.trials,
         "message": " ".join((job.message or "").split())[:200],
     }
-    print_table("", [facts], columns=dict.fromkeys(facts, "") | {"env_steps": ",d", "steps_per_s": ",.0f"})
+    print_facts(facts, formats={"env_steps": ",d", "steps_per_s": ",.0f"})
 
 
 def print_jobs(client: JobSubmissionClient) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+from types import SimpleNamespace
 
+import pytest
+from ray.job_submission import JobStatus
 from rich.console import Console
 
 from rayjobs.monitoring.progress import ProgressDisplay, TrainingProgress
-from rayjobs.submission.job_status import spending
+from rayjobs.submission.job_status import print_job, spending
 
 
 def _display(*reports: tuple[int, int, float]) -> str:
@@ -56,3 +60,34 @@ def test_trials_add_up_and_a_failed_one_counts_as_ended():
     spent = spending(log)
     assert (spent.env_steps, spent.trials) == (6_144, 3)
     assert spent.env_steps_per_second == 6_144 / 15  # of the trainings, one after another
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_what_is_known_of_a_job_stands_a_line_each_at_any_width(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    told = SimpleNamespace(
+        status=JobStatus.SUCCEEDED,
+        entrypoint="python -m rayjobs.train +experiment=planted_signal trainer.total_env_steps=20000 " * 3,
+        start_time=1_700_000_000_000,
+        end_time=None,
+        message="Job finished successfully.",
+    )
+    client = SimpleNamespace(
+        get_job_info=lambda job_id: told,
+        get_job_logs=lambda job_id: _display((0, 20_000, 900.0), (1, 4_000, 1_100.0)),
+    )
+    print_job(client, "train-abc")
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= int(columns)
+    facts = {
+        "job": "train-abc",
+        "status": "SUCCEEDED",
+        "started": "2023-11-14 22:13:20Z",
+        "env steps": "24,000",
+        "steps per s": "1,100",
+        "folds reported": "2",
+        "trials ended": "0",
+        "message": "Job finished successfully.",
+    }
+    for name, value in facts.items():
+        assert re.search(rf"^{name} +{value}", shown, re.MULTILINE), name
