@@ -65,6 +65,11 @@ class Sketch:
         first, sums = coarser(self.first, self.sums[None, :], level - self.level)
         return replace(self, level=level, first=first, sums=sums[0].astype(np.float32))
 
+    @property
+    def known_buckets(self) -> NDArray[np.int64]:
+        """Indices from 1970 of the buckets in which bars open."""
+        return self.first + np.flatnonzero(np.isfinite(self.sums))
+
     def to_bytes(self) -> bytes:
         head = np.array([self.level, self.first, self.bar_seconds], dtype=np.int64)
         return head.tobytes() + self.sums.tobytes()
