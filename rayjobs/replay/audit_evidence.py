@@ -15,8 +15,10 @@ import numpy as np
 
 from evaluation.gate.evidence import SupportingEvidence
 from evaluation.gate.search_significance import study_significance
-from evaluation.ledger.ledger import Ledger, LedgerState, record_hashes
+from evaluation.ledger.ledger import Ledger
 from evaluation.ledger.looks import Counted, Looks
+from evaluation.ledger.records import record_hashes
+from evaluation.ledger.state import LedgerState
 from evaluation.ledger.store import Head
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import Fold
