@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from data.equal_runs import run_starts
 from data.errors import nearest_name
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
@@ -234,7 +235,7 @@ def _session_windows(market: Market, windows: Sequence[Window]) -> list[Window]:
     result = []
     for window in windows:
         session = market.session[window.start_bar : window.stop_bar]
-        starts = window.start_bar + np.flatnonzero(np.diff(session, prepend=-1))
+        starts = window.start_bar + run_starts(session)
         stops = np.append(starts[1:], window.stop_bar)
         result += [
             Window(start_bar=int(a), stop_bar=int(b)) for a, b in zip(starts, stops, strict=True) if b > a

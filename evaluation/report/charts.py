@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.equal_runs import run_starts
+
 FloatArray = NDArray[np.float64]
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 58.0, 12.0, 10.0, 24.0
 MAX_POINTS = 900
@@ -93,7 +95,7 @@ def date_ticks(bar_utc: NDArray[np.datetime64], count: int = 7) -> list[tuple[in
         (stamps.floor("h").asi8, "%d %b %H:%M"),
     )
     for keys, pattern in units:
-        starts = np.flatnonzero(np.diff(keys)) + 1
+        starts = run_starts(keys)[1:]
         if len(starts) >= min(count // 2, max(len(stamps) - 1, 1)):
             every = starts[:: math.ceil(len(starts) / count)]
             return [(int(i), stamps[int(i)].strftime(pattern)) for i in every]
