@@ -31,12 +31,13 @@ from rayjobs.study.changed_bars import require_same_bars
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.evidence import chained, chained_unseen, completed
 from rayjobs.study.feature_coverage import coverage_rows
-from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.foreknown_inputs import foreknown_features
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.load import STAND_IN, notes_on
 from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria, told_charges
 from rayjobs.study.patched_code import patched_phrase
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 EVIDENCE_FILE = "evidence.json"
