@@ -41,7 +41,9 @@ from rayjobs.config.run_overrides import changed_values
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.storage.ledger_place import open_ledger
-from rayjobs.study.config import FeaturesConfig, InstrumentsConfig, build_env, build_source
+from rayjobs.study.config_groups import build_env, build_source
+from rayjobs.study.features_config import FeaturesConfig
+from rayjobs.study.instruments_config import InstrumentsConfig
 
 SOURCE = "panel"
 """Where the bars of a backtest come from, as far as the ledger is told: they are known by what they hold."""
