@@ -13,26 +13,22 @@ import pandas as pd
 
 from data.array_types import BoolArray, FloatArray, TimeArray
 from data.calendars import (
-    ALWAYS_OPEN,
-    DAY_SECONDS,
     BarGrid,
     bar_grid,
     check_window_covered,
     minute,
-    sessions_between,
 )
+from data.checks.aligned_rows import ended_symbols, in_session, inspect_rows, require_tradable
 from data.checks.grid_fit import require_fit
 from data.checks.hygiene import (
     Finding,
     HygieneReport,
     clip_rounding,
     find_runs,
-    findings_of_runs,
     inconsistent_rows,
     require_usable,
     sorted_findings,
 )
-from data.checks.jumps import find_jumps
 from data.checks.scan import Suspicions, scan_rows
 from data.clock_hours import clock_grid, on_clock, on_hours
 from data.dividends import with_lost_dividends
@@ -84,37 +80,25 @@ def align(
         If bars cannot be used (see `data.checks.hygiene`), the window reaches outside the data, most bars lie off
         the grid, or a symbol has no bar in which an order could be filled.
     """
-    as_read = bars = {symbol: _in_nanoseconds(rows) for symbol, rows in bars.items()}
-    bars, findings = without_duplicates(as_read, repairs)
-    seen = {symbol: scan_rows(rows) for symbol, rows in bars.items()}
-    for symbol, rows in bars.items():
-        if not len(rows) or seen[symbol].order or seen[symbol].values:
-            require_usable(symbol, rows, nonpositive=symbol in nonpositive)
-    start, stop = _window(bars, calendar, bar_seconds, start_utc, stop_utc)
-    kept = _within_window(bars, start, stop)
+    as_read = {symbol: _in_nanoseconds(rows) for symbol, rows in bars.items()}
+    read, findings = without_duplicates(as_read, repairs)
+    seen = _scanned(read, nonpositive)
+    start, stop = _window(read, calendar, bar_seconds, start_utc, stop_utc)
+    kept = _within_window(read, start, stop)
     counts = tuple(
-        (s, len(kept[s]) if rows is bars[s] else int(((rows.index >= start) & (rows.index < stop)).sum()))
+        (s, len(kept[s]) if rows is read[s] else int(((rows.index >= start) & (rows.index < stop)).sum()))
         for s, rows in as_read.items()
     )
-    for symbol, rows in kept.items():
-        if not seen[symbol].bounds:
-            continue
-        kept[symbol], moved = clip_rounding(rows)
-        findings += find_runs(symbol, "rounded", rows.index.to_numpy("datetime64[ns]"), moved)
+    kept, rounded = _without_rounding(kept, seen)
+    findings += rounded
     straddling = _on_clock(kept, calendar, bar_seconds)
     if straddling:
         kept = {symbol: on_hours(rows, calendar, bar_seconds) for symbol, rows in kept.items()}
         start = min(start, *(rows.index[0].to_datetime64() for rows in kept.values()))
     on_labels = dict(kept)
     grid = (clock_grid if straddling else bar_grid)(calendar, bar_seconds, start, stop)
-    placed = {symbol: place_rows(_labels(rows), grid.bar_utc) for symbol, rows in kept.items()}
-    if len(grid.bar_utc):
-        before = kept
-        kept, done = _repaired_rows(kept, placed, grid, calendar, bar_seconds, repairs)
-        findings += done
-        for symbol, rows in kept.items():
-            if rows is not before[symbol]:  # bars that were apart are neighbours now
-                seen[symbol], placed[symbol] = scan_rows(rows), place_rows(_labels(rows), grid.bar_utc)
+    kept, placed, done = _on_grid(kept, seen, grid, calendar, bar_seconds, repairs)
+    findings += done
     if start_utc is None or stop_utc is None:
         part = _trimmed(placed, start_utc is None, stop_utc is None)
         grid = BarGrid(bar_utc=grid.bar_utc[part], session=grid.session[part])
@@ -124,12 +108,12 @@ def align(
             f"Calendar {calendar!r} has no bar between {start} and {stop}; check calendar and times."
         )
     for symbol, rows in kept.items():
-        findings += _inspect(symbol, rows, placed[symbol], seen[symbol], grid, calendar, bar_seconds)
+        findings += inspect_rows(symbol, rows, placed[symbol], seen[symbol], grid, calendar, bar_seconds)
     rejected = {s: inconsistent_rows(rows) for s, rows in kept.items() if seen[s].bounds}
     screened = all(found.sound for found in seen.values())
     panel = _panel(kept, placed, rejected, grid, calendar, bar_seconds, screened, nonpositive)
-    _require_tradable(panel, kept)
-    findings += _ends(panel)
+    require_tradable(panel, kept)
+    findings += ended_symbols(panel)
     panel, told = with_lost_dividends(panel, on_labels)
     taken = bars_taken_out(panel, on_labels, kept)
     if repairs.fill_bars:
@@ -153,6 +137,25 @@ def _in_nanoseconds(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.set_axis(index.as_unit("ns"), axis=0)
 
 
+def _scanned(bars: Mapping[str, pd.DataFrame], nonpositive: Collection[str]) -> dict[str, Suspicions]:
+    """What the rows of each symbol may have wrong; refuse those that cannot be used."""
+    seen = {symbol: scan_rows(rows) for symbol, rows in bars.items()}
+    for symbol, rows in bars.items():
+        if not len(rows) or seen[symbol].order or seen[symbol].values:
+            require_usable(symbol, rows, nonpositive=symbol in nonpositive)
+    return seen
+
+
+def _without_rounding(kept: Mapping[str, pd.DataFrame], seen: Mapping[str, Suspicions]) -> Repaired:
+    """Rows whose open and close lie outside of high and low by rounding only, moved onto them."""
+    clipped, findings = dict(kept), []
+    for symbol, rows in kept.items():
+        if seen[symbol].bounds:
+            clipped[symbol], moved = clip_rounding(rows)
+            findings += find_runs(symbol, "rounded", _labels(rows), moved)
+    return Repaired(clipped, findings)
+
+
 def _within_window(
     bars: Mapping[str, pd.DataFrame], start: np.datetime64, stop: np.datetime64
 ) -> dict[str, pd.DataFrame]:
@@ -164,6 +167,31 @@ def _within_window(
                 f"{symbol} has no bar between {start} and {stop}; it has bars from {first} to {last}."
             )
     return kept
+
+
+class _PlacedBars(NamedTuple):
+    rows: dict[str, pd.DataFrame]
+    placed: dict[str, PlacedRows]
+    findings: list[Finding]
+
+
+def _on_grid(
+    kept: dict[str, pd.DataFrame],
+    seen: dict[str, Suspicions],
+    grid: BarGrid,
+    calendar: str,
+    bar_seconds: int,
+    repairs: Repairs,
+) -> _PlacedBars:
+    """The rows that repairs leave, and where they lie; rows that became neighbours are scanned anew, into `seen`."""
+    placed = {symbol: place_rows(_labels(rows), grid.bar_utc) for symbol, rows in kept.items()}
+    if not len(grid.bar_utc):
+        return _PlacedBars(kept, placed, [])
+    repaired, findings = _repaired_rows(kept, placed, grid, calendar, bar_seconds, repairs)
+    for symbol, rows in repaired.items():
+        if rows is not kept[symbol]:
+            seen[symbol], placed[symbol] = scan_rows(rows), place_rows(_labels(rows), grid.bar_utc)
+    return _PlacedBars(dict(repaired), placed, findings)
 
 
 def _repaired_rows(
@@ -178,7 +206,7 @@ def _repaired_rows(
     findings: list[Finding] = []
     before = kept
     if repairs.outside_sessions == "cut":
-        inside = {s: _in_session(rows.index.to_numpy("datetime64[ns]"), calendar) for s, rows in kept.items()}
+        inside = {s: in_session(rows.index.to_numpy("datetime64[ns]"), calendar) for s, rows in kept.items()}
         kept, done = within_sessions(kept, grid, inside)
         findings += done
     for symbol, rows in kept.items():
@@ -242,98 +270,6 @@ def _trimmed(placed: Mapping[str, PlacedRows], head: bool, tail: bool) -> slice:
         int(min(found.first_bar[0] for found in there)) if head else 0,
         int(max(found.first_bar[-1] + found.length[-1] for found in there)) if tail else None,
     )
-
-
-def _inspect(
-    symbol: str,
-    rows: pd.DataFrame,
-    placed: PlacedRows,
-    seen: Suspicions,
-    grid: BarGrid,
-    calendar: str,
-    bar_seconds: int,
-) -> list[Finding]:
-    labels = _labels(rows)
-    findings = findings_of_runs(symbol, "missing", grid.bar_utc, *placed.missing())
-    if seen.bounds:
-        findings += find_runs(symbol, "inconsistent", labels, inconsistent_rows(rows))
-    if seen.silent:
-        findings += find_runs(symbol, "zero_volume", labels, rows["volume"].to_numpy() == 0.0)
-    if seen.jumps:
-        findings += find_jumps(symbol, labels, rows)
-    if placed.on_grid < len(labels):
-        beside = ~placed.row_is_on_grid(len(labels))
-        closed = beside.copy()
-        closed[beside] = ~_in_session(labels[beside], calendar)
-        findings += find_runs(symbol, "outside_session", labels, closed)
-        findings += find_runs(symbol, "off_grid", labels, beside & ~closed)
-    return findings + _shifted_sessions(symbol, labels, calendar, bar_seconds)
-
-
-def _require_tradable(panel: Panel, kept: Mapping[str, pd.DataFrame]) -> None:
-    """Raise DataError if an order for a symbol could not be filled in any bar."""
-    for a, symbol in enumerate(panel.symbols):
-        if panel.tradable[:, a].any():
-            continue
-        rows = kept[symbol]
-        idle = (rows["volume"] == 0.0).mean()
-        cause = (
-            "volume is 0 in every row, and without volume no order can be filled: give a file with volumes (a count of "
-            "ticks serves)"
-            if idle == 1.0
-            else "each of its rows is inconsistent, off the calendar's grid or without volume: correct the source"
-        )
-        raise DataError(
-            f"{symbol} can never be traded from {minute(panel.bar_utc[0])} to {minute(panel.bar_utc[-1])}: {cause}, or "
-            "leave it out with data.symbols."
-        )
-
-
-def _ends(panel: Panel) -> list[Finding]:
-    """Find symbols whose last tradable bar lies before the last session of the panel."""
-    found = []
-    for a, symbol in enumerate(panel.symbols):
-        last = panel.num_bars - 1 - int(np.argmax(panel.tradable[::-1, a]))
-        if panel.session[last] < panel.session[-1]:
-            found.append(
-                Finding(
-                    symbol=symbol,
-                    kind="ends",
-                    first_utc=panel.bar_utc[last],
-                    last_utc=panel.bar_utc[-1],
-                    bars=panel.num_bars - 1 - last,
-                )
-            )
-    return found
-
-
-def _in_session(labels: TimeArray, calendar: str) -> np.ndarray:
-    if not len(labels):
-        return np.zeros(0, dtype=bool)
-    found = sessions_between(calendar, labels[0], labels[-1] + np.timedelta64(1, "ns"))
-    if not len(found.session):
-        return np.zeros(len(labels), dtype=bool)
-    at = np.searchsorted(found.open_utc, labels, side="right") - 1
-    inside = (at >= 0) & (labels < found.close_utc[at])
-    resting = (labels >= found.break_start_utc[at]) & (labels < found.break_end_utc[at])
-    return inside & ~resting
-
-
-def _shifted_sessions(symbol: str, labels: TimeArray, calendar: str, bar_seconds: int) -> list[Finding]:
-    """Find days whose first bar is one hour (a daylight-saving step) before or after the session's open."""
-    if calendar == ALWAYS_OPEN or bar_seconds >= DAY_SECONDS:
-        return []
-    found = sessions_between(
-        calendar, labels[0] - np.timedelta64(1, "D"), labels[-1] + np.timedelta64(1, "D")
-    )
-    hour = np.timedelta64(1, "h")
-    at = np.searchsorted(labels, found.open_utc - hour)
-    first = labels[np.minimum(at, len(labels) - 1)] - found.open_utc
-    end = np.searchsorted(labels, found.close_utc + hour) - 1
-    last = labels[np.maximum(end, 0)] - found.close_utc
-    late = (first == hour) & (last >= np.timedelta64(0, "ns"))
-    early = (first == -hour) & (last < -np.timedelta64(30, "m"))
-    return find_runs(symbol, "shifted_session", found.open_utc, late | early)
 
 
 def _panel(

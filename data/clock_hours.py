@@ -12,6 +12,7 @@ import pandas as pd
 
 from data.array_types import BoolArray, TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, BarGrid, bar_grid, sessions_between, time_zone
+from data.equal_runs import run_ends
 
 _ALMOST_ALL = 0.9
 _DAY = np.timedelta64(1, "D")
@@ -33,8 +34,9 @@ def clock_grid(calendar: str, bar_seconds: int, start: np.datetime64, stop: np.d
     labels = clock_floor(grid.bar_utc, calendar, bar_seconds)
     # Where the close cuts the last bar of the other grid, it may begin only after the last hour of the clock.
     at = np.searchsorted(found.session, grid.session)
+    ends = run_ends(grid.session)
     last = labels + _length(bar_seconds) < found.close_utc[np.minimum(at, len(found.session) - 1)]
-    further = np.append(np.diff(grid.session) != 0, True) & last
+    further = ends[last[ends]]
     labels = np.concatenate([labels, labels[further] + _length(bar_seconds)])
     sessions = np.concatenate([grid.session, grid.session[further]])
     labels, first = np.unique(labels, return_index=True)

@@ -49,9 +49,7 @@ def without_duplicates(bars: Mapping[str, pd.DataFrame], repairs: Repairs) -> Re
         if again.any():
             labels = rows.index.to_numpy("datetime64[ns]")
             names = list(BAR_COLUMNS)
-            first = (
-                rows[names].iloc[np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))].to_numpy()
-            )
+            first = rows[names].iloc[last_known_row(~again)].to_numpy()
             differ = int((first != rows[names].to_numpy()).any(axis=1)[again].sum())
             note = f"{int(again.sum()):,} in all, of which {differ:,} differ from the row that was kept"
             found = find_runs(symbol, "duplicate", labels, again)

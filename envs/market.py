@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.equal_runs import run_starts
 from data.features.compute import FeatureSet
 from data.last_known import carried
 from data.schema import NEVER_ENDS, Panel
@@ -295,8 +296,8 @@ def write_last(bars: FloatArray) -> None:
 
 def calendar_columns(session: NDArray[np.int32]) -> NDArray[np.int32]:
     """Session number, bars since the session's first bar and until its last one in the panel. (T, 3) int32."""
-    starts = np.flatnonzero(np.diff(session, prepend=session[0] - 1))
-    lengths = np.diff(np.append(starts, len(session)))
+    starts = run_starts(session)
+    lengths = np.diff(starts, append=len(session))
     number = np.repeat(np.arange(len(starts)), lengths)
     since = np.arange(len(session)) - starts[number]
     left = lengths[number] - 1 - since

@@ -26,11 +26,12 @@ from envs.episodes import Window
 from envs.kernel import columns as c
 from envs.kernel.lanes import LANES
 from envs.kernel.masks import mask_rows
-from envs.kernel.parts import MarketArrays, Outputs, RowArrays
+from envs.kernel.parts import Outputs, RowArrays
 from envs.kernel.step import DISABLED, NEXT_STEP, SAME_STEP, reset_rows, step_rows
 from envs.market import Market
+from envs.market_fit import check_market, episode_windows
 from envs.observations import ObservationLayout
-from envs.rows import RowState, check_market, episode_windows, num_blocks, scratch_arrays, thread_bounds
+from envs.rows import RowState, market_arrays, num_blocks, scratch_arrays, thread_bounds
 from envs.rules import instrument_matrix, rule_vector
 
 _MODES = {
@@ -97,7 +98,7 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         self._reward_function = reward or (None if own is None else import_callable(own, "reward.function"))
         self.rows = RowState.allocate(config, market, self.num_envs, self.num_assets, first_stream)
         # To the kernel named tuples go as plain ones, see `step_rows`.
-        self._market_arrays = tuple(_market_arrays(market, self.instrument))
+        self._market_arrays = tuple(market_arrays(market, self.instrument))
         self._episode_windows = episode_windows(market, config, self.windows)
         self._allocate_outputs()
         self._bounds = thread_bounds(self.num_envs, num_threads)
@@ -388,22 +389,6 @@ class PortfolioVectorEnv(gymnasium.vector.VectorEnv):
         """Stop the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
-
-
-def _market_arrays(market: Market, instrument: NDArray[np.float64]) -> MarketArrays:
-    return MarketArrays(
-        bars=market.bars,
-        features=market.features.reshape(market.num_bars, -1),
-        clock=_never_empty(market.clock),
-        calendar=market.calendar,
-        years=market.years,
-        instrument=instrument,
-    )
-
-
-def _never_empty(clock: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`clock`, or a column that nobody reads: to Numba an array without entries is of another type."""
-    return clock if clock.size else np.broadcast_to(np.zeros((1, 1), np.float32), (len(clock), 1))
 
 
 class PortfolioEnv(gymnasium.Env):

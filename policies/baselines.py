@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.last_known import last_known_row
 from data.schema import Panel
 from data.universe import MEMBER
 from envs.actions import ACTION_SCHEMES
@@ -224,7 +225,7 @@ def random_matched_turnover(like_NA: NDArray[Any], num_bars: int, random: np.ran
         drawn = random.choice(sides, size=num_bars, p=frequency / frequency.sum())
         changes = random.random(num_bars) < redraw
         changes[0] = True
-        schedule[:, asset] = drawn[np.maximum.accumulate(np.where(changes, np.arange(num_bars), 0))]
+        schedule[:, asset] = drawn[last_known_row(changes)]
     return schedule
 
 

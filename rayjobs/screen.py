@@ -19,7 +19,8 @@ def screen(values: dict[str, Any]) -> ExitCode:
 
 def run_screening_job(values: dict[str, Any]) -> JobOutcome:
     """Compose, build, run, report; ``values`` is the resolved ``conf/screen.yaml``."""
-    from rayjobs.study.config import build_screening, build_train_config
+    from rayjobs.study.config import build_train_config
+    from rayjobs.study.config_groups import build_screening
 
     settings, labels = build_screening(values)
     own = ("screening", "labels")

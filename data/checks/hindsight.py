@@ -28,6 +28,7 @@ from data.array_types import FloatArray
 from data.checks.foreknown import EVERY_SYMBOL, MIN_BARS, NUM_PARTS, Foreknown
 from data.checks.lead_correlations import RankedSeries
 from data.checks.ordered_values import ORDERED
+from data.equal_runs import run_starts
 
 BARS_TOGETHER = (1, 2, 5, 10, 20, 50, 100, 200)
 """Numbers of bars over which an input is summed."""
@@ -300,7 +301,7 @@ def _cut(
     begin, stop = int(known[0]), int(known[-1]) + 1
     mean = _sum_of(ranks.values[:, [at]], 0, bars)[begin:stop, 0]
     side = np.where(mean >= mean.mean(), 1.0, -1.0)
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(side)) + 1])
+    starts = run_starts(side)
     return side[starts], begin + starts, begin + np.append(starts[1:], len(side))
 
 

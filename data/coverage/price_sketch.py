@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import FloatArray
+from data.equal_runs import run_ends
 from data.schema import Panel
 
 Marks = Mapping[int, float]
@@ -182,8 +183,7 @@ def instant_marks(close_seconds: NDArray[np.int64], price: FloatArray, bar_secon
 
 def session_marks(session: NDArray[np.int32], price: FloatArray) -> dict[int, float]:
     """Session -> its last close, of the (N,) bars that have one."""
-    last = np.flatnonzero(np.append(session[1:] != session[:-1], len(session) > 0))
-    return {int(session[at]): float(price[at]) for at in last}
+    return {int(session[at]): float(price[at]) for at in run_ends(session)}
 
 
 def thinned(marks: Marks) -> Marks:

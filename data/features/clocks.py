@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.calendars import DAY_SECONDS, time_zone
+from data.equal_runs import run_starts
 from data.features.definition import SHARE, SIGNED_SHARE, Feature
 from data.features.panel_parts import session_limits
 from data.features.series import shared
@@ -42,7 +43,7 @@ def _utc_offsets(zone: str, instants: NDArray[np.int64]) -> NDArray[np.int64]:
     if zone == "UTC":
         return np.zeros(len(instants), dtype=np.int64)
     quarters = instants // _QUARTER
-    first = np.flatnonzero(np.diff(quarters, prepend=quarters[0] - 1))
+    first = run_starts(quarters)
     offsets = np.array([_utc_offset(zone, int(quarter)) for quarter in quarters[first]], dtype=np.int64)
     return np.repeat(offsets, np.diff(first, append=len(instants)))
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray
 from data.calendars import DAY_SECONDS
+from data.equal_runs import begins_run
 from data.features.kernels import compiled
 from data.features.panel_parts import bounds_of_session, session_limits
 from data.schema import Panel
@@ -67,8 +68,8 @@ def marks(panel: Panel, factor: int) -> Marks:
     _within_a_session(panel.bar_seconds)
     opened, closed = (limit.astype(np.int64) for limit in session_limits(panel))
     at = _clock(panel.bar_utc.astype(np.int64), opened, closed, panel.bar_seconds, factor)
-    begins = np.ones(panel.num_bars, dtype=bool)
-    begins[1:] = (at.bucket[1:] != at.bucket[:-1]) | (panel.session[1:] != panel.session[:-1]) | at.ends[:-1]
+    begins = begins_run(at.bucket) | begins_run(panel.session)
+    begins[1:] |= at.ends[:-1]
     return Marks(begins, at.ends, at.opened)
 
 

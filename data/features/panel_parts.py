@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data.array_types import TimeArray
 from data.calendars import session_bounds, sessions_between
+from data.equal_runs import run_starts
 from data.features.kernels import compiled
 from data.features.series import SHARED
 from data.schema import BAR_COLUMNS, Panel
@@ -71,7 +72,7 @@ def bounds_of_session(calendar: str, session: int) -> Limits:
 def session_limits(panel: Panel) -> tuple[TimeArray, TimeArray]:
     """(T,) open and close of the session of each bar, UTC."""
     session = panel.session
-    first = np.flatnonzero(np.diff(session, prepend=session[0] - 1))
+    first = run_starts(session)
     lengths = np.diff(first, append=len(session))
     found = [bounds_of_session(panel.calendar, int(session[row])) for row in first]
     opened = np.array([o for o, _ in found], dtype="datetime64[ns]")

@@ -249,8 +249,61 @@ def _merge(bands, newer, newer_at, older, older_at, out, out_at, size, pair, ste
 
 
 @inner
+def _begin(bands, x, y, known, pair, each):  # type: ignore[no-untyped-def]
+    """Write the level of windows of one value: it is its own mean, and deviates from it by nothing."""
+    copied(bands[0][: len(x)], x)
+    for row in range(2, 5):
+        for i in range(len(x)):
+            bands[row, i] = 0.0
+    if pair:
+        copied(bands[1][: len(x)], y)
+    if each:
+        copied(bands[LEVEL_COUNT][: len(x)], known)
+
+
+@inner
+def _take(bands, level, begin, total, size, pair, each):  # type: ignore[no-untyped-def]
+    """Write the first windows that are taken: those of a level from `begin` on."""
+    for row in range(5):
+        if pair or row == 0 or row == 2:
+            copied(bands[total + row][:size], bands[level + row][begin:])
+    if each:
+        copied(bands[COUNT][:size], bands[LEVEL_COUNT + level // 5][begin:])
+
+
+@inner
+def _join(bands, total, level, begin, joined, size, pair, each, step, number, level_number):  # type: ignore[no-untyped-def]
+    """Write the windows taken so far together with those of a level, which lie `step` further back."""
+    if each:
+        _merge_counts(
+            bands[COUNT + total // 5 % 2], bands[LEVEL_COUNT + level // 5][begin:],
+            bands[COUNT + joined // 5 % 2][:size], bands[SHARE], bands[WEIGHT],
+        )  # fmt: skip
+    share = level_number / (number + level_number)
+    weight = number * share
+    _merge(bands, total, 0, level, begin, joined, 0, size, pair, step, share, weight, each)
+
+
+@inner
+def _double(bands, level, ready, after, spare, length, pair, each, step, level_number):  # type: ignore[no-untyped-def]
+    """Write the next level: windows of a level together with those `step` further back, which are as long."""
+    if each:
+        own = bands[LEVEL_COUNT + level // 5]
+        _merge_counts(
+            own[after:], own[ready:], bands[LEVEL_COUNT + spare // 5][after:][:length], bands[SHARE],
+            bands[WEIGHT],
+        )  # fmt: skip
+    share = level_number / (level_number + level_number)
+    weight = level_number * share
+    _merge(bands, level, after, level, ready, spare, after, length, pair, step, share, weight, each)
+
+
+@inner
 def merge_windows(x, y, known, stride, window_bars, step, bands, size):  # type: ignore[no-untyped-def]
     """Moments of the windows that end at the last `size` values; see `_moments`.
+
+    The bits of `window_bars`, from the lowest: where one is set, the windows of that level are taken; then windows are
+    twice as long.
 
     x, y : (N,), without NaN; y empty for one variable. known : (N,) 1 or 0, empty where all are known. bands : work,
     (BANDS, N) or longer.
@@ -263,80 +316,26 @@ def merge_windows(x, y, known, stride, window_bars, step, bands, size):  # type:
     """
     pair, each = len(y) > 0, len(known) > 0
     first = len(x) - size
-    copied(bands[0][: len(x)], x)
-    for row in range(2, 5):
-        for i in range(len(x)):
-            bands[row, i] = 0.0
-    if pair:
-        copied(bands[1][: len(x)], y)
-    if each:
-        copied(bands[LEVEL_COUNT][: len(x)], known)
+    _begin(bands, x, y, known, pair, each)
     level, spare, total, joined = LEVEL, LEVEL + 5, TOTAL, TOTAL + 5
     number, level_number = 0.0, 1.0
     taken_bars, level_bars, left, ready = 0, 1, window_bars, 0
-    share, weight = 0.0, 0.0
     while left:
         if left & 1:
             begin = first - taken_bars * stride
             if taken_bars == 0:
-                for row in range(5):
-                    if pair or row == 0 or row == 2:
-                        copied(bands[total + row][:size], bands[level + row][begin:])
-                if each:
-                    copied(bands[COUNT][:size], bands[LEVEL_COUNT + level // 5][begin:])
+                _take(bands, level, begin, total, size, pair, each)
                 number = level_number
             else:
-                if each:
-                    _merge_counts(
-                        bands[COUNT + total // 5 % 2], bands[LEVEL_COUNT + level // 5][begin:],
-                        bands[COUNT + joined // 5 % 2][:size], bands[SHARE], bands[WEIGHT],
-                    )  # fmt: skip
-                share = level_number / (number + level_number)
-                weight = number * share
-                _merge(
-                    bands,
-                    total,
-                    0,
-                    level,
-                    begin,
-                    joined,
-                    0,
-                    size,
-                    pair,
-                    step * taken_bars,
-                    share,
-                    weight,
-                    each,
-                )
+                back = step * taken_bars
+                _join(bands, total, level, begin, joined, size, pair, each, back, number, level_number)
                 total, joined = joined, total
                 number += level_number
             taken_bars += level_bars
         left >>= 1
         if left:
-            after, length = ready + level_bars * stride, len(x) - ready - level_bars * stride
-            if each:
-                own = bands[LEVEL_COUNT + level // 5]
-                _merge_counts(
-                    own[after:], own[ready:], bands[LEVEL_COUNT + spare // 5][after:][:length], bands[SHARE],
-                    bands[WEIGHT],
-                )  # fmt: skip
-            share = level_number / (level_number + level_number)
-            weight = level_number * share
-            _merge(
-                bands,
-                level,
-                after,
-                level,
-                ready,
-                spare,
-                after,
-                length,
-                pair,
-                step * level_bars,
-                share,
-                weight,
-                each,
-            )
+            after, back = ready + level_bars * stride, step * level_bars
+            _double(bands, level, ready, after, spare, len(x) - after, pair, each, back, level_number)
             level, spare = spare, level
             level_number += level_number
             level_bars *= 2

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from data.array_types import TimeArray
+from data.array_types import BoolArray, TimeArray
 from data.calendars import BarGrid, bar_grid, check_bar_seconds
 from data.errors import DataError
 from data.lake.bar_names import bar_name
@@ -115,13 +115,7 @@ def holding(
     if damage is None:
         labels = lake.read(series, only_labels=True).rows.index.to_numpy("datetime64[ns]")
     listed = () if listings is None else listings.of(series.symbol)
-    expected = expected_bars(known, series.bar_seconds, _since_listed(spans, labels, listed))
-    there = among(expected.bar_utc, labels)
-    beyond = 0
-    if listed:
-        beyond = int((there & ~in_listing(expected.session, listed, last_day=True)).sum())
-        due = there | in_listing(expected.session, listed, last_day=False)
-        expected, there = BarGrid(bar_utc=expected.bar_utc[due], session=expected.session[due]), there[due]
+    expected, there, beyond = _due_bars(known, series, spans, labels, listed)
     empty = empty_sessions(expected, there)
     return Holding(
         source=series.source,
@@ -152,6 +146,27 @@ def holding(
         delisted_on=_iso(listed[-1].delisted_on) if listed else None,
         beyond_listing=beyond,
     )
+
+
+class _DueBars(NamedTuple):
+    """Bars that are expected, (N,) which of them are there, and how many lie outside of the listings."""
+
+    grid: BarGrid
+    there: BoolArray
+    beyond: int
+
+
+def _due_bars(
+    calendar: str, series: Series, spans: list[Span], labels: TimeArray, listed: Sequence[ListedSpan]
+) -> _DueBars:
+    """The bars that are expected of a series: all of the calendar's in what was fetched, or those in its listings."""
+    grid = expected_bars(calendar, series.bar_seconds, _since_listed(spans, labels, listed))
+    there = among(grid.bar_utc, labels)
+    if not listed:
+        return _DueBars(grid, there, 0)
+    beyond = int((there & ~in_listing(grid.session, listed, last_day=True)).sum())
+    due = there | in_listing(grid.session, listed, last_day=False)
+    return _DueBars(BarGrid(bar_utc=grid.bar_utc[due], session=grid.session[due]), there[due], beyond)
 
 
 def expected_bars(calendar: str, bar_seconds: int, spans: list[Span]) -> BarGrid:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data.array_types import TimeArray
 from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds, sessions_between
+from data.equal_runs import begins_run, run_ends, run_starts
 from data.errors import DataError
 
 IntArray = NDArray[np.int64]
@@ -86,7 +87,7 @@ def check_bar_length(bars: Mapping[str, pd.DataFrame], calendar: str, bar_second
 
 def _distinct(labels: TimeArray) -> TimeArray:
     """Return labels without those that repeat the one before; what becomes of such rows is decided elsewhere."""
-    return labels[np.concatenate([[True], labels[1:] != labels[:-1]])] if len(labels) else labels
+    return labels[begins_run(labels)]
 
 
 def spelled(seconds: float) -> str:
@@ -204,10 +205,7 @@ def _daily_stretches(labels: TimeArray) -> list[_Stretch]:
 
 def _runs(values: IntArray) -> list[tuple[int, int]]:
     """Return [start, stop) of each run of at least `LONG_RUN` equal values."""
-    if not len(values):
-        return []
-    edges = np.flatnonzero(np.diff(values)) + 1
-    starts, stops = np.append(0, edges), np.append(edges, len(values))
+    starts, stops = run_starts(values), run_ends(values) + 1
     return [(int(i), int(j)) for i, j in zip(starts, stops, strict=True) if j - i >= LONG_RUN]
 
 

@@ -20,6 +20,7 @@ from data.calendars import ALWAYS_OPEN, DAY_SECONDS, bar_grid, check_bar_seconds
 from data.charged_columns import FUNDING_RATE
 from data.checks.hygiene import clip_rounding, inconsistent_rows
 from data.dividends import DIVIDEND
+from data.equal_runs import run_ends, run_starts
 from data.errors import DataError
 from data.lake.bar_names import bar_name
 from data.lake.spans import Span, within
@@ -144,8 +145,7 @@ def _aggregated(rows: pd.DataFrame, bar_of_row: NDArray[np.int64], opens: TimeAr
     """One row for each coarser bar that has finer ones."""
     if not len(rows):
         return rows
-    starts = np.flatnonzero(np.concatenate([[True], bar_of_row[1:] != bar_of_row[:-1]]))
-    ends = np.concatenate([starts[1:], [len(rows)]]) - 1
+    starts, ends = run_starts(bar_of_row), run_ends(bar_of_row)
     values: Mapping[str, FloatArray] = {name: rows[name].to_numpy(np.float64) for name in rows.columns}
     made: dict[str, FloatArray] = {
         "open": values["open"][starts],

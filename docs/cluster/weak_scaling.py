@@ -21,7 +21,8 @@ from ray.cluster_utils import Cluster
 from rayjobs.config.compose import compose
 from rayjobs.study.config import build_train_config
 from rayjobs.study.dry_run import fragment_bytes
-from rayjobs.study.fold import fold_market, training_spec
+from rayjobs.study.fold import training_spec
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.load import load_study
 from rayjobs.training.iteration_row import iteration_row
 from rayjobs.training.policy_training import build_algorithm

@@ -16,8 +16,8 @@ from rayjobs.schemas.yaml_comments import head_of, keys_of  # noqa: E402
 CONF = ROOT / "conf"
 READ_IN = {
     "data": "the source's dataclass in data/sources, data/synthetic.py or data/stand_in",
-    "instruments": "InstrumentsConfig, rayjobs/study/config.py",
-    "features": "FeaturesConfig, rayjobs/study/config.py",
+    "instruments": "InstrumentsConfig, rayjobs/study/instruments_config.py",
+    "features": "FeaturesConfig, rayjobs/study/features_config.py",
     "context": "ContextConfig, envs/context.py",
     "env": "PortfolioEnvConfig, envs/config.py",
     "costs": "CostConfig, envs/costs.py",

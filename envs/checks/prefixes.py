@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.equal_runs import run_ends
 from data.schema import Panel
 from envs.checks.blame import Found, finding, judge, random_after, refuse_unrepeatable
 from envs.checks.computed import ROUNDING, CannotCompute, Computed, IntArray, OutOfTime, Subject
@@ -147,7 +148,7 @@ class _Comparison:
         if not self.subject.truncate:
             return
         low = self.first + 1
-        ends = low + np.flatnonzero(np.diff(self.panel.session[low:]))
+        ends = low + run_ends(self.panel.session[low:])[:-1]
         cuts = set(self.rng.integers(low, self.num_bars - 1, size=2).tolist())
         cuts |= set(self.rng.choice(ends, size=min(2, len(ends)), replace=False).tolist())
         tolerance = self.computed.rounding()

@@ -22,6 +22,7 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
+from data.equal_runs import run_starts
 from data.last_known import last_known_row
 from data.schema import PRICE_COLUMNS, Panel
 
@@ -190,7 +191,7 @@ class Redraw:
         session, buffer = self.panel.session, self._buffers["session"]
         if to_the_end:
             first = int(rows[0])
-            ends = first + np.flatnonzero(np.diff(session[first - 1 :])) if first else np.empty(0, int)
+            ends = first - 1 + run_starts(session[first - 1 :])[1:] if first else np.empty(0, int)
             if variant[0] == DOWN and len(ends):  # the session of the cut ends at once
                 buffer[first : ends[0]] = session[ends[0]]
             elif variant[0] == UP and len(ends):  # or goes on for longer

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.equal_runs import run_ends, run_starts
 from envs.costs import COST_NAMES
 from envs.recording import Recording
 from evaluation.gate.seen_shares import SeenShares
@@ -153,9 +154,8 @@ def trades_table(result: WalkForwardResult) -> pd.DataFrame:
 def daily_table(result: WalkForwardResult, trades: pd.DataFrame) -> pd.DataFrame:
     """A row per session of the calendar: compound return, equity and drawdown at its end, costs, trades closed."""
     session = result.panel.session[result.bar]
-    starts = np.flatnonzero(np.diff(session, prepend=session[0] - 1))
+    starts, last = run_starts(session), run_ends(session)
     history = history_table(result)
-    last = np.append(starts[1:], len(session)) - 1
     growth = np.multiply.reduceat(np.maximum(1.0 + result.net_return, 0.0), starts)
     closed = np.searchsorted(
         result.bar, np.searchsorted(result.panel.bar_utc, trades["exit_time"].to_numpy())

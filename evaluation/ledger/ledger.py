@@ -13,8 +13,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,9 @@ from data.coverage.coverage import Coverage
 from evaluation.files import plain
 from evaluation.ledger.migration import import_old
 from evaluation.ledger.records import (
-    KINDS,
     FloatArray,
-    Look,
     LookEntry,
     Record,
-    Status,
     TrialCount,
     packed,
     packed_instants,
@@ -38,12 +34,13 @@ from evaluation.ledger.records import (
     unpacked_returns,
 )
 from evaluation.ledger.return_sketch import Sketch
-from evaluation.ledger.store import Chain, Event, Head, LedgerUnusable, Store, shown
+from evaluation.ledger.state import LedgerState, looks_of, status_of
+from evaluation.ledger.store import Event, Head, LedgerUnusable, Store, shown
 from evaluation.ledger.trained_weights import EVENT as WEIGHTS
 from evaluation.ledger.trained_weights import WeightsNote
 from evaluation.statistics.metrics import as_returns, sharpe_ratio, total_return
 
-__all__ = ["Head", "HoldoutOpenedError", "Ledger", "LedgerState", "LedgerUnusable", "LookEntry", "TrialCount"]
+__all__ = ["Head", "HoldoutOpenedError", "Ledger", "LedgerUnusable", "LookEntry", "TrialCount"]
 
 
 class HoldoutOpenedError(ValueError):
@@ -70,40 +67,6 @@ def look_key(entry: LookEntry) -> str:
     """What an exact repetition has in common: identity, seed, bars and code."""
     facts = [plain(entry.identity), entry.seed, entry.data_fingerprint, entry.code_commit]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class LedgerState:
-    """All of a ledger at one moment.
-
-    Attributes
-    ----------
-    chain : the events, and whether they are what was written.
-    looks : in the order they were entered. The same look that gave other returns when it was run again is another.
-    """
-
-    chain: Chain
-    looks: Sequence[Look]
-
-    @cached_property
-    def runs(self) -> Counter[str]:
-        """Run id -> looks that it had."""
-        return Counter(run for look in self.looks for run in look.runs)
-
-
-def merged_looks(states: Sequence[LedgerState]) -> list[Look]:
-    """The looks of several ledgers, each once: what one machine's ledger has, another's may have as well."""
-    merged: dict[tuple[str, str, str], Look] = {}
-    for state in states:
-        for look in state.looks:
-            place = (look.key, look.returns, look.instants)
-            if place in merged:
-                one = merged[place]
-                runs, bars = (*one.runs, *look.runs), (*one.coverages, *look.coverages)
-                look = replace(one, runs=tuple(dict.fromkeys(runs)), coverages=tuple(dict.fromkeys(bars)))
-            merged[place] = look
-    finished = {look.key for look in merged.values() if look.status == "finished"}
-    return [look for look in merged.values() if look.returns or look.key not in finished]
 
 
 class Ledger:
@@ -171,7 +134,7 @@ class Ledger:
             noted = [
                 {name: e.facts.get(name) for name in again} for e in events if e.what in ("enter", "again")
             ]
-            if again not in noted or (reopen and _status(events) == "failed"):
+            if again not in noted or (reopen and status_of(events) == "failed"):
                 self._store.append(connection, "again", again, look=known)
             return known
 
@@ -214,7 +177,7 @@ class Ledger:
         with self._store.writing() as connection:
             events = self._store.events_of(connection, look)
             self._require_entry(events, look)
-            if _status(events) == "running":
+            if status_of(events) == "running":
                 facts = {"status": "failed", "error": error[:2000]}
                 self._store.append(connection, "close", facts, look=look)
 
@@ -258,7 +221,7 @@ class Ledger:
         chain = self._store.chain()
         if until is not None:
             chain = replace(chain, events=chain.events[:until], hashes=chain.hashes[:until])
-        return LedgerState(chain=chain, looks=_looks(chain.events))
+        return LedgerState(chain=chain, looks=looks_of(chain.events))
 
     def count(self, study: str) -> TrialCount:
         """Looks of a study by how they ended."""
@@ -353,55 +316,5 @@ def fold_facts(*, fold: int, seed: int, net_return: ArrayLike, policy_hash: str)
     }
 
 
-def record_hashes(record: Record) -> tuple[str, str]:
-    """Under which a record's returns and instants are kept; "" for instants that are not known."""
-    returns = hashlib.sha256(packed(record.net_return)).hexdigest()
-    if record.bar_utc is None:
-        return returns, ""
-    return returns, hashlib.sha256(packed_instants(record.bar_utc)).hexdigest()
-
-
 def _coverage(coverage: Coverage) -> bytes:
     return zlib.compress(json.dumps(coverage.to_json(), sort_keys=True).encode(), 6)
-
-
-def _status(events: Sequence[Event]) -> Status:
-    """How a look stands: finished for good if it ever was, else by its last event."""
-    statuses: list[Status] = [
-        e.facts.get("status", "failed") if e.what == "close" else "running" for e in events
-    ]
-    return "finished" if "finished" in statuses else statuses[-1]
-
-
-def _looks(events: Sequence[Event]) -> list[Look]:
-    about: dict[int, list[Event]] = {}
-    for event in events:
-        if event.look is not None:
-            about.setdefault(event.look, []).append(event)
-    looks: list[Look] = []
-    for number, own in sorted(about.items()):
-        if own[0].what == "enter":
-            looks += _outcomes(number, own)
-    return looks
-
-
-def _outcomes(number: int, events: Sequence[Event]) -> list[Look]:
-    """One look, or one for each of the different returns that it gave. What an edited event lacks is left empty."""
-    seen = [event.facts for event in events if event.what in ("enter", "again")]
-    entry = seen[0]
-    look = Look(
-        number=number,
-        kind=entry["kind"] if entry.get("kind") in KINDS else "training",
-        study=str(entry.get("study")),
-        data_fingerprint=str(entry.get("data_fingerprint")),
-        runs=tuple(dict.fromkeys(str(facts["run"]) for facts in seen if facts.get("run"))),
-        coverages=tuple(dict.fromkeys(str(facts["coverage"]) for facts in seen if facts.get("coverage"))),
-        status=_status(events),
-        key=events[0].key or "",
-        identity=str(entry.get("identity") or ""),
-        seed=entry["seed"] if isinstance(entry.get("seed"), int) else None,
-    )
-    closes = [e.facts for e in events if e.what == "close" and e.facts.get("status") == "finished"]
-    names = ("sharpe", "num_bars", "bar_seconds", "returns", "instants", "sketch")
-    outcomes = [replace(look, **{name: facts[name] for name in names if name in facts}) for facts in closes]
-    return outcomes or [look]

@@ -1,7 +1,8 @@
 """How many looks a result was chosen from: one count, one variance, for the gate, the summary and the leaderboard.
 
-A look counts when it was scored on any of the bars that are judged (`looks_at`). An exact repetition is one look; looks
-whose returns are nearly the same count by their effective number; those that left no returns count one each.
+A look counts when it was scored on any of the bars that are judged (`judged_bars.looks_at`). An exact repetition is
+one look; looks whose returns are nearly the same count by their effective number; those that left no returns count one
+each.
 """
 
 from __future__ import annotations
@@ -12,22 +13,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from data.coverage.coverage import Coverage, all_shapes, bar_closes
-from data.coverage.shifted_copies import shifted_copies
-from data.schema import Panel
+from evaluation.ledger.lead_choices import looks_in_lead
 from evaluation.ledger.look_clusters import cluster_looks
 from evaluation.ledger.records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.ledger.return_sketch import Sketch
+from evaluation.ledger.shown_results import of_longer_looks, of_wider_looks, symbols_shown, windows_shown
 from evaluation.statistics.metrics import sharpe_ratio
-from evaluation.statistics.trial_count import (
-    MIN_COMMON,
-    effective_number,
-    effective_number_apart,
-    number_of_choices,
-    whole_number,
-)
+from evaluation.statistics.trial_count import effective_number, in_digits, number_of_choices, whole_number
 
 PLURALS: Mapping[LookKind, str] = {
     "training": "trainings", "sweep trial": "sweep trials", "single fold": "single folds", "re-scoring": "re-scorings",
@@ -39,14 +32,6 @@ REPEATS: tuple[LookKind, ...] = ("re-scoring", "single fold", "comparison")
 """Kinds that are the look itself again where they earn the same on every bar."""
 NO_RIVALS: tuple[LookKind, ...] = ("scripted policy", "screening")
 """Kinds that count, but say nothing about how far the results of a search are spread."""
-NO_SYMBOLS: tuple[LookKind, ...] = ("screening",)
-"""Kinds that show nothing of each symbol by itself."""
-TRAININGS: tuple[LookKind, ...] = ("training", "single fold", "other seed")
-"""Kinds that are one configuration trained with one seed."""
-HUGE = 1_000_000_000
-"""Looks from which on their power of ten is told."""
-WHOLE_WINDOW = 0.1
-"""Part of a window that may be missing from one that counts as whole."""
 MIN_SHARED = 0.5
 """Share of its own and of the judged bars that a look must have in common to be a rival by its Sharpe ratio."""
 
@@ -81,7 +66,7 @@ class Looks:
     def sentence(self) -> str:
         """``37 looks at these bars (24 sweep trials, 9 trainings; 31 effective)``."""
         parts = [_number(count, kind) for kind, count in sorted(self.kinds.items(), key=_most_first)]
-        inside = ", ".join(parts) + (f"; {_in_digits(self.effective)} effective" if self.total > 1 else "")
+        inside = ", ".join(parts) + (f"; {in_digits(self.effective)} effective" if self.total > 1 else "")
         return f"{self.total} look{'s' if self.total != 1 else ''} at these bars ({inside})"
 
     def for_gate(self) -> dict[str, Any]:
@@ -101,11 +86,6 @@ class Looks:
             notes=tuple(facts["notes"]),
             in_lead=int(facts.get("in_lead", 1)),
         )
-
-
-def _in_digits(number: int) -> str:
-    """A whole number; of a huge one the power of ten."""
-    return f"{number}" if number < HUGE else f"{float(number):.0e}"
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, int]:
@@ -128,47 +108,6 @@ def sharpe_variance(sharpes: Sequence[float | None], num_bars: int) -> float | N
     if known.size < 2:
         return None
     return max(float(known.var(ddof=1)), 1.0 / max(num_bars - 1, 1))
-
-
-def overlaps(coverages: Mapping[str, Coverage], panel: Panel, bars: slice, *, source: str) -> set[str]:
-    """Hashes of the coverages that hold any of a panel's bars, for a symbol of it.
-
-    Parameters
-    ----------
-    bars : those that are judged.
-    source : where the panel comes from (`data.sources.describe`).
-    """
-    judged = panel.slice_bars(bars.start, bars.stop)
-    opens, closes = judged.bar_utc.astype("datetime64[s]"), bar_closes(judged)
-    common: dict[tuple[int, int], Coverage] = {}  # by stretch of the judged bars, for all coverages
-    shapes = all_shapes(judged)
-
-    def holds_any(coverage: Coverage) -> bool:
-        for one in coverage.symbols:
-            inside = np.flatnonzero((opens < one.last_utc) & (closes > one.first_utc))
-            if not len(inside):
-                continue
-            start, stop = int(inside[0]), int(inside[-1]) + 1
-            if (start, stop) not in common:
-                common[start, stop] = Coverage.of(judged, slice(start, stop), source=source)
-            ours = common[start, stop]
-            if any(coverage.same_instrument(one, ours, another) for another in ours.symbols):
-                return True
-        if coverage.bar_seconds == judged.bar_seconds and coverage.moved(judged, shapes).any():
-            return True
-        return bool(shifted_copies(coverage, judged).any())
-
-    return {name for name, coverage in coverages.items() if holds_any(coverage)}
-
-
-def looks_at(looks: Sequence[Look], covering: set[str], data_fingerprint: str) -> list[Look]:
-    """Looks at the judged bars: by coverage; where an old ledger did not know it, by the data's fingerprint."""
-    return [
-        look
-        for look in looks
-        if any(name in covering for name in look.coverages)
-        or (not look.coverages and look.data_fingerprint == data_fingerprint)
-    ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,7 +145,7 @@ def count_looks(
 
     Parameters
     ----------
-    looks : `looks_at` them, the judged one included, in the order of entry.
+    looks : `judged_bars.looks_at` them, the judged one included, in the order of entry.
     own : what is judged.
     sketches, returns : contents by hash.
     own_instants, own_returns : hashes of the judged record.
@@ -222,17 +161,20 @@ def count_looks(
         [windows_shown(look, own, sketches[look.sketch], mine) for look in known], dtype=np.int64
     )
     shown = np.array(
-        [num_symbols if look.returns == own_returns else _symbols_of(look, symbols or {}) for look in known],
+        [
+            num_symbols if look.returns == own_returns else symbols_shown(look, symbols or {})
+            for look in known
+        ],
         dtype=np.int64,
     )
     choices = np.array([number_of_choices(number, num_symbols) for number in shown.tolist()])
     effective = effective_number(leader, correlation, windows * choices) if known else 0.0
     effective += len(counted) - len(known)
     if windows.max(initial=1) > 1:
-        notes = [*notes, _of_longer_looks(windows)]
+        notes = [*notes, of_longer_looks(windows)]
     if shown.max(initial=num_symbols) > num_symbols:
-        notes = [*notes, _of_wider_looks(shown, choices, num_symbols)]
-    in_lead = _in_lead([sketches[look.sketch] for look in known], leader, mine)
+        notes = [*notes, of_wider_looks(shown, choices, num_symbols)]
+    in_lead = looks_in_lead([sketches[look.sketch] for look in known], leader, mine)
     leading = [known[k] for k in np.flatnonzero(leader == np.arange(len(known)))]
     rivals = [look for look in leading if look.kind not in NO_RIVALS or look.returns == own_returns]
     close: dict[str, bool] = {own_instants: True}
@@ -259,130 +201,6 @@ def count_looks(
     )
 
 
-def windows_shown(look: Look, own: Record, theirs: Sketch, mine: Sketch | None) -> int:
-    """How many windows as long as the judged record a look showed: the best of them may be the one that is judged."""
-    if look.bar_seconds == own.bar_seconds:
-        return max(int(look.num_bars / len(own.net_return) + WHOLE_WINDOW), 1)
-    if mine is None:
-        return 1
-    level = max(theirs.level, mine.level)
-    shown, judged = (len(_known_buckets(sketch.at(level))) for sketch in (theirs, mine))
-    return max(int(shown / judged + WHOLE_WINDOW), 1)
-
-
-def _in_lead(sketches: Sequence[Sketch], leader: NDArray[np.int64], mine: Sketch | None) -> int:
-    """Effective number of looks in the judged one's cluster, at its times, by what they earned apart from it."""
-    own = next((k for k, sketch in enumerate(sketches) if _same_sketch(sketch, mine)), None)
-    if own is None or mine is None:
-        return 1
-    known = np.isfinite(mine.sums)
-    beside = [
-        sketches[k].sums[known]
-        for k in np.flatnonzero(leader == leader[own]).tolist()
-        if k != own and _same_times(sketches[k], mine)
-    ]
-    if not beside or known.sum() < MIN_COMMON:
-        return 1
-    return whole_number(effective_number_apart(np.array(beside), mine.sums[known]))
-
-
-def _same_times(one: Sketch, other: Sketch) -> bool:
-    return (one.level, one.first, one.bar_seconds) == (
-        other.level,
-        other.first,
-        other.bar_seconds,
-    ) and np.array_equal(np.isfinite(one.sums), np.isfinite(other.sums))
-
-
-def _same_sketch(one: Sketch, other: Sketch | None) -> bool:
-    return (
-        other is not None and _same_times(one, other) and np.array_equal(one.sums, other.sums, equal_nan=True)
-    )
-
-
-def _symbols_of(look: Look, symbols: Mapping[str, int]) -> int:
-    """Symbols whose results a look showed each by itself; 1 where it showed none."""
-    if look.kind in NO_SYMBOLS:
-        return 1
-    return max((symbols.get(name, 1) for name in look.coverages), default=1)
-
-
-def _of_wider_looks(shown: NDArray[np.int64], choices: FloatArray, judged: int) -> str:
-    number, most = int(np.count_nonzero(shown > judged)), int(shown.max())
-    looks = "1 look showed" if number == 1 else f"{number} looks showed up to"
-    chosen = "the one" if judged == 1 else f"the {judged}"
-    return (
-        f"{looks} {most} symbols, of which {chosen} that {'is' if judged == 1 else 'are'} judged could be the best; "
-        f"{'it counts' if number == 1 else 'they count'} as {_in_digits(whole_number(float(choices.max())))} looks"
-        f"{'' if number == 1 else ' each at most'}."
-    )
-
-
-def _of_longer_looks(windows: NDArray[np.int64]) -> str:
-    number, most = int(np.count_nonzero(windows > 1)), int(windows.max())
-    looks = "1 look showed" if number == 1 else f"{number} looks showed up to"
-    return (
-        f"{looks} {most} windows as long as the judged bars, of which the best could be chosen; "
-        f"{'it counts' if number == 1 else 'they count'} as that many."
-    )
-
-
-def same_trainings(
-    looks: Sequence[Look], run: str, weights: Mapping[str, frozenset[str]] | None = None
-) -> list[Look]:
-    """Looks, by other jobs than this run, of the configuration that it trained, with other seeds, in order of entry.
-
-    A setting that changes nothing makes another configuration by name, but neither other returns nor other weights. The
-    code may have changed since: who doubts an old result of a seed trains that seed again.
-
-    Parameters
-    ----------
-    weights : key of a look -> hashes of the policies that its trainings gave (`trained_weights.policies`).
-    """
-    trained = [look for look in looks if look.kind in TRAININGS and look.identity]
-    own = [look for look in trained if run in look.runs]
-    earned = {look.returns for look in own if look.returns}
-    given = weights or {}
-    mine = frozenset().union(*(given.get(look.key, ()) for look in own))
-    identities = {look.identity for look in own}
-    identities |= {x.identity for x in trained if x.returns in earned or given.get(x.key, frozenset()) & mine}
-    seeds = {look.seed for look in own}
-    return [
-        look
-        for look in trained
-        if look.identity in identities and look.seed is not None and look.seed not in seeds and look.returns
-    ]
-
-
-def returns_in_common(
-    looks: Sequence[Look],
-    own: Record,
-    instants: Callable[[Sequence[str]], Mapping[str, NDArray[np.datetime64]]],
-    returns: Callable[[Sequence[str]], Mapping[str, FloatArray]],
-) -> dict[int, FloatArray]:
-    """Seed -> returns of its look on the judged bars, as far as it has them: half of them at least.
-
-    Of several looks the one with the most of these bars counts, the latest of equals.
-
-    Parameters
-    ----------
-    own : what is judged. instants, returns : contents by hash.
-    """
-    if own.bar_utc is None or not looks:
-        return {}
-    judged = own.bar_utc.astype("datetime64[s]")
-    labels, earned = instants([one.instants for one in looks]), returns([one.returns for one in looks])
-    found: dict[int, FloatArray] = {}
-    for look in looks:
-        if look.seed is None or look.instants not in labels or look.returns not in earned:
-            continue
-        common = np.isin(labels[look.instants], judged)
-        enough = max(MIN_SHARED * len(judged), len(found.get(look.seed, ())))
-        if common.sum() >= enough:
-            found[look.seed] = earned[look.returns][common]
-    return found
-
-
 def without_repetitions(looks: Sequence[Look]) -> list[Look]:
     """Leave out looks that are another one again: a re-scoring that earned the same on every bar."""
     first = {(one.returns, one.instants) for one in looks if one.returns and one.kind not in REPEATS}
@@ -401,13 +219,9 @@ def _comparable(look: Look, own: Record, theirs: Sketch | None, mine: Sketch | N
     if theirs is None or mine is None or look.bar_seconds != own.bar_seconds:
         return False
     level = max(theirs.level, mine.level)
-    one, other = (_known_buckets(sketch.at(level)) for sketch in (theirs, mine))
+    one, other = (sketch.at(level).known_buckets for sketch in (theirs, mine))
     shared = len(np.intersect1d(one, other, assume_unique=True))
     return shared >= MIN_SHARED * max(len(one), len(other))
-
-
-def _known_buckets(sketch: Sketch) -> NDArray[np.int64]:
-    return sketch.first + np.flatnonzero(np.isfinite(sketch.sums))
 
 
 def sharpe_ratios(returns_TN: FloatArray) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -148,3 +149,11 @@ def unpacked_instants(content: bytes) -> NDArray[np.datetime64]:
 def unpacked_returns(content: bytes) -> FloatArray:
     """(N,) what `packed` was given."""
     return np.frombuffer(zlib.decompress(content), dtype=np.float64)
+
+
+def record_hashes(record: Record) -> tuple[str, str]:
+    """Under which a record's returns and instants are kept; "" for instants that are not known."""
+    returns = hashlib.sha256(packed(record.net_return)).hexdigest()
+    if record.bar_utc is None:
+        return returns, ""
+    return returns, hashlib.sha256(packed_instants(record.bar_utc)).hexdigest()

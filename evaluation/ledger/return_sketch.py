@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.equal_runs import run_starts
 from evaluation.ledger.records import Record
 
 Float32Array = NDArray[np.float32]
@@ -65,6 +66,11 @@ class Sketch:
         first, sums = coarser(self.first, self.sums[None, :], level - self.level)
         return replace(self, level=level, first=first, sums=sums[0].astype(np.float32))
 
+    @property
+    def known_buckets(self) -> NDArray[np.int64]:
+        """Indices from 1970 of the buckets in which bars open."""
+        return self.first + np.flatnonzero(np.isfinite(self.sums))
+
     def to_bytes(self) -> bytes:
         head = np.array([self.level, self.first, self.bar_seconds], dtype=np.int64)
         return head.tobytes() + self.sums.tobytes()
@@ -82,7 +88,7 @@ def coarser(first: int, sums_ND: NDArray[Any], step: int) -> tuple[int, NDArray[
     A bucket is known (not nan) where any of its parts is; the rows have the same ones.
     """
     place = (first + np.arange(sums_ND.shape[1])) >> step
-    starts = np.flatnonzero(np.append(True, place[1:] != place[:-1]))
+    starts = run_starts(place)
     known = np.isfinite(sums_ND[0])
     sums = np.add.reduceat(np.where(known, sums_ND, 0.0).astype(np.float64), starts, axis=1)
     sums[:, np.add.reduceat(known.astype(np.int64), starts) == 0] = np.nan

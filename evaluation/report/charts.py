@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.equal_runs import run_starts
+
 FloatArray = NDArray[np.float64]
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 58.0, 12.0, 10.0, 24.0
 MAX_POINTS = 900
@@ -93,7 +95,7 @@ def date_ticks(bar_utc: NDArray[np.datetime64], count: int = 7) -> list[tuple[in
         (stamps.floor("h").asi8, "%d %b %H:%M"),
     )
     for keys, pattern in units:
-        starts = np.flatnonzero(np.diff(keys)) + 1
+        starts = run_starts(keys)[1:]
         if len(starts) >= min(count // 2, max(len(stamps) - 1, 1)):
             every = starts[:: math.ceil(len(starts) / count)]
             return [(int(i), stamps[int(i)].strftime(pattern)) for i in every]
@@ -105,6 +107,70 @@ def _frame(height: float, body: str, label: str, width: float = WIDTH, facts: st
         f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}" {facts}'
         f'preserveAspectRatio="xMidYMid meet">{body}</svg>'
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plot:
+    """Where bars and values lie in a chart of `height`: `size` bars from left to right, values between the ticks."""
+
+    size: int
+    height: float
+    ticks: FloatArray
+    logarithmic: bool
+
+    @property
+    def plot_height(self) -> float:
+        return self.height - TOP - BOTTOM
+
+    def x(self, index: FloatArray | float) -> NDArray[np.float64]:
+        return LEFT + np.asarray(index) * (WIDTH - LEFT - RIGHT) / max(self.size - 1, 1)
+
+    def y(self, value: FloatArray | float) -> NDArray[np.float64]:
+        scaled = np.log if self.logarithmic else np.asarray
+        bottom, top = float(scaled(self.ticks[0])), float(scaled(self.ticks[-1]))
+        return TOP + (top - scaled(value)) * self.plot_height / (top - bottom)
+
+    def ruled(self, format_value: Callable[[float], str], boundaries: Sequence[int]) -> list[str]:
+        """A horizontal line and its value at each tick, a vertical one at each boundary."""
+        y = {t: self.y(t) for t in self.ticks.tolist()}
+        lines = [
+            f'<line class="grid" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y[t]:.1f}" y2="{y[t]:.1f}"/>'
+            f'<text class="tick" x="{LEFT - 8:g}" y="{y[t] + 4:.1f}" text-anchor="end">{escape(format_value(t))}</text>'
+            for t in y
+        ]
+        folds = [
+            f'<line class="fold" x1="{self.x(b):.1f}" x2="{self.x(b):.1f}" y1="{TOP:g}" '
+            f'y2="{TOP + self.plot_height:.1f}"/>'
+            for b in boundaries
+        ]
+        return lines + folds
+
+    def dated(self, bar_utc: NDArray[np.datetime64]) -> list[str]:
+        """Round dates below the plot."""
+        places = [(self.x(i + self.size - len(bar_utc)), text) for i, text in date_ticks(bar_utc)]
+        dates = [
+            f'<text class="tick" x="{x:.1f}" y="{self.height - 6:g}" text-anchor="middle">{escape(text)}</text>'
+            for x, text in places
+            if LEFT + 10 < x < WIDTH - RIGHT - 20
+        ]
+        return ['<g class="dates">', *dates, "</g>"]
+
+    def line(self, line: Series, baseline: float | None) -> list[str]:
+        """A line with its values, over an area down or up to the baseline where it is filled."""
+        parts = []
+        index, values = drawn_points(line)
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(self.x(index), self.y(values)))
+        if line.filled:
+            floor = self.y(float(self.ticks[0]) if baseline is None else baseline)
+            area = f"{self.x(index[0]):.1f},{floor:.1f} {points} {self.x(index[-1]):.1f},{floor:.1f}"
+            parts.append(f'<polygon class="area {line.style}" points="{area}"/>')
+        weight = " thin" if line.filled else ""
+        parts.append(
+            f'<polyline class="line {line.style}{weight}" points="{points}" data-name="{escape(line.name)}" '
+            f'data-v="{escape(" ".join(f"{value:.5g}" for value in values))}">'
+            f"<title>{escape(line.name)}</title></polyline>"
+        )
+        return parts
 
 
 def line_chart(
@@ -134,36 +200,12 @@ def line_chart(
     if baseline is not None:
         low, high = min(low, baseline), max(high, baseline)
     ticks = log_ticks(low, high) if logarithmic else nice_ticks(low, high)
-    scaled = np.log if logarithmic else np.asarray
-    bottom, top = float(scaled(ticks[0])), float(scaled(ticks[-1]))
-    plot_height = height - TOP - BOTTOM
-
-    def x(index: FloatArray | float) -> NDArray[np.float64]:
-        return LEFT + np.asarray(index) * (WIDTH - LEFT - RIGHT) / max(size - 1, 1)
-
-    def y(value: FloatArray | float) -> NDArray[np.float64]:
-        return TOP + (top - scaled(value)) * plot_height / (top - bottom)
-
-    parts = [
-        f'<line class="grid" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
-        f'<text class="tick" x="{LEFT - 8:g}" y="{y(t) + 4:.1f}" text-anchor="end">{escape(format_value(t))}</text>'
-        for t in ticks.tolist()
-    ]
-    parts += [
-        f'<line class="fold" x1="{x(b):.1f}" x2="{x(b):.1f}" y1="{TOP:g}" y2="{TOP + plot_height:.1f}"/>'
-        for b in boundaries
-    ]
-    offset = size - len(bar_utc)
-    parts.append('<g class="dates">')
-    parts += [
-        f'<text class="tick" x="{x(i + offset):.1f}" y="{height - 6:g}" text-anchor="middle">{escape(text)}</text>'
-        for i, text in date_ticks(bar_utc)
-        if LEFT + 10 < x(i + offset) < WIDTH - RIGHT - 20
-    ]
-    parts.append("</g>")
+    plot = _Plot(size=size, height=height, ticks=ticks, logarithmic=logarithmic)
+    parts = plot.ruled(format_value, boundaries) + plot.dated(bar_utc)
     if baseline is not None:
+        zero = plot.y(baseline)
         parts.append(
-            f'<line class="zero" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{y(baseline):.1f}" y2="{y(baseline):.1f}"/>'
+            f'<line class="zero" x1="{LEFT:g}" x2="{WIDTH - RIGHT:g}" y1="{zero:.1f}" y2="{zero:.1f}"/>'
         )
     clip = f"c{zlib.crc32(f'{label} {height} {size}'.encode()):x}"
     parts.append(
@@ -171,20 +213,9 @@ def line_chart(
         f'</clipPath><g clip-path="url(#{clip})"><g class="plot">'
     )
     for line in series:
-        index, values = drawn_points(line)
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x(index), y(values)))
-        if line.filled:
-            floor = y(float(ticks[0]) if baseline is None else baseline)
-            area = f"{x(index[0]):.1f},{floor:.1f} {points} {x(index[-1]):.1f},{floor:.1f}"
-            parts.append(f'<polygon class="area {line.style}" points="{area}"/>')
-        weight = " thin" if line.filled else ""
-        parts.append(
-            f'<polyline class="line {line.style}{weight}" points="{points}" data-name="{escape(line.name)}" '
-            f'data-v="{escape(" ".join(f"{value:.5g}" for value in values))}">'
-            f"<title>{escape(line.name)}</title></polyline>"
-        )
+        parts += plot.line(line, baseline)
     parts.append("</g></g>")
-    return _frame(height, "".join(parts), label, facts=_times(bar_utc, size, plot_height))
+    return _frame(height, "".join(parts), label, facts=_times(bar_utc, size, plot.plot_height))
 
 
 def _times(bar_utc: NDArray[np.datetime64], size: int, plot_height: float) -> str:

@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from data.equal_runs import run_starts
 from envs.costs import COST_NAMES
 from evaluation.artefacts.symbols_compared import rows_of
 from evaluation.artefacts.tables import COST_COLUMNS, folds_table, history_table, trades_table
@@ -199,7 +200,7 @@ def _equity(result: WalkForwardResult) -> dict[str, Any]:
     ours = metrics.equity_curve(result.net_return)
     series = [charts.Series(name=n, values=v, style=styles[n]) for n, v in curves.items()]
     series.append(charts.Series(name="policy", values=ours, style="s0"))
-    starts = np.flatnonzero(np.diff(result.fold_index)) + 1
+    starts = run_starts(result.fold_index)[1:]
     lowest = min(float(line.values.min()) for line in series)
     wide = lowest > 0.0 and max(float(line.values.max()) for line in series) > 8.0 * lowest
     legend = [{"name": "policy", "style": "s0", "value": f"{ours[-1]:.3f}"}]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from data.equal_runs import run_starts
 from evaluation.gate.verdict import Criterion
 from evaluation.report.training_health import health_sentence, is_healthy
 
@@ -166,7 +167,7 @@ def _days(first: Any, last: Any) -> str:
 def month_rows(net_return: NDArray[np.float64], bar_utc: NDArray[np.datetime64]) -> list[dict[str, Any]]:
     """Compound return of each month, a row a year; empty when fewer than two months are covered."""
     month = bar_utc.astype("datetime64[M]")
-    starts = np.flatnonzero(np.diff(month.astype(np.int64), prepend=-1))
+    starts = run_starts(month)
     if len(starts) < 2:
         return []
     growth = np.multiply.reduceat(np.maximum(1.0 + net_return, 0.0), starts) - 1.0

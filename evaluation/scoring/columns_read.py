@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import FloatArray
+from data.equal_runs import begins_run
 from data.features import FeatureSpec, compute_features
 from data.features.outputs import feature_outputs, longest_lookback
+from data.last_known import last_known_row
 from data.schema import Panel
 from evaluation.scoring.late_bars import ASKED, late_bars
 
@@ -93,11 +95,6 @@ def one_late(values: FloatArray) -> FloatArray:
     return np.concatenate([values[:1], values[:-1]])
 
 
-def session_starts(session_T: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """(T,) whether a bar is the first of its session."""
-    return np.diff(session_T, prepend=session_T[:1] - 1) != 0
-
-
 def changes_by_session(values: NDArray[Any], starts_T: NDArray[np.bool_]) -> bool:
     """Whether (T, ...) values stay as they are within sessions, some of which have several bars, and change at all."""
     inside = np.flatnonzero(~starts_T)
@@ -110,11 +107,10 @@ def changes_by_session(values: NDArray[Any], starts_T: NDArray[np.bool_]) -> boo
 
 def session_before(starts_T: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(T,) last bar of the session before; of the first session the first bar."""
-    first = np.maximum.accumulate(np.where(starts_T, np.arange(len(starts_T)), 0))
-    return np.maximum(first - 1, 0)
+    return np.maximum(last_known_row(starts_T) - 1, 0)
 
 
 def late_by_a_value(values: FloatArray, session_T: NDArray[np.int32]) -> FloatArray:
     """(T, A) values a row later; those that change once a session, a session later: a row takes nothing of them."""
-    starts = session_starts(session_T)
+    starts = begins_run(session_T)
     return values[session_before(starts)] if changes_by_session(values, starts) else one_late(values)

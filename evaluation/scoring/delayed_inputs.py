@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.equal_runs import begins_run
 from data.known_columns import CLOSE
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ACCOUNT_NAMES, ObservationLayout
-from evaluation.scoring.columns_read import changes_by_session, session_before, session_starts
+from evaluation.scoring.columns_read import changes_by_session, session_before
 from evaluation.scoring.exposures import Exposure
 from evaluation.scoring.rollout import (
     Scenario,
@@ -66,7 +67,7 @@ class DelayedInputs:
         for row, exposure in enumerate(exposures):
             self._late_EF[row, list(exposure.asset)] = True
             self._late_EC[row, list(exposure.clock)] = True
-        starts = session_starts(market.session)
+        starts = begins_run(market.session)
         self._session_before = session_before(starts)
         by_session = np.array([[exposure.by_session] for exposure in exposures])
         self._daily_EF = _daily(market.features, self._late_EF & by_session, starts)

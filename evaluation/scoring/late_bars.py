@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray
+from data.equal_runs import begins_run, run_starts
 from data.features import FeatureSet, FeatureSpec, Standardiser, compute_features
 from data.features.outputs import feature_outputs, longest_lookback
 from data.known_columns import HIGH, LOW, OPEN
@@ -48,7 +49,7 @@ def late_bars(panel: Panel, names: Collection[str]) -> Panel:
     Rows that have no bar of their kind before them stay as they are, and so do missing bars, and prices at zero and
     below, which have no ratio.
     """
-    first_T = np.append(True, np.diff(panel.session) != 0)
+    first_T = begins_run(panel.session)
     closes, opened, high, low, volume = panel.close, panel.open, panel.high, panel.low, panel.volume
     if OPEN in names:
         before = np.vstack([np.full((1, panel.num_assets), np.nan), panel.last_close()[:-1]])
@@ -92,8 +93,7 @@ def _late(values_TA: FloatArray, first_T: BoolArray) -> FloatArray:
 
 def _longest_session(panel: Panel) -> int:
     """Bars of the longest session."""
-    edges = np.flatnonzero(np.diff(panel.session)) + 1
-    return int(np.diff([0, *edges, panel.num_bars]).max())
+    return int(np.diff(run_starts(panel.session), append=panel.num_bars).max())
 
 
 def late_bar_features(

@@ -32,6 +32,8 @@ MAX_CHUNK = 256
 """Such looks, at most."""
 MOST_CHOICES = 1e100
 """Looks that one counts as, at most: their best without skill is expected 21 standard deviations up."""
+HUGE = 1_000_000_000
+"""Looks from which on their power of ten is told."""
 SAME = 1e-4
 """Part of a look's returns that is not another's below which the two are one."""
 
@@ -214,6 +216,11 @@ def effective_number(
 def whole_number(effective: float) -> int:
     """A sum of effective sizes as a number of looks: rounded up from a fifth on, at least 1."""
     return max(math.ceil(effective - 0.2), 1)
+
+
+def in_digits(number: int) -> str:
+    """A whole number; of a huge one the power of ten."""
+    return f"{number}" if number < HUGE else f"{float(number):.0e}"
 
 
 def effective_number_of_trials(returns_TN: ArrayLike) -> int:

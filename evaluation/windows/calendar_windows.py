@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.calendars import Sessions, sessions_between
+from data.equal_runs import run_starts
 from data.errors import DataError
 from data.schema import Panel, utc_instant
 from evaluation.windows.splits import Fold, WalkForward
@@ -102,7 +103,7 @@ class PeriodWalkForward(_Gap):
     def train_before(self, panel: Panel, stop: int) -> slice:
         """The ``train`` periods before bar ``stop``, as many as there are; a begun one counts."""
         numbers = period_numbers(panel.session[:stop], self.unit)
-        starts = np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1))
+        starts = run_starts(numbers)
         return slice(int(starts[-self.train]) if len(starts) >= self.train else 0, stop)
 
 
@@ -180,7 +181,7 @@ def period_numbers(session: NDArray[np.integer], unit: Unit) -> NDArray[np.int64
 def _whole_periods(panel: Panel, unit: Unit) -> NDArray[np.int64]:
     """First bars of the periods that the panel holds whole, and the bar after the last of them."""
     numbers = period_numbers(panel.session, unit)
-    starts = np.append(np.flatnonzero(np.diff(numbers, prepend=numbers[:1] - 1)), len(numbers))
+    starts = np.append(run_starts(numbers), len(numbers))
     calendar = sessions_between(
         panel.calendar, panel.bar_utc[0] - _LONGER_THAN_A_PERIOD, panel.bar_utc[-1] + _LONGER_THAN_A_PERIOD
     )

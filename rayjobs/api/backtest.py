@@ -41,7 +41,9 @@ from rayjobs.config.run_overrides import changed_values
 from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.replay.run_seal import existing_ledger
 from rayjobs.storage.ledger_place import open_ledger
-from rayjobs.study.config import FeaturesConfig, InstrumentsConfig, build_env, build_source
+from rayjobs.study.config_groups import build_env, build_source
+from rayjobs.study.features_config import FeaturesConfig
+from rayjobs.study.instruments_config import InstrumentsConfig
 
 SOURCE = "panel"
 """Where the bars of a backtest come from, as far as the ledger is told: they are known by what they hold."""
@@ -170,13 +172,18 @@ def backtest(
         exposure=_exposure(trained, panel, fold),
     )
     result = WalkForwardResult(panel=panel, folds=(shown,))
-    ledgers = [open_ledger(str(values["ledger"]))]
-    if trained is not None:  # a run's policy counts where its run does, whatever is asked for
-        of_run = existing_ledger(str(trained.run.values["ledger"]), trained.run.path)
-        ledgers += [] if of_run is None or of_run.id == ledgers[0].id else [of_run]
-    for ledger in ledgers:
+    for ledger in _ledgers(values, trained):
         _count(ledger, result, {**values, "backtest": {"cost_factor": cost_factor}}, recording, trained)
     return Backtest(result, _layout(market, env).names)
+
+
+def _ledgers(values: Mapping[str, Any], trained: RunPolicy | None) -> list[Ledger]:
+    """Where a look is counted: a run's policy where its run is, whatever is asked for."""
+    ledgers = [open_ledger(str(values["ledger"]))]
+    if trained is not None:
+        of_run = existing_ledger(str(trained.run.values["ledger"]), trained.run.path)
+        ledgers += [] if of_run is None or of_run.id == ledgers[0].id else [of_run]
+    return ledgers
 
 
 def _market(

@@ -33,8 +33,10 @@ from rayjobs.cluster.session import ray_session
 from rayjobs.cluster.settings import ClusterConfig
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import Study, fold_market, training_spec
+from rayjobs.study.fold import training_spec
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.fold_windows import windows_to_train
+from rayjobs.study.study import Study
 from rayjobs.training.policy_training import train_policy
 
 Row = dict[str, Any]

@@ -20,8 +20,9 @@ from evaluation.windows.splits import Fold
 from policies.networks import NetworkConfig
 from policies.settings import PPOSettings
 from rayjobs.study.config import TrainConfig
-from rayjobs.study.fold import Study, fold_market
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.fold_windows import training_windows
+from rayjobs.study.study import Study
 
 ENVS = 64
 """Envs side by side: with more, RecurrentPPO's minibatches of whole envs get too large."""

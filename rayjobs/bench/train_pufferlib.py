@@ -31,6 +31,9 @@ NEEDED = (
 )  # fmt: skip
 """What its trainer imports and we have not; pyro for its hyperparameter search."""
 DOWNLOAD_SECONDS, BUILD_SECONDS = 300, 900
+CLOSE_SECONDS = 10.0
+"""Time that the process has to end before it is killed."""
+WORKER = Path(__file__).parent / "peers" / "pufferlib_worker.py"
 BUILD = """
 import pathlib, sys
 from torch.utils.cpp_extension import load
@@ -58,7 +61,7 @@ class PufferLib:
         self._process = subprocess.Popen(
             [
                 sys.executable,
-                str(Path(__file__).parent / "peers" / "pufferlib_worker.py"),
+                str(WORKER),
                 json.dumps(asdict(workload)),
             ],
             stdin=subprocess.PIPE,
@@ -75,7 +78,13 @@ class PufferLib:
         return self._ask("sample")
 
     def close(self) -> None:
-        self._process.terminate()
+        """End the process, and return when it has ended."""
+        with self._process as process:  # closes the pipes
+            process.terminate()
+            try:
+                process.wait(CLOSE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def _ask(self, what: str) -> tuple[float, float]:
         """CPU and wall seconds of one batch."""

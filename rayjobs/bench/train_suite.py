@@ -13,6 +13,7 @@ import logging
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -111,7 +112,9 @@ def run(settings: Mapping[str, Any]) -> list[Row]:
     rounds = int(settings["rounds"])
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        rates = _measure(_contenders(workload, _peers(workload, settings)), workload, rounds)
+        with ExitStack() as processes:
+            peers = _peers(workload, settings, processes)
+            rates = _measure(_contenders(workload, peers), workload, rounds)
         rows = _rows(rates, workload)
         if settings["workers"]:
             rows += _worker_rows(workload, rounds)
@@ -142,8 +145,13 @@ def _only(_: object) -> None:
     """What a call returns is not for the measurement."""
 
 
-def _peers(workload: TrainWorkload, settings: Mapping[str, Any]) -> dict[str, tuple[Batch, dict[str, Any]]]:
-    """Trainers of other projects, each with the numbers of envs that could be its best."""
+def _peers(
+    workload: TrainWorkload, settings: Mapping[str, Any], processes: ExitStack
+) -> dict[str, tuple[Batch, dict[str, Any]]]:
+    """Trainers of other projects, each with the numbers of envs that could be its best.
+
+    processes : ends those that run in a process of their own.
+    """
     found: dict[str, tuple[Batch, dict[str, Any]]] = {}
     if not settings["peers"]:
         return found
@@ -161,6 +169,7 @@ def _peers(workload: TrainWorkload, settings: Mapping[str, Any]) -> dict[str, tu
         found[f"{SB3}, {num_envs} envs"] = (sb3.iterate, {"envs": num_envs})
     try:
         puffer = PufferLib(workload, Path(settings["cache_dir"]) / "pufferlib")
+        processes.callback(puffer.close)
         puffer.iterate()
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         LOG.warning("PufferLib cannot be had here: %s; its rows are left out", error)

@@ -22,7 +22,8 @@ from rayjobs.config.typed_config import ConfigError, build_dataclass
 from rayjobs.pages.answers import as_json, epoch_seconds, rounded
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.storage.started_run import StartedRun
-from rayjobs.study.config import FeaturesConfig, build_source
+from rayjobs.study.config_groups import build_source
+from rayjobs.study.features_config import FeaturesConfig
 from rayjobs.study.held_out import parted
 
 MAX_BARS = 2000

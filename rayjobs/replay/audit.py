@@ -53,9 +53,10 @@ from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.changed_bars import CHANGED, bars_changed
 from rayjobs.study.config import build_train_config
 from rayjobs.study.feature_pruning import doubts_of
-from rayjobs.study.fold import Study, lookback_bars
+from rayjobs.study.fold_market import lookback_bars
 from rayjobs.study.leak_check import ENV_CUTS, leak_report
 from rayjobs.study.patched_code import takes_own_code
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 LEAK = Section(name="leak")

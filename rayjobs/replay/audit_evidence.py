@@ -15,8 +15,10 @@ import numpy as np
 
 from evaluation.gate.evidence import SupportingEvidence
 from evaluation.gate.search_significance import study_significance
-from evaluation.ledger.ledger import Ledger, LedgerState, record_hashes
+from evaluation.ledger.ledger import Ledger
 from evaluation.ledger.looks import Counted, Looks
+from evaluation.ledger.records import record_hashes
+from evaluation.ledger.state import LedgerState
 from evaluation.ledger.store import Head
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import Fold
@@ -28,11 +30,11 @@ from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.evidence import with_overfitting
-from rayjobs.study.fold import Study
 from rayjobs.study.looks.counted import JudgedBars, at_least, count_at
 from rayjobs.study.looks.entered import chosen_bars, record_of
 from rayjobs.study.looks.on_disk import LOOK_FILE, run_id, runs_below
 from rayjobs.study.report import EVIDENCE_FILE
+from rayjobs.study.study import Study
 
 FROM_LEDGER = (
     "looks", "num_trials", "trial_sharpe_variance", "overfitting", "overfitting_published", "other_jobs_seeds",

@@ -11,7 +11,9 @@ from evaluation.windows.splits import Fold
 from policies.exports import load_export
 from policies.origin import Origin
 from rayjobs.replay.finished_run import FinishedRun
-from rayjobs.study.fold import Study, lookback_bars, with_origin
+from rayjobs.study.fold_market import lookback_bars
+from rayjobs.study.fold_origin import with_origin
+from rayjobs.study.study import Study
 
 CONTRACT = Section(name="contract")
 

@@ -45,8 +45,9 @@ from rayjobs.replay.audit import evaluation_of
 from rayjobs.replay.finished_run import FinishedRun, first_path, open_run
 from rayjobs.replay.rescoring import load_policy, plan_rescoring
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import Study, fold_market
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.held_out import parted
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 TOLERANCE = 1e-9

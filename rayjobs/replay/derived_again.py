@@ -39,9 +39,10 @@ from rayjobs.storage.started_run import WINNER_OF, StartedRun
 from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.study.changed_bars import CHANGED, bars_changed
 from rayjobs.study.evidence import chained, completed
-from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.report import REPORT_FILE, write_run
+from rayjobs.study.study import Study
 
 REPRODUCTION = Section(name="reproduction")
 RETURN_TOLERANCE = 1e-9

@@ -28,10 +28,13 @@ from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.whole_window import load_with_earlier, whole_window
 from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, run_fold, score_unseen, score_windows
+from rayjobs.study.fold import FoldOutcome, run_fold
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.held_out import parted
 from rayjobs.study.load import notes_on
 from rayjobs.study.report import EVIDENCE_FILE
+from rayjobs.study.scored_fold import score_unseen, score_windows
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 

@@ -20,7 +20,10 @@ from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.fitted_fold import fit_policy
-from rayjobs.study.fold import Study, fold_market, start_of, training_spec
+from rayjobs.study.fold import training_spec
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import start_of
+from rayjobs.study.study import Study
 from rayjobs.training.policy_training import train_policy
 
 RETRAINING = Section(name="retraining")

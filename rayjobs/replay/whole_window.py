@@ -8,7 +8,8 @@ from dataclasses import replace
 from data.sources import Dataset, RecordedBars, SourceConfig, load
 from evaluation.windows.splits import Fold
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.study.fold import Study, lookback_bars
+from rayjobs.study.fold_market import lookback_bars
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 MIN_FITTED_BARS = 200

@@ -52,7 +52,8 @@ from rayjobs.schemas.json_types import (
 from rayjobs.search.comparison.comparison import CompareConfig
 from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.storage.run_directory import RunConfig
-from rayjobs.study.config import WINDOW_KINDS, FeaturesConfig
+from rayjobs.study.config_groups import WINDOW_KINDS
+from rayjobs.study.features_config import FeaturesConfig
 from rayjobs.submission.settings import SubmitConfig
 from rayjobs.trading.settings import BROKERS, TradeSettings
 from rayjobs.training.settings import TrainerConfig

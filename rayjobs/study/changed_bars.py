@@ -17,7 +17,7 @@ from envs.market import Market, write_prices
 from rayjobs.study.patched_code import takes_own_code
 
 if TYPE_CHECKING:
-    from rayjobs.study.fold import Study
+    from rayjobs.study.study import Study
 
 CHANGED = (
     "own code changed the bars: they are not what was loaded, and nothing that was computed from them counts; let "

@@ -15,8 +15,9 @@ from rayjobs.cluster.placement import Demand, Node, Room
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.monitoring.result_tables import print_table
-from rayjobs.study.fold import Study, fold_market
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.fold_tasks import demand_of
+from rayjobs.study.study import Study
 
 MB = 1024 * 1024
 

@@ -13,11 +13,12 @@ from evaluation.gate.plausibility import delay_losses
 from evaluation.gate.search_evidence import MIN_COLUMNS, padded_overfitting
 from evaluation.scoring.charged_costs import ChargedCost, charged_costs
 from evaluation.scoring.walk_forward import WalkForwardResult
-from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.foreknown_inputs import foreknown_inputs
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.study.looks.entered import EnteredLook
+from rayjobs.study.study import Study
 from rayjobs.study.unknown_dividends import study_dividends
 from rayjobs.study.untraded_prices import untraded_prices
 

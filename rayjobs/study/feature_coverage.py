@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from data.features import Standardiser
-from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.fold import FoldOutcome
+from rayjobs.study.study import Study
 
 
 def coverage_rows(study: Study, outcomes: Sequence[FoldOutcome]) -> list[dict[str, Any]]:

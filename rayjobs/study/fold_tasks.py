@@ -33,8 +33,9 @@ from rayjobs.monitoring.tracking import Tracker
 from rayjobs.storage.mirror import StorageMirror
 from rayjobs.storage.run_directory import original
 from rayjobs.storage.uri import fetch, uri_of
-from rayjobs.study.fold import FoldOutcome, Study, run_fold
+from rayjobs.study.fold import FoldOutcome, run_fold
 from rayjobs.study.patched_code import patched_names, takes_own_code
+from rayjobs.study.study import Study
 from rayjobs.training.checkpoints import CheckpointFolder
 
 LOG = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from data.checks.leading_symbols import leading_symbols
 from data.features.outputs import FeatureOutputs, feature_outputs
 from data.known_columns import CLOSE, HIGH, LOW, OPEN, statements_of
 from evaluation.scoring.late_bars import ASKED, VOLUME
-from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 BEYOND_A_DELAY = 2

@@ -33,7 +33,8 @@ from evaluation.scoring.rollout import evaluation_config, whole_window_env
 from evaluation.windows.splits import Fold
 from rayjobs.study.fact_leaks import compare_events, has_events
 from rayjobs.study.feature_pruning import without_consensus
-from rayjobs.study.fold import Study, fold_market, lookback_bars, study_context
+from rayjobs.study.fold_market import fold_market, lookback_bars, study_context
+from rayjobs.study.study import Study
 from rayjobs.training.policy_training import market_of_windows, training_env_of
 
 LOG = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from envs.context import elapsed_years
 from envs.costs import COST_NAMES
 from envs.instruments import CATALOGUE, Instrument
 from envs.recording import Recording
-from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import SATURDAY_SHARE, saturday_share
+from rayjobs.study.study import Study
 
 TOLERANCE = 0.01
 """Part of the least borrow that may be missing from what was charged: splits, and marks that are carried on."""

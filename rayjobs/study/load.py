@@ -22,12 +22,13 @@ from rayjobs.config.typed_config import ConfigError, did_you_mean
 from rayjobs.study.changed_bars import require_same_bars
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.feature_pruning import check_consensus
-from rayjobs.study.fold import Study, lookback_bars
+from rayjobs.study.fold_market import lookback_bars
 from rayjobs.study.fold_windows import scored_windows, windows_to_train
 from rayjobs.study.foreknown_inputs import warn_of_features
 from rayjobs.study.lacking_facts import lacking_notes
 from rayjobs.study.leak_check import check_simulator
 from rayjobs.study.least_costs import is_stand_in
+from rayjobs.study.study import Study
 from rayjobs.study.untraded_prices import untraded_notes
 
 LOG = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from evaluation.gate.standard import lowered_thresholds
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.least_financing import lacking_financing
+from rayjobs.study.study import Study
 from rayjobs.study.unfilled_orders import lowered_by_unfilled, told_of_repairs
 from rayjobs.study.unknown_dividends import unknown_dividends
 from rayjobs.study.volume_taken import lowered_by_volume, told_of_volume

@@ -16,8 +16,8 @@ from evaluation.gate.placebo_markets import placebo_pass_rate
 from evaluation.windows.splits import Fold
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.study.evidence import chained, completed
-from rayjobs.study.fold import Study
 from rayjobs.study.fold_tasks import run_folds
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 

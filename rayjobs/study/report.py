@@ -31,12 +31,13 @@ from rayjobs.study.changed_bars import require_same_bars
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.evidence import chained, chained_unseen, completed
 from rayjobs.study.feature_coverage import coverage_rows
-from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.foreknown_inputs import foreknown_features
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.load import STAND_IN, notes_on
 from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria, told_charges
 from rayjobs.study.patched_code import patched_phrase
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 EVIDENCE_FILE = "evidence.json"
@@ -84,12 +85,6 @@ def write_run(
     if evidence.looks is not None:
         summary["looks"] = evidence.looks.to_json()
     evidence = completed(study, result, evidence)
-    reservations = _reservations(study, result, started.values.get("evaluation"))
-    reservations = (*reservations, *evidence.doubted_weights)
-    lowered = (*lowered_criteria(study.config), *lowered_charges(study, result), *reservations)
-    own_code = started.provenance.get("own_code") or {}
-    if own_code:
-        lowered = (*lowered, *patched_phrase(name for outcome in outcomes for name in outcome.patched))
     told = GateEvidence.of(result, evidence)
     unseen = chained_unseen(study, outcomes)
     unseen_summary: dict[str, Any] = {}
@@ -102,12 +97,7 @@ def write_run(
         summary[UNSEEN_SYMBOLS] = side_by_side(
             result.panel.symbols, unseen.panel.symbols, summary, unseen_summary
         )
-    verdict = judge(
-        study.config.gate,
-        told,
-        lowered=lowered,
-        remarks=(*told_charges(study, result), *_remarks(study.config, own_code)),
-    )
+    verdict = _judged(study, result, outcomes, told, started)
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
     write_json(run / EVIDENCE_FILE, evidence_record(evidence))
@@ -127,6 +117,24 @@ def write_run(
         features=coverage_rows(study, outcomes),
     )
     return WrittenRun(summary=summary, verdict=verdict, paths=(*paths, run / EVIDENCE_FILE, report))
+
+
+def _judged(
+    study: Study,
+    result: WalkForwardResult,
+    outcomes: Sequence[FoldOutcome],
+    told: GateEvidence,
+    started: StartedRun,
+) -> Verdict:
+    """The gate's verdict, with what the study demands less of than the standard, and what a reader must know."""
+    reservations = _reservations(study, result, started.values.get("evaluation"))
+    lowered = (*lowered_criteria(study.config), *lowered_charges(study, result), *reservations)
+    lowered = (*lowered, *told.doubted_weights)
+    own_code = started.provenance.get("own_code") or {}
+    if own_code:
+        lowered = (*lowered, *patched_phrase(name for outcome in outcomes for name in outcome.patched))
+    remarks = (*told_charges(study, result), *_remarks(study.config, own_code))
+    return judge(study.config.gate, told, lowered=lowered, remarks=remarks)
 
 
 def _remarks(config: TrainConfig, own_code: Mapping[str, str]) -> tuple[str, ...]:

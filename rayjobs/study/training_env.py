@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode
 from envs.portfolio import PortfolioVectorEnv
 from rayjobs.config.compose import compose
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import fold_market
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.fold_windows import windows_to_train
 from rayjobs.study.load import load_study
 from rayjobs.training.policy_training import market_of_windows, training_env_of

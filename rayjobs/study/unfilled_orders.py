@@ -27,7 +27,7 @@ from data.array_types import BoolArray, FloatArray
 from data.taken_out import TakenOut
 from envs.recording import Recording
 from evaluation.scoring.walk_forward import WalkForwardResult
-from rayjobs.study.fold import Study
+from rayjobs.study.study import Study
 
 MOST_UNFILLED = 0.001
 """Share of the orders, and of the scored bars, from which on bars that a repair took out are no few wrong ones."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evaluation.scoring.short_dividends import ShortDividends, short_dividends
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.study.assumed_yields import assumed_yields
-from rayjobs.study.fold import Study
+from rayjobs.study.study import Study
 
 SHARE_OF_GAIN = 0.1
 """Share of the gain from which on dividends that were not charged are no by-product."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from data.checks.followed_returns import FollowedReturns, followed_returns
 from data.known_columns import statements_of
 from evaluation.report.data_notes import DataNote
-from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_synthetic
+from rayjobs.study.study import Study
 
 
 def untraded_prices(study: Study) -> tuple[FollowedReturns, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from envs.recording import Recording
 from evaluation.scoring.known_volume import owed_to_own_volume
 from evaluation.scoring.walk_forward import WalkForwardResult
-from rayjobs.study.fold import Study
+from rayjobs.study.study import Study
 
 MOST_OVER = 0.05
 """Share of fills, or of the notional that they traded, from which on fills beyond a bar's volume are no exception.

@@ -20,7 +20,7 @@ from rayjobs.replay.finished_run import FinishedRun
 from rayjobs.replay.policy_of_run import run_and_fold
 from rayjobs.replay.rescoring import open_policy
 from rayjobs.replay.run_seal import unvouched
-from rayjobs.study.fold import Study
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from policies.exports import ExportedPolicy
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.assumed_yields import assumed_yields
 from rayjobs.study.config import TrainConfig
-from rayjobs.study.fold import Study
 from rayjobs.study.lacking_facts import lacking_notes
+from rayjobs.study.study import Study
 from rayjobs.trading.candidate import Candidate
 from rayjobs.trading.settings import FeedSettings
 

@@ -41,8 +41,6 @@ def overrides_of(command: str) -> tuple[str, tuple[str, ...]]:
     return match[1], tuple(word.rstrip(",") for word in words[:stop])
 
 
-PLAIN = ("train", "sweep", "screen", "features", "bench")
-"""Commands whose arguments are overrides and nothing else."""
 PLAIN = ("train", "sweep", "screen", "features", "ingest", "bench")
 """Commands whose arguments are overrides and nothing else."""
 SHOWN = {

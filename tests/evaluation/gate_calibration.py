@@ -33,9 +33,8 @@ from evaluation.gate.evidence import GateEvidence, SupportingEvidence
 from evaluation.gate.plausibility import delay_losses
 from evaluation.gate.search_evidence import MIN_COLUMNS, padded_overfitting
 from evaluation.gate.verdict import Verdict, judge
-from evaluation.ledger.ledger import record_hashes
 from evaluation.ledger.looks import Counted, count_looks
-from evaluation.ledger.records import Look, Record
+from evaluation.ledger.records import Look, Record, record_hashes
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.scoring.charged_costs import charged_costs
 from evaluation.scoring.fold_scoring import ScoringConfig, score_fold

@@ -34,8 +34,10 @@ from evaluation.statistics.metrics import sharpe_ratio
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.evidence import chained, completed
-from rayjobs.study.fold import FoldOutcome, Study, fold_market
+from rayjobs.study.fold import FoldOutcome
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.load import load_study
+from rayjobs.study.study import Study
 
 STAND_INS = {
     "mes_intraday": 390, "mnq_5m": 276, "us_stocks_core": 390, "us_stocks_low_price": 78, "bybit_perps": 96,

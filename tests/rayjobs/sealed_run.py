@@ -16,11 +16,12 @@ from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.storage.uri import CHECKPOINT_RECORD
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.evidence import trial_evidence
-from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.leak_check import tell_leaks
 from rayjobs.study.load import load_study
 from rayjobs.study.looks.entered import trained_look
 from rayjobs.study.report import report_study
+from rayjobs.study.study import Study
 from rayjobs.training.checkpoints import TrainingRecord
 
 

@@ -15,18 +15,14 @@ from rayjobs.storage.ledger_place import open_ledger
 from rayjobs.storage.run_directory import RunDirectory
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.evidence import trial_evidence
-from rayjobs.study.fold import (
-    FoldOutcome,
-    Study,
-    fold_market,
-    run_fold,
-    score_unseen,
-    score_windows,
-    with_origin,
-)
+from rayjobs.study.fold import FoldOutcome, run_fold
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import with_origin
 from rayjobs.study.load import load_study
 from rayjobs.study.looks.entered import trained_look
 from rayjobs.study.report import report_study
+from rayjobs.study.scored_fold import score_unseen, score_windows
+from rayjobs.study.study import Study
 
 OVERRIDES = (
     "+experiment=planted_signal", "data.num_bars=1400", "data.num_assets=2", "data.noise_features=1",

@@ -12,7 +12,8 @@ import ray
 
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import fold_market, training_spec
+from rayjobs.study.fold import training_spec
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.load import load_study
 from rayjobs.training import checkpoints
 from rayjobs.training.policy_training import TrainingOutcome, TrainingSpec, train_policy

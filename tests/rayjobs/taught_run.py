@@ -21,9 +21,13 @@ from rayjobs.monitoring.tracking import tracker
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
 from rayjobs.study.evidence import chained, completed
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, score_policy, with_origin
+from rayjobs.study.fold import FoldOutcome
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import with_origin
 from rayjobs.study.load import load_study
 from rayjobs.study.report import report_study
+from rayjobs.study.scored_fold import score_policy
+from rayjobs.study.study import Study
 
 SETTINGS = (
     "features=exogenous", "policy=mlp", "policy.encoder_units=8", "policy.core_units=8", "costs=flat_2bps",

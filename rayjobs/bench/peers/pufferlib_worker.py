@@ -81,13 +81,16 @@ def main() -> None:
     torch.set_num_threads(1)
     answers, sys.stdout = sys.stdout, sys.stderr  # it prints
     trainer = build(TrainWorkload(**json.loads(sys.argv[1])))
-    for line in sys.stdin:
-        began, clock = time.process_time(), time.perf_counter()
-        trainer.evaluate()
-        if line.strip() == "train":
-            trainer.train()
-        spent = {"cpu": time.process_time() - began, "wall": time.perf_counter() - clock}
-        print(json.dumps(spent), file=answers, flush=True)
+    try:
+        for line in sys.stdin:
+            began, clock = time.process_time(), time.perf_counter()
+            trainer.evaluate()
+            if line.strip() == "train":
+                trainer.train()
+            spent = {"cpu": time.process_time() - began, "wall": time.perf_counter() - clock}
+            print(json.dumps(spent), file=answers, flush=True)
+    finally:
+        trainer.utilization.stop()  # a thread that would go on when whoever asks has ended
 
 
 if __name__ == "__main__":

@@ -111,14 +111,7 @@ def view_study(
     facts = json.loads(path.read_text()) if path.is_file() else {}
     numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
     returned, returns = load_returns(directory, numbers if with_returns else [])
-    recorded = facts.get("significance")
-    significance = None
-    if with_returns:
-        significance = (
-            StudySignificance(**recorded)
-            if recorded
-            else study_significance(returns, max(1, num_counted(study)))
-        )
+    significance = _significance(facts, returns, study) if with_returns else None
     rows = trial_rows(study, directory, search.objective, significance)
     status = study_status(directory) if status is None else status
     if status != "running":
@@ -142,6 +135,16 @@ def view_study(
         facts=facts,
         status=status,
         significance=significance,
+    )
+
+
+def _significance(
+    facts: Mapping[str, Any], returns: NDArray[np.float64], study: optuna.Study
+) -> StudySignificance:
+    """As the study recorded it at its end; before that of the trials so far."""
+    recorded = facts.get("significance")
+    return (
+        StudySignificance(**recorded) if recorded else study_significance(returns, max(1, num_counted(study)))
     )
 
 

@@ -9,9 +9,10 @@ from data.features import compute_features
 from evaluation.windows.search_windows import SearchWindows, search_windows_in
 from rayjobs.monitoring.result_tables import print_table
 from rayjobs.search.sweep.config import SweepConfig
-from rayjobs.study.fold import Study, lookback_bars
+from rayjobs.study.fold_market import lookback_bars
 from rayjobs.study.fold_windows import training_windows
 from rayjobs.study.load import load_study
+from rayjobs.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,10 +32,13 @@ from rayjobs.storage.run_directory import write_atomically
 from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.study.config import build_train_config
 from rayjobs.study.evidence import chained
-from rayjobs.study.fold import FoldOutcome, Study, fold_market, training_spec, with_origin
+from rayjobs.study.fold import FoldOutcome, training_spec
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import with_origin
 from rayjobs.study.fold_tasks import run_folds
 from rayjobs.study.looks.entered import EnteredLook, code_version, identity
 from rayjobs.study.report import report_study
+from rayjobs.study.study import Study
 from rayjobs.training.policy_training import PolicyTraining
 
 LOG = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from rayjobs.search.plan.objective import FoldScore, measure
 from rayjobs.search.plan.settings import TrialScoringConfig
 from rayjobs.search.trial.chunked_scoring import score_window
 from rayjobs.study.fitted_fold import fit_policy
-from rayjobs.study.fold import Study, with_origin
+from rayjobs.study.fold_origin import with_origin
+from rayjobs.study.study import Study
 
 
 def out_of_sample(

@@ -31,7 +31,10 @@ from rayjobs.search.trial.fitted_trial import FoldFit, out_of_sample
 from rayjobs.search.trial.shelf import TrialShelf
 from rayjobs.search.trial.task import HopelessTrial, TrialTask
 from rayjobs.study.config import TrainConfig, build_train_config
-from rayjobs.study.fold import Study, fold_market, training_spec, with_origin
+from rayjobs.study.fold import training_spec
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import with_origin
+from rayjobs.study.study import Study
 from rayjobs.training.checkpoints import CheckpointFolder
 from rayjobs.training.policy_training import PolicyTraining, TrainingDiverged
 

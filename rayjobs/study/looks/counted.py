@@ -17,18 +17,13 @@ from numpy.typing import NDArray
 from data.coverage.coverage import Coverage
 from data.schema import Panel
 from data.sources import SourceConfig, describe
-from evaluation.ledger.ledger import Ledger, LedgerState, merged_looks, record_hashes
-from evaluation.ledger.looks import (
-    Counted,
-    Looks,
-    count_looks,
-    looks_at,
-    overlaps,
-    returns_in_common,
-    same_trainings,
-)
-from evaluation.ledger.records import FloatArray, Look, Record
+from evaluation.ledger.judged_bars import looks_at, overlaps
+from evaluation.ledger.ledger import Ledger
+from evaluation.ledger.looks import Counted, Looks, count_looks
+from evaluation.ledger.other_seeds import returns_in_common, same_trainings
+from evaluation.ledger.records import FloatArray, Look, Record, record_hashes
 from evaluation.ledger.return_sketch import Sketch
+from evaluation.ledger.state import LedgerState, merged_looks
 from evaluation.ledger.trained_weights import doubts, policies
 from rayjobs.study.looks.on_disk import RunOnDisk, runs_below
 

@@ -25,9 +25,10 @@ from evaluation.windows.splits import Fold
 from rayjobs.storage.started_run import StartedRun
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.config import TrainConfig
-from rayjobs.study.fold import FoldOutcome, Study
+from rayjobs.study.fold import FoldOutcome
 from rayjobs.study.looks.counted import JudgedBars, count_at
 from rayjobs.study.looks.on_disk import note_head, note_look, run_id
+from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
 CHANGES_NOTHING = (

@@ -19,8 +19,8 @@ import pandas as pd
 import yaml
 
 from data.coverage.coverage import Coverage, SymbolCoverage
-from evaluation.ledger.ledger import Head, record_hashes
-from evaluation.ledger.records import KINDS, Look, LookKind, Record
+from evaluation.ledger.ledger import Head
+from evaluation.ledger.records import KINDS, Look, LookKind, Record, record_hashes
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.statistics.metrics import sharpe_ratio
 from rayjobs.storage.run_directory import write_atomically

@@ -10,11 +10,12 @@ from good_evidence import CONFIG, good_evidence
 from scoring_settings import scoring_config
 
 from data.checks.followed_returns import FollowedReturns
+from data.equal_runs import begins_run
 from data.synthetic import NoiseConfig, PlantedSignalConfig
 from envs.episodes import Window
 from evaluation.gate.plausibility import DelayLoss, delay_losses, most_plausible
 from evaluation.gate.verdict import judge
-from evaluation.scoring.columns_read import changes_by_session, late_by_a_value, session_starts
+from evaluation.scoring.columns_read import changes_by_session, late_by_a_value
 from evaluation.scoring.delayed_inputs import DelayedInputs, delayed_tracks
 from evaluation.scoring.exposures import Exposure
 from evaluation.scoring.fold_scoring import score_fold
@@ -162,7 +163,7 @@ def test_a_foreknown_column_beside_an_honest_edge_is_told_from_it(draw_world):
 
 def with_days_return(world, days_ahead: int):
     """The world with the whole return of a day, that day or an earlier one, on each of its bars as `noise_00`."""
-    starts = session_starts(world.market.session)
+    starts = begins_run(world.market.session)
     day = np.cumsum(starts) - 1
     last = np.append(np.flatnonzero(starts)[1:], len(starts)) - 1
     closes = world.panel.close[last]
@@ -192,7 +193,7 @@ def test_a_days_figure_on_every_bar_of_its_day_is_late_by_a_day(draw_world):
 
 def test_what_changes_once_a_session_is_told_from_what_changes_within():
     session = np.repeat([1, 2, 3], 4).astype(np.int32)
-    starts = session_starts(session)
+    starts = begins_run(session)
     daily = np.repeat([[0.1], [np.nan], [0.3]], 4, axis=0)
     assert changes_by_session(daily, starts)
     np.testing.assert_array_equal(late_by_a_value(daily, session)[[0, 4, 8]], [[0.1], [0.1], [np.nan]])

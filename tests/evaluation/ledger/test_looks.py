@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from data.coverage.coverage import Coverage
-from evaluation.ledger.ledger import record_hashes
+from evaluation.ledger.judged_bars import overlaps
 from evaluation.ledger.look_clusters import cluster_looks
-from evaluation.ledger.looks import Looks, count_looks, overlaps, sharpe_variance, without_repetitions
-from evaluation.ledger.records import Look, Record
+from evaluation.ledger.looks import Looks, count_looks, sharpe_variance, without_repetitions
+from evaluation.ledger.records import Look, Record, record_hashes
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.statistics.trial_count import effective_number

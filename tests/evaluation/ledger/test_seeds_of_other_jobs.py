@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evaluation.ledger.looks import returns_in_common, same_trainings
+from evaluation.ledger.other_seeds import returns_in_common, same_trainings
 from evaluation.ledger.records import Look, Record, packed_instants, unpacked_instants
 
 LABELS = np.datetime64("2024-01-01T00:00:00", "s") + 3600 * np.arange(100)

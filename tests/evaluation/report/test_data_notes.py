@@ -13,7 +13,7 @@ from evaluation.report.data_notes import data_notes, tell
 from evaluation.report.lot_reach import largest_units
 from evaluation.windows.splits import Fold
 from rayjobs.config.compose import compose
-from rayjobs.study.config import build_env
+from rayjobs.study.config_groups import build_env
 
 FOLDS = (
     Fold(index=0, train=slice(0, 480), test=slice(480, 720)),

@@ -136,7 +136,8 @@ def test_a_fragment_is_as_large_as_a_dry_run_says(tmp_path):
     from rayjobs.config.compose import compose
     from rayjobs.study.config import build_train_config
     from rayjobs.study.dry_run import array_bytes, fragment_bytes
-    from rayjobs.study.fold import fold_market, training_spec
+    from rayjobs.study.fold import training_spec
+    from rayjobs.study.fold_market import fold_market
     from rayjobs.study.load import load_study
     from rayjobs.training.policy_training import build_algorithm
 

@@ -16,7 +16,7 @@ from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main as evaluate
 from rayjobs.replay.decisions_again import decided_again
 from rayjobs.replay.finished_run import first_path, open_run
-from rayjobs.study.config import build_source
+from rayjobs.study.config_groups import build_source
 
 pytestmark = [pytest.mark.runs, pytest.mark.usefixtures("leak_check_aside")]
 BARRIERS = ("env=triple_barrier", "env.barriers.stop_loss=0.3", "env.barriers.profit_target=0.5",

@@ -10,7 +10,7 @@ import pytest
 from envs.episodes import Window
 from rayjobs.config.compose import compose
 from rayjobs.search.trial.chunked_scoring import chunk, is_local
-from rayjobs.study.config import build_env
+from rayjobs.study.config_groups import build_env
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8])

@@ -224,7 +224,8 @@ def test_a_database_in_use_arrives_between_two_transactions(uri, tmp_path):
 
 
 def test_two_machines_that_write_to_one_uri_at_once_lose_no_look(uri, tmp_path, monkeypatch):
-    from evaluation.ledger.ledger import LookEntry, merged_looks
+    from evaluation.ledger.records import LookEntry
+    from evaluation.ledger.state import merged_looks
     from rayjobs.storage.ledger_place import open_ledger
     from rayjobs.storage.mirror import mirrored
 

@@ -17,7 +17,9 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.entry import run_entry_point
 from rayjobs.search.trial.policy_trials import _of_trial
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import fold_market, start_of, training_spec
+from rayjobs.study.fold import training_spec
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import start_of
 from rayjobs.study.warm_start import encoders_of
 from rayjobs.train import train
 

@@ -21,8 +21,9 @@ from rayjobs.audit import main as audit
 from rayjobs.config.compose import compose
 from rayjobs.study.changed_bars import CHANGED, bars_changed, require_market_of, require_same_bars
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.study.fold import Study, fold_market
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.load import load_study
+from rayjobs.study.study import Study
 
 OWN = "+features.specs.own={name: 'changing_features:WRITTEN', params: {}}"
 HONEST = "+features.specs.own={name: 'own_features:DATES', params: {}}"

@@ -24,10 +24,12 @@ from rayjobs.config.compose import compose
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.evaluate import main as evaluate
-from rayjobs.study.config import build_train_config, build_windows
-from rayjobs.study.fold import Study, with_origin
+from rayjobs.study.config import build_train_config
+from rayjobs.study.config_groups import build_windows
+from rayjobs.study.fold_origin import with_origin
 from rayjobs.study.fold_windows import windows_to_train
 from rayjobs.study.leak_check import on_bars
+from rayjobs.study.study import Study
 
 pytestmark = pytest.mark.runs
 SMALL = tuple(one for one in OVERRIDES if not one.startswith("walk_forward"))

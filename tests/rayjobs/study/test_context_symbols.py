@@ -18,9 +18,12 @@ from evaluation.windows.splits import Fold
 from policies.origin import SEEN, Origin
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.study.config import TRAIN_KEYS, build_source, build_train_config
-from rayjobs.study.fold import Study, fold_market, with_origin
+from rayjobs.study.config import TRAIN_KEYS, build_train_config
+from rayjobs.study.config_groups import build_source
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import with_origin
 from rayjobs.study.leak_check import leak_report
+from rayjobs.study.study import Study
 
 PAIR = ("data=stand_in_pair", "data.num_bars=3000")
 

@@ -18,8 +18,10 @@ from rayjobs.replay.finished_run import open_run
 from rayjobs.study.config import build_train_config
 from rayjobs.study.feature_coverage import coverage_rows
 from rayjobs.study.feature_pruning import doubts_of
-from rayjobs.study.fold import FoldOutcome, Study, fold_market
+from rayjobs.study.fold import FoldOutcome
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.load import load_study
+from rayjobs.study.study import Study
 
 SCREENED = (
     "+features/prune=consensus", "features.prune.consensus.models=[ridge]", "features.prune.consensus.min_t=2.0",

@@ -21,7 +21,8 @@ from rayjobs.config.compose import compose
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import fold_market, with_origin
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import with_origin
 from rayjobs.study.held_out import parted
 from rayjobs.study.placebo import placebo_study
 

@@ -18,8 +18,9 @@ from policies.exported_policy import PolicyContract
 from policies.origin import EARLIER, SEEN, UNSEEN
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, TrainConfig, build_train_config
-from rayjobs.study.fold import Study, with_origin
+from rayjobs.study.fold_origin import with_origin
 from rayjobs.study.fold_windows import training_windows
+from rayjobs.study.study import Study
 
 pytestmark = pytest.mark.runs
 

@@ -15,7 +15,6 @@ from data.features import Standardiser
 from data.features.compute import FEATURES
 from data.features.hidden_markov import HiddenMarkov
 from evaluation.windows.splits import Fold
-from rayjobs.study import fold as fold_job
 from rayjobs.study import leak_check as leak_audit
 from rayjobs.study.leak_check import NUM_STEPS, leak_report, short_fold
 from rayjobs.study.load import load_study
@@ -134,7 +133,7 @@ def test_a_normaliser_fitted_on_the_whole_sample_is_found(monkeypatch):
     cheating = staticmethod(
         lambda features, train, **more: fit(features, slice(0, len(features.asset)), **more)
     )
-    monkeypatch.setattr(fold_job.Standardiser, "fit", cheating)
+    monkeypatch.setattr(Standardiser, "fit", cheating)
     report = leak_report(study_of("+experiment=planted_signal", "data.num_bars=3000", *SMALL))
     assert not report.clean
     assert any("statistic of the whole sample" in finding.hint for finding in report.findings)

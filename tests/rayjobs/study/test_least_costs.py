@@ -12,9 +12,9 @@ from rayjobs.config.compose import compose
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.evaluate import main
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import least_costs
 from rayjobs.study.load import load_study
+from rayjobs.study.study import Study
 
 pytestmark = [pytest.mark.runs, pytest.mark.usefixtures("leak_check_aside")]
 PLAIN = (

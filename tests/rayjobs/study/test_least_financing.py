@@ -15,9 +15,10 @@ from evaluation.scoring.rollout import evaluation_config, run_policy
 from policies.baselines import ScheduledPolicy
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.study.fold import Study, fold_market
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.least_financing import _borrowed_cash, holdings, lacking_financing
 from rayjobs.study.load import load_study
+from rayjobs.study.study import Study
 
 SPOT, PERPETUAL, FUTURE, STOCK = (
     ("instruments=crypto_spot",),

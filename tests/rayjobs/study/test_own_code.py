@@ -16,7 +16,8 @@ from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.replay.contract_audit import check_own_code
 from rayjobs.storage.run_directory import RunConfig, RunDirectory
-from rayjobs.study.config import build_source, build_train_config
+from rayjobs.study.config import build_train_config
+from rayjobs.study.config_groups import build_source
 from rayjobs.study.load import load_study
 from rayjobs.study.looks.entered import code_version
 from rayjobs.study.training_env import training_env

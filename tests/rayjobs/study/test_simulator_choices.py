@@ -16,7 +16,7 @@ from envs.portfolio import PortfolioVectorEnv
 from envs.rewards import REWARD_TERMS
 from rayjobs.config.compose import CONF, compose
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import fold_market
+from rayjobs.study.fold_market import fold_market
 from rayjobs.study.fold_windows import training_windows
 from rayjobs.study.load import load_study
 

@@ -22,8 +22,8 @@ from rayjobs.replay.rescoring import EvaluateConfig, plan_rescoring, rescore
 from rayjobs.replay.trained_again import check_retraining
 from rayjobs.study.config import build_train_config
 from rayjobs.study.evidence import chained
-from rayjobs.study.fold import Study
 from rayjobs.study.load import load_study
+from rayjobs.study.study import Study
 
 AS_IS = EvaluateConfig(
     run="", cost_factor=1.0, extra_latency_bars=0, windows="folds", fold=None, tearsheet=False, directory=None

@@ -14,7 +14,9 @@ from policies.origin import SEEN, UNSEEN
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import fold_market, start_of, training_spec, with_origin
+from rayjobs.study.fold import training_spec
+from rayjobs.study.fold_market import fold_market
+from rayjobs.study.fold_origin import start_of, with_origin
 from rayjobs.study.warm_start import ENCODER, start_policies
 
 pytestmark = pytest.mark.runs

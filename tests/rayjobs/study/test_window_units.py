@@ -8,7 +8,8 @@ from evaluation.windows.calendar_windows import DatedWindows, PeriodWalkForward
 from evaluation.windows.splits import Fold, WalkForward
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
-from rayjobs.study.config import build_train_config, build_windows
+from rayjobs.study.config import build_train_config
+from rayjobs.study.config_groups import build_windows
 from rayjobs.study.fold_windows import training_windows
 from rayjobs.study.looks.entered import shown_bars
 

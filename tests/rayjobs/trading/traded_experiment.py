@@ -21,7 +21,8 @@ from evaluation.windows.splits import Fold
 from policies.exported_policy import PolicyContract, TrainedPolicy
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TRAIN_KEYS, build_train_config
-from rayjobs.study.fold import Study, fold_market, lookback_bars
+from rayjobs.study.fold_market import fold_market, lookback_bars
+from rayjobs.study.study import Study
 from rayjobs.trading.loop import Tick, TradingLoop
 from rayjobs.trading.market_ground import Ground, build_stand, whole_sessions
 from rayjobs.trading.trading_record import TradingRecord

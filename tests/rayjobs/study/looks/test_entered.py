@@ -21,9 +21,9 @@ from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.ledger_place import hidden, open_ledger, without_password
 from rayjobs.study.config import build_train_config
-from rayjobs.study.fold import Study
 from rayjobs.study.looks.entered import code_version, identity, trained_look
 from rayjobs.study.looks.on_disk import note_look, runs_below
+from rayjobs.study.study import Study
 
 pytestmark = pytest.mark.runs
 
