@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from data.errors import DataError
 from data.features.definition import Feature
 from data.features.library import FEATURES, check_params, find_feature
-from data.features.panel_parts import rows_of, write_columns
+from data.features.panel_parts import block_of, rows_of, write_columns
 from data.features.planned import PlannedFeatures, bars_at_once
 from data.locked_arrays import frozen
 from data.schema import Panel
@@ -221,30 +221,34 @@ def _fill_by_blocks(panel: Panel, columns: Sequence[_Columns], filled: Float32Ar
         by_length.setdefault(rows, []).append(group)
     for rows, alike in by_length.items():
         places = np.concatenate([np.arange(c.place.start, c.place.stop) for group in alike for c in group])
-        held = np.empty((len(places), min(rows, panel.num_bars), panel.num_assets), np.float32)
+        held = block_of(len(places), min(rows, panel.num_bars) * panel.num_assets)
         for start in range(0, panel.num_bars, rows):
             stop = min(start + rows, panel.num_bars)
-            block = held if stop - start == held.shape[1] else held[:, : stop - start].copy()
+            count = (stop - start) * panel.num_assets
+            block = held[:, :count].reshape(len(places), stop - start, panel.num_assets)  # the same memory
             _compute_block(panel, alike, start, stop, block)
-            flat = block.reshape(len(places), -1)
-            if not write_columns(flat, flat.shape[1], places, filled, start * panel.num_assets):
+            if not write_columns(held, count, places, filled, start * panel.num_assets):
                 _refuse_infinite(alike, block)
 
 
 def _compute_block(
     panel: Panel, alike: Sequence[Sequence[_Columns]], start: int, stop: int, block: Float32Array
 ) -> None:
-    """Fill block (K, N, A) with the features of bars [start, stop), group after group with its own lookback."""
+    """Fill block (K, N, A), which holds those of the bars before, with the features of bars [start, stop): group after
+    group with its own lookback.
+    """
     reached = 0
     for group in alike:
         lookback = max(column.lookback_bars for column in group)
         part = rows_of(panel, max(start - lookback, 0), stop)
         for column in group:
+            first, reached = reached, reached + column.place.stop - column.place.start
+            if column.feature.unscaled and start > 0:
+                continue  # flags that are the same at every bar stand there since the first block
             values = _values(column.feature, column.spec, part)[start - stop :]
             with np.errstate(over="ignore"):  # infinite then, and refused
                 for k in range(values.shape[2]):
-                    block[reached + k] = values[..., k]
-            reached += values.shape[2]
+                    block[first + k] = values[..., k]
 
 
 def _refuse_infinite(alike: Sequence[Sequence[_Columns]], block: Float32Array) -> None:

@@ -80,6 +80,15 @@ def session_limits(panel: Panel) -> tuple[TimeArray, TimeArray]:
     return np.repeat(opened, lengths), np.repeat(closed, lengths)
 
 
+def block_of(num_outputs: int, cells: int) -> NDArray[np.float32]:
+    """A block (K, N), N at least `cells`, for `write_columns`.
+
+    A cache line longer than cells that are a power of two, for then all rows would begin at the same place of the
+    cache, where only a few lines have room.
+    """
+    return np.empty((num_outputs, cells + _CACHE_LINE), np.float32)
+
+
 def write_columns(
     block: NDArray[np.float32], count: int, places: NDArray[np.int64], filled: NDArray[np.float32], first: int
 ) -> bool:
@@ -91,6 +100,10 @@ def write_columns(
     cells = filled.reshape(-1, filled.shape[2])
     _write_columns(block, places, cells[first : first + count])
     return True
+
+
+_CACHE_LINE = 16
+"""Numbers of float32."""
 
 
 @compiled
@@ -105,11 +118,7 @@ def _finite(block, count):  # type: ignore[no-untyped-def]
 
 @compiled
 def _write_columns(block, places, cells):  # type: ignore[no-untyped-def]
-    # A few cells at a time, which stay in the cache until all their features are written.
-    num_places, num_cells = len(block), len(cells)
-    for start in range(0, num_cells, 32):
-        stop = min(start + 32, num_cells)
-        for k in range(num_places):
-            place = places[k]
-            for n in range(start, stop):
-                cells[n, place] = block[k, n]
+    # Cell after cell, so that memory is written in one go, and a cache line of each row of the block is read once.
+    for n in range(len(cells)):
+        for k in range(len(block)):
+            cells[n, places[k]] = block[k, n]

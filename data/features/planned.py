@@ -21,6 +21,7 @@ from data.calendars import DAY_SECONDS
 from data.features.definition import Feature
 from data.features.library import FEATURES, find_feature
 from data.features.longer_bars import LongerBars, Marks, MarksInTurn, marks, show_newest
+from data.features.panel_parts import block_of
 from data.features.plan.graph import (
     OF_ASSETS,
     Graph,
@@ -134,13 +135,13 @@ class PlannedFeatures:
     Attributes
     ----------
     of : (K) number of the request, and of its output, that each row of a block is. planned : numbers of the requests
-        that are in it. block : (K, rows * A) float32, overwritten by each run.
+        that are in it. block : (K, N) float32, of which each run overwrites the first rows * A cells.
     """
 
     def __init__(self, requests: Sequence[Request], form: Any, rows: int) -> None:
         plans = _plans(requests, form, rows)
         self.of, self.planned, self._num_assets = plans.of, plans.planned, len(form.symbols)
-        self.block = np.empty((len(self.of), rows * self._num_assets), np.float32)
+        self.block = block_of(len(self.of), rows * self._num_assets)
         self._own: Plan | None = None
         self._longer: dict[int, _LongerPlan] = {}
         reached = 0

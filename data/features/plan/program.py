@@ -68,7 +68,9 @@ class Plan:
         self._tables(order)
 
     def with_memory(self, block: NDArray[np.float32]) -> Plan:
-        """The plan with memory of its own; block : (K, rows * A), where outputs are written, bar after bar."""
+        """The plan with memory of its own; block : (K, N), at whose first rows * A cells outputs are written, bar
+        after bar.
+        """
         own = copy(self)
         own.block = block
         own._work = np.empty(self._work_size)
