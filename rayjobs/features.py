@@ -1,6 +1,7 @@
 """Features: list the library, build it to Parquet, plot one beside the price, check one for foresight.
 
 Run: python -m rayjobs.features list
+     python -m rayjobs.features list subject=technical find=volume
 A feature of your own: python -m rayjobs.features check my_features:GAP 'params={window_bars: 20}'
 """
 
@@ -17,21 +18,45 @@ from rayjobs.config.exit_codes import ExitCode
 from rayjobs.config.typed_config import ConfigError, convert, did_you_mean
 from rayjobs.entry import reading_input, run_entry_point
 
-OWN = ("subject", "name", "params", "symbol", "bars", "directory")
+OWN = ("subject", "find", "name", "params", "symbol", "bars", "directory")
 """Settings of this command itself; the others are an experiment's."""
+WHAT_IT_IS = ("name", "subject", "meaning", "parameters")
+"""Columns of a feature that stand in the first table; its meaning takes what room there is."""
+HOW_TO_LIST = (
+    "subject=technical shows those of one subject, and find=volume those with that word in them: what each is, its "
+    "parameters and lookback, its unit and range, when it is NaN, and where it comes from."
+)
 
 
 def list_features(values: dict[str, Any], words: Sequence[str]) -> ExitCode:
-    """Print a table of the library."""
-    from rayjobs.monitoring.result_tables import print_table
-    from rayjobs.study.feature_library import library_rows
+    """Print the names of the library by subject, or a table of those that a subject or words leave."""
+    from rayjobs.config.terminal import speech
+    from rayjobs.monitoring.result_tables import print_prose, print_table
+    from rayjobs.study.feature_library import library_rows, subject_rows
 
-    _no_words("list", words)
+    if words:
+        raise ConfigError(
+            f"list was given {words[0]!r}; it takes key=value alone, such as find={words[0]} or subject=technical"
+        )
     subject = convert(str | None, values["subject"], "subject")
-    rows = library_rows(subject)
+    find = None if values["find"] is None else str(values["find"])
+    rows = library_rows(subject, find)
+    if subject is None and find is None and not speech().as_json:  # a script is told all at once
+        print_table(f"{len(rows)} features", subject_rows(rows))
+        print_prose(HOW_TO_LIST)
+        return ExitCode.DONE
     shown = [key for key in rows[0] if subject is None or key != "subject"]
-    title = f"{len(rows)} features" if subject is None else f"{len(rows)} features of {subject}"
-    print_table(title, rows, columns=dict.fromkeys(shown, ""))
+    title = f"{len(rows)} features" if len(rows) != 1 else "1 feature"
+    title += f" of {subject}" if subject is not None else ""
+    title += f" with {find}" if find is not None else ""
+    if len(rows) == 1 or speech().as_json:
+        print_table(title, rows, columns=dict.fromkeys(shown, ""))
+        return ExitCode.DONE
+    beyond = [key for key in shown if key not in WHAT_IT_IS]
+    print_table(title, rows, columns=dict.fromkeys([key for key in shown if key in WHAT_IT_IS], ""))
+    print_table(
+        "What they read, and what their values are", rows, columns=dict.fromkeys(["name", *beyond], "")
+    )
     return ExitCode.DONE
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.statistics.overfitting import CscvResult, cscv
+from evaluation.statistics.trial_rows import TrialRows
 
 FloatArray = NDArray[np.float64]
 MAX_BLOCKS = 16
@@ -14,15 +15,16 @@ MIN_COLUMNS = 5
 """Trials and placebo strategies that CSCV chooses from, at least."""
 
 
-def search_overfitting(trials_TN: FloatArray) -> CscvResult | None:
+def search_overfitting(trials_TN: FloatArray | TrialRows) -> CscvResult | None:
     """CSCV over trials on the same bars, in as many blocks as leave four bars each, at most `MAX_BLOCKS`.
 
     Returns
     -------
     None where it is not defined: fewer than two columns, or fewer than four bars a block.
     """
-    blocks = min(MAX_BLOCKS, trials_TN.shape[0] // 4 // 2 * 2)
-    if trials_TN.shape[1] < 2 or blocks < 2:
+    bars, trials = trials_TN.shape[::-1] if isinstance(trials_TN, TrialRows) else trials_TN.shape
+    blocks = min(MAX_BLOCKS, bars // 4 // 2 * 2)
+    if trials < 2 or blocks < 2:
         return None
     return cscv(trials_TN, blocks)
 

@@ -5,6 +5,7 @@ Axes: T bars of all validation windows, N trials that left returns.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from evaluation.gate.search_evidence import search_overfitting
 from evaluation.ledger.looks import Looks, sharpe_ratios, sharpe_variance
 from evaluation.statistics.trial_count import effective_number_of_trials
+from evaluation.statistics.trial_rows import TrialRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +39,24 @@ class StudySignificance:
 
 
 def study_significance(
-    returns_TN: NDArray[np.float64], num_trials: int, looks: Looks | None = None
+    returns_TN: NDArray[np.float64] | TrialRows, num_trials: int, looks: Looks | None = None
 ) -> StudySignificance:
     """Measure a study's return matrix.
 
     Parameters
     ----------
+    returns_TN : the matrix, or its trials as rows that are read in parts.
     num_trials : of this study. looks : at the same bars, of this study and of others; None where no ledger was asked.
     """
     result = search_overfitting(returns_TN)
-    effective = effective_number_of_trials(returns_TN) if returns_TN.size else 0
-    effective += num_trials - returns_TN.shape[1]
-    variances = [sharpe_variance(sharpe_ratios(returns_TN), returns_TN.shape[0])]
+    parts: Iterable[NDArray[np.float64]]
+    if isinstance(returns_TN, TrialRows):
+        (trials, bars), parts = returns_TN.shape, (returns_TN.take(one).T for one in returns_TN.parts())
+    else:
+        (bars, trials), parts = returns_TN.shape, [returns_TN]
+    effective = effective_number_of_trials(returns_TN) if trials and bars else 0
+    effective += num_trials - trials
+    variances = [sharpe_variance([one for part_TN in parts for one in sharpe_ratios(part_TN)], bars)]
     if looks is not None:
         num_trials, effective = max(num_trials, looks.total), max(effective, looks.effective)
         variances.append(looks.sharpe_variance)

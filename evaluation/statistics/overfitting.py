@@ -12,8 +12,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from evaluation.statistics.trial_rows import TrialRows
+
 FloatArray = NDArray[np.float64]
 COMBINATIONS_AT_ONCE = 1024
+"""Combinations whose scores are held at once, at most."""
+SCORES_AT_ONCE = 2**18
+"""Scores of trials in combinations that are held at once, or one combination's: 2 MB, in some eight copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +40,7 @@ class CscvResult:
     out_of_sample_K: FloatArray
 
 
-def cscv(returns_TN: ArrayLike, num_blocks: int) -> CscvResult:
+def cscv(returns_TN: ArrayLike | TrialRows, num_blocks: int) -> CscvResult:
     """Cut T bars into an even number of equal blocks and compare every half with its complement.
 
     Parameters
@@ -50,15 +55,13 @@ def cscv(returns_TN: ArrayLike, num_blocks: int) -> CscvResult:
     ValueError
         For another shape, an odd number of blocks, fewer than two bars a half, or values that are not finite.
     """
-    returns = _check(returns_TN, num_blocks)
-    block_bars = returns.shape[0] // num_blocks
-    blocks_BLN = returns[returns.shape[0] - block_bars * num_blocks :].reshape(num_blocks, block_bars, -1)
-    sums = _block_sums(blocks_BLN)
+    sums = _sums_of(returns_TN, num_blocks)
+    at_once = max(1, min(COMBINATIONS_AT_ONCE, SCORES_AT_ONCE // len(sums.centre_N)))
     chosen = np.array(list(combinations(range(num_blocks), num_blocks // 2)))
     logits, inside, outside = [], [], []
-    for start in range(0, len(chosen), COMBINATIONS_AT_ONCE):
-        mask_KB = np.zeros((len(chosen[start : start + COMBINATIONS_AT_ONCE]), num_blocks), dtype=bool)
-        np.put_along_axis(mask_KB, chosen[start : start + COMBINATIONS_AT_ONCE], True, axis=1)
+    for start in range(0, len(chosen), at_once):
+        mask_KB = np.zeros((len(chosen[start : start + at_once]), num_blocks), dtype=bool)
+        np.put_along_axis(mask_KB, chosen[start : start + at_once], True, axis=1)
         in_sample_KN = _half_sharpe(sums, mask_KB)
         out_of_sample_KN = _half_sharpe(sums, ~mask_KB)
         rows = np.arange(len(mask_KB))
@@ -76,23 +79,44 @@ def cscv(returns_TN: ArrayLike, num_blocks: int) -> CscvResult:
     )
 
 
-def _check(returns_TN: ArrayLike, num_blocks: int) -> FloatArray:
-    returns = np.asarray(returns_TN, dtype=np.float64)
-    if returns.ndim != 2 or returns.shape[1] < 2:
-        raise ValueError(
-            f"returns_TN has shape {returns.shape}; give (T bars, N trials) with at least two trials"
-        )
-    if num_blocks < 2 or num_blocks % 2 or num_blocks != int(num_blocks):
-        raise ValueError(f"num_blocks is {num_blocks}; it must be an even number of at least 2")
-    if returns.shape[0] < num_blocks or returns.shape[0] // num_blocks * num_blocks < 4:
-        raise ValueError(
-            f"returns_TN has {returns.shape[0]} bars, too few for {num_blocks} blocks; use fewer blocks"
-        )
-    if not np.isfinite(returns).all():
+def _sums_of(returns_TN: ArrayLike | TrialRows, num_blocks: int) -> _BlockSums:
+    """Of a matrix, or of rows that are read in parts; blocks are those of the newest bars."""
+    if not isinstance(returns_TN, TrialRows):
+        returns = np.asarray(returns_TN, dtype=np.float64)
+        _check_shape(returns.shape, num_blocks)
+        return _block_sums(_blocks(returns, num_blocks))
+    _check_shape(returns_TN.shape[::-1], num_blocks)
+    parts = [
+        _block_sums(_blocks(np.ascontiguousarray(returns_TN.take(places).T), num_blocks))
+        for places in returns_TN.parts()
+    ]
+    return _BlockSums(
+        bars=parts[0].bars,
+        centre_N=np.concatenate([part.centre_N for part in parts]),
+        sum_BN=np.hstack([part.sum_BN for part in parts]),
+        squares_BN=np.hstack([part.squares_BN for part in parts]),
+        low_BN=np.hstack([part.low_BN for part in parts]),
+        high_BN=np.hstack([part.high_BN for part in parts]),
+    )
+
+
+def _blocks(returns_TN: FloatArray, num_blocks: int) -> FloatArray:
+    """(B, L, N), without the oldest bars that fill no block."""
+    if not np.isfinite(returns_TN).all():
         raise ValueError(
             "returns_TN holds NaN or infinite values; a failed trial counts with the returns it had"
         )
-    return returns
+    bars = returns_TN.shape[0] // num_blocks
+    return returns_TN[returns_TN.shape[0] - bars * num_blocks :].reshape(num_blocks, bars, -1)
+
+
+def _check_shape(shape: tuple[int, ...], num_blocks: int) -> None:
+    if len(shape) != 2 or shape[1] < 2:
+        raise ValueError(f"returns_TN has shape {shape}; give (T bars, N trials) with at least two trials")
+    if num_blocks < 2 or num_blocks % 2 or num_blocks != int(num_blocks):
+        raise ValueError(f"num_blocks is {num_blocks}; it must be an even number of at least 2")
+    if shape[0] < num_blocks or shape[0] // num_blocks * num_blocks < 4:
+        raise ValueError(f"returns_TN has {shape[0]} bars, too few for {num_blocks} blocks; use fewer blocks")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from evaluation.statistics.significance import expected_maximum_sharpe
+from evaluation.statistics.trial_rows import ArrayRows, TrialRows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -26,10 +27,6 @@ MIN_CORRELATION = 0.95
 """From which two looks are nearly the same."""
 MIN_COMMON = 8
 """Buckets in common below which only equal returns are the same."""
-CHUNK_VALUES = 2**20
-"""Returns of the looks that are compared with all leaders at once: 8 MB, of which some five copies are made."""
-MAX_CHUNK = 256
-"""Such looks, at most."""
 MOST_CHOICES = 1e100
 """Looks that one counts as, at most: their best without skill is expected 21 standard deviations up."""
 HUGE = 1_000_000_000
@@ -38,7 +35,7 @@ SAME = 1e-4
 """Part of a look's returns that is not another's below which the two are one."""
 
 
-def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
+def leader_clusters(returns_ND: ArrayLike | TrialRows) -> tuple[IntArray, FloatArray]:
     """Cluster looks that have returns at the same times.
 
     Parameters
@@ -51,31 +48,49 @@ def leader_clusters(returns_ND: ArrayLike) -> tuple[IntArray, FloatArray]:
     leader_N : index of each look's leader, the earliest of its cluster; a leader's is its own.
     correlation_N : with the leader.
     """
-    rows = np.asarray(returns_ND, dtype=np.float64)
-    if rows.ndim != 2 or not np.isfinite(rows).all():
-        raise ValueError(f"returns_ND has shape {rows.shape} or holds NaN; give (N looks, D times)")
-    leader, correlation = np.arange(len(rows)), np.ones(len(rows))
-    still = np.flatnonzero(np.ptp(rows, axis=1) == 0.0) if rows.shape[1] else np.arange(len(rows))
+    rows = returns_ND if isinstance(returns_ND, TrialRows) else _array_rows(returns_ND)
+    num_looks, num_times = rows.shape
+    leader, correlation = np.arange(num_looks), np.ones(num_looks)
+    still = _still(rows)
     leader[still] = still[:1] if len(still) else still
-    moving = np.setdiff1d(np.arange(len(rows)), still)
-    if rows.shape[1] < MIN_COMMON:
-        _, first, inverse = np.unique(rows[moving], axis=0, return_index=True, return_inverse=True)
+    moving = np.setdiff1d(np.arange(num_looks), still)
+    if num_times < MIN_COMMON:
+        _, first, inverse = np.unique(rows.take(moving), axis=0, return_index=True, return_inverse=True)
         leader[moving] = moving[first[inverse.ravel()]]
         return leader, correlation
-    inside, correlation[moving] = _led(rows, moving, needed_correlation(rows.shape[1]))
+    inside, correlation[moving] = _led(rows, moving, needed_correlation(num_times))
     leader[moving] = moving[inside]
     return leader, correlation
 
 
-def _led(rows_ND: FloatArray, chosen_M: IntArray, least: float) -> tuple[IntArray, FloatArray]:
+def _array_rows(returns_ND: ArrayLike) -> TrialRows:
+    rows = np.asarray(returns_ND, dtype=np.float64)
+    if rows.ndim != 2:
+        raise ValueError(f"returns_ND has shape {rows.shape} or holds NaN; give (N looks, D times)")
+    return ArrayRows(rows)
+
+
+def _still(rows: TrialRows) -> IntArray:
+    """Places of the rows that are constant; all of them where there are no times."""
+    if not rows.shape[1]:
+        return np.arange(rows.shape[0])
+    found = np.zeros(rows.shape[0], dtype=bool)
+    for places in rows.parts():
+        part = rows.take(places)
+        if not np.isfinite(part).all():
+            raise ValueError(f"returns_ND has shape {rows.shape} or holds NaN; give (N looks, D times)")
+        found[places] = np.ptp(part, axis=1) == 0.0
+    return np.flatnonzero(found)
+
+
+def _led(rows: TrialRows, chosen_M: IntArray, least: float) -> tuple[IntArray, FloatArray]:
     """Leader of each chosen row, as its place among them, and correlation with it; `least` what it takes to join."""
     size_M = len(chosen_M)
     leader, correlation = np.arange(size_M), np.ones(size_M)
-    lead = np.empty((2, size_M, rows_ND.shape[1]), dtype=np.float32)  # rows that lead, as `comparable`
+    lead = np.empty((2, size_M, rows.shape[1]), dtype=np.float32)  # rows that lead, as `comparable`
     places, old = np.empty(size_M, dtype=np.int64), 0
-    at_once = min(max(CHUNK_VALUES // rows_ND.shape[1], 1), MAX_CHUNK)
-    for start in range(0, size_M, at_once):
-        part = comparable(rows_ND[chosen_M[start : start + at_once]])
+    for start in range(0, size_M, rows.at_once):
+        part = comparable(rows.take(chosen_M[start : start + rows.at_once]))
         among, size = similarity(part, part), part.shape[1]
         known = similarity(part, lead[:, :old]) if old else np.full((size, 1), -np.inf, dtype=np.float32)
         best, closest = known.argmax(axis=1), known.max(axis=1)
@@ -223,8 +238,10 @@ def in_digits(number: int) -> str:
     return f"{number}" if number < HUGE else f"{float(number):.0e}"
 
 
-def effective_number_of_trials(returns_TN: ArrayLike) -> int:
+def effective_number_of_trials(returns_TN: ArrayLike | TrialRows) -> int:
     """Effective number of trials on the same bars, between 1 and N. Trials that left no returns: add their number."""
+    if isinstance(returns_TN, TrialRows):
+        return whole_number(effective_number(*leader_clusters(returns_TN)))
     returns = np.asarray(returns_TN, dtype=np.float64)
     if returns.ndim != 2 or returns.shape[1] < 1 or not np.isfinite(returns).all():
         raise ValueError(f"returns_TN has shape {returns.shape} or holds NaN; give (T bars, N >= 1 trials)")

@@ -23,7 +23,7 @@ from rayjobs.monitoring.result_tables import print_paths, print_table
 from rayjobs.storage.provenance import git_commit
 from rayjobs.storage.run_directory import write_atomically
 
-SUITES = ("env", "train", "scoring", "sweep", "features", "data", "gpu", "agents")
+SUITES = ("env", "train", "scoring", "sweep", "features", "data", "gpu", "agents", "page")
 SAVES_EACH_ROW = ("gpu",)
 """Suites whose table is written after every row, so that a cut-off keeps what was measured."""
 PACKAGES = (

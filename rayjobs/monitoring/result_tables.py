@@ -99,8 +99,17 @@ def print_verdict(verdict: Verdict, *, console: Console | None = None) -> None:
 
 
 def print_sentence(text: str, *, console: Console | None = None) -> None:
-    """Print one line as it is."""
+    """Print one line as it is: a command or a path in it can be copied, which a fold would cut."""
     _print_line(text, speech().sentences, console)
+
+
+def print_prose(text: str, *, console: Console | None = None) -> None:
+    """Print sentences that nobody copies into a terminal, folded between words at the terminal's width."""
+    if console is None and speech().as_json:
+        speech().sentences.append(text)
+        return
+    out = output_console() if console is None else console
+    out.print(Text(text), highlight=False)
 
 
 def print_paths(paths: Sequence[Path], *, console: Console | None = None) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from rayjobs.monitoring.live_rows import LIVE_FILE, read_live_rows
 from rayjobs.monitoring.trading_snapshot import SNAPSHOT_FILE
 from rayjobs.pages.settings_index import SettingsIndex
+from rayjobs.pages.trial_progress import STUDY_DATABASE, sweep_progress
 from rayjobs.storage.run_directory import read_status
 from rayjobs.storage.running_process import was_killed
 from rayjobs.storage.started_run import CONFIG_FILE
@@ -31,7 +32,11 @@ METRICS = (
 """Numbers of ``summary.json`` that the list of runs can show, filter and sort by."""
 LIVE = ("approx_kl", "clip_fraction", "explained_variance", "entropy", "learning_rate", "validation_sharpe")
 """Numbers of the newest training row that it can show beside them."""
-WATCHED = (STATUS, SUMMARY, VERDICT, STUDY, "study.db", "study.db-wal", LIVE_FILE, SNAPSHOT_FILE, CONFIG_FILE)
+PROGRESS = ("progress", "folds_begun", "trials_ended", "num_trials", "seconds_left")
+"""How far a training or a sweep is."""
+WATCHED = (
+    STATUS, SUMMARY, VERDICT, STUDY, STUDY_DATABASE, f"{STUDY_DATABASE}-wal", LIVE_FILE, SNAPSHOT_FILE, CONFIG_FILE,
+)  # fmt: skip
 """Files of a run whose change means that there is something new to show."""
 DEPTH = 5
 KINDS = {"sweeps": "sweep", "evaluations": "evaluation", "screenings": "screening", "trading": "trading"}
@@ -50,7 +55,7 @@ class RunEntry:
     kind : run, sweep, winner, evaluation, screening or trading.
     status : running, killed, interrupted, failed or done; "unknown" where nothing says so.
     verdict : approved, lowered, refused, or "" where it was not judged.
-    numbers : finite numbers by name, of `METRICS`, `LIVE` and the training's progress.
+    numbers : finite numbers by name, of `METRICS`, `LIVE` and `PROGRESS`.
     """
 
     name: str
@@ -123,7 +128,7 @@ class Catalogue:
                 running = name in self._entries and self._entries[name].status == "running"
                 if self._signatures.get(name) == signature and not running:
                     continue
-                entry = _read_entry(name, path)
+                entry = _read_entry(name, path, self._settings)
                 if entry != self._entries.get(name) or self._signatures.get(name) != signature:
                     changed.append(name)
                 self._entries[name], self._signatures[name] = entry, signature
@@ -208,7 +213,7 @@ def _signature(path: Path) -> tuple[Any, ...]:
     return tuple(_stamp(path / name) for name in WATCHED)
 
 
-def _read_entry(name: str, path: Path) -> RunEntry:
+def _read_entry(name: str, path: Path, settings: SettingsIndex) -> RunEntry:
     status, verdict = read_status(path) or {}, _json(path / VERDICT)
     if not verdict:
         verdict = _json(path / STUDY).get("verdict") or {}
@@ -217,9 +222,9 @@ def _read_entry(name: str, path: Path) -> RunEntry:
     state = str(status.get("status", "done" if verdict else "unknown"))
     if state == "running":
         state = "killed" if was_killed(status) else state
-    if state != "done":
-        numbers |= _progress(path)
     kind = "winner" if path.name == "winner" else KINDS.get(path.parent.name, "run")
+    if state != "done":
+        numbers |= sweep_progress(path, settings.of(name, path)) if kind == "sweep" else _progress(path)
     started = str(status.get("started_utc", "")) or _started(path.name)
     return RunEntry(
         name=name,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayjobs.config.typed_config import did_you_mean
-from rayjobs.pages.catalogue import LIVE, METRICS, Catalogue, RunEntry
+from rayjobs.pages.catalogue import LIVE, METRICS, PROGRESS, Catalogue, RunEntry
 from rayjobs.pages.notes import Note, Notes
 
 WORDS = ("run", "experiment", "kind", "status", "verdict", "started", "ended", "tags", "note")
-NUMBERS = (*METRICS, *LIVE, "progress", "folds_begun", "seconds_left")
+NUMBERS = (*METRICS, *LIVE, *PROGRESS)
 _TERM = re.compile(r"([A-Za-z_][\w.-]*)\s*(==|!=|<=|>=|=|<|>|~)\s*(.+)", re.DOTALL)
 _NUMERIC: Mapping[str, Callable[[float, float], bool]] = {
     "<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,

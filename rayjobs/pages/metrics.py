@@ -6,11 +6,8 @@ one is read from the runs' files, so that it needs neither Ray nor a running job
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -19,17 +16,23 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from rayjobs.pages.catalogue import Catalogue, RunEntry
 from rayjobs.pages.live_trading import trading_runs
+from rayjobs.pages.trial_progress import STUDY_DATABASE, trial_states
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-STUDY_DATABASE = "study.db"
 OF_TRAINING = {
-    "progress": ("rayfold_run_progress_ratio", "Share of the training that is done, 0 to 1"),
-    "seconds_left": ("rayfold_run_remaining_seconds", "Time to the end of the training at its present speed"),
-    "validation_sharpe": ("rayfold_run_validation_sharpe", "Newest Sharpe ratio on validation bars"),
+    "progress": (
+        "rayfold_run_progress_ratio",
+        "Share of a training, or of a sweep's trials, that is done, 0 to 1",
+    ),
+    "seconds_left": (
+        "rayfold_run_remaining_seconds",
+        "Time to the end of a training or of a sweep's trials, at its speed so far",
+    ),
+    "validation_sharpe": ("rayfold_run_validation_sharpe", "Newest Sharpe ratio on validation bars, per bar"),
     "approx_kl": ("rayfold_run_approx_kl", "Approximate KL divergence of the last update"),
     "explained_variance": ("rayfold_run_explained_variance", "Of the value function, last update"),
 }
-"""Number of a run that trains -> its metric."""
+"""Number of a run that trains, or of a sweep that runs -> its metric."""
 OF_TRADING = {
     "equity": ("rayfold_trading_equity", "Equity, account currency"),
     "pnl_day": ("rayfold_trading_pnl_day", "Gain since the day began, account currency"),
@@ -103,18 +106,6 @@ def _trials(entries: Sequence[RunEntry]) -> GaugeMetricFamily:
             for state, count in trial_states(entry.path / STUDY_DATABASE).items():
                 family.add_metric((entry.name, state), count)
     return family
-
-
-def trial_states(database: Path) -> dict[str, int]:
-    """State -> number of trials in Optuna's database, read beside the sweep that writes it; empty without one."""
-    if not database.is_file():
-        return {}
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1.0)) as opened:
-            rows = opened.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall()
-    except sqlite3.Error:
-        return {}  # it is being made, or held for the moment: the next request finds it
-    return {str(state).lower(): int(count) for state, count in rows}
 
 
 def _of_training(entries: Sequence[RunEntry]) -> Iterator[GaugeMetricFamily]:

@@ -31,7 +31,8 @@ async def _runs(request: web.Request) -> web.StreamResponse:
     )
 
     def answer() -> dict[str, Any]:
-        dashboard.catalogue.refresh()
+        if "told" not in query:  # a page that was told of a change asks for what was seen then
+            dashboard.catalogue.refresh()
         return listed(dashboard.catalogue, dashboard.notes, question)
 
     return web.json_response(await asyncio.to_thread(answer))

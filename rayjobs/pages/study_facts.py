@@ -38,7 +38,7 @@ from rayjobs.search.page.study_view import (
     view_study,
 )
 from rayjobs.search.plan.objective import METRICS
-from rayjobs.search.proposal.studies import read_study
+from rayjobs.search.proposal.studies import RETRY_OF, read_study
 from rayjobs.search.trial.record import bars_path, load_progress, load_returns
 from rayjobs.storage.run_directory import RunDirectory
 
@@ -64,7 +64,7 @@ def _view(directory: str, *, with_returns: bool) -> StudyView:
         study = _database(directory, storage)
     except Exception as error:
         raise ConfigError(f"{directory} holds no study that can be read: {error}") from error
-    return view_study(path, study=study, with_returns=with_returns)
+    return view_study(path, study=study, with_returns=with_returns, keep_returns=False)
 
 
 def study_answer(directory: str) -> bytes:
@@ -81,7 +81,7 @@ def study_answer(directory: str) -> bytes:
             "objective": list(metrics),
             "maximize": maximize,
             "spread_penalty": view.search.objective.spread_penalty,
-            "num_trials": view.search.num_trials,
+            "num_trials": _trials_in_all(view),
             "best": None if best is None else best.number,
             "columns": [*COLUMNS, *(f"{PARAM}{label}" for label in view.parameters)],
             "trials": _rows(trials, view.parameters),
@@ -95,6 +95,13 @@ def study_answer(directory: str) -> bytes:
             "headline": _headline(view),
         }
     )
+
+
+def _trials_in_all(view: StudyView) -> int:
+    """Trials at its end; a grid, which is queued whole at its start, has no more than are queued."""
+    queued = sum(RETRY_OF not in trial.user_attrs for trial in view.study.get_trials(deepcopy=False))
+    total = view.search.total_trials
+    return min(total, queued) if view.search.sampler.kind == "grid" else total
 
 
 def _headline(view: StudyView) -> str:

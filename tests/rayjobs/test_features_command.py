@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from data.features.library import FEATURES
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.features import main
 from rayjobs.study.feature_library import library_page
@@ -39,6 +41,42 @@ def test_list_names_what_is_known_of_a_feature(capsys):
     assert "9 features of price_structure" in told
     assert "fair_value_gap" in told
     assert "strength_bars=3" in told
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_list_names_every_feature_on_one_screen(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["list"]) is ExitCode.DONE
+    text = capsys.readouterr().out
+    assert f"{len(FEATURES)} features" in text
+    told = set(re.findall(r"\w+", text))
+    assert set(FEATURES) | {feature.subject for feature in FEATURES.values()} <= told
+    assert "find=volume" in text
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= {80: 60, 100: 50, 140: 40}[width]
+
+
+def test_list_finds_words_anywhere_in_what_is_known_of_a_feature(capsys):
+    assert main(["list", "find=Order Flow", "--json"]) is ExitCode.DONE
+    (table,) = json.loads(capsys.readouterr().out)["tables"]
+    assert table["rows"]
+    for row in table["rows"]:
+        text = " ".join(map(str, row.values())).lower().replace("_", " ")
+        assert "order" in text
+        assert "flow" in text
+    assert main(["list", "find=volume", "subject=technical", "--json"]) is ExitCode.DONE
+    within = json.loads(capsys.readouterr().out)["tables"][0]
+    assert "with volume" in within["title"]
+    assert "subject" not in within["rows"][0]
+
+
+def test_a_script_is_told_of_every_feature_all_that_is_known(capsys):
+    assert main(["list", "--json"]) is ExitCode.DONE
+    rows = json.loads(capsys.readouterr().out)["tables"][0]["rows"]
+    assert len(rows) == len(FEATURES)
+    known = {"name", "subject", "meaning", "parameters", "lookback", "unit", "range", "NaN", "source"}
+    assert all(set(row) == known for row in rows)
 
 
 def test_build_writes_what_is_computed_and_says_how_much_is_known(tmp_path, capsys):
@@ -97,7 +135,9 @@ def test_check_names_a_feature_of_ones_own_and_the_bar_that_it_peeked_at(tmp_pat
         ([], "name what to do: python -m rayjobs.features list | build | plot | check"),
         (["lst"], "'lst' is no command; did you mean list?"),
         (["list", "subject=regimes"], "subject is 'regimes'; did you mean regime?"),
-        (["list", "rsi"], "list was given 'rsi'; it takes key=value alone"),
+        (["list", "rsi"], "list was given 'rsi'; it takes key=value alone, such as find=rsi"),
+        (["list", "find=nonsense"], "find is 'nonsense', and no feature has that in its name"),
+        (["list", "find=rsi", "subject=events"], "no feature of events has that in its name"),
         (["plot", *SMALL], "name: missing; give it as name=rsi, or name=package.module:NAME"),
         (["plot", "name=rsii", *SMALL], "Feature 'rsii' is not known (did you mean 'rsi'?)"),
         (["plot", "name=rsi", "symbol=X", *SMALL], "Symbol 'X' is not in the data"),

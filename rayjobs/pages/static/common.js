@@ -90,6 +90,10 @@ function debounced(work, wait) {
   return (...given) => { clearTimeout(timer); timer = setTimeout(() => work(...given), wait); };
 }
 
+// What stands on a page only where there is something to show in it.
+const later = (on) => document.querySelectorAll(".later").forEach((node) => { node.hidden = !on; });
+const nothing = (text) => el("p", { class: "quiet", text });
+
 // Words
 
 const PERCENT = new Set(["total_return", "annual_return", "max_drawdown", "volatility", "chained_return", "chained_drawdown", "win_rate", "mean_gross_exposure", "time_in_market", "oracle_fraction", "progress", "return_pct_share"]);
@@ -115,6 +119,7 @@ function duration(seconds) {
   if (whole < 3600) return `${Math.floor(whole / 60)} min`;
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
 }
+const slashed = (name) => name.split("/").flatMap((part, index) => (index ? ["/", el("wbr"), part] : [part]));  // a long name is broken at its slashes first
 const words = (name) => name.replace(/^param_/, "").replaceAll("_", " ");
 const when = (second, whole) => new Date(second * 1000).toISOString().slice(0, whole ? 19 : 16).replace("T", " ");
 function pill(text) {
@@ -165,19 +170,21 @@ function sortHere(node, columns, rows, options) {  // a table that sorts itself
 // Charts: crosshair and values below it, drag to zoom, double click for all of it, a button per line.
 
 function lineChart(node, given) {
-  const { title, x, lines, time, height = 220, format = plain, markers, hooks, labels, band } = given;
+  const { title, x, lines, time, height = 220, format = plain, hooks, labels, across } = given;
   const legend = el("div", { class: "legendrow" });
   const readout = el("div", { class: "readout", "aria-live": "off" });
   const plot = el("div", { class: "plot", role: "img", "aria-label": `${title}: ${lines.map((line) => line.name).join(", ")}` });
   put(node, plot, readout, legend);
   const axis = { stroke: css("--soft"), grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1 }, font: "11.5px system-ui" };
   const at = labels || ((value) => (time ? when(value) : Math.round(value).toLocaleString("en-GB")));
+  const lone = x.length === 1 ? x[0] : null;  // a lone point is marked on the axis by itself: any other number there would be made up
+  const named = across ? { label: across, labelSize: 18, labelFont: "11.5px system-ui", labelGap: 0 } : {};
   const chart = new uPlot({
     width: Math.max(240, node.clientWidth || 600), height,
     legend: { show: false }, cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: given.sync ? { key: given.sync } : undefined },
-    scales: { x: { time: Boolean(time) && !labels } },
+    scales: { x: { time: Boolean(time) && !labels, range: lone === null ? undefined : [lone - 1, lone + 1] }, y: { range: upright } },
     axes: [
-      { ...axis, values: labels ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? labels(tick, true) : "")) : time ? undefined : (_, ticks) => ticks.map(compact), space: labels ? 110 : 60 },
+      { ...axis, ...named, splits: lone === null ? undefined : () => [lone], values: lone !== null ? (_, ticks) => ticks.map(at) : labels ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? labels(tick, true) : "")) : time ? undefined : (_, ticks) => ticks.map(compact), space: labels ? 110 : 60 },
       { ...axis, size: 62, values: (_, ticks) => axisText(ticks) },
     ],
     series: [{}, ...lines.map((line, index) => ({
@@ -190,7 +197,7 @@ function lineChart(node, given) {
         if (given.cursor) given.cursor(index);
         if (index === null || index === undefined) { readout.textContent = ""; return; }
         const parts = lines.map((line, place) => [line, u.data[place + 1][index]]).filter(([line, value]) => value !== null && value !== undefined && !line.silent);
-        readout.textContent = `${at(u.data[0][index])}   ` + parts.map(([line, value]) => `${line.name} ${format(value)}`).join("   ") + (given.more ? `   ${given.more(index)}` : "");
+        readout.textContent = `${at(u.data[0][index])}${across ? ` ${across}` : ""}   ` + parts.map(([line, value]) => `${line.name} ${format(value)}`).join("   ") + (given.more ? `   ${given.more(index)}` : "");
       }],
     },
   }, [x, ...lines.map((line) => line.values)], plot);
@@ -200,6 +207,11 @@ function lineChart(node, given) {
   }, el("i", { style: `background:${line.colour || colour(index)}` }), line.name)));
   new ResizeObserver(debounced(() => node.clientWidth && chart.setSize({ width: node.clientWidth, height }), 60)).observe(node);
   return chart;
+}
+function upright(u, low, high) {  // a line that stays at one value lies in the middle
+  if (low === null || low === undefined) return [null, null];
+  const pad = low === high ? Math.abs(low) / 10 || 1 : 0;
+  return pad ? [low - pad, high + pad] : uPlot.rangeNum(low, high, 0.1, true);
 }
 function axisText(ticks) {  // as many decimals as tell neighbours apart
   const step = Math.abs(ticks[1] - ticks[0]) || 1, largest = Math.max(...ticks.map(Math.abs));
@@ -220,7 +232,19 @@ function joined(curves) {
   return { x: data[0], lines: names.map((name, index) => ({ name, values: data[index + 1] })) };
 }
 
+// A table that goes on beyond an edge of its box says so by a shadow there.
+function edges() {
+  for (const box of document.querySelectorAll(".scroll")) {
+    box.classList.toggle("onwards", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    box.classList.toggle("behind", box.scrollLeft > 1);
+  }
+}
+
 document.addEventListener("DOMContentLoaded", () => {
+  const soon = debounced(edges, 60);
+  new MutationObserver(soon).observe(document.body, { childList: true, subtree: true });
+  document.addEventListener("scroll", soon, true);
+  window.addEventListener("resize", soon);
   const fragment = new URLSearchParams(location.hash.slice(1));
   if (fragment.get("token")) {
     token.write(fragment.get("token"));

@@ -6,9 +6,10 @@ let ids = (query.get("ids") || "").split(",").filter(Boolean);
 async function load() {
   history.replaceState(null, "", "/compare" + (ids.length ? "?" + new URLSearchParams({ ids: ids.join(",") }) : ""));
   $("subtitle").textContent = ids.length < 2 ? "Choose at least two: tick them in the list of runs, or add them here." : `${ids.length} runs`;
-  if (ids.length < 2) return;
+  if (ids.length < 2) { later(false); return; }
   let found;
-  try { found = await get("/api/compare", { ids: ids.join(",") }); } catch (error) { say($("trouble"), error); return; }
+  try { found = await get("/api/compare", { ids: ids.join(",") }); } catch (error) { later(false); say($("trouble"), error); return; }
+  later(true);
   put($("trouble"), found.warnings.map((text) => el("p", { class: "warn", text })));
   const remove = (row) => el("button", { type: "button", "aria-label": `remove ${row.run}`, onclick: () => { ids = ids.filter((one) => one !== row.run); load(); } }, "×");
   sortHere($("numbers"), [{ name: "remove", title: "", cell: remove }, ...found.columns.map((name) => ({
@@ -26,7 +27,7 @@ async function load() {
   put($("equity"));
   if (names.length) lineChart($("equity"), { title: "Equity", x: found.equity.utc, time: true, lines: names.map((name) => ({ name, values: found.equity.curves[name] })), height: 320 });
   if (found.settings.length) sortHere($("settings"), Object.keys(found.settings[0]).map((name) => ({ name, title: name, left: true, style: "words" })), found.settings, { label: "Settings that differ" });
-  else put($("settings"), el("p", { class: "quiet", text: "None." }));
+  else put($("settings"), nothing("None."));
 }
 document.addEventListener("DOMContentLoaded", async () => {
   $("add").addEventListener("submit", (event) => { event.preventDefault(); const name = $("name").value.trim(); if (name && !ids.includes(name)) ids.push(name); $("name").value = ""; load(); });

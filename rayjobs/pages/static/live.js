@@ -10,7 +10,6 @@ async function load() {
 }
 function one(run) {
   const now = run.snapshot || {}, old = run.age_s !== null && run.status === "running" && run.age_s > 300;
-  const tile = (name, value, mood) => el("div", { class: "tile" }, el("div", { class: "name", text: name }), el("div", { class: `value ${mood || ""}`, text: value }));
   const money = (value) => (value === null || value === undefined ? "–" : show(value));
   const mood = (value) => (value > 0 ? "good" : value < 0 ? "bad" : "");
   const list = (title, rows) => rows.length ? el("div", { class: "card" }, el("h3", { text: title }), (() => { const box = el("div", { class: "scroll" }); sortHere(box, Object.keys(rows[0]).map((name, index) => ({ name, left: index === 0 })), rows, { label: title }); return box; })()) : null;
@@ -21,7 +20,7 @@ function one(run) {
     halted ? el("p", { class: "warn", role: "alert", text: now.halted || `asked to stop: ${run.asked}` }) : null,
     run.snapshot ? null : el("p", { class: "quiet", text: "The loop has told nothing of itself yet." }),
     old ? el("p", { class: "warn", role: "alert", text: `The loop has told nothing for ${duration(run.age_s)}.` }) : null,
-    run.snapshot ? el("div", { class: "tiles" }, tile("Equity", money(now.equity)), tile("PnL today", money(now.pnl_day), mood(now.pnl_day)), tile("PnL in all", money(now.pnl_total), mood(now.pnl_total)),
+    run.snapshot ? el("div", { class: "tiles" }, tile("Equity", money(now.equity)), tile("PnL today", money(now.pnl_day), "", mood(now.pnl_day)), tile("PnL in all", money(now.pnl_total), "", mood(now.pnl_total)),
       tile("Last bar", (now.bar_utc || "–").slice(0, 16).replace("T", " ")), tile("Data age", now.data_age_s === null || now.data_age_s === undefined ? "–" : `${now.data_age_s.toFixed(1)} s`),
       ...Object.entries(now.latency_ms || {}).map(([name, value]) => tile(`Decision, ${name}`, `${plain(value)} ms`))) : null,
     run.snapshot ? el("div", { class: "charts" }, list("Positions", pairs(now.positions, "symbol", "units")), list("Open orders", now.orders || []), list("Limits used", pairs(now.limits, "limit", "share")), list("Drift", pairs(now.drift, "input", "drift")), list("Last decisions", now.decisions || [])) : null,

@@ -8,7 +8,8 @@ async function load() {
   const asked = { id: runId, symbol: view.symbol, count: view.count };
   if (view.start !== null) asked.start = view.start;
   if (!shown) put($("candles"), el("p", { class: "quiet", role: "status", text: "Reading the bars, fills and trades of the run. The first time that takes some seconds, longer on a busy machine." }));
-  try { shown = await get("/api/market", asked); } catch (error) { if (!shown) put($("candles")); say($("trouble"), error); return; }
+  try { shown = await get("/api/market", asked); } catch (error) { later(Boolean(shown)); say($("trouble"), error); return; }
+  later(true);
   put($("trouble"), shown.warning ? el("p", { class: "warn", role: "alert", text: shown.warning }) : null);
   view.start = shown.start; view.symbol = shown.symbol;
   history.replaceState(null, "", page("market", runId, { symbol: view.symbol, start: view.start }));

@@ -22,9 +22,9 @@ function head() {
 }
 function tiles() {
   const names = facts.status === "done" ? ["sharpe", "total_return", "max_drawdown", "dsr", "num_trades", "annual_turnover"]
-    : ["progress", "seconds_left", "folds_begun", "approx_kl", "clip_fraction", "explained_variance", "entropy", "learning_rate", "validation_sharpe"];
-  put($("tiles"), names.filter((name) => facts[name] !== undefined).map((name) =>
-    el("div", { class: "tile" }, el("div", { class: "name", text: words(name) }), el("div", { class: "value", text: show(facts[name], name) }))));
+    : ["progress", "seconds_left", "folds_begun", "trials_ended", "num_trials", "approx_kl", "clip_fraction", "explained_variance", "entropy", "learning_rate", "validation_sharpe"];
+  const known = names.filter((name) => facts[name] !== undefined && (name !== "seconds_left" || facts.status === "running"));
+  put($("tiles"), known.map((name) => { const [title, beside] = meaning(name); return tile(title, show(facts[name], name), beside); }));
 }
 function control() {
   const running = facts.status === "running";
@@ -61,12 +61,12 @@ async function curves() {
   for (const [name, title] of Object.entries(found.titles)) {
     if (!found.curves[name]) continue;
     const { x, lines } = joined(found.curves[name]);
-    const shape = lines.map((line) => line.name).join();
+    const shape = `${lines.map((line) => line.name).join()} ${x.length === 1}`;  // a lone point has an axis of its own
     let known = charts.get(name);
     if (!known || known.shape !== shape) {
       const node = known ? known.node : el("div");
       if (!known) $("charts").append(el("div", { class: "card" }, el("h2", { text: title }), node));
-      known = { node, shape, chart: lineChart(node, { title, x, lines, height: 190 }) };
+      known = { node, shape, chart: lineChart(node, { title, x, lines, height: 205, across: "env steps" }) };
       charts.set(name, known);
     } else known.chart.setData([x, ...lines.map((line) => line.values)]);
   }

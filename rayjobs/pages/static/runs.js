@@ -10,21 +10,24 @@ function remember() {
   if (state.columns.length) parameters.set("columns", state.columns.join(","));
   history.replaceState(null, "", "/runs" + (String(parameters) ? "?" + parameters : ""));
 }
-async function load() {
+async function load(told) {
   remember();
   try {
-    const found = await get("/api/runs", { filter: state.filter, sort: state.sort, columns: state.columns.join(","), limit: state.limit });
+    const found = await get("/api/runs", { filter: state.filter, sort: state.sort, columns: state.columns.join(","), limit: state.limit, ...(told ? { told: 1 } : {}) });
     put($("trouble"));
     draw(found);
   } catch (error) { say($("trouble"), error); }
 }
 function target(row) { return page(row.kind === "sweep" ? "study" : "run", row.run); }
-function progress(row) {
+function progress(row) {  // how it stands, and below how far it is: bar, trials, time left
   if (row.progress === undefined || row.status === "done") return pill(row.status);
   const share = Math.round(100 * row.progress);
-  return el("span", {}, pill(row.status), " ", el("span", { class: "meter", role: "img", "aria-label": `${share} %` }, el("i", { style: `width:${share}%` })), ` ${share} %`,
-    row.seconds_left !== undefined && row.status === "running" ? el("span", { class: "quiet" }, ` ${duration(row.seconds_left)} left`) : null);
+  const told = [`${share} %`, row.num_trials === undefined ? null : `${show(row.trials_ended, "trials_ended")} of ${show(row.num_trials, "num_trials")} trials`, row.seconds_left !== undefined && row.status === "running" ? `${duration(row.seconds_left)} left` : null];
+  return [pill(row.status), el("div", { class: "howfar" },
+    el("span", { class: "meter", role: "img", "aria-label": `${share} %` }, el("i", { style: `width:${share}%` })),
+    told.filter(Boolean).map((text) => el("span", { text })))];
 }
+function started(row) { return row.started ? [el("span", { text: row.started.slice(0, 10) }), " ", el("span", { text: row.started.slice(11, 16) })] : "–"; }
 function columns() {
   const running = [
     { name: "approx_kl", title: "KL" }, { name: "clip_fraction", title: "clipped" }, { name: "explained_variance", title: "expl. var." },
@@ -32,14 +35,14 @@ function columns() {
   ];
   return [
     { name: "chosen", title: "", cell: (row) => el("input", { type: "checkbox", "aria-label": `choose ${row.run}`, checked: state.chosen.has(row.run), onchange: (event) => { event.target.checked ? state.chosen.add(row.run) : state.chosen.delete(row.run); offer(); } }) },
-    { name: "run", left: true, style: "name", cell: (row) => [el("a", { href: target(row), text: row.run }), ...row.tags.map((tag) => el("span", { class: "tag", text: tag })), row.note ? el("div", { class: "quiet", text: row.note.slice(0, 120) }) : null].filter(Boolean) },
-    { name: "kind", left: true }, { name: "status", left: true, cell: progress },
+    { name: "run", left: true, style: "name", cell: (row) => [el("a", { href: target(row) }, slashed(row.run)), ...row.tags.map((tag) => el("span", { class: "tag", text: tag })), row.note ? el("div", { class: "quiet", text: row.note.slice(0, 120) }) : null].filter(Boolean) },
+    { name: "kind", left: true }, { name: "status", left: true, style: "left status", cell: progress },
     { name: "verdict", left: true, cell: (row) => (row.verdict ? pill(row.verdict) : "–") },
-    { name: "started", left: true, cell: (row) => row.started.slice(0, 16).replace("T", " ") },
+    { name: "started", left: true, style: "left when", cell: started },
     ...USUAL.map((name) => ({ name })),
     ...(anyRunning ? running : []),
     ...state.columns.map((name) => ({ name, title: name })),
-  ];
+  ].map((column) => ({ help: MEASURES[column.name] ? MEASURES[column.name].filter(Boolean).join(": ") : null, ...column }));
 }
 let anyRunning = false;
 function draw(found) {
@@ -47,7 +50,8 @@ function draw(found) {
   const states = Object.entries(found.states).map(([name, count]) => `${count} ${name}`).join(", ");
   $("count").textContent = found.total ? `${found.total.toLocaleString("en-GB")} ${found.total === 1 ? "run" : "runs"}: ${states}` + (state.filter ? `; ${found.found.toLocaleString("en-GB")} meet the filter` : "") : "No run yet: python -m rayjobs.train +experiment=crypto_portfolio";
   const sorted = state.sort ? { name: state.sort.replace(/^-/, ""), down: state.sort.startsWith("-") } : null;
-  put($("table"), table(columns().map((column) => ({ ...column })), found.rows, {
+  if (!found.rows.length) put($("table"), nothing(found.total ? "No run meets the filter." : "A run is listed here as soon as it begins."));
+  else put($("table"), table(columns(), found.rows, {
     sorted, label: "Runs", sort: (name, down) => { if (name === "chosen") return; state.sort = (down ? "-" : "") + name; load(); },
   }));
   put($("columns"), state.columns.map((name) => el("span", { class: "tag" }, name, " ", el("button", { type: "button", "aria-label": `remove ${name}`, onclick: () => { state.columns = state.columns.filter((one) => one !== name); load(); } }, "×"))));
@@ -72,5 +76,5 @@ document.addEventListener("DOMContentLoaded", () => {
   $("compare").addEventListener("click", () => { location.href = "/compare?" + new URLSearchParams({ ids: [...state.chosen].join(",") }); });
   load();
   get("/api/keys").then((keys) => put($("keys"), [...keys.words, ...keys.numbers, ...keys.settings].map((value) => el("option", { value })))).catch(() => {});
-  listen(debounced(load, 300));
+  listen(debounced(() => load(true), 300));
 });

@@ -9,7 +9,8 @@ const inside = (row) => [...brushes.values()].every(({ axis, low, high }) => { c
 const score = (row) => row.score;
 
 async function load() {
-  try { study = await get("/api/study", { id: runId }); put($("trouble")); } catch (error) { say($("trouble"), error); return; }
+  try { study = await get("/api/study", { id: runId }); put($("trouble")); } catch (error) { later(Boolean(study)); say($("trouble"), error); return; }
+  later(true);
   columns = study.columns;
   rows = study.trials.map((values) => Object.fromEntries(columns.map((name, index) => [name, values[index]])));
   if (deflation) addDeflation();
@@ -39,7 +40,7 @@ function tiles() {
     ["Deflated Sharpe", best && best.dsr !== null ? show(best.dsr) : "–", deflation ? "" : "being computed"],
     ["Env steps", `${(study.env_steps / 1e6).toFixed(2)} M`, rows.some((row) => row.state === "running") ? "of trials that have ended" : ""],
   ];
-  put($("tiles"), facts.map(([name, value, beside]) => el("div", { class: "tile" }, el("div", { class: "name", text: name }), el("div", { class: "value", text: value }), el("div", { class: "beside", text: beside }))));
+  put($("tiles"), facts.map(([name, value, beside]) => tile(name, value, beside)));
 }
 // What follows the selection
 
@@ -70,6 +71,7 @@ function tableOfTrials() {
     ...shown.map((name) => ({ name, cell: cells[name] })),
     ...parameters.map((name) => ({ name })),
   ], list.slice(0, limit), { label: "Trials", sorted, sort: (name, down) => { sorted = { name, down }; tableOfTrials(); }, pick: (row) => open(row.trial), chosen: (row) => chosen.has(row.trial) }));
+  if (!list.length) put($("trials"), nothing(rows.length ? "No trial lies within what is kept on the axes." : "No trial has begun yet."));
   put($("more"), list.length > limit ? el("button", { type: "button", onclick: () => { limit += 400; tableOfTrials(); } }, `${list.length - limit} more`) : null);
 }
 // Axes: place(row) from 0 to 1, null where the trial has no value.
@@ -134,6 +136,7 @@ function dots(node, across, up, list, shade) {
     points.map((row) => { const dot = svg("circle", { cx: x(across.place(row)).toFixed(1), cy: y(up.place(row)).toFixed(1), r: 3.6, "data-trial": row.trial, onclick: () => open(row.trial) }, svg("title", {}, trialTitle(row))); if (shade) dot.style.fill = shade(row); return dot; })));
 }
 function slices() {
+  if (!scored().length) { put($("slices"), nothing("No trial has been scored yet.")); return; }
   const up = numberAxis("score", score);
   $("slices").replaceChildren(...study.space.map((parameter) => { const node = el("div"); dots(node, axisOf(parameter), up, scored()); return node; }));
 }
@@ -152,6 +155,7 @@ function contour() {
   const [a, b] = [axes[$("ax").value], axes[$("ay").value]];
   if (!a || !b) return;
   const list = scored().sort((p, q) => p.score - q.score);
+  if (!list.length) { put($("contour"), nothing("No trial has been scored yet.")); return; }
   const rank = new Map(list.map((row, index) => [row.trial, index / Math.max(1, list.length - 1)]));
   const strength = (row) => { const place = study.maximize ? rank.get(row.trial) : 1 - rank.get(row.trial); return `color-mix(in srgb, var(--s0) ${Math.round(10 + 90 * place)}%, var(--card))`; };
   dots($("contour"), a, b, study.maximize ? list : [...list].reverse(), strength);
@@ -172,6 +176,7 @@ function heat() {
   const { metric, columns: names, rows: table_ } = study.folds;
   $("heatnote").textContent = `${words(metric)} of the best trials on each validation fold: a good one is good everywhere.`;
   const all = table_.flatMap((row) => row.values).filter((value) => value !== null), reach = Math.max(1e-12, ...all.map(Math.abs));
+  if (!table_.length) { put($("heat"), nothing("No trial has been scored yet.")); return; }
   sortHere($("heat"), [{ name: "trial" }, ...names.map((name, index) => ({ name, value: (row) => row.values[index], cell: (row) => {
     const value = row.values[index];
     if (value === null || value === undefined) return "–";
@@ -233,7 +238,7 @@ async function open(number) {
     if (!found.curves.curves[name]) continue;
     const node = el("div");
     plots.append(el("div", {}, el("h3", { text: title }), node));
-    lineChart(node, { title, ...joined(found.curves.curves[name]), height: 150 });
+    lineChart(node, { title, ...joined(found.curves.curves[name]), height: 165, across: "env steps" });
   }
 }
 document.addEventListener("DOMContentLoaded", async () => {

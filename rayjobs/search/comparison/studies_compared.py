@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.statistics.metrics import equity_curve
-from rayjobs.monitoring.result_tables import print_paths, print_sentence, print_table
+from rayjobs.monitoring.result_tables import print_paths, print_prose, print_table
 from rayjobs.search.comparison.comparison import CompareConfig, known_columns, select
 from rayjobs.search.comparison.run_page import write_run_page
 from rayjobs.search.comparison.run_view import RunView, differences, plain_settings
@@ -38,7 +38,7 @@ def compare_studies(directories: Sequence[Path], config: CompareConfig) -> None:
         shown,
         columns={name: FORMS.get(name, "") for name in columns},
     )
-    print_sentence(NOTE)
+    print_prose(NOTE)
     by_name = {view.directory.name: _as_run(view) for view in views}
     kept = [by_name[row["study"]] for row in shown]
     changed = differences(kept)

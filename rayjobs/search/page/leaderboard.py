@@ -21,7 +21,7 @@ from evaluation.files import write_csv
 from evaluation.gate.search_significance import StudySignificance
 from evaluation.statistics.metrics import max_drawdown, total_return
 from evaluation.statistics.significance import deflated_probability
-from rayjobs.monitoring.result_tables import print_sentence, print_table
+from rayjobs.monitoring.result_tables import print_prose, print_table
 from rayjobs.search.plan.objective import METRICS, ObjectiveConfig
 from rayjobs.search.proposal.studies import ERROR, GENERATION, PARENT, RETRY_OF
 from rayjobs.search.trial.record import load_returns
@@ -59,7 +59,6 @@ FORMS = {
     "annual_turnover": ",.0f", "env_steps": ",", "seconds": ",.0f", "total_cost": ",.0f", "num_trades": ",",
 }  # fmt: skip
 """Formats of the numbers of trials and runs in tables."""
-MAX_PARAMETER_COLUMNS = 4
 
 
 def num_counted(study: optuna.Study) -> int:
@@ -180,20 +179,14 @@ def print_trials(
 
     Parameters
     ----------
-    labels : parameters; with more than four they share a column.
+    labels : parameters, a column each.
     columns : columns to show instead of the usual ones.
     """
     shown = [{key.removeprefix(PARAM): value for key, value in row.items()} for row in rows]
-    if not columns and len(labels) > MAX_PARAMETER_COLUMNS:
-        for row in shown:
-            row["parameters"] = parameters(
-                {name: row.get(name) for name in labels if not _missing(row.get(name))}
-            )
-        labels = ["parameters"]
     chosen = columns or [*USUAL_COLUMNS, *labels]
     print_table(title, shown, columns={name: FORMS.get(name, "") for name in chosen})
     if not columns:
-        print_sentence(USUAL_NOTE)
+        print_prose(USUAL_NOTE)
 
 
 def parameters(params: Mapping[str, Any]) -> str:
@@ -202,10 +195,6 @@ def parameters(params: Mapping[str, Any]) -> str:
         f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in params.items()
     )
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def write_trials(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

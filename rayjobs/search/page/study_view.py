@@ -20,7 +20,7 @@ from rayjobs.search.page.leaderboard import PARAM, num_counted, trial_rows
 from rayjobs.search.plan.settings import SearchConfig
 from rayjobs.search.proposal.studies import read_study
 from rayjobs.search.space.search_space import Space
-from rayjobs.search.trial.record import bars_path, load_returns
+from rayjobs.search.trial.record import StoredReturns, bars_path, load_returns
 from rayjobs.storage.run_directory import RunDirectory, read_status
 from rayjobs.storage.running_process import was_killed
 
@@ -61,8 +61,11 @@ class StudyView:
         return [label for label in self.space.parameters if f"{PARAM}{label}" in self.trials]
 
     def return_of(self, trial: int) -> NDArray[np.float64] | None:
-        """(T,) returns of a trial over the validation windows."""
-        return self.returns[:, self.returned.index(trial)] if trial in self.returned else None
+        """(T,) returns of a trial over the validation windows, read where not held; None where it left none."""
+        if trial in self.returned:
+            return self.returns[:, self.returned.index(trial)]
+        _, returns = load_returns(self.directory, [trial])
+        return returns[:, 0] if returns.size else None
 
 
 def is_study(directory: Path) -> bool:
@@ -86,6 +89,7 @@ def view_study(
     *,
     study: optuna.Study | None = None,
     with_returns: bool = True,
+    keep_returns: bool = True,
 ) -> StudyView:
     """Read a study.
 
@@ -95,6 +99,7 @@ def view_study(
     study : Optuna's record where it is open already; it is read on from there.
     with_returns : read what every trial returned, bar by bar, and deflate for their number; without, which takes a
         tenth of the time, `returned` is empty and what follows from returns is None in every row.
+    keep_returns : hold what was read; without, which takes much less memory, `returned` is empty.
 
     Raises
     ------
@@ -110,8 +115,10 @@ def view_study(
     path = directory / "study.json"
     facts = json.loads(path.read_text()) if path.is_file() else {}
     numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
-    returned, returns = load_returns(directory, numbers if with_returns else [])
-    significance = _significance(facts, returns, study) if with_returns else None
+    kept = with_returns and keep_returns
+    returned, returns = load_returns(directory, numbers if kept else [])
+    shown = returns if kept else StoredReturns(directory, numbers)
+    significance = _significance(facts, shown, study) if with_returns else None
     rows = trial_rows(study, directory, search.objective, significance)
     status = study_status(directory) if status is None else status
     if status != "running":
@@ -139,7 +146,7 @@ def view_study(
 
 
 def _significance(
-    facts: Mapping[str, Any], returns: NDArray[np.float64], study: optuna.Study
+    facts: Mapping[str, Any], returns: NDArray[np.float64] | StoredReturns, study: optuna.Study
 ) -> StudySignificance:
     """As the study recorded it at its end; before that of the trials so far."""
     recorded = facts.get("significance")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable
 
@@ -42,7 +43,7 @@ class SweepDisplay(LiveDisplay):
         """Show the trials as they stand."""
         for record in run.ended[self._shown :]:
             self._note(record)
-            self._console.print(self._line(record, run), markup=False, highlight=False, soft_wrap=True)
+            self._tell(record, run)
         self._shown = len(run.ended)
         if self.redraws:
             self.redraw(Group(self._table(run), Text(self._summary(run), style="dim")))
@@ -54,7 +55,20 @@ class SweepDisplay(LiveDisplay):
         if self.best is None or sign * record.values[0] > sign * self.best.values[0]:
             self.best = record
 
-    def _line(self, record: TrialRecord, run: StudyRun) -> str:
+    def _tell(self, record: TrialRecord, run: StudyRun) -> None:
+        """Print a trial that ended: one line, or on a terminal as many as it takes without cutting a word."""
+        lines = [self._line(record)]
+        if self.redraws:  # how the whole stands is below
+            lines = textwrap.wrap(
+                lines[0], self._console.width, subsequent_indent=" " * len("trial"),
+                break_long_words=False, break_on_hyphens=False,
+            )  # fmt: skip
+        elif record.state != "failed":
+            lines = [f"{lines[0]}  [{self._summary(run)}]"]
+        for line in lines:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _line(self, record: TrialRecord) -> str:
         head = f"trial {record.number:>4} {record.state:<8} "
         if record.state == "failed":
             again = "; will be tried again" if record.repeated else ""
@@ -62,7 +76,7 @@ class SweepDisplay(LiveDisplay):
         score = ", ".join(number(value, "+.3f") for value in record.values)
         return (
             f"{head}score {score}  {record.env_steps:,} env steps in {record.seconds:.0f} s  "
-            f"{parameters(record.params)}  [{self._summary(run)}]"
+            f"{parameters(record.params)}"
         )
 
     def _summary(self, run: StudyRun) -> str:
@@ -90,7 +104,8 @@ class SweepDisplay(LiveDisplay):
     def _table(self, run: StudyRun) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
         for name in ("trial", "for", "rung", f"{self._metric} there", "parameters"):
-            table.add_column(name, justify="left" if name == "parameters" else "right")
+            folds = name == "parameters"
+            table.add_column(name, justify="left" if folds else "right", no_wrap=not folds)
         for running in run.running:
             table.add_row(*self._row(running, run))
         return table

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evaluation.files import write_csv
+from evaluation.statistics.trial_rows import TrialRows
 from rayjobs.search.plan.objective import FoldScore, trial_return
 
 State = Literal["complete", "pruned", "failed"]
@@ -123,6 +124,26 @@ def load_progress(directory: Path, number: int) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [{str(name): value for name, value in row.items()} for row in pd.read_csv(path).to_dict("records")]
+
+
+class StoredReturns(TrialRows):
+    """The matrix of `load_returns` where it lies, a row per trial: for what needs some of it at a time."""
+
+    chunk_values = 2**18  # 2 MB
+
+    def __init__(self, directory: Path, numbers: Sequence[int]) -> None:
+        self._paths = [path for number in numbers if (path := returns_path(directory, number)).is_file()]
+        self._bars = len(np.load(self._paths[0], mmap_mode="r")) if self._paths else 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self._paths), self._bars
+
+    def take(self, places_n: NDArray[np.int64]) -> NDArray[np.float64]:
+        rows = np.empty((len(places_n), self._bars))
+        for row, place in zip(rows, places_n):
+            row[:] = np.load(self._paths[place])
+        return rows
 
 
 def load_returns(directory: Path, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.float64]]:

@@ -9,7 +9,13 @@ import pytest
 from rich.console import Console
 
 from evaluation.gate.verdict import Criterion, Verdict
-from rayjobs.monitoring.result_tables import print_paths, print_table, print_verdict
+from rayjobs.monitoring.result_tables import (
+    print_paths,
+    print_prose,
+    print_sentence,
+    print_table,
+    print_verdict,
+)
 
 
 @pytest.fixture
@@ -60,3 +66,15 @@ def test_a_long_path_stays_on_one_line(console):
     path = Path("/runs") / ("x" * 300) / "report.html"
     print_paths([path], console=console)
     assert console.file.getvalue() == f"{path}\n"
+
+
+def test_prose_is_folded_between_words_and_a_sentence_with_a_command_is_not(console):
+    text = "Score and turnover are means over folds [and seeds], of the score less a penalty on their spread."
+    narrow = Console(file=io.StringIO(), width=40)
+    print_prose(text, console=narrow)
+    lines = narrow.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(lines).split() == text.split()
+    command = f"go on with: python -m rayjobs.train resume=/runs/{'x' * 60}"
+    print_sentence(command, console=narrow)
+    assert narrow.file.getvalue().splitlines()[len(lines) :] == [command]

@@ -76,6 +76,63 @@ def test_runs_are_filtered_sorted_chosen_and_compared(tmp_path):
     clicked(tmp_path, walk)
 
 
+ALIVE = {"status": "running", "pid": os.getpid()}
+OVERFLOW = "(box => box.scrollWidth - box.clientWidth)(document.querySelector('#table').parentElement)"
+
+
+def test_the_list_of_runs_fits_1300_pixels_and_tells_how_far_a_training_and_a_sweep_are(tmp_path):
+    row = {"fold": 0, "iteration": 3, "env_steps": 400, "env_steps_per_second": 5.0, "entropy": 10.9876,
+           "approx_kl": 0.0123, "clip_fraction": 0.1234, "explained_variance": -0.4321,
+           "validation_sharpe": -0.01234}  # fmt: skip
+    write_live(make_run(tmp_path, "crypto_portfolio/20260103T000000Z-bbbbbb", **ALIVE), row)
+    make_run(tmp_path, "crypto_portfolio/20260102T000000Z-cccccc", sharpe=-11.234)
+    made = {"scores": [0.1], "returns": [[0.0] * 4]}
+    trials = [MadeTrial(**made, attributes={"seconds": 60.0}) for _ in range(3)]
+    trials.append(MadeTrial(**made, state=TrialState.RUNNING))
+    make_study(tmp_path, "20260101T000000Z-aaaaaa", trials, "search.num_trials=8", **ALIVE)
+
+    async def walk(page, address):
+        for width, beyond in ((1600, 0), (1300, 0), (700, 1)):
+            await page.call("Emulation.setDeviceMetricsOverride", width=width, height=900,
+                            deviceScaleFactor=1, mobile=False)  # fmt: skip
+            await page.open(f"{address}/runs")
+            await page.until("document.querySelectorAll('#table tbody tr').length === 3")
+            assert (await page.run(OVERFLOW) > 0) == bool(beyond), width
+        # Where it does not fit, its box says so.
+        await page.until("document.querySelector('.scroll').classList.contains('onwards')")
+        told = await page.run("document.querySelector('#table').textContent")
+        # 3 of 8 ended, 4 wait and one is half done: 4.5 times a minute.
+        for words in ("38 %3 of 8 trials4 min left", "40 %", "2 min left", "val. Sharpe a bar"):
+            assert words in told, told
+
+    clicked(tmp_path, walk)
+
+
+def test_a_lone_point_of_a_curve_has_an_axis_that_names_it_and_no_other_number(tmp_path):
+    run = make_run(tmp_path, "e/20260101T000000Z-aaaaaa", **ALIVE)
+    point = {"fold": 0, "iteration": 1, "env_steps": 40_960, "entropy": 1.5, "clip_fraction": 0.0,
+             "validation_sharpe": 0.01234}  # fmt: skip
+    write_live(run, point)
+    scale = "(u => [u.scales.x.min, u.scales.x.max, u.axes[0]._splits.join(), u.axes[0]._values.join()])"
+    entropy = "charts.get('entropy').chart"
+
+    async def walk(page, address):
+        await page.open(f"{address}/run?id=e/20260101T000000Z-aaaaaa")
+        await page.until("document.querySelectorAll('#charts canvas').length === 3")
+        assert await page.run(f"{scale}({entropy})") == [40_959, 40_961, "40960", "40,960"]
+        levels = "(u => [u.scales.y.min, u.scales.y.max])(charts.get('{}').chart)"
+        low, high = await page.run(levels.format("entropy"))
+        assert (low, high) == (pytest.approx(1.35), pytest.approx(1.65))
+        assert await page.run(levels.format("clip_fraction")) == [-1, 1]
+        tiles = await page.run("document.getElementById('tiles').textContent")
+        assert "Validation Sharpe ratio0.01234per bar, not annualised" in tiles
+        write_live(run, point, {**point, "iteration": 2, "env_steps": 81_920, "entropy": 1.0})
+        await page.until(f"{entropy}.data[0].length === 2", 20)
+        assert (await page.run(f"{scale}({entropy})"))[:2] == [40_960, 81_920]
+
+    clicked(tmp_path, walk)
+
+
 def test_a_study_is_brushed_and_a_trial_opened(tmp_path):
     random = np.random.default_rng(0)
     trials = [

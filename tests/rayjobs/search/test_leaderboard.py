@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import optuna
@@ -10,10 +11,18 @@ import pytest
 from optuna.trial import TrialState
 
 from evaluation.gate.search_significance import study_significance
-from rayjobs.search.page.leaderboard import best_trial, counts, num_counted, trial_rows, write_study
+from rayjobs.search.page.leaderboard import (
+    USUAL_NOTE,
+    best_trial,
+    counts,
+    num_counted,
+    print_trials,
+    trial_rows,
+    write_study,
+)
 from rayjobs.search.plan.objective import ObjectiveConfig
 from rayjobs.search.proposal.studies import RETRY_OF
-from rayjobs.search.trial.record import load_returns, save_return
+from rayjobs.search.trial.record import StoredReturns, load_returns, save_return
 
 OBJECTIVE = ObjectiveConfig(metrics=("sharpe",), spread_penalty=0.5)
 
@@ -95,3 +104,39 @@ def test_returns_of_trials_that_left_some_are_read_back(tmp_path):
     numbers, returns = load_returns(tmp_path, [0, 3])
     assert numbers == [3]
     np.testing.assert_array_equal(returns, [[0.1], [0.2]])
+    stored = StoredReturns(tmp_path, [0, 3])
+    assert stored.shape == (1, 2)
+    np.testing.assert_array_equal(stored.take(np.array([0])), [[0.1, 0.2]])
+    assert StoredReturns(tmp_path, [0]).shape == (0, 0)
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_the_leaderboard_cuts_no_word_and_gives_each_trial_one_line(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    labels = [
+        "learning_rate",
+        "turnover_penalty_coefficient",
+        "core",
+        "gamma",
+        "flag",
+        "none",
+        "hidden_units",
+    ]
+    values = (0.000123456, 1.25, "recurrent_highway", 0.97, True, None, 2048)
+    numbers = {"state": "complete", "score": 1.5, "spread": 0.25, "dsr": 0.5, "chained_return": 0.1,
+               "chained_drawdown": -0.2, "annual_turnover": 12345.0, "env_steps": 123_456_789}  # fmt: skip
+    rows = [
+        {"rank": rank, "trial": 20 + rank, **numbers, **dict(zip([f"param_{one}" for one in labels], values))}
+        for rank in range(1, 4)
+    ]
+    print_trials("Leaderboard", rows, labels)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= width
+    tables = text.count("rank")
+    assert len([line for line in text.splitlines() if line.startswith("│")]) == 3 * tables
+    # Numbers and words stand whole: 4 digits of what is small, and what is off or missing in words.
+    for cell in ("0.0001235", "1.25", "recurrent_highway", "0.97", "yes", "2048", "123,456,789", "+1.500"):
+        assert len(re.findall(rf"(?<![\w.]){re.escape(cell)}(?![\w.])", text)) == 3, cell
+    told = set(re.findall(r"\w+", text))
+    assert {word for label in labels for word in label.split("_")} <= told
+    assert set(re.findall(r"\w+", USUAL_NOTE)) <= told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -30,7 +31,7 @@ def record(number, state, value=None, **changes):
     return TrialRecord(**facts | changes)
 
 
-def shown(*records, remaining=2, terminal=False):
+def shown(*records, remaining=2, terminal=False, width=160):
     out = io.StringIO()
     clock = iter([0.0, *[30.0] * 50])
     running = SimpleNamespace(number=7, seconds=0.0, rung=0, values=(), params={"x": 0.5})
@@ -40,7 +41,7 @@ def shown(*records, remaining=2, terminal=False):
         remaining=remaining,
         config=practice_search(),
     )
-    console = Console(file=out, width=160, force_terminal=terminal)
+    console = Console(file=out, width=width, force_terminal=terminal)
     with SweepDisplay("sharpe", console=console, clock=lambda: next(clock)) as display:
         display.update(loop)
         display.update(loop)  # nothing is shown twice
@@ -62,6 +63,23 @@ def test_a_failure_shows_its_error_and_whether_it_is_tried_again():
 
 def test_a_terminal_shows_what_runs():
     assert "x=0.5" in shown(record(0, "complete", 1.5), terminal=True)
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_on_a_terminal_no_word_of_a_trial_that_ended_is_cut(width):
+    params = {f"a_parameter_{number}": 0.125 * number for number in range(8)}
+    error = "RuntimeError: the loss of fold 2 is not finite, and neither is its gradient " + "x" * 20
+    drawn = shown(
+        record(0, "complete", 1.5, params=params),
+        record(1, "failed", error=error),
+        terminal=True,
+        width=width,
+    )
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn).splitlines()
+    assert max(map(len, lines)) <= width
+    told = {word for line in lines for word in line.split()}
+    assert {f"{name}={value:.3g}" for name, value in params.items()} <= told
+    assert set(error.split()) <= told
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(45, "45 s"), (600, "10 min"), (7200, "2.0 h")])

@@ -1,0 +1,29 @@
+// What the numbers of a run are: the words that a tile carries, and beside them unit, and on which bars it was measured.
+"use strict";
+
+const OUT_OF_SAMPLE = "out of sample, net of costs", NEWEST = "newest update of any fold";
+const MEASURES = {
+  sharpe: ["Sharpe ratio", `annualised, ${OUT_OF_SAMPLE}`],
+  total_return: ["Total return", OUT_OF_SAMPLE],
+  annual_return: ["Annual return", `compounded, ${OUT_OF_SAMPLE}`],
+  max_drawdown: ["Max. drawdown", "from the highest equity before it, out of sample"],
+  volatility: ["Volatility", "standard deviation of returns, annualised"],
+  dsr: ["Deflated Sharpe ratio", "a probability, from 0 to 1: of skill, after all looks were counted"],
+  num_trades: ["Trades", "closed, out of sample"],
+  annual_turnover: ["Turnover", "traded value over equity, a year"],
+  progress: ["Progress", "of the whole job"],
+  seconds_left: ["Time left", "at the present speed"],
+  folds_begun: ["Folds begun", ""],
+  trials_ended: ["Trials ended", "pruned and failed ones among them"],
+  num_trials: ["Trials in all", ""],
+  approx_kl: ["KL divergence", `nats, ${NEWEST}`],
+  clip_fraction: ["Clip fraction", `share of samples, ${NEWEST}`],
+  explained_variance: ["Explained variance", `of the value function, at most 1, ${NEWEST}`],
+  entropy: ["Entropy", `of the policy, nats, ${NEWEST}`],
+  learning_rate: ["Learning rate", NEWEST],
+  validation_sharpe: ["Validation Sharpe ratio", "per bar, not annualised; on the bars kept from training, net of costs, newest of any fold"],
+};
+const meaning = (name) => MEASURES[name] || [words(name), ""];
+function tile(name, value, beside, mood) {
+  return el("div", { class: "tile" }, el("div", { class: "name", text: name }), el("div", { class: `value ${mood || ""}`.trim(), text: value }), beside ? el("div", { class: "beside", text: beside }) : null);
+}
