@@ -203,8 +203,9 @@ def test_a_training_that_loses_an_env_runner_and_a_learner_trains_every_step(clu
 
 
 def test_trials_go_on_from_their_checkpoints_when_a_node_is_taken_away(cluster, store, tmp_path):
-    # 96 iterations of 512 env steps a fold.
-    longer = (*SWEEP, "search.num_trials=3", "trainer.total_env_steps=49152")
+    # 768 iterations of 512 env steps a fold: so long that all three trials are seen at work at once.
+    env_steps = 768 * 512
+    longer = (*SWEEP, "search.num_trials=3", f"trainer.total_env_steps={env_steps}")
     expected = laptop("sweep", tmp_path, *longer)
     directory = store / "taken"
     client = submit(cluster, "job=sweep", *longer, f"run.directory={directory}")
@@ -227,7 +228,7 @@ def test_trials_go_on_from_their_checkpoints_when_a_node_is_taken_away(cluster, 
         first = trial.user_attrs["folds"][0]
         # What was trained after its newest checkpoint is trained again, and no more.
         assert first["from_env_steps"] >= 512 * left[trial.user_attrs[RETRY_OF]]
-        assert first["env_steps"] == 49_152
+        assert first["env_steps"] == env_steps
     trials, wanted = (pd.read_csv(folder / "trials.csv") for folder in (run, expected))
     done = trials[trials["state"] == "complete"]
     assert sorted(done["score"]) == sorted(wanted["score"])
