@@ -15,7 +15,9 @@ from scipy import stats
 
 from evaluation.scoring.inside_fills import REACH, REACH_COLUMNS
 from evaluation.scoring.known_volume import OWN_VOLUME
-from evaluation.scoring.walk_forward import WalkForwardResult, window_return
+from evaluation.scoring.owed import NUM_BLOCKS, SIGNIFICANCE, return_without
+from evaluation.scoring.stop_fills import STOPS
+from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.statistics.time_blocks import block_mean
 
@@ -24,12 +26,16 @@ MAX_SHARE_LOST = 0.5
 """Largest share of the Sharpe ratio that may hang on one bar of one input."""
 PARTY_SHARE = 0.05
 """Share that one of several late inputs takes alone, above which it is named among those that must be explained."""
-SIGNIFICANCE = 0.005
-"""Of the score, and of a loss after Bonferroni's correction for the number of inputs."""
 CHANCE = 0.01
 """Share of honest records, however short, whose Sharpe ratio may be above what is believed of them."""
-NUM_BLOCKS = 50
-"""Blocks of time of the paired test, so that neighbouring bars that are held alike count as one."""
+
+
+OTHERWISE = {
+    REACH: "bars that reach no further than their open and close take",
+    STOPS: "stops that fill at the close of their bar take",
+    OWN_VOLUME: "the volume of the bar before in place of the bar's own takes",
+}
+"""What was done, where nothing was late, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,8 @@ class DelayLoss:
     Attributes
     ----------
     names : of the columns or features that were late together; `inside_fills.REACH`, where nothing was late and bars
-        reached no further than their open and close; `known_volume.OWN_VOLUME`, where fills read volumes before theirs.
+        reached no further than their open and close; `known_volume.OWN_VOLUME`, where fills read volumes before theirs;
+        `stop_fills.STOPS`, where stops filled at the close of their bar.
     share_lost : of the Sharpe ratio; above 1 a gain became a loss.
     t : of the mean paired difference of returns, over blocks of time.
     """
@@ -77,7 +84,8 @@ def delay_losses(result: WalkForwardResult) -> tuple[DelayLoss, ...] | None:
     names = list(dict.fromkeys(name for fold in result.folds for name in fold.delayed or ()))
     measured = {}
     for name in names:
-        late = _late_return(result, name)
+        late = return_without(result, name)
+        assert late is not None
         sharpe = sharpe_ratio(late)
         share = 1.0 - (0.0 if math.isnan(sharpe) else sharpe) / score
         lost = block_mean(result.net_return - late, NUM_BLOCKS)
@@ -98,14 +106,6 @@ def _parties(names: tuple[str, ...], measured: Mapping[tuple[str, ...], DelayLos
     return taking or names
 
 
-def _late_return(result: WalkForwardResult, name: tuple[str, ...]) -> FloatArray:
-    parts = []
-    for fold in result.folds:
-        track = (fold.delayed or {}).get(name)
-        parts.append(window_return(fold.recording if track is None else track, fold.fold.test))
-    return np.concatenate(parts)
-
-
 def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[DelayLoss]:
     """The losses that no statement explains; several inputs together only where none of them does alone."""
     doubted = [
@@ -120,21 +120,15 @@ def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[Delay
 def suspicion(losses: Sequence[DelayLoss]) -> str:
     """The losses as a list in words: which inputs, and how much of the score goes with each."""
     late = "; ".join(
-        f"{_named(loss.names)} takes {loss.share_lost:.0%}"
-        for loss in losses
-        if loss.names not in (REACH, OWN_VOLUME)
+        f"{_named(loss.names)} takes {loss.share_lost:.0%}" for loss in losses if loss.names not in OTHERWISE
     )
-    inside = "".join(
-        f"bars that reach no further than their open and close take {loss.share_lost:.0%}"
+    others = [
+        f"{OTHERWISE[loss.names]} {loss.share_lost:.0%}"
+        for name in OTHERWISE
         for loss in losses
-        if loss.names == REACH
-    )
-    volume = "".join(
-        f"the volume of the bar before in place of the bar's own takes {loss.share_lost:.0%}"
-        for loss in losses
-        if loss.names == OWN_VOLUME
-    )
-    return "; ".join(part for part in (late and f"a delay by one bar of {late}", inside, volume) if part)
+        if loss.names == name
+    ]
+    return "; ".join([f"a delay by one bar of {late}", *others] if late else others)
 
 
 def _named(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from evaluation.gate.measured import Measured, missing
 from evaluation.gate.plausibility import MAX_SHARE_LOST, DelayLoss, in_doubt, most_plausible, suspicion
 from evaluation.scoring.inside_fills import REACH
 from evaluation.scoring.known_volume import OWN_VOLUME
+from evaluation.scoring.stop_fills import STOPS
 from evaluation.statistics.metrics import sharpe_ratio
 
 
@@ -67,6 +68,12 @@ def _doubt(doubted: Sequence[DelayLoss]) -> str:
             f"Too much hangs on how much was traded in the very bars that orders fill in, which is not known at their "
             f"open: of the score, {suspicion(doubted)}. Trade an account whose orders earlier bars have room for "
             "(env.initial_equity), and take a slippage that is not by volume."
+        )
+    if first == STOPS:
+        return (
+            f"Too much hangs on stops that fill at their level inside of a bar, which a market that jumps through it "
+            f"does not pay: of the score, {suspicion(doubted)}, where a price that only wanders would be as likely "
+            "above as below. Trade shorter bars, in which less can happen, or set stops further away."
         )
     if first == REACH:
         return (

@@ -33,6 +33,7 @@ from evaluation.scoring.rollout import (
     scenario_env,
 )
 from evaluation.scoring.short_dividends import short_dividends, with_assumed_dividends
+from evaluation.scoring.stop_fills import STOPS, stops_at_the_close
 from evaluation.scoring.stress import cost_name, stress_scenarios
 from evaluation.scoring.supervised import MODELS, SupervisedConfig, fit_schedules, require_packages
 from evaluation.scoring.walk_forward import ORACLE, FoldResult
@@ -242,8 +243,8 @@ def _delayed(
     *,
     alone: bool,
 ) -> dict[tuple[str, ...], Track] | None:
-    """The policy with inputs a bar late, by their names; where orders fill inside of bars, without their reach; and
-    where fills read the volume of their bar, by the volume known before.
+    """The policy with inputs a bar late, by their names; where orders fill inside of bars, without their reach; where
+    stops did, with these at the close; and where fills read the volume of their bar, by the volume known before.
 
     Empty where its score promises nothing, None if not asked.
     """
@@ -262,6 +263,9 @@ def _delayed(
     )
     if fills_inside(config):
         tracks[REACH] = _lone_track(policy, without_reach(market), config, test, scoring)
+    stopped = stops_at_the_close(recording, market)
+    if stopped is not None:
+        tracks[STOPS] = stopped
     if reads_own_volume(recording, market, config):
         tracks[OWN_VOLUME] = _lone_track(policy, by_known_volume(market), config, test, scoring)
     return tracks

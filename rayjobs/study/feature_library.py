@@ -73,41 +73,39 @@ bars before the first test window ([evaluation.md](evaluation.md) says how it is
 
 ## How fast
 
-`python -m rayjobs.bench suite=features`, one thread, CPU time, on a machine of two cores that did nothing else. With 25
-other processes on these cores the library takes 23.1 s (39 s before there were plans, [data.md](data.md)), a bar of a
-stream 0.65 ms, and the ratio to pandas is 4.6.
+`python -m rayjobs.bench suite=features`, one thread, CPU time, on a machine of two cores that did nothing else (before
+there were plans the library took 39 s with 97 entries, [data.md](data.md)):
 
 | what | measured |
 |---|---|
-| the library, 97 entries with 128 outputs, of eight symbols and a million bars | 14.5 to 15.9 s, up to 15.5 ns a cell |
-| the same with events and identity, 106 entries with 146 outputs | 20.6 s, 17.6 ns |
-| of it without them: memory for the 3.9 GiB of the result, measured by writing so much once | 1.0 s |
+| the library, 106 entries with 146 outputs, of eight symbols and a million bars | 15.3 s, 13.1 ns a cell |
+| of it: memory for the 4.4 GiB of the result, measured by writing so much once | 0.7 s |
 | memory at its peak over the result | at most 1.10 |
-| twelve features that pandas has | 5.8 times as fast as pandas |
-| thirteen features that TA-Lib has | 1.15 times as fast as TA-Lib |
-| all features of eight symbols, one bar at a time | 0.55 ms a bar |
+| twelve features that pandas has | 4.5 to 5.8 times as fast as pandas |
+| thirteen features that TA-Lib has | 1.15 to 1.35 times as fast as TA-Lib |
+| all features of eight symbols, one bar at a time | 0.69 ms a bar |
 
-Events of symbols and identity, nine entries with 18 outputs, came later; with them a bar of a stream takes 0.68 ms.
+With other processes on both cores it is 24 s: 6 s of it are then the writing of the memory alone.
 
-Against pandas it hangs on the feature; each alone, nanoseconds for each bar and symbol (a loaded machine):
+Against pandas it hangs on the feature; each alone, nanoseconds for each bar and symbol:
 
 | feature | ours | pandas | ratio |
 |---|---|---|---|
-| `volatility_rank` | 37.9 | 397.5 | 10.5 |
-| `stochastic` | 14.5 | 93.8 | 6.5 |
-| `rsi` | 15.0 | 90.3 | 6.0 |
-| `bollinger` | 18.0 | 73.6 | 4.1 |
-| `obv` | 14.3 | 52.0 | 3.6 |
-| `parkinson` | 15.3 | 41.3 | 2.7 |
-| `macd` | 26.7 | 69.9 | 2.6 |
-| `sma_distance` | 11.1 | 29.1 | 2.6 |
-| `volume_zscore` | 25.6 | 58.1 | 2.3 |
-| `price_volume_correlation` | 35.6 | 78.4 | 2.2 |
-| `ema_distance` | 11.8 | 22.7 | 1.9 |
-| `rolling_beta` | 33.5 | 49.6 | 1.5 |
+| `volatility_rank` | 34.0 | 382.6 | 11.3 |
+| `stochastic` | 13.5 | 79.9 | 5.9 |
+| `rsi` | 12.8 | 58.7 | 4.6 |
+| `bollinger` | 15.1 | 52.9 | 3.5 |
+| `obv` | 12.5 | 34.7 | 2.8 |
+| `macd` | 19.0 | 41.2 | 2.2 |
+| `volume_zscore` | 20.2 | 42.5 | 2.1 |
+| `sma_distance` | 11.2 | 20.9 | 1.9 |
+| `price_volume_correlation` | 33.4 | 62.1 | 1.9 |
+| `parkinson` | 14.8 | 24.2 | 1.6 |
+| `ema_distance` | 11.1 | 17.1 | 1.5 |
+| `rolling_beta` | 28.8 | 40.6 | 1.4 |
 
 So ten times pandas is reached where pandas sorts, and not where it keeps a running sum in C, which is about as cheap
-as a loop can be. A tenth of its 23 to 29 ns for a moving average is 2.3 to 2.9; the logarithm, the division and the
+as a loop can be. A tenth of its 17 to 29 ns for a moving average is 1.7 to 2.9; the logarithm, the division and the
 writing of the result alone take 2.1 with NumPy. And a running sum carries the rounding of the whole past: here a
 window is summed from its own bars alone, in about log2(window) passes, and its known bars are counted, so that a
 stream that was restarted gives the same bits, and a gap no number that is wrong. Pandas works on all eight symbols

@@ -11,6 +11,8 @@ from envs.costs import COST_NAMES
 from envs.instruments import CATALOGUE
 from envs.recording import Recording
 from evaluation.gate.standard import lowered_thresholds
+from evaluation.scoring.owed import owed_to
+from evaluation.scoring.stop_fills import STOPS
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
@@ -90,6 +92,7 @@ def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
         *_contracts(study),
         *([] if cap is None else lowered_by_volume(study, result, cap)),
         *lowered_by_unfilled(study, result),
+        *_stops(result),
         *_delisted_shorts(study, recordings),
         *_funding(study, recordings),
     )
@@ -120,6 +123,17 @@ def _contracts(study: Study) -> list[str]:
                 "is no futures contract"
             )
     return found if len(found) < 4 else [*found[:3], f"and so are {len(found) - 3} more symbols"]
+
+
+def _stops(result: WalkForwardResult) -> list[str]:
+    """What is owed to stops that filled at their level, where the market may have jumped through it."""
+    owed = owed_to(result, STOPS)
+    if owed is None:
+        return []
+    return [
+        f"stops filled at their level inside of bars: at the close of these bars, which is as likely above as below where "
+        f"a price only wanders, the annual Sharpe ratio is {owed[1]:.2f} instead of {owed[0]:.2f}"
+    ]
 
 
 def _delisted_shorts(study: Study, recordings: Sequence[Recording]) -> list[str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.recording import Recording
-from evaluation.scoring.known_volume import owed_to_own_volume
+from evaluation.scoring.known_volume import OWN_VOLUME
+from evaluation.scoring.owed import owed_to
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.study.study import Study
 
@@ -89,7 +90,7 @@ def lowered_by_volume(study: Study, result: WalkForwardResult, cap: float) -> li
     found = []
     if taken.over and (lifted or not taken.is_exception):
         found.append(taken.phrase + (" (costs.max_participation)" if lifted else ""))
-    owed = owed_to_own_volume(result)
+    owed = owed_to(result, OWN_VOLUME)
     if owed is not None:
         found.append(
             f"fills took the volume of their own bar, which is not known at its open: by the volume before, the annual "

@@ -20,11 +20,10 @@ from evaluation.scoring.fold_scoring import score_fold
 from evaluation.scoring.known_volume import (
     OWN_VOLUME,
     by_known_volume,
-    known_volume_return,
-    owed_to_own_volume,
     reads_own_volume,
     volume_before,
 )
+from evaluation.scoring.owed import owed_to, return_without
 from evaluation.scoring.rollout import evaluation_config, run_policy
 from evaluation.scoring.walk_forward import WalkForwardResult
 from evaluation.windows.splits import Fold
@@ -118,7 +117,7 @@ def test_a_score_by_volumes_that_rise_with_their_bar_is_named(noise_world, seed)
     losses = delay_losses(result)
     assert OWN_VOLUME in [loss.names for loss in losses]
     assert "the volume of the bar before in place of the bar's own takes" in suspicion(losses)
-    own, without = owed_to_own_volume(result)
+    own, without = owed_to(result, OWN_VOLUME)
     assert own > 2.0
     assert without < 0.5 * own
     evidence = GateEvidence.of(
@@ -139,9 +138,9 @@ def test_volumes_that_say_nothing_of_their_bar_are_not(signal_world, seed):
         signal_world, market, replace(config, costs=replace(config.costs, remainder="carry")), direction
     )
     result = result_of(signal_world, fold)
-    assert known_volume_return(result) is not None
+    assert return_without(result, OWN_VOLUME) is not None
     assert OWN_VOLUME not in [loss.names for loss in delay_losses(result)]
-    assert owed_to_own_volume(result) is None
+    assert owed_to(result, OWN_VOLUME) is None
 
 
 def test_where_bars_have_room_nothing_is_run_again(signal_world):
@@ -150,8 +149,8 @@ def test_where_bars_have_room_nothing_is_run_again(signal_world):
     direction = 0.4 * np.asarray(signal_world.oracle_direction, dtype=np.float64)
     fold = scored(signal_world, market, config, direction)
     assert OWN_VOLUME not in fold.delayed
-    assert known_volume_return(result_of(signal_world, fold)) is None
-    assert owed_to_own_volume(result_of(signal_world, fold)) is None
+    assert return_without(result_of(signal_world, fold), OWN_VOLUME) is None
+    assert owed_to(result_of(signal_world, fold), OWN_VOLUME) is None
 
 
 def test_slippage_by_volume_reads_the_bars_own(signal_world):
