@@ -155,7 +155,7 @@ class Ledger:
                 identity = self._store.keep(
                     connection, zlib.compress(json.dumps(plain(entry.identity), sort_keys=True).encode(), 1)
                 )
-                facts = {
+                facts: dict[str, Any] = {
                     "kind": entry.kind,
                     "study": entry.study,
                     "identity": identity,
@@ -165,6 +165,8 @@ class Ledger:
                     "run": entry.run,
                     "coverage": coverage,
                 }
+                if entry.features:  # others say nothing of it, as in ledgers of earlier releases
+                    facts["features"] = list(entry.features)
                 return self._store.append(connection, "enter", facts, key=key)
             again = {"run": entry.run, "coverage": coverage}
             events = self._store.events_of(connection, known)
@@ -194,6 +196,7 @@ class Ledger:
             "num_bars": int(values.size),
             "bar_seconds": record.bar_seconds,
             "folds": [dict(f) for f in folds],
+            **({"symbols": record.symbols} if record.symbols else {}),
         }
         with self._store.writing() as connection:
             facts["returns"] = self._store.keep(connection, packed(values))
@@ -373,6 +376,11 @@ def _status(events: Sequence[Event]) -> Status:
     return "finished" if "finished" in statuses else statuses[-1]
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    """A list of names as it stands in an event; none of what an edit made of it."""
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()
+
+
 def _looks(events: Sequence[Event]) -> list[Look]:
     about: dict[int, list[Event]] = {}
     for event in events:
@@ -400,8 +408,9 @@ def _outcomes(number: int, events: Sequence[Event]) -> list[Look]:
         key=events[0].key or "",
         identity=str(entry.get("identity") or ""),
         seed=entry["seed"] if isinstance(entry.get("seed"), int) else None,
+        features=_names(entry.get("features")),
     )
     closes = [e.facts for e in events if e.what == "close" and e.facts.get("status") == "finished"]
-    names = ("sharpe", "num_bars", "bar_seconds", "returns", "instants", "sketch")
+    names = ("sharpe", "num_bars", "bar_seconds", "returns", "instants", "sketch", "symbols")
     outcomes = [replace(look, **{name: facts[name] for name in names if name in facts}) for facts in closes]
     return outcomes or [look]

@@ -20,12 +20,16 @@ from data.schema import Panel
 from evaluation.ledger.look_clusters import cluster_looks
 from evaluation.ledger.records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.ledger.return_sketch import Sketch
+from evaluation.ledger.shown_features import feature_choices, of_screenings
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.statistics.trial_count import (
     MIN_COMMON,
+    comparable,
     effective_number,
     effective_number_apart,
+    needed_correlation,
     number_of_choices,
+    similarity,
     whole_number,
 )
 
@@ -199,6 +203,7 @@ def count_looks(
     own_returns: str,
     symbols: Mapping[str, int] | None = None,
     num_symbols: int = 1,
+    features: Sequence[str] = (),
     notes: Sequence[str] = (),
     max_rivals: int = 500,
 ) -> Counted:
@@ -211,10 +216,12 @@ def count_looks(
     sketches, returns : contents by hash.
     own_instants, own_returns : hashes of the judged record.
     symbols : hash of a coverage -> symbols that it shows while the judged bars last; None where nobody chose among
-        symbols. num_symbols : of the judged bars.
+        symbols. num_symbols : of the judged bars; those that are traded count, where it is known how many they are.
+    features : names of those that the judged policy reads; none of a script.
     max_rivals : columns of `rivals_TN` beyond which every k-th is taken.
     """
     counted = without_repetitions(looks)
+    of_bars, num_symbols = num_symbols, min(own.symbols or num_symbols, num_symbols)
     known = [look for look in counted if look.sketch in sketches]
     leader, correlation = cluster_looks([sketches[look.sketch] for look in known])
     mine = Sketch.of(own)
@@ -225,13 +232,21 @@ def count_looks(
         [num_symbols if look.returns == own_returns else _symbols_of(look, symbols or {}) for look in known],
         dtype=np.int64,
     )
-    choices = np.array([number_of_choices(number, num_symbols) for number in shown.tolist()])
+    # Of a look that does not say how many it traded all symbols of the bars are compared.
+    taken = [num_symbols if look.symbols else of_bars for look in known]
+    choices = np.array([number_of_choices(*pair) for pair in zip(shown.tolist(), taken, strict=True)])
     effective = effective_number(leader, correlation, windows * choices) if known else 0.0
-    effective += len(counted) - len(known)
+    unknown = [look for look in counted if look.sketch not in sketches]
+    screened = [feature_choices(look, features) for look in unknown]
+    effective += sum(screened)
+    notes = [
+        *notes,
+        *of_screenings(unknown, screened, features, _in_digits(whole_number(max(screened, default=1.0)))),
+    ]
     if windows.max(initial=1) > 1:
         notes = [*notes, _of_longer_looks(windows)]
-    if shown.max(initial=num_symbols) > num_symbols:
-        notes = [*notes, _of_wider_looks(shown, choices, num_symbols)]
+    if choices.max(initial=1.0) > 1.0:
+        notes = [*notes, _of_wider_looks(shown, choices, np.array(taken), of_bars)]
     in_lead = _in_lead([sketches[look.sketch] for look in known], leader, mine)
     leading = [known[k] for k in np.flatnonzero(leader == np.arange(len(known)))]
     rivals = [look for look in leading if look.kind not in NO_RIVALS or look.returns == own_returns]
@@ -271,19 +286,55 @@ def windows_shown(look: Look, own: Record, theirs: Sketch, mine: Sketch | None) 
 
 
 def _in_lead(sketches: Sequence[Sketch], leader: NDArray[np.int64], mine: Sketch | None) -> int:
-    """Effective number of looks in the judged one's cluster, at its times, by what they earned apart from it."""
+    """Effective number of looks that are nearly the same as the judged one, by what they earned apart from it.
+
+    Looks at other times (a day later, a fold less) count by the times in common, if these are half of the judged ones;
+    where a look was not, it is taken for the judged one.
+    """
     own = next((k for k, sketch in enumerate(sketches) if _same_sketch(sketch, mine)), None)
     if own is None or mine is None:
         return 1
-    known = np.isfinite(mine.sums)
-    beside = [
-        sketches[k].sums[known]
-        for k in np.flatnonzero(leader == leader[own]).tolist()
-        if k != own and _same_times(sketches[k], mine)
-    ]
-    if not beside or known.sum() < MIN_COMMON:
+    others = [k for k in range(len(sketches)) if k != own]
+    level = max((sketches[k].level for k in others), default=mine.level)
+    judged = mine.at(max(level, mine.level))
+    known = np.isfinite(judged.sums)
+    rows = np.array([_at_times(sketches[k].at(judged.level), judged)[known] for k in others])
+    if not len(rows):
         return 1
-    return whole_number(effective_number_apart(np.array(beside), mine.sums[known]))
+    enough = np.isfinite(rows).sum(axis=1) >= max(MIN_COMMON, MIN_SHARED * int(known.sum()))
+    together = leader[others] == leader[own]
+    beside = [
+        row
+        for row, alike in zip(rows[enough], together[enough], strict=True)
+        if alike or _nearly_same(row, judged.sums[known])
+    ]
+    if not beside:
+        return 1
+    return whole_number(effective_number_apart(np.array(beside), judged.sums[known]))
+
+
+def _nearly_same(row: NDArray[np.float32], judged: NDArray[np.float32]) -> bool:
+    """Whether two looks correlate where both were, as it takes to be in one cluster."""
+    both = np.isfinite(row)
+    pair = np.stack([row[both], judged[both].astype(np.float64)])
+    centred = pair - pair.mean(axis=1, keepdims=True)
+    sizes = np.linalg.norm(centred, axis=1)
+    least = needed_correlation(int(both.sum()))
+    if not sizes.min() > 0.0 or float(centred[0] @ centred[1]) < least * float(sizes.prod()):
+        return False
+    return float(similarity(comparable(pair[:1]), comparable(pair[1:]))[0, 0]) >= least
+
+
+def _at_times(theirs: Sketch, mine: Sketch) -> NDArray[np.float32]:
+    """(D,) sums of a sketch at the buckets of another one of its level; NaN where it has none."""
+    out = np.full(len(mine.sums), np.nan, dtype=np.float32)
+    start, stop = (
+        max(theirs.first, mine.first),
+        min(theirs.first + len(theirs.sums), mine.first + len(mine.sums)),
+    )
+    if stop > start:
+        out[start - mine.first : stop - mine.first] = theirs.sums[start - theirs.first : stop - theirs.first]
+    return out
 
 
 def _same_times(one: Sketch, other: Sketch) -> bool:
@@ -304,15 +355,20 @@ def _symbols_of(look: Look, symbols: Mapping[str, int]) -> int:
     """Symbols whose results a look showed each by itself; 1 where it showed none."""
     if look.kind in NO_SYMBOLS:
         return 1
-    return max((symbols.get(name, 1) for name in look.coverages), default=1)
+    most = max((symbols.get(name, 1) for name in look.coverages), default=1)
+    return min(look.symbols or most, most)
 
 
-def _of_wider_looks(shown: NDArray[np.int64], choices: FloatArray, judged: int) -> str:
-    number, most = int(np.count_nonzero(shown > judged)), int(shown.max())
+def _of_wider_looks(
+    shown: NDArray[np.int64], choices: FloatArray, taken: NDArray[np.int64], of_bars: int
+) -> str:
+    wide = choices > 1.0
+    number, most, judged = int(np.count_nonzero(wide)), int(shown[wide].max()), int(taken[wide].min())
+    traded = "traded" if judged < of_bars else "judged"
     looks = "1 look showed" if number == 1 else f"{number} looks showed up to"
     chosen = "the one" if judged == 1 else f"the {judged}"
     return (
-        f"{looks} {most} symbols, of which {chosen} that {'is' if judged == 1 else 'are'} judged could be the best; "
+        f"{looks} {most} symbols, of which {chosen} that {'is' if judged == 1 else 'are'} {traded} could be the best; "
         f"{'it counts' if number == 1 else 'they count'} as {_in_digits(whole_number(float(choices.max())))} looks"
         f"{'' if number == 1 else ' each at most'}."
     )

@@ -17,6 +17,7 @@ from data.features import FeatureSpec, compute_features
 from data.features.outputs import feature_outputs, longest_lookback
 from data.schema import Panel
 from evaluation.scoring.late_bars import ASKED, late_bars
+from evaluation.scoring.standing_values import SESSION, late_by, period_starts, standing_for, stands
 
 BARS_TRIED = 2_000
 """The last bars of the data, on which it is tried which features read a column."""
@@ -99,22 +100,21 @@ def session_starts(session_T: NDArray[np.int32]) -> NDArray[np.bool_]:
 
 
 def changes_by_session(values: NDArray[Any], starts_T: NDArray[np.bool_]) -> bool:
-    """Whether (T, ...) values stay as they are within sessions, some of which have several bars, and change at all."""
-    inside = np.flatnonzero(~starts_T)
-    if not len(inside):
-        return False
-    now, before = values[inside], values[inside - 1]
-    same = (now == before) | ((now != now) & (before != before))
-    return bool(same.all()) and not np.array_equal(values[:1], values[-1:], equal_nan=True)
+    """Whether (T, ...) values stand within sessions, some of which have several bars, and change at all."""
+    return stands(values, starts_T)
 
 
-def session_before(starts_T: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(T,) last bar of the session before; of the first session the first bar."""
-    first = np.maximum.accumulate(np.where(starts_T, np.arange(len(starts_T)), 0))
-    return np.maximum(first - 1, 0)
+def late_by_a_value(
+    values: FloatArray, session_T: NDArray[np.int32], bar_utc_T: NDArray[np.datetime64] | None = None
+) -> FloatArray:
+    """(T, A) values a row later; those that stand for a period as long as that: a row takes nothing of them.
 
-
-def late_by_a_value(values: FloatArray, session_T: NDArray[np.int32]) -> FloatArray:
-    """(T, A) values a row later; those that change once a session, a session later: a row takes nothing of them."""
-    starts = session_starts(session_T)
-    return values[session_before(starts)] if changes_by_session(values, starts) else one_late(values)
+    Parameters
+    ----------
+    bar_utc_T : labels, by which weeks and hours are asked for as well.
+    """
+    starts = (
+        {SESSION: session_starts(session_T)} if bar_utc_T is None else period_starts(session_T, bar_utc_T)
+    )
+    period = standing_for(values, starts)
+    return one_late(values) if period is None else values[late_by(starts[period])]

@@ -17,6 +17,7 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
+from data.checks.bar_spread import half_spreads_bps
 from data.context_bars import closing_instants
 from data.coverage.coverage import Coverage
 from data.features import FeatureSet, Standardiser, compute_features
@@ -113,6 +114,13 @@ class Study:
     def columns_read(self) -> ColumnsRead:
         """What the features read beside closes, which no fold changes."""
         return ColumnsRead.of(self.panel, self.config.features.enabled)
+
+    @cached_property
+    def half_spreads(self) -> dict[str, float]:
+        """Symbol -> half spread that its bars show, basis points (`data.checks.bar_spread`); none of made markets."""
+        if is_synthetic(self.config):
+            return {}
+        return dict(zip(self.panel.symbols, half_spreads_bps(self.panel).tolist(), strict=True))
 
     @property
     def shown_panel(self) -> Panel:
@@ -327,7 +335,7 @@ def score_policy(
         parameters=_parameters(study, fold),
         policy_hash=policy_hash,
         oracle_direction=study.oracle_direction,
-        least_cost_bps=least_costs(config, study.panel),
+        least_cost_bps=_stressed_least_costs(study),
         assumed_yields=assumed_yields(config, study.panel),
         find_exposures=None if is_synthetic(config) else find_exposures,
         alone=_is_alone(study),
@@ -339,6 +347,12 @@ def score_policy(
     return replace(
         scored, contract_hash=policy.contract_hash, trained_on=None if origin is None else origin.trained_on
     )
+
+
+def _stressed_least_costs(study: Study) -> dict[str, float]:
+    """Symbol -> least cost of the stressed comparison, bps: that of its kind, or the half spread that bars show."""
+    least, shown = least_costs(study.config, study.panel), study.half_spreads
+    return {name: max(bps, shown.get(name, 0.0)) for name, bps in least.items()}
 
 
 def _is_alone(study: Study) -> bool:

@@ -14,6 +14,7 @@ from evaluation.gate.standard import lowered_thresholds
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.study.ended_names import lowered_by_ends, told_of_ends
 from rayjobs.study.fold import Study
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.least_financing import lacking_financing
@@ -91,6 +92,7 @@ def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
         *([] if cap is None else lowered_by_volume(study, result, cap)),
         *lowered_by_unfilled(study, result),
         *_delisted_shorts(study, recordings),
+        *lowered_by_ends(study, result),
         *_funding(study, recordings),
     )
 
@@ -101,7 +103,7 @@ def told_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
         return ()
     cap = _standard().env.costs.max_participation
     volume = () if cap is None else told_of_volume(study, result, cap)
-    return (*volume, *told_of_repairs(study, result))
+    return (*volume, *told_of_repairs(study, result), *told_of_ends(study, result))
 
 
 def _contracts(study: Study) -> list[str]:

@@ -37,6 +37,7 @@ from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.load import STAND_IN, notes_on
 from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria, told_charges
 from rayjobs.study.patched_code import patched_phrase
+from rayjobs.study.shown_spreads import told_of_spreads
 
 LOG = logging.getLogger(__name__)
 EVIDENCE_FILE = "evidence.json"
@@ -106,7 +107,11 @@ def write_run(
         study.config.gate,
         told,
         lowered=lowered,
-        remarks=(*told_charges(study, result), *_remarks(study.config, own_code)),
+        remarks=(
+            *told_charges(study, result),
+            *told_of_spreads(evidence.charged or (), evidence.shown_spreads),
+            *_remarks(study.config, own_code),
+        ),
     )
     rows = [{"fold": o.result.fold.index, **row} for o in outcomes for row in o.iterations]
     write_csv(run / "progress.csv", pd.DataFrame(rows))
