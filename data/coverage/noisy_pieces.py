@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import FloatArray
+from data.coverage.agreeing_runs import in_runs
 from data.coverage.price_sketch import TIMES_CHANCE, Marks
 from data.coverage.session_closes import Closes
 
@@ -51,12 +52,7 @@ def pieces_between(seen: Closes, given: Closes) -> NDArray[np.int64]:
     keys, sessions = seen.sessions, given.sessions
     if len(keys) <= LEAST_RETURNS or len(sessions) <= LEAST_RETURNS:
         return np.zeros(0, dtype=np.int64)
-    apart = np.diff(keys)
-    values, counts = np.unique(apart, return_counts=True)
-    step = int(values[counts.argmax()])
-    ours = np.diff(seen.log_close)
-    # Marks of every session lie a night or a weekend apart; thinned ones by a multiple of days that must be kept.
-    ours = ours if step == 1 else np.where(apart == step, ours, np.nan)
+    step, ours = seen.evenly_apart
     close = given.log_close
     if len(close) <= step:
         return np.zeros(0, dtype=np.int64)
@@ -94,23 +90,15 @@ def _may_be_copied(
     The chance that a run goes on is no less than the share of pairs that agree, so that no shorter run is ever enough.
     """
     known, tolerance = _asked(ours, share)
-    if not known.any():
-        return False
-    agrees = np.abs(np.where(known, ours, np.inf)[:, None] - theirs[None, :]) <= tolerance
-    rows = np.flatnonzero((same >= 0) & (same < len(theirs)))
-    agrees[rows, same[rows]] = False
-    number = int(np.count_nonzero(agrees))
-    if number < LEAST_RETURNS:
-        return False
-    least = _least_run(agrees.size, max(number / agrees.size, LEAST_CHANCE))
-    run = agrees
-    for back in range(1, least):
-        if run.shape[0] < 2 or run.shape[1] <= step:
-            return False
-        run = run[:-1, :-step] & agrees[back:, back * step :]
-    begins = run.any(axis=1)
-    inside = np.convolve(begins, np.ones(least, dtype=np.int64)) > 0
-    return int(inside.sum()) >= LEAST_RETURNS
+    places = len(ours) * len(theirs)
+
+    def least_of(number: int) -> int:
+        if number < LEAST_RETURNS:
+            return 0
+        return _least_run(places, max(number / places, LEAST_CHANCE))
+
+    runs = in_runs(np.where(known, ours, np.nan), theirs, step, tolerance, same, least_of)
+    return int(np.count_nonzero(runs)) >= LEAST_RETURNS
 
 
 def _asked(ours: FloatArray, share: float) -> tuple[NDArray[np.bool_], float]:

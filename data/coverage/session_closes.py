@@ -65,6 +65,22 @@ class Closes:
         return np.diff(self.log_close)[self._moving]
 
     @cached_property
+    def evenly_apart(self) -> tuple[int, FloatArray]:
+        """Days between most neighbouring sessions, and (N - 1,) log returns, NaN where they lie otherwise apart.
+
+        Marks of every session lie a night or a weekend apart; thinned ones by a multiple of days that must be kept.
+        """
+        apart = np.diff(self.sessions)
+        values, counts = np.unique(apart, return_counts=True)
+        step, returns = int(values[counts.argmax()]), np.diff(self.log_close)
+        return step, returns if step == 1 else np.where(apart == step, returns, np.nan)
+
+    @cached_property
+    def typical(self) -> float:
+        """Median size of the returns to the next session; nan without any."""
+        return float(np.median(np.abs(self.moved))) if len(self.moved) else float("nan")
+
+    @cached_property
     def by_day(self) -> FloatArray:
         """(D,) log closes, NaN on days without one."""
         out = np.full(int(self.sessions[-1] - self.sessions[0]) + 1, np.nan)

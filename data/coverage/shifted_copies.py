@@ -148,7 +148,7 @@ def noisy_shift_between(seen: Marks, given: Marks) -> int | None:
 def _noisy_shift(seen: Closes, given: Closes) -> int | None:
     if len(seen.moved) < MIN_NOISY_RETURNS or len(given.sessions) < MIN_NOISY_RETURNS:
         return None
-    tolerance = TOLERANCE * float(np.median(np.abs(seen.moved)))
+    tolerance = TOLERANCE * seen.typical
     log_close, first = given.by_day, int(given.sessions[0])
     shifts = []
     for gap in np.unique(seen.gaps).tolist():
