@@ -30,6 +30,7 @@ ROLES: tuple[str, ...] = get_args(Role)
 UNSEEN, EARLIER, SEEN = 0, 1, 2
 """Label of a scored bar: not seen; not seen, but the policy saw later bars; in sample."""
 SeenLabels = NDArray[np.int8]
+SeenMask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,14 +82,20 @@ class Origin:
         """
         opens = panel.bar_utc.astype("datetime64[s]")
         found = np.full(panel.num_bars, UNSEEN, dtype=np.int8)
+        compared: list[tuple[Coverage, SeenMask, SeenMask]] = []  # several roles may have had the same bars
         for entry in self.seen:
-            covered = entry.coverage.covered(panel, source=source).any(axis=1)
+            known = next(((one, other) for seen, one, other in compared if seen == entry.coverage), None)
+            if known is None:
+                here: SeenMask = np.asarray(entry.coverage.covered(panel, source=source).any(axis=1))
+                known = (here, shifted_copies(entry.coverage, panel))
+                compared.append((entry.coverage, *known))
+            covered, copied = known
             span = entry.coverage.span
             if span is not None and (covered.any() or _share_time(entry.coverage.source, source)):
                 found[(opens < span[1]) & (found == UNSEEN)] = EARLIER
             if _drawn_under_other_dates(entry.coverage.source, source):
                 found[found == UNSEEN] = EARLIER
-            found[covered | shifted_copies(entry.coverage, panel)] = SEEN
+            found[covered | copied] = SEEN
         return found
 
     @property

@@ -6,7 +6,8 @@ lying about: the input was written after the fact, or labelled a bar early. It i
 The same is asked of every lead up to a fifth of a part: the change of a label of the next 48 bars ranks the return 48
 bars ahead, although the next bar's return is but a small part of it. What spreads over many bars (a regime that was
 named afterwards) is asked for in `checks.hindsight`, what one symbol says of another in `checks.leading_symbols`,
-and what changes seldom in `checks.told_steps`.
+what changes seldom in `checks.told_steps`, how large returns will be in `checks.told_sizes`, what symbols earn beside
+each other in `checks.relative_order`, and who may be held when in `checks.membership`.
 
 Axes: T time, A asset.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -24,18 +26,24 @@ from data.checks.hindsight import Followers, told_afterwards
 from data.checks.later_returns import MAX_BARS_AHEAD, parts_of, suspected, suspected_far, suspected_together
 from data.checks.lead_correlations import RankedSeries
 from data.checks.leading_symbols import MOST_SYMBOLS, OTHERS, leading_inputs
+from data.checks.membership import foreknown_members
 from data.checks.ordered_values import ORDERED, in_order_of_returns
+from data.checks.relative_order import RelativeReturns, relative_order
 from data.checks.standing_order import standing_order
+from data.checks.told_sizes import Sizes, told_sizes
 from data.checks.told_steps import told_steps
 from data.checks.unforeseen_returns import log_returns, unforeseen_returns
 from data.known_columns import ColumnStatement
 from data.schema import BAR_COLUMNS, FURTHER_PRICES, Panel
+from data.universe import MEMBER
 
 LOG = logging.getLogger(__name__)
 BEYOND_A_BOUNCE = 2
 """Least lead at which high, low and open are asked: a close near the low is followed by a higher one at once."""
 DEVIATIONS = (20, 100)
 """Bars before, from whose mean an input is also taken, which rids it of slow noise."""
+TOGETHER = ("", "the change")
+"""Forms that are asked for the returns of several bars together: the change of a price tells what lags it."""
 MOST_KEPT = 32
 _FOUND: dict[tuple[str, frozenset[tuple[str, ColumnStatement]]], tuple[Foreknown, ...]] = {}
 """Fingerprint of bars and what is stated of their columns -> what was found in them by `warn_of_foreknowledge`."""
@@ -53,6 +61,7 @@ def foreknown_columns(
     return (
         *foreknown_values(panel, {**panel.exogenous, "volume": panel.volume}, statements),
         *foreknown_wicks(panel, statements),
+        *foreknown_members(panel, statements),
     )
 
 
@@ -120,12 +129,18 @@ class _Asked:
         self.levels = levels
         self.unforeseen = unforeseen = unforeseen_returns(log_returns(panel))
         self.followers = Followers.of(unforeseen, panel.symbols)
+        self.relative = RelativeReturns.of(panel)
         self.others: Followers | None = None
         if in_pairs and panel.num_assets > MOST_SYMBOLS:
             ranked = RankedSeries.of(unforeseen)
             means = [ranked.mean_of_others(a) for a in range(panel.num_assets)]
             mean = np.concatenate([np.where(one.known > 0.0, one.values, np.nan) for one in means], axis=1)
             self.others = Followers.of(mean, [OTHERS] * panel.num_assets)
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """What inputs are asked about the size of what comes."""
+        return Sizes.of(self.panel)
 
     def forms(self, values: FloatArray) -> dict[str, FloatArray]:
         """An input as it is, and what a policy may make of it."""
@@ -158,13 +173,26 @@ class _Asked:
                 lambda form=form, values=values: suspected_far(name, values, panel, parts, form)
                 for form, values in forms.items()
             ),
-            lambda: suspected_together(name, next(iter(forms.values())), panel, parts, first),
+            *(
+                lambda form=form: suspected_together(name, forms[form], panel, parts, first, form)
+                for form in TOGETHER
+                if form in forms
+            ),
             lambda: self._told_afterwards(name, forms),
             lambda: leading_inputs(name, forms, panel) if self.in_pairs else (),
             lambda: told_steps(name, next(iter(forms.values())), panel) if self.in_pairs else (),
             lambda: standing_order(name, next(iter(forms.values())), panel) if self._is_level(name) else (),
+            lambda: self._ordered_beside_each_other(name, forms),
+            lambda: told_sizes(name, next(iter(forms.values())), self.sizes) if self.in_pairs else (),
         )
         return next((found for answer in answers if (found := answer())), ())
+
+    def _ordered_beside_each_other(self, name: str, forms: Mapping[str, FloatArray]) -> list[Foreknown]:
+        """By what symbols earn beside each other; of prices and volumes, whose levels nobody sees, by the change."""
+        if not self.in_pairs:
+            return []
+        asked = {form: values for form, values in forms.items() if form or self._is_level(name)}
+        return relative_order(name, asked, self.relative)
 
     def _told_afterwards(self, name: str, forms: Mapping[str, FloatArray]) -> list[Foreknown]:
         symbols = self.panel.symbols
@@ -215,11 +243,12 @@ def warn_of_foreknowledge(panel: Panel, statements: Mapping[str, ColumnStatement
     found = _FOUND[asked]
     for suspect in found:
         LOG.warning("%s", suspect)
-    if found:
+    movable = [suspect.column for suspect in found if suspect.column != MEMBER]
+    if movable:
         LOG.warning(
             "state when it is known in the data config, such as data.columns.%s.known_after: 1 bar (or released_in: 45 "
             "days, where it is dated by the period that it tells of)",
-            found[0].column,
+            movable[0],
         )
 
 

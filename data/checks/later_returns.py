@@ -75,7 +75,12 @@ def suspected_far(
 
 
 def suspected_together(
-    name: str, values: FloatArray, panel: Panel, parts: Sequence[slice], least_bars_ahead: int
+    name: str,
+    values: FloatArray,
+    panel: Panel,
+    parts: Sequence[slice],
+    least_bars_ahead: int,
+    form: str = "",
 ) -> list[Foreknown]:
     """Symbols of which the values rank the returns of several bars together: a label of ten bars, under noise."""
     furthest = furthest_lead(p.stop - p.start for p in parts)
@@ -84,7 +89,7 @@ def suspected_together(
         return []
     return [
         Foreknown(
-            column=name, symbol=symbol, form="", weakest_t=t, bars_ahead=least_bars_ahead, bars=lengths[at]
+            column=name, symbol=symbol, form=form, weakest_t=t, bars_ahead=least_bars_ahead, bars=lengths[at]
         )
         for symbol, at, t in _weakest_by_symbol(
             values, panel, parts, lambda ours, now: _together_t(ours, now, least_bars_ahead, lengths)

@@ -7,6 +7,9 @@ varies. So a step is asked as a whole, from a few bars after its value appeared 
   What a signal of several Sharpe ratios knows of the sign of the largest of sixty returns is a fraction of that.
 - by all that it earns: beyond what a very good honest signal earns in as many years.
 
+Events are asked in the same way: values of a column that mostly shows another one (0, or nothing), such as trades of
+insiders that stand at the date of the trade and move the price when they are filed, each for the bars after it.
+
 The steps of all symbols are pooled, once with the market's mean in the returns, for a figure that is the same for all,
 and once without it. Steps that begin at about the same time count as one in the t statistics: symbols move together.
 
@@ -33,6 +36,10 @@ FIRST_BAR = 2
 """First bar after a value appeared whose return is asked: a release after the close moves the next open."""
 LAST_BARS = 2
 """Bars before the next value that are not asked: rumours of the next release, which one value tells of the next."""
+EVENT_BARS = 12
+"""Bars from an event on that are asked."""
+USUAL_SHARE = 0.7
+"""Share of the bars that show the usual value of a column of events."""
 MIN_STEPS = 24
 """Of all symbols together, at distinct times."""
 NUM_PARTS = 3
@@ -43,6 +50,9 @@ LEAST_CORRELATION = 0.3
 """Of a step's value with its largest return; 0.25 where one symbol's signal has a Sharpe ratio of 2 on daily bars."""
 HONEST_SHARPE, BEYOND_LUCK = 2.0, 4.5
 """Annual, of all symbols together, and standard deviations beyond it that what is earned must lie."""
+
+
+Spans = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +67,45 @@ class _Steps:
 
 
 def told_steps(name: str, values_TA: FloatArray, panel: Panel) -> list[Foreknown]:
-    """One line for all symbols where the steps of a column (T, A) tell what came after them; none for other columns."""
-    cuts = [_begins(column) for column in values_TA.T]
-    if sum(len(cut) for cut in cuts) < MIN_STEPS:
-        return []
-    for returns in _returns(panel):
-        for form in ("", "the change"):
-            steps = _steps(values_TA, returns, cuts, change=bool(form))
+    """One line for all symbols where the steps of a column (T, A) tell what came after them, or its events do."""
+    events = _events(values_TA)
+    asked = [
+        (form, values_TA, cuts) for cuts in [[_begins(c) for c in values_TA.T]] for form in ("", "the change")
+    ]
+    asked += [] if events is None else [("its events", *events)]
+    for form, values, cuts in asked:
+        if sum(len(cut) for cut in cuts) < MIN_STEPS:
+            continue
+        for returns in _returns(panel):
+            steps = _steps(values, returns, cuts, change=form == "the change")
             found = None if steps is None else _told(name, form, steps, panel)
             if found is not None:
                 return [found]
     return []
+
+
+def _events(values_TA: FloatArray) -> tuple[FloatArray, list[Spans]] | None:
+    """Values (T, A) less the one that a column mostly shows, and the bars from each other value on, symbol by symbol.
+
+    None where no value is that of most bars. Unknown is the usual one where that is what most bars show.
+    """
+    known = np.isfinite(values_TA)
+    begun = np.maximum.accumulate(known, axis=0).sum()
+    if not begun:
+        return None
+    distinct, counts = np.unique(values_TA[known], return_counts=True)
+    usual, share = float(distinct[counts.argmax()]), counts.max() / begun
+    if 1.0 - known.sum() / begun >= USUAL_SHARE:  # unknown: of signs and sizes zero is what divides them
+        usual, share = 0.0, 1.0
+    if share < USUAL_SHARE:
+        return None
+    apart = np.where(known, values_TA - usual, 0.0)
+    spans = []
+    for column in apart.T:
+        at = np.flatnonzero(column)
+        stops = np.minimum(at + EVENT_BARS + LAST_BARS, np.append(at[1:], len(column)))
+        spans.append(np.column_stack([at, stops]))
+    return apart, spans
 
 
 def _returns(panel: Panel) -> Iterator[FloatArray]:
@@ -85,25 +123,26 @@ def _mean(values_TA: FloatArray) -> FloatArray:
     return np.nansum(values_TA, axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1)
 
 
-def _begins(values: FloatArray) -> NDArray[np.int64]:
-    """Bars at which a value (T,) appears that is not the last known one, and the end; unknown bars change nothing."""
+def _begins(values: FloatArray) -> Spans:
+    """(S, 2) from the bar at which a value (T,) appears that is not the last known one to that of the next, or the end;
+    unknown bars change nothing."""
     known = np.flatnonzero(np.isfinite(values))
     if len(known) < 2:
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros((0, 2), dtype=np.int64)
     changed = np.concatenate([[True], np.diff(values[known]) != 0.0])
     begins = np.append(known[changed], known[-1] + 1)
     seldom = np.median(np.diff(begins)) >= LEAST_STEP_BARS
-    return begins if seldom else np.zeros(0, dtype=np.int64)
+    return np.column_stack([begins[:-1], begins[1:]]) if seldom else np.zeros((0, 2), dtype=np.int64)
 
 
 def _steps(
-    values_TA: FloatArray, returns_TA: FloatArray, cuts: list[NDArray[np.int64]], *, change: bool
+    values_TA: FloatArray, returns_TA: FloatArray, cuts: list[Spans], *, change: bool
 ) -> _Steps | None:
     """The steps of all symbols, ranks taken over all of them, in the order of time; None where they are too few."""
     begin, value, largest, earned, lengths = [], [], [], [], []
     for a, cut in enumerate(cuts):
         last = np.nan
-        for start, stop in zip(cut, cut[1:]):
+        for start, stop in cut.tolist():
             level = float(values_TA[start, a])
             told, last = (level - last if change else level), level
             inside = returns_TA[start + FIRST_BAR : stop - LAST_BARS, a]

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import FloatArray
+from data.coverage.agreeing_runs import in_runs
 from data.coverage.price_sketch import TIMES_CHANCE, Marks
+from data.coverage.session_closes import Closes
 
 TOLERANCES = (0.02, 0.2)
 """Shares of the median absolute return within which two agree: prices rounded to cents, and more."""
@@ -42,16 +44,16 @@ def noisy_pieces(seen: Marks, given: Marks) -> NDArray[np.int64]:
     A run under no shift at all is the same session and no copy. At least `LEAST_RETURNS` seen returns must lie in runs,
     and `TIMES_CHANCE` as many as when the given ones are turned round in time, in which no copy is left.
     """
-    keys, sessions = (np.array(sorted(marks), dtype=np.int64) for marks in (seen, given))
+    return pieces_between(Closes.of(seen), Closes.of(given))
+
+
+def pieces_between(seen: Closes, given: Closes) -> NDArray[np.int64]:
+    """`noisy_pieces` of closes that are compared with many others."""
+    keys, sessions = seen.sessions, given.sessions
     if len(keys) <= LEAST_RETURNS or len(sessions) <= LEAST_RETURNS:
         return np.zeros(0, dtype=np.int64)
-    apart = np.diff(keys)
-    values, counts = np.unique(apart, return_counts=True)
-    step = int(values[counts.argmax()])
-    ours = np.diff(np.log([seen[key] for key in keys.tolist()]))
-    # Marks of every session lie a night or a weekend apart; thinned ones by a multiple of days that must be kept.
-    ours = ours if step == 1 else np.where(apart == step, ours, np.nan)
-    close = np.log([given[key] for key in sessions.tolist()])
+    step, ours = seen.evenly_apart
+    close = given.log_close
     if len(close) <= step:
         return np.zeros(0, dtype=np.int64)
     theirs = close[step:] - close[:-step]
@@ -59,17 +61,51 @@ def noisy_pieces(seen: Marks, given: Marks) -> NDArray[np.int64]:
     same = np.where(sessions[np.minimum(same, len(sessions) - 1)] == keys[:-1], same, -1)
     best = np.zeros(0, dtype=np.int64)
     for share in TOLERANCES:
+        if not _may_be_copied(ours, theirs, step, share, same):
+            continue
         turned = _agreeing(ours, theirs[::-1], step, share, np.full(len(same), -1))
         found = _agreeing(ours, theirs, step, share, same)
         if not len(found.seen):
             continue
         chance = max(turned.going_on(), len(found.seen) / (len(ours) * len(theirs)), LEAST_CHANCE)
-        longest = np.log(MOST_BY_CHANCE / (len(ours) * len(theirs))) / np.log(min(chance, MOST_CHANCE))
-        runs, control = (one.longer_than(max(LEAST_RUN, int(np.ceil(longest)))) for one in (found, turned))
+        least = _least_run(len(ours) * len(theirs), chance)
+        runs, control = (one.longer_than(least) for one in (found, turned))
         if len(np.unique(runs.seen)) >= max(LEAST_RETURNS, TIMES_CHANCE * len(np.unique(control.seen))):
             places = np.unique(np.concatenate([runs.given + ahead for ahead in range(step + 1)]))
             best = sessions[places] if len(places) > len(best) else best
     return best
+
+
+def _least_run(places: int, chance: float) -> int:
+    """Length of a run that luck hardly has among so many places, where each goes on with this chance."""
+    longest = np.log(MOST_BY_CHANCE / places) / np.log(min(chance, MOST_CHANCE))
+    return max(LEAST_RUN, int(np.ceil(longest)))
+
+
+def _may_be_copied(
+    ours: FloatArray, theirs: FloatArray, step: int, share: float, same: NDArray[np.int64]
+) -> bool:
+    """Whether enough returns lie in runs of the least length that can be asked for; most series have none.
+
+    The chance that a run goes on is no less than the share of pairs that agree, so that no shorter run is ever enough.
+    """
+    known, tolerance = _asked(ours, share)
+    places = len(ours) * len(theirs)
+
+    def least_of(number: int) -> int:
+        if number < LEAST_RETURNS:
+            return 0
+        return _least_run(places, max(number / places, LEAST_CHANCE))
+
+    runs = in_runs(np.where(known, ours, np.nan), theirs, step, tolerance, same, least_of)
+    return int(np.count_nonzero(runs)) >= LEAST_RETURNS
+
+
+def _asked(ours: FloatArray, share: float) -> tuple[NDArray[np.bool_], float]:
+    """(N,) returns that are compared, for what hardly moves agrees with all that hardly move; and the tolerance."""
+    size = float(np.nanmedian(np.abs(ours))) if np.isfinite(ours).any() else 0.0
+    known = np.isfinite(ours) & (np.abs(ours) > share * size)
+    return known & (size > 0.0) & (known.sum() >= LEAST_RETURNS), share * size
 
 
 class _Agreeing(NamedTuple):
@@ -97,16 +133,13 @@ def _agreeing(
     ----------
     same : (N,) place of each seen session among the given ones, -1 where it is not among them.
     """
-    size = float(np.nanmedian(np.abs(ours))) if np.isfinite(ours).any() else 0.0
-    known = np.isfinite(ours) & (
-        np.abs(ours) > share * size
-    )  # what hardly moves agrees with all that hardly move
+    known, tolerance = _asked(ours, share)
     nothing = np.zeros(0, dtype=np.int64)
-    if size == 0.0 or known.sum() < LEAST_RETURNS:
+    if not known.any():
         return _Agreeing(nothing, nothing, nothing)
     order = np.argsort(theirs, kind="stable")
-    low = np.searchsorted(theirs[order], ours[known] - share * size)
-    high = np.searchsorted(theirs[order], ours[known] + share * size)
+    low = np.searchsorted(theirs[order], ours[known] - tolerance)
+    high = np.searchsorted(theirs[order], ours[known] + tolerance)
     each = high - low
     mine = np.repeat(np.flatnonzero(known), each)
     within = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)

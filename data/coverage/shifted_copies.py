@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.coverage.coverage import BoolArray, Coverage, bar_closes
-from data.coverage.noisy_pieces import noisy_pieces
+from data.coverage.noisy_pieces import pieces_between
 from data.coverage.price_sketch import (
     MIN_AGREEMENT,
     MIN_COMMON_RETURNS,
@@ -25,11 +25,10 @@ from data.coverage.price_sketch import (
     returns_agree,
     session_marks,
 )
+from data.coverage.session_closes import DECIMALS, Closes
 from data.schema import Panel
 
 Places = dict[tuple[int, float], list[int]]
-DECIMALS = 7
-"""Log returns are compared to so many decimals: copies agree, other bars of an instrument do not."""
 BESIDE = tuple(sign * step * 10.0**-DECIMALS for sign in (-1, 1) for step in (3, 5, 8, 13, 21))
 """What returns are displaced by, to see how many would be known again by chance."""
 MIN_NOISY_RETURNS = 15
@@ -44,18 +43,23 @@ def shifted_copies(coverage: Coverage, panel: Panel) -> BoolArray:
     """
     opens, closes = panel.bar_utc.astype("datetime64[s]"), bar_closes(panel)
     found = np.zeros(panel.num_bars, dtype=np.bool_)
-    gaps = {b - a for one in coverage.symbols for a, b in _pairs(one.session_marks)}
-    given = [session_closes(panel, asset) for asset in range(panel.num_assets)]
-    places = [places_of_returns(marks, gaps) for marks in given]
-    for one in coverage.symbols:
-        for marks, at in zip(given, places):
-            days = shift_between(one.session_marks, marks, at)
+    seen_marks = [Closes.of(one.session_marks) for one in coverage.symbols]
+    gaps = {gap for marks in seen_marks for gap in np.unique(marks.gaps).tolist()}
+    given_marks = [Closes.of(session_closes(panel, asset)) for asset in range(panel.num_assets)]
+    given_codes = [given.codes(gaps) for given in given_marks]
+    for one, seen in zip(coverage.symbols, seen_marks, strict=True):
+        for given, codes in zip(given_marks, given_codes, strict=True):
+            days, pieces = None, []
+            if seen.number_among(codes) >= MIN_COMMON_RETURNS:  # without which none of the two finds anything
+                at = places_of_returns(given.marks, gaps)
+                days = shift_between(seen.marks, given.marks, at)
+                pieces = laid_anew(seen.marks, at)
             if days is None:
-                days = noisy_shift_between(one.session_marks, marks)
+                days = _noisy_shift(seen, given)
             if days is not None:
                 by = np.timedelta64(days, "D")
                 found |= (opens < one.last_utc + by) & (closes > one.first_utc + by)
-            pieces = laid_anew(one.session_marks, at) or _stretches(noisy_pieces(one.session_marks, marks))
+            pieces = pieces or _stretches(pieces_between(seen, given))
             for first, last in pieces:
                 found |= (panel.session >= first) & (panel.session <= last)
     return found
@@ -138,33 +142,39 @@ def noisy_shift_between(seen: Marks, given: Marks) -> int | None:
     `TOLERANCE` of the median absolute return, as for one instrument under two names. Independent returns do so in about
     a tenth: 12 in 15 by chance are one in 10^10.
     """
-    pairs = np.array(_pairs(seen), dtype=np.int64).reshape(-1, 2)
-    if len(pairs) < MIN_NOISY_RETURNS or len(given) < MIN_NOISY_RETURNS:
+    return _noisy_shift(Closes.of(seen), Closes.of(given))
+
+
+def _noisy_shift(seen: Closes, given: Closes) -> int | None:
+    if len(seen.moved) < MIN_NOISY_RETURNS or len(given.sessions) < MIN_NOISY_RETURNS:
         return None
-    ours = np.array([log(seen[b] / seen[a]) for a, b in pairs.tolist()])
-    tolerance = TOLERANCE * float(np.median(np.abs(ours)))
-    sessions = np.array(sorted(given), dtype=np.int64)
-    first = int(sessions[0])
-    log_close = np.full(int(sessions[-1]) - first + 1, np.nan)
-    log_close[sessions - first] = np.log([given[day] for day in sessions.tolist()])
+    tolerance = TOLERANCE * seen.typical
+    log_close, first = given.by_day, int(given.sessions[0])
     shifts = []
-    for gap in np.unique(pairs[:, 1] - pairs[:, 0]).tolist():
+    for gap in np.unique(seen.gaps).tolist():
         theirs = log_close[gap:] - log_close[:-gap] if gap < len(log_close) else np.zeros(0)
         at = np.flatnonzero(np.isfinite(theirs))
         at = at[np.argsort(theirs[at], kind="stable")]
-        mine = np.flatnonzero(pairs[:, 1] - pairs[:, 0] == gap)
-        low = np.searchsorted(theirs[at], ours[mine] - tolerance)
-        high = np.searchsorted(theirs[at], ours[mine] + tolerance)
-        shifts += [at[a:b] + first - pairs[k, 0] for a, b, k in zip(low, high, mine)]
-    votes, counts = np.unique(np.concatenate(shifts), return_counts=True)
-    counts = counts[votes != 0]
+        mine = np.flatnonzero(seen.gaps == gap)
+        low = np.searchsorted(theirs[at], seen.moved[mine] - tolerance)
+        each = np.searchsorted(theirs[at], seen.moved[mine] + tolerance) - low
+        within = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
+        shifts.append(at[np.repeat(low, each) + within] + first - np.repeat(seen.starts[mine], each))
+    votes = np.concatenate(shifts)
     votes = votes[votes != 0]
-    if not len(votes) or counts.max() < MIN_AGREEMENT * MIN_NOISY_RETURNS:
+    if not len(votes):
         return None
-    days = int(votes[counts.argmax()])
-    inside = [a + days in given and b + days in given for a, b in pairs.tolist()]
-    theirs = np.array([log(given[b + days] / given[a + days]) for a, b in pairs[inside].tolist()])
-    return days if len(theirs) >= MIN_NOISY_RETURNS and returns_agree(ours[inside], theirs) else None
+    counts = np.bincount(votes - votes.min())
+    if counts.max() < MIN_AGREEMENT * MIN_NOISY_RETURNS:
+        return None
+    days = int(counts.argmax() + votes.min())
+    begin = seen.starts + days - first
+    end = begin + seen.gaps
+    inside = (begin >= 0) & (end < len(log_close))
+    theirs = np.full(len(begin), np.nan)
+    theirs[inside] = log_close[end[inside]] - log_close[begin[inside]]
+    both = np.isfinite(theirs)
+    return days if both.sum() >= MIN_NOISY_RETURNS and returns_agree(seen.moved[both], theirs[both]) else None
 
 
 def _pairs(marks: Marks) -> list[tuple[int, int]]:

@@ -53,6 +53,8 @@ class SupportingEvidence:
     foreknown : inputs that rank a later return too well, not stated (`data.checks.foreknowledge`).
     untraded : symbols whose prices look like averages, not stated to be traded at (`data.checks.followed_returns`).
     stress_cost_factor : multiple of all costs of the stressed comparison; None where it is the gate's own.
+    shown_spreads : symbol -> half spread that its bars show, bps, where its trades were charged less
+        (`data.checks.bar_spread`): the stressed comparison charges it.
     short_dividends : what is not known of the dividends that shorts owe; None where they are known, or none was short.
     """
 
@@ -74,6 +76,7 @@ class SupportingEvidence:
     foreknown: Sequence[Foreknown] = ()
     untraded: Sequence[FollowedReturns] = ()
     stress_cost_factor: float | None = None
+    shown_spreads: Mapping[str, float] = field(default_factory=dict)
     short_dividends: ShortDividends | None = None
 
 

@@ -6,13 +6,14 @@ An input is suspected when its delay by one bar takes more than half of a score,
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from evaluation.scoring.delayed_inputs import LateTrack
 from evaluation.scoring.inside_fills import REACH, REACH_COLUMNS
 from evaluation.scoring.known_volume import OWN_VOLUME
 from evaluation.scoring.owed import NUM_BLOCKS, SIGNIFICANCE, return_without
@@ -26,6 +27,8 @@ MAX_SHARE_LOST = 0.5
 """Largest share of the Sharpe ratio that may hang on one bar of one input."""
 PARTY_SHARE = 0.05
 """Share that one of several late inputs takes alone, above which it is named among those that must be explained."""
+SURE_SCORE = 0.95
+"""Confidence in a score above zero below which it is asked nothing: no such record is long enough to be approved."""
 CHANCE = 0.01
 """Share of honest records, however short, whose Sharpe ratio may be above what is believed of them."""
 
@@ -40,7 +43,7 @@ OTHERWISE = {
 
 @dataclass(frozen=True, kw_only=True)
 class DelayLoss:
-    """What the delay of some inputs by one bar takes.
+    """What the delay of some inputs by one bar takes, or by as long as they stand.
 
     Attributes
     ----------
@@ -49,11 +52,21 @@ class DelayLoss:
         `stop_fills.STOPS`, where stops filled at the close of their bar.
     share_lost : of the Sharpe ratio; above 1 a gain became a loss.
     t : of the mean paired difference of returns, over blocks of time.
+    late_by : periods for which some of them stand ("session"), by which these were late in place of a bar.
     """
 
     names: tuple[str, ...]
     share_lost: float
     t: float
+    late_by: tuple[str, ...] = ()
+
+    @property
+    def delay(self) -> str:
+        """By how much they were late, in words."""
+        if not self.late_by:
+            return "one bar"
+        periods = " or ".join(f"one {period}" for period in self.late_by)
+        return periods if len(self.names) == 1 else f"one bar ({periods} for what stands so long)"
 
 
 def most_plausible(limit: float, years: float) -> float:
@@ -79,7 +92,7 @@ def delay_losses(result: WalkForwardResult) -> tuple[DelayLoss, ...] | None:
     if any(fold.delayed is None for fold in result.folds):
         return None
     score = sharpe_ratio(result.net_return)
-    if not score * math.sqrt(len(result.net_return)) > stats.norm.ppf(1.0 - SIGNIFICANCE):
+    if not score * math.sqrt(len(result.net_return)) > stats.norm.ppf(SURE_SCORE):
         return ()
     names = list(dict.fromkeys(name for fold in result.folds for name in fold.delayed or ()))
     measured = {}
@@ -90,7 +103,12 @@ def delay_losses(result: WalkForwardResult) -> tuple[DelayLoss, ...] | None:
         share = 1.0 - (0.0 if math.isnan(sharpe) else sharpe) / score
         lost = block_mean(result.net_return - late, NUM_BLOCKS)
         beyond_chance = lost.t > stats.t.ppf(1.0 - SIGNIFICANCE / len(names), lost.num_blocks - 1)
-        measured[name] = DelayLoss(names=name, share_lost=share, t=lost.t if beyond_chance else 0.0)
+        measured[name] = DelayLoss(
+            names=name,
+            share_lost=share,
+            t=lost.t if beyond_chance else 0.0,
+            late_by=_periods(result, name),
+        )
     found = [
         replace(loss, names=_parties(name, measured))
         for name, loss in measured.items()
@@ -106,6 +124,12 @@ def _parties(names: tuple[str, ...], measured: Mapping[tuple[str, ...], DelayLos
     return taking or names
 
 
+def _periods(result: WalkForwardResult, name: tuple[str, ...]) -> tuple[str, ...]:
+    tracks = [(fold.delayed or {}).get(name) for fold in result.folds]
+    late = [track.late_by for track in tracks if isinstance(track, LateTrack)]
+    return tuple(dict.fromkeys(period for periods in late for period in periods))
+
+
 def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[DelayLoss]:
     """The losses that no statement explains; several inputs together only where none of them does alone."""
     doubted = [
@@ -119,16 +143,25 @@ def in_doubt(losses: Sequence[DelayLoss], stated: Collection[str]) -> list[Delay
 
 def suspicion(losses: Sequence[DelayLoss]) -> str:
     """The losses as a list in words: which inputs, and how much of the score goes with each."""
-    late = "; ".join(
-        f"{_named(loss.names)} takes {loss.share_lost:.0%}" for loss in losses if loss.names not in OTHERWISE
-    )
+    late = [
+        f"a delay by {delay} of {'; '.join(taken)}"
+        for delay, taken in _by_delay(loss for loss in losses if loss.names not in OTHERWISE).items()
+    ]
     others = [
         f"{OTHERWISE[loss.names]} {loss.share_lost:.0%}"
         for name in OTHERWISE
         for loss in losses
         if loss.names == name
     ]
-    return "; ".join([f"a delay by one bar of {late}", *others] if late else others)
+    return "; ".join([*late, *others])
+
+
+def _by_delay(losses: Iterable[DelayLoss]) -> dict[str, list[str]]:
+    """By how much inputs were late -> what the delay of each takes, in words."""
+    found: dict[str, list[str]] = {}
+    for loss in losses:
+        found.setdefault(loss.delay, []).append(f"{_named(loss.names)} takes {loss.share_lost:.0%}")
+    return found
 
 
 def _named(names: Sequence[str]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from data.checks.foreknown import Foreknown
 from data.schema import BAR_COLUMNS
+from data.universe import MEMBER
 from evaluation.gate.config import GateConfig
 from evaluation.gate.evidence import GateEvidence
 from evaluation.gate.measured import Measured, missing
@@ -39,13 +41,7 @@ def plausibility(config: GateConfig, evidence: GateEvidence) -> Measured:
         value, most = max(loss.share_lost for loss in doubted), MAX_SHARE_LOST
         reason = _doubt(doubted) + written
     elif evidence.foreknown:
-        first, others = evidence.foreknown[0], len(evidence.foreknown) - 1
-        reason = (
-            f"An input ranks what is still to come: {first}{f' ({others} more do)' if others else ''} "
-            f"State it in the data config, as data.columns.{first.column}.known_after: 0 bars (at the close of its own "
-            f"bar), or 1 bar and more, by which a column is then delayed; or released_in: 45 days, where it is dated "
-            f"by the period that it tells of.{written}"
-        )
+        reason = _foreknown_sentence(evidence.foreknown) + written
     elif evidence.untraded:
         doubtful, others = evidence.untraded[0], len(evidence.untraded) - 1
         reason = (
@@ -83,6 +79,23 @@ def _doubt(doubted: Sequence[DelayLoss]) -> str:
         )
     later = "" if first[0] in BAR_COLUMNS else ", or 1 bar and more, by which a column is then delayed"
     return (
-        f"Too much hangs on one bar: of the score, {suspicion(doubted)}. When is it known? State it in the data "
-        f"config, as data.columns.{first[0]}.known_after: 0 bars (at the close of its own bar){later}."
+        f"Too much hangs on {doubted[0].delay}: of the score, {suspicion(doubted)}. When is it known? State it in the "
+        f"data config, as data.columns.{first[0]}.known_after: 0 bars (at the close of its own bar){later}."
+    )
+
+
+def _foreknown_sentence(suspects: Sequence[Foreknown]) -> str:
+    """What ranks what is still to come, and what to do about it."""
+    first, others = suspects[0], len(suspects) - 1
+    more = f" ({others} more do)" if others else ""
+    if first.column == MEMBER:
+        return (
+            f"The universe ranks what is still to come: {first}{more} Date each stay in it from when it was known "
+            f"(from and to of data.universe), or state that it was: data.columns.{MEMBER}.known_after: 0 bars."
+        )
+    return (
+        f"An input ranks what is still to come: {first}{more} "
+        f"State it in the data config, as data.columns.{first.column}.known_after: 0 bars (at the close of its own "
+        f"bar), or 1 bar and more, by which a column is then delayed; or released_in: 45 days, where it is dated "
+        f"by the period that it tells of."
     )

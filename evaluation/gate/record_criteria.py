@@ -91,8 +91,18 @@ def lead_under_stress(config: GateConfig, evidence: GateEvidence) -> Measured:
         if unknown
         else ""
     )
-    subject = f"Under costs x{multiple:g}{assumed} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
+    shown = evidence.shown_spreads
+    spreads = f", of the half spreads that bars of {_some(tuple(shown))} show at least," if shown else ""
+    subject = (
+        f"Under costs x{multiple:g}{spreads}{assumed} the lead in Sharpe ratio over {rival.replace('_', ' ')}"
+    )
     return measured(leads[rival], 0.0, ">", subject, ".2f")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """``AAA, BBB, CCC and 6 more``."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
 
 
 def trades(config: GateConfig, evidence: GateEvidence) -> Measured:

@@ -118,7 +118,7 @@ class Ledger:
                 identity = self._store.keep(
                     connection, zlib.compress(json.dumps(plain(entry.identity), sort_keys=True).encode(), 1)
                 )
-                facts = {
+                facts: dict[str, Any] = {
                     "kind": entry.kind,
                     "study": entry.study,
                     "identity": identity,
@@ -128,6 +128,8 @@ class Ledger:
                     "run": entry.run,
                     "coverage": coverage,
                 }
+                if entry.features:  # others say nothing of it, as in ledgers of earlier releases
+                    facts["features"] = list(entry.features)
                 return self._store.append(connection, "enter", facts, key=key)
             again = {"run": entry.run, "coverage": coverage}
             events = self._store.events_of(connection, known)
@@ -157,6 +159,7 @@ class Ledger:
             "num_bars": int(values.size),
             "bar_seconds": record.bar_seconds,
             "folds": [dict(f) for f in folds],
+            **({"symbols": record.symbols} if record.symbols else {}),
         }
         with self._store.writing() as connection:
             facts["returns"] = self._store.keep(connection, packed(values))

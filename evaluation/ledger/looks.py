@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.ledger.lead_choices import looks_in_lead
+from evaluation.ledger.lead_choices import MIN_SHARED, looks_in_lead
 from evaluation.ledger.look_clusters import cluster_looks
 from evaluation.ledger.records import KINDS, FloatArray, Look, LookKind, Record
 from evaluation.ledger.return_sketch import Sketch
+from evaluation.ledger.shown_features import feature_choices, of_screenings
 from evaluation.ledger.shown_results import of_longer_looks, of_wider_looks, symbols_shown, windows_shown
 from evaluation.statistics.metrics import sharpe_ratio
 from evaluation.statistics.trial_count import effective_number, in_digits, number_of_choices, whole_number
@@ -32,8 +33,6 @@ REPEATS: tuple[LookKind, ...] = ("re-scoring", "single fold", "comparison")
 """Kinds that are the look itself again where they earn the same on every bar."""
 NO_RIVALS: tuple[LookKind, ...] = ("scripted policy", "screening")
 """Kinds that count, but say nothing about how far the results of a search are spread."""
-MIN_SHARED = 0.5
-"""Share of its own and of the judged bars that a look must have in common to be a rival by its Sharpe ratio."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +137,7 @@ def count_looks(
     own_returns: str,
     symbols: Mapping[str, int] | None = None,
     num_symbols: int = 1,
+    features: Sequence[str] = (),
     notes: Sequence[str] = (),
     max_rivals: int = 500,
 ) -> Counted:
@@ -150,10 +150,12 @@ def count_looks(
     sketches, returns : contents by hash.
     own_instants, own_returns : hashes of the judged record.
     symbols : hash of a coverage -> symbols that it shows while the judged bars last; None where nobody chose among
-        symbols. num_symbols : of the judged bars.
+        symbols. num_symbols : of the judged bars; those that are traded count, where it is known how many they are.
+    features : names of those that the judged policy reads; none of a script.
     max_rivals : columns of `rivals_TN` beyond which every k-th is taken.
     """
     counted = without_repetitions(looks)
+    of_bars, num_symbols = num_symbols, min(own.symbols or num_symbols, num_symbols)
     known = [look for look in counted if look.sketch in sketches]
     leader, correlation = cluster_looks([sketches[look.sketch] for look in known])
     mine = Sketch.of(own)
@@ -167,13 +169,21 @@ def count_looks(
         ],
         dtype=np.int64,
     )
-    choices = np.array([number_of_choices(number, num_symbols) for number in shown.tolist()])
+    # Of a look that does not say how many it traded all symbols of the bars are compared.
+    taken = [num_symbols if look.symbols else of_bars for look in known]
+    choices = np.array([number_of_choices(*pair) for pair in zip(shown.tolist(), taken, strict=True)])
     effective = effective_number(leader, correlation, windows * choices) if known else 0.0
-    effective += len(counted) - len(known)
+    unknown = [look for look in counted if look.sketch not in sketches]
+    screened = [feature_choices(look, features) for look in unknown]
+    effective += sum(screened)
+    notes = [
+        *notes,
+        *of_screenings(unknown, screened, features, in_digits(whole_number(max(screened, default=1.0)))),
+    ]
     if windows.max(initial=1) > 1:
         notes = [*notes, of_longer_looks(windows)]
-    if shown.max(initial=num_symbols) > num_symbols:
-        notes = [*notes, of_wider_looks(shown, choices, num_symbols)]
+    if choices.max(initial=1.0) > 1.0:
+        notes = [*notes, of_wider_looks(shown, choices, np.array(taken), of_bars)]
     in_lead = looks_in_lead([sketches[look.sketch] for look in known], leader, mine)
     leading = [known[k] for k in np.flatnonzero(leader == np.arange(len(known)))]
     rivals = [look for look in leading if look.kind not in NO_RIVALS or look.returns == own_returns]

@@ -43,6 +43,7 @@ class LookEntry:
         identity again is the same look.
     run : id of the run directory, "" where there is none.
     coverage : the bars that are scored; None where they are not known (entries of old ledgers).
+    features : names of those of which it shows a result each (a screening), so that some can be chosen.
     """
 
     kind: LookKind
@@ -53,6 +54,7 @@ class LookEntry:
     code_commit: str
     run: str = ""
     coverage: Coverage | None = None
+    features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -70,20 +72,24 @@ class Record:
     net_return : (N,) per-bar net returns.
     bar_utc : (N,) datetime64, the bars' labels; None where they are not known.
     bar_seconds : length of a bar.
+    symbols : how many were traded; 0 where it is not known.
     """
 
     net_return: FloatArray
     bar_utc: NDArray[np.datetime64] | None
     bar_seconds: int
+    symbols: int = 0
 
     @classmethod
-    def of(cls, net_return: ArrayLike, bar_utc: ArrayLike | None, bar_seconds: int) -> Record:
+    def of(
+        cls, net_return: ArrayLike, bar_utc: ArrayLike | None, bar_seconds: int, *, symbols: int = 0
+    ) -> Record:
         """Checked: one finite return for each bar."""
         values = as_returns(net_return, name="net_return")
         labels = None if bar_utc is None else np.asarray(bar_utc).astype("datetime64[s]")
         if labels is not None and len(labels) != values.size:
             raise ValueError(f"there are {values.size} returns for {len(labels)} bars; give one per bar")
-        return cls(net_return=values, bar_utc=labels, bar_seconds=int(bar_seconds))
+        return cls(net_return=values, bar_utc=labels, bar_seconds=int(bar_seconds), symbols=int(symbols))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +106,7 @@ class Look:
     key : what the same look has in common in every ledger; "" of one that only a run shows.
     identity : hash of all that decides what comes out, beside the seed, the bars and the code; "" as for the key.
     seed : of the training; None where it is not known.
+    features : as `LookEntry` has them. symbols : as `Record` has them.
     """
 
     number: int
@@ -118,6 +125,8 @@ class Look:
     key: str = ""
     identity: str = ""
     seed: int | None = None
+    features: tuple[str, ...] = ()
+    symbols: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,21 +32,27 @@ def symbols_shown(look: Look, symbols: Mapping[str, int]) -> int:
     """Symbols whose results a look showed each by itself; 1 where it showed none."""
     if look.kind in NO_SYMBOLS:
         return 1
-    return max((symbols.get(name, 1) for name in look.coverages), default=1)
+    most = max((symbols.get(name, 1) for name in look.coverages), default=1)
+    return min(look.symbols or most, most)
 
 
-def of_wider_looks(shown: NDArray[np.int64], choices: FloatArray, judged: int) -> str:
+def of_wider_looks(
+    shown: NDArray[np.int64], choices: FloatArray, taken: NDArray[np.int64], of_bars: int
+) -> str:
     """What a reader is told of looks that showed more symbols than are judged.
 
     Parameters
     ----------
-    shown : (N,) symbols that each look showed. choices : (N,) looks that each counts as. judged : symbols.
+    shown : (N,) symbols that each look showed. choices : (N,) looks that each counts as. taken : (N,) symbols that are
+        judged, or traded where each look says how many it traded. of_bars : symbols of the judged bars.
     """
-    number, most = int(np.count_nonzero(shown > judged)), int(shown.max())
+    wide = choices > 1.0
+    number, most, judged = int(np.count_nonzero(wide)), int(shown[wide].max()), int(taken[wide].min())
+    traded = "traded" if judged < of_bars else "judged"
     looks = "1 look showed" if number == 1 else f"{number} looks showed up to"
     chosen = "the one" if judged == 1 else f"the {judged}"
     return (
-        f"{looks} {most} symbols, of which {chosen} that {'is' if judged == 1 else 'are'} judged could be the best; "
+        f"{looks} {most} symbols, of which {chosen} that {'is' if judged == 1 else 'are'} {traded} could be the best; "
         f"{'it counts' if number == 1 else 'they count'} as {in_digits(whole_number(float(choices.max())))} looks"
         f"{'' if number == 1 else ' each at most'}."
     )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from evaluation.ledger.records import KINDS, Look, Status
 from evaluation.ledger.store import Chain, Event
@@ -58,6 +59,11 @@ def looks_of(events: Sequence[Event]) -> list[Look]:
     return looks
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    """A list of names as it stands in an event; none of what an edit made of it."""
+    return tuple(str(name) for name in value) if isinstance(value, list) else ()
+
+
 def _outcomes(number: int, events: Sequence[Event]) -> list[Look]:
     """One look, or one for each of the different returns that it gave. What an edited event lacks is left empty."""
     seen = [event.facts for event in events if event.what in ("enter", "again")]
@@ -73,9 +79,10 @@ def _outcomes(number: int, events: Sequence[Event]) -> list[Look]:
         key=events[0].key or "",
         identity=str(entry.get("identity") or ""),
         seed=entry["seed"] if isinstance(entry.get("seed"), int) else None,
+        features=_names(entry.get("features")),
     )
     closes = [e.facts for e in events if e.what == "close" and e.facts.get("status") == "finished"]
-    names = ("sharpe", "num_bars", "bar_seconds", "returns", "instants", "sketch")
+    names = ("sharpe", "num_bars", "bar_seconds", "returns", "instants", "sketch", "symbols")
     outcomes = [replace(look, **{name: facts[name] for name in names if name in facts}) for facts in closes]
     return outcomes or [look]
 

@@ -16,9 +16,9 @@ from data.array_types import FloatArray
 from data.equal_runs import begins_run
 from data.features import FeatureSpec, compute_features
 from data.features.outputs import feature_outputs, longest_lookback
-from data.last_known import last_known_row
 from data.schema import Panel
 from evaluation.scoring.late_bars import ASKED, late_bars
+from evaluation.scoring.standing_values import SESSION, late_by, period_starts, standing_for, stands
 
 BARS_TRIED = 2_000
 """The last bars of the data, on which it is tried which features read a column."""
@@ -96,21 +96,19 @@ def one_late(values: FloatArray) -> FloatArray:
 
 
 def changes_by_session(values: NDArray[Any], starts_T: NDArray[np.bool_]) -> bool:
-    """Whether (T, ...) values stay as they are within sessions, some of which have several bars, and change at all."""
-    inside = np.flatnonzero(~starts_T)
-    if not len(inside):
-        return False
-    now, before = values[inside], values[inside - 1]
-    same = (now == before) | ((now != now) & (before != before))
-    return bool(same.all()) and not np.array_equal(values[:1], values[-1:], equal_nan=True)
+    """Whether (T, ...) values stand within sessions, some of which have several bars, and change at all."""
+    return stands(values, starts_T)
 
 
-def session_before(starts_T: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(T,) last bar of the session before; of the first session the first bar."""
-    return np.maximum(last_known_row(starts_T) - 1, 0)
+def late_by_a_value(
+    values: FloatArray, session_T: NDArray[np.int32], bar_utc_T: NDArray[np.datetime64] | None = None
+) -> FloatArray:
+    """(T, A) values a row later; those that stand for a period as long as that: a row takes nothing of them.
 
-
-def late_by_a_value(values: FloatArray, session_T: NDArray[np.int32]) -> FloatArray:
-    """(T, A) values a row later; those that change once a session, a session later: a row takes nothing of them."""
-    starts = begins_run(session_T)
-    return values[session_before(starts)] if changes_by_session(values, starts) else one_late(values)
+    Parameters
+    ----------
+    bar_utc_T : labels, by which weeks and hours are asked for as well.
+    """
+    starts = {SESSION: begins_run(session_T)} if bar_utc_T is None else period_starts(session_T, bar_utc_T)
+    period = standing_for(values, starts)
+    return one_late(values) if period is None else values[late_by(starts[period])]

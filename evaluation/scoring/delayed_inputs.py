@@ -2,27 +2,25 @@
 
 An input that is known when it is said to be still says most of what it said a bar later; one that was written after the
 fact loses all. A trained policy is run again with one column or feature of its observation taken from the bar before; a
-schedule, which has no features, with all of its decisions a bar late. What comes from outside and changes once a
-session is late by a session: of a day's figure a bar would take the first bar alone. Axes: N bars, E row, A asset, F
-feature.
+schedule, which has no features, with all of its decisions a bar late. What comes from outside and stands for an hour, a
+session or a week is late by as long: of a day's figure a bar would take the first bar alone. Axes: N bars, E row, A
+asset, F feature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.equal_runs import begins_run
 from data.known_columns import CLOSE
 from envs.config import PortfolioEnvConfig
 from envs.episodes import Window
 from envs.market import Market
 from envs.observations import ACCOUNT_NAMES, ObservationLayout
-from evaluation.scoring.columns_read import changes_by_session, session_before
 from evaluation.scoring.exposures import Exposure
 from evaluation.scoring.rollout import (
     Scenario,
@@ -32,6 +30,7 @@ from evaluation.scoring.rollout import (
     run_schedules,
     scenario_env,
 )
+from evaluation.scoring.standing_values import late_by, period_starts, standing_for
 from policies.baselines import Schedule
 from policies.protocol import Policy
 
@@ -41,6 +40,13 @@ PROMISING_T = 1.0
 """Least t statistic of a lone fold's mean return; below it there is no score that anything could take away."""
 FEW_BARS = 20
 """Bars of a lone fold up to which it is asked whatever it earned: so few say nothing of what it promises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateTrack(Track):
+    """A track with inputs late. late_by : periods by which inputs that stand so long were late in place of a bar."""
+
+    late_by: tuple[str, ...] = ()
 
 
 class DelayedInputs:
@@ -67,11 +73,26 @@ class DelayedInputs:
         for row, exposure in enumerate(exposures):
             self._late_EF[row, list(exposure.asset)] = True
             self._late_EC[row, list(exposure.clock)] = True
-        starts = begins_run(market.session)
-        self._session_before = session_before(starts)
-        by_session = np.array([[exposure.by_session] for exposure in exposures])
-        self._daily_EF = _daily(market.features, self._late_EF & by_session, starts)
-        self._daily_EC = _daily(market.clock, self._late_EC & by_session, starts)
+        starts = period_starts(market.session, market.bar_utc)
+        by_period = np.array([[exposure.by_session] for exposure in exposures])
+        periods_F = _periods(market.features, self._late_EF & by_period, starts)
+        periods_C = _periods(market.clock, self._late_EC & by_period, starts)
+        before = {period: late_by(starts[period]) for period in {*periods_F.values(), *periods_C.values()}}
+        self._slow_F = {place: before[period] for place, period in periods_F.items()}
+        self._slow_C = {place: before[period] for place, period in periods_C.items()}
+        self._by_period = by_period[:, 0]
+        self.late_by = [
+            tuple(
+                dict.fromkeys(
+                    [
+                        *exposure.periods,
+                        *(periods_F[at] for at in exposure.asset if exposure.by_session and at in periods_F),
+                        *(periods_C[at] for at in exposure.clock if exposure.by_session and at in periods_C),
+                    ]
+                )
+            )
+            for exposure in exposures
+        ]
         self._recomputed = {row: e for row, e in enumerate(exposures) if e.recomputed is not None}
         layout = ObservationLayout.portfolio(
             market.num_symbols, market.asset_names, market.clock_names, account_names
@@ -96,10 +117,15 @@ class DelayedInputs:
         return actions, {"policy": after, "bar": state["bar"] + 1}
 
     def _held_back(self, observation: NDArray[np.float32], bar_E: NDArray[np.int64]) -> NDArray[np.float32]:
-        seen, before_E, session_E = observation.copy(), np.maximum(bar_E - 1, 0), self._session_before[bar_E]
+        seen, before_E = observation.copy(), np.maximum(bar_E - 1, 0)
         market = seen[:, self._slices["market"]].reshape(len(seen), self._market.num_symbols, -1)
         features, clocks = self._market.features, self._market.clock
-        earlier = np.where(self._daily_EF[:, None, :], features[session_E], features[before_E])
+        earlier, earlier_clock = features[before_E], clocks[before_E]
+        rows = np.flatnonzero(self._by_period)
+        for place, before_T in self._slow_F.items():
+            earlier[rows, :, place] = features[before_T[bar_E[rows]], :, place]
+        for place, before_T in self._slow_C.items():
+            earlier_clock[rows, place] = clocks[before_T[bar_E[rows]], place]
         late = np.where(self._late_EF[:, None, :], earlier, market)
         for row, exposure in self._recomputed.items():
             assert exposure.recomputed is not None
@@ -113,19 +139,17 @@ class DelayedInputs:
                     late[row, :, place] = values[:, k]
         seen[:, self._slices["market"]] = late.reshape(len(seen), -1)
         clock = seen[:, self._slices["clock"]]
-        earlier_clock = np.where(self._daily_EC, clocks[session_E], clocks[before_E])
         seen[:, self._slices["clock"]] = np.where(self._late_EC, earlier_clock, clock)
         return seen
 
 
-def _daily(
-    values: NDArray[np.float32], late_EF: NDArray[np.bool_], starts_T: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """(E, F) which of the late places on the last axis have values that change once a session."""
-    daily = late_EF.copy()
-    for place in np.flatnonzero(late_EF.any(axis=0)):
-        daily[:, place] &= changes_by_session(values[..., place], starts_T)
-    return daily
+def _periods(
+    values: NDArray[np.float32], late_EF: NDArray[np.bool_], starts: dict[str, NDArray[np.bool_]]
+) -> dict[int, str]:
+    """Place on the last axis -> period for which its values stand, of the places that are late in some row."""
+    asked = np.flatnonzero(late_EF.any(axis=0)).tolist()
+    found = {place: standing_for(values[..., place], starts) for place in asked}
+    return {place: period for place, period in found.items() if period is not None}
 
 
 def promising(net_return: NDArray[np.float64], *, alone: bool = True) -> bool:
@@ -175,5 +199,9 @@ def delayed_tracks(
         env = scenario_env(market, config, [test] * len(rows), scenarios)
         first_bar = test.start_bar - 1 - config.episode.warmup_bars
         delayed = DelayedInputs(policy, market, rows, first_bar, config.observation.account_names)
-        tracks |= dict(zip((e.names for e in rows), record_rows(delayed, env, (), scenarios)[1]))
+        found_tracks = record_rows(delayed, env, (), scenarios)[1]
+        for exposure, track, periods in zip(rows, found_tracks, delayed.late_by, strict=True):
+            tracks[exposure.names] = LateTrack(
+                bar=track.bar, net_return=track.net_return, turnover=track.turnover, late_by=periods
+            )
     return tracks

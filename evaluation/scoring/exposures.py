@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from data.array_types import FloatArray
 from data.features import FeatureSpec, Standardiser, compute_features
 from data.features.outputs import FeatureOutputs, feature_outputs, longest_lookback
 from data.schema import Panel
 from envs.market import Market, write_bounded
 from evaluation.scoring.columns_read import ColumnsRead, late_by_a_value
 from evaluation.scoring.late_bars import LateBars, late_bar_features
+from evaluation.scoring.standing_values import longest, period_starts, standing_for
 
 Float32Array = NDArray[np.float32]
 MIN_CORRELATION = 0.1
@@ -39,8 +41,10 @@ class Exposure:
     ----------
     names : of the columns or features; more than one where several are late together.
     asset, clock : places on the two feature axes whose values are those of the bar before.
-    by_session : but of what changes once a session those of the session before. Not of features that are functions of
-        the bars: those cannot know their day's end, and what they say of the day before is worth something today.
+    by_session : but of what stands for a session, a week or an hour those of the one before. Not of features that are
+        functions of the bars: those cannot know their day's end, and what they say of the day before is worth something
+        today.
+    periods : for which the column stands that the recomputed features read, and by which it is late; none for a bar.
     recomputed : (N, A, F) asset features of the bars from `first_bar` on, computed from the late column; None where no
         feature reads it.
     replaced : places on the asset axis of these features; None for all of them.
@@ -53,6 +57,7 @@ class Exposure:
     first_bar: int = 0
     replaced: tuple[int, ...] | None = None
     by_session: bool = False
+    periods: tuple[str, ...] = ()
 
 
 def exposures(
@@ -81,6 +86,7 @@ def exposures(
     read = ColumnsRead.of(panel, specs) if read is None else read
     readers = read.readers
     late = _recomputed(panel, specs, readers, standardiser, bars) if readers else {}
+    starts = period_starts(panel.session, panel.bar_utc)
     found = [
         Exposure(
             names=(name,),
@@ -88,6 +94,7 @@ def exposures(
             recomputed=late.get(name),
             first_bar=bars.start,
             by_session=True,
+            periods=_period_of(panel.exogenous[name], starts) if name in late else (),
         )
         for name in panel.exogenous
         if name in handed_on or name in late
@@ -133,7 +140,18 @@ def exposures(
 
 
 def _of_bars(late: LateBars, first_bar: int) -> Exposure:
-    return Exposure(names=late.names, recomputed=late.values, first_bar=first_bar, replaced=late.places)
+    return Exposure(
+        names=late.names,
+        recomputed=late.values,
+        first_bar=first_bar,
+        replaced=late.places,
+        periods=late.periods,
+    )
+
+
+def _period_of(values: FloatArray, starts: dict[str, NDArray[np.bool_]]) -> tuple[str, ...]:
+    period = standing_for(values, starts)
+    return () if period is None else (period,)
 
 
 def _alike(places: Mapping[str, tuple[int, ...]], features: Float32Array) -> list[tuple[str, ...]]:
@@ -174,14 +192,18 @@ def _recomputed(
     bars: slice,
 ) -> dict[str, Float32Array]:
     """Column -> features computed from it a bar late, for the columns that these features read."""
-    start = max(bars.start - longest_lookback(specs) - 1, 0)
+    # What stands for a session, or a week, takes that of the one before.
+    ahead = max(longest(starts_T) for starts_T in period_starts(panel.session, panel.bar_utc).values())
+    start = max(bars.start - longest_lookback(specs) - ahead - 1, 0)
     if standardiser.method == "own_past":  # which reads every bar from the first on
         start = 0
     part = panel.slice_bars(start, bars.stop)
     as_known = compute_features(part, readers).asset
     found = {}
     for name, values in part.exogenous.items():
-        moved = replace(part, exogenous={**part.exogenous, name: late_by_a_value(values, part.session)})
+        moved = replace(
+            part, exogenous={**part.exogenous, name: late_by_a_value(values, part.session, part.bar_utc)}
+        )
         if np.array_equal(compute_features(moved, readers).asset, as_known, equal_nan=True):
             continue
         features = standardiser.transform(compute_features(moved, specs)).asset

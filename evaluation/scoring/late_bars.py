@@ -7,7 +7,8 @@ computed from the late one, while closes stay as they are: whoever trades on pri
 
 What is late is what the column adds to the closes, so that a bar stays a bar: the gap from the last close to the open,
 how far high and low reach beyond open and close, the volume. The first bar of a session takes what the first bar of the
-session before added, the others what the bar before them did. Axes: T time, N bars, A asset, F feature.
+session before added, the others what the bar before them did. A volume that stands for a session, or a week, on every
+bar of it is late by as long, see `scoring.standing_values`. Axes: T time, N bars, A asset, F feature.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.array_types import BoolArray, FloatArray
-from data.equal_runs import begins_run, run_starts
+from data.equal_runs import begins_run
 from data.features import FeatureSet, FeatureSpec, Standardiser, compute_features
 from data.features.outputs import feature_outputs, longest_lookback
 from data.known_columns import HIGH, LOW, OPEN
 from data.last_known import known_before
 from data.schema import Panel
 from envs.market import write_bounded
+from evaluation.scoring.standing_values import SESSION, late_by, longest, period_starts, standing_for
 
 Float32Array = NDArray[np.float32]
 VOLUME = "volume"
@@ -36,15 +38,21 @@ ASKED = (OPEN, HIGH, LOW, VOLUME)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LateBars:
     """What features say where columns of the bars are late. names : of these columns. places : of the features on the
-    feature axis. values : (N, A, len(places)), standardised and bounded as the policy sees them."""
+    feature axis. values : (N, A, len(places)), standardised and bounded as the policy sees them. periods : by which
+    what stands so long is late."""
 
     names: tuple[str, ...]
     places: tuple[int, ...]
     values: Float32Array
+    periods: tuple[str, ...] = ()
 
 
-def late_bars(panel: Panel, names: Collection[str]) -> Panel:
+def late_bars(panel: Panel, names: Collection[str], volume_period: str | None = None) -> Panel:
     """The panel with these columns (of `ASKED`) a bar late.
+
+    Parameters
+    ----------
+    volume_period : for which the volume stands, and by which it is late; None for a bar.
 
     Rows that have no bar of their kind before them stay as they are, and so do missing bars, and prices at zero and
     below, which have no ratio.
@@ -63,7 +71,10 @@ def late_bars(panel: Panel, names: Collection[str]) -> Panel:
         reach = _late(_logs(np.minimum(panel.open, closes)) - _logs(low), first_T)
         low = np.where(np.isfinite(reach), bottom * np.exp(-reach), low)
     if VOLUME in names:
-        volume = np.nan_to_num(_late(np.where(np.isfinite(closes), volume, np.nan), first_T), nan=0.0)
+        volume = np.nan_to_num(_late(_known_volume(panel), first_T), nan=0.0)
+        if volume_period is not None:
+            starts_T = period_starts(panel.session, panel.bar_utc)[volume_period]
+            volume = np.nan_to_num(_last_before(_known_volume(panel), starts_T), nan=0.0)
     known = np.isfinite(closes)
     return replace(
         panel,
@@ -91,9 +102,14 @@ def _late(values_TA: FloatArray, first_T: BoolArray) -> FloatArray:
     return late
 
 
-def _longest_session(panel: Panel) -> int:
-    """Bars of the longest session."""
-    return int(np.diff(run_starts(panel.session), append=panel.num_bars).max())
+def _known_volume(panel: Panel) -> FloatArray:
+    return np.where(np.isfinite(panel.close), panel.volume, np.nan)
+
+
+def _last_before(values_TA: FloatArray, starts_T: BoolArray) -> FloatArray:
+    """(T, A) the last known value of the periods before, what is unknown there as it is."""
+    before = np.where(np.isfinite(values_TA), values_TA, known_before(values_TA))[late_by(starts_T)]
+    return np.where(np.isfinite(before), before, values_TA)
 
 
 def late_bar_features(
@@ -114,16 +130,17 @@ def late_bar_features(
     """
     if not readers:
         return []
-    lead = (
-        longest_lookback(specs) + _longest_session(panel) + 1
-    )  # the first bar of a session takes that of the last
+    starts = period_starts(panel.session, panel.bar_utc)
+    period = standing_for(_known_volume(panel), starts) if VOLUME in readers else None
+    # The first bar of a session takes that of the last.
+    lead = longest_lookback(specs) + max(longest(starts[each]) for each in (SESSION, period or SESSION)) + 1
     start = 0 if standardiser.method == "own_past" else max(bars.start - lead, 0)
     part = panel.slice_bars(start, bars.stop)
     known = compute_features(part, specs)
     together = tuple(name for name in readers if name not in stated)
     asked = [(name,) for name in readers] + ([together] if len(together) > 1 else [])
     return [
-        _computed_late(part, specs, known, names, readers, standardiser, bars.start - start)
+        _computed_late(part, specs, known, names, readers, standardiser, bars.start - start, period)
         for names in asked
     ]
 
@@ -136,14 +153,18 @@ def _computed_late(
     readers: Mapping[str, tuple[int, ...]],
     standardiser: Standardiser,
     skipped: int,
+    volume_period: str | None,
 ) -> LateBars:
     """The features that read one of these columns, from the bar `skipped` of a part of the panel on."""
     numbers = sorted({number for name in names for number in readers[name]})
     groups = feature_outputs(part, specs)
     places = [place for number in numbers for place in groups[number].places]
     asset = known.asset.copy()
-    asset[..., places] = compute_features(late_bars(part, names), [specs[n] for n in numbers]).asset
+    asset[..., places] = compute_features(
+        late_bars(part, names, volume_period), [specs[n] for n in numbers]
+    ).asset
     features = standardiser.transform(replace(known, asset=asset)).asset[..., places]
     bounded = np.empty(features.shape, dtype=np.float32)
     write_bounded(features, bounded)
-    return LateBars(names=names, places=tuple(places), values=bounded[skipped:])
+    periods = (volume_period,) if volume_period is not None and VOLUME in names else ()
+    return LateBars(names=names, places=tuple(places), values=bounded[skipped:], periods=periods)

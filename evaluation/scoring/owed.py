@@ -25,8 +25,9 @@ TRIFLE = 0.1
 
 
 def return_without(result: WalkForwardResult, name: tuple[str, ...]) -> FloatArray | None:
-    """(N,) the record without what `name` stands for in `FoldResult.delayed`; a fold that was not run again counts as it
-    was. None where none was.
+    """(N,) the record without what `name` stands for in `FoldResult.delayed`; None where no fold was run again.
+
+    A fold that was not run again counts as it was.
     """
     tracks = [(fold.delayed or {}).get(name) for fold in result.folds]
     if not any(track is not None for track in tracks):

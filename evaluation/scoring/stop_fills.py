@@ -2,10 +2,10 @@
 
 A bar does not say how its price came from one side of a stop to the other. Filled at its level, a stop costs nothing
 but the slippage that is charged; in a market that jumps (news, a thin hour, an auction inside of the bar) the first
-price that there is lies beyond the level, and a tight stop on such a market collects the jumps that it never paid. Where
-a price only wanders, what follows a touch is as likely above as below, so that the bar's close is the level on average,
-whatever the level: a record that is honest loses nothing but chance when each stop fills at the close of its bar. One
-that lives on jumps loses them.
+price that there is lies beyond the level, and a tight stop on such a market collects the jumps that it never paid.
+Where a price only wanders, what follows a touch is as likely above as below, so that the bar's close is the level on
+average, whatever the level: a record that is honest loses nothing but chance when each stop fills at the close of its
+bar. One that lives on jumps loses them.
 
 It needs no further run: what was filled at a price p and marked at the close C has gained units * (C - p) in its bar.
 What a smaller account would have held afterwards is left out, as it changes the size of later returns and not the

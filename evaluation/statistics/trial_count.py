@@ -195,15 +195,20 @@ def effective_number_apart(returns_ND: ArrayLike, judged_D: ArrayLike) -> float:
 
     Parameters
     ----------
-    returns_ND : (N, D) returns of the others. judged_D : (D,) those of the judged look, at the same times.
+    returns_ND : (N, D) returns of the others, NaN at times at which one was not: there it is nothing apart. judged_D :
+        (D,) those of the judged look, at the same times.
     """
     rows, judged = np.asarray(returns_ND, dtype=np.float64), np.asarray(judged_D, dtype=np.float64)
-    own = judged - judged.mean()
-    length = float(own @ own)
-    if not len(rows) or length <= 0.0:
+    if not len(rows) or np.ptp(judged) <= 0.0:
         return 1.0
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    apart = centred - np.outer(centred @ own / length, own)
+    known = np.isfinite(rows)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    centred = np.where(known, rows, 0.0)
+    centred = np.where(known, centred - centred.sum(axis=1, keepdims=True) / count, 0.0)
+    own = np.where(known, judged, 0.0)
+    own = np.where(known, own - own.sum(axis=1, keepdims=True) / count, 0.0)
+    length = np.maximum((own**2).sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    apart = centred - (centred * own).sum(axis=1, keepdims=True) / length * own
     apart = apart[np.linalg.norm(apart, axis=1) > SAME * np.linalg.norm(centred, axis=1)]
     return 1.0 + (effective_number(*leader_clusters(apart)) if len(apart) else 0.0)
 

@@ -30,7 +30,7 @@ from rayjobs.storage.run_directory import RUN_ID
 from rayjobs.storage.started_run import WINNER_OF
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.evidence import with_overfitting
-from rayjobs.study.looks.counted import JudgedBars, at_least, count_at
+from rayjobs.study.looks.counted import JudgedBars, at_least, count_at, features_read
 from rayjobs.study.looks.entered import chosen_bars, record_of
 from rayjobs.study.looks.on_disk import LOOK_FILE, run_id, runs_below
 from rayjobs.study.report import EVIDENCE_FILE
@@ -246,6 +246,7 @@ def _judged(
         trained_by="" if trained_by is None else run_id(trained_by.path),
         weights_of=run_id(weights_of.path),
         roots=(local_directory(study.config.run.directory), *roots),
+        features=features_read(study),
     )
 
 

@@ -18,6 +18,7 @@ from rayjobs.study.foreknown_inputs import foreknown_inputs
 from rayjobs.study.leak_check import leak_report
 from rayjobs.study.least_costs import is_synthetic, least_costs
 from rayjobs.study.looks.entered import EnteredLook
+from rayjobs.study.shown_spreads import cheap_trades
 from rayjobs.study.study import Study
 from rayjobs.study.unknown_dividends import study_dividends
 from rayjobs.study.untraded_prices import untraded_prices
@@ -73,9 +74,11 @@ def with_overfitting(
 
 def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvidence) -> SupportingEvidence:
     """Measure what is missing: costs, a leak check, the one seed there is, overfitting against placebos alone."""
+    charged = study_charges(study, result)
     evidence = replace(
         evidence,
-        charged=study_charges(study, result),
+        charged=charged,
+        shown_spreads=cheap_trades(study, charged),
         synthetic=is_synthetic(study.config),
         delay_losses=delay_losses(result),
         known_after={name: stated.words for name, stated in statements_of(study.config.data).items()},
@@ -93,7 +96,7 @@ def completed(study: Study, result: WalkForwardResult, evidence: SupportingEvide
     return evidence
 
 
-def study_charges(study: Study, result: WalkForwardResult) -> Sequence[ChargedCost]:
+def study_charges(study: Study, result: WalkForwardResult) -> tuple[ChargedCost, ...]:
     """What the scored trades of every fold were charged, symbol by symbol."""
     instruments = study.config.instruments.for_symbols(study.panel.symbols)
     return charged_costs(

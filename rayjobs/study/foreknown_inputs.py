@@ -12,6 +12,7 @@ from data.array_types import FloatArray
 from data.checks.foreknowledge import foreknown_values, foreknown_wicks
 from data.checks.foreknown import Foreknown
 from data.checks.leading_symbols import leading_symbols
+from data.checks.membership import foreknown_members
 from data.features.outputs import FeatureOutputs, feature_outputs
 from data.known_columns import CLOSE, HIGH, LOW, OPEN, statements_of
 from evaluation.scoring.late_bars import ASKED, VOLUME
@@ -29,12 +30,15 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
 
     Leads of two bars and more: a score that hangs on the next bar's return shows when its input is a bar late
     (`scoring.delayed_inputs`), one that hangs on next week's does not. A feature that looks dates up in a table of
-    what happened moves with no bar that a leak check redraws, but what it ranks betrays it. None for a script, which
-    reads no feature, and for a market that is drawn from a law.
+    what happened moves with no bar that a leak check redraws, but what it ranks betrays it. Of a script, which reads no
+    feature, only the universe by dates is asked, and none of a market that is drawn from a law.
     """
-    if study.config.script is not None or is_synthetic(study.config):
+    if is_synthetic(study.config):
         return ()
     specs, panel, stated = study.config.features.enabled, study.panel, statements_of(study.config.data)
+    members = foreknown_members(panel, stated)  # which decide what a script can hold, too
+    if study.config.script is not None:
+        return members
     groups = feature_outputs(panel, specs)
     any_own = any(group.own for group in groups)
     handed_on = {name for group in groups if group.columns for name in group.names}
@@ -46,6 +50,7 @@ def foreknown_inputs(study: Study) -> tuple[Foreknown, ...]:
     reads_wicks = any(name in of_bars for name in (OPEN, HIGH, LOW))
     led = () if CLOSE in stated else leading_symbols(panel)
     return (
+        *members,
         *led,
         *foreknown_values(panel, read, stated, least_bars_ahead=BEYOND_A_DELAY, levels=handed_on),
         *(foreknown_wicks(panel, stated) if reads_wicks else ()),

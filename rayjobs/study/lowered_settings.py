@@ -16,6 +16,7 @@ from evaluation.scoring.stop_fills import STOPS
 from evaluation.scoring.walk_forward import WalkForwardResult
 from rayjobs.config.compose import compose
 from rayjobs.study.config import TrainConfig, build_train_config
+from rayjobs.study.ended_names import lowered_by_ends, told_of_ends
 from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.least_financing import lacking_financing
 from rayjobs.study.study import Study
@@ -94,6 +95,7 @@ def lowered_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
         *lowered_by_unfilled(study, result),
         *_stops(result),
         *_delisted_shorts(study, recordings),
+        *lowered_by_ends(study, result),
         *_funding(study, recordings),
     )
 
@@ -104,7 +106,7 @@ def told_charges(study: Study, result: WalkForwardResult) -> tuple[str, ...]:
         return ()
     cap = _standard().env.costs.max_participation
     volume = () if cap is None else told_of_volume(study, result, cap)
-    return (*volume, *told_of_repairs(study, result))
+    return (*volume, *told_of_repairs(study, result), *told_of_ends(study, result))
 
 
 def _contracts(study: Study) -> list[str]:
@@ -131,8 +133,8 @@ def _stops(result: WalkForwardResult) -> list[str]:
     if owed is None:
         return []
     return [
-        f"stops filled at their level inside of bars: at the close of these bars, which is as likely above as below where "
-        f"a price only wanders, the annual Sharpe ratio is {owed[1]:.2f} instead of {owed[0]:.2f}"
+        "stops filled at their level inside of bars: at the close of these bars, which is as likely above as below "
+        f"where a price only wanders, the annual Sharpe ratio is {owed[1]:.2f} instead of {owed[0]:.2f}"
     ]
 
 

@@ -37,6 +37,7 @@ from rayjobs.study.least_costs import is_stand_in, is_synthetic
 from rayjobs.study.load import STAND_IN, notes_on
 from rayjobs.study.lowered_settings import lowered_charges, lowered_criteria, told_charges
 from rayjobs.study.patched_code import patched_phrase
+from rayjobs.study.shown_spreads import told_of_spreads
 from rayjobs.study.study import Study
 
 LOG = logging.getLogger(__name__)
@@ -133,7 +134,11 @@ def _judged(
     own_code = started.provenance.get("own_code") or {}
     if own_code:
         lowered = (*lowered, *patched_phrase(name for outcome in outcomes for name in outcome.patched))
-    remarks = (*told_charges(study, result), *_remarks(study.config, own_code))
+    remarks = (
+        *told_charges(study, result),
+        *told_of_spreads(told.charged or (), told.shown_spreads),
+        *_remarks(study.config, own_code),
+    )
     return judge(study.config.gate, told, lowered=lowered, remarks=remarks)
 
 

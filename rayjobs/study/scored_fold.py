@@ -97,7 +97,7 @@ def score_policy(
         parameters=_parameters(study, fold),
         policy_hash=policy_hash,
         oracle_direction=study.oracle_direction,
-        least_cost_bps=least_costs(config, study.panel),
+        least_cost_bps=_stressed_least_costs(study),
         assumed_yields=assumed_yields(config, study.panel),
         find_exposures=None if is_synthetic(config) else find_exposures,
         alone=_is_alone(study),
@@ -109,6 +109,12 @@ def score_policy(
     return replace(
         scored, contract_hash=policy.contract_hash, trained_on=None if origin is None else origin.trained_on
     )
+
+
+def _stressed_least_costs(study: Study) -> dict[str, float]:
+    """Symbol -> least cost of the stressed comparison, bps: that of its kind, or the half spread that bars show."""
+    least, shown = least_costs(study.config, study.panel), study.half_spreads
+    return {name: max(bps, shown.get(name, 0.0)) for name, bps in least.items()}
 
 
 def _is_alone(study: Study) -> bool:

@@ -36,6 +36,7 @@ from rayjobs.study.config import TrainConfig
 from rayjobs.study.lacking_facts import lacking_notes
 from rayjobs.study.least_costs import is_synthetic
 from rayjobs.study.looks.entered import code_version, enter_shown, identity
+from rayjobs.study.looks.on_disk import SCREENING_FILE
 
 LOG = logging.getLogger(__name__)
 SHOWN = 20
@@ -129,6 +130,7 @@ def enter_screening(
             data_fingerprint=data.panel.fingerprint,
             code_commit=code_version(run.started.provenance),
             coverage=Coverage.of(data.panel, slice(0, data.panel.num_bars), source=describe(config.data)),
+            features=(*data.features.asset_names, *data.features.clock_names),
         ),
         run.path,
     )
@@ -146,7 +148,7 @@ def report_screening(
         f"{settings.num_folds} purged expanding folds, label: {data.labels}",
     )
     notes += tuple(str(suspect) for suspect in data.suspects)
-    write_csv(run / "screening.csv", agreed)
+    write_csv(run / SCREENING_FILE, agreed)
     write_csv(run / "importances.csv", table)
     write_atomically(run / "summary.md", summary_markdown(table, agreed, notes))
     shown = agreed.head(SHOWN).assign(importance=1e4 * agreed["importance"])
@@ -160,5 +162,5 @@ def report_screening(
     print_sentence(finding(agreed))
     for suspect in data.suspects:
         print_sentence(str(suspect))
-    print_paths([run / name for name in ("importances.csv", "screening.csv", "summary.md")])
+    print_paths([run / name for name in ("importances.csv", SCREENING_FILE, "summary.md")])
     return agreed

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from data.checks.bar_spread import half_spreads_bps
 from data.features import FeatureSet, compute_features
 from data.schema import Panel
 from data.sources import Dataset
@@ -16,6 +17,7 @@ from evaluation.scoring.columns_read import ColumnsRead
 from policies.actor_network import for_symbols
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.held_out import parted, unseen_config
+from rayjobs.study.least_costs import is_synthetic
 from rayjobs.study.warm_start import StartPolicy, start_policies
 
 
@@ -71,6 +73,13 @@ class Study:
     def columns_read(self) -> ColumnsRead:
         """What the features read beside closes, which no fold changes."""
         return ColumnsRead.of(self.panel, self.config.features.enabled)
+
+    @cached_property
+    def half_spreads(self) -> dict[str, float]:
+        """Symbol -> half spread that its bars show, basis points (`data.checks.bar_spread`); none of made markets."""
+        if is_synthetic(self.config):
+            return {}
+        return dict(zip(self.panel.symbols, half_spreads_bps(self.panel).tolist(), strict=True))
 
     @property
     def shown_panel(self) -> Panel:

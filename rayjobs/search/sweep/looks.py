@@ -22,7 +22,7 @@ from rayjobs.search.sweep.config import CHANGEABLE, SweepConfig
 from rayjobs.search.sweep.data import SweepData
 from rayjobs.search.trial.record import load_returns
 from rayjobs.storage.uri import local_directory
-from rayjobs.study.looks.counted import JudgedBars, count_at
+from rayjobs.study.looks.counted import JudgedBars, count_at, features_read
 from rayjobs.study.looks.entered import EnteredLook, code_version, identity, scored_bars
 from rayjobs.study.looks.on_disk import note_look, run_id
 
@@ -140,6 +140,7 @@ def _judged(config: SweepConfig, data: SweepData, bars: slice, run: Path) -> Jud
         bars=bars,
         run=run_id(run),
         roots=(local_directory(config.train.run.directory),),
+        features=features_read(data.full),
     )
 
 

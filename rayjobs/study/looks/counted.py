@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.coverage.coverage import Coverage
+from data.features.outputs import feature_outputs
 from data.schema import Panel
 from data.sources import SourceConfig, describe
 from evaluation.ledger.judged_bars import looks_at, overlaps
@@ -25,6 +26,7 @@ from evaluation.ledger.records import FloatArray, Look, Record, record_hashes
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.ledger.state import LedgerState, merged_looks
 from evaluation.ledger.trained_weights import doubts, policies
+from rayjobs.study.fold import Study
 from rayjobs.study.looks.on_disk import RunOnDisk, runs_below
 
 
@@ -41,6 +43,7 @@ class JudgedBars:
     trained_by : id of the run whose trainings are judged: the same one, or the one that is scored again on its own
         bars; "" where neither.
     weights_of : id of the run that trained the policies, on whatever bars they are judged; "" where nobody did.
+    features : names of those that the judged policy reads (`features_read`).
     """
 
     panel: Panel
@@ -50,6 +53,7 @@ class JudgedBars:
     run: str
     trained_by: str = ""
     weights_of: str = ""
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +148,20 @@ def count_at(
             if name not in mine
         },
         num_symbols=num_symbols,
+        features=judged.features,
         notes=notes,
     )
     other_seeds = returns_in_common(siblings, own, known.instants, known.returns)
     found_wrong = doubts(events, judged.weights_of) if judged.weights_of else ()
     return replace(counted, other_seeds=other_seeds, doubts=found_wrong)
+
+
+def features_read(study: Study) -> tuple[str, ...]:
+    """Names of the features that a study's policies read; none of a script, which reads bars."""
+    if study.config.script is not None:
+        return ()
+    groups = feature_outputs(study.panel, study.config.features.enabled)
+    return tuple(name for group in groups for name in group.names)
 
 
 def _judged_symbols(judged: JudgedBars) -> tuple[np.datetime64, np.datetime64, int]:

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data.coverage.coverage import Coverage
 from data.sources import describe
 from evaluation.ledger.ledger import Ledger, LookEntry, fold_facts
@@ -26,7 +28,7 @@ from rayjobs.storage.started_run import StartedRun
 from rayjobs.storage.uri import local_directory
 from rayjobs.study.config import TrainConfig
 from rayjobs.study.fold import FoldOutcome
-from rayjobs.study.looks.counted import JudgedBars, count_at
+from rayjobs.study.looks.counted import JudgedBars, count_at, features_read
 from rayjobs.study.looks.on_disk import note_head, note_look, run_id
 from rayjobs.study.study import Study
 
@@ -115,9 +117,12 @@ class EnteredLook:
 
 
 def record_of(result: WalkForwardResult) -> Record:
-    """The headline returns of a result, with their bars."""
+    """The headline returns of a result, with their bars, and how many symbols were traded."""
     panel = result.panel
-    return Record.of(result.net_return, panel.bar_utc[result.bar], panel.bar_seconds)
+    traded = {
+        int(s) for fold in result.folds for s in np.unique(fold.recording.symbols[fold.recording.fills.asset])
+    }
+    return Record.of(result.net_return, panel.bar_utc[result.bar], panel.bar_seconds, symbols=len(traded))
 
 
 def scored_bars(folds: Sequence[Fold]) -> slice:
@@ -201,6 +206,7 @@ def entered(
         trained_by="" if trained_by is None else run_id(trained_by),
         weights_of="" if weights_of is None else run_id(weights_of),
         roots=(local_directory(study.config.run.directory), *roots),
+        features=features_read(study),
     )
     try:
         yield EnteredLook(ledger, number, run, judged, entry)
@@ -220,6 +226,7 @@ def enter_shown(ledger: Ledger, entry: LookEntry, run: Path) -> int:
         data_fingerprint=entry.data_fingerprint,
         coverage=entry.coverage,
         head=head,
+        features=entry.features,
     )
     return number
 

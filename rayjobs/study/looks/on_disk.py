@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from evaluation.statistics.metrics import sharpe_ratio
 from rayjobs.storage.run_directory import write_atomically
 
 LOOK_FILE, BARS_FILE = "look.json", "scored_bars.json"
+SCREENING_FILE = "screening.csv"
 WINNER = "winner"
 TRADING = "trading"
 """Key of the configuration of a trading run."""
@@ -46,6 +47,7 @@ class RunOnDisk:
     ----------
     run : its id, as the ledger has it.
     heads : where the ledger's chain ended when it began, and when it was judged.
+    features : of which it showed a result each (a screening).
     """
 
     path: Path
@@ -54,6 +56,7 @@ class RunOnDisk:
     study: str
     data_fingerprint: str
     heads: tuple[Head, ...]
+    features: tuple[str, ...] = ()
 
     @property
     def is_sweep(self) -> bool:
@@ -115,13 +118,26 @@ class RunOnDisk:
             returns=returns,
             instants=instants,
             sketch=key,
+            features=self.features,
         )
 
 
 def note_look(
-    path: Path, *, kind: LookKind, study: str, data_fingerprint: str, coverage: Coverage | None, head: Head
+    path: Path,
+    *,
+    kind: LookKind,
+    study: str,
+    data_fingerprint: str,
+    coverage: Coverage | None,
+    head: Head,
+    features: Sequence[str] = (),
 ) -> None:
-    """Leave in a run directory that it is about to look at bars."""
+    """Leave in a run directory that it is about to look at bars.
+
+    Parameters
+    ----------
+    features : names of those that it shows a result of each.
+    """
     if coverage is not None:
         write_atomically(path / BARS_FILE, json.dumps(coverage.to_json()) + "\n")
     earlier = _noted(path).get("ledger", [])[:1]  # of a job that goes on
@@ -130,6 +146,7 @@ def note_look(
         "study": study,
         "data_fingerprint": data_fingerprint,
         "ledger": [*earlier, head.to_json()],
+        **({"features": list(features)} if features else {}),
     }
     write_atomically(path / LOOK_FILE, json.dumps(facts, indent=2) + "\n")
 
@@ -198,21 +215,38 @@ def read_run(path: Path) -> RunOnDisk | None:
             study=str(facts["study"]),
             data_fingerprint=str(facts["data_fingerprint"]),
             heads=tuple(Head.from_json(one) for one in facts["ledger"]),
+            features=tuple(str(name) for name in facts.get("features", ())) or _screened(path),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return _read_earlier(path)
 
 
+def _screened(path: Path) -> tuple[str, ...]:
+    """Features of a screening's table; none where there is no such table."""
+    try:
+        table = pd.read_csv(path / SCREENING_FILE, usecols=["feature"])
+    except (OSError, ValueError):
+        return ()
+    return tuple(table["feature"].astype(str))
+
+
 def _read_earlier(path: Path) -> RunOnDisk | None:
     """A run that left no ``look.json``: an earlier release's, or one whose file was taken away."""
-    has_trials, replayed = bool(_trial_files(path)), _is_replay(path)
-    if not has_trials and not replayed and not (path / "walk_forward" / "returns.parquet").is_file():
+    has_trials, replayed, screened = bool(_trial_files(path)), _is_replay(path), _screened(path)
+    if (
+        not has_trials
+        and not replayed
+        and not screened
+        and not (path / "walk_forward" / "returns.parquet").is_file()
+    ):
         return None
     provenance = _provenance(path)
     head = provenance.get("ledger")
     kind: LookKind = "sweep trial" if has_trials else "training"
     if path.name == WINNER:
         kind = "holdout opening"
+    elif screened:
+        kind = "screening"
     elif replayed or path.parent.name == "evaluations":
         kind = "re-scoring"
     return RunOnDisk(
@@ -222,6 +256,7 @@ def _read_earlier(path: Path) -> RunOnDisk | None:
         study=path.parent.name,
         data_fingerprint=str(provenance.get("data_fingerprint")),
         heads=(Head.from_json(head),) if isinstance(head, Mapping) and "head" in head else (),
+        features=screened,
     )
 
 

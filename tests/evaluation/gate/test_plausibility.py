@@ -13,7 +13,7 @@ from data.checks.followed_returns import FollowedReturns
 from data.equal_runs import begins_run
 from data.synthetic import NoiseConfig, PlantedSignalConfig
 from envs.episodes import Window
-from evaluation.gate.plausibility import DelayLoss, delay_losses, most_plausible
+from evaluation.gate.plausibility import DelayLoss, delay_losses, most_plausible, suspicion
 from evaluation.gate.verdict import judge
 from evaluation.scoring.columns_read import changes_by_session, late_by_a_value
 from evaluation.scoring.delayed_inputs import DelayedInputs, delayed_tracks
@@ -189,6 +189,41 @@ def test_a_days_figure_on_every_bar_of_its_day_is_late_by_a_day(draw_world):
     before = track(with_days_return(world, -1), policy).net_return
     late = DelayedInputs(policy, world.market, [outside], TEST.start_bar - 1)
     np.testing.assert_array_equal(track(world, late).net_return, before)
+
+
+def test_a_days_figure_of_which_a_bar_is_missing_is_late_by_a_day_and_the_verdict_says_so(draw_world):
+    world = with_days_return(draw_world(NoiseConfig, seed=11), 0)
+    features, place = np.array(world.market.features), world.market.asset_names.index("noise_00")
+    features[700, :, place] = 0.0  # as what is unknown
+    world = replace(world, market=replace(world.market, features=features))
+    outside = Exposure(names=("noise_00",), asset=(place,), by_session=True)
+    policy = Follows(world, noise_00=1.0)
+    late = delayed_tracks(
+        policy, world.market, world.config, TEST, lambda: [outside], cost_factor=1.0, rebalance_sessions=21
+    )
+    assert late["noise_00",].late_by == ("session",)
+    result = replace(scored(world, policy), delayed=late)
+    (found,) = losses(world, result)
+    assert (found.delay, found.late_by) == ("one session", ("session",))
+    said = plausibility(delay_losses=(found,)).reason
+    assert said.startswith(
+        "Too much hangs on one session: of the score, a delay by one session of 'noise_00' takes"
+    )
+
+
+def test_delays_of_different_lengths_are_each_named():
+    bar, day = (
+        DelayLoss(names=("a",), share_lost=0.9, t=5.0),
+        DelayLoss(names=("b",), share_lost=0.8, t=5.0, late_by=("session",)),
+    )
+    both = DelayLoss(names=("a", "b"), share_lost=1.1, t=5.0, late_by=("session",))
+    assert (
+        suspicion((bar, day))
+        == "a delay by one bar of 'a' takes 90%; a delay by one session of 'b' takes 80%"
+    )
+    assert suspicion((both,)) == (
+        "a delay by one bar (one session for what stands so long) of 'a', 'b' together takes 110%"
+    )
 
 
 def test_what_changes_once_a_session_is_told_from_what_changes_within():

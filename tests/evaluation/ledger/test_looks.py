@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -219,3 +221,51 @@ def test_one_look_at_other_costs_leads_by_no_luck_of_its_own():
     assert counted(*looks).looks.in_lead == 2  # the look, and the way in which costs part it from itself
     assert counted(("training", record(noise(1))), ("training", record(noise(2)))).looks.in_lead == 1
     assert counted(("training", record(base)), ("training", record(base))).looks.in_lead == 1
+
+
+@pytest.mark.parametrize("later", [1, 24])
+def test_looks_that_each_start_a_little_later_are_as_many_in_the_lead(later):
+    _, many = overlays(1, 20, 1400)
+    looks = [
+        ("training", record(one[k * later : 1000 + k * later], first=k * later))
+        for k, one in enumerate(many[:16])
+    ]
+    found = counted(*looks, ("training", record(many[-1][:1000]))).looks
+    assert 14 <= found.in_lead <= 17  # whether or not they overlap enough to be one look by their returns
+
+
+def test_a_look_at_other_dates_alone_is_none_in_the_lead():
+    _, many = overlays(2, 2, 2000)
+    early, late = (("training", record(many[k][k * 1000 : (k + 1) * 1000], first=k * 1000)) for k in (0, 1))
+    assert counted(early, late).looks.in_lead == 1
+
+
+def shown(of_look: int, of_judged: int):
+    """Count a look at 100 symbols beside a judged record at 100, of which each traded so many."""
+    looks, sketches, records = [], {}, {}
+    for number, symbols in ((0, of_look), (1, of_judged)):
+        one = replace(record(noise(number)), symbols=symbols)
+        entered = replace(look("training", one, number), coverages=("wide",), symbols=symbols)
+        looks.append(entered)
+        sketches[entered.sketch], records[entered.returns] = Sketch.of(one), one.net_return
+    returns, instants = record_hashes(record(noise(1)))
+    return count_looks(
+        looks,
+        replace(record(noise(1)), symbols=of_judged),
+        sketches,
+        lambda wanted: {name: records[name] for name in wanted},
+        own_returns=returns,
+        own_instants=instants,
+        symbols={"wide": 100},
+        num_symbols=100,
+    ).looks
+
+
+def test_symbols_that_are_judged_but_cannot_be_traded_are_as_good_as_left_out():
+    # 30 of 100 are traded, whatever switches the others off: 30 x 1.16 / sqrt(30) = 6.3 standard deviations.
+    found = shown(100, 30)
+    assert found.effective > 1_000_000
+    assert "1 look showed 100 symbols, of which the 30 that are traded could be the best" in found.notes[0]
+    assert (shown(100, 100).effective, shown(100, 100).notes) == (2, ())
+    assert shown(0, 0).effective == shown(0, 30).effective == 2  # nobody knows what the look traded
+    assert shown(30, 30).effective == 2  # the same thirty, each time

@@ -16,11 +16,13 @@ import yaml
 from data.coverage.coverage import Coverage
 from data.sources import describe, load
 from evaluation.ledger.ledger import Ledger
+from evaluation.statistics.trial_count import number_of_choices, whole_number
 from evaluation.windows.splits import Fold
 from rayjobs.config.compose import compose
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.storage.ledger_place import hidden, open_ledger, without_password
 from rayjobs.study.config import build_train_config
+from rayjobs.study.looks.counted import features_read
 from rayjobs.study.looks.entered import code_version, identity, trained_look
 from rayjobs.study.looks.on_disk import note_look, runs_below
 from rayjobs.study.study import Study
@@ -58,7 +60,7 @@ class Setting:
         bar = np.arange(start, start + len(net_return))
         year = self.panel.periods_per_year
         return SimpleNamespace(
-            net_return=np.asarray(net_return), bar=bar, panel=self.panel, periods_per_year=year
+            net_return=np.asarray(net_return), bar=bar, panel=self.panel, periods_per_year=year, folds=()
         )
 
 
@@ -394,6 +396,32 @@ def test_a_sweep_on_the_disk_counts_as_many_trials_as_it_shows(tmp_path):
     assert "it is younger than they are" in found.notes[0]
     other = enter(tmp_path, "algo.gamma=0.9", bars=slice(1000, 1100)).looks
     assert (other.total, other.notes) == (1, ())
+
+
+@pytest.mark.parametrize("left", ["look.json", "screening.csv"])
+def test_a_screening_on_the_disk_counts_for_the_features_that_it_showed(tmp_path, left):
+    setting = Setting(tmp_path)
+    shown = ("one", "two", "three", features_read(setting.study)[0])
+    screening = tmp_path / "runs" / "train" / "screenings" / "20260101T000000Z-aaaaaa"
+    screening.mkdir(parents=True)
+    note_look(
+        screening,
+        kind="screening",
+        study="train",
+        data_fingerprint=setting.panel.fingerprint,
+        coverage=Coverage.of(setting.panel, slice(0, STOP), source=describe(setting.config.data)),
+        head=setting.ledger.head(),
+        features=shown,
+    )
+    if left == "screening.csv":
+        (screening / "look.json").unlink()
+        (screening / left).write_text("\n".join(["feature,rank", *(f"{name},1" for name in shown)]) + "\n")
+    found = enter(tmp_path).looks
+    assert dict(found.kinds) == {"training": 1, "screening": 1}
+    assert found.effective == whole_number(1.0 + number_of_choices(4, 1)) > 3
+    assert any("showed 4 features, of which the one that is read could be the best" in n for n in found.notes)
+    script = enter(tmp_path, "policy=flip", returns=noise(2)).looks  # it reads no feature, and chose none
+    assert (script.total, script.effective) == (3, 3)
 
 
 def test_a_run_of_an_earlier_release_is_known_by_its_results(tmp_path):
