@@ -3,7 +3,9 @@
 What one symbol earns beyond the others is a small part of its return where all follow one market, so that an input
 which foreknows it ranks no symbol's own return well, and many symbols, each a little below what is asked of one, are
 much together. So the symbols are held by the order in which the input shows them, a few bars late, and the portfolio's
-gain is asked: beyond what portfolios by past returns gain, and what the market does.
+gain is asked: beyond what portfolios by past returns gain, and what the market does. Where an input says the opposite
+of some symbols, they are held by its own sign, as large as it was right in the other parts of the history: in its own
+part that is no fit.
 
 Axes: T time, A asset.
 """
@@ -19,6 +21,7 @@ from scipy.stats import rankdata
 
 from data.array_types import BoolArray, FloatArray
 from data.checks.foreknown import EVERY_SYMBOL, NUM_PARTS, Foreknown
+from data.checks.lead_correlations import standardised_ranks
 from data.checks.unforeseen_returns import log_returns
 from data.schema import Panel
 
@@ -31,6 +34,8 @@ FIRST_BAR = 2
 """Least lead: what hangs on the very next bar shows where the input is a bar late."""
 PAST_BARS = (1, 5, 20, 60, 120)
 """Past returns by which portfolios are held that are no news."""
+SIGN_BARS = 5
+"""Bars after an input over which its sign is measured, symbol by symbol."""
 LARGEST = 5.0
 """Standard deviations at which a symbol's return is cut off."""
 HONEST_SHARPE, BEYOND_LUCK = 2.0, 4.5
@@ -110,8 +115,11 @@ def relative_order(name: str, forms: Mapping[str, FloatArray], returns: Relative
     years = panel.num_bars / panel.bars_a_year()
     bars_of_a_session = panel.num_bars / max(len(np.unique(panel.session)), 1)
     best: Foreknown | None = None
-    for form, values in forms.items():
-        order = orders(values)
+    asked = ((form, by_symbol, values) for by_symbol in (False, True) for form, values in forms.items())
+    for form, by_symbol, values in asked:
+        if by_symbol and best is not None:
+            break
+        order = own_signs(values, returns) if by_symbol else orders(values)
         if not order.any():
             continue
         for bars in BARS_HELD:
@@ -126,14 +134,21 @@ def relative_order(name: str, forms: Mapping[str, FloatArray], returns: Relative
             if abs(t) < honest + BEYOND_LUCK or min(np.sign(t) * np.array(parts)) < LEAST_T_OF_A_PART:
                 continue
             if best is None or abs(t) > abs(best.weakest_t):
-                best = _finding(name, form, bars, t, years * share, returns)
+                best = _finding(name, form, bars, t, years * share, returns, by_symbol)
     return [] if best is None else [best]
 
 
-def _finding(name: str, form: str, bars: int, t: float, years: float, returns: RelativeReturns) -> Foreknown:
+def _finding(
+    name: str, form: str, bars: int, t: float, years: float, returns: RelativeReturns, by_symbol: bool
+) -> Foreknown:
     symbols = int(returns.known.any(axis=0).sum())
+    order = (
+        f"a sign for each of {symbols} symbols"
+        if by_symbol
+        else f"the order of {symbols} symbols at each bar"
+    )
     how = (
-        f"by the order of {symbols} symbols at each bar: held from the bar after the next on, it earns with |t| of "
+        f"by {order}: held from the bar after the next on, it earns with |t| of "
         f"{abs(t):.0f}, {abs(t) / np.sqrt(years):.1f} a year as a Sharpe ratio before costs, beyond what past prices "
         "tell"
     )
@@ -146,6 +161,19 @@ def _finding(name: str, form: str, bars: int, t: float, years: float, returns: R
         bars=bars,
         how=how,
     )
+
+
+def own_signs(values_TA: FloatArray, returns: RelativeReturns) -> FloatArray:
+    """(T, A) ranks of each symbol's values, times what they went along with of its later returns in the other parts."""
+    ranks = np.stack([standardised_ranks(column)[0] for column in values_TA.T], axis=1)
+    total = np.concatenate([np.zeros((1, ranks.shape[1])), np.cumsum(returns.scaled, axis=0)])
+    at, end = np.arange(len(ranks)), len(ranks)
+    later = total[np.minimum(at + 1 + FIRST_BAR + SIGN_BARS, end)] - total[np.minimum(at + FIRST_BAR, end)]
+    products = ranks * (later - later.mean(axis=1, keepdims=True))
+    parts = np.array_split(at, NUM_PARTS)
+    sums = np.stack([products[part[: -FIRST_BAR - SIGN_BARS - 1]].sum(axis=0) for part in parts])
+    signs = sums.sum(axis=0, keepdims=True) - sums
+    return np.concatenate([ranks[part] * signs[number] for number, part in enumerate(parts)])
 
 
 def orders(values_TA: FloatArray) -> FloatArray:

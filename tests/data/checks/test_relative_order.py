@@ -62,6 +62,14 @@ def test_many_symbols_each_below_what_is_asked_of_one_are_much_together():
     assert not asked(told[:, :4], returns[:, :4])
 
 
+def test_an_input_that_says_the_opposite_of_half_of_the_symbols_is_named():
+    returns, own, drawn = drawn_returns(8)
+    sides = np.where(np.arange(SYMBOLS) % 2, 1.0, -1.0)
+    rating = 0.15 * sides * ahead(own, 2, 5) + np.sqrt(1.0 - 0.15**2) * slow_noise(drawn, own.shape, 5)
+    (found,) = asked(rating, returns)
+    assert "by a sign for each of 24 symbols" in str(found)
+
+
 def test_what_only_the_next_bar_shows_is_left_to_a_delay():
     returns, own, drawn = drawn_returns(6)
     assert not asked(ahead(own, 1, 1) + drawn.standard_normal(own.shape), returns)

@@ -89,3 +89,35 @@ def test_columns_that_change_often_or_hardly_ever_are_not_asked():
     assert told_steps("often", often, market(returns)) == []
     assert told_steps("never", np.ones_like(column), market(returns)) == []
     assert told_steps("unknown", np.full_like(column, np.nan), market(returns)) == []
+
+
+def dated(seed: int, early: tuple[int, int], *, jump: float = 0.03, drift: float = 0.0, unknown: float = 0.0):
+    """Returns of 12 symbols, and 1 or -1 on days of events, about two a year, `early` days before the price jumps."""
+    drawn, bars, symbols = np.random.default_rng(seed), 2400, 12
+    returns, flags = 0.016 * drawn.standard_normal((bars, symbols)), np.full((bars, symbols), unknown)
+    for a in range(symbols):
+        for at in np.flatnonzero(drawn.random(bars - 30) < 2.5 / 252):
+            flags[at, a] = sign = drawn.choice([-1.0, 1.0])
+            returns[at + int(drawn.integers(early[0], early[1] + 1)), a] += jump * sign * drawn.exponential()
+            returns[at + 1 : at + 11, a] += drift * sign / 10.0
+    return returns, flags
+
+
+@pytest.mark.parametrize("unknown", [0.0, np.nan])
+def test_rare_events_that_are_dated_days_before_they_came_out_are_named(unknown):
+    returns, flags = dated(1, (2, 6), unknown=unknown)
+    (found,) = told_steps("insiders", flags, market(returns))
+    assert found.form == ("its events" if unknown == 0.0 else "")  # what is unknown ends no value
+    assert "the largest of the returns until the next" in str(found)
+
+
+def test_events_that_are_dated_rightly_or_say_nothing_are_not_named():
+    for seed in range(6):
+        returns, flags = dated(
+            10 + seed, (0, 1), drift=0.01
+        )  # the price answers at once, and drifts by a third of it
+        drawn = np.random.default_rng(seed)
+        crossed = np.sign(returns) * (np.abs(returns) > 0.045)
+        panel = market(returns)
+        for events in (flags, np.abs(flags), crossed, np.where(drawn.random(flags.shape) < 0.01, 1.0, 0.0)):
+            assert told_steps("events", events, panel) == []
