@@ -232,7 +232,7 @@ async function open(number) {
   put(body, el("h2", { text: `Trial ${number}: ${show(found.row.score)}, ${found.row.state}` }), found.row.error ? el("p", { class: "error", text: found.row.error }) : null,
     el("p", { class: "quiet", text: "What it was tried with, beside the study's own value and today's default." }), diff,
     el("pre", { text: found.command }), folds, plots);
-  sortHere(diff, [{ name: "key", left: true }, { name: "trial" }, { name: "study" }, { name: "default" }], found.diff, { label: "Settings of the trial" });
+  sortHere(diff, [{ name: "key", left: true }, { name: "tried", title: "trial" }, { name: "study" }, { name: "default" }], found.diff, { label: "Settings of the trial" });
   if (found.folds.length) sortHere(folds, Object.keys(found.folds[0]).map((name) => ({ name })), found.folds, { label: "Folds of the trial" });
   for (const [name, title] of Object.entries(found.curves.titles)) {
     if (!found.curves.curves[name]) continue;
