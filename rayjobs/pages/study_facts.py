@@ -246,6 +246,7 @@ def importance_answer(directory: str) -> bytes:
             "method": "PED-ANOVA: what sets the best tenth apart"
             if quick
             else "fANOVA: share of the score's variance",
+            "complete": complete,
             "shares": parameter_importance(view, quick=quick),
         }
     )

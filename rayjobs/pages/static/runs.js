@@ -50,7 +50,7 @@ function draw(found) {
   const states = Object.entries(found.states).map(([name, count]) => `${count} ${name}`).join(", ");
   $("count").textContent = found.total ? `${found.total.toLocaleString("en-GB")} ${found.total === 1 ? "run" : "runs"}: ${states}` + (state.filter ? `; ${found.found.toLocaleString("en-GB")} meet the filter` : "") : "No run yet: python -m rayjobs.train +experiment=crypto_portfolio";
   const sorted = state.sort ? { name: state.sort.replace(/^-/, ""), down: state.sort.startsWith("-") } : null;
-  if (!found.rows.length) put($("table"), nothing(found.total ? "No run meets the filter." : "A run is listed here as soon as it begins."));
+  if (!found.rows.length) put($("table"), nothing(found.total ? "No run meets the filter." : "A run is listed here as soon as it begins; the first on a machine compiles for a minute or two before."));
   else put($("table"), table(columns(), found.rows, {
     sorted, label: "Runs", sort: (name, down) => { if (name === "chosen") return; state.sort = (down ? "-" : "") + name; load(); },
   }));
