@@ -175,10 +175,10 @@ function lineChart(node, given) {
   const readout = el("div", { class: "readout", "aria-live": "off" });
   const plot = el("div", { class: "plot", role: "img", "aria-label": `${title}: ${lines.map((line) => line.name).join(", ")}` });
   put(node, plot, readout, legend);
-  const axis = { stroke: css("--soft"), grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1 }, font: "11.5px system-ui" };
+  const axis = { stroke: css("--soft"), grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1 }, font: "12px system-ui" };
   const at = labels || ((value) => (time ? when(value) : Math.round(value).toLocaleString("en-GB")));
   const lone = x.length === 1 ? x[0] : null;  // a lone point is marked on the axis by itself: any other number there would be made up
-  const named = across ? { label: across, labelSize: 18, labelFont: "11.5px system-ui", labelGap: 0 } : {};
+  const named = across ? { label: across, labelSize: 18, labelFont: "12px system-ui", labelGap: 0 } : {};
   const chart = new uPlot({
     width: Math.max(240, node.clientWidth || 600), height,
     legend: { show: false }, cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: given.sync ? { key: given.sync } : undefined },

@@ -37,7 +37,7 @@ function columns() {
     { name: "chosen", title: "", cell: (row) => el("input", { type: "checkbox", "aria-label": `choose ${row.run}`, checked: state.chosen.has(row.run), onchange: (event) => { event.target.checked ? state.chosen.add(row.run) : state.chosen.delete(row.run); offer(); } }) },
     { name: "run", left: true, style: "name", cell: (row) => [el("a", { href: target(row) }, slashed(row.run)), ...row.tags.map((tag) => el("span", { class: "tag", text: tag })), row.note ? el("div", { class: "quiet", text: row.note.slice(0, 120) }) : null].filter(Boolean) },
     { name: "kind", left: true }, { name: "status", left: true, style: "left status", cell: progress },
-    { name: "verdict", left: true, cell: (row) => (row.verdict ? pill(row.verdict) : "–") },
+    { name: "verdict", left: true, cell: (row) => (row.verdict ? pill(row.verdict) : row.kind === "sweep" && row.status === "done" ? el("span", { title: "Its holdout stayed sealed: its page says why" }, pill("sealed")) : "–") },
     { name: "started", left: true, style: "left when", cell: started },
     ...USUAL.map((name) => ({ name })),
     ...(anyRunning ? running : []),
