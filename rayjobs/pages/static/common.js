@@ -184,8 +184,8 @@ function lineChart(node, given) {
     legend: { show: false }, cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: given.sync ? { key: given.sync } : undefined },
     scales: { x: { time: Boolean(time) && !labels, range: lone === null ? undefined : [lone - 1, lone + 1] }, y: { range: upright } },
     axes: [
-      { ...axis, ...named, splits: lone === null ? undefined : () => [lone], values: lone !== null ? (_, ticks) => ticks.map(at) : labels ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? labels(tick, true) : "")) : time ? undefined : (_, ticks) => ticks.map(compact), space: labels ? 110 : 60 },
-      { ...axis, size: 62, values: (_, ticks) => axisText(ticks) },
+      { ...axis, ...named, size: time && !labels ? 44 : 30, splits: lone === null ? undefined : () => [lone], values: lone !== null ? (_, ticks) => ticks.map(at) : labels ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? labels(tick, true) : "")) : time ? undefined : (_, ticks) => ticks.map(compact), space: labels ? 110 : 60 },
+      { ...axis, size: 70, values: (_, ticks) => axisText(ticks) },
     ],
     series: [{}, ...lines.map((line, index) => ({
       label: line.name, stroke: line.colour || colour(index), width: line.width || (index ? 1.3 : 2), dash: line.dash, spanGaps: line.gaps !== false, points: { show: line.points === undefined ? line.values.filter((value) => value !== null).length < 25 : line.points, size: 5 }, paths: line.paths, fill: line.fill,
