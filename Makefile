@@ -26,7 +26,7 @@ setup: $(STAMP)  ## make .venv and install the locked packages (again only when 
 $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Rayfold needs Python 3.11, 3.12 or 3.13; none was found on PATH. Install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(RUN) || "$(PYTHON)" -m venv $(VENV)
-	@echo "installing $$(grep -c '==' requirements.lock) locked packages into $(VENV), 3 GB on disk: some three minutes of one core, and the download"
+	@echo "installing $$(grep -c '==' requirements.lock) locked packages into $(VENV), 3 GB on disk: some three minutes of one core, and the download; the last step, installing, says nothing for two of them"
 	$(RUN) -m pip install --disable-pip-version-check -c requirements.lock -e '.[dev,docs,vendors,ibkr]'
 	@touch $(STAMP)
 	@echo "done; switch it on in each terminal: source $(VENV)/bin/activate"

@@ -55,7 +55,9 @@ def run_search(values: dict[str, Any]) -> JobOutcome:
         run = create_directory(values, config, fingerprint, ledger.head(), data.hygiene.lineage)
     else:  # trials were chosen on the old bars: a holdout cut from others could lie among them
         check_same_data(earlier, fingerprint)
-        run = RunDirectory.resume(earlier)
+        run = RunDirectory.resume(
+            earlier, done_too=True
+        )  # resumed_values refused one with nothing left to do
     # One group per study: the winner's run and those of the trials.
     tracking = replace(config.train.tracking, group=config.train.tracking.group or run.run_id)
     try:

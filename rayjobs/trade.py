@@ -22,6 +22,7 @@ from rayjobs.entry import reading_input, run_entry_point, run_words
 
 if TYPE_CHECKING:
     from policies.origin import Origin
+    from rayjobs.trading.loop import Tick
     from rayjobs.trading.session import Session
     from rayjobs.trading.settings import TradeSettings
     from rayjobs.trading.trading_run import Latencies
@@ -80,6 +81,7 @@ def trade_on(
     """Trade until the run is over, or the room that was laid out for live bars is used up: then True."""
     from rayjobs.config.typed_config import ConfigError
     from rayjobs.monitoring.trading_snapshot import files_to_remove, stop_asked
+    from rayjobs.trading.replay_progress import ReplayProgress
     from rayjobs.trading.snapshots import Snapshots
     from rayjobs.trading.trading_run import report_trading
 
@@ -92,7 +94,13 @@ def trade_on(
         with reading_input():
             session = stack.enter_context(begin())
         stack.callback(report_trading, session, directory, latencies)
-        session.run(Snapshots(session, directory, mode, latencies).add)
+        snapshots, progress = Snapshots(session, directory, mode, latencies), ReplayProgress(session.ground)
+
+        def told(tick: Tick) -> None:
+            snapshots.add(tick)
+            progress.add(tick)
+
+        session.run(told)
         if session.loop.end == "stopped":
             raise KeyboardInterrupt
         return session.goes_on

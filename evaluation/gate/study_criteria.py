@@ -34,9 +34,12 @@ def overfitting(config: GateConfig, evidence: GateEvidence) -> Measured:
     """How often the best trial of one half of the bars loses in the other."""
     if evidence.overfitting is None:
         return missing(config.max_overfitting, "<=", "The probability of overfitting")
-    subject = "The probability that the best trial of one half of the bars loses in the other"
+    subject = (
+        "The probability that the best trial of one half of the bars (beside few trials stand random strategies that "
+        "trade as much) loses in the other"
+    )
     if evidence.overfitting_published is not None:
-        subject += f" (overfitting as published: {evidence.overfitting_published:.2f})"
+        subject += f" (the PBO as published: {evidence.overfitting_published:.2f})"
     return measured(evidence.overfitting, config.max_overfitting, "<=", subject, ".3f")
 
 

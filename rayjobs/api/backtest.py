@@ -148,6 +148,11 @@ def backtest(
     ConfigError, DataError, ValueError
         For settings, bars or actions that cannot be used.
     """
+    if not isinstance(panel, Panel):
+        raise ConfigError(
+            f"panel is {panel!r:.60}, a {type(panel).__name__}; give bars: api.load_panel('data=crypto_30m'), with the "
+            "settings of the group data that a command takes, or a data.schema.Panel of your own"
+        )
     trained = policy if isinstance(policy, RunPolicy) else None
     values = _values(overrides) if trained is None else changed_values(trained.run.values, overrides)
     env = build_env(values)

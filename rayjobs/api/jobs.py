@@ -83,7 +83,7 @@ def compare(*results: Run | Study | str | Path, ledger: str | None = None) -> pd
 
 
 def load(path: str | Path) -> Run | Study:
-    """Read a run or a study back: its directory or URI, or an experiment's folder for the newest run in it.
+    """Read a run or a study back: its directory or URI, or a folder of runs or of studies for the newest in it.
 
     Raises
     ------
@@ -91,9 +91,12 @@ def load(path: str | Path) -> Run | Study:
         If there is none, it is not finished, or a file of it cannot be read.
     """
     from rayjobs.search.page.study_view import is_study
+    from rayjobs.storage.run_directory import SWEEPS, latest_run
     from rayjobs.storage.uri import local_copy
 
     place = local_copy(str(path))
+    if not is_study(place) and place.name == SWEEPS:
+        place = latest_run(place)
     return Study(place) if is_study(place) else Run(path)
 
 

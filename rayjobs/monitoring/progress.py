@@ -138,10 +138,11 @@ class ProgressDisplay(LiveDisplay):
 
 
 def progress_line(progress: TrainingProgress) -> str:
-    """One report as a plain line."""
+    """One report as a plain line; without a return as long as no episode has ended."""
     fold, steps, speed, episode_return, kl, clipped, entropy, explained, left = map(str, _cells(progress))
+    earned = "" if episode_return == number(None, "") else f"return {episode_return}, "
     return (
-        f"fold {fold}: {steps} env steps, {speed} steps/s, return {episode_return}, KL {kl}, clipped {clipped}, "
+        f"fold {fold}: {steps} env steps, {speed} steps/s, {earned}KL {kl}, clipped {clipped}, "
         f"entropy {entropy}, explained variance {explained}, {left}"
     )
 

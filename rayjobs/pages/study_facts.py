@@ -7,7 +7,7 @@ overfitting) takes longer and is asked for on its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from rayjobs.config.typed_config import ConfigError
 from rayjobs.pages.answers import as_json, epoch_seconds, rounded, shared_index
 from rayjobs.pages.secrets import without_secrets
 from rayjobs.pages.training_curves import curves_of
+from rayjobs.pages.trial_command import trial_command
 from rayjobs.search.page.leaderboard import PARAM, best_trial
 from rayjobs.search.page.sealed_holdout import SEALED, sealed_because
 from rayjobs.search.page.study_view import (
@@ -245,6 +246,7 @@ def importance_answer(directory: str) -> bytes:
             "method": "PED-ANOVA: what sets the best tenth apart"
             if quick
             else "fANOVA: share of the score's variance",
+            "complete": complete,
             "shares": parameter_importance(view, quick=quick),
         }
     )
@@ -275,15 +277,15 @@ def trial_answer(directory: str, number: int) -> bytes:
     trials = view.study.get_trials(deepcopy=False)
     if not 0 <= number < len(trials):
         raise ConfigError(f"trial {number} is not there; the study has trials 0 to {len(trials) - 1}")
-    overrides = without_secrets(view.space.overrides(trials[number].params))
+    overrides = view.space.overrides(trials[number].params)
     rows = [
         {
             "key": key,
-            "trial": value,
+            "tried": value,
             "study": value_or_none(values, key),
             "default": value_or_none(defaults, key),
         }
-        for key, value in overrides.items()
+        for key, value in without_secrets(overrides).items()
     ]
     known = view.trials[view.trials["trial"] == number].to_dict("records") if len(view.trials) else []
     furthest = trained_furthest(view.trials) if len(view.trials) else np.empty(0, bool)
@@ -295,17 +297,11 @@ def trial_answer(directory: str, number: int) -> bytes:
             if known
             else False,
             "diff": rows,
-            "command": command_of(view, overrides),
+            "command": trial_command(view, overrides),
             "folds": view.folds.get(number, []),
             "curves": curves_of(load_progress(Path(directory), number)),
         }
     )
-
-
-def command_of(view: StudyView, overrides: Mapping[str, Any]) -> str:
-    """The command that trains one trial's configuration on all folds; what else the study changed is in its config."""
-    words = " ".join(f"{key}={value}" for key, value in overrides.items())
-    return f"python -m rayjobs.train +experiment={view.experiment} {words}"
 
 
 def warm() -> None:

@@ -159,18 +159,18 @@ class RunDirectory:
         return directory
 
     @classmethod
-    def resume(cls, path: Path) -> RunDirectory:
+    def resume(cls, path: Path, *, done_too: bool = False) -> RunDirectory:
         """Open the directory of an earlier run to go on with it.
 
         Raises
         ------
         ConfigError
-            If it is not a run directory, or its run is done.
+            If it is not a run directory, or its run is done; ``done_too`` where the caller knows of something to do.
         """
         status = read_status(path)
         if status is None:
             raise ConfigError(f"{path} is not a run directory: it has no readable status.json")
-        if status["status"] == "done":
+        if status["status"] == "done" and not done_too:
             raise ConfigError(f"the run in {path} is done; there is nothing to resume")
         directory = cls(path)
         directory.write_status("running", resumed_utc=_iso(datetime.now(UTC)))

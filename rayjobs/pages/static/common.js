@@ -175,17 +175,17 @@ function lineChart(node, given) {
   const readout = el("div", { class: "readout", "aria-live": "off" });
   const plot = el("div", { class: "plot", role: "img", "aria-label": `${title}: ${lines.map((line) => line.name).join(", ")}` });
   put(node, plot, readout, legend);
-  const axis = { stroke: css("--soft"), grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1 }, font: "11.5px system-ui" };
+  const axis = { stroke: css("--soft"), grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1 }, font: "12px system-ui" };
   const at = labels || ((value) => (time ? when(value) : Math.round(value).toLocaleString("en-GB")));
   const lone = x.length === 1 ? x[0] : null;  // a lone point is marked on the axis by itself: any other number there would be made up
-  const named = across ? { label: across, labelSize: 18, labelFont: "11.5px system-ui", labelGap: 0 } : {};
+  const named = across ? { label: across, labelSize: 18, labelFont: "12px system-ui", labelGap: 0 } : {};
   const chart = new uPlot({
     width: Math.max(240, node.clientWidth || 600), height,
     legend: { show: false }, cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: given.sync ? { key: given.sync } : undefined },
     scales: { x: { time: Boolean(time) && !labels, range: lone === null ? undefined : [lone - 1, lone + 1] }, y: { range: upright } },
     axes: [
-      { ...axis, ...named, splits: lone === null ? undefined : () => [lone], values: lone !== null ? (_, ticks) => ticks.map(at) : labels ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? labels(tick, true) : "")) : time ? undefined : (_, ticks) => ticks.map(compact), space: labels ? 110 : 60 },
-      { ...axis, size: 62, values: (_, ticks) => axisText(ticks) },
+      { ...axis, ...named, size: time && !labels ? 44 : 30, splits: lone === null ? undefined : () => [lone], values: lone !== null ? (_, ticks) => ticks.map(at) : labels ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? labels(tick, true) : "")) : time ? undefined : (_, ticks) => ticks.map(compact), space: labels ? 110 : 60 },
+      { ...axis, size: 70, values: (_, ticks) => axisText(ticks) },
     ],
     series: [{}, ...lines.map((line, index) => ({
       label: line.name, stroke: line.colour || colour(index), width: line.width || (index ? 1.3 : 2), dash: line.dash, spanGaps: line.gaps !== false, points: { show: line.points === undefined ? line.values.filter((value) => value !== null).length < 25 : line.points, size: 5 }, paths: line.paths, fill: line.fill,

@@ -43,7 +43,7 @@ function drawThoughts() {
   const x = shown.utc.map((_, index) => index), label = (index) => (shown.utc[index] === undefined ? "" : when(shown.utc[index]));
   const names = Object.keys(thoughts.parameters), stepped = uPlot.paths.stepped({ align: 1 });
   const chart = (node, title, lines, format) => { if (lines.length) charts.push(lineChart(node, { title, x, labels: label, height: 150, sync: "market", lines, format })); else put(node); };
-  chart($("thoughts"), "What the policy thought", names.filter((name) => !name.includes("deviation")).map((name) => ({ name, values: thoughts.parameters[name], paths: stepped })), (value) => String(Number(value.toPrecision(3))));
+  chart($("thoughts"), "What the policy thought", names.filter((name) => !name.includes("deviation")).map((name) => ({ name: probable(name) ? `${name}, probability` : name, values: thoughts.parameters[name], paths: stepped })), (value) => String(Number(value.toPrecision(3))));
   chart($("values"), "Value", thoughts.value.some((one) => one !== null) ? [{ name: "value: rewards to come that the policy expects, discounted", values: thoughts.value }] : []);
 }
 function wordsAt(index) {  // for the line below the candles
@@ -141,7 +141,7 @@ async function choose(index) {
     el("div", { class: "thoughts" }, thoughts ? null : el("p", { class: "quiet", text: "Waiting for what the policy thought." })),
     here.length ? el("h3", { text: "Filled in it" }) : null,
     here.map((fill) => el("p", { class: "quiet", text: `${fill.units > 0 ? "bought" : "sold"} ${plain(Math.abs(fill.units))} at ${plain(fill.price)} (${words(fill.reason)}, decided ${when(fill.decided)}); ${Object.entries(fill.costs).map(([name, cost]) => `${words(name)} ${plain(cost)}`).join(", ") || "no costs"}` })),
-    trades.map((trade) => el("p", { class: "quiet", text: `${trade.direction} trade since ${when(trade.entry_time)}, to ${when(trade.exit_time)} (${words(trade.exit_reason)}): ${show(trade.pnl)}; at best ${show(trade.mfe)}, at worst ${show(trade.mae)}` })),
+    trades.map((trade) => el("p", { class: "quiet", text: `${trade.direction} trade since ${when(trade.entry_time)}, to ${when(trade.exit_time)} (${words(trade.exit_reason)}): ${show(trade.pnl)}; by price alone at best ${show(trade.mfe)}, at worst ${show(trade.mae)}` })),
     el("h3", { text: "Features at its close, not standardised" }), features);
   fillThoughts();
   try {
@@ -158,7 +158,7 @@ async function trades() {
     sortHere($("trades"), [
       { name: "ticker", left: true, title: "symbol" }, { name: "direction", left: true }, { name: "entry_time", title: "entered", cell: (row) => when(row.entry_time) },
       { name: "duration_bars", title: "bars" }, { name: "pnl", cell: (row) => el("span", { style: `color:var(${row.pnl >= 0 ? "--pass" : "--fail"})`, text: show(row.pnl) }) },
-      { name: "return_pct", title: "%" }, { name: "mae", title: "at worst" }, { name: "total_cost_est", title: "costs" }, { name: "exit_reason", left: true, title: "exit" },
+      { name: "return_pct", title: "%" }, { name: "mae", title: "at worst", help: "the lowest gain while it was held, by price alone: before costs" }, { name: "total_cost_est", title: "costs" }, { name: "exit_reason", left: true, title: "exit" },
     ], found.trades, { label: "Trades", pick: jump });
   } catch (error) { say($("trades"), error); }
 }

@@ -6,11 +6,15 @@ const charts = new Map();
 
 async function load() {
   try { facts = await get("/api/run", { id: runId }); put($("trouble")); } catch (error) { say($("trouble"), error); return; }
-  $("subtitle").textContent = `${facts.kind} · ${facts.status}` + (facts.started ? ` · started ${facts.started}` : "") + (facts.ended ? ` · ended ${facts.ended}` : "");
+  $("subtitle").textContent = `${facts.kind} · ${facts.status}` + (facts.started ? ` · started ${facts.started}` : "") + (facts.ended && facts.status !== "running" ? ` · ended ${facts.ended}` : "") + beforehand();
   if (facts.error) say($("trouble"), new Error(facts.error));
   $("resume").hidden = !facts.resumed_by;
   put($("resume"), facts.resumed_by ? ["What was done so far is kept. Go on with it: ", el("code", { text: facts.resumed_by })] : null);
   head(); tiles(); control(); gate(); settings();
+}
+function beforehand() {  // nothing is reported until the first iteration of a fold
+  const quiet = facts.status === "running" && facts.kind === "run" && facts.progress === undefined;
+  return quiet ? " · before the first fold it reads the bars and looks for leaks, for a minute or two" : "";
 }
 function head() {
   const box = $("verdict");

@@ -37,7 +37,7 @@ function columns() {
     { name: "chosen", title: "", cell: (row) => el("input", { type: "checkbox", "aria-label": `choose ${row.run}`, checked: state.chosen.has(row.run), onchange: (event) => { event.target.checked ? state.chosen.add(row.run) : state.chosen.delete(row.run); offer(); } }) },
     { name: "run", left: true, style: "name", cell: (row) => [el("a", { href: target(row) }, slashed(row.run)), ...row.tags.map((tag) => el("span", { class: "tag", text: tag })), row.note ? el("div", { class: "quiet", text: row.note.slice(0, 120) }) : null].filter(Boolean) },
     { name: "kind", left: true }, { name: "status", left: true, style: "left status", cell: progress },
-    { name: "verdict", left: true, cell: (row) => (row.verdict ? pill(row.verdict) : "–") },
+    { name: "verdict", left: true, cell: (row) => (row.verdict ? pill(row.verdict) : row.kind === "sweep" && row.status === "done" ? el("span", { title: "Its holdout stayed sealed: its page says why" }, pill("sealed")) : "–") },
     { name: "started", left: true, style: "left when", cell: started },
     ...USUAL.map((name) => ({ name })),
     ...(anyRunning ? running : []),
@@ -50,7 +50,7 @@ function draw(found) {
   const states = Object.entries(found.states).map(([name, count]) => `${count} ${name}`).join(", ");
   $("count").textContent = found.total ? `${found.total.toLocaleString("en-GB")} ${found.total === 1 ? "run" : "runs"}: ${states}` + (state.filter ? `; ${found.found.toLocaleString("en-GB")} meet the filter` : "") : "No run yet: python -m rayjobs.train +experiment=crypto_portfolio";
   const sorted = state.sort ? { name: state.sort.replace(/^-/, ""), down: state.sort.startsWith("-") } : null;
-  if (!found.rows.length) put($("table"), nothing(found.total ? "No run meets the filter." : "A run is listed here as soon as it begins."));
+  if (!found.rows.length) put($("table"), nothing(found.total ? "No run meets the filter." : "A run is listed here as soon as it begins; the first on a machine compiles for a minute or two before."));
   else put($("table"), table(columns(), found.rows, {
     sorted, label: "Runs", sort: (name, down) => { if (name === "chosen") return; state.sort = (down ? "-" : "") + name; load(); },
   }));

@@ -23,7 +23,7 @@ function draw() {
   for (const row of rows) states[row.state] = (states[row.state] || 0) + 1;
   $("subtitle").textContent = `${study.status} · ${Object.entries(states).map(([name, count]) => `${count} ${name}`).join(", ") || "no trial yet"} of ${study.num_trials} · ${study.sampler}, pruning ${study.scheduler}` + toGo() + (study.headline ? ` · ${study.headline}` : "");
   tiles(); parallel(); follow(); selects();
-  sortHere($("rungs"), [{ name: "share", title: "of the training", cell: (row) => `${Math.round(100 * row.share)} %` }, { name: "scored" }, { name: "ended", title: "ended here" }, { name: "best" }, { name: "median" }], study.rungs, { label: "Rungs" });
+  sortHere($("rungs"), [{ name: "share", title: "trained", cell: (row) => `${Math.round(100 * row.share)} %` }, { name: "scored" }, { name: "ended", title: "ended here" }, { name: "best" }, { name: "median" }], study.rungs, { label: "Rungs" });
   heat(); front();
 }
 function toGo() {  // from what the trials that ended took, those that run half done
@@ -35,7 +35,7 @@ function toGo() {  // from what the trials that ended took, those that run half 
 function tiles() {
   const best = rows.find((row) => row.trial === study.best);
   const facts = [
-    ["Best score", best ? show(best.score) : "–", best ? `trial ${best.trial}: validation ${words(study.objective[0])} ${show(best.mean)} ${study.maximize ? "less" : "plus"} ${study.spread_penalty} × spread` : ""],
+    ["Best score", best ? show(best.score) : "–", best ? `trial ${best.trial}: mean validation ${words(study.objective[0])} of the folds ${show(best.mean)} ${study.maximize ? "less" : "plus"} ${study.spread_penalty} × spread` : ""],
     ["Spread over folds", best ? show(best.spread) : "–", best ? "standard deviation, over seeds too" : ""],
     ["Deflated Sharpe", best && best.dsr !== null ? show(best.dsr) : "–", deflation ? "" : "being computed"],
     ["Env steps", `${(study.env_steps / 1e6).toFixed(2)} M`, rows.some((row) => row.state === "running") ? "of trials that have ended" : ""],
@@ -162,7 +162,7 @@ function contour() {
 }
 function front() {
   const { axes, points } = study.front;
-  $("fronttitle").textContent = axes.map(words).join(" against ");
+  $("fronttitle").textContent = `${axes.map(words).join(" against ").replace(/^./, (letter) => letter.toUpperCase())}, means over folds`;
   const list = points.map(([trial, first, second, on]) => ({ trial, first, second, on, state: "complete", score: (byTrial.get(trial) || {}).score }));
   if (list.length < 2) { put($("front"), el("p", { class: "quiet", text: "At least two complete trials are needed." })); return; }
   const reach = (name) => { const values = list.map((row) => row[name]), low = Math.min(...values), span = Math.max(...values) - low || 1; return { place: (row) => (row[name] - low) / span, ticks: [0, 0.5, 1].map((place) => [place, plain(low + place * span)]) }; };
@@ -210,16 +210,18 @@ async function believe() {
   const found = deflation.belief;
   $("beliefcard").hidden = !found;
   if (!found) return;
-  const unit = found.annual ? "annual" : "per bar";
-  $("belief").textContent = `Alone, trial ${found.trial} with a Sharpe ratio of ${plain(found.sharpe)} (${unit}, ${found.bars.toLocaleString("en-GB")} validation bars) looks like skill with a probability of ${(100 * found.naive).toFixed(1)} %. It is the best of ${found.counted} trials, worth ${plain(found.effective)} independent ones: of as many without any skill the best shows ${plain(found.luck)}. So the probability is ${(100 * found.deflated).toFixed(1)} %.` + (found.overfitting === null ? "" : ` The best trial of one half of the bars is below the median in the other with a probability of ${(100 * found.overfitting).toFixed(0)} %.`);
-  put($("beliefchart"), [["as if it were the only one", found.naive], ["deflated for all trials", found.deflated]].map(([name, value]) => el("div", { class: "bar" }, el("span", { style: "width:190px", text: name }), el("span", { class: "meter", style: "width:min(420px,50vw);height:14px", role: "img", "aria-label": `${name}: ${(100 * value).toFixed(1)} %` }, el("i", { style: `width:${100 * value}%` })), `${(100 * value).toFixed(1)} %`)));
+  const unit = `${found.annual ? "annual" : "per bar"}, of all folds chained`;
+  const own = rows.filter((row) => row.state !== "running").length, others = study.status === "running" ? "; looks of other jobs are counted when it ends" : "";
+  const among = found.counted > own && !others ? `${found.counted} looks at these bars, ${own} of them trials of this study` : `${found.counted} trials${others}`;
+  $("belief").textContent = `Alone, trial ${found.trial} with a Sharpe ratio of ${plain(found.sharpe)} (${unit}: ${found.bars.toLocaleString("en-GB")} validation bars) looks like skill with a probability of ${(100 * found.naive).toFixed(1)} %. It is the best of ${among}, worth ${plain(found.effective)} independent ones: of as many without any skill the best shows ${plain(found.luck)}. So the probability is ${(100 * found.deflated).toFixed(1)} %.` + (found.overfitting === null ? "" : ` The best trial of one half of the bars is below the median in the other with a probability of ${(100 * found.overfitting).toFixed(0)} %.`);
+  put($("beliefchart"), [["as if it were the only one", found.naive], ["deflated for all of them", found.deflated]].map(([name, value]) => el("div", { class: "bar" }, el("span", { style: "width:190px", text: name }), el("span", { class: "meter", style: "width:min(420px,50vw);height:14px", role: "img", "aria-label": `${name}: ${(100 * value).toFixed(1)} %` }, el("i", { style: `width:${100 * value}%` })), `${(100 * value).toFixed(1)} %`)));
 }
 async function importance() {
   try {
     const found = await get("/api/importance", { id: runId });
     const shares = Object.entries(found.shares);
-    $("method").textContent = shares.length ? found.method : "At least four complete trials are needed.";
-    put($("importance"), shares.map(([name, share]) => el("div", { class: "bar" }, el("span", { style: "width:150px", text: words(name) }), el("span", { class: "meter", style: "width:min(220px,40vw);height:14px", role: "img", "aria-label": `${name} ${Math.round(100 * share)} %` }, el("i", { style: `width:${(100 * share) / shares[0][1]}%` })), `${Math.round(100 * share)} %`)));
+    $("method").textContent = shares.length ? `${found.method}${found.complete < 20 ? `. Of ${found.complete} complete trials: so few show little` : ""}` : "At least four complete trials are needed.";
+    put($("importance"), shares.map(([name, share]) => el("div", { class: "bar" }, el("span", { style: "width:120px", text: words(name) }), el("span", { class: "meter", style: "flex:1 1 90px;max-width:220px;height:14px", role: "img", "aria-label": `${name} ${Math.round(100 * share)} %` }, el("i", { style: `width:${100 * share}%` })), `${Math.round(100 * share)} %`)));
   } catch (error) { $("method").textContent = error.message; }
 }
 async function open(number) {
@@ -232,7 +234,7 @@ async function open(number) {
   put(body, el("h2", { text: `Trial ${number}: ${show(found.row.score)}, ${found.row.state}` }), found.row.error ? el("p", { class: "error", text: found.row.error }) : null,
     el("p", { class: "quiet", text: "What it was tried with, beside the study's own value and today's default." }), diff,
     el("pre", { text: found.command }), folds, plots);
-  sortHere(diff, [{ name: "key", left: true }, { name: "trial" }, { name: "study" }, { name: "default" }], found.diff, { label: "Settings of the trial" });
+  sortHere(diff, [{ name: "key", left: true }, { name: "tried", title: "trial" }, { name: "study" }, { name: "default" }], found.diff, { label: "Settings of the trial" });
   if (found.folds.length) sortHere(folds, Object.keys(found.folds[0]).map((name) => ({ name })), found.folds, { label: "Folds of the trial" });
   for (const [name, title] of Object.entries(found.curves.titles)) {
     if (!found.curves.curves[name]) continue;

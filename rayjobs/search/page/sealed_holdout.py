@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from rayjobs.search.page.study_view import StudyView
 
@@ -26,5 +27,9 @@ def sealed_because(view: StudyView) -> str:
         if view.search.open_holdout == "auto"
         else "search.open_holdout is false."
     )
-    command = f"python -m rayjobs.sweep {shlex.quote(f'resume={view.directory}')} search.open_holdout=true"
-    return f"{why} To judge it all the same: {command}"
+    return f"{why} To judge it all the same: {opening_command(view.directory)}"
+
+
+def opening_command(directory: Path) -> str:
+    """The command that judges the winner of a study that is done on its sealed holdout."""
+    return f"python -m rayjobs.sweep {shlex.quote(f'resume={directory}')} search.open_holdout=true"

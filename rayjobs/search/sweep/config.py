@@ -39,6 +39,8 @@ CHANGEABLE = (
     "tracking",
 )
 """What may differ when a study goes on: nothing that changes a trial's score."""
+GOES_ON = ("search.open_holdout", "search.num_trials")
+"""What gives a study that is done something to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +198,8 @@ def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If another process runs the study, or the command line changes what its trials were scored with.
+        If another process runs the study, the command line changes what its trials were scored with, or the study is
+        done and nothing that the command line changes leaves it anything to do.
     """
     _refuse_running(directory)
     stored = RunDirectory(directory).config()
@@ -215,7 +218,24 @@ def resumed_values(given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
                 f"only {', '.join(CHANGEABLE)}; start a new one for anything else"
             )
         changed[key] = value
+    _refuse_done(directory, changed)
     return with_values(stored, changed)
+
+
+def _refuse_done(directory: Path, changed: Mapping[str, Any]) -> None:
+    """Refuse a study that is done, unless its holdout is sealed and more trials or its opening are asked for."""
+    if (read_status(directory) or {}).get("status") != "done":
+        return
+    if (directory / "winner").is_dir():
+        raise ConfigError(
+            f"the study in {directory} is done and its winner has met the holdout, which is opened once; "
+            "search the same space again with a new study"
+        )
+    if not any(key in GOES_ON for key in changed):
+        raise ConfigError(
+            f"the study in {directory} is done; there is nothing to resume. search.open_holdout=true lets its best "
+            "trial meet the sealed holdout, search.num_trials=N runs trials up to N"
+        )
 
 
 def _written(key: str, value: Any) -> Any:

@@ -16,6 +16,7 @@ from evaluation.ledger.ledger import Ledger
 from rayjobs.cluster.placement import Room
 from rayjobs.monitoring.tracking import Tracker
 from rayjobs.search.page.leaderboard import best_trial, counts
+from rayjobs.search.page.sealed_holdout import opening_command
 from rayjobs.search.proposal.population import Population, lineage
 from rayjobs.search.proposal.studies import enqueue_first, open_study
 from rayjobs.search.sweep.config import SweepConfig
@@ -128,9 +129,9 @@ def run_sweep(
     if winner is not None and not config.search.opens_holdout_for(winner.values[0]):
         if config.search.open_holdout == "auto":
             LOG.info(
-                "trial %d is the best and scores %.3f on the validation folds, a loss: the holdout stays sealed; "
-                "resume with search.open_holdout=true to judge it all the same",
-                winner.number, winner.values[0],
+                "trial %d is the best and scores %.3f on the validation folds, a loss: the holdout stays sealed; to "
+                "judge it all the same: %s",
+                winner.number, winner.values[0], opening_command(directory),
             )  # fmt: skip
     elif winner is not None:
         opening = holdout_entry(config, data, directory, provenance)

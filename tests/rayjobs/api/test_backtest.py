@@ -111,6 +111,11 @@ def test_what_cannot_be_run_is_one_sentence(panel, policy, options, words):
         api.backtest(policy, panel, *WEIGHTS, **options)
 
 
+def test_settings_in_the_place_of_bars_are_told_how_to_read_bars():
+    with pytest.raises(api.ConfigError, match=r"panel is 'data=noise', a str; give bars: api.load_panel"):
+        api.backtest(np.zeros((900, 2)), "data=noise", *WEIGHTS)
+
+
 def test_unknown_settings_are_the_command_lines_sentence():
     with pytest.raises(api.ConfigError, match="did you mean"):
         api.load_panel("dat=noise")

@@ -43,7 +43,8 @@ def test_a_line_holds_every_number_with_its_meaning():
 
 def test_numbers_that_are_not_known_yet_are_dashes():
     early = replace(REPORT, episode_return=None, approx_kl=float("nan"), env_steps_per_second=0.0)
-    assert "return -, KL -," in progress_line(early)
+    for unknown in (early, replace(early, episode_return=float("nan"))):
+        assert "0 steps/s, KL -," in progress_line(unknown)
     assert progress_line(early).endswith(" - left")
 
 

@@ -152,6 +152,10 @@ def test_a_study_is_brushed_and_a_trial_opened(tmp_path):
         await page.run("document.querySelector('#trials tbody tr td:nth-child(3)').click()")
         await page.until("document.querySelector('#trialbody table tbody tr')")
         assert "algo." in await page.run("document.querySelector('#trialbody').textContent")
+        tried = await page.run(
+            "document.querySelector('#trialbody table tbody tr td:nth-child(2)').textContent"
+        )
+        assert 0.005 <= float(tried) <= 0.1  # the KL stop of that trial, not rounded as its number would be
         await page.until("!document.getElementById('beliefcard').hidden", 120)
 
     clicked(tmp_path, walk)

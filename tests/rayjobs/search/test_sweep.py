@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -83,6 +84,23 @@ def test_a_resumed_study_keeps_what_its_trials_were_scored_with(tmp_path):
     assert same == {**stored, "search": {**stored["search"], "num_trials": 8}}
     with pytest.raises(ConfigError, match="algo.gamma is 0.5 but the study was begun with 0.97"):
         resumed_values(compose("sweep", ["algo.gamma=0.5"]), tmp_path)
+
+
+def test_a_study_that_is_done_goes_on_only_where_something_is_left_to_do(tmp_path):
+    stored = compose("sweep", [*SMALL, "search.num_trials=4", "search.open_holdout=auto"])
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**stored, "provenance": {}}))
+    (tmp_path / "status.json").write_text(json.dumps({"status": "done"}))
+    for asked in ([], ["search.max_concurrent=1"]):
+        with pytest.raises(ConfigError, match="there is nothing to resume.*search.open_holdout=true"):
+            resumed_values(compose("sweep", asked), tmp_path)
+    for setting in ("open_holdout=true", "num_trials=8"):
+        again = resumed_values(compose("sweep", [f"search.{setting}"]), tmp_path)
+        assert (
+            f"{setting.partition('=')[0]}={json.dumps(again['search'][setting.partition('=')[0]])}" == setting
+        )
+    (tmp_path / "winner").mkdir()
+    with pytest.raises(ConfigError, match="has met the holdout, which is opened once"):
+        resumed_values(compose("sweep", ["search.num_trials=8"]), tmp_path)
 
 
 def test_the_password_of_a_studys_database_is_not_stored_and_may_be_given_again(tmp_path):
@@ -222,6 +240,24 @@ def test_a_population_trains_on_from_the_best_and_its_winner_repeats_the_way(tmp
     assert set(trials.loc[trials["rung"] == 1, "env_steps"]) == {2 * 2048}
     progress = pd.read_csv(study / "winner" / "progress.csv")
     assert progress["env_steps"].max() == 2048
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_winner_that_loses_is_judged_by_the_command_that_the_sweep_tells(tmp_path, caplog):
+    caplog.set_level("INFO")
+    code, study = run(tmp_path, "search.num_trials=2", "search.open_holdout=auto", "costs.fee_bps=400")
+    told = json.loads((study / "study.json").read_text())
+    assert code == ExitCode.DONE
+    assert told["verdict"] is None
+    words = shlex.split(caplog.text.partition("all the same: ")[2].splitlines()[0])
+    assert words[:3] == ["python", "-m", "rayjobs.sweep"]
+    assert run_entry_point(sweep, "sweep", words[3:]) is ExitCode.DONE
+    judged = json.loads((study / "study.json").read_text())
+    assert judged["verdict"] is not None
+    assert judged["trials"] == told["trials"]
+    assert judged["best"]["trial"] == told["best"]["trial"]
+    assert run_entry_point(sweep, "sweep", words[3:]) is ExitCode.BAD_INPUT  # once
 
 
 @pytest.mark.ray

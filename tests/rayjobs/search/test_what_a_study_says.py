@@ -11,6 +11,7 @@ from made_study import GONE, MadeTrial, make_study
 from optuna.trial import TrialState
 from practice_setup import practice_search, practice_space
 
+from rayjobs import api
 from rayjobs.compare import main as compare
 from rayjobs.config.exit_codes import ExitCode
 from rayjobs.search.page.sealed_holdout import sealed_because
@@ -93,6 +94,12 @@ def test_a_study_whose_process_is_gone_is_not_running(tmp_path, status, pid, sai
     page = write_study_page(view, tmp_path / "page.html").read_text()
     assert ('<div class="word">Running' in page) is (said == "running")
     assert (f"python -m rayjobs.sweep resume={made}" in page) is (said != "running")
+
+
+def test_a_folder_of_studies_is_read_from_python_as_the_newest(tmp_path):
+    older, newer = (make_study(tmp_path, name, [complete(1.0)]) for name in (FIRST, SECOND))
+    assert api.load(newer.parent).path == newer
+    assert api.load(older).path == older
 
 
 def test_a_sweep_that_is_just_ending_is_not_called_running(tmp_path):
