@@ -45,6 +45,7 @@ class FollowedReturns:
     symbol : its name. bars : how many earlier returns were summed, where the correlation is largest.
     correlation : rank correlation with the return after them. t : of it, 0 or more.
     price : whose: "close", or "open" for what follows an open.
+    leader : whose returns it follows, where all symbols were asked together (`checks.followed_together`).
     """
 
     symbol: str
@@ -52,10 +53,17 @@ class FollowedReturns:
     correlation: float
     t: float
     price: str = CLOSE
+    leader: str = ""
 
     @property
     def fact(self) -> str:
         """What was seen, and the question that it raises."""
+        if self.leader:
+            return (
+                f"what comes after their opens follows {self.leader} returns of the last {self.bars} bar"
+                f"{'' if self.bars == 1 else 's'} to the close before, a little in each and surely in all (t of "
+                f"{self.t:.0f} over all bars): are these opens stale, or yesterday's closes?"
+            )
         before = "the bar before" if self.bars == 1 else f"the {self.bars} bars before"
         seen = f"in every part of the history (correlation {self.correlation:.2f}, t of {self.t:.0f})"
         if self.price == CLOSE:
@@ -81,7 +89,7 @@ def followed_returns(panel: Panel) -> tuple[FollowedReturns, ...]:
     returns_TA, least = log_returns(panel), least_correlation(panel.bars_a_year())
     found: list[FollowedReturns | None] = []
     ranks_TA = np.stack([standardised_ranks(column)[0] for column in returns_TA.T], axis=1)
-    after_TA = _after_opens(panel)
+    after_TA = after_opens(panel)
     for a, symbol in enumerate(panel.symbols):
         found.append(_followed(returns_TA[:, a], symbol, least))
         if found[-1] is not None:
@@ -98,7 +106,7 @@ def least_correlation(periods_per_year: float) -> float:
     return max(LEAST_CORRELATION, GROSS_SHARPE / float(np.sqrt(periods_per_year)))
 
 
-def _after_opens(panel: Panel) -> tuple[FloatArray, FloatArray]:
+def after_opens(panel: Panel) -> tuple[FloatArray, FloatArray]:
     """(T, A) log returns from each bar's open to its close, and to the next open; NaN where one is missing."""
     panel = panel.positive()
     opened = np.log(panel.open)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from data.checks.followed_returns import FollowedReturns, followed_returns
-from data.known_columns import statements_of
+from data.checks.followed_together import followed_together
+from data.known_columns import OPEN, statements_of
 from evaluation.report.data_notes import DataNote
 from rayjobs.study.least_costs import is_synthetic
 from rayjobs.study.study import Study
 
 
 def untraded_prices(study: Study) -> tuple[FollowedReturns, ...]:
-    """Symbols whose returns follow their own past; none of prices of which ``data.columns.NAME.traded`` is stated, or
-    where a law says all."""
+    """Symbols whose returns follow their own past, or all of them another's.
+
+    None of prices of which ``data.columns.NAME.traded`` is stated, or where a law says all.
+    """
     if is_synthetic(study.config):
         return ()
     stated = {name for name, one in statements_of(study.config.data).items() if one.traded}
-    return tuple(one for one in followed_returns(study.panel) if one.price not in stated)
+    each = followed_returns(study.panel)
+    together = None if any(one.price == OPEN for one in each) else followed_together(study.panel)
+    return tuple(one for one in (*each, *([] if together is None else [together])) if one.price not in stated)
 
 
 def untraded_notes(study: Study) -> tuple[DataNote, ...]:

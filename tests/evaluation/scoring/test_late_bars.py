@@ -89,6 +89,22 @@ def test_the_first_bar_of_a_session_takes_what_the_first_of_the_session_before_h
     np.testing.assert_array_equal(late.volume[:, 0], [50, 5, 5, 50, 6, 7])
 
 
+def test_a_volume_that_stands_for_its_session_is_late_by_a_session(panel):
+    session = np.repeat([0, 1, 2], 3)
+    rows = [(100, 100, 100, 100, volume) for volume in np.repeat([50.0, 80.0, 20.0], 3)]
+    late = late_bars(by_hand(rows, session=session.tolist()), ("volume",), "session")
+    np.testing.assert_array_equal(late.volume[:, 0], [50, 50, 50, 50, 50, 50, 80, 80, 80])
+    drawn = np.random.default_rng(5).lognormal(0.0, 0.4, (int(np.ptp(panel.session)) + 1, panel.num_assets))
+    of_day = replace(panel, volume=drawn[panel.session - panel.session[0]])
+    features = compute_features(of_day, SPECS)
+    standardiser = Standardiser.fit(features, slice(0, 900))
+    found = late_bar_features(of_day, SPECS, {"volume": (3,)}, standardiser, BARS)
+    assert [one.periods for one in found] == [("session",)]
+    assert [one.periods for one in late_bar_features(panel, SPECS, {"volume": (3,)}, standardiser, BARS)] == [
+        ()
+    ]
+
+
 def test_missing_bars_stay_missing_and_are_passed_over():
     nothing = (np.nan,) * 5
     late = late_bars(by_hand([ROWS[0], nothing, ROWS[1]]), ("high", "volume"))
