@@ -87,16 +87,14 @@ def _led(rows: TrialRows, chosen_M: IntArray, least: float) -> tuple[IntArray, F
     """Leader of each chosen row, as its place among them, and correlation with it; `least` what it takes to join."""
     size_M = len(chosen_M)
     leader, correlation = np.arange(size_M), np.ones(size_M)
-    lead = np.empty((2, size_M, rows.shape[1]), dtype=np.float32)  # rows that lead, as `comparable`
-    places, old = np.empty(size_M, dtype=np.int64), 0
+    leaders = _Leaders(rows, chosen_M)
     for start in range(0, size_M, rows.at_once):
         part = comparable(rows.take(chosen_M[start : start + rows.at_once]))
         among, size = similarity(part, part), part.shape[1]
-        known = similarity(part, lead[:, :old]) if old else np.full((size, 1), -np.inf, dtype=np.float32)
-        best, closest = known.argmax(axis=1), known.max(axis=1)
+        places, closest = leaders.nearest(part, least)
         fresh: list[int] = []
         for row in range(size):
-            r, at = closest[row], places[best[row]]
+            r, at = closest[row], places[row]
             if fresh:
                 candidates = among[row, fresh]
                 k = int(candidates.argmax())
@@ -106,9 +104,50 @@ def _led(rows: TrialRows, chosen_M: IntArray, least: float) -> tuple[IntArray, F
                 leader[start + row], correlation[start + row] = at, min(float(r), 1.0)
             else:
                 fresh.append(row)
-        new = slice(old, old + len(fresh))
-        lead[:, new], places[new], old = part[:, fresh], start + np.array(fresh, dtype=np.int64), new.stop
+        leaders.add(part[0, fresh], start + np.array(fresh, dtype=np.int64))
     return leader, correlation
+
+
+class _Leaders:
+    """Rows that lead a cluster, as `comparable`; of their ranks only those that some row has come near to are made.
+
+    Most looks that differ do so by their returns already, so that the other half of what they are compared by is
+    neither reckoned nor held: memory of an array that nothing was written to is not taken.
+    """
+
+    def __init__(self, rows: TrialRows, chosen_M: IntArray) -> None:
+        self._rows, self._chosen_M = rows, chosen_M
+        self._lead = np.empty((2, len(chosen_M), rows.shape[1]), dtype=np.float32)
+        self._places, self._ranked = (
+            np.empty(len(chosen_M), dtype=np.int64),
+            np.zeros(len(chosen_M), dtype=bool),
+        )
+        self._size = 0
+
+    def add(self, standardised_nD: NDArray[np.float32], places_n: IntArray) -> None:
+        """More leaders: their rows, standardised, and their places among the chosen ones."""
+        new = slice(self._size, self._size + len(places_n))
+        self._lead[0, new], self._places[new], self._size = standardised_nD, places_n, new.stop
+
+    def nearest(self, part: NDArray[np.float32], least: float) -> tuple[IntArray, NDArray[np.float32]]:
+        """For each row the place of the leader that it is most similar to, and how similar, if that is `least`."""
+        products = part[0] @ self._lead[0, : self._size].T
+        near = np.flatnonzero((products >= least).any(axis=0))
+        if not len(near):
+            return np.zeros(part.shape[1], dtype=np.int64), np.full(part.shape[1], -np.inf, dtype=np.float32)
+        self._rank(near[~self._ranked[near]])
+        similar = np.empty((part.shape[1], len(near)), dtype=np.float32)
+        for first in range(0, len(near), self._rows.at_once):
+            some = slice(first, first + self._rows.at_once)
+            similar[:, some] = np.minimum(products[:, near[some]], part[1] @ self._lead[1, near[some]].T)
+        best = similar.argmax(axis=1)
+        return self._places[near[best]], similar[np.arange(len(best)), best]
+
+    def _rank(self, missing: IntArray) -> None:
+        for first in range(0, len(missing), self._rows.at_once):
+            some = missing[first : first + self._rows.at_once]
+            self._lead[1, some] = _ranks(self._rows.take(self._chosen_M[self._places[some]]))
+        self._ranked[missing] = True
 
 
 def needed_correlation(num_common: int) -> float:
@@ -123,7 +162,11 @@ def needed_correlation(num_common: int) -> float:
 
 def comparable(rows_ND: FloatArray) -> NDArray[np.float32]:
     """(2, N, D) rows as they are and their ranks, each `standardised`, for `similarity`."""
-    return np.stack([standardised(rows_ND), standardised(rankdata(rows_ND, axis=1))])
+    return np.stack([standardised(rows_ND), _ranks(rows_ND)])
+
+
+def _ranks(rows_ND: FloatArray) -> NDArray[np.float32]:
+    return standardised(rankdata(rows_ND, axis=1))
 
 
 def similarity(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,6 +45,10 @@ RESUMED_BY = {"run": "train", "sweep": "sweep"}
 """Kind of run -> command that goes on with one that ended before its end."""
 
 
+class UnknownRun(KeyError):
+    """There is no run of the name that was asked for."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunEntry:
     """One run as the list shows it.
@@ -145,11 +149,14 @@ class Catalogue:
 
         Raises
         ------
-        KeyError
+        UnknownRun
             If there is no such run.
         """
         with self._lock:
-            return self._entries[name]
+            try:
+                return self._entries[name]
+            except KeyError:
+                raise UnknownRun(name) from None
 
     def settings(self, name: str) -> dict[str, Any]:
         """Dotted key -> value of a run's configuration, secrets blotted out; empty where it cannot be read."""

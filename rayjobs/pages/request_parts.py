@@ -49,7 +49,7 @@ def run_of(request: web.Request, key: str = "id") -> RunEntry:
 
     Raises
     ------
-    KeyError
+    UnknownRun
         If there is none of that name.
     """
     return shared(request).catalogue.find(request.query.get(key, ""))

@@ -16,7 +16,7 @@ from aiohttp import web
 from data.errors import DataError, one_line
 from rayjobs.config.typed_config import ConfigError
 from rayjobs.pages import reading
-from rayjobs.pages.catalogue import Catalogue, run_files
+from rayjobs.pages.catalogue import Catalogue, UnknownRun, run_files
 from rayjobs.pages.change_requests import CHANGES
 from rayjobs.pages.events import Changes
 from rayjobs.pages.guard import REPORT_POLICY, TOKEN_HEADER, Guard
@@ -94,8 +94,10 @@ async def _sentences(request: web.Request, handler: Handler) -> web.StreamRespon
     """What a user can cause is one sentence and a code of the 400s."""
     try:
         return await handler(request)
-    except KeyError as error:
+    except UnknownRun as error:
         return web.json_response({"error": f"there is no run {error.args[0]!r} here"}, status=404)
+    except KeyError as error:
+        return web.json_response({"error": f"the run's files lack {error.args[0]!r}"}, status=400)
     except (ConfigError, DataError, BadQuestion, ValueError) as error:
         return web.json_response({"error": one_line(original(error))}, status=400)
     except ReaderLost as error:

@@ -97,6 +97,7 @@ const nothing = (text) => el("p", { class: "quiet", text });
 // Words
 
 const PERCENT = new Set(["total_return", "annual_return", "max_drawdown", "volatility", "chained_return", "chained_drawdown", "win_rate", "mean_gross_exposure", "time_in_market", "oracle_fraction", "progress", "return_pct_share"]);
+const PROBABILITY = new Set(["dsr", "psr"]);
 const WHOLE = new Set(["num_trades", "num_bars", "num_folds", "env_steps", "own_env_steps", "trial", "rank", "annual_turnover", "total_cost", "folds_begun", "rung", "repeat_of"]);
 function show(value, name) {
   if (value === null || value === undefined || value === "") return "–";
@@ -104,6 +105,7 @@ function show(value, name) {
   if (typeof value !== "number") return Array.isArray(value) ? value.join(", ") : String(value);
   const text = PERCENT.has(name) ? `${(100 * value).toLocaleString("en-GB", { minimumFractionDigits: 1, maximumFractionDigits: 1 })} %`
     : name === "seconds_left" || name === "seconds" ? duration(value)
+    : PROBABILITY.has(name) ? (value > 0 && value < 0.0005 ? "< 0.001" : value.toFixed(3))
     : WHOLE.has(name) ? Math.round(value).toLocaleString("en-GB")
     : plain(value);
   return text.replace(/^-/, "−");
@@ -119,7 +121,10 @@ function duration(seconds) {
   if (whole < 3600) return `${Math.floor(whole / 60)} min`;
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
 }
-const slashed = (name) => name.split("/").flatMap((part, index) => (index ? ["/", el("wbr"), part] : [part]));  // a long name is broken at its slashes first
+function slashed(name) {  // a long name is broken at its slashes; a part is kept whole unless it is long itself
+  const parts = name.split("/");
+  return parts.flatMap((part, index) => { const text = index < parts.length - 1 ? `${part}/` : part; return [part.length <= 28 ? el("span", { class: "whole", text }) : text, el("wbr")]; });
+}
 const words = (name) => name.replace(/^param_/, "").replaceAll("_", " ");
 const when = (second, whole) => new Date(second * 1000).toISOString().slice(0, whole ? 19 : 16).replace("T", " ");
 function pill(text) {
@@ -175,16 +180,16 @@ function lineChart(node, given) {
   const readout = el("div", { class: "readout", "aria-live": "off" });
   const plot = el("div", { class: "plot", role: "img", "aria-label": `${title}: ${lines.map((line) => line.name).join(", ")}` });
   put(node, plot, readout, legend);
-  const axis = { stroke: css("--soft"), grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1 }, font: "12px system-ui" };
+  const axis = { stroke: css("--soft"), grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1 }, font: "12px system-ui" };  // whole pixels: uPlot reads no others
   const at = labels || ((value) => (time ? when(value) : Math.round(value).toLocaleString("en-GB")));
   const lone = x.length === 1 ? x[0] : null;  // a lone point is marked on the axis by itself: any other number there would be made up
-  const named = across ? { label: across, labelSize: 18, labelFont: "12px system-ui", labelGap: 0 } : {};
+  const named = across ? { label: across, size: 30, labelSize: 17, labelFont: "12px system-ui", labelGap: -2 } : {};
   const chart = new uPlot({
     width: Math.max(240, node.clientWidth || 600), height,
-    legend: { show: false }, cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: given.sync ? { key: given.sync } : undefined },
+    tzDate: (second) => uPlot.tzDate(new Date(1000 * second), "UTC"), legend: { show: false }, cursor: { drag: { x: true, y: false }, points: { size: 6 }, sync: given.sync ? { key: given.sync } : undefined },
     scales: { x: { time: Boolean(time) && !labels, range: lone === null ? undefined : [lone - 1, lone + 1] }, y: { range: upright } },
     axes: [
-      { ...axis, ...named, size: time && !labels ? 44 : 30, splits: lone === null ? undefined : () => [lone], values: lone !== null ? (_, ticks) => ticks.map(at) : labels ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? labels(tick, true) : "")) : time ? undefined : (_, ticks) => ticks.map(compact), space: labels ? 110 : 60 },
+      { ...axis, size: 30, ...named, splits: lone === null ? undefined : () => [lone], values: lone !== null ? (_, ticks) => ticks.map(at) : labels ? (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? labels(tick, true) : "")) : time ? (_, ticks, __, ___, step) => ticks.map((tick) => (step >= 86400 ? when(tick).slice(0, 10) : when(tick).slice(5))) : (_, ticks) => ticks.map(compact), space: labels ? 110 : time ? 90 : 60 },
       { ...axis, size: 70, values: (_, ticks) => axisText(ticks) },
     ],
     series: [{}, ...lines.map((line, index) => ({

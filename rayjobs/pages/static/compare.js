@@ -13,13 +13,13 @@ async function load() {
   put($("trouble"), found.warnings.map((text) => el("p", { class: "warn", text })));
   const remove = (row) => el("button", { type: "button", "aria-label": `remove ${row.run}`, onclick: () => { ids = ids.filter((one) => one !== row.run); load(); } }, "×");
   sortHere($("numbers"), [{ name: "remove", title: "", cell: remove }, ...found.columns.map((name) => ({
-    name, left: name === "run", style: name === "run" ? "name" : null,
-    cell: name === "verdict" ? (row) => pill(row.verdict) : name === "run" ? (row) => el("a", { href: page("run", row.run), text: row.run }) : undefined,
+    name, left: name === "run" || name === "verdict", style: name === "run" ? "name" : null,
+    cell: name === "verdict" ? (row) => pill(row.verdict) : name === "run" ? (row) => el("a", { href: page("run", row.run) }, slashed(row.run)) : undefined,
   }))], found.rows, { label: "Numbers of the runs" });
   const span = (row, name, scale) => row.why ? "–" : `${plain(row[name] * scale)} [${plain(row[name + "_low"] * scale)}, ${plain(row[name + "_high"] * scale)}]`;
   const word = (row) => (row.why ? row.why : row.sharpe_low > 0 ? "ahead" : row.sharpe_high < 0 ? "behind" : "no difference shown");
   sortHere($("pairs"), [
-    { name: "other", left: true, title: "against", style: "name" }, { name: "sharpe", title: "Sharpe ratio, annual", cell: (row) => span(row, "sharpe", 1) },
+    { name: "other", left: true, title: "against", style: "name", cell: (row) => slashed(row.other) }, { name: "sharpe", title: "Sharpe ratio, annual", cell: (row) => span(row, "sharpe", 1) },
     { name: "mean", title: "mean return a year, %", cell: (row) => span(row, "mean", 100) }, { name: "num_bars", title: "bars in both" }, { name: "word", title: "so", left: true, style: "words", cell: word, value: word },
   ], found.pairs, { label: "Paired differences" });
   $("equitynote").textContent = found.equity.num_bars ? `From 1.00 at the first of the ${found.equity.num_bars.toLocaleString("en-GB")} bars that all of them were scored on.` : "The runs share no bars, so that their curves have no common axis.";

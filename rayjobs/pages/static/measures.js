@@ -1,7 +1,7 @@
 // What the numbers of a run are: the words that a tile carries, and beside them unit, and on which bars it was measured.
 "use strict";
 
-const OUT_OF_SAMPLE = "out of sample, net of costs", NEWEST = "newest update of any fold";
+const OUT_OF_SAMPLE = "out of sample, net of costs", NEWEST = "newest update";
 const MEASURES = {
   sharpe: ["Sharpe ratio", `annualised, ${OUT_OF_SAMPLE}`],
   total_return: ["Total return", OUT_OF_SAMPLE],
@@ -21,8 +21,13 @@ const MEASURES = {
   explained_variance: ["Explained variance", `of the value function, at most 1, ${NEWEST}`],
   entropy: ["Entropy", `of the policy, nats, ${NEWEST}`],
   learning_rate: ["Learning rate", NEWEST],
-  validation_sharpe: ["Validation Sharpe ratio", "per bar, not annualised; on the bars kept from training, net of costs, newest of any fold"],
+  validation_sharpe: ["Validation Sharpe ratio", "per bar, not annualised, on bars kept from training"],
 };
+const OBJECTIVES = {  // what a study's score is made of, on each validation fold
+  sharpe: "annualised Sharpe ratio", sortino: "annualised Sortino ratio", calmar: "Calmar ratio", total_return: "total return", annual_return: "annual return",
+  max_drawdown: "maximum drawdown", cvar_95: "conditional value at risk of a bar (95 %)", volatility: "annualised volatility", annual_turnover: "turnover a year",
+};
+const objective = (name) => OBJECTIVES[name] || words(name);
 const meaning = (name) => MEASURES[name] || [words(name), ""];
 function tile(name, value, beside, mood) {
   return el("div", { class: "tile" }, el("div", { class: "name", text: name }), el("div", { class: `value ${mood || ""}`.trim(), text: value }), beside ? el("div", { class: "beside", text: beside }) : null);

@@ -70,7 +70,7 @@ async function curves() {
     if (!known || known.shape !== shape) {
       const node = known ? known.node : el("div");
       if (!known) $("charts").append(el("div", { class: "card" }, el("h2", { text: title }), node));
-      known = { node, shape, chart: lineChart(node, { title, x, lines, height: 205, across: "env steps" }) };
+      known = { node, shape, chart: lineChart(node, { title, x, lines, height: 195, across: "env steps" }) };
       charts.set(name, known);
     } else known.chart.setData([x, ...lines.map((line) => line.values)]);
   }

@@ -25,14 +25,15 @@ function progress(row) {  // how it stands, and below how far it is: bar, trials
   const told = [`${share} %`, row.num_trials === undefined ? null : `${show(row.trials_ended, "trials_ended")} of ${show(row.num_trials, "num_trials")} trials`, row.seconds_left !== undefined && row.status === "running" ? `${duration(row.seconds_left)} left` : null];
   return [pill(row.status), el("div", { class: "howfar" },
     el("span", { class: "meter", role: "img", "aria-label": `${share} %` }, el("i", { style: `width:${share}%` })),
-    told.filter(Boolean).map((text) => el("span", { text })))];
+    told.filter(Boolean).map((text) => el("span", { text }))), newest(row)];
+}
+const NEWEST_NUMBERS = { approx_kl: "KL", clip_fraction: "clipped", explained_variance: "expl. var.", entropy: "entropy", validation_sharpe: "val. Sharpe a bar" };
+function newest(row) {  // of the newest update of what trains
+  const known = Object.entries(NEWEST_NUMBERS).filter(([name]) => row[name] !== undefined);
+  return !known.length ? null : el("div", { class: "howfar" }, known.map(([name, title]) => el("span", { title: MEASURES[name].join(": "), text: `${title} ${show(row[name], name)}` })));
 }
 function started(row) { return row.started ? [el("span", { text: row.started.slice(0, 10) }), " ", el("span", { text: row.started.slice(11, 16) })] : "–"; }
 function columns() {
-  const running = [
-    { name: "approx_kl", title: "KL" }, { name: "clip_fraction", title: "clipped" }, { name: "explained_variance", title: "expl. var." },
-    { name: "entropy" }, { name: "validation_sharpe", title: "val. Sharpe a bar" },
-  ];
   return [
     { name: "chosen", title: "", cell: (row) => el("input", { type: "checkbox", "aria-label": `choose ${row.run}`, checked: state.chosen.has(row.run), onchange: (event) => { event.target.checked ? state.chosen.add(row.run) : state.chosen.delete(row.run); offer(); } }) },
     { name: "run", left: true, style: "name", cell: (row) => [el("a", { href: target(row) }, slashed(row.run)), ...row.tags.map((tag) => el("span", { class: "tag", text: tag })), row.note ? el("div", { class: "quiet", text: row.note.slice(0, 120) }) : null].filter(Boolean) },
@@ -40,13 +41,10 @@ function columns() {
     { name: "verdict", left: true, cell: (row) => (row.verdict ? pill(row.verdict) : row.kind === "sweep" && row.status === "done" ? el("span", { title: "Its holdout stayed sealed: its page says why" }, pill("sealed")) : "–") },
     { name: "started", left: true, style: "left when", cell: started },
     ...USUAL.map((name) => ({ name })),
-    ...(anyRunning ? running : []),
     ...state.columns.map((name) => ({ name, title: name })),
   ].map((column) => ({ help: MEASURES[column.name] ? MEASURES[column.name].filter(Boolean).join(": ") : null, ...column }));
 }
-let anyRunning = false;
 function draw(found) {
-  anyRunning = found.rows.some((row) => row.approx_kl !== undefined && row.status !== "done");
   const states = Object.entries(found.states).map(([name, count]) => `${count} ${name}`).join(", ");
   $("count").textContent = found.total ? `${found.total.toLocaleString("en-GB")} ${found.total === 1 ? "run" : "runs"}: ${states}` + (state.filter ? `; ${found.found.toLocaleString("en-GB")} meet the filter` : "") : "No run yet: python -m rayjobs.train +experiment=crypto_portfolio";
   const sorted = state.sort ? { name: state.sort.replace(/^-/, ""), down: state.sort.startsWith("-") } : null;

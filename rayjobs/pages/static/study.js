@@ -35,9 +35,9 @@ function toGo() {  // from what the trials that ended took, those that run half 
 function tiles() {
   const best = rows.find((row) => row.trial === study.best);
   const facts = [
-    ["Best score", best ? show(best.score) : "–", best ? `trial ${best.trial}: mean validation ${words(study.objective[0])} of the folds ${show(best.mean)} ${study.maximize ? "less" : "plus"} ${study.spread_penalty} × spread` : ""],
-    ["Spread over folds", best ? show(best.spread) : "–", best ? "standard deviation, over seeds too" : ""],
-    ["Deflated Sharpe", best && best.dsr !== null ? show(best.dsr) : "–", deflation ? "" : "being computed"],
+    ["Best score", best ? show(best.score) : "–", best ? `trial ${best.trial}: ${objective(study.objective[0])} of its validation folds, ${show(best.mean)} on average, ${study.maximize ? "less" : "plus"} ${study.spread_penalty} × spread` : ""],
+    ["Spread over folds", best ? show(best.spread) : "–", best ? "their standard deviation, over seeds too" : ""],
+    ["Deflated Sharpe", best && best.dsr !== null ? show(best.dsr, "dsr") : "–", deflation ? (best ? "a probability, all trials counted" : "") : "being computed"],
     ["Env steps", `${(study.env_steps / 1e6).toFixed(2)} M`, rows.some((row) => row.state === "running") ? "of trials that have ended" : ""],
   ];
   put($("tiles"), facts.map(([name, value, beside]) => tile(name, value, beside)));
@@ -68,7 +68,7 @@ function tableOfTrials() {
   const list = sortRows(rows.filter(inside), value(sorted.name), sorted.down);
   put($("trials"), table([
     { name: "pick", title: "", cell: (row) => el("input", { type: "checkbox", checked: chosen.has(row.trial), "aria-label": `equity of trial ${row.trial}`, onchange: (event) => { event.target.checked ? chosen.add(row.trial) : chosen.delete(row.trial); mark(); equity(); } }) },
-    ...shown.map((name) => ({ name, cell: cells[name] })),
+    ...shown.map((name) => ({ name, cell: cells[name], left: name === "state" })),
     ...parameters.map((name) => ({ name })),
   ], list.slice(0, limit), { label: "Trials", sorted, sort: (name, down) => { sorted = { name, down }; tableOfTrials(); }, pick: (row) => open(row.trial), chosen: (row) => chosen.has(row.trial) }));
   if (!list.length) put($("trials"), nothing(rows.length ? "No trial lies within what is kept on the axes." : "No trial has begun yet."));
@@ -174,7 +174,7 @@ function front() {
 }
 function heat() {
   const { metric, columns: names, rows: table_ } = study.folds;
-  $("heatnote").textContent = `${words(metric)} of the best trials on each validation fold: a good one is good everywhere.`;
+  $("heatnote").textContent = `${objective(metric).replace(/^./, (letter) => letter.toUpperCase())} of the best trials on each validation fold: a good one is good everywhere.`;
   const all = table_.flatMap((row) => row.values).filter((value) => value !== null), reach = Math.max(1e-12, ...all.map(Math.abs));
   if (!table_.length) { put($("heat"), nothing("No trial has been scored yet.")); return; }
   sortHere($("heat"), [{ name: "trial" }, ...names.map((name, index) => ({ name, value: (row) => row.values[index], cell: (row) => {

@@ -6,10 +6,15 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 from evaluation.gate.search_significance import study_significance
 from evaluation.statistics.overfitting import cscv
-from evaluation.statistics.trial_count import effective_number_of_trials, leader_clusters
+from evaluation.statistics.trial_count import (
+    effective_number_of_trials,
+    leader_clusters,
+    needed_correlation,
+)
 from evaluation.statistics.trial_rows import ArrayRows, TrialRows
 
 
@@ -58,6 +63,37 @@ def test_parts_say_what_the_matrix_says(num_bars, num_ideas, copies, chunk_value
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def led_one_by_one(returns_TN, least):
+    """Each look joins the leader that it is most like, by returns and by ranks, if it is enough; else it leads."""
+    leaders, leader, correlation = [], [], []
+    both = np.minimum(np.corrcoef(returns_TN.T), np.corrcoef(rankdata(returns_TN, axis=0).T))
+    for place in range(returns_TN.shape[1]):
+        alike = [both[place, one] for one in leaders]
+        joins = bool(alike) and max(alike) >= least
+        leader.append(leaders[int(np.argmax(alike))] if joins else place)
+        correlation.append(max(alike) if joins else 1.0)
+        if not joins:
+            leaders.append(place)
+    return np.array(leader), np.array(correlation)
+
+
+@pytest.mark.parametrize("chunk_values", [1, 900, 10**6])
+@pytest.mark.parametrize("seed", range(3))
+def test_leaders_are_those_of_one_look_after_another(seed, chunk_values):
+    # Ideas with near-copies, mixed, and a crash that all hold: their returns are alike, and their ranks are not.
+    random = np.random.default_rng(seed)
+    noise = random.choice([0.05, 0.2, 0.3, 1.0], 60)
+    returns = random.normal(size=(150, 9))[:, random.integers(0, 9, 60)] + noise * random.normal(
+        size=(150, 60)
+    )
+    returns[70, : 30 * seed] -= 200.0
+    leader, correlation = leader_clusters(ReadInParts(returns, chunk_values))
+    expected = led_one_by_one(returns, needed_correlation(150))
+    np.testing.assert_array_equal(leader, expected[0])
+    np.testing.assert_allclose(correlation, expected[1], rtol=1e-5)
+    assert 9 < len(set(leader)) < 60
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_refused_in_whichever_part_it_is(bad):
     returns = alike(100, 4, 2)
@@ -90,5 +126,5 @@ def test_parts_take_no_more_memory_than_the_matrix_alone_would():
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # The leaders, twice in half the digits, are as large as the matrix; some copies of a part come on top.
+    # The leaders' ranks are not made where none is near; tracemalloc counts their room all the same.
     assert peak < 1.3 * returns.nbytes
