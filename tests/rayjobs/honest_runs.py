@@ -93,11 +93,12 @@ def as_recorded() -> Iterator[None]:
     with ExitStack() as stack:
         for module in (
             "evidence",
-            "fold",
             "foreknown_inputs",
-            "untraded_prices",
             "least_costs",
             "lowered_settings",
+            "scored_fold",
+            "study",
+            "untraded_prices",
         ):
             stack.enter_context(patch(f"rayjobs.study.{module}.is_synthetic", lambda config: False))
         yield

@@ -15,6 +15,8 @@ from evaluation.report.charts import nice_ticks
 from rayjobs.search.space.parameter import Parameter
 
 FloatArray = NDArray[np.float64]
+STRONGEST = 45.0
+"""Percent of its colour behind the largest number of a heat map: more leaves too little contrast on a dark page."""
 TOP_SHARE = 0.2
 """Share of the trials that is drawn in the policy's colour: what good trials have in common is what one looks for."""
 
@@ -197,7 +199,7 @@ def heat_rows(
         for key in keys:
             value = table[number].get(key)
             good = value is not None and (value > 0) == maximize
-            strength = 0.0 if value is None else 55.0 * abs(value) / reach
+            strength = 0.0 if value is None else STRONGEST * abs(value) / reach
             colour = "--pass" if good else "--fail"
             shade = f"background: color-mix(in srgb, var({colour}) {strength:.0f}%, transparent)"
             cells.append({"text": "–" if value is None else f"{value:.2f}", "shade": shade if value else ""})
