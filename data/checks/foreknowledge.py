@@ -42,6 +42,8 @@ BEYOND_A_BOUNCE = 2
 """Least lead at which high, low and open are asked: a close near the low is followed by a higher one at once."""
 DEVIATIONS = (20, 100)
 """Bars before, from whose mean an input is also taken, which rids it of slow noise."""
+TO_THE_CLOSE = "the distance to the close"
+"""Of a positive input, in logs."""
 TOGETHER = ("", "the change")
 """Forms that are asked for the returns of several bars together: the change of a price tells what lags it."""
 MOST_KEPT = 32
@@ -73,8 +75,8 @@ def foreknown_wicks(
     closes, high, low = np.log(panel.close), np.log(panel.high), np.log(panel.low)
     before = np.vstack([np.full((1, panel.num_assets), np.nan), closes[:-1]])
     wicks = {
-        "high": {"the distance to the close": high - closes, "the distance to the low": high - low},
-        "low": {"the distance to the close": low - closes},
+        "high": {TO_THE_CLOSE: high - closes, "the distance to the low": high - low},
+        "low": {TO_THE_CLOSE: low - closes},
         "open": {"the distance to the close before": np.log(panel.open) - before},
     }
     asked = _Asked(panel, least_bars_ahead=BEYOND_A_BOUNCE)
@@ -188,10 +190,13 @@ class _Asked:
         return next((found for answer in answers if (found := answer())), ())
 
     def _ordered_beside_each_other(self, name: str, forms: Mapping[str, FloatArray]) -> list[Foreknown]:
-        """By what symbols earn beside each other; of prices and volumes, whose levels nobody sees, by the change."""
+        """By what symbols earn beside each other. Levels that nobody sees are not asked: of prices their change and the
+        distance to the close are, of volumes the change alone, as over a price they are a level like before.
+        """
         if not self.in_pairs:
             return []
-        asked = {form: values for form, values in forms.items() if form or self._is_level(name)}
+        unseen = () if self._is_level(name) else ("", TO_THE_CLOSE) if name == "volume" else ("",)
+        asked = {form: values for form, values in forms.items() if form not in unseen}
         return relative_order(name, asked, self.relative)
 
     def _told_afterwards(self, name: str, forms: Mapping[str, FloatArray]) -> list[Foreknown]:
@@ -258,5 +263,5 @@ def _forms(values: FloatArray, panel: Panel) -> dict[str, FloatArray]:
     forms = {"": values, "the change": change}
     known = values[np.isfinite(values)]
     if known.size and (known > 0.0).all():
-        forms["the distance to the close"] = np.log(values) - np.log(panel.positive().close)
+        forms[TO_THE_CLOSE] = np.log(values) - np.log(panel.positive().close)
     return forms

@@ -80,8 +80,8 @@ def command_schemas() -> dict[str, dict[str, Schema]]:
         "audit": train | _keys(checks=str | tuple[str, ...], leak_cuts=int),
         "features": train
         | _keys(
-            subject=str | None, name=str | None, params=Mapping[str, Any] | None, symbol=str | None, bars=int,
-            directory=str,
+            subject=str | None, find=str | None, name=str | None, params=Mapping[str, Any] | None,
+            symbol=str | None, bars=int, directory=str,
         ),
         "evaluate": fields_of(EvaluateConfig),
         "compare": fields_of(CompareConfig),
