@@ -255,11 +255,16 @@ def run_scenarios(
         for place, window in enumerate(windows)
     }
     _tell_larger_accounts(plans, config)
-    batches: dict[PortfolioEnvConfig, list[tuple[str, int]]] = {}
+    # By what they equal: a config with limits per symbol has no hash.
+    batches: list[tuple[PortfolioEnvConfig, list[tuple[str, int]]]] = []
     for key, plan in plans.items():
-        batches.setdefault(plan.config, []).append(key)
+        alike = next((keys for shared, keys in batches if shared == plan.config), None)
+        if alike is None:
+            batches.append((plan.config, [key]))
+        else:
+            alike.append(key)
     tracks: dict[tuple[int, str, int], Track] = {}
-    for shared, keys in batches.items():
+    for shared, keys in batches:
         scored = evaluation_config(shared)
         policy = planned_policy([plans[key] for key in keys], scored, len(scenarios))
         conditions = [scenario for scenario in scenarios for _ in keys]

@@ -11,6 +11,7 @@ from recorded_schedule import run_schedule
 
 from envs.episodes import Window
 from envs.portfolio import PortfolioVectorEnv
+from envs.risk import PER_SYMBOL
 from evaluation.scoring.rollout import (
     evaluation_config,
     record_rows,
@@ -113,6 +114,26 @@ def test_every_schedule_gets_its_own_action_scheme_in_one_call(signal_world):
         assert recording.exposure[:-1] == pytest.approx(0.25, abs=2e-3)
         np.testing.assert_array_equal(recording.net_return, track.net_return)
         np.testing.assert_array_equal(recording.bar, track.bar)
+
+
+@pytest.mark.parametrize("limit", PER_SYMBOL)
+def test_limits_of_single_symbols_hold_for_schedules_as_for_policies(signal_world, limit):
+    held, free = signal_world.panel.symbols[:2]
+    config = replace(
+        signal_world.config, risk=replace(signal_world.config.risk, **{limit: {held: 0.0, free: None}})
+    )
+    quarter = Schedule(target_TA=np.full(signal_world.panel.close.shape, 0.25), scheme="weights")
+    windows = [Window(start_bar=10, stop_bar=40), Window(start_bar=50, stop_bar=60)]
+    runs = run_schedules(
+        {"quarter": quarter, "flat": Schedule(target_TA=flat(signal_world.panel))},
+        signal_world.market,
+        config,
+        windows,
+    )
+    for recording, track in zip(run_schedule(quarter, signal_world.market, config, windows), runs["quarter"]):
+        assert (recording.units[:, 0] == 0.0).all()
+        assert (recording.units[:-1, 1] > 0.0).all()
+        np.testing.assert_array_equal(recording.net_return, track.net_return)
 
 
 def test_the_training_cost_curriculum_never_reaches_an_evaluation(signal_world):
