@@ -32,8 +32,10 @@ def symbols_shown(look: Look, symbols: Mapping[str, int]) -> int:
     """Symbols whose results a look showed each by itself; 1 where it showed none."""
     if look.kind in NO_SYMBOLS:
         return 1
-    most = max((symbols.get(name, 1) for name in look.coverages), default=1)
-    return min(look.symbols or most, most)
+    listed = [symbols[name] for name in look.coverages if name in symbols]
+    if not listed:  # its bars are the judged ones, of which it may have traded more symbols
+        return look.symbols or 1
+    return min(look.symbols or max(listed), max(listed))
 
 
 def of_wider_looks(

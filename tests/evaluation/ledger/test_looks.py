@@ -240,8 +240,11 @@ def test_a_look_at_other_dates_alone_is_none_in_the_lead():
     assert counted(early, late).looks.in_lead == 1
 
 
-def shown(of_look: int, of_judged: int):
-    """Count a look at 100 symbols beside a judged record at 100, of which each traded so many."""
+def shown(of_look: int, of_judged: int, same_bars: bool = False):
+    """Count a look at 100 symbols beside a judged record at 100, of which each traded so many.
+
+    same_bars : they are one and the same coverage, of which a job says nothing, as nobody chose among bars.
+    """
     looks, sketches, records = [], {}, {}
     for number, symbols in ((0, of_look), (1, of_judged)):
         one = replace(record(noise(number)), symbols=symbols)
@@ -256,7 +259,7 @@ def shown(of_look: int, of_judged: int):
         lambda wanted: {name: records[name] for name in wanted},
         own_returns=returns,
         own_instants=instants,
-        symbols={"wide": 100},
+        symbols={} if same_bars else {"wide": 100},
         num_symbols=100,
     ).looks
 
@@ -266,6 +269,8 @@ def test_symbols_that_are_judged_but_cannot_be_traded_are_as_good_as_left_out():
     found = shown(100, 30)
     assert found.effective > 1_000_000
     assert "1 look showed 100 symbols, of which the 30 that are traded could be the best" in found.notes[0]
+    assert shown(100, 30, same_bars=True) == found
     assert (shown(100, 100).effective, shown(100, 100).notes) == (2, ())
+    assert shown(100, 100, same_bars=True).effective == shown(30, 100, same_bars=True).effective == 2
     assert shown(0, 0).effective == shown(0, 30).effective == 2  # nobody knows what the look traded
     assert shown(30, 30).effective == 2  # the same thirty, each time
