@@ -176,10 +176,7 @@ def count_looks(
     unknown = [look for look in counted if look.sketch not in sketches]
     screened = [feature_choices(look, features) for look in unknown]
     effective += sum(screened)
-    notes = [
-        *notes,
-        *of_screenings(unknown, screened, features, in_digits(whole_number(max(screened, default=1.0)))),
-    ]
+    notes = [*notes, *of_screenings(unknown, screened, features)]
     if windows.max(initial=1) > 1:
         notes = [*notes, of_longer_looks(windows)]
     if choices.max(initial=1.0) > 1.0:

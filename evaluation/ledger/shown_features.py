@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from evaluation.ledger.records import Look
-from evaluation.statistics.trial_count import number_of_choices
+from evaluation.statistics.trial_count import in_digits, number_of_choices, whole_number
 
 
 def feature_choices(look: Look, read: Collection[str]) -> float:
@@ -29,14 +29,12 @@ def feature_choices(look: Look, read: Collection[str]) -> float:
     return number_of_choices(len(shown), max(len(shown.intersection(read)), 1))
 
 
-def of_screenings(
-    looks: Sequence[Look], choices: Sequence[float], read: Collection[str], in_digits: str
-) -> list[str]:
+def of_screenings(looks: Sequence[Look], choices: Sequence[float], read: Collection[str]) -> list[str]:
     """A sentence on looks that showed more features than the judged policy reads of them; none without any.
 
     Parameters
     ----------
-    choices : `feature_choices` of each look. in_digits : the largest of them, as a number of looks.
+    choices : `feature_choices` of each look.
     """
     wide = [look for look, number in zip(looks, choices, strict=True) if number > 1.0]
     if not wide:
@@ -44,9 +42,10 @@ def of_screenings(
     most = max(wide, key=lambda look: len(set(look.features)))
     taken = max(len(set(most.features).intersection(read)), 1)
     shown, chosen = len(set(most.features)), "one that is" if taken == 1 else f"{taken} that are"
+    number = in_digits(whole_number(max(choices)))
     if len(wide) == 1:
-        begin, counts = f"1 screening of these bars showed {shown}", f"it counts as {in_digits} looks"
+        begin, counts = f"1 screening of these bars showed {shown}", f"it counts as {number} looks"
     else:
         begin = f"{len(wide)} screenings of these bars showed up to {shown}"
-        counts = f"they count as {in_digits} looks each at most"
+        counts = f"they count as {number} looks each at most"
     return [f"{begin} features, of which the {chosen} read could be the best; {counts}."]

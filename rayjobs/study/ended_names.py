@@ -6,7 +6,7 @@ import math
 
 from evaluation.scoring.ended_longs import EndedLongs, ended_longs
 from evaluation.scoring.walk_forward import WalkForwardResult
-from rayjobs.study.fold import Study
+from rayjobs.study.study import Study
 
 MOST_OF_GAIN = 0.1
 """Share of the gain from which on what was paid at last closes is no by-product."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evaluation.scoring.charged_costs import ChargedCost
-from rayjobs.study.fold import Study
+from rayjobs.study.study import Study
 
 
 def cheap_trades(study: Study, charged: Sequence[ChargedCost]) -> dict[str, float]:

@@ -26,8 +26,8 @@ from evaluation.ledger.records import FloatArray, Look, Record, record_hashes
 from evaluation.ledger.return_sketch import Sketch
 from evaluation.ledger.state import LedgerState, merged_looks
 from evaluation.ledger.trained_weights import doubts, policies
-from rayjobs.study.fold import Study
 from rayjobs.study.looks.on_disk import RunOnDisk, runs_below
+from rayjobs.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
